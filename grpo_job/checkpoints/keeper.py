@@ -1,0 +1,145 @@
+"""Turns what the trainer wrote into a checkpoint that is whole or not there.
+
+The trainer writes into `checkpoints/.partial`. Each file is hashed and flushed, the metrics up to
+that step are laid beside, `manifest.json` is written last, and one rename makes it
+`checkpoints/step-000010`. What has no manifest that agrees is not a checkpoint.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from grpo_job.run_folder import sha256, write_json
+
+MANIFEST = "manifest.json"
+PARTIAL = ".partial"
+# Written by the trainers, and neither needed to go on nor fit to be published (a pickle; a card).
+DROPPED = ("training_args.bin", "README.md")
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint that verified: the step after which it was taken, its folder, its manifest."""
+
+    step: int
+    folder: Path
+    manifest: dict[str, Any]
+
+
+class Keeper:
+    """The checkpoints of one run folder.
+
+    `identity` is what a checkpoint must agree with to be resumed: the settings that change the result, the
+    revisions of model and rows. `extras` are files laid into each checkpoint (the metrics so far).
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], *, keep: int, extras: tuple[Path, ...] = ()) -> None:
+        self.folder, self.identity, self.keep, self.extras = folder, dict(identity), keep, extras
+        self.last_saved = time.monotonic()
+        self.seconds: list[float] = []
+
+    @property
+    def partial(self) -> Path:
+        """Where a trainer may write; emptied when a run starts."""
+        return self.folder / PARTIAL
+
+    def clear_partial(self) -> None:
+        """Forget what an earlier attempt left half-written."""
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self.partial.mkdir(parents=True)
+
+    def adopt(self, step: int, written: Path) -> Checkpoint:
+        """Make the trainer's folder `written` the checkpoint of `step`; remove the oldest beyond `keep`."""
+        began = time.monotonic()
+        for name in DROPPED:
+            (written / name).unlink(missing_ok=True)
+        for extra in self.extras:
+            if extra.is_file():
+                shutil.copyfile(extra, written / extra.name)
+        files = {str(path.relative_to(written)): _digest(path) for path in _files(written)}
+        manifest = {"step": step, "identity": self.identity, "files": files}
+        write_json(written / MANIFEST, manifest)
+        final = self.folder / f"step-{step:06d}"
+        if final.exists():
+            shutil.rmtree(final)
+        written.rename(final)
+        _flush_folder(self.folder)
+        self.last_saved = time.monotonic()
+        self.seconds.append(self.last_saved - began)
+        self._prune()
+        return Checkpoint(step, final, manifest)
+
+    def newest_good(self) -> tuple[Checkpoint | None, list[str]]:
+        """The newest checkpoint that verifies, and a sentence for each newer one that does not."""
+        damages: list[str] = []
+        for folder in self._newest_first():
+            damage = damage_of(folder)
+            if damage is None:
+                manifest = json.loads((folder / MANIFEST).read_text())
+                return Checkpoint(manifest["step"], folder, manifest), damages
+            damages.append(f"checkpoint {folder.name} is damaged and not used: {damage}")
+        return None, damages
+
+    def differences(self, checkpoint: Checkpoint) -> list[str]:
+        """Names of what in `identity` differs from the checkpoint's, in the form `name: old -> new`."""
+        old = checkpoint.manifest["identity"]
+        return [
+            f"{name}: {old.get(name)!r} -> {self.identity.get(name)!r}"
+            for name in sorted({*old, *self.identity})
+            if old.get(name) != self.identity.get(name)
+        ]
+
+    def _newest_first(self) -> list[Path]:
+        return sorted((path for path in self.folder.glob("step-*") if path.is_dir()), reverse=True)
+
+    def _prune(self) -> None:
+        """Damaged ones do not count, so the last good one always stays."""
+        good = 0
+        for folder in self._newest_first():
+            if good >= self.keep:
+                shutil.rmtree(folder)
+            elif damage_of(folder) is None:
+                good += 1
+
+
+def damage_of(folder: Path) -> str | None:
+    """Why `folder` is not a whole checkpoint, or None."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        files, step = manifest["files"], manifest["step"]
+    except FileNotFoundError:
+        return f"{MANIFEST} is missing"
+    except (ValueError, KeyError, TypeError):
+        return f"{MANIFEST} is not a manifest"
+    if folder.name != f"step-{step:06d}":
+        return f"its manifest is that of step {step}"
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != expected["bytes"]:
+            return f"{name} has {path.stat().st_size} bytes instead of {expected['bytes']}"
+        if sha256(path) != expected["sha256"]:
+            return f"{name} has other content than was saved"
+    return None
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST)
+
+
+def _digest(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return {"sha256": sha256(path), "bytes": path.stat().st_size}
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,67 @@
+"""Trainer events -> the listener that `job.py` hands in.
+
+The engine knows no metrics file, checkpoint keeper or health judge; it calls the listener at
+step boundaries and does what it answers.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from grpo_job.engines import Listener
+
+
+class ListeningCallback(TrainerCallback):
+    """Calls the listener. `trainer` is set once the trainer exists."""
+
+    trainer: Any = None
+
+    def __init__(self, listener: Listener, steps_per_buffer: int) -> None:
+        self.listener = listener
+        self.steps_per_buffer = steps_per_buffer
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.listener.on_progress()
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.listener.on_progress()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Save and stop only where no generated completions wait to be learned from: they are not saved."""
+        step = state.global_step
+        self.listener.on_progress()
+        if step >= state.max_steps:
+            control.should_log = control.should_save = True
+            return
+        if step % self.steps_per_buffer:
+            return
+        control.should_training_stop = self.listener.should_stop(step)
+        control.should_save = control.should_training_stop or self.listener.should_save(step)
+        control.should_log = control.should_log or control.should_save
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
+        if "train_runtime" in logs:  # transformers' closing summary, not a step
+            return
+        self.listener.on_step(state.global_step, dict(logs))
+        if rows := self._completions():
+            self.listener.on_completions(state.global_step, rows)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.listener.on_save(state.global_step, Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    def _completions(self) -> list[dict[str, Any]]:
+        """The last generation, once: TRL keeps it in `_logs` until the next one."""
+        logs = self.trainer._logs
+        rows = [
+            {
+                "prompt": prompt,
+                "completion": completion[0]["content"] if isinstance(completion, list) else completion,
+                "rewards": {name: values[index] for name, values in logs["rewards"].items()},
+                "advantage": logs["advantages"][index],
+            }
+            for index, (prompt, completion) in enumerate(zip(logs["prompt"], logs["completion"], strict=True))
+        ]
+        for values in (logs["prompt"], logs["completion"], logs["advantages"], *logs["rewards"].values()):
+            values.clear()
+        return rows

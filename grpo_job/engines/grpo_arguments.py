@@ -1,0 +1,65 @@
+"""Settings -> the arguments of GRPOConfig, as a plain dict. Pure; imports nothing heavy."""
+
+from typing import Any
+
+from grpo_job.grpo_config import options
+from grpo_job.settings import Settings
+
+# Settings that GRPOConfig also has but that mean here what CONTRACTS says; the engine sets these itself.
+NOT_PASSED = frozenset(
+    {
+        "save_steps", "save_total_limit", "output_dir", "gradient_checkpointing", "vllm_gpu_memory_utilization",
+    }
+)  # fmt: skip
+NEEDS_BITSANDBYTES = ("adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "paged_adamw_32bit")
+
+
+def grpo_arguments(settings: Settings, *, steps: int, reward_weights: list[float]) -> dict[str, Any]:
+    """Every option that is the same on all engines.
+
+    `steps` is the resolved number of optimizer steps. Checkpoints are the callback's decision
+    (`save_strategy="no"`), so that one is due by steps or by minutes.
+    """
+    named = {
+        name: getattr(settings, name) for name in Settings.model_fields if name in options() and name not in NOT_PASSED
+    }
+    if settings.generation_batch_size is None:
+        named["steps_per_generation"] = settings.generation_micro_steps
+    return {
+        **named,
+        **settings.grpo_config,
+        "max_steps": steps,
+        "report_to": list(settings.report_to) or "none",
+        "reward_weights": reward_weights,
+        "save_strategy": "no",
+        "logging_nan_inf_filter": False,
+        "disable_tqdm": True,
+        "log_completions": False,
+    }
+
+
+def on_cpu(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments where there is no GPU: fp32, no recomputation, no 8-bit optimizer states."""
+    optimizer = "adamw_torch" if arguments["optim"] in NEEDS_BITSANDBYTES else arguments["optim"]
+    return {
+        **arguments,
+        "optim": optimizer,
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "use_vllm": False,
+        "dataloader_pin_memory": False,
+    }
+
+
+def planned_steps(settings: Settings, rows: int, processes: int = 1) -> int:
+    """Optimizer steps of the whole run; `num_train_epochs` counts passes over all `rows`."""
+    if settings.max_steps > 0:
+        return settings.max_steps
+    prompts_per_step = settings.completions_per_step * processes / settings.num_generations
+    return max(1, round(settings.num_train_epochs * rows * settings.num_iterations / prompts_per_step))
+
+
+def steps_per_buffer(settings: Settings) -> int:
+    """Optimizer steps that one batch of generated completions feeds."""
+    return max(1, settings.generation_micro_steps * settings.num_iterations // settings.gradient_accumulation_steps)

@@ -1,0 +1,105 @@
+"""What this job changes in TRL's GRPOTrainer: the order of rows, and the time of each part.
+
+TRL reshuffles by drawing on from one generator, so a run that resumes in a later epoch sees
+other prompts. Here the whole run is one epoch over a stream of seeded permutations: position
+alone says which rows come next.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count, islice
+from typing import Any
+
+import torch
+from torch.utils.data import Sampler
+
+
+class RowStream(Sampler[int]):
+    """Row indices for a whole run, each chunk of prompts repeated as GRPO wants it.
+
+    `chunk` prompts make one generation; each is repeated `group` times in a row (its completions),
+    and the chunk `repeats` times (the micro-steps that learn from it). `length` indices in all.
+    Leftover rows of a pass open the next one, so no row is dropped.
+    """
+
+    def __init__(self, rows: int, *, chunk: int, group: int, repeats: int, length: int, shuffle: bool, seed: int):
+        if rows < chunk:
+            raise ValueError(f"{rows} rows cannot fill a generation of {chunk} different prompts")
+        self.rows, self.chunk, self.group, self.repeats = rows, chunk, group, repeats
+        self.length, self.shuffle, self.seed = length, shuffle, seed
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        return islice(self._indices(), self.length)
+
+    def _indices(self) -> Iterator[int]:
+        rows = self._passes()
+        while True:
+            chunk = list(islice(rows, self.chunk))
+            for _ in range(self.repeats):
+                for row in chunk:
+                    yield from [row] * self.group
+
+    def _passes(self) -> Iterator[int]:
+        for number in count():
+            if self.shuffle:
+                generator = torch.Generator().manual_seed(self.seed + number)
+                yield from torch.randperm(self.rows, generator=generator).tolist()
+            else:
+                yield from range(self.rows)
+
+
+def job_trainer(base: type) -> type:
+    """A subclass of `base`, which is TRL's GRPOTrainer or Unsloth's patched one."""
+
+    class JobTrainer(base):  # type: ignore[misc, valid-type]
+        def _get_train_sampler(self, dataset: Any = None) -> RowStream:
+            args = self.args
+            micro_steps = args.max_steps * args.gradient_accumulation_steps
+            batch = args.per_device_train_batch_size * args.world_size * args.steps_per_generation
+            return RowStream(
+                len(self.train_dataset if dataset is None else dataset),
+                chunk=args.generation_batch_size // self.num_generations,
+                group=self.num_generations,
+                repeats=self.num_iterations * args.steps_per_generation,
+                length=micro_steps * batch,
+                shuffle=self.shuffle_dataset,
+                seed=args.seed,
+            )
+
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+            """`epoch` counts passes over the rows, as everywhere else; the stream itself is one long epoch."""
+            if "loss" in logs:
+                generations = (
+                    self.state.global_step
+                    * self.args.gradient_accumulation_steps
+                    / (self.num_iterations * self.args.steps_per_generation)
+                )
+                prompts = generations * self.args.generation_batch_size / self.num_generations
+                self.state.epoch = prompts / len(self.train_dataset)
+            super().log(logs, start_time)
+
+        @contextmanager
+        def _timed(self, part: str) -> Iterator[None]:
+            began = time.perf_counter()
+            yield
+            self._metrics["train" if self.model.training else "eval"][f"time/{part}"].append(
+                time.perf_counter() - began
+            )
+
+        def _generate(self, *arguments: Any, **options: Any) -> Any:
+            with self._timed("generation"):
+                return super()._generate(*arguments, **options)
+
+        def _calculate_rewards(self, *arguments: Any, **options: Any) -> Any:
+            with self._timed("rewards"):
+                return super()._calculate_rewards(*arguments, **options)
+
+        def compute_loss(self, *arguments: Any, **options: Any) -> Any:
+            with self._timed("loss"):
+                return super().compute_loss(*arguments, **options)
+
+    return JobTrainer

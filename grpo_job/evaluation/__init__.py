@@ -1,0 +1,1 @@
+"""The same held-out prompts before and after, and whether the difference is real."""

@@ -1,0 +1,108 @@
+"""The ways a run can end, and the exit code of each.
+
+Raise one of these anywhere; it travels to the door (`cli.py`), which records the ending and exits
+with its code. Anything else that is raised is an `unexpected` error with code 1.
+"""
+
+from typing import ClassVar, NamedTuple
+
+
+class Ending(NamedTuple):
+    """How a run ended, as it stands in `summary.json`.
+
+    `code` is the exit code, `kind` one word for machines, `reason` one sentence for people.
+    """
+
+    code: int
+    kind: str
+    reason: str
+
+
+class ExitCode(NamedTuple):
+    """One row of the exit-code table: what it means, and what a cluster should do about it."""
+
+    code: int
+    kind: str
+    meaning: str
+    cluster_should: str
+
+
+EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h
+
+EXIT_CODES = (
+    ExitCode(0, "finished", "trained, evaluated, published and read back", "be glad"),
+    ExitCode(1, "unexpected", "unexpected error", "try again, a few times"),
+    ExitCode(2, "refused", "settings, credentials, data or machine refused before training", "not try again"),
+    ExitCode(
+        3,
+        "unpublished",
+        "trained, not published: the artefacts are kept, `grpo-job publish RUN` finishes without a GPU",
+        "not train again",
+    ),
+    ExitCode(
+        4,
+        "hopeless",
+        "stopped because the run cannot succeed, or its verdict is below `GRPO_PUBLISH_IF`; the adapter is kept",
+        "not try again",
+    ),
+    ExitCode(5, "held", "another live attempt holds this run", "not try again"),
+    ExitCode(
+        EXIT_INTERRUPTED,
+        "interrupted",
+        "interrupted (SIGTERM, preemption) with progress since the last attempt: resumable, nothing published",
+        "try again, uncounted",
+    ),
+)
+
+
+class RunEnded(Exception):
+    """A run that ends for a known reason. `str()` of it is the sentence a user reads."""
+
+    code: ClassVar[int] = 1
+    kind: ClassVar[str] = "unexpected"
+
+    def ending(self) -> Ending:
+        return Ending(self.code, self.kind, str(self))
+
+
+class Unexpected(RunEnded):
+    """Something broke that a new attempt may get past, such as a hang (exit 1)."""
+
+
+class Refused(RunEnded):
+    """Settings, credentials, data or machine cannot give a run (exit 2). Holds every fault found."""
+
+    code = 2
+    kind = "refused"
+
+    def __init__(self, *faults: str) -> None:
+        self.faults = faults
+        super().__init__("\n".join(faults))
+
+
+class Unpublished(RunEnded):
+    """Trained, but not every destination holds the result (exit 3)."""
+
+    code = 3
+    kind = "unpublished"
+
+
+class Hopeless(RunEnded):
+    """Training on cannot help, or the result is below what was asked for (exit 4)."""
+
+    code = 4
+    kind = "hopeless"
+
+
+class Held(RunEnded):
+    """Another live attempt holds this run (exit 5)."""
+
+    code = 5
+    kind = "held"
+
+
+class Interrupted(RunEnded):
+    """A signal asked the run to stop; a later attempt resumes it (exit 75)."""
+
+    code = EXIT_INTERRUPTED
+    kind = "interrupted"

@@ -1,0 +1,94 @@
+"""What a person or a log collector sees: phases, steps, and the closing lines.
+
+On a terminal `rich` draws a bar; elsewhere plain lines; `GRPO_LOG_FORMAT=json` writes one object a
+line. Also the run's clock: seconds by phase.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+
+class Progress:
+    """Says what happens on standard output, and remembers how long each phase took."""
+
+    def __init__(self, log_format: str, earlier: dict[str, float] | None = None) -> None:
+        """`earlier`: seconds by phase of earlier attempts, added to."""
+        self.seconds: dict[str, float] = dict(earlier or {})
+        self.started = time.monotonic()
+        self._earlier_total = self.seconds.get("total", 0.0)
+        self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self._format = log_format
+        if log_format == "auto":
+            self._format = "rich" if self._console.is_terminal else "plain"
+        self._live: Live | None = None
+
+    @contextmanager
+    def phase(self, name: str, title: str) -> Iterator[None]:
+        """Time a part of the run under `name`, one of the phases of `summary.json`."""
+        began = time.monotonic()
+        self.say(title, event="phase", phase=name)
+        try:
+            yield
+        finally:
+            self._end_live()
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+
+    def total(self) -> float:
+        """Seconds of all attempts together."""
+        return self._earlier_total + time.monotonic() - self.started
+
+    def say(self, text: str, *, style: str = "", **fields: Any) -> None:
+        """One line."""
+        if self._format == "json":
+            print(json.dumps({"time": round(time.time(), 3), "message": text, **fields}, default=str), flush=True)
+        elif self._format == "rich":
+            self._console.print(Text(text, style=style or ("bold" if fields.get("event") == "phase" else "")))
+        else:
+            print(f"[{timedelta(seconds=int(time.monotonic() - self.started))}] {text}", flush=True)
+
+    def warn(self, text: str) -> None:
+        self.say(f"warning: {text}", style="yellow", event="warning")
+
+    def step(self, step: int, planned: int, metrics: dict[str, float], seconds_left: float | None) -> None:
+        """A training step: its reward, and the time left."""
+        left = "" if seconds_left is None else f", {timedelta(seconds=int(seconds_left))} left"
+        reward, spread = metrics.get("reward"), metrics.get("reward_std")
+        told = "" if reward is None else f"reward {reward:.3f} ± {spread or 0:.3f}"
+        text = f"step {step}/{planned}  {told}{left}"
+        if self._format == "json":
+            self.say(text, event="step", step=step, planned=planned, metrics=metrics)
+        elif self._format == "rich":
+            self._show_live(f"{_bar(step, planned)} {text}")
+        else:
+            self.say(text)
+
+    def closing(self, lines: Sequence[str]) -> None:
+        """The last lines of a run."""
+        self._end_live()
+        for line in lines:
+            self.say(line, event="closing")
+
+    def _show_live(self, text: str) -> None:
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False)
+            self._live.start()
+        self._live.update(Text(text), refresh=True)
+
+    def _end_live(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+
+def _bar(step: int, planned: int, width: int = 24) -> str:
+    done = round(width * step / max(1, planned))
+    return "━" * done + "╌" * (width - done)

@@ -1,0 +1,84 @@
+"""Names every file that a run leaves behind, and writes them so that a reader never sees half of one."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+
+class RunFolder:
+    """`GRPO_OUTPUT_DIR/GRPO_RUN_ID/`. Only names; a file may not be there yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings = path / "settings.json"
+        self.environment = path / "environment.json"
+        self.metrics = path / "metrics.jsonl"
+        self.completions = path / "completions.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.adapter = path / "adapter"
+        self.evaluation = path / "evaluation"
+        self.before = self.evaluation / "before.jsonl"
+        self.after = self.evaluation / "after.jsonl"
+        self.verdict = self.evaluation / "evaluation.json"
+        self.report = path / "report.html"
+        self.plots = path / "plots"
+        self.summary = path / "summary.json"
+        self.heartbeat = path / "heartbeat"
+        self.library_log = path / "libraries.log"
+
+    def open(self) -> "RunFolder":
+        """Create the folder. Raises OSError where that is not possible."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        return self
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` by `value` as indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text`, whole or not at all, flushed to disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Replace `path` by one JSON object a line."""
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Add one JSON object a line; a reader may see the last line unfinished."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in `path`; empty when there is no such file."""
+    if not path.is_file():
+        return {}
+    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return loaded
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of `path`; a last line that was cut off in writing is left out."""
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

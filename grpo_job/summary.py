@@ -1,0 +1,74 @@
+"""How a run stands: `summary.json`, written at its start and at its end. Pure but for the writing."""
+
+from pathlib import Path
+from typing import Any
+
+from grpo_job.failures import Ending
+from grpo_job.run_folder import read_json, write_json
+
+PHASES = ("check", "download", "load", "first_step", "train", "evaluate", "save", "publish", "total")
+RUNNING = {"code": None, "kind": "running", "reason": "the run has not ended, or was killed"}
+
+
+class Summary:
+    """The keys that others read; see README, "What comes out". What earlier attempts wrote is kept."""
+
+    def __init__(self, path: Path, run_id: str) -> None:
+        self.path = path
+        self.earlier = read_json(path)
+        self.values: dict[str, Any] = {
+            "run_id": run_id,
+            "ending": RUNNING,
+            "steps": {"done": 0, "planned": 0, "lost_to_resume": 0},
+            "accuracy": {"before": None, "after": None, "rows": 0, "verdict": None, "p_value": None},
+            "format": {"before": None, "after": None},
+            "cost": None,
+            "adapter": None,
+            "published": [],
+            "fruitless_attempts": 0,
+            **self.earlier,
+            "seconds": dict.fromkeys(PHASES, 0.0) | self.earlier.get("seconds", {}),
+            "attempts": self.earlier.get("attempts", 0) + 1,
+        }
+
+    @property
+    def ended_with(self) -> int | None:
+        """Exit code of the attempt before, None when it was killed or there was none."""
+        code: int | None = self.earlier.get("ending", RUNNING)["code"]
+        return code
+
+    def update(self, **values: Any) -> None:
+        """Set keys; a dict is merged into the one that is there."""
+        for key, value in values.items():
+            old = self.values.get(key)
+            self.values[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+
+    def write(self, ending: Ending | None = None, seconds: dict[str, float] | None = None) -> None:
+        if seconds:
+            self.update(seconds={name: round(value, 3) for name, value in seconds.items()})
+        self.values["ending"] = ending._asdict() if ending else RUNNING
+        write_json(self.path, self.values)
+
+
+def closing_lines(values: dict[str, Any], folder: Path) -> list[str]:
+    """What was learned, where it is, and what it took: the last lines a person reads."""
+    accuracy, seconds = values["accuracy"], values["seconds"]
+    lines = []
+    if accuracy["after"] is not None and accuracy["before"] is not None:
+        rise = 100 * (accuracy["after"] - accuracy["before"])
+        lines.append(
+            f"held-out accuracy: {accuracy['before']:.1%} before, {accuracy['after']:.1%} after "
+            f"({rise:+.1f} points on {accuracy['rows']} rows"
+            + (f", {accuracy['verdict']}, p = {accuracy['p_value']:.2g})" if accuracy["verdict"] else ")")
+        )
+    if values["adapter"]:
+        lines.append(f"adapter: {values['adapter']['path']}")
+    lines += [f"published: {place['uri']} ({place['revision'] or 'verified'})" for place in values["published"]]
+    lines.append(f"run folder: {folder}")
+    parts = ", ".join(
+        f"{phase} {seconds[phase]:.0f}" for phase in PHASES if phase != "total" and seconds.get(phase, 0) >= 0.5
+    )
+    lines.append(f"time: {seconds['total']:.0f} s ({parts})")
+    ending = values["ending"]
+    lines.append(f"{ending['kind']} (exit {ending['code']}): {ending['reason']}")
+    return lines
