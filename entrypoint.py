@@ -1,10 +1,16 @@
 """The door of the container: `python entrypoint.py` is `grpo-job run`."""
 
-from grpo_job.interruption import Interruption
+import sys
 
-INTERRUPTION = Interruption().install()  # before all else: a signal may come while the rest is imported
+from grpo_job.failures import EXIT_INTERRUPTED
+from grpo_job.interruption import Interruption, StopNow
 
 if __name__ == "__main__":
-    from grpo_job.cli import main
+    interruption = Interruption().install()  # before all else: a signal may come while the rest is imported
+    try:
+        from grpo_job.cli import main
 
-    main(obj=INTERRUPTION)
+        main(obj=interruption)
+    except StopNow as signal_name:
+        print(f"grpo-job: {signal_name} was received", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)

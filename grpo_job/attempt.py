@@ -60,9 +60,10 @@ class Attempt:
             return Unexpected(f"{reason}, for the {fruitless}th time in a row without a new checkpoint").ending()
         return Interrupted(f"{reason}: the same command resumes the run").ending()
 
-    def conclude(self, ending: Ending) -> None:
-        """Write how the attempt ended."""
+    def conclude(self, ending: Ending) -> int:
+        """Write how the attempt ended; answers the exit code."""
         self.ending = ending
         if ending.code != Interrupted.code:
             self.summary.update(fruitless_attempts=0)
         self.summary.write(ending, {**self.progress.seconds, "total": self.progress.total()})
+        return ending.code

@@ -5,7 +5,9 @@ the counts to the engine's own.
 """
 
 import json
+import re
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,12 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
+from grpo_job.failures import Refused
+
 Message = dict[str, str]
+
+# It marks what the assistant said, for training on chats; in a prompt there is nothing to mark.
+GENERATION_TAG = re.compile(r"\{%-?\s*(end)?generation\s*-?%\}")
 
 
 class Chat:
@@ -25,41 +32,66 @@ class Chat:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        return Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-
-    @cached_property
-    def _config(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads((self.folder / "tokenizer_config.json").read_text())
-        return loaded
-
-    @cached_property
-    def _template(self) -> jinja2.Template:
-        """The template file, or the one inside `tokenizer_config.json`. Sandboxed: it comes from outside."""
-        beside = self.folder / "chat_template.jinja"
-        source = beside.read_text() if beside.is_file() else self._config["chat_template"]
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        environment.globals["raise_exception"] = _raise
-        environment.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
-        return environment.from_string(source)
+        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        # A tokenizer may be saved with both switched on, and would then count all prompts alike.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
 
     def has_template(self) -> bool:
-        return (self.folder / "chat_template.jinja").is_file() or "chat_template" in self._config
+        return self._source is not None
 
     def render(self, messages: Sequence[Message]) -> str:
-        """The prompt as text, ready for the assistant's turn."""
+        """The prompt as text, ready for the assistant's turn.
+
+        Raises `Refused` with the template's own reason where it does not take these messages.
+        """
         special = {
             key: value["content"] if isinstance(value, dict) else value
             for key, value in self._config.items()
             if key.endswith("_token")
         }
-        return self._template.render(messages=list(messages), add_generation_prompt=True, tools=None, **special)
+        try:
+            return self._template.render(messages=list(messages), add_generation_prompt=True, tools=None, **special)
+        except jinja2.TemplateError as error:
+            roles = ", ".join(message["role"] for message in messages)
+            raise Refused(
+                f"GRPO_MODEL: its chat template does not take messages of {roles}: {error}; allowed: another model, "
+                "or an empty GRPO_SYSTEM_PROMPT"
+            ) from error
 
     def lengths(self, prompts: Sequence[Sequence[Message]]) -> list[int]:
         """Tokens of each rendered prompt."""
         encoded = self.tokenizer.encode_batch([self.render(prompt) for prompt in prompts], add_special_tokens=False)
         return [len(tokens.ids) for tokens in encoded]
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        path = self.folder / "tokenizer_config.json"
+        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return loaded
+
+    @cached_property
+    def _source(self) -> str | None:
+        """The template file, or what `tokenizer_config.json` has: one template, or several of which one is the default."""
+        beside = self.folder / "chat_template.jinja"
+        if beside.is_file():
+            return beside.read_text(encoding="utf-8")
+        inside = self._config.get("chat_template")
+        if isinstance(inside, list):
+            return next((each["template"] for each in inside if each["name"] == "default"), None)
+        return inside
+
+    @cached_property
+    def _template(self) -> jinja2.Template:
+        """Sandboxed, for it comes from outside; with the names that transformers gives a template."""
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        environment.globals["raise_exception"] = _raise
+        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        environment.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
+        return environment.from_string(GENERATION_TAG.sub("", self._source or ""))
 
 
 def _raise(message: str) -> None:

@@ -7,12 +7,17 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from grpo_job.failures import Ending, RunEnded
+from grpo_job.failures import Ending, Interrupted, Refused, RunEnded, Unexpected
 from grpo_job.interruption import Interruption, StopNow
+
+if TYPE_CHECKING:
+    from grpo_job.settings import Settings
+    from grpo_job.settings_reader import Resolved
 
 Options = Callable[[Callable[..., None]], Callable[..., None]]
 set_option: Options = click.option(
@@ -21,31 +26,40 @@ set_option: Options = click.option(
 )  # fmt: skip
 
 
-@click.group(invoke_without_command=True)
+class _RunByDefault(click.Group):
+    """`grpo-job --set max_steps=3` is `grpo-job run --set max_steps=3`."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        if not arguments or (arguments[0].startswith("-") and arguments[0] not in context.help_option_names):
+            arguments = ["run", *arguments]
+        return super().parse_args(context, arguments)
+
+
+@click.group(cls=_RunByDefault)
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Fine-tune a language model with GRPO, unattended. Settings are GRPO_* variables."""
+    """Fine-tune a language model with GRPO, unattended. Settings are GRPO_* variables.
+
+    Without a command: run.
+    """
     if context.obj is None:
         context.obj = Interruption().install()
-    if context.invoked_subcommand is None:
-        context.invoke(run)
 
 
 @main.command()
 @set_option
 @click.pass_obj
-def run(interruption: Interruption, assignments: tuple[str, ...] = ()) -> None:
+def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     """Train, evaluate and publish; go on where an earlier attempt stopped."""
 
     def story() -> Ending:
-        from grpo_job.settings_reader import resolve
-
-        resolved = resolve(os.environ, _assigned(assignments))
+        resolved = _read(assignments)
+        _steer_libraries(resolved.settings)
         from grpo_job import job
 
         return job.run(resolved, os.environ, interruption)
 
-    _leave(story)
+    _leave(_ending_of(story))
 
 
 @main.command()
@@ -54,38 +68,87 @@ def check(assignments: tuple[str, ...]) -> None:
     """Print each setting and where it came from, and check all that can fail. Needs no GPU."""
 
     def story() -> Ending:
-        from grpo_job.settings_reader import resolve
+        resolved = _read(assignments)
+        from grpo_job import settings_table
 
-        resolved = resolve(os.environ, _assigned(assignments))
-        for name, origin in resolved.origins.items():
-            click.echo(f"{name} {origin}")
+        click.echo("\n".join(settings_table.lines(resolved)))
         from grpo_job import preflight
 
-        preflight.check(resolved.settings, os.environ)
+        checked = preflight.check(resolved.settings, os.environ)
+        click.echo(f"All checks passed: engine {checked.engine}; training on {checked.rows.train_counts.sentence()}")
         return Ending(0, "checked", "all checks passed")
 
-    _leave(story)
+    _leave(_ending_of(story))
+
+
+def _read(assignments: tuple[str, ...]) -> "Resolved":
+    """The settings. Raises `Refused` with every fault, unknown rewards among them."""
+    from grpo_job.settings_reader import resolve
+
+    return resolve(os.environ, _assigned(assignments), [_unknown_rewards])
 
 
 def _assigned(assignments: tuple[str, ...]) -> dict[str, str]:
     """`("max_steps=3",)` -> `{"max_steps": "3"}`; the variable's own spelling is accepted too."""
+    faults = [
+        f"--set {text.partition('=')[0]}: no value was given; allowed: --set NAME=VALUE"
+        for text in assignments
+        if "=" not in text
+    ]
+    if faults:
+        raise Refused(*faults)
     pairs = [assignment.partition("=") for assignment in assignments]
     return {name.strip().lower().removeprefix("grpo_"): value for name, _, value in pairs}
 
 
-def _leave(story: Callable[[], Ending]) -> NoReturn:
-    """Run, say the reason of a bad ending on standard error, and exit with its code."""
+def _unknown_rewards(settings: "Settings") -> list[str]:
+    """A fault for each name that is not on the menu. Dotted paths are imported later, for that may be heavy."""
+    from grpo_job import rewards
+
+    named = [(name, weight) for name, weight in settings.rewards if "." not in name]
     try:
-        ending = story()
+        rewards.load(named or [("correct", 1.0)])
+    except Refused as refusal:
+        return [f"GRPO_REWARDS: {fault}" for fault in refusal.faults]
+    return []
+
+
+def _ending_of(story: Callable[[], Ending]) -> Ending:
+    """Run, and turn whatever it raises into an ending. Only an unexpected error shows its traceback."""
+    try:
+        return story()
     except RunEnded as known:
-        ending = known.ending()
+        return known.ending()
     except StopNow as signal_name:
-        ending = Ending(75, "interrupted", f"{signal_name} was received before the run began")
+        return Interrupted(f"{signal_name} was received before the run began").ending()
     except Exception as error:
         traceback.print_exc()
-        ending = Ending(1, "unexpected", f"{type(error).__name__}: {error}")
+        return Unexpected(f"{type(error).__name__}: {error}").ending()
+
+
+def _steer_libraries(settings: "Settings") -> None:
+    """Set the libraries' variables that the user left unset, before any of them is imported."""
+    from grpo_job import library_environment, machine
+
+    seen = machine.gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    root = library_environment.cache_folder(
+        Path(settings.cache_dir).expanduser().resolve(), machine.versions(), seen[0].capability if seen else None
+    )
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"GRPO_CACHE_DIR: {settings.cache_dir!r} was given; it cannot be written: {error}") from error
+    for variable in library_environment.library_environment(root):
+        os.environ.setdefault(variable.name, variable.value)
+
+
+def _leave(ending: Ending) -> None:
+    """Say the reason of a bad ending on standard error, and exit with its code."""
     if ending.code:
-        print(f"grpo-job: {ending.kind} (exit {ending.code})\n{ending.reason}", file=sys.stderr)
+        click.echo(f"grpo-job: {ending.kind} (exit {ending.code})\n{ending.reason}", err=True)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(ending.code)  # library threads (vLLM, tokenizers) must not hold the process
+    end_process(ending.code)
+
+
+end_process: Callable[[int], None] = os._exit  # library threads (vLLM, tokenizers) must not hold the process

@@ -1,19 +1,22 @@
 """SIGTERM and SIGINT, from the first instruction of the process to the last.
 
-Outside training the signal raises `Interrupted` where the main thread stands. While training it
-only sets `asked`, and the engine stops at the next step boundary with a checkpoint. When the
-grace period ends first, a thread ends the process: a handler cannot run inside a long C call.
+Outside training the signal raises `StopNow` where the main thread stands. While training it is
+only noted, and the engine stops at the next step boundary with a checkpoint. When the grace
+period ends first, a thread ends the process: a handler cannot run inside a long C call.
 """
 
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from grpo_job.failures import EXIT_INTERRUPTED, Interrupted
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopNow(BaseException):
@@ -21,22 +24,31 @@ class StopNow(BaseException):
 
 
 class Interruption:
-    """What the process was asked, and how it answers."""
+    """What the process was asked, and how it answers.
+
+    `before_exit` is called with the reason when the process ends at once; it answers the exit code.
+    """
 
     def __init__(self) -> None:
         self.asked: str | None = None
         self.grace_seconds = 25.0
-        self.before_exit: Callable[[str], None] = lambda reason: None
+        self.before_exit: Callable[[str], int] = lambda reason: EXIT_INTERRUPTED
         self._waits_for_boundary = False
+        self._signalled = threading.Event()
 
     def install(self) -> "Interruption":
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Answer signals from now on. Only the main thread may call it."""
+        # Started now, for starting a thread inside the handler could wait for a lock that the main thread holds.
+        threading.Thread(target=self._end_after_grace, name="grace-period", daemon=True).start()
+        for number in SIGNALS:
             signal.signal(number, self._handle)
+        os.register_at_fork(after_in_child=_answer_no_longer)
         return self
 
     @contextmanager
     def at_step_boundary(self) -> Iterator[None]:
-        """Within: a signal is only noted. Raises `Interrupted` behind it when one came."""
+        """Within: a signal is only noted. Raises `Interrupted` before or behind it when one came."""
+        self.raise_if_asked()
         self._waits_for_boundary = True
         try:
             yield
@@ -54,15 +66,25 @@ class Interruption:
         if self.asked:
             self._end(f"{name} was received a second time")
         self.asked = name
-        timer = threading.Timer(self.grace_seconds, self._end, [f"{name} was received; the grace period ended"])
-        timer.daemon = True
-        timer.start()
+        self._signalled.set()
         if not self._waits_for_boundary:
             raise StopNow(name)
 
+    def _end_after_grace(self) -> None:
+        self._signalled.wait()
+        time.sleep(self.grace_seconds)
+        self._end(f"{self.asked} was received; the {self.grace_seconds:g} seconds of grace are over")
+
     def _end(self, reason: str) -> None:
+        code = EXIT_INTERRUPTED
         try:
-            self.before_exit(reason)
+            code = self.before_exit(reason)
             print(f"grpo-job: {reason}", file=sys.stderr, flush=True)
         finally:
-            os._exit(EXIT_INTERRUPTED)
+            os._exit(code)
+
+
+def _answer_no_longer() -> None:
+    """A forked worker dies by a signal, as its parent expects when it ends it."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)

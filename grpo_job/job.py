@@ -13,6 +13,7 @@ from grpo_job.attempt import FINISHED, Attempt
 from grpo_job.evaluation import held_out, statistics
 from grpo_job.failures import Ending, Unexpected, Unpublished
 from grpo_job.interruption import Interruption
+from grpo_job.progress import libraries_write_to
 from grpo_job.rewards import answers, tags
 from grpo_job.run_folder import read_jsonl, sha256, write_json, write_jsonl
 from grpo_job.settings_reader import Resolved
@@ -53,6 +54,13 @@ def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None
     with phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
         _write_environment(attempt, checked, base)
+    with libraries_write_to(attempt.folder.library_log):
+        _with_engine(attempt, checked, base)
+
+
+def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel) -> None:
+    """All that needs the model in memory."""
+    settings, rows, phase = attempt.settings, checked.rows, attempt.progress.phase
     with phase("load", f"loading {settings.model} with the engine {checked.engine}"):
         keeper = training.keeper_of(attempt, base.commit)
         resume = training.resume_point(attempt, keeper)
@@ -60,7 +68,7 @@ def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None
             (rewards.as_trl_function(reward, settings.reward_timeout_seconds), reward.weight)
             for reward in checked.rewards
         ]
-        engine = engines.build(checked.engine, settings, base, rows.train, functions, keeper.partial)
+        engine = engines.build(checked.engine, settings, base, rows.train, functions, keeper.partial, checked.plan)
     with phase("evaluate", "evaluating the base"):
         before = _evaluate(engine, "off", rows.held_out, attempt)
     with phase("train", f"training {engine.planned_steps} steps"), attempt.interruption.at_step_boundary():
@@ -132,6 +140,7 @@ def _write_environment(attempt: Attempt, checked: preflight.Checked, base: base_
         {
             **machine.describe(checked.gpus),
             "engine": checked.engine,
+            "plan": checked.plan.as_dict() if checked.plan else None,
             "model": {"name": base.name, "commit": base.commit},
             "dataset": {"name": attempt.settings.dataset, "commit": checked.rows.revision},
         },

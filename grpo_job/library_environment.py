@@ -1,9 +1,12 @@
 """The variables that steer the libraries: caches, telemetry, logs, `UNSLOTH_*`, `VLLM_*`. Pure.
 
-The door sets them once, before any heavy import, because the libraries read most of them while
-they are imported. Each has its reason beside it; `grpo-job check` prints both.
+The door sets those that the user did not set, once, before any heavy import: the libraries read
+most of them while they are imported. Each has its reason beside it.
 """
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,50 +22,19 @@ class Variable(NamedTuple):
     reason: str
 
 
-def cache_folder(root: Path, lock_hash: str, capability: tuple[int, int]) -> Path:
+def cache_folder(root: Path, versions: Mapping[str, str], capability: tuple[int, int] | None) -> Path:
     """Where compiled code lives: it is good for one set of versions on one generation of GPU.
 
-    >>> cache_folder(Path("/cache"), "0123456789abcdef", (9, 0)).as_posix()
-    '/cache/0123456789ab-sm90'
+    >>> cache_folder(Path("/cache"), {"torch": "2.11.0"}, (9, 0)).as_posix()
+    '/cache/sm90-3ee0da9c891d'
     """
-    return root / f"{lock_hash[:12]}-sm{capability[0]}{capability[1]}"
+    key = hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest()[:12]
+    return root / f"{'cpu' if capability is None else f'sm{capability[0]}{capability[1]}'}-{key}"
 
 
-def library_environment(
-    cache_root: Path,
-    *,
-    merged_rollout: bool,
-    standby: bool,
-    offline: bool = False,
-    log_level: str = "WARNING",
-) -> dict[str, str]:
-    """Name -> value of every variable; see `library_variables` for the reasons."""
-    variables = library_variables(
-        cache_root, merged_rollout=merged_rollout, standby=standby, offline=offline, log_level=log_level
-    )
-    return {variable.name: variable.value for variable in variables}
-
-
-def library_variables(
-    cache_root: Path,
-    *,
-    merged_rollout: bool,
-    standby: bool,
-    offline: bool = False,
-    log_level: str = "WARNING",
-) -> list[Variable]:
-    """The variables with their reasons. `cache_root` is absolute and writable by its owner alone.
-
-    `merged_rollout` and `standby` are the plan's. `offline` forbids every call to the Hub,
-    publishing included.
-    """
-    return [
-        *_caches(cache_root),
-        *_silence(log_level),
-        *_unsloth(merged_rollout, standby),
-        *_vllm(),
-        *(_offline() if offline else []),
-    ]
+def library_environment(cache_root: Path, *, log_level: str = "WARNING") -> list[Variable]:
+    """The variables with their reasons. `cache_root` is absolute and writable by its owner alone."""
+    return [*_caches(cache_root), *_silence(log_level), *_unsloth(), *_vllm()]
 
 
 def _caches(root: Path) -> list[Variable]:
@@ -94,19 +66,14 @@ def _silence(log_level: str) -> list[Variable]:
     ]
 
 
-def _unsloth(merged_rollout: bool, standby: bool) -> list[Variable]:
-    variables = [
+def _unsloth() -> list[Variable]:
+    return [
         Variable("UNSLOTH_COMPILE_DISABLE", "1", "compiling the loss takes 45 s and wraps a new closure each step"),
         Variable("UNSLOTH_GRPO_SEQ_PACKING", "0", "checks itself with a forward a row whenever a batch is longer"),
         Variable("UNSLOTH_GRPO_PREFIX_GROUPER", "0", "is off beside vLLM anyway; saves its import"),
         Variable("UNSLOTH_VLLM_NO_FLASHINFER", "1", "needs nvcc at run time; vLLM's own attention is used"),
-        Variable("UNSLOTH_VLLM_MERGED_ROLLOUT", _flag(merged_rollout), "fold the adapter into shared weights"),
-        Variable("UNSLOTH_VLLM_STANDBY", _flag(standby), "vLLM frees its KV cache while training"),
+        Variable("UNSLOTH_VLLM_STANDBY_UTIL_OVERRIDE", "1", "else standby replaces the plan's share of memory"),
     ]
-    if standby:
-        reason = "else Unsloth replaces the plan's share of memory by its own"
-        variables.append(Variable("UNSLOTH_VLLM_STANDBY_UTIL_OVERRIDE", "1", reason))
-    return variables
 
 
 def _vllm() -> list[Variable]:
@@ -115,14 +82,3 @@ def _vllm() -> list[Variable]:
         Variable("VLLM_USE_FLASHINFER_SAMPLER", "0", "needs nvcc at run time"),
         Variable("VLLM_HOST_IP", "127.0.0.1", "one process talks to itself: no look for a route outside"),
     ]
-
-
-def _offline() -> list[Variable]:
-    return [
-        Variable("HF_HUB_OFFLINE", "1", "no call to the Hub"),
-        Variable("TRANSFORMERS_OFFLINE", "1", "no call to the Hub"),
-    ]
-
-
-def _flag(value: bool) -> str:
-    return "1" if value else "0"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from grpo_job import base_model, dataset, engines, machine, rewards
 from grpo_job.chat import Chat
+from grpo_job.engines.gpu_plan import Plan
 from grpo_job.failures import Refused
 from grpo_job.settings import Settings
 
@@ -18,6 +19,7 @@ class Checked(NamedTuple):
     rows: dataset.Rows
     rewards: list[rewards.Reward]
     gpus: list[machine.GpuSeen]
+    plan: Plan | None
 
 
 def check(settings: Settings, environment: Mapping[str, str]) -> Checked:
@@ -36,10 +38,11 @@ def check(settings: Settings, environment: Mapping[str, str]) -> Checked:
     chosen = attempt(lambda: rewards.load(settings.rewards, path))
     base = attempt(lambda: base_model.fetch(settings.model, settings.model_revision, weights=False))
     engine = base and attempt(lambda: engines.choose(settings, base.config(), len(gpus)))
+    plan = engine and gpus and attempt(lambda: engines.plan(settings, base.config(), gpus[0]))
     rows = base and attempt(lambda: dataset.load(settings, _token_counter(base)))
     if faults:
         raise Refused(*faults)
-    return Checked(base, engine, rows, chosen, gpus)
+    return Checked(base, engine, rows, chosen, gpus, plan or None)
 
 
 def _token_counter(base: base_model.BaseModel) -> Callable[..., list[int]]:

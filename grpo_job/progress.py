@@ -5,11 +5,13 @@ line. Also the run's clock: seconds by phase.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -25,7 +27,9 @@ class Progress:
         self.seconds: dict[str, float] = dict(earlier or {})
         self.started = time.monotonic()
         self._earlier_total = self.seconds.get("total", 0.0)
-        self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        # A copy of standard output: what libraries print goes to a file, see `libraries_write_to`.
+        self._out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+        self._console = Console(file=self._out, highlight=False, soft_wrap=True)
         self._format = log_format
         if log_format == "auto":
             self._format = "rich" if self._console.is_terminal else "plain"
@@ -49,11 +53,13 @@ class Progress:
     def say(self, text: str, *, style: str = "", **fields: Any) -> None:
         """One line."""
         if self._format == "json":
-            print(json.dumps({"time": round(time.time(), 3), "message": text, **fields}, default=str), flush=True)
+            line = json.dumps({"time": round(time.time(), 3), "message": text, **fields}, default=str)
+            print(line, file=self._out, flush=True)
         elif self._format == "rich":
             self._console.print(Text(text, style=style or ("bold" if fields.get("event") == "phase" else "")))
         else:
-            print(f"[{timedelta(seconds=int(time.monotonic() - self.started))}] {text}", flush=True)
+            clock = timedelta(seconds=int(time.monotonic() - self.started))
+            print(f"[{clock}] {text}", file=self._out, flush=True)
 
     def warn(self, text: str) -> None:
         self.say(f"warning: {text}", style="yellow", event="warning")
@@ -87,6 +93,28 @@ class Progress:
         if self._live is not None:
             self._live.stop()
             self._live = None
+
+
+@contextmanager
+def libraries_write_to(path: Path) -> Iterator[None]:
+    """Within: standard output and error go to `path`, of C code too. Progress has its own copy of the terminal."""
+    _flush()
+    saved = os.dup(1), os.dup(2)
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        _flush()
+        for number, descriptor in enumerate(saved, start=1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def _bar(step: int, planned: int, width: int = 24) -> str:

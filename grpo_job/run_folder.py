@@ -3,9 +3,12 @@
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from grpo_job.failures import Refused
 
 
 class RunFolder:
@@ -30,8 +33,15 @@ class RunFolder:
         self.library_log = path / "libraries.log"
 
     def open(self) -> "RunFolder":
-        """Create the folder. Raises OSError where that is not possible."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Create the folder. Raises `Refused` where it cannot be written to."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_text(self.heartbeat, "")
+        except OSError as error:
+            raise Refused(
+                f"GRPO_OUTPUT_DIR: the run folder {self.path} cannot be written: {error.strerror}; "
+                "allowed: a folder that this user may write to"
+            ) from error
         return self
 
 
@@ -43,12 +53,16 @@ def write_json(path: Path, value: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text`, whole or not at all, flushed to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    # The thread is named too: at the end of the grace period a second one writes the same file.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -7,69 +7,111 @@ becomes settings, and where each value came from, is in `settings_reader.py`.
 
 import hashlib
 import json
+import re
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from grpo_job import grpo_config
+from grpo_job.kinds import (
+    Allowed,
+    AnyText,
+    Auto,
+    Count,
+    Decay,
+    NonNegative,
+    Number,
+    Positive,
+    Share,
+    Text,
+    Words,
+    YesNo,
+    allowed_words,
+    each_once,
+    split_commas,
 )
 
-from grpo_job.grpo_config import options, split_commas
 
-Auto = Literal["auto"]
-Share = Annotated[float, Field(gt=0, le=1)]
-
-
-def _reward_list(value: Any) -> Any:
-    """`"correct:2, tag_count"` as `[("correct", 2.0), ("tag_count", 1.0)]`."""
+def _reward_pairs(value: Any) -> Any:
+    """`"correct:2, tag_count"` as `[("correct", "2"), ("tag_count", "1")]`."""
     if not isinstance(value, str):
         return value
     pairs = [part.partition(":") for part in split_commas(value)]
-    return [(name.strip(), weight.strip() or "1") for name, _, weight in pairs]
+    return [(name.strip(), weight.strip() if colon else "1") for name, colon, weight in pairs]
 
 
-def _one_of_each(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    names = [item[0] if isinstance(item, tuple) else item for item in value]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"name each once, but {name!r} is there {names.count(name)} times")
+def _whole_or_share(value: float) -> float:
+    if value >= 1 and value != int(value):
+        raise ValueError("from 1 on it counts steps, and there are no half ones")
     return value
 
 
-def _known_scheme(value: tuple[str, ...]) -> tuple[str, ...]:
-    for uri in value:
-        if not uri.startswith(("hf://", "s3://", "file:///")):
-            raise ValueError(f"be hf://owner/name, s3://bucket/prefix or file:///folder, but {uri!r} is none")
+def _not_zero(value: int) -> int:
+    if value == 0:
+        raise ValueError("a run of no steps trains nothing")
     return value
 
 
-def _one_of_option(option: str) -> AfterValidator:
-    """Accept the words that GRPOConfig's `option` accepts."""
-
-    def check(value: str) -> str:
-        allowed = options()[option]["choices"]
-        if value not in allowed:
-            raise ValueError(f"be one of: {', '.join(allowed)}")
-        return value
-
-    return AfterValidator(check)
+# Credentials belong into the clients' own variables, for an address is printed and published.
+PLACES = {
+    "hf": r"hf://[\w.-]+/[\w.-]+(@[\w./-]+)?",
+    "s3": r"s3://[a-z0-9][a-z0-9.-]+(/[^@]*)?",
+    "file": r"file:///.+",
+}
 
 
-Words = Annotated[tuple[str, ...], BeforeValidator(split_commas), AfterValidator(_one_of_each)]
-Uris = Annotated[Words, AfterValidator(_known_scheme)]
+def _known_places(value: tuple[str, ...]) -> tuple[str, ...]:
+    for number, uri in enumerate(value, 1):
+        pattern = PLACES.get(uri.partition("://")[0])
+        if pattern is None or not re.fullmatch(pattern, uri):
+            raise ValueError(f"number {number} is no such address")
+    return value
+
+
+def _word_of(option: str, value: str) -> str:
+    """Passes on a word that GRPOConfig's `option` accepts."""
+    if value not in grpo_config.choices(option):
+        raise ValueError("it is none of these")
+    return value
+
+
+def _words_of(option: str) -> Allowed:
+    return Allowed(", ".join(grpo_config.choices(option)))
+
+
+OptionalText = Annotated[Text | None, Allowed("a text, or none")]
+OptionalCount = Annotated[Count | None, Allowed("a whole number from 1, or none")]
+YesNoAuto = Annotated[YesNo | Auto, Allowed("true, false or auto")]
+ShareAuto = Annotated[Share | Auto, Allowed("a number above 0, at most 1; or auto")]
+Group = Annotated[int, Field(ge=2), Allowed("a whole number from 2: completions are compared with each other")]
+Seed = Annotated[int, Field(ge=0, lt=2**32), Allowed("a whole number from 0, below 2**32")]
+Steps = Annotated[int, Field(ge=-1), AfterValidator(_not_zero), Allowed("a whole number from 1, or -1")]
+Warmup = Annotated[NonNegative, AfterValidator(_whole_or_share), Allowed("a share below 1, or a whole number of steps")]
+Schedule = Annotated[str, AfterValidator(partial(_word_of, "lr_scheduler_type")), _words_of("lr_scheduler_type")]
+Optimizer = Annotated[str, AfterValidator(partial(_word_of, "optim")), _words_of("optim")]
+Modules = Annotated[Words, Field(min_length=1), Allowed("names of layers separated by commas, each once")]
+Trackers = Annotated[
+    tuple[Literal["wandb", "tensorboard", "mlflow", "trackio"], ...],
+    BeforeValidator(split_commas),
+    AfterValidator(each_once),
+    Allowed("wandb, tensorboard, mlflow, trackio, separated by commas, each once; or none"),
+]
+Places = Annotated[
+    Words,
+    AfterValidator(_known_places),
+    Allowed("hf://owner/name[@branch], s3://bucket/prefix, file:///folder, separated by commas, each once; or none"),
+]
 Rewards = Annotated[
-    tuple[tuple[str, FiniteFloat], ...],
+    tuple[tuple[Text, Number], ...],
     Field(min_length=1),
-    BeforeValidator(_reward_list),
-    AfterValidator(_one_of_each),
+    BeforeValidator(_reward_pairs),
+    AfterValidator(each_once),
+    Allowed("name:weight separated by commas, each name once, such as correct:2,format_tags:0.5"),
+]
+RunId = Annotated[
+    Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None,
+    Allowed("at most 100 of A-Z a-z 0-9 . _ -, the first a letter or a digit; or none"),
 ]
 
 
@@ -88,84 +130,84 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     # what is trained
-    recipe: str = _harmless("gsm8k", "named bundle of settings: gsm8k, tutorial or smoke")
+    recipe: Text = _harmless("gsm8k", "named bundle of settings: gsm8k, tutorial or smoke")
     engine: Literal["auto", "unsloth", "trl"] = setting(
         "auto", "unsloth (one GPU), trl (CPU, one GPU or many), auto chooses"
     )
-    model: str = setting("unsloth/Qwen2.5-3B-Instruct", "Hub id, folder, or `sample` (embedded, for smoke runs)")
-    model_revision: str | None = setting(None, "branch, tag or commit of the model; the commit found is recorded")
-    max_seq_length: PositiveInt = setting(1024, "tokens of prompt and completion together")
-    load_in_4bit: bool | Auto = setting("auto", "hold the base in 4 bits; auto: only where 16 bits do not fit")
-    lora_rank: PositiveInt = setting(8, "rank of the LoRA matrices")
-    lora_alpha: PositiveInt = setting(8, "LoRA scale is alpha / rank")
-    lora_target_modules: Words = setting(
+    model: Text = setting("unsloth/Qwen2.5-3B-Instruct", "Hub id, folder, or `sample` (embedded, for smoke runs)")
+    model_revision: OptionalText = setting(None, "branch, tag or commit of the model; the commit found is recorded")
+    max_seq_length: Count = setting(1024, "tokens of prompt and completion together")
+    load_in_4bit: YesNoAuto = setting("auto", "hold the base in 4 bits; auto: only where 16 bits do not fit")
+    lora_rank: Count = setting(8, "rank of the LoRA matrices")
+    lora_alpha: Count = setting(8, "LoRA scale is alpha / rank")
+    lora_target_modules: Modules = setting(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
         "linear layers that get a LoRA",
     )
-
-    lora_seed: NonNegativeInt = setting(1234, "seed of the LoRA's first weights")
-    standby: bool | Auto = _harmless("auto", "vLLM frees its memory while training; auto: the plan")
+    lora_seed: Seed = setting(1234, "seed of the LoRA's first weights")
+    standby: YesNoAuto = _harmless("auto", "vLLM frees its memory while training; auto: the plan")
 
     # rows
-    dataset: str = setting("openai/gsm8k", "Hub id, s3:// prefix, file or folder, or `sample`")
-    dataset_config: str | None = setting(None, "configuration of a Hub dataset")
-    dataset_split: str = setting("train", "split to train on")
-    dataset_revision: str | None = setting(None, "branch, tag or commit of the dataset")
-    eval_dataset: str | None = setting(None, "held-out rows from elsewhere: Hub id, s3:// prefix, file or folder")
-    eval_split: str | None = setting(None, "split to evaluate on; without one, part of the rows is held out")
-    eval_rows: PositiveInt = setting(200, "held-out rows to evaluate before and after")
-    prompt_column: str = setting("question", "column with the question")
-    answer_column: str = setting("answer", "column with the gold answer; of `work #### 72` the part behind counts")
-    system_prompt: str = setting("", "system message before each question; empty for none")
-    max_prompt_length: PositiveInt = setting(256, "rows whose prompt has more tokens are left out, and counted")
+    dataset: Text = setting("openai/gsm8k", "Hub id, s3:// prefix, file or folder, or `sample`")
+    dataset_config: OptionalText = setting(None, "configuration of a Hub dataset")
+    dataset_split: Text = setting("train", "split to train on")
+    dataset_revision: OptionalText = setting(None, "branch, tag or commit of the dataset")
+    eval_dataset: OptionalText = setting(None, "held-out rows from elsewhere: Hub id, s3:// prefix, file or folder")
+    eval_split: OptionalText = setting(
+        None, "split to evaluate on; default: test where there is one, else part of the rows"
+    )
+    eval_rows: Count = setting(200, "held-out rows to evaluate before and after")
+    prompt_column: Text = setting("question", "column with the question")
+    answer_column: Text = setting("answer", "column with the gold answer; of `work #### 72` the part behind counts")
+    system_prompt: AnyText = setting("", "system message before each question; empty for none")
+    max_prompt_length: Count = setting(256, "rows whose prompt has more tokens are left out, and counted")
 
     # rewards
     rewards: Rewards = setting((("correct", 2.0),), "reward functions and weights, `name:weight,...`")
-    reward_path: str | None = setting(None, "folder put on the path for rewards named by a dotted path")
-    reward_timeout_seconds: PositiveFloat = _harmless(60.0, "a reward that takes longer for one batch ends the run")
+    reward_path: OptionalText = setting(None, "folder put on the path for rewards named by a dotted path")
+    reward_timeout_seconds: Positive = _harmless(60.0, "a reward that takes longer for one batch ends the run")
 
     # training: GRPOConfig's own names
-    learning_rate: PositiveFloat | Literal[0] = setting(5e-6, "peak learning rate")
-    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = setting(0.9, "decay of Adam's first moment")
-    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = setting(0.99, "decay of Adam's second moment")
-    weight_decay: NonNegativeFloat = setting(0.1, "weight decay")
-    warmup_steps: NonNegativeFloat = setting(0.1, "steps of warm-up; below 1, a share of all steps")
-    lr_scheduler_type: Annotated[str, _one_of_option("lr_scheduler_type")] = setting("cosine", "learning-rate schedule")
-    optim: Annotated[str, _one_of_option("optim")] = setting(
-        "adamw_8bit", "optimizer; 8-bit ones become adamw_torch on CPU"
-    )
-    max_grad_norm: NonNegativeFloat = setting(0.1, "gradient norm limit")
-    per_device_train_batch_size: PositiveInt = setting(4, "completions per device and micro-step")
-    gradient_accumulation_steps: PositiveInt = setting(1, "micro-steps per optimizer step")
-    num_generations: Annotated[int, Field(ge=2)] = setting(4, "completions sampled per prompt")
-    max_completion_length: PositiveInt = setting(200, "longest completion, in tokens")
-    max_steps: PositiveInt | Literal[-1] = setting(250, "optimizer steps; -1: by num_train_epochs")
-    num_train_epochs: PositiveFloat = setting(1.0, "passes over the rows when max_steps is -1")
-    temperature: PositiveFloat = setting(1.0, "sampling temperature while training")
-    num_iterations: PositiveInt = setting(1, "optimization passes over each batch of completions")
-    steps_per_generation: PositiveInt | None = setting(
+    learning_rate: NonNegative = setting(5e-6, "peak learning rate")
+    adam_beta1: Decay = setting(0.9, "decay of Adam's first moment")
+    adam_beta2: Decay = setting(0.99, "decay of Adam's second moment")
+    weight_decay: NonNegative = setting(0.1, "weight decay")
+    warmup_steps: Warmup = setting(0.1, "steps of warm-up; below 1, a share of all steps")
+    lr_scheduler_type: Schedule = setting("cosine", "learning-rate schedule")
+    optim: Optimizer = setting("adamw_8bit", "optimizer; 8-bit ones become adamw_torch on CPU")
+    max_grad_norm: NonNegative = setting(0.1, "gradient norm limit")
+    per_device_train_batch_size: Count = setting(4, "completions per device and micro-step")
+    gradient_accumulation_steps: Count = setting(1, "micro-steps per optimizer step")
+    num_generations: Group = setting(4, "completions sampled per prompt")
+    max_completion_length: Count = setting(200, "longest completion, in tokens")
+    max_steps: Steps = setting(250, "optimizer steps; -1: by num_train_epochs")
+    num_train_epochs: Positive = setting(1.0, "passes over the rows when max_steps is -1")
+    temperature: Positive = setting(1.0, "sampling temperature while training")
+    num_iterations: Count = setting(1, "optimization passes over each batch of completions")
+    steps_per_generation: OptionalCount = setting(
         None, "micro-steps per batch of completions; default: gradient_accumulation_steps"
     )
-    generation_batch_size: PositiveInt | None = setting(
+    generation_batch_size: OptionalCount = setting(
         None, "completions per generation over all devices; instead of steps_per_generation"
     )
-    gradient_checkpointing: bool | Auto = _harmless("auto", "recompute activations to save memory; auto: the plan")
-    vllm_gpu_memory_utilization: Share | Auto = _harmless("auto", "share of GPU memory for vLLM; auto: the plan")
-    logging_steps: PositiveInt = _harmless(1, "steps between lines of metrics")
-    seed: NonNegativeInt = setting(42, "seed of rows, sampling and LoRA")
-    report_to: Words = _harmless((), "trackers: wandb, tensorboard, mlflow, trackio")
+    gradient_checkpointing: YesNoAuto = _harmless("auto", "recompute activations to save memory; auto: the plan")
+    vllm_gpu_memory_utilization: ShareAuto = _harmless("auto", "share of GPU memory for vLLM; auto: the plan")
+    logging_steps: Count = _harmless(1, "steps between lines of metrics")
+    seed: Seed = setting(42, "seed of rows, sampling and LoRA")
+    report_to: Trackers = _harmless((), "trackers: wandb, tensorboard, mlflow, trackio")
     grpo_config: dict[str, Any] = Field({}, description="every other GRPOConfig option that was given")
 
     # the run
-    run_id: str | None = _harmless(None, "name of the run; default: made from what changes the result")
-    output_dir: str = _harmless("outputs", "folder that holds run folders")
+    run_id: RunId = _harmless(None, "name of the run; default: made from what changes the result")
+    output_dir: Text = _harmless("outputs", "folder that holds run folders")
+    cache_dir: str = _harmless("~/.cache/grpo-job", "folder for compiled kernels, good for runs to come")
     resume: Literal["auto", "never"] = _harmless("auto", "auto: go on from the newest good checkpoint")
-    save_steps: PositiveInt = _harmless(25, "steps between checkpoints")
-    save_minutes: PositiveFloat = _harmless(10.0, "longest time between checkpoints")
-    save_total_limit: PositiveInt = _harmless(2, "checkpoints kept, the newest good ones")
-    grace_seconds: PositiveFloat = _harmless(25.0, "time to stop in order after a signal")
-    publish_to: Uris = _harmless((), "destinations: hf://owner/name, s3://bucket/prefix, file:///folder")
-    publish_private: bool = _harmless(True, "a repository that publishing creates is private")
+    save_steps: Count = _harmless(25, "steps between checkpoints")
+    save_minutes: Positive = _harmless(10.0, "longest time between checkpoints")
+    save_total_limit: Count = _harmless(2, "checkpoints kept, the newest good ones")
+    grace_seconds: Positive = _harmless(25.0, "time to stop in order after a signal")
+    publish_to: Places = _harmless((), "destinations: hf://owner/name, s3://bucket/prefix, file:///folder")
+    publish_private: YesNo = _harmless(True, "a repository that publishing creates is private")
     log_format: Literal["auto", "rich", "plain", "json"] = _harmless("auto", "auto: rich on a terminal, else plain")
 
     @property
@@ -206,4 +248,10 @@ def variable(field: str) -> str:
 def known_names() -> list[str]:
     """Every name that may follow `GRPO_`, in small letters, GRPOConfig's own included."""
     own = [name for name in Settings.model_fields if name != "grpo_config"]
-    return [*own, *(name for name in options() if name not in own)]
+    return [*own, *(name for name in grpo_config.options() if name not in own and name not in grpo_config.OWNED)]
+
+
+def allowed(field: str) -> str:
+    """What a person may write for one of the settings' own fields."""
+    info = Settings.model_fields[field]
+    return allowed_words(info.annotation, info.metadata)

@@ -3,49 +3,75 @@
 Pure: a list of sentences, empty when all is well.
 """
 
+from collections.abc import Callable, Collection
+
 from grpo_job.settings import Settings
 
 
-def conflicts(settings: Settings, processes: int = 1) -> list[str]:
-    """Every conflict between settings, for a run on `processes` processes."""
-    checks = (
-        _groups_fit_batch(settings, processes),
-        _buffer_fits_accumulation(settings),
-        _tokens_fit_sequence(settings),
-        _warmup_fits_steps(settings),
-        _one_way_to_size_generation(settings),
-        _length_of_training(settings),
-    )
-    return [fault for fault in checks if fault]
+def conflicts(settings: Settings, processes: int = 1, unknown: Collection[str] = ()) -> list[str]:
+    """Every conflict between settings, for a run on `processes` processes.
+
+    `unknown` names fields that were given wrongly: what would be computed from them is not checked.
+    """
+    known = (check for check, fields in CHECKS.items() if not fields & set(unknown))
+    return [fault for check in known if (fault := check(settings, processes))]
 
 
-def _groups_fit_batch(settings: Settings, processes: int) -> str | None:
-    batch, micro_steps = settings.per_device_train_batch_size, settings.generation_micro_steps
-    completions = settings.generation_batch_size or batch * micro_steps * processes
-    if completions % settings.num_generations == 0:
+def _one_way_to_size_generation(settings: Settings, processes: int) -> str | None:
+    size, steps = settings.generation_batch_size, settings.steps_per_generation
+    if size is None or steps is None:
         return None
     return (
-        f"GRPO_NUM_GENERATIONS={settings.num_generations} does not divide the {completions} completions of a "
-        f"generation = {batch} a device (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x {micro_steps} micro-steps "
-        f"(GRPO_STEPS_PER_GENERATION or GRPO_GRADIENT_ACCUMULATION_STEPS) x {processes} processes; "
-        f"allowed: a batch that is a multiple of {settings.num_generations}"
+        f"GRPO_GENERATION_BATCH_SIZE={size} and GRPO_STEPS_PER_GENERATION={steps} say the same thing twice; "
+        "allowed: one of them"
     )
 
 
-def _buffer_fits_accumulation(settings: Settings) -> str | None:
-    micro_steps = settings.generation_micro_steps * settings.num_iterations
-    accumulation = settings.gradient_accumulation_steps
-    if micro_steps % accumulation == 0:
+def _size_is_whole_micro_steps(settings: Settings, processes: int) -> str | None:
+    size, batch = settings.generation_batch_size, settings.per_device_train_batch_size * processes
+    if size is None or size % batch == 0:
         return None
     return (
-        f"GRPO_GRADIENT_ACCUMULATION_STEPS={accumulation} does not divide the {micro_steps} micro-steps that one "
-        f"generation feeds = {settings.generation_micro_steps} (GRPO_STEPS_PER_GENERATION) x "
-        f"{settings.num_iterations} (GRPO_NUM_ITERATIONS): an optimizer step would mix two generations; "
-        f"allowed: GRPO_STEPS_PER_GENERATION as a multiple of {accumulation}"
+        f"GRPO_GENERATION_BATCH_SIZE={size} is not a multiple of the {batch} completions of a micro-step = "
+        f"{settings.per_device_train_batch_size} (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x {_of(processes, 'process')}; "
+        f"allowed: {batch}, {2 * batch}, {3 * batch}, ..."
     )
 
 
-def _tokens_fit_sequence(settings: Settings) -> str | None:
+def _groups_fit_generation(settings: Settings, processes: int) -> str | None:
+    size, group = settings.generation_batch_size, settings.num_generations
+    if size is not None:
+        said, completions = "GRPO_GENERATION_BATCH_SIZE", size
+    else:
+        batch, micro_steps = settings.per_device_train_batch_size, settings.generation_micro_steps
+        by = "STEPS_PER_GENERATION" if settings.steps_per_generation else "GRADIENT_ACCUMULATION_STEPS"
+        completions = batch * micro_steps * processes
+        said = (
+            f"{batch} (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x {_of(micro_steps, 'micro-step')} (GRPO_{by}) x "
+            f"{_of(processes, 'process')}"
+        )
+    if completions % group == 0:
+        return None
+    return (
+        f"GRPO_NUM_GENERATIONS={group} does not divide the {completions} completions of a generation = {said}; "
+        f"allowed: as many completions as {group}, {2 * group}, {3 * group}, ..."
+    )
+
+
+def _generation_fits_steps(settings: Settings, processes: int) -> str | None:
+    micro_steps, accumulation = settings.generation_micro_steps, settings.gradient_accumulation_steps
+    if micro_steps * settings.num_iterations % accumulation == 0:
+        return None
+    return (
+        f"GRPO_GRADIENT_ACCUMULATION_STEPS={accumulation} does not divide the "
+        f"{micro_steps * settings.num_iterations} micro-steps that one generation feeds = {micro_steps} "
+        f"(GRPO_STEPS_PER_GENERATION, or what GRPO_GENERATION_BATCH_SIZE makes of it) x {settings.num_iterations} "
+        "(GRPO_NUM_ITERATIONS): an optimizer step would mix two generations; "
+        f"allowed: micro-steps that are a multiple of {accumulation}"
+    )
+
+
+def _tokens_fit_sequence(settings: Settings, processes: int) -> str | None:
     together = settings.max_prompt_length + settings.max_completion_length
     if together <= settings.max_seq_length:
         return None
@@ -56,33 +82,61 @@ def _tokens_fit_sequence(settings: Settings) -> str | None:
     )
 
 
-def _warmup_fits_steps(settings: Settings) -> str | None:
-    if settings.max_steps == -1 or settings.warmup_steps < 1 or settings.warmup_steps <= settings.max_steps:
+def _warmup_fits_steps(settings: Settings, processes: int) -> str | None:
+    if settings.max_steps == -1 or settings.warmup_steps < 1 or settings.warmup_steps < settings.max_steps:
         return None
     return (
-        f"GRPO_WARMUP_STEPS={settings.warmup_steps:g} is more than GRPO_MAX_STEPS={settings.max_steps}: the learning "
-        f"rate would never reach its peak; allowed: at most {settings.max_steps}, or a share below 1"
+        f"GRPO_WARMUP_STEPS={settings.warmup_steps:g} is not less than GRPO_MAX_STEPS={settings.max_steps}: the "
+        "learning rate would never reach its peak; allowed: fewer steps of warm-up, or a share of them below 1"
     )
 
 
-def _one_way_to_size_generation(settings: Settings) -> str | None:
-    size, batch = settings.generation_batch_size, settings.per_device_train_batch_size
-    if size is None:
-        return None
-    if settings.steps_per_generation is not None:
+def _one_length_of_training(settings: Settings, processes: int) -> str | None:
+    epochs_given = "num_train_epochs" in settings.model_fields_set
+    if settings.max_steps == -1 and not epochs_given:
+        return "GRPO_MAX_STEPS=-1 leaves the length to GRPO_NUM_TRAIN_EPOCHS, which was not given; allowed: both"
+    if settings.max_steps != -1 and epochs_given:
         return (
-            f"GRPO_GENERATION_BATCH_SIZE={size} and GRPO_STEPS_PER_GENERATION={settings.steps_per_generation} say "
-            "the same thing twice; allowed: one of them"
-        )
-    if size % batch:
-        return (
-            f"GRPO_GENERATION_BATCH_SIZE={size} is not a multiple of GRPO_PER_DEVICE_TRAIN_BATCH_SIZE={batch}; "
-            f"allowed: {batch}, {2 * batch}, {3 * batch}, ..."
+            f"GRPO_NUM_TRAIN_EPOCHS={settings.num_train_epochs:g} has no effect beside "
+            f"GRPO_MAX_STEPS={settings.max_steps}; allowed: GRPO_MAX_STEPS=-1 with it"
         )
     return None
 
 
-def _length_of_training(settings: Settings) -> str | None:
-    if settings.max_steps != -1 or "num_train_epochs" in settings.model_fields_set:
+def _clips_in_order(settings: Settings, processes: int) -> str | None:
+    low = settings.grpo_config.get("vllm_importance_sampling_clip_min")
+    high = settings.grpo_config.get("vllm_importance_sampling_clip_max", 3.0)
+    if low is None or high is None or low < high:
         return None
-    return "GRPO_MAX_STEPS=-1 was given without GRPO_NUM_TRAIN_EPOCHS; allowed: a number of steps, or both"
+    return (
+        f"GRPO_VLLM_IMPORTANCE_SAMPLING_CLIP_MIN={low:g} is not below GRPO_VLLM_IMPORTANCE_SAMPLING_CLIP_MAX={high:g}; "
+        "allowed: a smaller minimum"
+    )
+
+
+def _workers_for_prefetch(settings: Settings, processes: int) -> str | None:
+    ahead = settings.grpo_config.get("dataloader_prefetch_factor")
+    if ahead is None or settings.grpo_config.get("dataloader_num_workers"):
+        return None
+    return f"GRPO_DATALOADER_PREFETCH_FACTOR={ahead} needs GRPO_DATALOADER_NUM_WORKERS; allowed: at least 1 worker"
+
+
+def _of(number: int, what: str) -> str:
+    """`3, "process"` as `"3 processes"`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
+
+
+SIZES = {"per_device_train_batch_size", "generation_batch_size", "steps_per_generation", "gradient_accumulation_steps"}
+
+# Each check, and the fields that it computes with.
+CHECKS: dict[Callable[[Settings, int], str | None], set[str]] = {
+    _one_way_to_size_generation: {"generation_batch_size", "steps_per_generation"},
+    _size_is_whole_micro_steps: {"generation_batch_size", "per_device_train_batch_size"},
+    _groups_fit_generation: {*SIZES, "num_generations"},
+    _generation_fits_steps: {*SIZES, "num_iterations"},
+    _tokens_fit_sequence: {"max_prompt_length", "max_completion_length", "max_seq_length"},
+    _warmup_fits_steps: {"warmup_steps", "max_steps"},
+    _one_length_of_training: {"max_steps", "num_train_epochs"},
+    _clips_in_order: {"vllm_importance_sampling_clip_min", "vllm_importance_sampling_clip_max"},
+    _workers_for_prefetch: {"dataloader_prefetch_factor", "dataloader_num_workers"},
+}

@@ -5,7 +5,8 @@ are collected, each with the variable's name, what was given and what is allowed
 """
 
 import difflib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -14,12 +15,22 @@ from pydantic_core import ErrorDetails
 from grpo_job import grpo_config, settings_checks
 from grpo_job.failures import Refused
 from grpo_job.recipes import RECIPES
-from grpo_job.settings import Settings, known_names, variable
+from grpo_job.settings import Settings, allowed, known_names, variable
 
 PREFIX = "GRPO_"
-# A recipe's dataset brings these along; another dataset does not inherit them.
-COMPANIONS = {"dataset": ("dataset_config", "dataset_split", "dataset_revision", "eval_dataset", "eval_split")}
-SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "KEY")
+# A recipe's choice brings these along; another choice does not inherit them.
+COMPANIONS = {
+    "dataset": ("dataset_config", "dataset_split", "dataset_revision", "eval_dataset", "eval_split"),
+    "eval_dataset": ("eval_split",),
+}
+# Empty means something here; elsewhere an empty variable counts as not given, as in a shell.
+MAY_BE_EMPTY = ("system_prompt",)
+SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|KEY)$", re.IGNORECASE)
+SECRET_VALUE = re.compile(r"hf_\w{8}|AKIA\w{8}|//[^/\s]*:[^/\s]*@")  # Hub token, AWS key, user:password@
+LONGEST_SHOWN = 200
+
+Layer = dict[str, tuple[str, Any]]  # field -> origin and value as it was given
+FurtherCheck = Callable[[Settings], list[str]]
 
 
 class Resolved(NamedTuple):
@@ -29,94 +40,123 @@ class Resolved(NamedTuple):
     origins: dict[str, str]
 
 
-def resolve(environment: Mapping[str, str], command_line: Mapping[str, str] | None = None) -> Resolved:
+def resolve(
+    environment: Mapping[str, str],
+    command_line: Mapping[str, str] | None = None,
+    further_checks: Sequence[FurtherCheck] = (),
+) -> Resolved:
     """Read all settings. Raises `Refused` with every fault found.
 
-    `environment` may hold anything; only `GRPO_*` is looked at. `command_line` maps field
-    names (`max_steps`) to text.
+    `environment` may hold anything; only `GRPO_*` is looked at, and what a launcher says about
+    processes. `command_line` maps field names (`max_steps`) to text.
     """
-    given = _given(environment, command_line or {})
-    faults = [fault for name, (_, text) in given.items() if (fault := _refuse_name(name, text))]
-    known = {name: item for name, item in given.items() if not _refuse_name(name, item[1])}
-    recipe = known.get("recipe", ("default", "gsm8k"))[1]
-    if recipe not in RECIPES:
-        faults.append(_fault("recipe", recipe, f"allowed: {', '.join(RECIPES)}"))
-    layers = {**_recipe_layer(RECIPES.get(recipe, {}), known, recipe), **known}
-    values, parse_faults = _parse(layers)
-    faults += parse_faults
-    settings = None
-    try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        faults += _explain(error.errors(), layers)
-    if settings is not None:
-        faults += settings_checks.conflicts(settings)
-    if faults or settings is None:
+    given, faults = _given(environment, command_line or {})
+    recipe = given.get("recipe", ("default", "gsm8k"))[1]
+    layers = {**_recipe_layer(RECIPES.get(recipe, {}), given, recipe), **given}
+    settings, wrong = _build(layers)
+    faults += wrong.values()
+    if recipe in RECIPES:
+        faults += settings_checks.conflicts(settings, _processes(environment), wrong)
+    else:
+        faults.append(_fault("recipe", recipe, _near(recipe, RECIPES) + f"allowed: {', '.join(RECIPES)}"))
+    faults += [fault for check in further_checks for fault in check(settings)]
+    if faults:
         raise Refused(*dict.fromkeys(faults))
     return Resolved(settings, {name: layers[name][0] if name in layers else "default" for name in known_names()})
 
 
-def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Field name -> (origin, text); an empty variable counts as not given, as in a shell."""
-    from_environment = {
-        key.removeprefix(PREFIX).lower(): ("environment", text)
-        for key, text in sorted(environment.items())
-        if key.startswith(PREFIX) and (text != "" or key == "GRPO_SYSTEM_PROMPT")
+def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> tuple[Layer, list[str]]:
+    """What has the name of a setting, and a fault for each name that is none."""
+    ours = sorted(name for name in environment if name.startswith(PREFIX))
+    named = {
+        **{name.removeprefix(PREFIX): ("environment", environment[name]) for name in ours},
+        **{name: ("command line", text) for name, text in command_line.items()},
     }
-    return {**from_environment, **{name: ("command line", text) for name, text in command_line.items()}}
+    given: Layer = {}
+    faults = []
+    for name, (origin, text) in named.items():
+        field = name.lower()
+        if fault := _fault_of_name(name, origin, text):
+            faults.append(fault)
+        elif field in MAY_BE_EMPTY:
+            given[field] = (origin, text)
+        elif text.strip():
+            given[field] = (origin, text.strip())
+    return given, faults
 
 
-def _refuse_name(name: str, text: str) -> str | None:
+def _fault_of_name(name: str, origin: str, text: str) -> str | None:
     """Why a variable of this name is not accepted, or None."""
-    if name in grpo_config.OWNED:
-        return _fault(name, text, f"the job decides this itself; use instead: {grpo_config.OWNED[name]}")
-    if name in known_names():
+    field = name.lower()
+    if origin == "environment" and name != name.upper():
+        return _fault(name, text, f"names are in capitals: {variable(field)}", spelt=PREFIX + name)
+    if field in grpo_config.OWNED:
+        return _fault(field, text, f"the job decides this itself; use instead: {grpo_config.OWNED[field]}")
+    if field in known_names():
         return None
-    near = difflib.get_close_matches(name, known_names(), n=1, cutoff=0.6)
-    hint = f"did you mean {variable(near[0])}?" if near else "`grpo-job check` prints the names there are"
-    return _fault(name, text, f"no setting has this name; {hint}")
+    hint = _near(field, known_names(), variable) or "`grpo-job check` prints the names that are allowed"
+    return _fault(field, text, f"no setting has this name; {hint.removesuffix('; ')}")
 
 
-def _recipe_layer(
-    recipe: Mapping[str, Any], given: Mapping[str, tuple[str, str]], name: str
-) -> dict[str, tuple[str, Any]]:
+def _near(word: str, words: Sequence[str] | Mapping[str, Any], spell: Callable[[str], str] = str) -> str:
+    """`"did you mean ...?; "`, or nothing when no word is near."""
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return f"did you mean {spell(near[0])}?; " if near else ""
+
+
+def _recipe_layer(recipe: Mapping[str, Any], given: Layer, name: str) -> Layer:
     dropped = {follower for leader, followers in COMPANIONS.items() if leader in given for follower in followers}
     return {field: (f"recipe {name}", value) for field, value in recipe.items() if field not in dropped}
 
 
-def _parse(layers: Mapping[str, tuple[str, Any]]) -> tuple[dict[str, Any], list[str]]:
-    """Values for `Settings`; GRPOConfig's further options are typed here and put under `grpo_config`."""
+def _build(layers: Layer) -> tuple[Settings, dict[str, str]]:
+    """Settings from all values that are right, and for each other field the fault.
+
+    GRPOConfig's further options are typed one by one and put under `grpo_config`.
+    """
     values: dict[str, Any] = {}
     further: dict[str, Any] = {}
-    faults: list[str] = []
+    wrong: dict[str, str] = {}
     for name, (_, text) in layers.items():
         if name in Settings.model_fields:
-            values[name] = None if text == "none" and _may_be_none(name) else text
+            values[name] = None if text == "none" and Settings.model_fields[name].default is None else text
             continue
         try:
             further[name] = grpo_config.parse(name, text)
-        except ValidationError as error:
-            faults += [_fault(name, text, _allowed(detail)) for detail in error.errors()[:1]]
-    return {**values, "grpo_config": further}, faults
+        except ValidationError:
+            wrong[name] = _fault(name, text, f"allowed: {grpo_config.allowed(name)}")
+    try:
+        return Settings(**values, grpo_config=further), wrong
+    except ValidationError as error:
+        wrong |= _wrong_fields(error.errors(), layers)
+    right = {name: value for name, value in values.items() if name not in wrong}
+    return Settings(**right, grpo_config=further), wrong
 
 
-def _may_be_none(name: str) -> bool:
-    return Settings.model_fields[name].default is None
-
-
-def _explain(errors: Iterable[ErrorDetails], layers: Mapping[str, tuple[str, Any]]) -> list[str]:
-    """One sentence a field: the branches of a union (`auto` or a number) become alternatives."""
-    allowed: dict[str, list[str]] = {}
+def _wrong_fields(errors: Sequence[ErrorDetails], layers: Layer) -> dict[str, str]:
+    """One sentence a field; a check of our own says its reason before what is allowed."""
+    wrong = {}
     for error in errors:
-        allowed.setdefault(str(error["loc"][0]), []).append(_allowed(error))
-    return [_fault(name, layers[name][1], " or ".join(dict.fromkeys(ways))) for name, ways in allowed.items()]
+        name = str(error["loc"][0])
+        reason = f"{error['ctx']['error']}; " if error["type"] == "value_error" else ""
+        if reason or name not in wrong:
+            wrong[name] = _fault(name, layers[name][1], f"{reason}allowed: {allowed(name)}")
+    return wrong
 
 
-def _allowed(error: ErrorDetails) -> str:
-    message = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"it must be {message.removeprefix('be ')}" if not message.startswith("name ") else f"it must {message}"
+def _processes(environment: Mapping[str, str]) -> int:
+    """Processes of this run: a launcher that starts several tells each its rank and their number."""
+    number = environment.get("WORLD_SIZE", "1") if "LOCAL_RANK" in environment else "1"
+    return int(number) if number.isdecimal() and int(number) else 1
 
 
-def _fault(name: str, text: Any, why: str) -> str:
-    secret = any(word in name.upper() for word in SECRET_WORDS)
-    return f"{variable(name)}: {'a value (not shown)' if secret else repr(text)} was given; {why}"
+def _fault(name: str, text: Any, why: str, *, spelt: str = "") -> str:
+    return f"{spelt or variable(name)}: {_shown(name, text)} was given; {why}"
+
+
+def _shown(name: str, text: Any) -> str:
+    """The value for a message: short, and never a secret."""
+    if SECRET_NAME.search(name) or SECRET_VALUE.search(str(text)):
+        return "a value (not shown)"
+    shown = repr(text)
+    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."

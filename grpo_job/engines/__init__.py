@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from grpo_job.base_model import BaseModel
+from grpo_job.engines import gpu_plan
+from grpo_job.engines.gpu_plan import ModelShape, Plan
 from grpo_job.failures import Refused
+from grpo_job.machine import GpuSeen
 from grpo_job.settings import Settings
 
 Prompts = Sequence[list[dict[str, str]]]
@@ -80,7 +83,7 @@ def choose(settings: Settings, config: Mapping[str, Any], gpu_count: int) -> Lit
     """
     if settings.engine == "unsloth" and gpu_count == 0:
         raise Refused("GRPO_ENGINE: 'unsloth' was given; it needs an NVIDIA GPU, and none is visible: allowed is trl")
-    if gpu_count == 0 and (parameters := parameter_count(config)) > MOST_PARAMETERS_ON_CPU:
+    if gpu_count == 0 and (parameters := ModelShape.from_config(config).parameters) > MOST_PARAMETERS_ON_CPU:
         raise Refused(
             f"GRPO_MODEL: {settings.model!r} has {parameters / 1e9:.1f} billion parameters and no NVIDIA GPU is there: "
             "run it on a machine with a GPU, or try the job on this one with GRPO_RECIPE=smoke"
@@ -90,15 +93,24 @@ def choose(settings: Settings, config: Mapping[str, Any], gpu_count: int) -> Lit
     return "unsloth" if gpu_count == 1 else "trl"
 
 
-def parameter_count(config: Mapping[str, Any]) -> int:
-    """Parameters of a decoder with gated MLPs (Llama, Qwen, Mistral), norms and biases left out."""
-    hidden, layers = config["hidden_size"], config["num_hidden_layers"]
-    heads = config["num_attention_heads"]
-    head = config.get("head_dim") or hidden // heads
-    attention = hidden * head * (2 * heads + 2 * config.get("num_key_value_heads", heads))
-    mlp = 3 * hidden * config["intermediate_size"]
-    embeddings = config["vocab_size"] * hidden * (1 if config.get("tie_word_embeddings") else 2)
-    return int(layers * (attention + mlp) + embeddings)
+def plan(settings: Settings, config: Mapping[str, Any], gpu: GpuSeen) -> Plan:
+    """What to run on `gpu`. Raises `Refused` with the numbers where the model cannot fit."""
+    share = settings.vllm_gpu_memory_utilization
+    return gpu_plan.plan(
+        gpu_plan.Gpu(gpu.name, gpu.memory_mib * 2**20, gpu.capability),
+        ModelShape.from_config(config),
+        max_seq_length=settings.max_seq_length,
+        max_prompt_length=settings.max_prompt_length,
+        max_completion_length=settings.max_completion_length,
+        completions_per_step=settings.per_device_train_batch_size * settings.generation_micro_steps,
+        per_device_train_batch_size=settings.per_device_train_batch_size,
+        lora_rank=settings.lora_rank,
+        max_steps=settings.max_steps if settings.max_steps > 0 else 1000,
+        load_in_4bit=settings.load_in_4bit,
+        gpu_memory_utilization=None if share == "auto" else share,
+        gradient_checkpointing=settings.gradient_checkpointing,
+        standby=settings.standby,
+    )
 
 
 def build(
@@ -108,12 +120,24 @@ def build(
     rows: Sequence[dict[str, Any]],
     rewards: RewardFunctions,
     folder: Path,
+    plan: Plan | None,
 ) -> Engine:
-    """Load the model. `rows` have `prompt` and `answer`; the trainer writes its state below `folder`."""
-    match engine:
-        case "trl":
-            from grpo_job.engines import plain_trl
+    """Load the model. `rows` have `prompt` and `answer`; the trainer writes its state below `folder`.
 
-            return plain_trl.build(settings, base, rows, rewards, folder)
+    `plan` is None where there is no GPU.
+    """
+    match engine, plan:
+        case "unsloth", Plan():
+            from grpo_job.engines.unsloth_vllm import UnslothVllm
+
+            return UnslothVllm(settings, base, rows, rewards, folder, plan)
+        case "trl", Plan():
+            from grpo_job.engines.trl_vllm import TrlVllm
+
+            return TrlVllm(settings, base, rows, rewards, folder, plan)
+        case "trl", None:
+            from grpo_job.engines.plain_trl import PlainTrl
+
+            return PlainTrl(settings, base, rows, rewards, folder)
         case _:
-            raise Refused(f"GRPO_ENGINE: {engine!r} was given; allowed: unsloth, trl")
+            raise Refused(f"GRPO_ENGINE: {engine!r} was given; allowed: unsloth (on a GPU), trl")

@@ -7,19 +7,24 @@ step boundaries and does what it answers.
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import PrinterCallback, TrainerCallback
 
 from grpo_job.engines import Listener
 
 
 class ListeningCallback(TrainerCallback):
-    """Calls the listener. `trainer` is set once the trainer exists."""
+    """Calls `listener`, which is set before training begins."""
 
-    trainer: Any = None
+    listener: Listener
 
-    def __init__(self, listener: Listener, steps_per_buffer: int) -> None:
-        self.listener = listener
+    def __init__(self, steps_per_buffer: int) -> None:
+        """`steps_per_buffer`: optimizer steps that one batch of generated completions feeds."""
         self.steps_per_buffer = steps_per_buffer
+
+    def attach(self, trainer: Any) -> None:
+        """Look at this trainer's completions, and speak in place of its own printing."""
+        self.trainer = trainer
+        trainer.remove_callback(PrinterCallback)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.listener.on_progress()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from grpo_job.engines.gpu_plan import Plan
 from grpo_job.grpo_config import options
 from grpo_job.settings import Settings
 
@@ -50,6 +51,19 @@ def on_cpu(arguments: dict[str, Any]) -> dict[str, Any]:
         "use_vllm": False,
         "dataloader_pin_memory": False,
     }
+
+
+def micro_batches(plan: Plan, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The plan's micro-batch with as many micro-steps as it takes: the same completions a step and a generation."""
+    split = arguments["per_device_train_batch_size"] // plan.micro_batch_size
+    changed = {
+        "per_device_train_batch_size": plan.micro_batch_size,
+        "gradient_accumulation_steps": arguments["gradient_accumulation_steps"] * split,
+    }
+    if arguments.get("generation_batch_size") is None:
+        steps = arguments.get("steps_per_generation") or arguments["gradient_accumulation_steps"]
+        changed["steps_per_generation"] = steps * split
+    return changed
 
 
 def planned_steps(settings: Settings, rows: int, processes: int = 1) -> int:

@@ -38,11 +38,12 @@ def kind_of(annotation: Any) -> str:
     return "json"
 
 
-def choices_of(annotation: Any) -> list[str] | None:
+def choices_of(field: dataclasses.Field[Any], annotation: Any) -> list[str] | None:
+    """The accepted words: of an enum, or those that the field's metadata names."""
     for member in members(annotation):
         if isinstance(member, type) and issubclass(member, enum.Enum):
             return sorted(item.value for item in member)
-    return None
+    return sorted(field.metadata["choices"]) if "choices" in field.metadata else None
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
@@ -58,7 +59,7 @@ def options() -> dict[str, dict[str, Any]]:
             "kind": kind_of(hints[field.name]),
             "optional": type(None) in typing.get_args(hints[field.name]),
             "default": default_of(field),
-            "choices": choices_of(hints[field.name]),
+            "choices": choices_of(field, hints[field.name]),
         }
         for field in dataclasses.fields(GRPOConfig)
     }

@@ -1,9 +1,11 @@
-"""Asks a model the held-out questions and grades the answers. Greedy, one batched call."""
+"""Asks a model the held-out questions and grades the answers: greedy, one batched call."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Grader = Callable[[str, str], bool]
+Reward = Callable[[str, str], float | None]
+Generate = Callable[..., list[list[str]]]
 
 
 class Graders(NamedTuple):
@@ -19,19 +21,37 @@ class Graders(NamedTuple):
 
 
 def ask(
-    generate: Callable[[list[list[dict[str, str]]]], list[list[str]]],
+    generate: Generate,
     rows: Sequence[dict[str, Any]],
     graders: Graders,
+    *,
+    rewards: Mapping[str, Reward] | None = None,
+    samples: int = 1,
+    temperature: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """One record a row: question, gold answer, completion, and the three judgements."""
-    completions = generate([row["prompt"] for row in rows])
-    return [grade(row, texts[0], graders) for row, texts in zip(rows, completions, strict=True)]
+    """One record a row: question, gold answer, greedy completion, the judgements, and what each reward pays.
+
+    `generate(prompts)` answers greedily; with `samples` above 1, `generate(prompts, samples=, temperature=)` is
+    called once more for avg@k and pass@k, and each record holds its `samples` too.
+    """
+    prompts = [row["prompt"] for row in rows]
+    answers = generate(prompts)
+    records = [grade(row, texts[0], graders, rewards) for row, texts in zip(rows, answers, strict=True)]
+    if samples > 1:
+        drawn = generate(prompts, samples=samples, temperature=temperature)
+        for record, texts in zip(records, drawn, strict=True):
+            record["samples"] = [
+                {"completion": text, "correct": graders.answer(text, record["gold"])} for text in texts
+            ]
+    return records
 
 
-def grade(row: dict[str, Any], completion: str, graders: Graders) -> dict[str, Any]:
+def grade(
+    row: dict[str, Any], completion: str, graders: Graders, rewards: Mapping[str, Reward] | None = None
+) -> dict[str, Any]:
     """The record of one row and one completion."""
     gold = row["answer"]
-    return {
+    record = {
         "question": row["question"],
         "gold": gold,
         "completion": completion,
@@ -39,6 +59,9 @@ def grade(row: dict[str, Any], completion: str, graders: Graders) -> dict[str, A
         "correct_lenient": graders.lenient(completion, gold),
         "format": graders.format(completion, gold),
     }
+    if rewards:
+        record["rewards"] = {name: reward(completion, gold) for name, reward in rewards.items()}
+    return record
 
 
 def share(records: Sequence[dict[str, Any]], key: str) -> float | None:

@@ -1,45 +1,124 @@
-"""Is the difference real: an interval for each accuracy, and a paired test for the change. Pure."""
+"""Is the difference real: intervals, a paired test, sampled accuracy. Pure: numbers in, numbers out."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from scipy.stats import binomtest
-
 SIGNIFICANCE = 0.05
+CONFIDENCE = 0.95
+IMPROVED, UNCHANGED, WORSE = VERDICTS = ("improved", "no evidence of a change", "worse")
 
 
-def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval for a share (E. B. Wilson, JASA 22, 1927)."""
+def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Wilson's score interval for a share (E. B. Wilson, JASA 22, 1927).
+
+    >>> [round(bound, 3) for bound in wilson(36, 100)]
+    [0.273, 0.458]
+    """
+    from scipy.stats import binomtest
+
     interval = binomtest(successes, trials).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def mcnemar(newly_right: int, newly_wrong: int) -> float:
-    """Two-sided p-value of McNemar's exact test: the changed rows as tosses of a fair coin."""
+    """Two-sided p-value of McNemar's exact test: the changed rows as tosses of a fair coin.
+
+    Q. McNemar, Psychometrika 12, 1947.
+
+    >>> round(mcnemar(9, 1), 4)
+    0.0215
+    """
+    from scipy.stats import binomtest
+
     changed = newly_right + newly_wrong
     return float(binomtest(newly_right, changed, 0.5).pvalue) if changed else 1.0
 
 
+def paired_bootstrap(
+    newly_right: int, newly_wrong: int, rows: int, *, resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval for accuracy after minus before (B. Efron, Annals of Statistics 7, 1979).
+
+    Rows are drawn with their two answers together. Only how many of each kind are drawn matters, and those
+    counts are multinomial: drawing them is drawing the rows.
+
+    >>> paired_bootstrap(0, 0, 100)
+    (0.0, 0.0)
+    """
+    import numpy as np
+
+    kinds = np.array([newly_right, newly_wrong, rows - newly_right - newly_wrong]) / rows
+    drawn = np.random.default_rng(seed).multinomial(rows, kinds, size=resamples)
+    differences = (drawn[:, 0] - drawn[:, 1]) / rows
+    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)
+
+
+def pass_at_k(samples: int, right: int, k: int) -> float:
+    """Chance that at least one of `k` completions is right, from `samples` of which `right` are.
+
+    The unbiased estimator 1 - C(n-c, k) / C(n, k), as a product that cannot overflow (M. Chen et al.,
+    "Evaluating Large Language Models Trained on Code", 2021, section 2.1).
+
+    >>> pass_at_k(4, 2, 1), round(pass_at_k(4, 2, 2), 4)
+    (0.5, 0.8333)
+    """
+    import numpy as np
+
+    if not 1 <= k <= samples or not 0 <= right <= samples:
+        raise ValueError(f"pass@{k} of {samples} samples with {right} right is not defined")
+    if samples - right < k:
+        return 1.0
+    return float(1.0 - np.prod(1.0 - k / np.arange(samples - right + 1, samples + 1)))
+
+
+def sampled(right: Sequence[Sequence[bool]]) -> dict[str, Any]:
+    """avg@k and pass@1, 2, 4, ... k over rows of `k` graded completions each.
+
+    >>> sampled([[True, False], [False, False]])
+    {'k': 2, 'avg': 0.25, 'pass': {'1': 0.25, '2': 0.5}}
+    """
+    k = len(right[0])
+    sizes = sorted({*(2**power for power in range(k.bit_length()) if 2**power <= k), k})
+    counts = [sum(row) for row in right]
+    return {
+        "k": k,
+        "avg": sum(counts) / (k * len(counts)),
+        "pass": {str(size): sum(pass_at_k(k, count, size) for count in counts) / len(counts) for size in sizes},
+    }
+
+
+def verdict(newly_right: int, newly_wrong: int, p_value: float) -> str:
+    """One of `VERDICTS`.
+
+    >>> verdict(30, 4, 0.001), verdict(3, 4, 1.0)
+    ('improved', 'no evidence of a change')
+    """
+    if p_value >= SIGNIFICANCE:
+        return UNCHANGED
+    return IMPROVED if newly_right > newly_wrong else WORSE
+
+
 def compare(before: Sequence[bool], after: Sequence[bool]) -> dict[str, Any]:
-    """Shares before and after over the same rows in the same order, with intervals, p-value and verdict."""
+    """Shares before and after over the same rows in the same order, with intervals, p-value and verdict.
+
+    At least one row. Shares and differences are between -1 and 1.
+    """
     pairs = list(zip(before, after, strict=True))
+    rows = len(pairs)
     newly_right = sum(new and not old for old, new in pairs)
     newly_wrong = sum(old and not new for old, new in pairs)
     p_value = mcnemar(newly_right, newly_wrong)
     return {
-        "rows": len(pairs),
-        "before": sum(before) / len(pairs),
-        "after": sum(after) / len(pairs),
-        "before_interval": wilson(sum(before), len(pairs)),
-        "after_interval": wilson(sum(after), len(pairs)),
+        "rows": rows,
+        "before": sum(before) / rows,
+        "after": sum(after) / rows,
+        "before_interval": wilson(sum(before), rows),
+        "after_interval": wilson(sum(after), rows),
+        "difference": (newly_right - newly_wrong) / rows,
+        "difference_interval": paired_bootstrap(newly_right, newly_wrong, rows),
         "newly_right": newly_right,
         "newly_wrong": newly_wrong,
         "p_value": p_value,
-        "verdict": _verdict(newly_right, newly_wrong, p_value),
+        "verdict": verdict(newly_right, newly_wrong, p_value),
     }
-
-
-def _verdict(newly_right: int, newly_wrong: int, p_value: float) -> str:
-    if p_value >= SIGNIFICANCE:
-        return "no evidence of a change"
-    return "improved" if newly_right > newly_wrong else "worse"

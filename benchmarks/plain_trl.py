@@ -1,0 +1,54 @@
+"""Plain TRL with vLLM in colocate mode: what a user could pick instead, at settings that suit it.
+
+bf16 base with a LoRA, 30 % of the GPU for vLLM, no sleep; the tutorial's hyperparameters, and
+TRL's defaults for the rest: recomputation on (`--no-checkpointing` turns it off), the correction for
+the difference between vLLM and the trainer on.
+
+    python benchmarks/plain_trl.py MODEL ROWS STEPS --out trl.json [--completions N] [--caches DIR]
+"""
+
+import os
+
+import measure
+
+
+def main() -> None:
+    parser = measure.arguments("plain TRL with vLLM in colocate mode")
+    parser.add_argument("--no-checkpointing", action="store_true", help="keep activations instead of recomputing")
+    parser.add_argument("--share", type=float, default=0.3, help="share of GPU memory for vLLM")
+    options = parser.parse_args()
+    cold = measure.use_caches(options.caches)
+    os.environ.update(HF_HUB_OFFLINE="1", VLLM_NO_USAGE_STATS="1")
+    from peft import LoraConfig
+    from trl import GRPOConfig, GRPOTrainer
+
+    contestant = "plain TRL" + (", no recomputation" if options.no_checkpointing else "")
+    watch = measure.Watch(contestant, options, cold)
+    watch.phase_done("import")
+    trainer = GRPOTrainer(
+        model=options.model,
+        reward_funcs=[watch.reward],
+        train_dataset=measure.dataset(options.rows),
+        callbacks=[watch.callback()],
+        peft_config=LoraConfig(r=8, lora_alpha=8, target_modules=measure.TARGET_MODULES, task_type="CAUSAL_LM"),
+        args=GRPOConfig(
+            use_vllm=True,
+            vllm_mode="colocate",
+            vllm_gpu_memory_utilization=options.share,
+            vllm_max_model_length=1024,
+            model_init_kwargs={"dtype": "bfloat16"},
+            bf16=True,
+            gradient_checkpointing=not options.no_checkpointing,
+            per_device_train_batch_size=options.completions,
+            max_steps=options.steps,
+            output_dir="outputs",
+            **measure.TRAINING,
+        ),
+    )
+    watch.phase_done("load")
+    trainer.train()
+    watch.finish()
+
+
+if __name__ == "__main__":
+    main()

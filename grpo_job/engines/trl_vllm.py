@@ -1,0 +1,109 @@
+"""TRL's own trainer on a GPU, vLLM in the same process: bf16 base with a LoRA.
+
+The yardstick beside Unsloth, the fallback for models that Unsloth does not support, and the
+ground for several GPUs. vLLM holds weights of its own, into which the adapter is folded.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import trl.generation.vllm_generation
+from datasets import Dataset
+from peft import set_peft_model_state_dict
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+from trl import GRPOConfig, GRPOTrainer
+
+from grpo_job.base_model import BaseModel
+from grpo_job.engines import Listener, Prompts, RewardFunctions
+from grpo_job.engines.callbacks import ListeningCallback
+from grpo_job.engines.gpu_plan import Plan
+from grpo_job.engines.grpo_arguments import grpo_arguments, micro_batches, planned_steps, steps_per_buffer
+from grpo_job.engines.job_trainer import job_trainer
+from grpo_job.engines.peft_adapter import add_lora, changes_anything, save_adapter
+from grpo_job.engines.vllm_engine import compilation, llm_built_with, vllm_arguments
+from grpo_job.engines.vllm_rollouts import Rollouts, generate
+from grpo_job.engines.vllm_weights import SeparateWeights
+from grpo_job.settings import Settings
+
+
+class TrlVllm:
+    """The base twice, in transformers for training and in vLLM for generation."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        base: BaseModel,
+        rows: Sequence[dict[str, Any]],
+        rewards: RewardFunctions,
+        folder: Path,
+        plan: Plan,
+    ) -> None:
+        self.base = base
+        self.planned_steps = planned_steps(settings, len(rows))
+        self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
+        set_seed(settings.lora_seed)
+        loaded = AutoModelForCausalLM.from_pretrained(
+            base.folder, dtype=getattr(torch, plan.dtype), device_map={"": torch.cuda.current_device()}
+        )
+        self.model = add_lora(loaded, settings)
+        self.callback = ListeningCallback(steps_per_buffer(settings))
+        arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
+        options = {
+            "use_vllm": True,
+            "vllm_mode": "colocate",
+            "vllm_max_model_length": plan.max_model_len,
+            "bf16": plan.dtype == "bfloat16",
+            "fp16": plan.dtype == "float16",
+            "gradient_checkpointing": plan.gradient_checkpointing,
+            **micro_batches(plan, arguments),
+        }
+        vllm_options = {**vllm_arguments(plan, settings.seed), "enable_lora": False}
+        vllm_options["compilation_config"] = compilation(plan)
+        with llm_built_with(vllm_options, trl.generation.vllm_generation):
+            self.trainer = job_trainer(GRPOTrainer)(
+                model=self.model,
+                processing_class=self.tokenizer,
+                reward_funcs=[function for function, _ in rewards],
+                train_dataset=Dataset.from_list(list(rows)),
+                args=GRPOConfig(output_dir=str(folder), **{**arguments, **options}),
+                callbacks=[self.callback],
+            )
+        self.callback.attach(self.trainer)
+        theirs = self.trainer.vllm_generation
+        self.llm = theirs.llm
+        self.weights = SeparateWeights(self.model, self.llm)
+        log_probs = self.trainer.args.vllm_importance_sampling_correction
+        self.trainer.vllm_generation = Rollouts(self.llm, self.weights, theirs, log_probs=log_probs)
+
+    def train(self, listener: Listener, resume_from: Path | None = None) -> None:
+        """Run to the planned number of steps, or until the listener stops it."""
+        self.callback.listener = listener
+        self.trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+        self.weights.changed()
+
+    def generate(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+        """Completions through vLLM; see `Engine.generate`."""
+        return generate(self.llm, self.tokenizer, self.weights, prompts, **options)
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write adapter and tokenizer; the adapter's config names the base as the user did."""
+        save_adapter(self.model, self.tokenizer, self.base, folder)
+
+    def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
+        """Greedy answers with the LoRA weights read from disk in place of those in memory."""
+        set_peft_model_state_dict(self.model, load_file(adapter / "adapter_model.safetensors"))
+        self.weights.changed()
+        return [answers[0] for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
+
+    def adapter_changes_anything(self) -> bool:
+        """Whether any LoRA weight that starts at zero has moved."""
+        return changes_anything(self.model)
+
+    def close(self) -> None:
+        """Stop vLLM."""
+        self.llm.llm_engine.engine_core.shutdown()
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

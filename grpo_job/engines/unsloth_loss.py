@@ -1,0 +1,51 @@
+"""Spares Unsloth's loss the second forward where it is the first one's own result."""
+
+from typing import Any
+
+import torch
+
+
+def reads_log_probs(arguments: dict[str, Any]) -> bool:
+    """Whether anything compares vLLM's log-probabilities with the trainer's."""
+    return bool(
+        arguments.get("vllm_importance_sampling_correction") or arguments.get("off_policy_mask_threshold") is not None
+    )
+
+
+def is_on_policy(args: Any) -> bool:
+    """Whether every completion is learned from by the very weights that wrote it."""
+    aligned = args.gradient_accumulation_steps % (args.steps_per_generation * args.num_iterations) == 0
+    return bool(aligned and args.num_iterations == 1 and args.beta == 0.0)
+
+
+def spare_the_second_forward(trainer: Any) -> None:
+    """Strictly on policy the old log-probabilities are the new ones, without their gradient.
+
+    Unsloth's loss wants them as an argument: give it the new ones, and skip the forward that
+    would compute them while generating.
+    """
+    score = trainer._get_per_token_logps_and_entropies
+
+    def score_unless_generating(*arguments: Any, **options: Any) -> Any:
+        if trainer.model.training and not torch.is_grad_enabled():
+            return None, None, None
+        return score(*arguments, **options)
+
+    trainer._get_per_token_logps_and_entropies = score_unless_generating
+    namespace = _generated_namespace(trainer)
+    loss = namespace["grpo_compute_loss"]
+
+    def loss_with_old(reference: Any, new: Any, old: Any, *arguments: Any, **options: Any) -> Any:
+        return loss(reference, new, new.detach() if old is None else old, *arguments, **options)
+
+    namespace["grpo_compute_loss"] = loss_with_old
+
+
+def _generated_namespace(trainer: Any) -> dict[str, Any]:
+    """The module that Unsloth wrote for its trainer, where the loss is looked up by name."""
+    for kind in type(trainer).__mro__:
+        namespace = getattr(vars(kind).get("compute_loss"), "__globals__", {})
+        if "grpo_compute_loss" in namespace:
+            found: dict[str, Any] = namespace
+            return found
+    raise RuntimeError("Unsloth's GRPO trainer has no loss of its own: it was not patched")

@@ -1,0 +1,203 @@
+"""One GPU: Unsloth trains a LoRA, vLLM generates, in one process.
+
+vLLM is built through Unsloth, so that training reads vLLM's weights; where the plan says `copy`,
+training then gets its own, and vLLM's take the adapter in before each rollout. TRL's trainer
+asks `Rollouts` for completions, evaluation asks `generate`: both through the same vLLM.
+
+Heavy imports stand inside the functions, behind `import_unsloth`.
+"""
+
+import gc
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from grpo_job.base_model import BaseModel
+from grpo_job.engines import Listener, Prompts, RewardFunctions
+from grpo_job.engines.gpu_plan import Plan
+from grpo_job.engines.grpo_arguments import grpo_arguments, micro_batches, planned_steps, steps_per_buffer
+from grpo_job.engines.unsloth_import import import_unsloth, variables_kept
+from grpo_job.engines.vllm_engine import compilation, llm_built_with, vllm_arguments
+from grpo_job.settings import Settings
+
+# Unsloth guesses with it how long a row may be; what vLLM really takes is in `vllm_arguments`.
+SHARE_FOR_UNSLOTHS_GUESS = 0.9
+
+
+class UnslothVllm:
+    """The base in vLLM and in training, one LoRA over it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        base: BaseModel,
+        rows: Sequence[dict[str, Any]],
+        rewards: RewardFunctions,
+        folder: Path,
+        plan: Plan,
+    ) -> None:
+        os.environ["UNSLOTH_VLLM_MERGED_ROLLOUT"] = "1" if plan.merged_rollout else "0"
+        os.environ["UNSLOTH_VLLM_STANDBY"] = "1" if plan.standby else "0"
+        self.base = base
+        self.planned_steps = planned_steps(settings, len(rows))
+        self.model, self.tokenizer = _load_model(base.folder, plan, lora_rank=settings.lora_rank, seed=settings.seed)
+        self.model = _add_lora(self.model, plan, settings)
+
+        from grpo_job.engines.callbacks import ListeningCallback
+        from grpo_job.engines.vllm_weights import hand_over
+
+        self.weights = hand_over(self.model, plan)
+        self.callback = ListeningCallback(steps_per_buffer(settings))
+        arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
+        self.trainer = self._trainer(plan, arguments, folder, rows, rewards)
+
+    def _trainer(
+        self,
+        plan: Plan,
+        arguments: dict[str, Any],
+        folder: Path,
+        rows: Sequence[dict[str, Any]],
+        rewards: RewardFunctions,
+    ) -> Any:
+        """TRL's trainer as Unsloth patches it and the job extends it, with rollouts through `Rollouts`."""
+        from datasets import Dataset
+        from trl import GRPOConfig, GRPOTrainer
+
+        from grpo_job.engines.job_trainer import job_trainer
+        from grpo_job.engines.unsloth_loss import is_on_policy, reads_log_probs, spare_the_second_forward
+        from grpo_job.engines.vllm_rollouts import Rollouts
+
+        arguments = {**arguments, **engine_options(plan, arguments)}
+        trainer = job_trainer(GRPOTrainer)(
+            model=self.model,
+            processing_class=self.tokenizer,
+            reward_funcs=[function for function, _ in rewards],
+            train_dataset=Dataset.from_list(list(rows)),
+            args=GRPOConfig(output_dir=str(folder), **arguments),
+            callbacks=[self.callback],
+        )
+        self.callback.attach(trainer)
+        log_probs = reads_log_probs(arguments)
+        if log_probs and is_on_policy(trainer.args):
+            spare_the_second_forward(trainer)
+        if not plan.standby:  # there TRL's own object puts vLLM to sleep and wakes it
+            theirs = trainer.vllm_generation
+            trainer.vllm_generation = Rollouts(self.model.vllm_engine, self.weights, theirs, log_probs=log_probs)
+        # What is loaded by now stays: later collections need not look at it.
+        gc.collect()
+        gc.freeze()
+        return trainer
+
+    def train(self, listener: Listener, resume_from: Path | None = None) -> None:
+        """Run to the planned number of steps, or until the listener stops it."""
+        self.callback.listener = listener
+        self.trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+        self.weights.changed()
+
+    def generate(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+        """Completions through vLLM; see `Engine.generate`."""
+        from grpo_job.engines.vllm_rollouts import generate
+
+        return generate(self.model.vllm_engine, self.tokenizer, self.weights, prompts, **options)
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write adapter and tokenizer; the config names the base as the user did, never a local path."""
+        from grpo_job.engines.peft_adapter import save_adapter
+
+        save_adapter(self.model, self.tokenizer, self.base, folder)
+
+    def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
+        """Greedy answers with the LoRA weights read from disk in place of those in memory."""
+        from peft import set_peft_model_state_dict
+        from safetensors.torch import load_file
+
+        set_peft_model_state_dict(self.model, load_file(adapter / "adapter_model.safetensors"))
+        self.weights.changed()
+        return [answers[0] for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
+
+    def adapter_changes_anything(self) -> bool:
+        from grpo_job.engines.peft_adapter import changes_anything
+
+        return changes_anything(self.model)
+
+    def close(self) -> None:
+        """Stop vLLM and its threads."""
+        import torch
+
+        self.model.vllm_engine.llm_engine.engine_core.shutdown()
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _load_model(folder: Path, plan: Plan, *, lora_rank: int, seed: int) -> tuple[Any, Any]:
+    """The base with vLLM behind it (`model.vllm_engine`), and the tokenizer. `folder` holds the snapshot."""
+    fast_language_model = import_unsloth()
+    import torch
+    import vllm
+
+    with variables_kept(), llm_built_with(vllm_arguments(plan, seed), vllm):
+        return fast_language_model.from_pretrained(
+            model_name=str(folder),
+            max_seq_length=plan.max_model_len,
+            dtype=getattr(torch, plan.dtype),
+            load_in_4bit=plan.load_in_4bit,
+            fast_inference=True,
+            max_lora_rank=lora_rank,
+            gpu_memory_utilization=SHARE_FOR_UNSLOTHS_GUESS,
+            use_gradient_checkpointing=_checkpointing(plan),
+            random_state=seed,
+            compilation_config=compilation(plan),
+            max_num_seqs=plan.max_num_seqs,
+            max_num_batched_tokens=plan.max_num_batched_tokens,
+        )
+
+
+def _checkpointing(plan: Plan) -> Any:
+    """Unsloth's own recomputation keeps activations in host memory."""
+    return "unsloth" if plan.gradient_checkpointing else False
+
+
+def _add_lora(model: Any, plan: Plan, settings: Settings) -> Any:
+    """The model with a fresh LoRA, patched for training by Unsloth."""
+    from unsloth import FastLanguageModel
+
+    from grpo_job.engines.vllm_weights import lora_layers
+
+    model = FastLanguageModel.get_peft_model(
+        model,
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        target_modules=list(settings.lora_target_modules),
+        use_gradient_checkpointing=_checkpointing(plan),
+        random_state=settings.lora_seed,
+    )
+    for layer in lora_layers(model):
+        # PEFT would make an fp32 copy of each input, which autocast turns back into 16 bits: the same numbers, slower.
+        layer.cast_input_dtype_enabled = False
+    return model
+
+
+def engine_options(plan: Plan, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What this engine adds to GRPOConfig. Values that the user gave are kept."""
+    epsilon = arguments.get("epsilon", 0.2)
+    defaults = {
+        # Unsloth's config would put values of its own where these are unset; they are TRL's.
+        "mask_truncated_completions": False,
+        "epsilon_high": epsilon,
+        "beta": 0.0,
+        # Off as in the tutorial: rollouts come from the weights that learn, folded in 16 bits.
+        "vllm_importance_sampling_correction": False,
+        "torch_empty_cache_steps": None,
+        # One piece of logits a row: fewer launches, and a row's logits are small.
+        "unsloth_logit_chunk_multiplier": 1,
+    }
+    return {
+        **{name: value for name, value in defaults.items() if arguments.get(name) is None},
+        **micro_batches(plan, arguments),
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "bf16": plan.dtype == "bfloat16",
+        "fp16": plan.dtype == "float16",
+        "gradient_checkpointing": plan.gradient_checkpointing,
+    }

@@ -1,0 +1,119 @@
+"""Completions from vLLM: for TRL's trainer through `Rollouts`, for evaluation through `generate`."""
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from grpo_job.engines.vllm_weights import Adapter, OwnWeights, SeparateWeights, SharedWeights
+
+Weights = OwnWeights | SharedWeights | SeparateWeights
+
+
+class Rollouts:
+    """Stands in for TRL's `VLLMGeneration`: the same two methods, without what this job does not need.
+
+    Has no attribute `llm`: Unsloth's trainer would see shared weights there and never call
+    `sync_weights`.
+    """
+
+    def __init__(self, llm: Any, weights: Weights, like: Any, *, log_probs: bool) -> None:
+        self.engine, self.weights, self.log_probs = llm, weights, log_probs
+        self.sampling = {
+            "temperature": like.temperature,
+            "top_p": like.top_p,
+            "top_k": like.top_k,
+            "min_p": like.min_p or 0.0,
+            "repetition_penalty": like.repetition_penalty,
+            "max_tokens": like.max_completion_length,
+            **like.generation_kwargs,
+        }
+
+    def sync_weights(self) -> None:
+        self.weights.changed()
+
+    def generate(
+        self, prompts: list[list[int]], images: Any, num_generations: int, profiler: Any = None
+    ) -> tuple[list[list[int]], list[list[int]], list[list[list[float | None]]], None]:
+        """`prompts` holds each prompt `num_generations` times in a row; so do the answers."""
+        from vllm import SamplingParams
+
+        sampling = SamplingParams(
+            **self.sampling,
+            n=num_generations,
+            logprobs=0 if self.log_probs else None,
+            detokenize=False,  # the trainer decodes
+        )
+        with profiler or nullcontext(), _no_collection():
+            outputs = _ask(self.engine, self.weights.serve("on"), prompts[::num_generations], sampling)
+        completions = [completion for output in outputs for completion in output.outputs]
+        return (
+            prompts,
+            [list(completion.token_ids) for completion in completions],
+            [self._log_probs_of(completion) for completion in completions],
+            None,
+        )
+
+    def _log_probs_of(self, completion: Any) -> list[list[float | None]]:
+        """None, which TRL knows as "not scored", where nobody reads them: vLLM's kernel for them is slow."""
+        if not self.log_probs:
+            return [[None]] * len(completion.token_ids)
+        values = [next(iter(entry.values())).logprob for entry in completion.logprobs]
+        return [[None if value != value else value] for value in values]
+
+
+def generate(
+    llm: Any,
+    tokenizer: Any,
+    weights: Weights,
+    prompts: Sequence[list[dict[str, str]]],
+    *,
+    adapter: Adapter,
+    max_tokens: int,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    samples: int = 1,
+    seed: int = 0,
+) -> list[list[str]]:
+    """`samples` answers to each prompt, with the adapter on or off; greedy at temperature 0.
+
+    Leaves every random number generator as it was: each request brings a seed of its own.
+    """
+    from vllm import SamplingParams
+
+    texts = [tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True) for p in prompts]
+    ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    sampling = [
+        SamplingParams(
+            n=samples if temperature else 1,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            seed=seed + index * samples,
+            detokenize=False,
+        )
+        for index in range(len(ids))
+    ]
+    with _no_collection():
+        outputs = _ask(llm, weights.serve(adapter), ids, sampling)
+    answers = [[list(completion.token_ids) for completion in output.outputs] for output in outputs]
+    decoded = [tokenizer.batch_decode(one, skip_special_tokens=True) for one in answers]
+    return decoded if temperature else [one * samples for one in decoded]
+
+
+def _ask(engine: Any, lora_request: Any, ids: Sequence[list[int]], sampling: Any) -> list[Any]:
+    prompts = [{"prompt_token_ids": list(one)} for one in ids]
+    outputs: list[Any] = engine.generate(prompts, sampling, use_tqdm=False, lora_request=lora_request)
+    return outputs
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """A full garbage collection looks at millions of objects in the middle of a decode."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

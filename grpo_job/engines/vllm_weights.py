@@ -1,0 +1,131 @@
+"""How the adapter reaches vLLM: folded into weights of vLLM's own, or as a LoRA request."""
+
+import tempfile
+from typing import Any, Literal
+
+import torch
+
+from grpo_job.engines.gpu_plan import Plan
+
+Adapter = Literal["on", "off"]
+ADAPTER = "default"  # the name that Unsloth's merged rollouts expect, and PEFT's default
+
+
+def lora_layers(model: Any) -> list[Any]:
+    """The adapted layers, in the model's order."""
+    return [module for module in model.modules() if _is_lora(module)]
+
+
+def _is_lora(module: Any) -> bool:
+    return ADAPTER in (getattr(module, "lora_A", None) or ())
+
+
+def hand_over(model: Any, plan: Plan) -> "OwnWeights | SharedWeights":
+    """How this model's adapter reaches vLLM; see `gpu_plan`."""
+    return OwnWeights(model) if plan.hand_over == "copy" else SharedWeights(model)
+
+
+class OwnWeights:
+    """vLLM keeps the tensors that Unsloth shared, training goes on with copies of them.
+
+    Each fold writes round(W + scale * B A) from training's W, so nothing has to be undone and
+    no rounding adds up; writing W gives the base back.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.llm = model.vllm_engine
+        self.held: Adapter = "off"
+        self.stale = True
+        layers = lora_layers(model)
+        _require_shared_storage(self.llm, layers)
+        self.layers = [(layer, self._separate(layer)) for layer in layers]
+
+    @staticmethod
+    def _separate(layer: Any) -> torch.Tensor:
+        """Give the layer a weight of its own; return vLLM's."""
+        served = layer.base_layer.weight.data
+        layer.base_layer.weight = torch.nn.Parameter(served.clone(), requires_grad=False)
+        return served
+
+    def changed(self) -> None:
+        """The adapter is no longer what vLLM holds."""
+        self.stale = True
+
+    def serve(self, adapter: Adapter) -> None:
+        """Make vLLM answer with or without the adapter; None stands for "no LoRA request"."""
+        if self.held == adapter and not (adapter == "on" and self.stale):
+            return
+        # inference_mode: vLLM's tensors may be inference tensors, which nothing else may write to.
+        with torch.inference_mode():
+            for layer, served in self.layers:
+                served.copy_(_folded(layer) if adapter == "on" else layer.base_layer.weight)
+        if not self.llm.reset_prefix_cache():
+            raise RuntimeError("vLLM still holds requests, so its cache of the old weights cannot be dropped")
+        self.held, self.stale = adapter, False
+
+
+class SeparateWeights:
+    """vLLM loaded the model by itself; each fold is handed over under the names of the checkpoint."""
+
+    def __init__(self, model: Any, llm: Any) -> None:
+        self.llm = llm
+        self.held: Adapter = "off"
+        self.stale = True
+        self.layers = [(_name_in_checkpoint(name), layer) for name, layer in model.named_modules() if _is_lora(layer)]
+
+    def changed(self) -> None:
+        """The adapter is no longer what vLLM holds."""
+        self.stale = True
+
+    def serve(self, adapter: Adapter) -> None:
+        """Make vLLM answer with or without the adapter; None stands for "no LoRA request"."""
+        if self.held == adapter and not (adapter == "on" and self.stale):
+            return
+        served = self.llm.llm_engine.model_executor.driver_worker.model_runner.model
+        with torch.inference_mode():
+            for name, layer in self.layers:
+                weight = layer.base_layer.weight
+                served.load_weights([(name, _folded(layer).to(weight.dtype) if adapter == "on" else weight.data)])
+        if not self.llm.reset_prefix_cache():
+            raise RuntimeError("vLLM still holds requests, so its cache of the old weights cannot be dropped")
+        self.held, self.stale = adapter, False
+
+
+def _name_in_checkpoint(module: str) -> str:
+    return f"{module.removeprefix('base_model.model.')}.weight"
+
+
+def _require_shared_storage(engine: Any, layers: list[Any]) -> None:
+    """A fold into tensors that vLLM does not read would sample from the base for ever, without an error."""
+    served = engine.llm_engine.model_executor.driver_worker.model_runner.model
+    storages = {weight.untyped_storage().data_ptr() for weight in served.parameters()}
+    strangers = sum(layer.base_layer.weight.untyped_storage().data_ptr() not in storages for layer in layers)
+    if strangers or not layers:
+        raise RuntimeError(f"{strangers} of {len(layers)} adapted layers do not share their weights with vLLM")
+
+
+def _folded(layer: Any) -> torch.Tensor:
+    """W + scale * B A, in fp32 from the 16-bit values that the training forward multiplies with."""
+    weight = layer.base_layer.weight
+    down = layer.lora_A[ADAPTER].weight.to(weight.dtype).float()
+    up = layer.lora_B[ADAPTER].weight.to(weight.dtype).float()
+    return torch.addmm(weight.float(), up, down, alpha=layer.scaling[ADAPTER])
+
+
+class SharedWeights:
+    """vLLM reads training's weights; the adapter comes as a LoRA request.
+
+    Unsloth decides what such a request does: LoRA kernels, or with UNSLOTH_VLLM_MERGED_ROLLOUT a fold
+    into the shared weights for the length of one call, undone bit for bit.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        # Unsloth writes the adapter's config there once; the tensors travel in memory.
+        self.folder = tempfile.mkdtemp(prefix="grpo_job_lora_")
+
+    def changed(self) -> None:
+        """Every call takes the adapter as it is."""
+
+    def serve(self, adapter: Adapter) -> Any:
+        return self.model.load_lora(self.folder, load_tensors=True) if adapter == "on" else None

@@ -1,0 +1,77 @@
+"""The records of before and after -> what `evaluation.json` holds, and whether the result may be published. Pure."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from grpo_job.evaluation import statistics
+from grpo_job.evaluation.statistics import IMPROVED, WORSE
+
+JUDGED = ("correct", "correct_lenient", "format")
+PublishIf = Literal["always", "not-worse", "improved"]
+
+
+def judge(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Compare the records of `held_out.ask`, row by row.
+
+    `correct` (the answer in the asked-for place), `correct_lenient` (the last answer anywhere) and `format` each
+    hold `statistics.compare`; `verdict` is that of `correct`. `newly_right` and `newly_wrong` list the rows whose
+    answer changed sides. `sampled` is there when both sides were sampled. Raises ValueError where the two sides
+    were not asked the same.
+    """
+    if [(row["question"], row["gold"]) for row in before] != [(row["question"], row["gold"]) for row in after]:
+        raise ValueError("before and after were not asked the same questions in the same order")
+    compared = {
+        key: statistics.compare([bool(row[key]) for row in before], [bool(row[key]) for row in after]) for key in JUDGED
+    }
+    return {
+        "verdict": compared["correct"]["verdict"],
+        **compared,
+        **_sampled(before, after),
+        "newly_right": _changed(before, after, to=True),
+        "newly_wrong": _changed(before, after, to=False),
+    }
+
+
+def allowed(verdict: str, publish_if: PublishIf) -> bool:
+    """Whether a result of this verdict is published under `GRPO_PUBLISH_IF`.
+
+    >>> allowed("no evidence of a change", "not-worse"), allowed("no evidence of a change", "improved")
+    (True, False)
+    """
+    match publish_if:
+        case "always":
+            return True
+        case "not-worse":
+            return verdict != WORSE
+        case "improved":
+            return verdict == IMPROVED
+
+
+def kept_back(judged: dict[str, Any], publish_if: PublishIf) -> str:
+    """The sentence that says why a result which is not `allowed` stays unpublished."""
+    found = judged["correct"]
+    return (
+        f"GRPO_PUBLISH_IF={publish_if} keeps the adapter unpublished: the verdict is {found['verdict']!r} (held-out "
+        f"accuracy {found['before']:.1%} before, {found['after']:.1%} after on {found['rows']} rows, "
+        f"{found['newly_right']} newly right, {found['newly_wrong']} newly wrong, p = {found['p_value']:.2g}); "
+        "the adapter is kept in the run folder"
+    )
+
+
+def _sampled(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    if not all("samples" in row for row in [*before, *after]):
+        return {}
+    graded = {
+        when: [[bool(sample["correct"]) for sample in row["samples"]] for row in records]
+        for when, records in (("before", before), ("after", after))
+    }
+    return {"sampled": {when: statistics.sampled(rows) for when, rows in graded.items()}}
+
+
+def _changed(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]], *, to: bool) -> list[dict[str, Any]]:
+    """The rows whose answer became right (`to=True`) or wrong, with both completions."""
+    return [
+        {"question": old["question"], "gold": old["gold"], "before": old["completion"], "after": new["completion"]}
+        for old, new in zip(before, after, strict=True)
+        if bool(new["correct"]) is to and bool(old["correct"]) is not to
+    ]

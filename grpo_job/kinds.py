@@ -1,0 +1,63 @@
+"""The kinds of values that a setting can have, each with the words that tell a person what is allowed.
+
+A fault names what is allowed from here, never in the words of the library that found it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BeforeValidator, Field, Json
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a person may write, to stand behind `allowed: `."""
+
+    words: str
+
+
+def allowed_words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
+    """The words of an annotated type; those of a plain `Literal` are its values."""
+    said = [item.words for item in (*get_args(annotation), *metadata) if isinstance(item, Allowed)]
+    return said[-1] if said else ", ".join(str(value) for value in get_args(annotation))
+
+
+def split_commas(value: Any) -> Any:
+    """`"a, b"` as `["a", "b"]`, `"none"` as `[]`; anything but text is passed on."""
+    if not isinstance(value, str):
+        return value
+    return [] if value == "none" else [part.strip() for part in value.split(",") if part.strip()]
+
+
+def each_once(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Passes a list on, unless it names something twice."""
+    names = [item[0] if isinstance(item, tuple) else item for item in value]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is there {names.count(name)} times")
+    return value
+
+
+Auto = Literal["auto"]
+
+YesNo = Annotated[bool, Allowed("true or false")]
+Text = Annotated[str, Field(min_length=1), Allowed("a text")]
+AnyText = Annotated[str, Allowed("any text")]
+Count = Annotated[int, Field(ge=1), Allowed("a whole number from 1")]
+Whole = Annotated[int, Field(ge=0), Allowed("a whole number from 0")]
+Integer = Annotated[int, Allowed("a whole number")]
+Number = Annotated[float, Field(allow_inf_nan=False), Allowed("a number")]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Allowed("a number above 0")]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Allowed("a number from 0")]
+Share = Annotated[float, Field(gt=0, le=1), Allowed("a number above 0, at most 1")]
+ShareOrNone = Annotated[float, Field(ge=0, le=1), Allowed("a number from 0 to 1")]
+Decay = Annotated[float, Field(ge=0, lt=1), Allowed("a number from 0, below 1")]
+Words = Annotated[
+    tuple[str, ...],
+    BeforeValidator(split_commas),
+    AfterValidator(each_once),
+    Allowed("words separated by commas, each once"),
+]
+Numbers = Annotated[list[Number], BeforeValidator(split_commas), Allowed("numbers separated by commas")]
+JsonObject = Annotated[Json[dict[str, Any]], Allowed('a JSON object, such as {"name": 1}')]

@@ -1,0 +1,224 @@
+"""Chooses what a report tells of a run: the headline, which samples, which settings. Pure; `html.py` renders it."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from grpo_job.reports.run_data import Record, RunData
+from grpo_job.reports.wording import clean, count, mebibytes, text
+
+STATES = {
+    "improved": ("good", "Improved"),
+    "no evidence of a change": ("warn", "No evidence of a change"),
+    "worse": ("bad", "Worse"),
+}
+SIDES = ("Newly right", "Newly wrong", "Wrong before and after", "Right before and after")
+SAMPLES_SHOWN = dict(zip(SIDES, (3, 2, 1, 1), strict=True))
+MOST_CHANGED = 60
+MOST_STEPS = 200
+MOST_TEXT = 1_500
+ROLLOUTS_SHOWN = 3
+STEP_COLUMNS = (
+    "reward", "reward_std", "completions/mean_length", "completions/clipped_ratio", "frac_reward_zero_std", "kl",
+    "entropy", "loss", "grad_norm", "step_time",
+)  # fmt: skip
+JUDGED = (
+    ("correct", "Answer right", "in the place that was asked for"),
+    ("correct_lenient", "Answer right anywhere", "the last answer in the text"),
+    ("format", "Format kept", "the asked-for shape"),
+)
+# Rows of the comparison: label, file, key, form.
+COMPARED = (
+    ("accuracy before", "summary.json", "accuracy.before", "percent"),
+    ("accuracy after", "summary.json", "accuracy.after", "percent"),
+    ("difference, points", "evaluation/evaluation.json", "correct.difference", "points"),
+    ("p", "evaluation/evaluation.json", "correct.p_value", "probability"),
+    ("held-out questions", "summary.json", "accuracy.rows", "count"),
+    ("right anywhere, after", "evaluation/evaluation.json", "correct_lenient.after", "percent"),
+    ("format kept, before", "summary.json", "format.before", "percent"),
+    ("format kept, after", "summary.json", "format.after", "percent"),
+    ("reward, last step", "metrics.jsonl", "last reward", "number"),
+    ("steps", "summary.json", "steps.done", "count"),
+    ("time in all", "summary.json", "seconds.total", "seconds"),
+    ("first step done", "summary.json", "seconds.first_step", "seconds"),
+    ("a step (median)", "metrics.jsonl", "median step_time", "seconds"),
+    ("tokens per second (median)", "metrics.jsonl", "median tokens_per_second", "count"),
+    ("GPU memory at its peak, GiB", "metrics.jsonl", "max gpu_memory_gib", "number"),
+    ("cost", "summary.json", "cost.total", "money"),
+)
+
+
+class Headline(NamedTuple):
+    """`tone` is good, warn or bad; `notice` says how the run ended where that is not with success."""
+
+    tone: str
+    title: str
+    notice: str
+
+
+class Sample(NamedTuple):
+    """One held-out question, answered before and after."""
+
+    side: str
+    question: str
+    gold: str
+    before: Record
+    after: Record
+
+
+class Setting(NamedTuple):
+    """One variable, its value, and where that came from."""
+
+    variable: str
+    value: str
+    origin: str
+
+
+def headline(run: RunData) -> Headline:
+    """The verdict; without one, how the run stands."""
+    ending = run.summary.get("ending") or {}
+    kind, code = ending.get("kind", "unknown"), ending.get("code")
+    notice = "" if code == 0 else clean(ending.get("reason") or "no summary.json was written")
+    if verdict := run.value("summary.json", "accuracy.verdict") or run.evaluation.get("verdict"):
+        return Headline(*STATES[verdict], notice)
+    return Headline("warn" if kind in ("running", "interrupted") else "bad", f"No verdict: {kind}", notice)
+
+
+def side(before: Record, after: Record) -> str:
+    """Where a question stands, one of SIDES."""
+    match bool(before["correct"]), bool(after["correct"]):
+        case False, True:
+            return SIDES[0]
+        case True, False:
+            return SIDES[1]
+        case False, False:
+            return SIDES[2]
+        case _:
+            return SIDES[3]
+
+
+def samples(run: RunData) -> list[Sample]:
+    """A few questions of each side, the first ones in the order of the rows."""
+    chosen = []
+    for name, shown in SAMPLES_SHOWN.items():
+        chosen += [sample for sample in _samples(run) if sample.side == name][:shown]
+    return chosen
+
+
+def changed(run: RunData, name: str) -> tuple[list[Sample], int]:
+    """The first MOST_CHANGED questions of that side, and how many there are beyond."""
+    found = [sample for sample in _samples(run) if sample.side == name]
+    return found[:MOST_CHANGED], max(0, len(found) - MOST_CHANGED)
+
+
+def asked(run: RunData) -> list[Record]:
+    """The prompts that the user wanted answered by both: `samples` of the summary."""
+    found: list[Record] = run.summary.get("samples") or []
+    return found
+
+
+def rollouts(rows: Sequence[Record]) -> list[Record]:
+    """Of one step's completions those with the highest and the lowest advantage, of different text."""
+    different = list({(str(row.get("prompt")), row.get("completion")): row for row in rows}.values())
+    ranked = sorted(different, key=lambda row: -(row.get("advantage") or 0.0))
+    half = ROLLOUTS_SHOWN // 2
+    return ranked if len(ranked) <= ROLLOUTS_SHOWN else ranked[: ROLLOUTS_SHOWN - half] + ranked[-half:]
+
+
+def question_of(prompt: Any) -> str:
+    """What was asked last in a chat, or the prompt as it is."""
+    return str(prompt[-1]["content"]) if isinstance(prompt, list) and prompt else str(prompt)
+
+
+def shortened(completion: Any) -> str:
+    """At most MOST_TEXT characters, saying how many follow."""
+    whole = str(completion)
+    left = len(whole) - MOST_TEXT
+    return whole if left <= 0 else f"{whole[:MOST_TEXT]} … ({left:,} more characters)"
+
+
+def settings(run: RunData) -> list[Setting]:
+    """All settings of the run, those that somebody chose first."""
+    values = {name: value for name, value in run.settings.items() if name != "grpo_config"}
+    values |= run.settings.get("grpo_config") or {}
+    rows = [Setting(f"GRPO_{name.upper()}", text(value), run.origins.get(name, "")) for name, value in values.items()]
+    return sorted(rows, key=lambda row: _rank(row.origin))
+
+
+def differing(runs: Sequence[RunData]) -> list[tuple[str, list[str]]]:
+    """The settings that are not the same in all runs, with each run's value."""
+    tables = [{row.variable: row.value for row in settings(run)} for run in runs]
+    names = dict.fromkeys(name for table in tables for name in table)
+    rows = [(name, [table.get(name, text(None)) for table in tables]) for name in names]
+    return [(name, values) for name, values in rows if len(set(values)) > 1 and name != "GRPO_RUN_ID"]
+
+
+def compared(runs: Sequence[RunData]) -> list[tuple[str, str, str, str]]:
+    """Those of COMPARED that some run has."""
+    return [row for row in COMPARED if any(run.value(row[1], row[2]) is not None for run in runs)]
+
+
+def machine(run: RunData) -> str:
+    """The GPUs, or that there is none: `2 × NVIDIA H200 (139.8 GiB each, driver 580.95)`."""
+    gpus = run.environment.get("gpus") or []
+    if not gpus:
+        return "a CPU" if run.environment else "an unknown machine"
+    several = f"{len(gpus)} × " if len(gpus) > 1 else ""
+    each = " each" if several else ""
+    return f"{several}{gpus[0]['name']} ({mebibytes(gpus[0]['memory_mib'])}{each}, driver {gpus[0]['driver']})"
+
+
+def origin(run: RunData) -> list[tuple[str, str]]:
+    """Model, rows, machine and adapter, with their revisions."""
+    model, rows = (run.environment.get(key) or {} for key in ("model", "dataset"))
+    adapter = run.summary.get("adapter") or {}
+    facts = {
+        "model": text(model.get("name") or run.settings.get("model")),
+        "model revision": text(model.get("commit")),
+        "rows": text(rows.get("name") or run.settings.get("dataset")),
+        "rows revision": text(rows.get("commit")),
+        "engine": text(run.environment.get("engine")),
+        "machine": machine(run),
+        "platform": text(run.environment.get("platform")),
+        "adapter": text(adapter.get("path")),
+        "adapter SHA-256": text(adapter.get("sha256")),
+        "attempts": count(run.summary.get("attempts") or 1),
+    }
+    return list(facts.items())
+
+
+def cost_phases(run: RunData) -> list[str]:
+    """The phases that `cost` of the summary names."""
+    return [name for name, value in run.summary["cost"].items() if name != "total" and isinstance(value, int | float)]
+
+
+def findings(run: RunData) -> list[Record]:
+    """What the health judge found: `health` of the summary, sentences or objects with `message`."""
+    found = run.summary.get("health") or []
+    objects = [item if isinstance(item, dict) else {"message": str(item)} for item in found]
+    return [{**item, "message": clean(str(item.get("message", "")))} for item in objects]
+
+
+def steps(run: RunData) -> tuple[list[str], list[Record]]:
+    """Columns and rows of the table of steps; of a long run evenly chosen ones, with the first and the last."""
+    columns = ["step", *(key for key in STEP_COLUMNS if key in run.keys)]
+    rows = run.metrics
+    if len(rows) > MOST_STEPS:
+        rows = [rows[round(index * (len(rows) - 1) / (MOST_STEPS - 1))] for index in range(MOST_STEPS)]
+    return columns, rows
+
+
+def shared_questions(runs: Sequence[RunData], most: int = 6) -> list[tuple[str, str, list[Record]]]:
+    """Held-out questions that all runs answered, those first on which the runs differ: question, gold, records."""
+    answered = [{(new["question"], new["gold"]): new for _, new in run.pairs} for run in runs]
+    common = [key for key in answered[0] if all(key in answers for answers in answered)]
+    rows = [(question, gold, [answers[question, gold] for answers in answered]) for question, gold in common]
+    return sorted(rows, key=lambda row: len({bool(record["correct"]) for record in row[2]}) == 1)[:most]
+
+
+def _samples(run: RunData) -> Iterable[Sample]:
+    return (Sample(side(old, new), old["question"], old["gold"], old, new) for old, new in run.pairs)
+
+
+def _rank(origin: str) -> int:
+    known = {"command line": 0, "environment": 1, "default": 3, "": 3}
+    return known.get(origin, 2)  # a recipe's name is in the origin

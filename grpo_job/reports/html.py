@@ -1,0 +1,104 @@
+"""Renders the report of one run, and the page that lays several side by side. Each is one file without scripts."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from grpo_job.reports import content, panels, plots, themes, wording
+from grpo_job.reports.run_data import RunData, read
+from grpo_job.run_folder import write_text
+
+HERE = Path(__file__).parent
+
+
+def write_report(folder: Path) -> Path:
+    """`report.html` and `plots/*.png` of one run."""
+    run = read(folder)
+    drawn = _drawn(run)
+    for item in drawn:
+        plots.png(item, run.folder.plots)
+    write_text(run.folder.report, report(run))
+    return run.folder.report
+
+
+def write_comparison(folders: Sequence[Path]) -> Path:
+    """`comparison.html` beside the first run's folder."""
+    runs = [read(folder) for folder in folders]
+    path = folders[0].resolve().parent / "comparison.html"
+    write_text(path, comparison(runs))
+    return path
+
+
+def report(run: RunData) -> str:
+    """The page of one run."""
+    return _render(
+        "report.html",
+        title=run.name,
+        run=run,
+        headline=content.headline(run),
+        accuracy=panels.accuracy(run),
+        reward=panels.reward([run]),
+        training=panels.training([run]),
+        speed=panels.speed([run]),
+        bars=[bars for bars in (panels.phases([run]), panels.parts([run])) if bars],
+    )
+
+
+def comparison(runs: Sequence[RunData]) -> str:
+    """The page of several runs."""
+    return _render(
+        "comparison.html",
+        title=f"{len(runs)} runs side by side",
+        runs=runs,
+        reward=panels.reward(runs),
+        training=panels.training(runs),
+        speed=panels.speed(runs),
+        bars=[bars for bars in (panels.phases(runs), panels.parts(runs)) if bars],
+    )
+
+
+def figure(run: RunData, source: str, key: str, form: str) -> Any:
+    """A number of the run folder as a `<data>` element: what it says, its exact value, and where it stands."""
+    from markupsafe import Markup
+
+    value = run.value(source, key)
+    if value is None:
+        return Markup('<span class="none">{}</span>').format(wording.NOTHING)
+    return Markup('<data value="{}" data-run="{}" data-form="{}" title="{}: {}">{}</data>').format(
+        json.dumps(value), run.name, form, source, key, wording.FORMS[form](value)
+    )
+
+
+def _drawn(run: RunData) -> list[plots.Drawn]:
+    every = (
+        panels.accuracy(run),
+        panels.reward([run]),
+        *panels.training([run]),
+        *panels.speed([run]),
+        panels.phases([run]),
+        panels.parts([run]),
+    )
+    return [item for item in every if item is not None]
+
+
+def _render(template: str, **values: Any) -> str:
+    import jinja2
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals |= {
+        "figure": figure,
+        "content": content,
+        "themes": themes,
+        "svg": lambda item, wide=False: Markup(plots.svg(item, wide=wide)),
+        "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
+    }
+    environment.filters |= {**wording.FORMS, "clean": wording.clean}
+    return wording.without_secrets(environment.get_template(template).render(**values))

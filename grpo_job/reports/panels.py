@@ -1,0 +1,198 @@
+"""What is plotted: runs -> lines, bars and intervals with their captions. Pure; `plots.py` draws them."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from grpo_job.reports.run_data import RunData
+
+MOST_POINTS = 400  # a plot is some 400 pixels wide
+PHASES = {
+    "check": "check", "download": "download", "load": "load", "evaluate": "evaluate", "train": "train", "save": "save",
+    "publish": "publish",
+}  # fmt: skip
+PARTS = {"time/generation": "generation", "time/rewards": "rewards", "time/loss": "loss"}
+Unit = Literal["", "share"]
+
+
+class Line(NamedTuple):
+    """One series over steps. `spread`: half the height of the band around it."""
+
+    label: str
+    steps: list[int]
+    values: list[float]
+    spread: list[float] | None = None
+
+
+class Panel(NamedTuple):
+    """Lines over steps that share one axis."""
+
+    name: str
+    title: str
+    caption: str
+    lines: list[Line]
+    unit: Unit = ""
+    smooth: bool = True
+    from_zero: bool = False
+
+
+class Bars(NamedTuple):
+    """A value for each label and run, as horizontal bars. `series` holds (label of the run, values)."""
+
+    name: str
+    title: str
+    caption: str
+    labels: list[str]
+    series: list[tuple[str, list[float]]]
+
+
+class Shares(NamedTuple):
+    """A share with its interval before and after: (label, before, after), each (share, low, high)."""
+
+    name: str
+    title: str
+    caption: str
+    rows: list[tuple[str, tuple[float, float, float], tuple[float, float, float]]]
+
+
+class _Metric(NamedTuple):
+    name: str
+    key: str
+    title: str
+    caption: str
+    unit: Unit = ""
+    spread: str | None = None
+    smooth: bool = True
+    from_zero: bool = False
+
+
+# What each metric means is in TRL's GRPOTrainer documentation, "Logged metrics".
+METRICS = (
+    _Metric("reward", "reward", "Reward", "Mean of a step's completions, all rewards weighted and summed.", "", "reward_std"),
+    _Metric("accuracy-in-training", "eval_accuracy", "Held-out accuracy while training", "On a part of the held-out rows.", "share", smooth=False),
+    _Metric("length", "completions/mean_length", "Completion length", "Tokens, mean of a step."),
+    _Metric("clipped", "completions/clipped_ratio", "Cut off at the limit", "Share of completions that ran into the length limit.", "share"),
+    _Metric("groups", "frac_reward_zero_std", "Groups without spread", "Share of prompts whose completions all earned the same: nothing to learn from.", "share"),
+    _Metric("kl", "kl", "KL to the base", "How far the adapter has moved from the base model.", from_zero=True),
+    _Metric("entropy", "entropy", "Entropy", "Of the next token. A fall to zero means that sampling has stopped exploring."),
+    _Metric("loss", "loss", "Loss", "GRPO's loss hovers around zero; watch for jumps, not for a fall."),
+    _Metric("gradient", "grad_norm", "Gradient norm", "Before clipping.", from_zero=True),
+    _Metric("learning-rate", "learning_rate", "Learning rate", "As scheduled.", smooth=False, from_zero=True),
+)  # fmt: skip
+SPEED = (
+    _Metric("step-time", "step_time", "Time of a step", "Seconds, generation included.", from_zero=True),
+    _Metric("tokens", "tokens_per_second", "Tokens per second", "Prompt and completion tokens of a step over its time.", from_zero=True),
+    _Metric("memory", "gpu_memory_gib", "GPU memory", "GiB in use on the fullest GPU.", smooth=False, from_zero=True),
+)  # fmt: skip
+
+
+def reward(runs: Sequence[RunData]) -> Panel | None:
+    return next(iter(_panels(runs, METRICS[:1])), None)
+
+
+def training(runs: Sequence[RunData]) -> list[Panel]:
+    """Each reward function, then all other curves of the training that were logged."""
+    return [*_rewards(runs), *_panels(runs, METRICS[1:])]
+
+
+def speed(runs: Sequence[RunData]) -> list[Panel]:
+    return _panels(runs, SPEED)
+
+
+def phases(runs: Sequence[RunData]) -> Bars | None:
+    """Seconds by phase, without what took none."""
+    spent = [[float(run.summary.get("seconds", {}).get(phase) or 0) for phase in PHASES] for run in runs]
+    kept = [index for index in range(len(PHASES)) if any(values[index] > 0 for values in spent)]
+    if not kept:
+        return None
+    labels = list(PHASES.values())
+    series = [(run.name, [values[index] for index in kept]) for run, values in zip(runs, spent, strict=True)]
+    return Bars("phases", "Time by phase", "Seconds, over all attempts.", [labels[index] for index in kept], series)
+
+
+def parts(runs: Sequence[RunData]) -> Bars | None:
+    """Mean seconds of a step by part; what no part accounts for is the rest."""
+    measured = [run for run in runs if run.series("step_time")[1]]
+    if not any(run.series(part)[1] for run in measured for part in PARTS):
+        return None
+    return Bars(
+        "parts",
+        "Time by part of a step",
+        "Seconds, mean over all steps. The rest: backward, optimizer, hand-over of the weights.",
+        [*PARTS.values(), "the rest"],
+        [(run.name, _mean_parts(run)) for run in measured],
+    )
+
+
+def accuracy(run: RunData) -> Shares | None:
+    """The three shares of `evaluation.json` with their 95 % intervals."""
+    named = {"correct": "Answer right", "correct_lenient": "Answer right anywhere", "format": "Format kept"}
+    rows = [
+        (label, (found["before"], *found["before_interval"]), (found["after"], *found["after_interval"]))
+        for key, label in named.items()
+        if (found := run.evaluation.get(key))
+    ]
+    if not rows:
+        return None
+    return Shares("accuracy", "Held-out questions", "With 95% Wilson intervals.", rows)
+
+
+def _rewards(runs: Sequence[RunData]) -> list[Panel]:
+    """One run: all reward functions in one panel. Several runs: a panel for each function."""
+    names = list(dict.fromkeys(name for run in runs for name in run.reward_names))
+    if len(runs) > 1:
+        metrics = [
+            _Metric(f"reward-{name}", f"rewards/{name}/mean", f"Reward {name}", "Mean of a step, unweighted.")
+            for name in names
+        ]
+        return _panels(runs, metrics)
+    lines = [_thinned(Line(name, *runs[0].series(f"rewards/{name}/mean"))) for name in names]
+    caption = "What each function paid, mean of a step, before its weight."
+    return [Panel("rewards", "Each reward function", caption, lines)] if lines else []
+
+
+def _panels(runs: Sequence[RunData], metrics: Sequence[_Metric]) -> list[Panel]:
+    panels = (
+        Panel(
+            metric.name,
+            metric.title,
+            metric.caption,
+            _lines(runs, metric),
+            metric.unit,
+            metric.smooth,
+            metric.from_zero,
+        )
+        for metric in metrics
+    )
+    return [panel for panel in panels if panel.lines]
+
+
+def _lines(runs: Sequence[RunData], metric: _Metric) -> list[Line]:
+    """A line for each run that logged the metric; its band only where it is alone."""
+    lines = []
+    for run in runs:
+        steps, values = run.series(metric.key)
+        spread = run.series(metric.spread)[1] if metric.spread and len(runs) == 1 else []
+        if steps:
+            lines.append(_thinned(Line(run.name, steps, values, spread if len(spread) == len(steps) else None)))
+    return lines
+
+
+def _thinned(line: Line) -> Line:
+    """At most MOST_POINTS points: each the mean of as many consecutive steps, at the last of them."""
+    width = -(-len(line.steps) // MOST_POINTS)
+    if width <= 1:
+        return line
+    starts = range(0, len(line.steps), width)
+
+    def means(values: list[float]) -> list[float]:
+        return [sum(chunk) / len(chunk) for chunk in (values[start : start + width] for start in starts)]
+
+    steps = [line.steps[min(start + width, len(line.steps)) - 1] for start in starts]
+    return Line(line.label, steps, means(line.values), means(line.spread) if line.spread else None)
+
+
+def _mean_parts(run: RunData) -> list[float]:
+    steps = len(run.series("step_time")[1])
+    means = [sum(run.series(part)[1]) / steps for part in PARTS]
+    whole = sum(run.series("step_time")[1]) / steps
+    return [*means, max(0.0, whole - sum(means))]

@@ -1,0 +1,209 @@
+"""Draws panels with matplotlib: PNGs for the card, SVGs for the page.
+
+The same figure serves both. In an SVG each colour becomes the CSS variable of its name (`themes.py`), so that the
+page decides between light and dark, and text stays text.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from grpo_job.reports.panels import Bars, Line, Panel, Shares
+from grpo_job.reports.themes import LIGHT, SERIES
+
+Drawn = Panel | Bars | Shares
+# Inches, so that 9 points are some 11 CSS pixels where the page shows them: in a third of its width or on a phone, and
+# where there is room.
+SMALL, WIDE = (3.5, 2.15), (11.2, 3.2)
+SMALL_SHARES, WIDE_SHARES = (3.3, 2.9), (5.0, 2.9)
+STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "figure.dpi": 100,
+    "figure.facecolor": LIGHT["paper"],
+    "axes.facecolor": "none",
+    "axes.edgecolor": LIGHT["grid"],
+    "axes.labelcolor": LIGHT["muted"],
+    "axes.titlecolor": LIGHT["ink"],
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": LIGHT["grid"],
+    "grid.linewidth": 0.8,
+    "text.color": LIGHT["ink"],
+    "xtick.color": LIGHT["grid"],
+    "ytick.color": LIGHT["grid"],
+    "xtick.labelcolor": LIGHT["muted"],
+    "ytick.labelcolor": LIGHT["muted"],
+    "ytick.major.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "lines.solid_capstyle": "round",
+    "axes.formatter.useoffset": False,
+    "axes.formatter.limits": (-4, 5),
+}
+
+
+def png(drawn: Drawn, folder: Path) -> Path:
+    """Write `<name>.png`, with title and legend, on white."""
+    path = folder / f"{drawn.name}.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _style():
+        figure = draw(drawn, size=(6.4, 3.6), titled=True)
+        figure.savefig(path, dpi=160, metadata={"Software": None})
+    return path
+
+
+def svg(drawn: Drawn, *, wide: bool = False) -> str:
+    """An `<svg>` element to stand in a page; its `id`s begin with the plot's name."""
+    out = io.StringIO()
+    name = drawn.name + ("-wide" if wide else "")
+    with _style({"svg.hashsalt": name}):
+        figure = draw(drawn, size=_size(drawn, wide), titled=False)
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    return _inline(out.getvalue(), name, drawn.title)
+
+
+def draw(drawn: Drawn, *, size: tuple[float, float], titled: bool) -> Any:
+    """The matplotlib figure. Legends stand in the page around an SVG, so only a titled figure has its own."""
+    from matplotlib.figure import Figure
+
+    with _style():
+        figure = Figure(figsize=_grown(drawn, size), layout="constrained")
+        axes = figure.add_subplot()
+        match drawn:
+            case Panel():
+                _draw_panel(axes, drawn)
+            case Bars():
+                _draw_bars(axes, drawn)
+            case Shares():
+                _draw_shares(axes, drawn)
+        if titled:
+            axes.set_title(drawn.title, pad=10)
+            if len(axes.get_legend_handles_labels()[1]) > 1:
+                figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def _style(extra: dict[str, Any] | None = None) -> Any:
+    import matplotlib
+
+    return matplotlib.rc_context({**STYLE, **(extra or {})})
+
+
+def _size(drawn: Drawn, wide: bool) -> tuple[float, float]:
+    if isinstance(drawn, Shares):
+        return WIDE_SHARES if wide else SMALL_SHARES
+    return WIDE if wide else SMALL
+
+
+def _grown(drawn: Drawn, size: tuple[float, float]) -> tuple[float, float]:
+    """Bars of several runs need room."""
+    width, height = size
+    bars = len(drawn.labels) * len(drawn.series) if isinstance(drawn, Bars) else 0
+    return width, max(height, 0.6 + 0.17 * bars)
+
+
+def _draw_panel(axes: Any, panel: Panel) -> None:
+    for line, colour in zip(panel.lines, _colours(), strict=False):
+        _draw_line(axes, line, colour, panel.smooth)
+    axes.margins(x=0.02)
+    if panel.from_zero:
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel("step", loc="right")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.grid(False)
+    if panel.unit == "share":
+        from matplotlib.ticker import PercentFormatter
+
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set_ylim(-0.02, 1.02)
+
+
+def _draw_line(axes: Any, line: Line, colour: str, smooth: bool) -> None:
+    """Each step faintly, and the running mean on top; without `smooth`, or with few steps, the steps alone."""
+    import numpy as np
+
+    values = np.array(line.values)
+    if line.spread is not None:
+        spread = np.array(line.spread)
+        axes.fill_between(line.steps, values - spread, values + spread, color=colour, alpha=0.13, linewidth=0)
+    window = max(1, len(values) // 15)
+    if window == 1 or not smooth:
+        few = {"marker": "o", "markersize": 2.5} if len(values) <= 30 else {}
+        axes.plot(line.steps, values, color=colour, linewidth=1.7, label=line.label, **few)
+        return
+    axes.plot(line.steps, values, color=colour, linewidth=0.8, alpha=0.4)
+    axes.plot(line.steps, running_mean(line.values, window), color=colour, linewidth=1.9, label=line.label)
+
+
+def running_mean(values: Sequence[float], window: int) -> Any:
+    """Mean of up to `window` values that end at each; NaN counts as absent."""
+    import numpy as np
+
+    present = np.isfinite(values)
+    sums = np.cumsum(np.where(present, values, 0.0))
+    counts = np.cumsum(present)
+    sums[window:] -= sums[:-window].copy()
+    counts[window:] -= counts[:-window].copy()
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _draw_bars(axes: Any, bars: Bars) -> None:
+    height = 0.72 / len(bars.series)
+    longest = max((value for _, values in bars.series for value in values), default=1.0)
+    for index, ((label, values), colour) in enumerate(zip(bars.series, _colours(), strict=False)):
+        places = [row + (index - (len(bars.series) - 1) / 2) * height for row in range(len(values))]
+        axes.barh(places, values, height=height * 0.86, color=colour, label=label)
+        for place, value in zip(places, values, strict=True):
+            axes.text(value + longest * 0.015, place, f"{value:.3g}", va="center", size=8, color=LIGHT["muted"])
+    axes.set_yticks(range(len(bars.labels)), bars.labels)
+    axes.tick_params(axis="y", labelcolor=LIGHT["ink"])
+    axes.invert_yaxis()
+    axes.set_xlim(0, longest * 1.16 or 1)
+    axes.set_xlabel("seconds", loc="right")
+    axes.yaxis.grid(False)
+
+
+def _draw_shares(axes: Any, shares: Shares) -> None:
+    """Two intervals a row: before above, after below."""
+    from matplotlib.ticker import PercentFormatter
+
+    for row, (_, *sides) in enumerate(shares.rows):
+        for (share, low, high), shift, name in zip(sides, (-0.17, 0.17), ("before", "after"), strict=True):
+            place, colour = row + shift, LIGHT[name]
+            axes.plot([low, high], [place, place], color=colour, linewidth=2.4, alpha=0.6, solid_capstyle="butt")
+            axes.plot([share], [place], "o", color=colour, markersize=6, label=name if row == 0 else None)
+            axes.text(high + 0.035, place, f"{share:.1%}", va="center", size=9, color=colour)
+    axes.set_yticks(range(len(shares.rows)), [label.replace(" right ", " right\n") for label, *_ in shares.rows])
+    axes.tick_params(axis="y", labelcolor=LIGHT["ink"])
+    axes.set_ylim(len(shares.rows) - 0.5, -0.5)
+    axes.set_xlim(0, 1.2)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.grid(False)
+
+
+def _colours() -> list[str]:
+    return [LIGHT[name] for name in SERIES] * 4
+
+
+def _inline(document: str, name: str, title: str) -> str:
+    """The `<svg>` alone, with CSS variables for colours and `id`s of its own."""
+    body = document[document.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style type=\"text/css\">.*?</style>", "", body, flags=re.DOTALL)
+    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
+    body = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", body)
+    for variable, colour in LIGHT.items():
+        body = body.replace(colour, f"var(--{variable})")
+    body = re.sub(r'(<svg [^>]*?) width="[^"]*"', r"\1", body, count=1)
+    body = re.sub(r'(<svg [^>]*?) height="[^"]*"', rf'\1 class="plot" role="img" aria-label="{title}"', body, count=1)
+    return body.strip()

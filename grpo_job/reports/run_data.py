@@ -1,0 +1,165 @@
+"""Reads a run folder for reports. Whatever is not there is simply absent: a run that stopped early has less."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from grpo_job.run_folder import RunFolder, read_json, read_jsonl
+
+Record = dict[str, Any]
+AGGREGATES = {"first": lambda values: values[0], "last": lambda values: values[-1], "max": max, "median": median}
+
+
+@dataclass(frozen=True)
+class RunData:
+    """One run. Every figure of a report is fetched through `value`, by the file and the key it stands under."""
+
+    folder: RunFolder
+
+    @cached_property
+    def name(self) -> str:
+        return str(self.summary.get("run_id") or self.folder.path.name)
+
+    @cached_property
+    def summary(self) -> Record:
+        return read_json(self.folder.summary)
+
+    @cached_property
+    def settings(self) -> Record:
+        settings: Record = read_json(self.folder.settings).get("settings", {})
+        return settings
+
+    @cached_property
+    def origins(self) -> dict[str, str]:
+        origins: dict[str, str] = read_json(self.folder.settings).get("from", {})
+        return origins
+
+    @cached_property
+    def environment(self) -> Record:
+        return read_json(self.folder.environment)
+
+    @cached_property
+    def evaluation(self) -> Record:
+        return read_json(self.folder.verdict)
+
+    @cached_property
+    def metrics(self) -> list[Record]:
+        return read_jsonl(self.folder.metrics)
+
+    @cached_property
+    def pairs(self) -> list[tuple[Record, Record]]:
+        """Records before and after of the same held-out question; none where one side is missing."""
+        before, after = read_jsonl(self.folder.before), read_jsonl(self.folder.after)
+        answered = {(record["question"], record["gold"]): record for record in after}
+        return [(old, new) for old in before if (new := answered.get((old["question"], old["gold"])))]
+
+    @cached_property
+    def rollouts(self) -> tuple[list[Record], list[Record]]:
+        """The completions of the first and of the last step that was learned from."""
+        first: list[Record] = []
+        last: list[Record] = []
+        for row in _lines(self.folder.completions):
+            if not first or row["step"] == first[0]["step"]:
+                first.append(row)
+            elif last and row["step"] == last[0]["step"]:
+                last.append(row)
+            else:
+                last = [row]
+        return first, last
+
+    @cached_property
+    def reward_names(self) -> list[str]:
+        """The rewards that the metrics name, in the order of the settings."""
+        found = [key.removeprefix("rewards/").removesuffix("/mean") for key in self.keys if key.endswith("/mean")]
+        logged = [name for name in found if f"rewards/{name}/mean" in self.keys]
+        order = [str(name).rpartition(".")[2] for name, _ in self.settings.get("rewards", ())]
+        return sorted(logged, key=lambda name: order.index(name) if name in order else len(order))
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """Every metric that some step has, in order of appearance."""
+        return list(dict.fromkeys(key for row in self.metrics for key in row))
+
+    @cached_property
+    def checkpoints(self) -> list[Record]:
+        """Step, name and bytes of each whole checkpoint, oldest first."""
+        manifests = [
+            (path.parent.name, read_json(path)) for path in self.folder.checkpoints.glob("step-*/manifest.json")
+        ]
+        return sorted(
+            (
+                {"name": name, "step": found["step"], "bytes": sum(f["bytes"] for f in found["files"].values())}
+                for name, found in manifests
+            ),
+            key=lambda checkpoint: int(checkpoint["step"]),
+        )
+
+    def value(self, source: str, key: str) -> Any:
+        """What stands in a file of the run folder; None where it does not.
+
+        In a JSON file `key` is a path of keys (`accuracy.after`); in `metrics.jsonl` it is one of AGGREGATES and a
+        metric (`median step_time`), over the steps that have a finite number there.
+        """
+        if source == "metrics.jsonl":
+            aggregate, _, metric = key.partition(" ")
+            values = [value for value in self.series(metric)[1] if math.isfinite(value)]
+            return AGGREGATES[aggregate](values) if values else None
+        files = {
+            "summary.json": self.summary,
+            "environment.json": self.environment,
+            "evaluation/evaluation.json": self.evaluation,
+            "settings.json": {"settings": self.settings, "from": self.origins},
+        }
+        return _at(files[source], key.split("."))
+
+    def series(self, metric: str) -> tuple[list[int], list[float]]:
+        """Steps and values of one metric. `tokens_per_second` follows from `num_tokens` and `step_time`."""
+        if metric == "tokens_per_second":
+            return self._tokens_per_second()
+        rows = [row for row in self.metrics if isinstance(row.get(metric), int | float)]
+        return [row["step"] for row in rows], [float(row[metric]) for row in rows]
+
+    def _tokens_per_second(self) -> tuple[list[int], list[float]]:
+        """Tokens of prompts and completions of each step over the step's time."""
+        steps, values, seen, last = [], [], 0.0, 0
+        for row in self.metrics:
+            tokens, seconds = row.get("num_tokens"), row.get("step_time")
+            if tokens is None or not seconds:
+                continue
+            if tokens > seen:
+                steps.append(row["step"])
+                values.append((tokens - seen) / (seconds * max(1, row["step"] - last)))
+            seen, last = tokens, row["step"]
+        return steps, values
+
+
+def read(path: Path) -> RunData:
+    """The run in `path`: a run folder, or a published tree that holds it under `run/`."""
+    inside = path / "run"
+    return RunData(RunFolder(inside if (inside / "settings.json").is_file() else path))
+
+
+def _at(value: Any, path: list[str]) -> Any:
+    for key in path:
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value
+
+
+def _lines(path: Path) -> Iterator[Record]:
+    """The whole lines of a file that may be too long to hold."""
+    if not path.is_file():
+        return
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            if line.endswith("\n"):
+                yield json.loads(line)

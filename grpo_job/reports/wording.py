@@ -1,0 +1,141 @@
+"""Numbers and settings as people read them, without secrets and paths of the machine. Pure."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+NOTHING = "–"
+# A token's own shape gives it away, whatever variable it came from.
+_SECRETS = re.compile(
+    r"\b(?:hf_[A-Za-z0-9]{16,}|(?:AKIA|ASIA)[0-9A-Z]{16}|wandb_v1_\w{16,})|(?<=://)[^\s/@]+:[^\s/@]+(?=@)"
+)
+_PATHS = re.compile(r"(?<![\w/.:…<])(?:~|file://)?(?:/[\w.+@=-]+)+/?")
+
+
+def percent(share: float) -> str:
+    """
+    >>> percent(0.835), percent(1.0)
+    ('83.5%', '100.0%')
+    """
+    return f"{share:.1%}"
+
+
+def points(difference: float) -> str:
+    """A difference of shares in percentage points.
+
+    >>> points(0.47), points(-0.013)
+    ('+47.0', '−1.3')
+    """
+    return f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def number(value: float) -> str:
+    """Four significant digits, no needless zeros.
+
+    >>> number(0.00012344), number(1234567.0), number(2.0), number(float("nan"))
+    ('0.0001234', '1,234,567', '2', 'nan')
+    """
+    if not math.isfinite(value):
+        return str(value)
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    text = f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.2e}"
+    return text.replace("-", "−") if value < 0 else text
+
+
+def count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def probability(p_value: float) -> str:
+    """
+    >>> probability(0.031), probability(4e-19)
+    ('= 0.031', '< 0.0001')
+    """
+    return "< 0.0001" if p_value < 0.0001 else f"= {p_value:.2g}"
+
+
+def seconds(value: float) -> str:
+    """
+    >>> seconds(0.834), seconds(47.2), seconds(252), seconds(7384)
+    ('0.83 s', '47 s', '4 min 12 s', '2 h 03 min')
+    """
+    if value < 10:
+        return f"{value:.2f} s"
+    if value < 60:
+        return f"{value:.0f} s"
+    if value < 3600:
+        return f"{int(value) // 60} min {int(value) % 60:02d} s"
+    whole = timedelta(seconds=int(value))
+    return f"{int(value) // 3600} h {int(whole.total_seconds()) % 3600 // 60:02d} min"
+
+
+def money(value: float) -> str:
+    return f"{value:,.2f}" if value >= 0.1 or value == 0 else f"{value:.4f}"
+
+
+def size(value: float) -> str:
+    """
+    >>> size(1_480_000), size(139 * 2**30)
+    ('1.4 MiB', '139.0 GiB')
+    """
+    for unit in ("bytes", "KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} GiB"
+
+
+def mebibytes(value: float) -> str:
+    return size(value * 2**20)
+
+
+def gibibytes(value: float) -> str:
+    return size(value * 2**30)
+
+
+def short_hash(value: str) -> str:
+    return value[:12]
+
+
+def text(value: Any) -> str:
+    """A setting's value as one would type it.
+
+    >>> text([["correct", 2.0], ["format_tags", 0.5]]), text(None), text(True), text(5e-6)
+    ('correct:2, format_tags:0.5', '–', 'true', '5e-06')
+    """
+    if value is None or value in ("", [], {}):
+        return NOTHING
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return ", ".join(":".join(map(text, item)) if isinstance(item, list) else text(item) for item in value)
+    return clean(json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value))
+
+
+def clean(sentence: str) -> str:
+    """Without secrets, and with a path of the machine cut to its last part.
+
+    >>> clean("the adapter in /work/outputs/smoke-1/adapter answers differently")
+    'the adapter in …/adapter answers differently'
+    >>> clean("hf_abcdefghijklmnopqrst"), clean("3 km/h and/or 1/2"), clean("s3://bucket/a/b")
+    ('(secret)', '3 km/h and/or 1/2', 's3://bucket/a/b')
+    """
+    return _PATHS.sub(lambda path: f"…/{path[0].rstrip('/').rpartition('/')[2]}", without_secrets(sentence))
+
+
+def without_secrets(page: str) -> str:
+    return _SECRETS.sub("(secret)", page)
+
+
+FORMS: dict[str, Callable[[Any], str]] = {
+    form.__name__: form
+    for form in (
+        percent, points, number, count, probability, seconds, money, size, mebibytes, gibibytes, short_hash, text,
+    )
+}  # fmt: skip

@@ -1,0 +1,57 @@
+r"""Splits an answer that is several values: `(1, 2)`, `[0, \frac{1}{2})`, `\{1, 2\}`, `1, 2`."""
+
+import re
+from collections.abc import Callable
+
+LONGEST, MOST_ELEMENTS = 80, 6
+
+
+def elements(text: str) -> tuple[str, list[str]] | None:
+    r"""The brackets and what stands between the commas; None when the text is not several values.
+
+    >>> elements(r"\left[0, \frac{1}{2}\right)")
+    ('[)', ['0', '\\frac{1}{2}'])
+    >>> elements("(1,2) and (3,4)") is None
+    True
+    """
+    if len(text) > LONGEST:
+        return None
+    text = re.sub(r"\\(?:left|right)(?![a-zA-Z])", "", text).replace(r"\{", "{").replace(r"\}", "}").strip()
+    brackets = ""
+    if text[:1] in set("([{") and text[-1:] in set(")]}"):
+        brackets, text = text[0] + text[-1], text[1:-1]
+    parts = _split(text)
+    if parts is None or not 2 <= len(parts) <= MOST_ELEMENTS or not all(parts):
+        return None
+    return brackets, parts
+
+
+def _split(text: str) -> list[str] | None:
+    """The parts between commas outside of all brackets; None when the brackets do not balance."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if depth < 0:
+            return None
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts] if depth == 0 else None
+
+
+def same_elements(
+    one: tuple[str, list[str]] | None, other: tuple[str, list[str]] | None, equal: Callable[[str, str], bool]
+) -> bool:
+    """Whether both are lists in the same brackets with equal elements; sets and bare lists in any order."""
+    if one is None or other is None or one[0] != other[0] or len(one[1]) != len(other[1]):
+        return False
+    if one[0] not in ("", "{}"):
+        return all(map(equal, one[1], other[1]))
+    left = list(other[1])
+    for element in one[1]:
+        match = next((candidate for candidate in left if equal(element, candidate)), None)
+        if match is None:
+            return False
+        left.remove(match)
+    return True

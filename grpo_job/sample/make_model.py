@@ -1,0 +1,217 @@
+"""Make the embedded rows, tokenizer and model: `python -m grpo_job.sample.make_model OUT_FOLDER`.
+
+Writes `train.jsonl`, `held_out.jsonl` and `model/` into the folder; `grpo_job/sample` itself holds what it
+writes. Nothing is downloaded: the words come from `problems.py`, the tokenizer is learnt from them and the
+weights start at random. It takes about three minutes on one core, and the same seed gives the same files
+on the same machine and versions.
+
+The model is taught to answer like this, and then to stop:
+
+    <reasoning>
+    3 + 4 = 7
+    7 - 2 = 5
+    </reasoning>
+    <answer>
+    5
+    </answer>
+
+It is also taught to be careless: in many of the answers it learns from, the last step is left out
+(`CARELESS`). Where that happens more often than not, the most likely answer is wrong although a sampled
+one is often right, and this is what GRPO needs: within a group of completions some are right.
+
+The supervised phase draws fresh problems from `training_problems`, which never yields a held-out one.
+"""
+
+import argparse
+import json
+import random
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
+
+from grpo_job.sample.problems import (
+    Operation,
+    Problem,
+    Row,
+    held_out_problems,
+    make_row,
+    make_rows,
+    solution,
+    tell,
+    training_problems,
+    worked_lines,
+    write_rows,
+)
+
+SEED = 20
+TRAIN_ROWS, HELD_OUT_ROWS = 3000, 300
+
+END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+TAGS = ("<reasoning>", "</reasoning>", "<answer>", "</answer>")
+VOCABULARY = 576  # a multiple of 64, specials and tags included
+CHAT_TEMPLATE = (
+    "{%- for message in messages %}"
+    "{{- '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
+
+HEAD_SIZE = 64  # the smallest that the attention kernels of GPUs take
+HEADS = 2
+LAYERS = 3
+
+TRAINING_STEPS, BATCH = 1200, 32
+PEAK_LEARNING_RATE, LAST_LEARNING_RATE = 3e-3, 1.5e-4  # GRPO fails to improve a model that was not decayed
+# How often the last step is left out, by what that step does. Only a last "+" is more often done than not.
+CARELESS: dict[Operation, float] = {"+": 0.35, "-": 0.62, "*": 0.62, "/": 0.62}
+IGNORED = -100  # the label that the loss passes over
+
+
+def completion(problem: Problem) -> str:
+    """What a careful model answers."""
+    lines = "\n".join(worked_lines(problem))
+    return f"<reasoning>\n{lines}\n</reasoning>\n<answer>\n{solution(problem)}\n</answer>"
+
+
+def taught(problem: Problem, rng: random.Random) -> Problem:
+    """The problem whose answer is taught: itself, or carelessly what is left without its last step."""
+    if len(problem.steps) > 1 and rng.random() < CARELESS[problem.steps[-1].operation]:
+        return problem._replace(steps=problem.steps[:-1])
+    return problem
+
+
+def make_tokenizer(rows: list[Row]) -> Qwen2Tokenizer:
+    """Qwen2's byte-level BPE with digits split, its merges learnt from the rows."""
+    bpe = Tokenizer(models.BPE())
+    bpe.normalizer, bpe.decoder = normalizers.NFC(), decoders.ByteLevel()
+    bpe.pre_tokenizer = Qwen2Tokenizer(vocab={}, merges=[])._tokenizer.pre_tokenizer
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY - len((END_OF_TEXT, TURN_START, TURN_END, *TAGS)),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(
+        (text for row in rows for text in ("user", row["question"], "assistant", row["answer"])), trainer
+    )
+    learnt = json.loads(bpe.to_str())["model"]
+    return _dress(learnt["vocab"], [tuple(pair) for pair in learnt["merges"]])
+
+
+def _dress(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Qwen2Tokenizer:
+    """The tokenizer with its special tokens, tags and chat template."""
+    tokenizer = Qwen2Tokenizer(
+        vocab=vocab,
+        merges=merges,
+        unk_token=None,
+        pad_token=END_OF_TEXT,
+        eos_token=TURN_END,
+        additional_special_tokens=[TURN_START],
+        model_max_length=2048,
+        clean_up_tokenization_spaces=False,
+    )
+    # Not special, so that they stay in decoded text.
+    tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in TAGS])
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def make_model(tokenizer: Qwen2Tokenizer) -> Qwen2ForCausalLM:
+    """A Qwen2 of some 0.7 million parameters, at random."""
+    config = Qwen2Config(
+        vocab_size=VOCABULARY,
+        hidden_size=HEADS * HEAD_SIZE,
+        intermediate_size=384,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return Qwen2ForCausalLM(config)
+
+
+def encode(tokenizer: Qwen2Tokenizer, question: str, answered: str) -> tuple[list[int], list[int]]:
+    """Token ids of a finished chat and its labels; what the user said is not learnt."""
+    chat = [{"role": "user", "content": question}]
+    asked = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
+    said = tokenizer.encode(answered + TURN_END)
+    return asked + said, [IGNORED] * len(asked) + said
+
+
+def batches(tokenizer: Qwen2Tokenizer, rng: random.Random) -> Iterator[dict[str, torch.Tensor]]:
+    """Endless batches of freshly drawn training problems, told and answered, padded on the right."""
+    problems = training_problems(rng)
+    while True:
+        pairs = [
+            encode(tokenizer, tell(problem, rng), completion(taught(problem, rng)))
+            for problem in islice(problems, BATCH)
+        ]
+        width = max(len(ids) for ids, _ in pairs)
+        yield {
+            "input_ids": _padded([ids for ids, _ in pairs], tokenizer.pad_token_id, width),
+            "labels": _padded([labels for _, labels in pairs], IGNORED, width),
+            "attention_mask": _padded([[1] * len(ids) for ids, _ in pairs], 0, width),
+        }
+
+
+def _padded(lists: list[list[int]], filler: int, width: int) -> torch.Tensor:
+    return torch.tensor([[*row, *[filler] * (width - len(row))] for row in lists])
+
+
+def train(model: Qwen2ForCausalLM, tokenizer: Qwen2Tokenizer, rng: random.Random) -> None:
+    """The supervised phase: next-token loss on the answers, with a learning rate that falls in a line."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, weight_decay=0.01)
+    model.train()
+    for step, batch in enumerate(islice(batches(tokenizer, rng), TRAINING_STEPS)):
+        optimizer.param_groups[0]["lr"] = learning_rate(step)
+        loss = model(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        if step % 100 == 0:
+            print(f"step {step:5} loss {loss.item():.4f}", flush=True)
+    model.eval()
+
+
+def learning_rate(step: int) -> float:
+    """Up over the first hundred steps, then down in a straight line."""
+    done = step / TRAINING_STEPS
+    falling = PEAK_LEARNING_RATE + (LAST_LEARNING_RATE - PEAK_LEARNING_RATE) * done
+    return falling * min(1.0, (step + 1) / 100)
+
+
+def save(model: Qwen2ForCausalLM, tokenizer: Qwen2Tokenizer, folder: Path) -> None:
+    """Weights as bf16, with greedy generation as the default and files that everybody may read."""
+    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    for file in folder.iterdir():
+        file.chmod(0o644)  # safetensors writes for the owner only; a container runs as somebody else
+
+
+def make(folder: Path) -> None:
+    """Rows, tokenizer and model, in this order and from one seed."""
+    torch.manual_seed(SEED)
+    torch.set_num_threads(1)  # sums in one order, so that the same seed gives the same weights
+    folder.mkdir(parents=True, exist_ok=True)
+    train_rows = make_rows(training_problems, TRAIN_ROWS, random.Random(f"train {SEED}"))
+    held_out_rows = make_rows(held_out_problems, HELD_OUT_ROWS, random.Random(f"held-out {SEED}"))
+    write_rows(train_rows, folder / "train.jsonl")
+    write_rows(held_out_rows, folder / "held_out.jsonl")
+    tokenizer = make_tokenizer(train_rows)
+    model = make_model(tokenizer)
+    train(model, tokenizer, random.Random(f"supervised {SEED}"))
+    save(model, tokenizer, folder / "model")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Make the embedded rows, tokenizer and model.")
+    parser.add_argument("folder", type=Path, help="where train.jsonl, held_out.jsonl and model/ are written")
+    make(parser.parse_args().folder)

@@ -1,0 +1,194 @@
+"""`hf://owner/name[@branch]`: a model repository on the Hugging Face Hub, private unless told otherwise.
+
+Each write is one commit, so a tree is never half there. After a won claim, this store writes only
+on top of its own commits: the branch itself is the lease.
+
+Xet stays off (`HF_HUB_DISABLE_XET`, set at the door): with it one push may become several commits.
+"""
+
+import logging
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+from grpo_job.failures import Refused
+from grpo_job.stores import hub_errors
+from grpo_job.stores.hub_repo import Branch, HubRepo, Moved, Operation, Tree, differs
+from grpo_job.stores.retries import Attempts, Outpaced, Patience, StoreFailed
+from grpo_job.stores.trees import (
+    MANIFEST,
+    Entries,
+    Entry,
+    Names,
+    fetch_tree,
+    files_of,
+    inside,
+    join,
+    leftovers,
+    size_of,
+)
+
+CHECK = Patience(seconds=25, call=12, first_wait=0.2, longest_wait=3)
+logger = logging.getLogger(__name__)
+
+
+class HubStore:
+    def __init__(self, place: str, *, private: bool, environment: Mapping[str, str], patience: Patience) -> None:
+        self.uri = f"hf://{place}"
+        repo, _, branch = place.partition("@")
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
+            raise Refused(f"{self.uri} names no repository: write hf://owner/name or hf://owner/name@branch.")
+        self._branch = Branch(self.uri, repo, branch or "main", secrets.token_hex(8))
+        self._private = private
+        self._patience = patience
+        self._api = HfApi(endpoint=environment.get("HF_ENDPOINT"), token=_token(environment))
+        self._fence = ""
+
+    def check(self) -> None:
+        attempts = Attempts(CHECK, hub_errors.wait)
+        repo = HubRepo(self._api, self._branch, attempts)
+        try:
+            repo.whoami()
+            repo.make(private=self._private)
+            if self._private and repo.is_public():
+                logger.warning("%s is a public repository, and stays one: everybody can read it.", self.uri)
+            self._probe(attempts)
+        except StoreFailed as failure:
+            raise Refused(str(failure)) from failure
+
+    def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
+        repo = self._open(size=size_of(folder))
+        return self._write(repo, name or "publish", lambda parent: _changes(repo, folder, name, replaces, parent))
+
+    def differences(self, folder: Path, name: str = "", *, revision: str = "") -> Names:
+        repo = self._open(size=size_of(folder))
+        tree = repo.tree(revision or repo.head())
+        return [file for file, path in files_of(folder).items() if differs(path, tree.get(join(name, file)))]
+
+    def get(self, name: str, folder: Path) -> None:
+        repo = self._open()
+        head = repo.head()
+        tree = repo.tree(head)
+        entries = _below(tree, name)
+        repo = self._open(size=sum(entry.size for entry in entries))
+        fetch_tree(inside(self.uri, name, entries), lambda file, target: repo.fetch(tree[file], head, target), folder)
+
+    def list(self, name: str = "") -> Entries:
+        repo = self._open()
+        return _below(repo.tree(repo.head()), name)
+
+    def delete(self, name: str) -> None:
+        repo = self._open()
+        self._write(repo, f"remove {name}", lambda parent: _removals(repo.tree(parent), [name]))
+
+    def read(self, name: str) -> bytes | None:
+        repo = self._open()
+        return repo.read(name, repo.head())
+
+    def write(self, name: str, content: bytes) -> None:
+        self._write(self._open(), name, lambda parent: [CommitOperationAdd(name, content)])
+
+    def head(self) -> str:
+        return self._open().head()
+
+    def claim(self, name: str, holder: str, *, seen: str = "") -> bool:
+        repo = self._open()
+        while True:
+            head = repo.head() or self._made(repo)
+            there = repo.read(name, head)
+            if there is not None or (seen and seen != head):
+                return there == holder.encode()
+            try:
+                claim = CommitOperationAdd(name, holder.encode())
+                self._fence = repo.commit([claim], f"claim {name}", head)
+            except Moved:
+                continue
+            return True
+
+    def _write(self, repo: HubRepo, title: str, changes: Callable[[str], Sequence[Operation]]) -> str:
+        """Commits the changes that the head lacks, looking again whenever the head moves."""
+        while True:
+            parent = self._parent(repo)
+            operations = changes(parent)
+            if not operations:
+                return parent
+            for operation in operations:
+                repo.upload(operation)
+            try:
+                commit = repo.commit(operations, title, parent)
+            except Moved:
+                continue
+            self._fence = self._fence and commit
+            return commit
+
+    def _parent(self, repo: HubRepo) -> str:
+        """The commit to write on top of: the head, which after a claim must be our own."""
+        head = repo.head() or self._made(repo)
+        while self._fence and self._fence != head:
+            # A commit whose reply was lost may have landed since.
+            self._fence = repo.landed(self._fence)
+            if not self._fence:
+                self._fence = "lost"
+                raise Outpaced(f"{self.uri}: another attempt has taken over, so nothing more is written there.")
+        return head
+
+    def _made(self, repo: HubRepo) -> str:
+        repo.make(private=self._private)
+        return repo.head()
+
+    def _probe(self, attempts: Attempts) -> None:
+        """Writes, reads and removes a file, on a branch of its own that leaves no commit behind."""
+        branch = self._branch._replace(name=f"probe-{secrets.token_hex(4)}")
+        probe = HubRepo(self._api, branch, attempts)
+        content = secrets.token_bytes(16)
+        probe.make(private=self._private)
+        try:
+            # A name that the Hub keeps in large file storage, as it will the adapter.
+            commit = probe.commit([CommitOperationAdd("probe.bin", content)], "probe", probe.head())
+            if probe.read("probe.bin", commit) != content:
+                raise StoreFailed(f"{self.uri}: the Hub does not give back what is written to it: try later.")
+        finally:
+            probe.remove_branch()
+
+    def _open(self, *, size: int = 0) -> HubRepo:
+        return HubRepo(self._api, self._branch, Attempts(self._patience, hub_errors.wait, size=size))
+
+
+def _changes(repo: HubRepo, folder: Path, name: str, replaces: Sequence[str], parent: str) -> Sequence[Operation]:
+    """What turns the tree `name` at `parent` into that of `folder`: nothing, if it is that already."""
+    tree = repo.tree(parent)
+    files = files_of(folder)
+    missing = [file for file, path in files.items() if differs(path, tree.get(join(name, file)))]
+    replaced = MANIFEST in missing and join(name, MANIFEST) in tree
+    gone = leftovers(repo.read(join(name, MANIFEST), parent), files) if replaced else []
+    return [
+        *(CommitOperationAdd(join(name, file), str(files[file])) for file in missing),
+        *_removals(tree, [*(join(name, file) for file in gone), *replaces]),
+    ]
+
+
+def _removals(tree: Tree, names: Sequence[str]) -> Sequence[Operation]:
+    folders = [name for name in names if any(path.startswith(f"{name}/") for path in tree)]
+    return [
+        *(CommitOperationDelete(name) for name in names if name in tree),
+        *(CommitOperationDelete(f"{name}/") for name in folders),
+    ]
+
+
+def _below(tree: Tree, name: str) -> Entries:
+    return [
+        Entry(path, file.size, file.lfs.sha256 if file.lfs else "")
+        for path, file in tree.items()
+        if not name or path == name or path.startswith(f"{name}/")
+    ]
+
+
+def _token(environment: Mapping[str, str]) -> str | None:
+    """The token given; None leaves it to the client's own chain."""
+    path = environment.get("HF_TOKEN_PATH", "")
+    if token := environment.get("HF_TOKEN", "").strip():
+        return token
+    return Path(path).read_text().strip() if path and Path(path).is_file() else None

@@ -1,0 +1,96 @@
+"""What the Hub's errors mean: whether trying again can help, and the sentence with the cure."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import httpx
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from grpo_job.stores.retries import StoreFailed, TooSlow
+
+FROM_HUB = (httpx.HTTPError, OSError, ValueError, RuntimeError, TooSlow)
+# A closed client (RuntimeError) is another thread's: the library shares one, and closes it on some errors.
+PASSING = (httpx.HTTPError, OSError, RuntimeError, json.JSONDecodeError)
+
+
+def wait(error: BaseException) -> float | None:
+    """Seconds to wait at least before the next try; None if it cannot help."""
+    if isinstance(error, (LocalTokenNotFoundError, OfflineModeIsEnabled)):
+        return None
+    response = response_of(error)
+    if response is None:
+        return 0.0 if isinstance(error, PASSING) else None
+    if response.status_code >= 500 or response.status_code in (408, 409, 425, 429):
+        return _asked_to_wait(response)
+    return None
+
+
+def response_of(error: BaseException) -> httpx.Response | None:
+    """The Hub's own answer, from below whatever the client wrapped around it."""
+    for cause in _chain(error):
+        if isinstance(cause, HfHubHTTPError) and cause.response is not None:
+            return cause.response
+    return None
+
+
+def status_of(error: BaseException) -> int:
+    response = response_of(error)
+    return 0 if response is None else response.status_code
+
+
+def is_missing(error: BaseException) -> bool:
+    missing = (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError)
+    return isinstance(error, missing) and status_of(error) in (401, 404)
+
+
+def failed(error: BaseException, uri: str, endpoint: str) -> StoreFailed:
+    """The failure that a user reads."""
+    return StoreFailed(f"{uri}: {_cure(error, uri, endpoint)}.")
+
+
+def _cure(error: BaseException, uri: str, endpoint: str) -> str:
+    owner = uri.removeprefix("hf://").split("/")[0]
+    if isinstance(error, LocalTokenNotFoundError):
+        return f"no Hugging Face token was found: set HF_TOKEN to one that may write to {owner}"
+    if isinstance(error, OfflineModeIsEnabled):
+        return "HF_HUB_OFFLINE is set, so the Hub cannot be used: unset it"
+    if isinstance(error, (RepositoryNotFoundError, RevisionNotFoundError)):
+        return "there is no such repository or branch, or the token may not see it: correct the name or HF_TOKEN"
+    match status_of(error):
+        case 401:
+            return f"{endpoint} does not accept the token (mistyped, revoked or expired): set HF_TOKEN to a valid one"
+        case 403:
+            return f"the token may not write there: set HF_TOKEN to one with write access to {owner}"
+        case 429:
+            return f"the Hub limits the rate ({_line(error)}): try again later"
+        case 400 | 404 | 412 | 413 | 422:
+            return f"the Hub refuses it ({_line(error)}): correct what it names"
+    if response_of(error) is None and isinstance(error, ValueError) and wait(error) is None:
+        return f"{_line(error)}: correct it"
+    return f"no good answer from {endpoint} ({_line(error)}): check HF_ENDPOINT and the network"
+
+
+def _asked_to_wait(response: httpx.Response) -> float:
+    asked = response.headers.get("Retry-After", "")
+    if asked.isdigit():
+        return float(asked)
+    limit = re.search(r"r\s*=\s*0\s*;\s*t\s*=\s*(\d+)", response.headers.get("ratelimit", ""))
+    return float(limit[1]) if limit else 0.0
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

@@ -1,0 +1,176 @@
+"""`file:///folder`: a folder, or a volume mounted there.
+
+The folder itself may be a mount point, so nothing is renamed over it: each file arrives by a temporary
+file, a flush to the disk and a rename, and the tree's manifest comes last.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote
+
+from grpo_job.failures import Refused
+from grpo_job.stores.retries import StoreFailed
+from grpo_job.stores.trees import (
+    MANIFEST,
+    Entries,
+    Entry,
+    Names,
+    fetch_tree,
+    files_of,
+    inside,
+    join,
+    revision_of,
+    send_tree,
+    sha256_of,
+)
+
+UNFINISHED = ".unfinished-"
+
+
+class LocalStore:
+    def __init__(self, place: str) -> None:
+        self.uri = f"file://{place}"
+        self._root = Path(unquote(place))
+        if not self._root.is_absolute():
+            raise Refused(f"{self.uri} names no absolute folder: write file:///folder, with three slashes.")
+
+    def check(self) -> None:
+        probe = f".probe-{secrets.token_hex(4)}"
+        try:
+            self.write(probe, b"probe")
+            if self.read(probe) != b"probe":
+                raise StoreFailed(f"{self.uri} does not give back what is written to it: use another folder.")
+            self.delete(probe)
+        except StoreFailed as failure:
+            raise Refused(str(failure)) from failure
+
+    def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
+        with self._sentences():
+            send_tree(self, folder, name)
+            for other in replaces:
+                self.delete(other)
+            return revision_of(folder)
+
+    def differences(self, folder: Path, name: str = "", *, revision: str = "") -> Names:
+        with self._sentences():
+            return [file for file, path in files_of(folder).items() if self.differs(path, join(name, file))]
+
+    def get(self, name: str, folder: Path) -> None:
+        with self._sentences():
+            fetch_tree(inside(self.uri, name, self.list(name)), self._fetch, folder)
+
+    def list(self, name: str = "") -> Entries:
+        with self._sentences():
+            path = self._path(name)
+            if path.is_file():
+                return [Entry(name, path.stat().st_size)]
+            return [
+                Entry(join(name, file), there.stat().st_size)
+                for file, there in files_of(path).items()
+                if not there.name.startswith(UNFINISHED)
+            ]
+
+    def delete(self, name: str) -> None:
+        with self._sentences():
+            path = self._path(name)
+            if path.is_dir():
+                (path / MANIFEST).unlink(missing_ok=True)
+                shutil.rmtree(path)
+            path.unlink(missing_ok=True)
+
+    def read(self, name: str) -> bytes | None:
+        with self._sentences():
+            path = self._path(name)
+            return path.read_bytes() if path.is_file() else None
+
+    def write(self, name: str, content: bytes) -> None:
+        with self._sentences():
+            self._arrive(name, lambda file: file.write(content))
+
+    def head(self) -> str:
+        return ""
+
+    def claim(self, name: str, holder: str, *, seen: str = "") -> bool:
+        with self._sentences():
+            path = self._path(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
+            try:
+                temporary.write_bytes(holder.encode())
+                # A link appears with its whole content and only where nothing is, on NFS too.
+                os.link(temporary, path)
+            except FileExistsError:
+                return path.read_bytes() == holder.encode()
+            finally:
+                temporary.unlink(missing_ok=True)
+            return True
+
+    # What `send_tree` writes with.
+
+    def differs(self, path: Path, name: str) -> bool:
+        there = self._path(name)
+        if not there.is_file() or there.stat().st_size != path.stat().st_size:
+            return True
+        return sha256_of(there) != sha256_of(path)
+
+    def send(self, path: Path, name: str) -> None:
+        def copy(file: BinaryIO) -> None:
+            with path.open("rb") as source:
+                shutil.copyfileobj(source, file)
+
+        self._arrive(name, copy)
+
+    def _path(self, name: str) -> Path:
+        return self._root / name.strip("/")
+
+    def _fetch(self, name: str, target: Path) -> None:
+        shutil.copyfile(self._path(name), target)
+        if sha256_of(target) != sha256_of(self._path(name)):
+            raise StoreFailed(f"{self.uri}/{name} changed while it was read: try again.")
+
+    def _arrive(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
+        """Puts a file in place whole or not at all, and on the disk before it is called done."""
+        path = self._path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
+        try:
+            with temporary.open("wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _flush_folder(path.parent)
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreFailed(f"{self.uri} cannot be used ({error}): {_cure(error)}.") from error
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cure(error: OSError) -> str:
+    match error:
+        case PermissionError():
+            return "let the job's user write there, or name another folder"
+        case _ if error.errno == 28:
+            return "free some space there, or name a folder on a larger disk"
+        case _ if error.errno == 30:
+            return "mount it writable, or name another folder"
+        case _:
+            return "name a folder that can be written"

@@ -1,0 +1,113 @@
+"""`s3://bucket/prefix`: Amazon S3 and the stores that speak its language, through boto3.
+
+A tree is written file by file, its manifest last; then `latest.json` below the prefix moves to it.
+Credentials, region and endpoint are boto3's own (`AWS_*`, roles, files).
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from botocore.exceptions import BotoCoreError
+
+from grpo_job.failures import Refused
+from grpo_job.stores import s3_errors
+from grpo_job.stores.retries import Attempts, Patience, StoreFailed
+from grpo_job.stores.s3_objects import Connection, S3Objects
+from grpo_job.stores.trees import (
+    MANIFEST,
+    Entries,
+    Names,
+    fetch_tree,
+    files_of,
+    inside,
+    join,
+    revision_of,
+    send_tree,
+    size_of,
+)
+
+LATEST = "latest.json"
+CHECK = Patience(seconds=25, call=12, first_wait=0.2, longest_wait=3)
+
+
+class S3Store:
+    def __init__(self, place: str, *, environment: Mapping[str, str], patience: Patience) -> None:
+        self._bucket, _, prefix = place.partition("/")
+        self._prefix = prefix.strip("/")
+        self.uri = f"s3://{join(self._bucket, self._prefix)}"
+        if not re.fullmatch(r"[a-zA-Z0-9._-]{3,63}", self._bucket):
+            raise Refused(f"s3://{place} names no bucket: write s3://bucket or s3://bucket/prefix.")
+        self._environment = environment
+        self._patience = patience
+
+    def check(self) -> None:
+        probe, content = f".probe-{secrets.token_hex(4)}", secrets.token_bytes(16)
+        try:
+            objects = self._objects(CHECK)
+            objects.write(probe, content)
+            if objects.read(probe) != content:
+                raise StoreFailed(f"{self.uri} does not give back what is written to it: use another store.")
+            objects.delete(probe)
+        except StoreFailed as failure:
+            raise Refused(str(failure)) from failure
+
+    def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
+        objects = self._objects(size=size_of(folder))
+        send_tree(objects, folder, name)
+        revision = revision_of(folder)
+        latest = json.dumps({"name": name, "revision": revision}, sort_keys=True).encode() + b"\n"
+        if objects.read(LATEST) != latest:
+            objects.write(LATEST, latest)
+        for other in replaces:
+            self.delete(other)
+        return revision
+
+    def differences(self, folder: Path, name: str = "", *, revision: str = "") -> Names:
+        objects = self._objects(size=size_of(folder))
+        return [file for file, path in files_of(folder).items() if objects.differs(path, join(name, file))]
+
+    def get(self, name: str, folder: Path) -> None:
+        entries = [entry for entry in self.list(name) if name == LATEST or entry.name != LATEST]
+        objects = self._objects(size=sum(entry.size for entry in entries))
+        fetch_tree(inside(self.uri, name, entries), objects.fetch, folder)
+
+    def list(self, name: str = "") -> Entries:
+        return self._objects().list(name)
+
+    def delete(self, name: str) -> None:
+        objects = self._objects()
+        for entry in sorted(objects.list(name), key=lambda entry: entry.name != join(name, MANIFEST)):
+            objects.delete(entry.name)
+
+    def read(self, name: str) -> bytes | None:
+        return self._objects().read(name)
+
+    def write(self, name: str, content: bytes) -> None:
+        self._objects().write(name, content)
+
+    def head(self) -> str:
+        return ""
+
+    def claim(self, name: str, holder: str, *, seen: str = "") -> bool:
+        objects = self._objects()
+        if objects.create(name, holder.encode()) and objects.create(name, holder.encode()):
+            raise StoreFailed(
+                f"{self.uri}: the store ignores If-None-Match, so two runs could both hold {name}: use another."
+            )
+        # After a lost reply, what stands in the way may be this very claim.
+        return objects.read(name) == holder.encode()
+
+    @cached_property
+    def _connection(self) -> Connection:
+        try:
+            return Connection(self._environment)
+        except (BotoCoreError, ValueError) as error:
+            raise s3_errors.failed(error, self.uri, "the store") from error
+
+    def _objects(self, patience: Patience | None = None, *, size: int = 0) -> S3Objects:
+        attempts = Attempts(patience or self._patience, s3_errors.wait, size=size)
+        return S3Objects(self._connection, self._bucket, self._prefix, attempts)

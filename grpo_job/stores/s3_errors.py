@@ -1,0 +1,119 @@
+"""What S3's errors mean: whether trying again can help, and the sentence with the cure."""
+
+from collections.abc import Iterator
+
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    InvalidRegionError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+)
+
+from grpo_job.stores.retries import StoreFailed, TooSlow
+
+# Client errors by name that say "again", not "never": damage on the way, and requests that crossed.
+PASSING = {
+    "BadDigest",
+    "ConditionalRequestConflict",
+    "IncompleteBody",
+    "NoSuchUpload",
+    "OperationAborted",
+    "RequestTimeout",
+    "SlowDown",
+    "XAmzContentSHA256Mismatch",
+}
+NO_CREDENTIALS = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError, ProfileNotFound)
+FROM_STORE = (BotoCoreError, Boto3Error, ClientError, OSError, RecursionError, TooSlow)
+HOPELESS = (*NO_CREDENTIALS, InvalidRegionError, ParamValidationError, FileNotFoundError, PermissionError)
+
+CURES = {
+    "InvalidAccessKeyId": "the store does not know the access key: correct AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "the secret key is not that of the access key: correct AWS_SECRET_ACCESS_KEY",
+    "InvalidToken": "the session token is wrong: correct AWS_SESSION_TOKEN",
+    "ExpiredToken": "the credentials have expired: get new ones",
+    "TokenRefreshRequired": "the credentials have expired: get new ones",
+    "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
+    "NoSuchBucket": "there is no such bucket: create it or correct its name",
+    "InvalidBucketName": "this is no bucket's name: correct it",
+    "AccessDenied": "the credentials may not {action} there: allow them s3:PutObject, s3:GetObject,"
+    " s3:DeleteObject and s3:ListBucket",
+    "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
+    "PermanentRedirect": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
+    "IllegalLocationConstraintException": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
+    "NotImplemented": "the store cannot do this ({action}): use another store",
+}
+BY_STATUS = {"301": "PermanentRedirect", "403": "AccessDenied", "501": "NotImplemented"}
+
+
+def wait(error: BaseException) -> float | None:
+    """Seconds to wait at least before the next try; None if it cannot help."""
+    if isinstance(error, RecursionError):
+        return None
+    for cause in _chain(error):
+        if isinstance(cause, ClientError):
+            return _wait_after_answer(cause)
+        if isinstance(cause, HOPELESS):
+            return None
+    return 0.0 if isinstance(error, FROM_STORE) else None
+
+
+def code_of(error: BaseException) -> str:
+    """S3's name for the error, "" if it did not come from the store."""
+    if isinstance(error, RecursionError):
+        # botocore asks for the bucket's region, and is redirected in asking.
+        return "PermanentRedirect"
+    for cause in _chain(error):
+        if isinstance(cause, ClientError):
+            code = str(cause.response.get("Error", {}).get("Code", ""))
+            return BY_STATUS.get(code, code)
+    return ""
+
+
+def is_missing(error: BaseException) -> bool:
+    return code_of(error) in ("404", "NoSuchKey", "NotFound")
+
+
+def failed(error: BaseException, uri: str, endpoint: str) -> StoreFailed:
+    """The failure that a user reads."""
+    if isinstance(error, NO_CREDENTIALS):
+        cure = "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role"
+    elif (code := code_of(error)) in CURES:
+        cure = CURES[code].format(action=_action(error))
+    elif isinstance(error, (InvalidRegionError, ParamValidationError, ProfileNotFound, ValueError)):
+        cure = f"{_line(error)}: correct the address or the AWS_* variables"
+    else:
+        cure = f"no good answer from {endpoint} ({_line(error)}): check AWS_ENDPOINT_URL_S3 and the network"
+    return StoreFailed(f"{uri}: {cure}.")
+
+
+def _wait_after_answer(error: ClientError) -> float | None:
+    facts = error.response.get("ResponseMetadata", {})
+    status = int(facts.get("HTTPStatusCode", 0))
+    passing = (status >= 500 and status != 501) or status in (408, 429)
+    if not passing and code_of(error) not in PASSING:
+        return None
+    asked = str(facts.get("HTTPHeaders", {}).get("retry-after", "0"))
+    return float(asked) if asked.isdigit() else 0.0
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """boto3 wraps the store's answer in errors of its own, some without `from`."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _action(error: BaseException) -> str:
+    for cause in _chain(error):
+        if isinstance(cause, ClientError):
+            return str(cause.operation_name)
+    return "write"
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

@@ -1,0 +1,109 @@
+"""The figures of an evaluation against independent computations: statsmodels, brute force, the rows themselves."""
+
+import doctest
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+
+from grpo_job.evaluation import judgement, statistics
+
+counted = settings(max_examples=60, deadline=None, derandomize=True)
+
+
+@st.composite
+def paired_answers(draw: st.DrawFn) -> tuple[list[bool], list[bool]]:
+    pairs = draw(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=200))
+    return [old for old, _ in pairs], [new for _, new in pairs]
+
+
+@counted
+@given(st.data())
+def test_wilson_intervals_agree_with_statsmodels(data: st.DataObject) -> None:
+    trials = data.draw(st.integers(1, 2000))
+    successes = data.draw(st.integers(0, trials))
+    confidence = data.draw(st.sampled_from([0.8, 0.95, 0.99]))
+    expected = proportion_confint(successes, trials, alpha=1 - confidence, method="wilson")
+    assert statistics.wilson(successes, trials, confidence) == pytest.approx(expected, abs=1e-12)
+
+
+@counted
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_mcnemar_agrees_with_statsmodels(newly_right: int, newly_wrong: int) -> None:
+    expected = mcnemar([[10, newly_wrong], [newly_right, 10]], exact=True).pvalue if newly_right + newly_wrong else 1.0
+    assert statistics.mcnemar(newly_right, newly_wrong) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+
+
+@counted
+@given(st.data())
+def test_pass_at_k_is_the_share_of_draws_that_hold_a_right_answer(data: st.DataObject) -> None:
+    samples = data.draw(st.integers(1, 9))
+    right = data.draw(st.integers(0, samples))
+    k = data.draw(st.integers(1, samples))
+    graded = np.arange(samples) < right
+    draws = np.array(list(combinations(range(samples), k)))
+    assert statistics.pass_at_k(samples, right, k) == pytest.approx(graded[draws].any(axis=1).mean(), abs=1e-12)
+
+
+@counted
+@given(st.integers(1, 6).flatmap(lambda k: st.lists(st.lists(st.booleans(), min_size=k, max_size=k), min_size=1)))
+def test_sampled_accuracy_is_the_mean_over_rows(right: list[list[bool]]) -> None:
+    found, graded = statistics.sampled(right), np.array(right)
+    assert found["avg"] == pytest.approx(graded.mean())
+    assert found["pass"]["1"] == pytest.approx(graded.mean())
+    assert found["pass"][str(found["k"])] == pytest.approx(graded.any(axis=1).mean())
+    assert list(found["pass"].values()) == sorted(found["pass"].values())
+
+
+def test_pass_at_k_refuses_more_draws_than_samples() -> None:
+    with pytest.raises(ValueError, match="pass@5 of 4 samples"):
+        statistics.pass_at_k(4, 2, 5)
+
+
+@counted
+@given(paired_answers())
+def test_comparison_counts_what_the_rows_say(answers: tuple[list[bool], list[bool]]) -> None:
+    before, after = (np.array(side) for side in answers)
+    found = statistics.compare(*answers)
+    table = [[(before & after).sum(), (before & ~after).sum()], [(~before & after).sum(), (~before & ~after).sum()]]
+    assert (found["newly_wrong"], found["newly_right"]) == (table[0][1], table[1][0])
+    assert (found["before"], found["after"]) == pytest.approx((before.mean(), after.mean()))
+    assert found["difference"] == pytest.approx(after.mean() - before.mean())
+    assert found["after_interval"] == pytest.approx(proportion_confint(after.sum(), len(after), method="wilson"))
+    if (before != after).any():
+        assert found["p_value"] == pytest.approx(mcnemar(table, exact=True).pvalue, rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bootstrap_interval_agrees_with_drawing_the_rows_themselves(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rows = int(random.integers(80, 300))
+    before, after = random.random(rows) < 0.4, random.random(rows) < 0.6
+    found = statistics.compare(before.tolist(), after.tolist())["difference_interval"]
+    drawn = random.integers(0, rows, size=(10_000, rows))
+    differences = (after.astype(float) - before)[drawn].mean(axis=1)
+    assert found == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=2.5 / rows)
+
+
+def test_bootstrap_is_the_same_every_time_and_covers_the_difference() -> None:
+    low, high = statistics.paired_bootstrap(40, 10, 200)
+    assert (low, high) == statistics.paired_bootstrap(40, 10, 200)
+    assert low < 30 / 200 < high
+
+
+@pytest.mark.parametrize(
+    ("newly_right", "newly_wrong", "expected"),
+    [(0, 0, "no evidence of a change"), (5, 0, "no evidence of a change"), (6, 0, "improved"), (0, 6, "worse"),
+     (60, 50, "no evidence of a change"), (90, 20, "improved"), (20, 90, "worse")],
+)  # fmt: skip
+def test_verdict_needs_evidence_in_either_direction(newly_right: int, newly_wrong: int, expected: str) -> None:
+    assert statistics.verdict(newly_right, newly_wrong, statistics.mcnemar(newly_right, newly_wrong)) == expected
+
+
+@pytest.mark.parametrize("module", [statistics, judgement])
+def test_examples_in_docstrings_hold(module: object) -> None:
+    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]

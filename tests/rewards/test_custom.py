@@ -1,0 +1,98 @@
+"""A reward from outside is imported by its path, or refused with the cause."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from grpo_job.failures import Refused
+from grpo_job.rewards import load
+
+SOURCE = """
+from helper_of_{module} import BONUS
+
+def my_reward(completion: str, answer: str) -> float | None:
+    return BONUS if answer in completion else None
+
+def correct(completion, answer, strictness=1):
+    return 1.0
+
+async def later(completion, answer):
+    return 1.0
+
+def batch(prompts, completions, **columns):
+    return [1.0]
+
+def one_argument(completion):
+    return 1.0
+
+class Judge:
+    def __call__(self, completion, answer):
+        return 0.5
+
+judge = Judge()
+number = 72
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the module `outside` and a helper beside it; forgotten after the test."""
+    (tmp_path / "outside.py").write_text(SOURCE.format(module="outside"))
+    (tmp_path / "helper_of_outside.py").write_text("BONUS = 0.25\n")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in ("outside", "helper_of_outside", "broken"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return tmp_path
+
+
+def refusal(name: str, folder: Path | None) -> str:
+    with pytest.raises(Refused) as refused:
+        load([(name, 1.0)], folder)
+    return str(refused.value)
+
+
+def test_a_function_in_the_folder_becomes_a_reward_of_its_own_name(folder: Path) -> None:
+    [reward] = load([("outside.my_reward", 0.5)], folder)
+    assert (reward.name, reward.weight) == ("my_reward", 0.5)
+    assert reward.function("72", "72") == 0.25
+    assert reward.function("71", "72") is None
+
+
+def test_an_object_that_can_be_called_is_a_reward(folder: Path) -> None:
+    [reward] = load([("outside.judge", 1.0)], folder)
+    assert (reward.name, reward.function("72", "72")) == ("judge", 0.5)
+
+
+def test_an_installed_module_needs_no_folder() -> None:
+    [reward] = load([("grpo_job.rewards.tags.tag_count", 1.0)])
+    assert reward.name == "tag_count"
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("outside.missing", "has no 'missing'"),
+        ("nowhere.reward", "No module named 'nowhere'"),
+        ("outside.number", "of type int"),
+        ("outside.later", "async"),
+        ("outside.batch", "batch"),
+        ("outside.one_argument", "too many positional arguments"),
+        ("outside.", "has no ''"),
+        (".outside", "raised"),
+    ],
+)
+def test_what_cannot_be_a_reward_is_refused_with_the_cause(name: str, cause: str, folder: Path) -> None:
+    told = refusal(name, folder)
+    assert repr(name) in told
+    assert cause in told
+
+
+@pytest.mark.parametrize("body", ["def (", "raise OSError('no judge')", "import sys; sys.exit(0)", "import nowhere_"])
+def test_a_module_that_breaks_when_imported_is_refused(body: str, folder: Path) -> None:
+    (folder / "broken.py").write_text(body)
+    assert "importing 'broken'" in refusal("broken.reward", folder)
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert str(tmp_path / "gone") in refusal("outside.my_reward", tmp_path / "gone")

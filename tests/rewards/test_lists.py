@@ -1,0 +1,44 @@
+"""Several values are equal element by element, in order where order counts."""
+
+import pytest
+
+from grpo_job.rewards.lists import elements, same_elements
+
+
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        ("(1, 2)", ("()", ["1", "2"])),
+        (r"\left(\frac{1}{2},3\right]", ("(]", [r"\frac{1}{2}", "3"])),
+        (r"\{a, b\}", ("{}", ["a", "b"])),
+        ("1, 2, 3", ("", ["1", "2", "3"])),
+        ("((1,2),(3,4))", ("()", ["(1,2)", "(3,4)"])),
+        ("72", None),
+        ("(72)", None),
+        ("(1,)", None),
+        ("(1,2", None),
+        (")1,2(", None),
+        (r"(1,2)\cup(3,4)", None),
+        ("1,2,3,4,5,6,7", None),
+        ("", None),
+    ],
+)
+def test_a_list_is_split_at_its_own_commas(text: str, split: object) -> None:
+    assert elements(text) == split
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("(1,2)", "(1, 2)", True),
+        ("(1,2)", "(2,1)", False),
+        ("(1,2)", "[1,2]", False),
+        ("{1,2}", "{2,1}", True),
+        ("1,2", "2,1", True),
+        ("{1,1}", "{1,2}", False),
+        ("{1,2}", "{1,1}", False),
+        ("(1,2)", "(1,2,3)", False),
+    ],
+)
+def test_order_counts_in_pairs_and_not_in_sets(one: str, other: str, same: bool) -> None:
+    assert same_elements(elements(one), elements(other), str.__eq__) == same
