@@ -1,6 +1,5 @@
 """One attempt at one run: its folder, its progress, and the ending that is always written."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +26,6 @@ class Attempt:
         self.progress = Progress(settings.log_format, self.summary.values["seconds"])
         self.checkpoints_saved = 0
         self.ending = FINISHED
-        self.began = time.monotonic()
 
     @contextmanager
     def recorded(self) -> Iterator[None]:

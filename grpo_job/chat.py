@@ -20,8 +20,11 @@ from grpo_job.failures import Refused
 
 Message = dict[str, str]
 
-# It marks what the assistant said, for training on chats; in a prompt there is nothing to mark.
-GENERATION_TAG = re.compile(r"\{%-?\s*(end)?generation\s*-?%\}")
+# Transformers' own tags around what the assistant said. In a prompt they mark nothing: `if true` does as much.
+OWN_TAGS = (
+    (re.compile(r"(\{%[-+]?\s*)generation\b"), r"\1if true"),
+    (re.compile(r"(\{%[-+]?\s*)endgeneration\b"), r"\1endif"),
+)
 
 
 class Chat:
@@ -73,11 +76,11 @@ class Chat:
 
     @cached_property
     def _source(self) -> str | None:
-        """The template file, or what `tokenizer_config.json` has: one template, or several of which one is the default."""
+        """The template file, or what `tokenizer_config.json` has: one template, or several with a default."""
         beside = self.folder / "chat_template.jinja"
         if beside.is_file():
             return beside.read_text(encoding="utf-8")
-        inside = self._config.get("chat_template")
+        inside: str | list[dict[str, str]] | None = self._config.get("chat_template")
         if isinstance(inside, list):
             return next((each["template"] for each in inside if each["name"] == "default"), None)
         return inside
@@ -91,7 +94,10 @@ class Chat:
         environment.globals["raise_exception"] = _raise
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
         environment.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
-        return environment.from_string(GENERATION_TAG.sub("", self._source or ""))
+        source = self._source or ""
+        for tag, standard in OWN_TAGS:
+            source = tag.sub(standard, source)
+        return environment.from_string(source)
 
 
 def _raise(message: str) -> None:

@@ -1,13 +1,13 @@
 """Hub, local or embedded rows -> rows with `prompt` and `answer`, and a count of all left out.
 
 The `datasets` library reads them. No row disappears without a number, and a held-out row never
-occurs in training. `s3://` rows are fetched to a folder by the caller.
+occurs in training. Rows in a store (`s3://`) are not read here.
 """
 
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +17,15 @@ from grpo_job.failures import Refused
 from grpo_job.settings import Settings
 
 Row = dict[str, Any]
+Splits = Mapping[str, Any]  # name of a split -> datasets.Dataset
+TokenCounter = Callable[[Sequence[list[dict[str, str]]]], list[int]]
+
 FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}
+# An empty cell stays empty text; else one of them turns a column of whole numbers into 72.0.
+CSV_OPTIONS = {"na_filter": False}
+TRAIN, TEST = "train", "test"
 HELD_OUT_SHARE = 0.1  # of all rows at most, where there is no split to evaluate on
+HUB_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,10 @@ class Counts:
 
 
 class Rows(NamedTuple):
-    """`train` and `held_out` rows: {"prompt": messages, "question": str, "answer": str}."""
+    """`train` and `held_out` rows: {"prompt": messages, "question": str, "answer": str}.
+
+    `revision` is the commit on the Hub, None for rows from elsewhere.
+    """
 
     train: list[Row]
     held_out: list[Row]
@@ -49,25 +59,132 @@ class Rows(NamedTuple):
     revision: str | None
 
 
+def load(settings: Settings, lengths: TokenCounter) -> Rows:
+    """Read, check and split the rows. `lengths` counts the tokens of prompts.
+
+    Raises `Refused` where the source, a split or a column is not there, or too few rows are left.
+    """
+    source = _Source("GRPO_DATASET", settings.dataset, settings.dataset_config, settings.dataset_revision).pinned()
+    splits = source.open()
+    raw = _split(splits, settings.dataset_split, "GRPO_DATASET_SPLIT", source, settings)
+    held_raw = _held_out(splits, source, settings)
+    if held_raw is None:
+        raw, held_raw = _set_apart(raw, settings)
+    train, train_counts = _Filter(settings, lengths).keep(raw)
+    known = frozenset(normalised(row["question"]) for row in train)
+    held_out, held_counts = _Filter(settings, lengths, known).keep(held_raw)
+    _require_enough(train, train_counts, held_out, held_counts, settings)
+    return Rows(train, held_out[: settings.eval_rows], train_counts, held_counts, source.commit)
+
+
+def normalised(question: str) -> str:
+    """A question without what does not make it another one: case, spacing, Unicode form, punctuation of sentences.
+
+    >>> normalised("How many?  It costs $1,000.50, he said.")
+    'how many it costs $1000.50 he said'
+    """
+    text = unicodedata.normalize("NFKC", question).casefold()
+    text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
+    return " ".join(re.sub(r"[,;:?\"'’‘“”`]|\.(?!\d)|(?<!\d)!", " ", text).split())
+
+
+def gold(answer: Any) -> str:
+    """The answer itself: of GSM8K's `work #### 72` the part after the last mark."""
+    return str("" if answer is None else answer).rsplit("####", 1)[-1].strip()
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A place that rows come from: `sample`, a file, a folder or a Hub dataset. `variable` names it to the user."""
+
+    variable: str
+    name: str
+    config: str | None = None
+    revision: str | None = None
+    commit: str | None = None
+
+    @property
+    def path(self) -> Path:
+        return Path(self.name).expanduser()
+
+    @property
+    def is_local(self) -> bool:
+        return self.name == "sample" or self.path.exists()
+
+    def pinned(self) -> "_Source":
+        """The same with the commit that the Hub has now; as it is where the Hub is not asked."""
+        from huggingface_hub import HfApi, constants
+
+        self._require_place()
+        if self.is_local or constants.HF_HUB_OFFLINE:
+            return self
+        try:
+            found = HfApi().dataset_info(self.name, revision=self.revision, timeout=HUB_SECONDS).sha
+        except Exception as error:  # whatever the client raises, without an answer there are no rows
+            raise self._unreadable(error) from error
+        return _Source(self.variable, self.name, self.config, found, found)
+
+    def open(self) -> Splits:
+        """All splits."""
+        import datasets
+
+        datasets.disable_progress_bars()
+        try:
+            splits: Splits = self._load(datasets)
+        except Exception as error:  # another's rows: whatever the library raises is the reason
+            raise self._unreadable(error) from error
+        return splits
+
+    def _load(self, datasets: Any) -> Any:
+        if self.name == "sample":
+            return datasets.load_dataset("json", data_files={TRAIN: str(sample.TRAIN), TEST: str(sample.HELD_OUT)})
+        if self.path.is_file():
+            form = FORMATS[self.path.suffix]
+            return datasets.load_dataset(form, data_files=str(self.path), **(CSV_OPTIONS if form == "csv" else {}))
+        if self.path.is_dir():
+            kinds = {FORMATS[file.suffix] for file in self.path.rglob("*") if file.suffix in FORMATS}
+            return datasets.load_dataset(str(self.path.resolve()), **(CSV_OPTIONS if kinds == {"csv"} else {}))
+        return datasets.load_dataset(self.name, self.config, revision=self.revision)
+
+    def _require_place(self) -> None:
+        """Refuses what cannot be rows before any library is asked, in plainer words than theirs."""
+        if self.is_local:
+            files = [self.path] if self.path.is_file() else list(self.path.rglob("*"))
+            if self.name != "sample" and not any(file.suffix in FORMATS for file in files):
+                raise self._refused(
+                    f"it holds no rows; allowed: a file, or a folder with files, of {', '.join(FORMATS)}"
+                )
+        elif "://" in self.name:
+            raise self._refused("rows cannot be read from there; allowed: a Hub id, a file, a folder or `sample`")
+        elif self.name.startswith(("/", ".", "~")) or self.path.suffix in FORMATS:
+            raise self._refused("there is no such file or folder")
+
+    def _unreadable(self, error: BaseException) -> Refused:
+        while error.__cause__ is not None:
+            error = error.__cause__
+        reason = " ".join(str(error).split("\n\n")[0].split()) or type(error).__name__
+        return self._refused(f"it cannot be read: {reason}"[:500])
+
+    def _refused(self, why: str) -> Refused:
+        return Refused(f"{self.variable}: {self.name!r} was given; {why}")
+
+
 @dataclass
 class _Filter:
-    """Keeps good rows of one split and counts the others."""
+    """Keeps good rows of one split and counts the others. `forbidden` questions are those of training."""
 
     settings: Settings
-    lengths: Callable[[Sequence[list[dict[str, str]]]], list[int]]
+    lengths: TokenCounter
     forbidden: frozenset[str] = frozenset()
     counts: dict[str, int] = field(default_factory=dict)
 
-    def keep(self, raw: Iterable[dict[str, Any]]) -> tuple[list[Row], Counts]:
-        rows, seen, read = [], set(), 0
+    def keep(self, raw: Iterable[Mapping[str, Any]]) -> tuple[list[Row], Counts]:
+        rows, seen, read = [], set[str](), 0
         for item in raw:
             read += 1
             row = _row(item, self.settings)
             key = normalised(row["question"])
-            reason = _fault_of(row) or (
-                "duplicate" if key in seen else "in_training" if key in self.forbidden else None
-            )
-            if reason:
+            if reason := self._fault_of(row, key, seen):
                 self.counts[reason] = self.counts.get(reason, 0) + 1
             else:
                 seen.add(key)
@@ -76,49 +193,21 @@ class _Filter:
         self.counts["too_long"] = len(rows) - len(short)
         return short, Counts(read=read, kept=len(short), **self.counts)
 
+    def _fault_of(self, row: Row, key: str, seen: set[str]) -> str | None:
+        if not row["question"]:
+            return "empty"
+        if not row["answer"]:
+            return "unanswerable"
+        if key in seen:
+            return "duplicate"
+        return "in_training" if key in self.forbidden else None
+
     def _short_enough(self, rows: list[Row]) -> list[Row]:
         lengths = self.lengths([row["prompt"] for row in rows])
         return [row for row, tokens in zip(rows, lengths, strict=True) if tokens <= self.settings.max_prompt_length]
 
 
-def load(settings: Settings, lengths: Callable[[Sequence[list[dict[str, str]]]], list[int]]) -> Rows:
-    """Read, check and split the rows. `lengths` counts the tokens of prompts.
-
-    Raises `Refused` where the source, a split or a column is not there, or too few rows are left.
-    """
-    raw = _read(settings.dataset, settings, settings.dataset_split, "GRPO_DATASET")
-    held_raw = _held_out_source(settings)
-    if held_raw is None:
-        raw, held_raw = _split(raw, settings)
-    train, train_counts = _Filter(settings, lengths).keep(raw)
-    known = frozenset(normalised(row["question"]) for row in train)
-    held_out, held_counts = _Filter(settings, lengths, known).keep(held_raw)
-    needed = settings.per_device_train_batch_size * settings.generation_micro_steps // settings.num_generations
-    if len(train) < max(1, needed):
-        raise Refused(
-            f"GRPO_DATASET: {settings.dataset!r} gives {train_counts.sentence()}; one generation takes {needed} "
-            "different prompts: allowed are more rows, or a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
-        )
-    if not held_out:
-        raise Refused(
-            f"GRPO_EVAL_DATASET: no held-out row is left, {held_counts.sentence()}; allowed: rows with "
-            f"{settings.prompt_column!r} and {settings.answer_column!r} that do not occur in training"
-        )
-    return Rows(train, held_out[: settings.eval_rows], train_counts, held_counts, None)
-
-
-def normalised(question: str) -> str:
-    """A question without what does not make it another one: case, spacing, punctuation, Unicode form."""
-    text = unicodedata.normalize("NFKC", question).casefold()
-    return " ".join(re.sub(r"[^\w\s.+\-*/%$]", " ", text).split())
-
-
-def gold(answer: Any) -> str:
-    """The answer itself: of GSM8K's `work #### 72` the part after the last mark."""
-    return str("" if answer is None else answer).rsplit("####", 1)[-1].strip()
-
-
-def _row(item: dict[str, Any], settings: Settings) -> Row:
+def _row(item: Mapping[str, Any], settings: Settings) -> Row:
     question = item[settings.prompt_column]
     question = "" if question is None else str(question).strip()
     system = [{"role": "system", "content": settings.system_prompt}] if settings.system_prompt else []
@@ -129,62 +218,60 @@ def _row(item: dict[str, Any], settings: Settings) -> Row:
     }
 
 
-def _fault_of(row: Row) -> str | None:
-    if not row["question"]:
-        return "empty"
-    return None if row["answer"] else "unanswerable"
-
-
-def _held_out_source(settings: Settings) -> Any | None:
+def _held_out(splits: Splits, source: _Source, settings: Settings) -> Any | None:
+    """The split to evaluate on, None where there is none."""
     if settings.eval_dataset:
-        return _read(settings.eval_dataset, settings, settings.eval_split, "GRPO_EVAL_DATASET")
-    if settings.eval_split:
-        return _read(settings.dataset, settings, settings.eval_split, "GRPO_EVAL_SPLIT")
-    return None
+        source = _Source("GRPO_EVAL_DATASET", settings.eval_dataset).pinned()
+        splits = source.open()
+        name = settings.eval_split or (TEST if TEST in splits else TRAIN)
+    else:
+        name = settings.eval_split or TEST
+        if settings.eval_split is None and TEST not in splits:
+            return None
+    return _split(splits, name, "GRPO_EVAL_SPLIT", source, settings)
 
 
-def _split(raw: Iterable[dict[str, Any]], settings: Settings) -> tuple[list[Row], list[Row]]:
+def _split(splits: Splits, name: str, variable: str, source: _Source, settings: Settings) -> Any:
+    """One split, with the columns that are needed."""
+    if name not in splits:
+        raise Refused(f"{variable}: {name!r} was given; {source.name} has the splits {', '.join(splits)}")
+    columns = splits[name].column_names
+    faults = [
+        f"{variable}: {column!r} was given; {source.name} has the columns {', '.join(columns)}"
+        for variable, column in (
+            ("GRPO_PROMPT_COLUMN", settings.prompt_column),
+            ("GRPO_ANSWER_COLUMN", settings.answer_column),
+        )
+        if column not in columns
+    ]
+    if faults:
+        raise Refused(*faults)
+    return splits[name]
+
+
+def _set_apart(raw: Iterable[Mapping[str, Any]], settings: Settings) -> tuple[list[Any], list[Any]]:
     """Hold out the rows whose question hashes lowest: the same ones in every run, equal questions together."""
     rows = list(raw)
     keys = [hashlib.sha256(normalised(str(row[settings.prompt_column])).encode()).hexdigest() for row in rows]
-    share = min(settings.eval_rows, max(1, int(len(rows) * HELD_OUT_SHARE)))
-    border = sorted(set(keys))[:share][-1] if rows else ""
-    held = [row for row, key in zip(rows, keys, strict=True) if key <= border]
-    return [row for row, key in zip(rows, keys, strict=True) if key > border], held
+    number = min(settings.eval_rows, max(1, int(len(rows) * HELD_OUT_SHARE)))
+    chosen = set(sorted(set(keys))[:number])
+    held = [row for row, key in zip(rows, keys, strict=True) if key in chosen]
+    return [row for row, key in zip(rows, keys, strict=True) if key not in chosen], held
 
 
-def _read(source: str, settings: Settings, split: str | None, variable: str) -> Any:
-    """One split of one source as a `datasets.Dataset`, columns checked."""
-    import datasets
-
-    datasets.disable_progress_bars()
-    try:
-        rows = _open(datasets, source, settings, split or "train")
-    except (ValueError, FileNotFoundError, ConnectionError, OSError, datasets.exceptions.DatasetsError) as error:
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Refused(f"{variable}: {source!r} (split {split!r}) was given; it cannot be read: {first_line}") from error
-    for column in (settings.prompt_column, settings.answer_column):
-        if column not in rows.column_names:
-            name = "GRPO_PROMPT_COLUMN" if column == settings.prompt_column else "GRPO_ANSWER_COLUMN"
-            raise Refused(f"{name}: {column!r} was given; {source} has the columns {', '.join(rows.column_names)}")
-    return rows
-
-
-def _open(datasets: Any, source: str, settings: Settings, split: str) -> Any:
-    if source == "sample":
-        embedded = sample.TRAIN if split == "train" else sample.HELD_OUT
-        return datasets.load_dataset("json", data_files=str(embedded), split="train")
-    path = Path(source).expanduser()
-    if path.exists() or source.startswith(("/", ".", "~")):
-        files = _local_files(path, split)
-        return datasets.load_dataset(FORMATS[files[0].suffix], data_files=[str(file) for file in files], split="train")
-    return datasets.load_dataset(source, settings.dataset_config, split=split, revision=settings.dataset_revision)
-
-
-def _local_files(path: Path, split: str) -> list[Path]:
-    """The file; in a folder, the files named after the split, else all of them."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.suffix in FORMATS)
-    chosen = [file for file in files if path.is_dir() and split in file.stem] or files
-    if len({FORMATS.get(file.suffix) for file in chosen} - {None}) != 1:
-        raise FileNotFoundError(f"no rows there; allowed: a file or folder of {', '.join(FORMATS)}, all of one kind")
-    return chosen
+def _require_enough(
+    train: Sequence[Row], train_counts: Counts, held_out: Sequence[Row], held_counts: Counts, settings: Settings
+) -> None:
+    needed = settings.per_device_train_batch_size * settings.generation_micro_steps // settings.num_generations
+    if len(train) < max(1, needed):
+        raise Refused(
+            f"GRPO_DATASET: {settings.dataset!r} was given; it has {train_counts.sentence()} to train on, and one "
+            f"generation takes {max(1, needed)} different prompts; allowed: more rows, a larger GRPO_MAX_PROMPT_LENGTH "
+            "where they are too long, or a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
+        )
+    if not held_out:
+        raise Refused(
+            f"GRPO_EVAL_DATASET: {settings.eval_dataset or settings.dataset!r} was given; of it {held_counts.sentence()} "
+            f"are left to evaluate on; allowed: rows with {settings.prompt_column!r} and {settings.answer_column!r} "
+            "that do not occur in training"
+        )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from grpo_job import base_model, engines, machine, preflight, rewards, training
+from grpo_job import base_model, engines, machine, preflight, publishing, rewards, training
 from grpo_job.attempt import FINISHED, Attempt
 from grpo_job.evaluation import held_out, statistics
 from grpo_job.failures import Ending, Unexpected, Unpublished
@@ -131,6 +131,18 @@ def _judge(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]], at
 def _publish(attempt: Attempt, environment: Mapping[str, str]) -> None:
     """Send the result everywhere it was asked for; one destination's failure does not stop the others."""
     attempt.summary.write()
+    settings = attempt.settings
+    if not settings.publish_to:
+        return
+    places = publishing.publish(
+        attempt.folder.path, settings.publish_to, private=settings.publish_private, environment=environment
+    )
+    done = [place for place in places if place.verified]
+    attempt.summary.update(
+        published=[{"uri": place.uri, "revision": place.revision, "verified": True} for place in done]
+    )
+    if failures := [place.failure for place in places if not place.verified]:
+        raise Unpublished("; ".join([*failures, f"to finish: grpo-job publish {attempt.folder.path}"]))
 
 
 def _write_environment(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel) -> None:

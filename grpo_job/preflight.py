@@ -9,6 +9,7 @@ from grpo_job.chat import Chat
 from grpo_job.engines.gpu_plan import Plan
 from grpo_job.failures import Refused
 from grpo_job.settings import Settings
+from grpo_job.stores import open_store
 
 
 class Checked(NamedTuple):
@@ -40,6 +41,8 @@ def check(settings: Settings, environment: Mapping[str, str]) -> Checked:
     engine = base and attempt(lambda: engines.choose(settings, base.config(), len(gpus)))
     plan = engine and gpus and attempt(lambda: engines.plan(settings, base.config(), gpus[0]))
     rows = base and attempt(lambda: dataset.load(settings, _token_counter(base)))
+    for uri in settings.publish_to:
+        attempt(lambda uri=uri: open_store(uri, private=settings.publish_private, environment=environment).check())
     if faults:
         raise Refused(*faults)
     return Checked(base, engine, rows, chosen, gpus, plan or None)

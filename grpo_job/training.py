@@ -5,6 +5,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import psutil
+
 from grpo_job.attempt import Attempt
 from grpo_job.checkpoints import Checkpoint, Keeper
 from grpo_job.failures import Refused
@@ -72,7 +74,7 @@ class Watcher:
     def on_step(self, step: int, metrics: dict[str, float]) -> None:
         now = time.monotonic()
         if not self.step_seconds:
-            self.attempt.progress.seconds["first_step"] = now - self.attempt.began
+            self.attempt.progress.seconds["first_step"] = time.time() - psutil.Process().create_time()
         self.step_seconds.append(now - self.last_step_at)
         self.last_step_at = now
         append_jsonl(self.attempt.folder.metrics, [{"step": step, **metrics}])

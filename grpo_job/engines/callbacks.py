@@ -4,9 +4,11 @@ The engine knows no metrics file, checkpoint keeper or health judge; it calls th
 step boundaries and does what it answers.
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from grpo_job.engines import Listener
@@ -27,6 +29,7 @@ class ListeningCallback(TrainerCallback):
         trainer.remove_callback(PrinterCallback)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.began = time.perf_counter()
         self.listener.on_progress()
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -36,6 +39,7 @@ class ListeningCallback(TrainerCallback):
         """Save and stop only where no generated completions wait to be learned from: they are not saved."""
         step = state.global_step
         self.listener.on_progress()
+        self._measure()
         if step >= state.max_steps:
             control.should_log = control.should_save = True
             return
@@ -54,6 +58,14 @@ class ListeningCallback(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.listener.on_save(state.global_step, Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    def _measure(self) -> None:
+        """The whole step's seconds, and the most memory that this process ever held on the GPU."""
+        metrics = self.trainer._metrics["train"]
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()  # the step is over when the GPU is
+            metrics["memory/peak_gb"].append(torch.cuda.max_memory_allocated() / 1e9)
+        metrics["time/step"].append(time.perf_counter() - self.began)
 
     def _completions(self) -> list[dict[str, Any]]:
         """The last generation, once: TRL keeps it in `_logs` until the next one."""

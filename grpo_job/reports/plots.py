@@ -16,7 +16,7 @@ from grpo_job.reports.themes import LIGHT, SERIES
 Drawn = Panel | Bars | Shares
 # Inches, so that 9 points are some 11 CSS pixels where the page shows them: in a third of its width or on a phone, and
 # where there is room.
-SMALL, WIDE = (3.5, 2.15), (11.2, 3.2)
+SMALL, WIDE = (3.5, 2.15), (9.8, 3.0)
 SMALL_SHARES, WIDE_SHARES = (3.3, 2.9), (5.0, 2.9)
 STYLE = {
     "svg.fonttype": "none",

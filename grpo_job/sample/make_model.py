@@ -38,7 +38,6 @@ from grpo_job.sample.problems import (
     Problem,
     Row,
     held_out_problems,
-    make_row,
     make_rows,
     solution,
     tell,

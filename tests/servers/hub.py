@@ -13,9 +13,10 @@ import socket
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.servers.hub_pages import LARGE, ROUTES, Account, Answer, Blob, Repo, Request
@@ -29,6 +30,8 @@ class Fault:
     headers: dict[str, str]
     times: int
     after: bool
+    body: Any
+    before: Callable[[], object]
 
 
 class HubServer:
@@ -69,13 +72,29 @@ class HubServer:
         self.repos[kind, name] = repo
         return repo.commit("main", "initial commit", blobs).id
 
-    def fail(self, method: str, path: str, status: int, *, times: int = 1, after: bool = False, **headers: str) -> None:
+    def fail(
+        self,
+        method: str,
+        path: str,
+        status: int,
+        *,
+        times: int = 1,
+        after: bool = False,
+        body: Any = None,
+        before: Callable[[], object] = lambda: None,
+        **headers: str,
+    ) -> None:
         """Answers the next `times` requests like this with `status` (0: no answer, 1: never ends).
 
-        `after` does what is asked first, so that only the reply is lost.
+        `after` does what is asked first, so that only the reply is lost; `before` is called instead.
         """
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        self._faults.append(Fault(method, path, status, headers, times, after))
+        told = body or {"error": "failure ordered by the test"}
+        self._faults.append(Fault(method, path, status, headers, times, after, told, before))
+
+    def forgive(self) -> None:
+        """Ends the failures that were ordered."""
+        self._faults.clear()
 
     def writes(self) -> list[str]:
         """The requests that changed something, or tried to."""
@@ -84,7 +103,8 @@ class HubServer:
     def answer(self, method: str, path: str, query: dict[str, str], account: str, body: bytes) -> Answer:
         fault = self._fault(method, path)
         if fault and not fault.after:
-            return Answer(fault.status, {"error": "ordered failure"}, **fault.headers)
+            fault.before()
+            return Answer(fault.status, fault.body, **fault.headers)
         try:
             for methods, pattern, work in ROUTES:
                 if method in methods and (match := re.fullmatch(pattern, path)):
@@ -96,7 +116,7 @@ class HubServer:
             answer = Answer(404, {"error": f"no such page: {method} {path}"})
         except Answer as given:
             answer = given
-        return Answer(fault.status, {"error": "reply lost"}, **fault.headers) if fault else answer
+        return Answer(fault.status, fault.body, **fault.headers) if fault else answer
 
     def _fault(self, method: str, path: str) -> Fault | None:
         with self.lock:

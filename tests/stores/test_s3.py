@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 
 from grpo_job.failures import Refused
-from grpo_job.stores import Store, StoreFailed, open_store
-from grpo_job.stores.s3_objects import PART
+from grpo_job.stores import Store, StoreFailed, open_store, s3_objects
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.s3 import S3Server
 from tests.stores.cases import StoreCases, contents, make_tree
@@ -65,9 +65,12 @@ def test_the_manifest_is_written_last_and_then_the_pointer_moves(
 
 
 def test_a_large_file_goes_in_parts_whose_digests_are_compared(
-    open: Callable[[], Store], s3: S3Server, tmp_path: Path
+    open: Callable[[], Store], s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tree = make_tree(tmp_path / "tree", adapter_model_safetensors=bytes(range(256)) * (2 * PART // 256 + 1))
+    part = 5 << 20  # the smallest that S3 takes
+    monkeypatch.setattr(s3_objects, "PART", part)
+    monkeypatch.setattr(s3_objects, "TRANSFER", TransferConfig(part, multipart_chunksize=part, use_threads=False))
+    tree = make_tree(tmp_path / "tree", adapter_model_safetensors=bytes(range(256)) * (2 * part // 256 + 1))
     open().put(tree)
     there = s3.client().head_object(
         Bucket="bucket", Key="some/prefix/adapter_model.safetensors", ChecksumMode="ENABLED"
@@ -93,12 +96,12 @@ def test_a_store_that_refuses_checksums_is_spoken_to_without_and_read_back(
         return answer(501, "NotImplemented") if method in ("PUT", "POST") and sent else None
 
     proxy.rule = refuse
-    tree = make_tree(tmp_path / "tree", adapter_model_safetensors=b"0" * (PART + 1))
+    tree = make_tree(tmp_path / "tree")
     open().check()
     open().put(tree)
     assert open().differences(tree) == []
-    open().write("adapter_model.safetensors", b"1" * (PART + 1))
-    assert open().differences(tree) == ["adapter_model.safetensors"]
+    open().write("run/summary.json", b"[]\n")
+    assert open().differences(tree) == ["run/summary.json"]
 
 
 def test_no_credentials_are_found_by_check(open: Callable[..., Store]) -> None:

@@ -1,0 +1,293 @@
+"""`hf://` through huggingface_hub against a Hub on this machine: commits, credentials, lost replies."""
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from grpo_job.failures import Refused
+from grpo_job.stores import Outpaced, Patience, Store, StoreFailed, open_store
+from grpo_job.stores import hub as hub_store
+from tests.servers.hub import HubServer
+from tests.stores.cases import StoreCases, contents, make_tree
+from tests.stores.conftest import QUICK
+
+MAIN = r"/commit/main"
+
+
+@pytest.fixture
+def open(hub: HubServer) -> Callable[..., Store]:
+    def opened(
+        uri: str = "hf://alice/adapter", *, private: bool = True, patience: Patience = QUICK, **environment: str
+    ) -> Store:
+        given = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token("alice")} | environment
+        return open_store(uri, private=private, environment=given, patience=patience)
+
+    return opened
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client's own pauses between its retries, a hundred times shorter."""
+
+    class Hasty:
+        sleep = staticmethod(lambda seconds: time.sleep(seconds / 100))
+
+    monkeypatch.setattr("huggingface_hub.utils._http.time", Hasty)
+
+
+def commits(hub: HubServer, name: str = "alice/adapter", branch: str = "main") -> list[str]:
+    return [commit.title for commit in hub.repos["model", name].history(branch)]
+
+
+def refusal(store: Store) -> str:
+    started = time.monotonic()
+    with pytest.raises(Refused) as refused:
+        store.check()
+    assert time.monotonic() - started < 30
+    (sentence,) = refused.value.faults
+    assert re.fullmatch(r"hf://[^\n]*\.", sentence)
+    return sentence
+
+
+class TestHub(StoreCases):
+    @pytest.fixture
+    def writes(self, hub: HubServer) -> Callable[[], int]:
+        return lambda: len(hub.writes())
+
+
+class TestHubBranch(StoreCases):
+    """A branch of a repository is a store like any other: a run's checkpoints live on one."""
+
+    @pytest.fixture
+    def open(self, open: Callable[..., Store]) -> Callable[[], Store]:
+        return lambda: open("hf://alice/runs@run-1")
+
+    @pytest.fixture
+    def writes(self, hub: HubServer) -> Callable[[], int]:
+        return lambda: len(hub.writes())
+
+
+def test_a_push_is_one_commit_in_a_private_repository(
+    open: Callable[[], Store], hub: HubServer, tmp_path: Path
+) -> None:
+    revision = open().put(make_tree(tmp_path / "tree"))
+    repo = hub.repos["model", "alice/adapter"]
+    assert repo.private
+    assert len(commits(hub)) == 2
+    assert repo.branches["main"] == revision
+
+
+def test_a_repository_is_public_when_asked(open: Callable[..., Store], hub: HubServer, tmp_path: Path) -> None:
+    open(private=False).put(make_tree(tmp_path / "tree"))
+    assert not hub.repos["model", "alice/adapter"].private
+
+
+def test_a_large_file_goes_in_parts(open: Callable[[], Store], hub: HubServer, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "tree", adapter_model_safetensors=bytes(range(256)) * 6000)
+    open().put(tree)
+    assert sum(line.startswith("PUT /large/") and line.count("/") == 3 for line in hub.requests) == 3
+    assert open().differences(tree) == []
+    open().get("", tmp_path / "back")
+    assert (tmp_path / "back/adapter_model.safetensors").read_bytes() == bytes(range(256)) * 6000
+
+
+def test_the_token_may_stand_in_a_file(open: Callable[..., Store], hub: HubServer, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(hub.token("alice") + "\n")
+    open(HF_TOKEN="", HF_TOKEN_PATH=str(tmp_path / "token")).check()
+
+
+def test_check_leaves_no_branch_and_no_commit(open: Callable[[], Store], hub: HubServer) -> None:
+    open().check()
+    assert set(hub.repos["model", "alice/adapter"].branches) == {"main"}
+    assert commits(hub) == ["initial commit"]
+
+
+def test_check_says_that_a_repository_is_public(
+    open: Callable[[], Store], hub: HubServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.add_repo("alice/adapter", {})
+    open().check()
+    assert "hf://alice/adapter is a public repository" in caplog.text
+
+
+def test_no_token_is_found_by_check(open: Callable[..., Store]) -> None:
+    said = refusal(open(HF_TOKEN=""))
+    assert "no Hugging Face token was found: set HF_TOKEN to one that may write to alice" in said
+
+
+@pytest.mark.parametrize("token", ["hf_mistyped", "hf_alice_expired_token"])
+def test_a_token_that_is_not_accepted_is_found_by_check(open: Callable[..., Store], hub: HubServer, token: str) -> None:
+    hub.token("alice", "expired")
+    said = refusal(open(HF_TOKEN=token))
+    assert "does not accept the token (mistyped, revoked or expired): set HF_TOKEN" in said
+    assert token not in said
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_token_that_may_only_read_is_found_by_check(open: Callable[..., Store], hub: HubServer, exists: bool) -> None:
+    if exists:
+        hub.add_repo("alice/adapter", {})
+    said = refusal(open(HF_TOKEN=hub.token("alice", "read")))
+    assert "the token may not write there: set HF_TOKEN to one with write access to alice" in said
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_repository_of_another_owner_is_found_by_check(
+    open: Callable[..., Store], hub: HubServer, exists: bool
+) -> None:
+    if exists:
+        hub.add_repo("bob/adapter", {})
+    assert "with write access to bob" in refusal(open("hf://bob/adapter"))
+
+
+def test_an_endpoint_that_is_down_is_found_by_check(
+    open: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_store, "CHECK", Patience(seconds=1, call=1, first_wait=0.1))
+    said = refusal(open(HF_ENDPOINT="http://127.0.0.1:9"))
+    assert "no good answer from http://127.0.0.1:9" in said
+    assert "check HF_ENDPOINT and the network" in said
+
+
+def test_a_client_that_would_retry_for_ever_is_ended(
+    open: Callable[..., Store], hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """huggingface_hub asks again and again, without a pause, while this 409 lasts."""
+    conflict = {"error": "Cannot create repo: another conflicting operation is in progress"}
+    hub.fail("POST", "/api/repos/create", 409, body=conflict, times=10**9)
+    monkeypatch.setattr(hub_store, "CHECK", Patience(seconds=1.5, call=1, first_wait=0.1))
+    assert "no good answer" in refusal(open())
+    assert not any(thread.name == "store-call" and _lives_on(thread) for thread in threading.enumerate())
+
+
+def _lives_on(thread: threading.Thread) -> bool:
+    thread.join(5)
+    return thread.is_alive()
+
+
+def test_a_call_that_never_ends_is_given_up_and_tried_again(
+    open: Callable[..., Store], hub: HubServer, tmp_path: Path
+) -> None:
+    tree = make_tree(tmp_path / "tree")
+    hub.fail("POST", MAIN, 1)
+    open(patience=Patience(seconds=20, call=1, first_wait=0.01)).put(tree)
+    assert open().differences(tree) == []
+    assert len(commits(hub)) == 2
+
+
+@pytest.mark.parametrize("status", [0, 500, 503])
+def test_a_commit_whose_reply_was_lost_is_not_made_twice(
+    open: Callable[[], Store], hub: HubServer, tmp_path: Path, status: int
+) -> None:
+    tree = make_tree(tmp_path / "tree")
+    hub.fail("POST", MAIN, status, after=True)
+    revision = open().put(tree)
+    assert len(commits(hub)) == 2
+    assert revision == hub.repos["model", "alice/adapter"].branches["main"]
+    assert len([line for line in hub.requests if "/commit/" in line]) == 1
+
+
+def test_a_commit_that_failed_is_made_again(open: Callable[[], Store], hub: HubServer, tmp_path: Path) -> None:
+    hub.fail("POST", MAIN, 500, times=2)
+    open().put(make_tree(tmp_path / "tree"))
+    assert len(commits(hub)) == 2
+
+
+def test_a_push_on_top_of_a_head_that_moved_looks_again(
+    open: Callable[[], Store], hub: HubServer, tmp_path: Path
+) -> None:
+    tree, stranger = make_tree(tmp_path / "tree"), open()
+    open().write("first.txt", b"first")
+    hub.fail("POST", MAIN, 412, before=lambda: stranger.write("NOTES.txt", b"by hand"))
+    revision = open().put(tree)
+    assert open().differences(tree, revision=revision) == []
+    assert open().read("NOTES.txt") == b"by hand"
+    assert len(commits(hub)) == 4
+
+
+def test_a_rate_limit_is_waited_for_as_long_as_it_asks(
+    open: Callable[[], Store], hub: HubServer, tmp_path: Path
+) -> None:
+    hub.fail("POST", MAIN, 429, Retry_After="2")
+    started = time.monotonic()
+    open().put(make_tree(tmp_path / "tree"))
+    assert time.monotonic() - started >= 2
+
+
+def test_a_rate_limit_longer_than_our_patience_is_told_at_once(
+    open: Callable[[], Store], hub: HubServer, tmp_path: Path
+) -> None:
+    hub.fail("POST", MAIN, 429, Retry_After="3600")
+    with pytest.raises(StoreFailed, match="the Hub limits the rate"):
+        open().put(make_tree(tmp_path / "tree"))
+
+
+def test_an_old_holder_that_wakes_writes_nothing_more(
+    open: Callable[..., Store], hub: HubServer, tmp_path: Path
+) -> None:
+    old, new = open("hf://alice/runs@run-1"), open("hf://alice/runs@run-1")
+    tree = make_tree(tmp_path / "tree")
+    assert old.claim("lease/000001.json", "old")
+    old.put(tree, "step-1")
+    assert new.claim("lease/000002.json", "new", seen=new.head())
+    new.put(tree, "step-2")
+    before = commits(hub, "alice/runs", "run-1")
+    for write in (lambda: old.put(tree, "step-3"), lambda: old.write("x", b""), lambda: old.delete("step-2")):
+        with pytest.raises(Outpaced, match="another attempt has taken over"):
+            write()
+    assert commits(hub, "alice/runs", "run-1") == before
+
+
+def test_a_claim_fails_when_the_holder_has_moved_since_it_was_seen(open: Callable[..., Store], tmp_path: Path) -> None:
+    holder, contender = open("hf://alice/runs@run-1"), open("hf://alice/runs@run-1")
+    holder.claim("lease/000001.json", "holder")
+    seen = contender.head()
+    holder.put(make_tree(tmp_path / "tree"), "step-1")
+    assert not contender.claim("lease/000002.json", "contender", seen=seen)
+    holder.put(make_tree(tmp_path / "tree"), "step-2")
+
+
+def test_a_holder_knows_its_own_commit_after_a_lost_reply_and_a_given_up_push(
+    open: Callable[..., Store], hub: HubServer, tmp_path: Path
+) -> None:
+    holder = open("hf://alice/runs@run-1", patience=Patience(seconds=1.5, call=1, first_wait=0.1))
+    tree = make_tree(tmp_path / "tree")
+    holder.claim("lease/000001.json", "holder")
+    hub.fail("POST", "/commit/run-1", 0, after=True)
+    hub.fail("GET", "/commits/run-1", 500, times=100)
+    with pytest.raises(StoreFailed):
+        holder.put(tree, "step-1")
+    hub.forgive()
+    holder.put(tree, "step-2")
+    assert holder.differences(tree, "step-1") == holder.differences(tree, "step-2") == []
+
+
+def test_a_missing_dataset_viewer_and_scripts_do_not_keep_datasets_from_loading(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stock clients read what the Hub serves by its id: rows as `openai/gsm8k`, a model's snapshot."""
+    from huggingface_hub import snapshot_download
+
+    revision = hub.add_repo("openai/gsm8k", {"main/train.jsonl": b'{"question": "1+1?", "answer": "#### 2"}\n'})
+    folder = snapshot_download("openai/gsm8k", endpoint=hub.url, cache_dir=tmp_path, revision=revision, token=False)
+    assert contents(Path(folder)) == {"main/train.jsonl": b'{"question": "1+1?", "answer": "#### 2"}\n'}
+
+
+def test_a_flood_of_failures_is_outlasted(
+    open: Callable[..., Store], hub: HubServer, tmp_path: Path, no_waiting: None
+) -> None:
+    from tests.servers.fault_proxy import FaultProxy
+
+    tree = make_tree(tmp_path / "tree")
+    with FaultProxy(hub.url, share=0.3, seed=4, retry_after=0) as proxy:
+        hub.url, hub.large_url = proxy.url, proxy.url.replace("127.0.0.1", "localhost")
+        store = open()
+        store.put(tree)
+        assert store.differences(tree) == []
+        store.get("README.md", tmp_path / "back")
+        assert proxy.counts["lost"] + proxy.counts["reset"] + proxy.counts["500"] > 0
+    assert len(commits(hub)) == 2
