@@ -6,8 +6,8 @@ from grpo_job.failures import EXIT_INTERRUPTED
 from grpo_job.interruption import Interruption, StopNow
 
 if __name__ == "__main__":
-    interruption = Interruption().install()  # before all else: a signal may come while the rest is imported
     try:
+        interruption = Interruption().install()  # before all else: a signal may come while the rest is imported
         from grpo_job.cli import main
 
         main(obj=interruption)

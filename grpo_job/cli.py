@@ -72,6 +72,7 @@ def check(assignments: tuple[str, ...]) -> None:
         from grpo_job import settings_table
 
         click.echo("\n".join(settings_table.lines(resolved)))
+        _steer_libraries(resolved.settings)
         from grpo_job import preflight
 
         checked = preflight.check(resolved.settings, os.environ)

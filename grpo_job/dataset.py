@@ -1,7 +1,7 @@
-"""Hub, local or embedded rows -> rows with `prompt` and `answer`, and a count of all left out.
+"""Rows from anywhere -> rows with `prompt` and `answer`, and a count of all left out.
 
-The `datasets` library reads them. No row disappears without a number, and a held-out row never
-occurs in training. Rows in a store (`s3://`) are not read here.
+No row disappears without a number, and a held-out row never occurs in training. Where rows come
+from is in `row_source.py`.
 """
 
 import hashlib
@@ -9,23 +9,18 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job import sample
 from grpo_job.failures import Refused
+from grpo_job.row_source import TEST, TRAIN, RowSource, Splits
 from grpo_job.settings import Settings
 
 Row = dict[str, Any]
-Splits = Mapping[str, Any]  # name of a split -> datasets.Dataset
 TokenCounter = Callable[[Sequence[list[dict[str, str]]]], list[int]]
 
-FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}
-# An empty cell stays empty text; else one of them turns a column of whole numbers into 72.0.
-CSV_OPTIONS = {"na_filter": False}
-TRAIN, TEST = "train", "test"
 HELD_OUT_SHARE = 0.1  # of all rows at most, where there is no split to evaluate on
-HUB_SECONDS = 20
+# Punctuation of sentences: quotes, and stops and exclamation marks that belong to no number.
+PUNCTUATION = re.compile("[,;:?\"'`\u2018\u2019\u201c\u201d]|\\.(?!\\d)|(?<!\\d)!")
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ def load(settings: Settings, lengths: TokenCounter) -> Rows:
 
     Raises `Refused` where the source, a split or a column is not there, or too few rows are left.
     """
-    source = _Source("GRPO_DATASET", settings.dataset, settings.dataset_config, settings.dataset_revision).pinned()
+    source = RowSource("GRPO_DATASET", settings.dataset, settings.dataset_config, settings.dataset_revision).pinned()
     splits = source.open()
     raw = _split(splits, settings.dataset_split, "GRPO_DATASET_SPLIT", source, settings)
     held_raw = _held_out(splits, source, settings)
@@ -85,88 +80,12 @@ def normalised(question: str) -> str:
     """
     text = unicodedata.normalize("NFKC", question).casefold()
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
-    return " ".join(re.sub(r"[,;:?\"'’‘“”`]|\.(?!\d)|(?<!\d)!", " ", text).split())
+    return " ".join(PUNCTUATION.sub(" ", text).split())
 
 
 def gold(answer: Any) -> str:
     """The answer itself: of GSM8K's `work #### 72` the part after the last mark."""
     return str("" if answer is None else answer).rsplit("####", 1)[-1].strip()
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A place that rows come from: `sample`, a file, a folder or a Hub dataset. `variable` names it to the user."""
-
-    variable: str
-    name: str
-    config: str | None = None
-    revision: str | None = None
-    commit: str | None = None
-
-    @property
-    def path(self) -> Path:
-        return Path(self.name).expanduser()
-
-    @property
-    def is_local(self) -> bool:
-        return self.name == "sample" or self.path.exists()
-
-    def pinned(self) -> "_Source":
-        """The same with the commit that the Hub has now; as it is where the Hub is not asked."""
-        from huggingface_hub import HfApi, constants
-
-        self._require_place()
-        if self.is_local or constants.HF_HUB_OFFLINE:
-            return self
-        try:
-            found = HfApi().dataset_info(self.name, revision=self.revision, timeout=HUB_SECONDS).sha
-        except Exception as error:  # whatever the client raises, without an answer there are no rows
-            raise self._unreadable(error) from error
-        return _Source(self.variable, self.name, self.config, found, found)
-
-    def open(self) -> Splits:
-        """All splits."""
-        import datasets
-
-        datasets.disable_progress_bars()
-        try:
-            splits: Splits = self._load(datasets)
-        except Exception as error:  # another's rows: whatever the library raises is the reason
-            raise self._unreadable(error) from error
-        return splits
-
-    def _load(self, datasets: Any) -> Any:
-        if self.name == "sample":
-            return datasets.load_dataset("json", data_files={TRAIN: str(sample.TRAIN), TEST: str(sample.HELD_OUT)})
-        if self.path.is_file():
-            form = FORMATS[self.path.suffix]
-            return datasets.load_dataset(form, data_files=str(self.path), **(CSV_OPTIONS if form == "csv" else {}))
-        if self.path.is_dir():
-            kinds = {FORMATS[file.suffix] for file in self.path.rglob("*") if file.suffix in FORMATS}
-            return datasets.load_dataset(str(self.path.resolve()), **(CSV_OPTIONS if kinds == {"csv"} else {}))
-        return datasets.load_dataset(self.name, self.config, revision=self.revision)
-
-    def _require_place(self) -> None:
-        """Refuses what cannot be rows before any library is asked, in plainer words than theirs."""
-        if self.is_local:
-            files = [self.path] if self.path.is_file() else list(self.path.rglob("*"))
-            if self.name != "sample" and not any(file.suffix in FORMATS for file in files):
-                raise self._refused(
-                    f"it holds no rows; allowed: a file, or a folder with files, of {', '.join(FORMATS)}"
-                )
-        elif "://" in self.name:
-            raise self._refused("rows cannot be read from there; allowed: a Hub id, a file, a folder or `sample`")
-        elif self.name.startswith(("/", ".", "~")) or self.path.suffix in FORMATS:
-            raise self._refused("there is no such file or folder")
-
-    def _unreadable(self, error: BaseException) -> Refused:
-        while error.__cause__ is not None:
-            error = error.__cause__
-        reason = " ".join(str(error).split("\n\n")[0].split()) or type(error).__name__
-        return self._refused(f"it cannot be read: {reason}"[:500])
-
-    def _refused(self, why: str) -> Refused:
-        return Refused(f"{self.variable}: {self.name!r} was given; {why}")
 
 
 @dataclass
@@ -218,10 +137,10 @@ def _row(item: Mapping[str, Any], settings: Settings) -> Row:
     }
 
 
-def _held_out(splits: Splits, source: _Source, settings: Settings) -> Any | None:
+def _held_out(splits: Splits, source: RowSource, settings: Settings) -> Any | None:
     """The split to evaluate on, None where there is none."""
     if settings.eval_dataset:
-        source = _Source("GRPO_EVAL_DATASET", settings.eval_dataset).pinned()
+        source = RowSource("GRPO_EVAL_DATASET", settings.eval_dataset).pinned()
         splits = source.open()
         name = settings.eval_split or (TEST if TEST in splits else TRAIN)
     else:
@@ -231,7 +150,7 @@ def _held_out(splits: Splits, source: _Source, settings: Settings) -> Any | None
     return _split(splits, name, "GRPO_EVAL_SPLIT", source, settings)
 
 
-def _split(splits: Splits, name: str, variable: str, source: _Source, settings: Settings) -> Any:
+def _split(splits: Splits, name: str, variable: str, source: RowSource, settings: Settings) -> Any:
     """One split, with the columns that are needed."""
     if name not in splits:
         raise Refused(f"{variable}: {name!r} was given; {source.name} has the splits {', '.join(splits)}")
@@ -271,7 +190,7 @@ def _require_enough(
         )
     if not held_out:
         raise Refused(
-            f"GRPO_EVAL_DATASET: {settings.eval_dataset or settings.dataset!r} was given; of it {held_counts.sentence()} "
-            f"are left to evaluate on; allowed: rows with {settings.prompt_column!r} and {settings.answer_column!r} "
+            f"GRPO_EVAL_DATASET: of {settings.eval_dataset or settings.dataset!r} there are {held_counts.sentence()} "
+            f"left to evaluate on; allowed: rows with {settings.prompt_column!r} and {settings.answer_column!r} "
             "that do not occur in training"
         )

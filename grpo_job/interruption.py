@@ -2,7 +2,8 @@
 
 Outside training the signal raises `StopNow` where the main thread stands. While training it is
 only noted, and the engine stops at the next step boundary with a checkpoint. When the grace
-period ends first, a thread ends the process: a handler cannot run inside a long C call.
+period ends first, a thread ends the process. It hears of the signal through a pipe that Python
+writes to at once, because the handler itself cannot run while the main thread is inside C.
 """
 
 import os
@@ -34,11 +35,12 @@ class Interruption:
         self.grace_seconds = 25.0
         self.before_exit: Callable[[str], int] = lambda reason: EXIT_INTERRUPTED
         self._waits_for_boundary = False
-        self._signalled = threading.Event()
+        self._ear, self._mouth = os.pipe()
 
     def install(self) -> "Interruption":
         """Answer signals from now on. Only the main thread may call it."""
-        # Started now, for starting a thread inside the handler could wait for a lock that the main thread holds.
+        os.set_blocking(self._mouth, False)
+        signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
         threading.Thread(target=self._end_after_grace, name="grace-period", daemon=True).start()
         for number in SIGNALS:
             signal.signal(number, self._handle)
@@ -66,14 +68,16 @@ class Interruption:
         if self.asked:
             self._end(f"{name} was received a second time")
         self.asked = name
-        self._signalled.set()
+        os.write(self._mouth, bytes([number]))  # again, for a library may have taken the wake-up for a pipe of its own
         if not self._waits_for_boundary:
             raise StopNow(name)
 
     def _end_after_grace(self) -> None:
-        self._signalled.wait()
+        while (number := os.read(self._ear, 1)[0]) not in SIGNALS:
+            pass  # any signal with a handler is heard, such as a library's alarm
         time.sleep(self.grace_seconds)
-        self._end(f"{self.asked} was received; the {self.grace_seconds:g} seconds of grace are over")
+        name = signal.Signals(number).name
+        self._end(f"{name} was received; the {self.grace_seconds:g} seconds of grace are over")
 
     def _end(self, reason: str) -> None:
         code = EXIT_INTERRUPTED
@@ -85,6 +89,7 @@ class Interruption:
 
 
 def _answer_no_longer() -> None:
-    """A forked worker dies by a signal, as its parent expects when it ends it."""
+    """A forked worker dies by a signal, as its parent expects when it ends it, and its parent does not hear of it."""
+    signal.set_wakeup_fd(-1)
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)

@@ -67,14 +67,19 @@ def parse(table: str) -> list[GpuSeen]:
 
 
 def chosen(found: list[GpuSeen], visible: str | None) -> list[GpuSeen]:
-    """What CUDA_VISIBLE_DEVICES leaves, in its order. As CUDA reads it: the first unknown one ends the list."""
+    """What CUDA_VISIBLE_DEVICES leaves, in its order.
+
+    As CUDA reads it: the first unknown one ends the list, one that is named twice leaves nothing.
+    """
     if visible is None:
         return found
     left: list[GpuSeen] = []
     for word in (part.strip() for part in visible.split(",")):
         gpu = _named(word, found)
-        if gpu is None or gpu in left:
+        if gpu is None:
             break
+        if gpu in left:
+            return []
         left.append(gpu)
     return left
 

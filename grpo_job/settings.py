@@ -200,7 +200,7 @@ class Settings(BaseModel):
     # the run
     run_id: RunId = _harmless(None, "name of the run; default: made from what changes the result")
     output_dir: Text = _harmless("outputs", "folder that holds run folders")
-    cache_dir: str = _harmless("~/.cache/grpo-job", "folder for compiled kernels, good for runs to come")
+    cache_dir: Text = _harmless("~/.cache/grpo-job", "folder for compiled kernels, good for runs to come")
     resume: Literal["auto", "never"] = _harmless("auto", "auto: go on from the newest good checkpoint")
     save_steps: Count = _harmless(25, "steps between checkpoints")
     save_minutes: Positive = _harmless(10.0, "longest time between checkpoints")

@@ -34,6 +34,9 @@ def resume_point(attempt: Attempt, keeper: Keeper) -> Checkpoint | None:
     """
     keeper.clear_partial()
     if attempt.settings.resume == "never":
+        keeper.forget()
+        for written in (attempt.folder.metrics, attempt.folder.completions):
+            written.unlink(missing_ok=True)
         return None
     checkpoint, damages = keeper.newest_good()
     for damage in damages:

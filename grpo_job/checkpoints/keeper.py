@@ -7,6 +7,7 @@ that step are laid beside, `manifest.json` is written last, and one rename makes
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ from grpo_job.run_folder import sha256, write_json
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
+REPLACED = ".replaced"
+NAME = re.compile(r"step-(\d{6,})")
 # Written by the trainers, and neither needed to go on nor fit to be published (a pickle; a card).
 DROPPED = ("training_args.bin", "README.md")
 
@@ -37,7 +40,8 @@ class Keeper:
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], *, keep: int, extras: tuple[Path, ...] = ()) -> None:
-        self.folder, self.identity, self.keep, self.extras = folder, dict(identity), keep, extras
+        self.folder, self.keep, self.extras = folder, keep, extras
+        self.identity: dict[str, Any] = json.loads(json.dumps(dict(identity)))  # as it will be read back
         self.last_saved = time.monotonic()
         self.seconds: list[float] = []
 
@@ -47,9 +51,15 @@ class Keeper:
         return self.folder / PARTIAL
 
     def clear_partial(self) -> None:
-        """Forget what an earlier attempt left half-written."""
-        shutil.rmtree(self.partial, ignore_errors=True)
+        """Forget what an earlier attempt left half-written or half-removed."""
+        for leftover in (self.partial, self.folder / REPLACED):
+            shutil.rmtree(leftover, ignore_errors=True)
         self.partial.mkdir(parents=True)
+
+    def forget(self) -> None:
+        """Remove all checkpoints: a run that starts anew must not find the later steps of an earlier one."""
+        for folder in self._newest_first():
+            shutil.rmtree(folder)
 
     def adopt(self, step: int, written: Path) -> Checkpoint:
         """Make the trainer's folder `written` the checkpoint of `step`; remove the oldest beyond `keep`."""
@@ -62,11 +72,9 @@ class Keeper:
         files = {str(path.relative_to(written)): _digest(path) for path in _files(written)}
         manifest = {"step": step, "identity": self.identity, "files": files}
         write_json(written / MANIFEST, manifest)
+        _flush_folder(written)
         final = self.folder / f"step-{step:06d}"
-        if final.exists():
-            shutil.rmtree(final)
-        written.rename(final)
-        _flush_folder(self.folder)
+        self._put_in_place(written, final)
         self.last_saved = time.monotonic()
         self.seconds.append(self.last_saved - began)
         self._prune()
@@ -78,7 +86,7 @@ class Keeper:
         for folder in self._newest_first():
             damage = damage_of(folder)
             if damage is None:
-                manifest = json.loads((folder / MANIFEST).read_text())
+                manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
                 return Checkpoint(manifest["step"], folder, manifest), damages
             damages.append(f"checkpoint {folder.name} is damaged and not used: {damage}")
         return None, damages
@@ -92,8 +100,20 @@ class Keeper:
             if old.get(name) != self.identity.get(name)
         ]
 
+    def _put_in_place(self, written: Path, final: Path) -> None:
+        """One rename; a checkpoint of the same step steps aside first, for a rename cannot replace a full folder."""
+        aside = self.folder / REPLACED
+        shutil.rmtree(aside, ignore_errors=True)
+        if final.exists():
+            final.rename(aside)
+        written.rename(final)
+        _flush_folder(self.folder)
+        shutil.rmtree(aside, ignore_errors=True)
+
     def _newest_first(self) -> list[Path]:
-        return sorted((path for path in self.folder.glob("step-*") if path.is_dir()), reverse=True)
+        """By number, not by name: from a million steps on, names are longer."""
+        found = {path: match for path in self.folder.glob("step-*") if (match := NAME.fullmatch(path.name))}
+        return sorted((path for path in found if path.is_dir()), key=lambda path: int(found[path][1]), reverse=True)
 
     def _prune(self) -> None:
         """Damaged ones do not count, so the last good one always stays."""
@@ -108,22 +128,29 @@ class Keeper:
 def damage_of(folder: Path) -> str | None:
     """Why `folder` is not a whole checkpoint, or None."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        files, step = manifest["files"], manifest["step"]
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        step, _, files = int(manifest["step"]), dict(manifest["identity"]), dict(manifest["files"])
+        expected = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()}
     except FileNotFoundError:
         return f"{MANIFEST} is missing"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return f"{MANIFEST} is not a manifest"
     if folder.name != f"step-{step:06d}":
         return f"its manifest is that of step {step}"
-    for name, expected in files.items():
-        path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        if path.stat().st_size != expected["bytes"]:
-            return f"{name} has {path.stat().st_size} bytes instead of {expected['bytes']}"
-        if sha256(path) != expected["sha256"]:
-            return f"{name} has other content than was saved"
+    if not expected:
+        return f"{MANIFEST} names no files"
+    damages = (_damage_of_file(folder, name, *was) for name, was in expected.items())
+    return next((damage for damage in damages if damage), None)
+
+
+def _damage_of_file(folder: Path, name: str, size: int, digest: str) -> str | None:
+    path = folder / name
+    if not path.is_file():
+        return f"{name} is missing"
+    if path.stat().st_size != size:
+        return f"{name} has {path.stat().st_size} bytes instead of {size}"
+    if sha256(path) != digest:
+        return f"{name} has other content than was saved"
     return None
 
 

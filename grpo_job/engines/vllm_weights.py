@@ -58,7 +58,10 @@ class OwnWeights:
         # inference_mode: vLLM's tensors may be inference tensors, which nothing else may write to.
         with torch.inference_mode():
             for layer, served in self.layers:
-                served.copy_(_folded(layer) if adapter == "on" else layer.base_layer.weight)
+                if adapter == "on":
+                    _fold(layer, out=served)
+                else:
+                    served.copy_(layer.base_layer.weight)
         if not self.llm.reset_prefix_cache():
             raise RuntimeError("vLLM still holds requests, so its cache of the old weights cannot be dropped")
         self.held, self.stale = adapter, False
@@ -84,8 +87,7 @@ class SeparateWeights:
         served = self.llm.llm_engine.model_executor.driver_worker.model_runner.model
         with torch.inference_mode():
             for name, layer in self.layers:
-                weight = layer.base_layer.weight
-                served.load_weights([(name, _folded(layer).to(weight.dtype) if adapter == "on" else weight.data)])
+                served.load_weights([(name, _fold(layer) if adapter == "on" else layer.base_layer.weight.data)])
         if not self.llm.reset_prefix_cache():
             raise RuntimeError("vLLM still holds requests, so its cache of the old weights cannot be dropped")
         self.held, self.stale = adapter, False
@@ -104,12 +106,14 @@ def _require_shared_storage(engine: Any, layers: list[Any]) -> None:
         raise RuntimeError(f"{strangers} of {len(layers)} adapted layers do not share their weights with vLLM")
 
 
-def _folded(layer: Any) -> torch.Tensor:
-    """W + scale * B A, in fp32 from the 16-bit values that the training forward multiplies with."""
+def _fold(layer: Any, out: torch.Tensor | None = None) -> torch.Tensor:
+    """round(W + scale * B A), from the 16-bit values that the training forward multiplies with.
+
+    The product and the sum are fp32 inside one kernel, so there is one rounding, and W is read once.
+    """
     weight = layer.base_layer.weight
-    down = layer.lora_A[ADAPTER].weight.to(weight.dtype).float()
-    up = layer.lora_B[ADAPTER].weight.to(weight.dtype).float()
-    return torch.addmm(weight.float(), up, down, alpha=layer.scaling[ADAPTER])
+    down, up = layer.lora_A[ADAPTER].weight.to(weight.dtype), layer.lora_B[ADAPTER].weight.to(weight.dtype)
+    return torch.addmm(weight, up, down, alpha=layer.scaling[ADAPTER], out=out)
 
 
 class SharedWeights:

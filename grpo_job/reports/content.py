@@ -31,7 +31,7 @@ COMPARED = (
     ("accuracy before", "summary.json", "accuracy.before", "percent"),
     ("accuracy after", "summary.json", "accuracy.after", "percent"),
     ("difference, points", "evaluation/evaluation.json", "correct.difference", "points"),
-    ("p", "evaluation/evaluation.json", "correct.p_value", "probability"),
+    ("p", "evaluation/evaluation.json", "correct.p_value", "p_value"),
     ("held-out questions", "summary.json", "accuracy.rows", "count"),
     ("right anywhere, after", "evaluation/evaluation.json", "correct_lenient.after", "percent"),
     ("format kept, before", "summary.json", "format.before", "percent"),
@@ -78,8 +78,10 @@ def headline(run: RunData) -> Headline:
     ending = run.summary.get("ending") or {}
     kind, code = ending.get("kind", "unknown"), ending.get("code")
     notice = "" if code == 0 else clean(ending.get("reason") or "no summary.json was written")
+    if kind == "running" and run.evaluation:
+        notice = ""  # the report of a run is written before it is published, and that is before its end
     if verdict := run.value("summary.json", "accuracy.verdict") or run.evaluation.get("verdict"):
-        return Headline(*STATES[verdict], notice)
+        return Headline(*STATES.get(verdict, ("warn", verdict)), notice)
     return Headline("warn" if kind in ("running", "interrupted") else "bad", f"No verdict: {kind}", notice)
 
 

@@ -51,6 +51,7 @@ def comparison(runs: Sequence[RunData]) -> str:
         "comparison.html",
         title=f"{len(runs)} runs side by side",
         runs=runs,
+        accuracy=panels.accuracies(runs),
         reward=panels.reward(runs),
         training=panels.training(runs),
         speed=panels.speed(runs),

@@ -1,7 +1,7 @@
 """What is plotted: runs -> lines, bars and intervals with their captions. Pure; `plots.py` draws them."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
 
 from grpo_job.reports.run_data import RunData
 
@@ -67,22 +67,28 @@ class _Metric(NamedTuple):
 
 # What each metric means is in TRL's GRPOTrainer documentation, "Logged metrics".
 METRICS = (
-    _Metric("reward", "reward", "Reward", "Mean of a step's completions, all rewards weighted and summed.", "", "reward_std"),
-    _Metric("accuracy-in-training", "eval_accuracy", "Held-out accuracy while training", "On a part of the held-out rows.", "share", smooth=False),
+    _Metric("reward", "reward", "Reward", "Mean of a step, all rewards weighted and summed.", spread="reward_std"),
+    _Metric(
+        "accuracy-in-training", "eval_accuracy", "Held-out accuracy while training", "On a part of the held-out rows.",
+        "share", smooth=False,
+    ),
     _Metric("length", "completions/mean_length", "Completion length", "Tokens, mean of a step."),
-    _Metric("clipped", "completions/clipped_ratio", "Cut off at the limit", "Share of completions that ran into the length limit.", "share"),
-    _Metric("groups", "frac_reward_zero_std", "Groups without spread", "Share of prompts whose completions all earned the same: nothing to learn from.", "share"),
+    _Metric("clipped", "completions/clipped_ratio", "Cut off at the limit", "Share of completions.", "share"),
+    _Metric(
+        "groups", "frac_reward_zero_std", "Groups without spread",
+        "Share of prompts whose completions all earned the same: nothing to learn from.", "share",
+    ),
     _Metric("kl", "kl", "KL to the base", "How far the adapter has moved from the base model.", from_zero=True),
-    _Metric("entropy", "entropy", "Entropy", "Of the next token. A fall to zero means that sampling has stopped exploring."),
+    _Metric("entropy", "entropy", "Entropy", "Of the next token. Near zero, sampling no longer explores."),
     _Metric("loss", "loss", "Loss", "GRPO's loss hovers around zero; watch for jumps, not for a fall."),
     _Metric("gradient", "grad_norm", "Gradient norm", "Before clipping.", from_zero=True),
     _Metric("learning-rate", "learning_rate", "Learning rate", "As scheduled.", smooth=False, from_zero=True),
 )  # fmt: skip
 SPEED = (
     _Metric("step-time", "step_time", "Time of a step", "Seconds, generation included.", from_zero=True),
-    _Metric("tokens", "tokens_per_second", "Tokens per second", "Prompt and completion tokens of a step over its time.", from_zero=True),
+    _Metric("tokens", "tokens_per_second", "Tokens per second", "Of prompts and completions.", from_zero=True),
     _Metric("memory", "gpu_memory_gib", "GPU memory", "GiB in use on the fullest GPU.", smooth=False, from_zero=True),
-)  # fmt: skip
+)
 
 
 def reward(runs: Sequence[RunData]) -> Panel | None:
@@ -125,15 +131,22 @@ def parts(runs: Sequence[RunData]) -> Bars | None:
 
 def accuracy(run: RunData) -> Shares | None:
     """The three shares of `evaluation.json` with their 95 % intervals."""
-    named = {"correct": "Answer right", "correct_lenient": "Answer right anywhere", "format": "Format kept"}
+    named = {"correct": "Answer right", "correct_lenient": "Answer right\nanywhere", "format": "Format kept"}
+    return _shares((label, run.evaluation.get(key)) for key, label in named.items())
+
+
+def accuracies(runs: Sequence[RunData]) -> Shares | None:
+    """Each run's share of right answers."""
+    return _shares((run.name, run.evaluation.get("correct")) for run in runs)
+
+
+def _shares(judged: Iterable[tuple[str, dict[str, Any] | None]]) -> Shares | None:
     rows = [
         (label, (found["before"], *found["before_interval"]), (found["after"], *found["after_interval"]))
-        for key, label in named.items()
-        if (found := run.evaluation.get(key))
+        for label, found in judged
+        if found
     ]
-    if not rows:
-        return None
-    return Shares("accuracy", "Held-out questions", "With 95% Wilson intervals.", rows)
+    return Shares("accuracy", "Held-out questions", "With 95% Wilson intervals.", rows) if rows else None
 
 
 def _rewards(runs: Sequence[RunData]) -> list[Panel]:

@@ -96,7 +96,8 @@ def draw(drawn: Drawn, *, size: tuple[float, float], titled: bool) -> Any:
 def _style(extra: dict[str, Any] | None = None) -> Any:
     import matplotlib
 
-    return matplotlib.rc_context({**STYLE, **(extra or {})})
+    settings: Any = {**STYLE, **(extra or {})}
+    return matplotlib.rc_context(settings)
 
 
 def _size(drawn: Drawn, wide: bool) -> tuple[float, float]:
@@ -106,10 +107,15 @@ def _size(drawn: Drawn, wide: bool) -> tuple[float, float]:
 
 
 def _grown(drawn: Drawn, size: tuple[float, float]) -> tuple[float, float]:
-    """Bars of several runs need room."""
+    """Bars and intervals of several runs need room."""
     width, height = size
-    bars = len(drawn.labels) * len(drawn.series) if isinstance(drawn, Bars) else 0
-    return width, max(height, 0.6 + 0.17 * bars)
+    match drawn:
+        case Bars():
+            return width, max(height, 0.6 + 0.17 * len(drawn.labels) * len(drawn.series))
+        case Shares():
+            return width, max(height, 0.5 + 0.6 * len(drawn.rows))
+        case _:
+            return size
 
 
 def _draw_panel(axes: Any, panel: Panel) -> None:
@@ -183,7 +189,7 @@ def _draw_shares(axes: Any, shares: Shares) -> None:
             axes.plot([low, high], [place, place], color=colour, linewidth=2.4, alpha=0.6, solid_capstyle="butt")
             axes.plot([share], [place], "o", color=colour, markersize=6, label=name if row == 0 else None)
             axes.text(high + 0.035, place, f"{share:.1%}", va="center", size=9, color=colour)
-    axes.set_yticks(range(len(shares.rows)), [label.replace(" right ", " right\n") for label, *_ in shares.rows])
+    axes.set_yticks(range(len(shares.rows)), [label for label, *_ in shares.rows])
     axes.tick_params(axis="y", labelcolor=LIGHT["ink"])
     axes.set_ylim(len(shares.rows) - 0.5, -0.5)
     axes.set_xlim(0, 1.2)

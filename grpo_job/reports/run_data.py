@@ -2,9 +2,10 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from grpo_job.run_folder import RunFolder, read_json, read_jsonl
 
 Record = dict[str, Any]
-AGGREGATES = {"first": lambda values: values[0], "last": lambda values: values[-1], "max": max, "median": median}
+AGGREGATES: dict[str, Callable[[list[float]], float]] = {"last": itemgetter(-1), "max": max, "median": median}
 
 
 @dataclass(frozen=True)

@@ -50,12 +50,18 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def probability(p_value: float) -> str:
-    """
+def probability(p: float) -> str:
+    """What follows a "p" in a sentence.
+
     >>> probability(0.031), probability(4e-19)
     ('= 0.031', '< 0.0001')
     """
-    return "< 0.0001" if p_value < 0.0001 else f"= {p_value:.2g}"
+    return "< 0.0001" if p < 0.0001 else f"= {p:.2g}"
+
+
+def p_value(value: float) -> str:
+    """The same in a column that is headed p."""
+    return probability(value).removeprefix("= ")
 
 
 def seconds(value: float) -> str:
@@ -93,14 +99,6 @@ def mebibytes(value: float) -> str:
     return size(value * 2**20)
 
 
-def gibibytes(value: float) -> str:
-    return size(value * 2**30)
-
-
-def short_hash(value: str) -> str:
-    return value[:12]
-
-
 def text(value: Any) -> str:
     """A setting's value as one would type it.
 
@@ -136,6 +134,6 @@ def without_secrets(page: str) -> str:
 FORMS: dict[str, Callable[[Any], str]] = {
     form.__name__: form
     for form in (
-        percent, points, number, count, probability, seconds, money, size, mebibytes, gibibytes, short_hash, text,
+        percent, points, number, count, probability, p_value, seconds, money, size, text,
     )
 }  # fmt: skip

@@ -22,10 +22,10 @@ from typing import Literal, NamedTuple, TypedDict, get_args
 
 Operation = Literal["+", "-", "*", "/"]
 
-LARGEST_FIRST = 20  # the first number of a problem
-LARGEST_TERM = 12  # what one step adds or takes away
+LARGEST_FIRST = 15  # the first number of a problem
+LARGEST_TERM = 9  # what one step adds or takes away
 LARGEST_FACTOR = 5  # what one step multiplies or divides by
-LARGEST_RESULT = 60  # of any step, so that a tiny model can learn the arithmetic
+LARGEST_RESULT = 40  # of any step, so that a tiny model can learn the arithmetic
 STEPS = (1, 2, 2, 3, 3)  # how many steps a problem has: one in five has a single one
 HELD_OUT_ONE_IN = 6  # one set of numbers in so many is held out
 

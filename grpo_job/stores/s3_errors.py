@@ -33,7 +33,8 @@ HOPELESS = (*NO_CREDENTIALS, InvalidRegionError, ParamValidationError, FileNotFo
 
 CURES = {
     "InvalidAccessKeyId": "the store does not know the access key: correct AWS_ACCESS_KEY_ID",
-    "SignatureDoesNotMatch": "the secret key is not that of the access key: correct AWS_SECRET_ACCESS_KEY",
+    "SignatureDoesNotMatch": "access key and secret do not belong together: correct AWS_ACCESS_KEY_ID or"
+    " AWS_SECRET_ACCESS_KEY",
     "InvalidToken": "the session token is wrong: correct AWS_SESSION_TOKEN",
     "ExpiredToken": "the credentials have expired: get new ones",
     "TokenRefreshRequired": "the credentials have expired: get new ones",

@@ -8,12 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from grpo_job import reports
 from grpo_job.evaluation.judgement import judge
 from grpo_job.run_folder import RunFolder, write_json, write_jsonl
 
 SECRET = "hf_" + "Secret0123456789Secret"
 HOME = "/home/someone/outputs"
 WriteRun = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished GPU run with its report, plots and card."""
+    path = _write(tmp_path_factory.mktemp("outputs") / "gsm8k-a1", model="Qwen/Qwen2.5-3B-Instruct", gpu=True)
+    reports.build([path])
+    reports.write_card(path, licence={"license": "other", "license_name": "qwen-research"})
+    return path
 
 
 @pytest.fixture
@@ -40,11 +50,11 @@ def _write(
     """A finished run of `steps` steps whose held-out accuracy goes from one share to the other."""
     random = np.random.default_rng(seed)
     folder = RunFolder(path).open()
-    before, after = (_answers(np.random.default_rng(seed + 1), rows, share) for share in accuracy)
+    before, after = (_answers(seed, rows, share) for share in accuracy)
     judged = judge(before, after)
     write_json(folder.settings, _settings(path.name, model, steps, learning_rate))
     write_json(folder.environment, _environment(model, gpu))
-    write_jsonl(folder.metrics, _metrics(random, steps, gpu))
+    write_jsonl(folder.metrics, _metrics(random, steps, accuracy, gpu))
     write_jsonl(folder.completions, _completions(random, steps))
     write_jsonl(folder.before, before)
     write_jsonl(folder.after, after)
@@ -66,7 +76,11 @@ def _settings(name: str, model: str, steps: int, learning_rate: float) -> dict[s
         "report_to": [], "publish_to": ["hf://someone/adapter", "file:///srv/models/out"],
         "grpo_config": {"epsilon_high": 0.28},
     }  # fmt: skip
-    origins = dict.fromkeys(settings, "recipe smoke") | {"max_steps": "environment", "seed": "default", "run_id": "command line"}
+    origins = dict.fromkeys(settings, "recipe smoke") | {
+        "max_steps": "environment",
+        "seed": "default",
+        "run_id": "command line",
+    }
     return {"settings": settings, "from": {**origins, "epsilon_high": "environment"}}
 
 
@@ -77,20 +91,32 @@ def _environment(model: str, gpu: bool) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "platform": "Linux-6.1.0-x86_64-with-glibc2.36",
-        "versions": {"python": "3.11.7", "torch": "2.13.0", "transformers": "5.17.0", "trl": "1.15.0", "peft": "0.21.2"},
+        "versions": {
+            "python": "3.11.7",
+            "torch": "2.13.0",
+            "transformers": "5.17.0",
+            "trl": "1.15.0",
+            "peft": "0.21.2",
+        },
         "gpus": [h200] if gpu else [],
         "engine": "unsloth" if gpu else "trl",
         "model": {"name": model, "commit": None if model == "sample" else "3f2a" * 10},
-        "dataset": {"name": "sample" if model == "sample" else "openai/gsm8k", "commit": None},
+        "dataset": {
+            "name": "sample" if model == "sample" else "openai/gsm8k",
+            "commit": None if model == "sample" else "e53f" * 10,
+        },
     }
 
 
-def _metrics(random: np.random.Generator, steps: int, gpu: bool) -> list[dict[str, Any]]:
-    """TRL's names; the rewards rise, the lengths fall, and every value has noise."""
+def _metrics(random: np.random.Generator, steps: int, accuracy: tuple[float, float], gpu: bool) -> list[dict[str, Any]]:
+    """TRL's names; the reward follows the accuracy, the lengths fall, and every value has noise."""
     rows, tokens = [], 0.0
     for step in range(1, steps + 1):
         done = step / steps
-        correct, tags = 0.3 + 0.55 * done + random.normal(0, 0.07), min(1.0, 0.9 + 0.1 * done + random.normal(0, 0.02))
+        correct, tags = (
+            accuracy[0] + (accuracy[1] - accuracy[0]) * done + random.normal(0, 0.06),
+            min(1.0, 0.9 + 0.1 * done + random.normal(0, 0.02)),
+        )
         tokens += 64 * (46 + 27 + random.normal(0, 1))
         generation = 0.31 + random.normal(0, 0.02)
         rows.append({
@@ -108,19 +134,19 @@ def _metrics(random: np.random.Generator, steps: int, gpu: bool) -> list[dict[st
     return rows
 
 
-def _answers(random: np.random.Generator, rows: int, share: float) -> list[dict[str, Any]]:
-    """The same questions and the same luck for each share, so a higher share is right where a lower one was."""
-    luck, answers = random.random(rows), []
-    for number, drawn in enumerate(luck):
-        a, b = int(random.integers(3, 60)), int(random.integers(2, 40))
-        slip = random.random()
-        right = bool(drawn < share) != bool(slip < 0.03 and share > 0.5)
+def _answers(seed: int, rows: int, share: float) -> list[dict[str, Any]]:
+    """The same questions in every run; a higher share is right where a lower one was, but for a few slips."""
+    random, answers = np.random.default_rng(99), []
+    slips = np.random.default_rng(seed).random(rows)
+    for number, slip in enumerate(slips):
+        a, b, drawn = int(random.integers(3, 60)), int(random.integers(2, 40)), random.random()
+        right = bool(drawn < share) != bool(slip < 0.03 and number % 2 and share > 0.5)
         given = a + b if right else a
         completion = f"<reasoning>\n{a} + {b} = {a + b}\n</reasoning>\n<answer>\n{given}\n</answer>"
         answers.append({
             "question": f"Mia has {a} shells and finds {b} more on day {number}. How many shells does Mia have now?",
             "gold": str(a + b), "completion": completion + (" <script>alert('x')</script>" if number == 0 else ""),
-            "correct": right, "correct_lenient": right or slip > 0.97, "format": bool(slip < 0.9 + 0.1 * share),
+            "correct": right, "correct_lenient": right or bool(slip > 0.97), "format": bool(slip < 0.9 + 0.1 * share),
             "rewards": {"correct": float(right), "format_tags": 1.0},
         })  # fmt: skip
     return answers
@@ -132,8 +158,9 @@ def _completions(random: np.random.Generator, steps: int) -> list[dict[str, Any]
         for number in range(4):
             prompt = [{"role": "user", "content": f"What is {number} + {step}?"}]
             right = float(random.random() < 0.5)
+            given = number + step if right else number
             rows.append({
-                "step": step, "prompt": prompt, "completion": f"<answer>\n{number + step if right else number}\n</answer>",
+                "step": step, "prompt": prompt, "completion": f"<answer>\n{given}\n</answer>",
                 "rewards": {"correct": right, "format_tags": 1.0}, "advantage": right - 0.5,
             })  # fmt: skip
     return rows
@@ -162,7 +189,9 @@ def _summary(name: str, steps: int, judged: dict[str, Any], train: float, gpu: b
 
 def _write_checkpoint(folder: RunFolder, step: int) -> None:
     files = {"adapter_model.safetensors": {"sha256": "00" * 32, "bytes": 1_480_000}}
-    write_json(folder.checkpoints / f"step-{step:06d}" / "manifest.json", {"step": step, "identity": {}, "files": files})
+    write_json(
+        folder.checkpoints / f"step-{step:06d}" / "manifest.json", {"step": step, "identity": {}, "files": files}
+    )
 
 
 def _write_adapter(folder: RunFolder, model: str) -> None:

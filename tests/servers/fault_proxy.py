@@ -26,7 +26,8 @@ class FaultProxy:
     """`kinds` to choose from:
 
     `500` and `503` answer so; `429` asks to wait; `reset` cuts the connection before the request is passed
-    on, `lost` after it has been done; `truncated` cuts the answer's body; `delay` only takes its time.
+    on, `lost` after it has been done; `truncated` cuts the answer's body; `flipped` changes a bit of what
+    is sent; `delay` only takes its time.
     """
 
     def __init__(
@@ -105,6 +106,8 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                     else:
                         self._send(status, headers, content[: len(content) // 2], len(content))
                         self._cut()
+                case "flipped":
+                    self._send(*self._ask(body[:-1] + bytes([body[-1] ^ 1]) if body else body))
                 case _:
                     time.sleep(proxy.delay if fate == "delay" else 0)
                     self._send(*self._ask(body))

@@ -1,43 +1,5 @@
 """The servers that the stores are tested against."""
 
-from collections.abc import Iterator
+from tests.servers.fixtures import as_the_door_sets_it, hub, no_waiting, s3, s3_server
 
-import pytest
-
-from grpo_job.stores import Patience
-from tests.servers.hub import HubServer
-from tests.servers.s3 import S3Server
-
-# Enough for a server on this machine; a test that waits longer than this has failed.
-QUICK = Patience(seconds=20, call=5, first_wait=0.01, longest_wait=0.1)
-
-
-@pytest.fixture(autouse=True)
-def as_the_door_sets_it(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What the job's door does before any import, and no credentials of the developer's own."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", "/nonexistent")
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-
-@pytest.fixture
-def hub() -> Iterator[HubServer]:
-    with HubServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    with S3Server() as server:
-        yield server
-
-
-@pytest.fixture
-def s3(s3_server: S3Server) -> S3Server:
-    s3_server.reset()
-    s3_server.client().create_bucket(Bucket="bucket")
-    return s3_server
+__all__ = ["as_the_door_sets_it", "hub", "no_waiting", "s3", "s3_server"]

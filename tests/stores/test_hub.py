@@ -1,19 +1,26 @@
 """`hf://` through huggingface_hub against a Hub on this machine: commits, credentials, lost replies."""
 
+import io
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from grpo_job.failures import Refused
 from grpo_job.stores import Outpaced, Patience, Store, StoreFailed, open_store
 from grpo_job.stores import hub as hub_store
+from tests.servers.fault_proxy import FaultProxy
+from tests.servers.fixtures import QUICK
 from tests.servers.hub import HubServer
-from tests.stores.cases import StoreCases, contents, make_tree
-from tests.stores.conftest import QUICK
+from tests.stores.cases import StoreCases, make_tree
 
 MAIN = r"/commit/main"
 
@@ -27,16 +34,6 @@ def open(hub: HubServer) -> Callable[..., Store]:
         return open_store(uri, private=private, environment=given, patience=patience)
 
     return opened
-
-
-@pytest.fixture
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client's own pauses between its retries, a hundred times shorter."""
-
-    class Hasty:
-        sleep = staticmethod(lambda seconds: time.sleep(seconds / 100))
-
-    monkeypatch.setattr("huggingface_hub.utils._http.time", Hasty)
 
 
 def commits(hub: HubServer, name: str = "alice/adapter", branch: str = "main") -> list[str]:
@@ -266,22 +263,51 @@ def test_a_holder_knows_its_own_commit_after_a_lost_reply_and_a_given_up_push(
     assert holder.differences(tree, "step-1") == holder.differences(tree, "step-2") == []
 
 
-def test_a_missing_dataset_viewer_and_scripts_do_not_keep_datasets_from_loading(
-    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The stock clients read what the Hub serves by its id: rows as `openai/gsm8k`, a model's snapshot."""
-    from huggingface_hub import snapshot_download
+def test_the_stock_clients_read_rows_and_models_by_their_ids(hub: HubServer, tmp_path: Path) -> None:
+    hub.add_repo("owner/model", {"config.json": b"{}", "model.safetensors": b"weights"})
+    hub.add_repo("openai/gsm8k", gsm8k(), kind="dataset")
+    script = """
+from datasets import load_dataset
+from huggingface_hub import snapshot_download
+from pathlib import Path
+rows = load_dataset("openai/gsm8k", "main", split="test")
+print(rows[0]["question"], len(rows), sorted(path.name for path in Path(snapshot_download("owner/model")).iterdir()))
+"""
+    environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1", "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "1+1? 1 ['config.json', 'model.safetensors']", done.stderr
 
-    revision = hub.add_repo("openai/gsm8k", {"main/train.jsonl": b'{"question": "1+1?", "answer": "#### 2"}\n'})
-    folder = snapshot_download("openai/gsm8k", endpoint=hub.url, cache_dir=tmp_path, revision=revision, token=False)
-    assert contents(Path(folder)) == {"main/train.jsonl": b'{"question": "1+1?", "answer": "#### 2"}\n'}
+
+def gsm8k() -> dict[str, bytes]:
+    """Rows as the Hub has them: a card that says where each split lies, and Parquet files."""
+    card = "configs:\n- config_name: main\n  data_files:\n"
+    files = {}
+    for split in ("train", "test"):
+        card += f"  - split: {split}\n    path: main/{split}-*\n"
+        rows = io.BytesIO()
+        pyarrow.parquet.write_table(pyarrow.table({"question": ["1+1?"], "answer": ["#### 2"]}), rows)
+        files[f"main/{split}-00000-of-00001.parquet"] = rows.getvalue()
+    return {"README.md": f"---\n{card}---\n".encode(), **files}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("token", [{}, {"accessToken": "x", "exp": "never", "casUrl": 3}])
+def test_xet_which_the_door_switches_off_ends_by_our_own_deadline(
+    open: Callable[..., Store], hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    if token:
+        hub.fail("GET", "/xet-write-token/", 200, body=token, times=10**9)
+    started = time.monotonic()
+    with pytest.raises(StoreFailed, match="no good answer from"):
+        open(patience=Patience(seconds=10, call=4)).put(make_tree(tmp_path / "tree"))
+    assert time.monotonic() - started < 30
+    assert commits(hub) == ["initial commit"]
 
 
 def test_a_flood_of_failures_is_outlasted(
     open: Callable[..., Store], hub: HubServer, tmp_path: Path, no_waiting: None
 ) -> None:
-    from tests.servers.fault_proxy import FaultProxy
-
     tree = make_tree(tmp_path / "tree")
     with FaultProxy(hub.url, share=0.3, seed=4, retry_after=0) as proxy:
         hub.url, hub.large_url = proxy.url, proxy.url.replace("127.0.0.1", "localhost")

@@ -11,9 +11,9 @@ from boto3.s3.transfer import TransferConfig
 from grpo_job.failures import Refused
 from grpo_job.stores import Store, StoreFailed, open_store, s3_objects
 from tests.servers.fault_proxy import FaultProxy
+from tests.servers.fixtures import QUICK
 from tests.servers.s3 import S3Server
 from tests.stores.cases import StoreCases, contents, make_tree
-from tests.stores.conftest import QUICK
 
 EVERYTHING = ("s3:*",)
 
@@ -112,8 +112,8 @@ def test_no_credentials_are_found_by_check(open: Callable[..., Store]) -> None:
 def test_wrong_keys_are_told_apart_from_wrong_secrets(open: Callable[..., Store], s3: S3Server) -> None:
     key, _ = s3.account("writer", *EVERYTHING)
     s3.enforce_rights()
-    assert "correct AWS_ACCESS_KEY_ID" in refusal(open(AWS_ACCESS_KEY_ID="AKIAUNKNOWN"))
-    assert "correct AWS_SECRET_ACCESS_KEY" in refusal(open(AWS_ACCESS_KEY_ID=key, AWS_SECRET_ACCESS_KEY="wrong"))
+    assert "does not know the access key" in refusal(open(AWS_ACCESS_KEY_ID="AKIAUNKNOWN"))
+    assert "do not belong together" in refusal(open(AWS_ACCESS_KEY_ID=key, AWS_SECRET_ACCESS_KEY="wrong"))
 
 
 @pytest.mark.parametrize(

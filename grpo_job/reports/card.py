@@ -1,0 +1,178 @@
+"""The adapter's model card: front matter by huggingface_hub, text by a template. Needs no network."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from grpo_job.reports import content, wording
+from grpo_job.reports.run_data import RunData, read
+from grpo_job.run_folder import read_json, write_text
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult, ModelCardData
+
+HERE = Path(__file__).parent
+PLOTS = ("accuracy", "reward")
+LORA_RANKS_OF_VLLM = (8, 16, 32, 64, 128, 256, 320, 512)  # what its `max_lora_rank` accepts
+PROJECTS = ("grpo", "lora", "trl")
+
+
+class Base(NamedTuple):
+    """The 16-bit base model: its name, and the Hub id and commit where it is on the Hub."""
+
+    name: str
+    hub_id: str | None
+    revision: str | None
+
+
+def write(run_folder: Path, *, base_model: str | None, licence: Mapping[str, str]) -> Path:
+    """`adapter/README.md`; in a published tree the README at its root."""
+    run = read(run_folder)
+    adapter = run.folder.adapter if run.folder.path == run_folder else run_folder
+    path = adapter / "README.md"
+    write_text(path, card(run, base_of(run, adapter, base_model), licence))
+    return path
+
+
+def card(run: RunData, base: Base, licence: Mapping[str, str]) -> str:
+    """The whole card."""
+    from huggingface_hub import ModelCard
+
+    front = metadata(run, base, licence).to_yaml(line_break="\n")
+    return wording.without_secrets(str(ModelCard(f"---\n{front}\n---\n{_body(run, base)}")))
+
+
+def base_of(run: RunData, adapter: Path, base_model: str | None) -> Base:
+    """`base_model` when it is given, else what the adapter's config names, else the model that was set.
+
+    It is on the Hub when the run recorded the commit that it took from there.
+    """
+    found = run.environment.get("model") or {}
+    configured = read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
+    name = str(base_model or configured or found.get("name") or run.settings.get("model") or "unknown")
+    on_hub = base_model or found.get("commit")
+    revision = found.get("commit") if name == found.get("name") else None
+    return Base(name if on_hub else wording.clean(name), name if on_hub else None, revision)
+
+
+def metadata(run: RunData, base: Base, licence: Mapping[str, str]) -> "ModelCardData":
+    """The front matter. A base or rows that are not on the Hub are left out of it."""
+    from huggingface_hub import ModelCardData
+
+    rows = run.environment.get("dataset") or {}
+    unsloth = ["unsloth"] if run.environment.get("engine") == "unsloth" else []
+    return ModelCardData(
+        base_model=base.hub_id,
+        datasets=[rows["name"]] if rows.get("commit") else None,
+        eval_results=results(run) or None,
+        library_name="peft",
+        model_name=run.name,
+        pipeline_tag="text-generation",
+        tags=[*PROJECTS, *unsloth],
+        base_model_relation="adapter" if base.hub_id else None,
+        license=licence.get("license"),
+        license_name=licence.get("license_name"),
+        license_link=licence.get("license_link"),
+    )
+
+
+def results(run: RunData) -> "list[EvalResult]":
+    """Accuracy after and before, on the rows that were held out."""
+    from huggingface_hub import EvalResult
+
+    judged, rows = run.evaluation.get("correct"), run.environment.get("dataset") or {}
+    if not judged:
+        return []
+    own = run.settings.get("eval_dataset") is None
+    name = wording.text(rows.get("name") if own else run.settings["eval_dataset"])
+    dataset: dict[str, Any] = {
+        "dataset_type": rows["name"] if own and rows.get("commit") else "local",
+        "dataset_name": name,
+        "dataset_config": run.settings.get("dataset_config"),
+        "dataset_split": run.settings.get("eval_split") or f"held out of {run.settings.get('dataset_split')}",
+        "dataset_revision": rows.get("commit") if own else None,
+        "dataset_args": {"rows": judged["rows"], "system_prompt": run.settings.get("system_prompt") or None},
+    }
+    sides = {"after": "adapter on", "before": "adapter off"}
+    return [
+        EvalResult(
+            task_type="text-generation",
+            metric_type="accuracy",
+            metric_name=f"accuracy {when} GRPO ({how}, greedy)",
+            metric_value=judged[when],
+            metric_args={"wilson_interval_95": list(judged[f"{when}_interval"]), **_test(judged, when)},
+            **dataset,
+        )
+        for when, how in sides.items()
+    ]
+
+
+def _test(judged: dict[str, Any], when: str) -> dict[str, Any]:
+    if when == "before":
+        return {}
+    return {"verdict": judged["verdict"], "mcnemar_p": judged["p_value"]}
+
+
+def _body(run: RunData, base: Base) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {**wording.FORMS, "clean": wording.clean, "fenced": fenced, "cell": cell, "literal": literal}
+    samples = content.samples(run)
+    rank = int(run.settings.get("lora_rank") or LORA_RANKS_OF_VLLM[0])
+    return environment.get_template("card.md").render(
+        run=run,
+        base=base,
+        content=content,
+        headline=content.headline(run),
+        plots=[name for name in PLOTS if (run.folder.plots / f"{name}.png").is_file()],
+        sample=samples[0] if samples else None,
+        question=samples[0].question if samples else "What is 12 + 30?",
+        adapter=adapter_source(run.settings.get("publish_to") or []),
+        vllm_rank=next((allowed for allowed in LORA_RANKS_OF_VLLM if allowed >= rank), rank),
+    )
+
+
+def adapter_source(destinations: list[str]) -> tuple[str | None, str | None]:
+    """Hub id and branch of the first Hub destination.
+
+    >>> adapter_source(["s3://bucket/a", "hf://owner/name@dev"]), adapter_source([])
+    (('owner/name', 'dev'), (None, None))
+    """
+    for uri in destinations:
+        if found := re.fullmatch(r"hf://([^@]+)(?:@(.+))?", uri):
+            return found[1].strip("/"), found[2]
+    return None, None
+
+
+def fenced(text: str) -> str:
+    """A code block that no backticks inside can end.
+
+    >>> fenced("a ``` b").splitlines()[0]
+    '````text'
+    """
+    longest = max((len(ticks) for ticks in re.findall(r"`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}text\n{content.shortened(text)}\n{fence}"
+
+
+def literal(text: str) -> str:
+    """A Python string in double quotes; JSON's escapes are Python's too.
+
+    >>> print(literal('a "b"'))
+    "a \\"b\\""
+    """
+    return json.dumps(text, ensure_ascii=False)
+
+
+def cell(value: str) -> str:
+    """Text that stays in its cell of a Markdown table.
+
+    >>> cell("a|b")
+    'a\\\\|b'
+    """
+    return " ".join(value.replace("|", "\\|").split())

@@ -1,0 +1,132 @@
+"""The model card: valid front matter, figures of the run folder, and snippets that run."""
+
+import doctest
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+from huggingface_hub.repocard import metadata_load
+
+from grpo_job import reports, sample
+from grpo_job.reports import card, wording
+from grpo_job.run_folder import read_json, write_json
+
+from .conftest import HOME, WriteRun
+
+
+def snippet(readme: Path, name: str) -> str:
+    found = re.search(rf"<!-- snippet: {name} -->\n```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_front_matter_says_what_the_adapter_is(finished: Path) -> None:
+    front = metadata_load(finished / "adapter" / "README.md")
+    assert front is not None
+    assert {key: value for key, value in front.items() if key != "model-index"} == {
+        "base_model": "Qwen/Qwen2.5-3B-Instruct", "base_model_relation": "adapter", "library_name": "peft",
+        "pipeline_tag": "text-generation", "datasets": ["openai/gsm8k"], "license": "other",
+        "license_name": "qwen-research", "tags": ["grpo", "lora", "trl", "unsloth"],
+    }  # fmt: skip
+
+
+def test_model_index_holds_accuracy_before_and_after(finished: Path) -> None:
+    after, before = ModelCard.load(finished / "adapter" / "README.md").data.eval_results
+    judged = read_json(finished / "evaluation" / "evaluation.json")["correct"]
+    assert (before.metric_value, after.metric_value) == (judged["before"], judged["after"])
+    assert (after.dataset_type, after.dataset_config, after.dataset_split) == ("openai/gsm8k", "main", "test")
+    assert after.dataset_revision == "e53f" * 10
+    assert after.dataset_args["rows"] == 300
+    assert after.metric_args["verdict"] == "improved"
+    assert after.metric_args["wilson_interval_95"] == judged["after_interval"]
+
+
+def test_card_shows_plots_of_the_published_tree(finished: Path) -> None:
+    text = (finished / "adapter" / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"!\[\w+\]\(run/(plots/\w+\.png)\)", text)
+    assert shown == ["plots/accuracy.png", "plots/reward.png"]
+    assert all((finished / name).is_file() for name in shown)
+
+
+def test_card_tells_no_path_of_the_machine(finished: Path) -> None:
+    text = (finished / "adapter" / "README.md").read_text(encoding="utf-8")
+    assert HOME not in text
+    assert str(finished) not in text
+    assert "/srv" not in text
+
+
+def test_card_of_a_base_that_is_not_on_the_hub_is_valid(write_run: WriteRun) -> None:
+    readme = reports.write_card(write_run(steps=2, rows=10))
+    front = metadata_load(readme)
+    assert front is not None
+    assert "base_model" not in front
+    assert "datasets" not in front
+    assert front["model-index"][0]["results"][0]["dataset"]["type"] == "local"
+
+
+def test_base_is_the_16_bit_one_that_is_named(write_run: WriteRun) -> None:
+    folder = write_run(steps=2, rows=10, model="unsloth/Qwen2.5-3B-Instruct-bnb-4bit", gpu=True)
+    front = metadata_load(reports.write_card(folder, base_model="unsloth/Qwen2.5-3B-Instruct"))
+    assert front is not None
+    assert front["base_model"] == "unsloth/Qwen2.5-3B-Instruct"
+
+
+def test_run_that_stopped_early_has_a_card(write_run: WriteRun) -> None:
+    folder = write_run(steps=2, rows=10)
+    for name in ("evaluation/evaluation.json", "evaluation/after.jsonl", "summary.json", "environment.json"):
+        (folder / name).unlink()
+    readme = reports.write_card(folder)
+    assert "model-index" not in (metadata_load(readme) or {})
+    assert "No verdict" in readme.read_text(encoding="utf-8")
+
+
+def test_backticks_of_a_completion_end_no_code_block(write_run: WriteRun) -> None:
+    folder = write_run(steps=2, rows=1, accuracy=(0.0, 1.0))
+    record = folder / "evaluation" / "after.jsonl"
+    record.write_text(record.read_text().replace("<reasoning>", "```\\n# A heading\\n````"))
+    assert "\n`````text\n```\n# A heading\n````" in reports.write_card(folder).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["peft", "vllm"])
+@pytest.mark.parametrize("destination", ["hf://someone/adapter", "hf://someone/adapter@dev", "s3://bucket/prefix"])
+def test_snippets_compile_wherever_the_adapter_goes(write_run: WriteRun, name: str, destination: str) -> None:
+    folder = write_run(steps=2, rows=3)
+    settings = read_json(folder / "settings.json")
+    prompt = 'Say "42".\n<answer>\n...\n</answer>\n'
+    settings["settings"] |= {"publish_to": [destination], "system_prompt": prompt}
+    write_json(folder / "settings.json", settings)
+    program = snippet(reports.write_card(folder), name)
+    compile(program, name, "exec")
+    messages: dict[str, list[dict[str, str]]] = {}
+    exec(program[program.index("messages =") : program.index("]\n") + 2], messages)
+    assert messages["messages"][0] == {"role": "system", "content": prompt}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (sample.MODEL / "config.json").is_file(), reason="the sample model is not made yet")
+def test_peft_snippet_answers_with_the_sample(write_run: WriteRun) -> None:
+    folder = write_run(steps=2, rows=3)
+    settings = read_json(folder / "settings.json")
+    settings["settings"]["publish_to"] = []
+    write_json(folder / "settings.json", settings)
+    save = (
+        "import sys\nfrom peft import LoraConfig, get_peft_model\n"
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\nfrom grpo_job import sample\n"
+        "model = AutoModelForCausalLM.from_pretrained(sample.MODEL)\n"
+        "get_peft_model(model, LoraConfig(r=16, task_type='CAUSAL_LM')).save_pretrained(sys.argv[1])\n"
+        "AutoTokenizer.from_pretrained(sample.MODEL).save_pretrained(sys.argv[1])\n"
+    )
+    subprocess.run([sys.executable, "-c", save, str(folder / "adapter")], check=True)
+    program = snippet(reports.write_card(folder), "peft")
+    answer = subprocess.run(
+        [sys.executable, "-c", program], cwd=folder / "adapter", capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip()
+
+
+@pytest.mark.parametrize("module", [wording, card])
+def test_examples_in_docstrings_hold(module: object) -> None:
+    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]

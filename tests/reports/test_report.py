@@ -1,0 +1,281 @@
+"""The page of one run: what is in it, that its figures are the run folder's, and that it stands alone."""
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+
+from grpo_job import reports
+from grpo_job.reports import html
+from grpo_job.reports.run_data import read
+from grpo_job.run_folder import read_json, read_jsonl, write_json, write_jsonl
+
+from .conftest import HOME, SECRET, WriteRun
+
+MOST_BYTES = 3_000_000
+
+
+class Page(HTMLParser):
+    """The `<data>` elements of a page as (attributes, text), its headings, and the attributes that would fetch."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.figures: list[tuple[dict[str, str], str]] = []
+        self.headings: list[str] = []
+        self.fetched: list[str] = []
+        self.tags: set[str] = set()
+        self._open: str | None = None
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        found = {name: value or "" for name, value in attrs}
+        self.fetched += [found[name] for name in ("src", "href", "xlink:href", "data", "action") if name in found]
+        if tag == "data":
+            self.figures.append((found, ""))
+        if tag in ("h1", "h2", "h3"):
+            self.headings.append("")
+        self._open = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = None
+
+    def handle_data(self, data: str) -> None:
+        if self._open == "data":
+            self.figures[-1] = (self.figures[-1][0], data)
+        elif self._open in ("h1", "h2", "h3"):
+            self.headings[-1] += data
+
+
+def page_of(folder: Path) -> str:
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_page_has_its_main_sections(finished: Path) -> None:
+    page = Page(page_of(finished))
+    assert page.headings == [
+        "gsm8k-a1", "Accuracy", "Training", "Time and cost", "Cost", "Samples", "At the start (step 1)",
+        "At the end (step 40)", "Health", "Origin", "Published", "Checkpoints", "Settings",
+    ]  # fmt: skip
+    for plot in (
+        "accuracy", "reward", "rewards", "length", "clipped", "groups", "entropy", "loss", "gradient", "learning-rate",
+        "phases", "parts", "step-time", "tokens", "memory",
+    ):  # fmt: skip
+        assert f'<figure id="plot-{plot}">' in page_of(finished)
+        assert (finished / "plots" / f"{plot}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_verdict_comes_first(finished: Path) -> None:
+    page = page_of(finished)
+    assert page.index(">Improved<") < page.index("<svg") < page.index("<h2")
+
+
+def test_page_is_small(finished: Path) -> None:
+    assert (finished / "report.html").stat().st_size < MOST_BYTES
+
+
+def test_page_of_a_long_run_with_long_completions_is_small(write_run: WriteRun) -> None:
+    folder = write_run(steps=5_000, rows=1_319, gpu=True)
+    for name in ("before", "after"):
+        records = read_jsonl(folder / "evaluation" / f"{name}.jsonl")
+        write_jsonl(
+            folder / "evaluation" / f"{name}.jsonl",
+            [{**record, "completion": record["completion"] + "é" * 4_000} for record in records],
+        )
+    page = html.report(read(folder))
+    assert len(page.encode()) < MOST_BYTES
+    assert "200 of 5000, evenly chosen" in page
+
+
+def test_page_fetches_and_runs_nothing(finished: Path) -> None:
+    page = Page(page_of(finished))
+    assert all(address.startswith(("#", "data:,")) for address in page.fetched)
+    assert not page.tags & {"script", "img", "iframe", "object", "embed", "form"}
+    assert "default-src 'none'" in page_of(finished)
+    assert not re.search(r"@import|url\((?!#)", page_of(finished))
+
+
+def test_completions_cannot_become_markup(finished: Path) -> None:
+    assert "<script" not in page_of(finished)
+    assert "&lt;script&gt;alert" in page_of(finished)
+
+
+def test_ids_are_unique_and_every_reference_has_one(finished: Path) -> None:
+    page = page_of(finished)
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert {target for target in re.findall(r'(?:href="#|url\(#)([^")]+)', page)} <= set(ids)
+
+
+def stands_in(folder: Path, title: str) -> Any:
+    """What the file and the key in a figure's title hold, looked up anew."""
+    source, _, key = title.partition(": ")
+    if source != "metrics.jsonl":
+        value: Any = read_json(folder / source)
+        for part in key.split("."):
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        return value
+    rows = read_jsonl(folder / source)
+    how, _, metric = key.partition(" ")
+    if metric == "tokens_per_second":
+        tokens = [0.0, *(row["num_tokens"] for row in rows)]
+        values = [(b - a) / row["step_time"] for a, b, row in zip(tokens, tokens[1:], rows, strict=False)]
+    else:
+        values = [row[metric] for row in rows]
+    aggregate: dict[str, Callable[[list[float]], float]] = {"median": median, "max": max, "last": lambda v: v[-1]}
+    return aggregate[how](values)
+
+
+def said(text: str, form: str) -> tuple[float, float]:
+    """The number that a text says, and how far the exact one may be from it."""
+    text = text.replace("−", "-").replace(",", "")
+    digits = re.findall(r"-?[\d.]+(?:e-?\d+)?", text)
+    decimals = len(digits[-1].partition(".")[2]) if "e" not in digits[-1] else 0
+    half = 0.5 * 10**-decimals + 1e-9
+    match form:
+        case "percent":
+            return float(digits[0]) / 100, half / 100
+        case "points":
+            return float(text) / 100, half / 100
+        case "seconds" if "h" in text:
+            return 3600 * float(digits[0]) + 60 * float(digits[1]), 60
+        case "seconds" if "min" in text:
+            return 60 * float(digits[0]) + float(digits[1]), 1
+        case "probability" | "p_value" if "<" in text:
+            return 0.0, float(digits[0])
+        case "probability" | "p_value" | "number":
+            return float(digits[0]), max(half, abs(float(digits[0])) * 5e-3)
+        case _:
+            return float(digits[0]), half
+
+
+def test_every_figure_equals_the_run_folders(finished: Path) -> None:
+    figures = Page(page_of(finished)).figures
+    for attributes, text in figures:
+        expected = stands_in(finished, attributes["title"])
+        assert json.loads(attributes["value"]) == pytest.approx(expected, rel=1e-12), attributes["title"]
+        number, tolerance = said(text, attributes["data-form"])
+        assert math.isclose(number, expected, rel_tol=0, abs_tol=tolerance), (attributes["title"], text, expected)
+    shown = {attributes["title"] for attributes, _ in figures}
+    assert len(shown) > 40
+    assert shown >= {
+        "summary.json: accuracy.before", "summary.json: accuracy.after", "summary.json: cost.total",
+        "summary.json: seconds.first_step", "summary.json: steps.done", "metrics.jsonl: median step_time",
+        "metrics.jsonl: median tokens_per_second", "metrics.jsonl: max gpu_memory_gib",
+        "evaluation/evaluation.json: correct.p_value", "evaluation/evaluation.json: correct.difference_interval.0",
+        "evaluation/evaluation.json: format.after_interval.1",
+    }  # fmt: skip
+
+
+def test_table_of_steps_equals_the_metrics(finished: Path) -> None:
+    table = re.search(r'<table class="steps">.*?</table>', page_of(finished), re.DOTALL)
+    assert table
+    columns = re.findall(r"<th[^>]*>(.*?)</th>", table[0])
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", table[0])[1:]]
+    metrics = read_jsonl(finished / "metrics.jsonl")
+    assert len(rows) == len(metrics)
+    for cells, row in zip(rows, metrics, strict=True):
+        for cell, column in zip(cells, columns, strict=True):
+            assert float(cell.replace("−", "-").replace(",", "")) == pytest.approx(row[column], rel=1e-3, abs=5e-5)
+
+
+def test_samples_show_both_completions_and_what_each_reward_paid(finished: Path) -> None:
+    page = page_of(finished)
+    sample = page[page.index('<div class="eyebrow">Newly right') :][:3_000]
+    assert sample.index("✗ wrong") < sample.index("correct 0") < sample.index("✓ right") < sample.index("correct 1")
+
+
+def test_page_tells_no_secret_and_no_path_of_the_machine(write_run: WriteRun) -> None:
+    folder = write_run(steps=3, rows=5)
+    summary = read_json(folder / "summary.json")
+    summary["ending"] = {"code": 1, "kind": "unexpected", "reason": f"OSError: {HOME}/x/y.bin with {SECRET}"}
+    write_json(folder / "summary.json", summary)
+    page = html.report(read(folder))
+    assert HOME not in page
+    assert "/srv/models" not in page
+    assert SECRET not in page
+    assert "OSError: …/y.bin with (secret)" in page
+
+
+def test_same_folder_gives_the_same_page(write_run: WriteRun) -> None:
+    run = read(write_run(steps=5, rows=20))
+    assert html.report(run) == html.report(read(run.folder.path))
+
+
+def test_health_findings_are_shown(write_run: WriteRun) -> None:
+    folder = write_run(steps=3, rows=5)
+    findings = [{"step": 3, "level": "stop", "message": "every group is without spread"}, "clipped above 80%"]
+    write_json(folder / "summary.json", {**read_json(folder / "summary.json"), "health": findings})
+    page = html.report(read(folder))
+    assert "<b>Step 3</b>: every group is without spread" in page
+    assert "clipped above 80%" in page
+
+
+def test_prompts_of_the_settings_are_answered_side_by_side(write_run: WriteRun) -> None:
+    folder = write_run(steps=3, rows=5)
+    asked = [{"prompt": "How many r's are in strawberry?", "before": "Two.", "after": "Three."}]
+    write_json(folder / "summary.json", {**read_json(folder / "summary.json"), "samples": asked})
+    page = html.report(read(folder))
+    assert page.index("strawberry") < page.index("Two.") < page.index("Three.")
+
+
+@pytest.mark.parametrize(
+    ("missing", "headline"),
+    [
+        (("evaluation/after.jsonl", "evaluation/evaluation.json", "adapter", "plots"), "No verdict: interrupted"),
+        (("evaluation", "completions.jsonl", "checkpoints"), "No verdict: interrupted"),
+        (("evaluation", "completions.jsonl", "checkpoints", "metrics.jsonl", "environment.json"), "No verdict"),
+        (("evaluation", "metrics.jsonl", "summary.json", "settings.json", "environment.json"), "No verdict: unknown"),
+    ],
+)  # fmt: skip
+def test_run_that_stopped_early_has_a_report(write_run: WriteRun, missing: tuple[str, ...], headline: str) -> None:
+    folder = write_run(steps=4, rows=10)
+    summary = read_json(folder / "summary.json")
+    accuracy = {"before": 0.36, "after": None, "rows": 10, "verdict": None, "p_value": None}
+    ending = {"code": 75, "kind": "interrupted", "reason": "SIGTERM was received: the same command resumes the run"}
+    write_json(folder / "summary.json", {**summary, "ending": ending, "accuracy": accuracy, "published": []})
+    for name in missing:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    page = html.report(read(folder))
+    assert headline in page
+    if "summary.json" not in missing:
+        assert "SIGTERM was received" in page
+
+
+def test_empty_folder_has_a_report(tmp_path: Path) -> None:
+    assert "No verdict: unknown" in reports.build([tmp_path]).read_text(encoding="utf-8")
+
+
+def test_metrics_that_are_not_numbers_do_not_hinder_the_report(write_run: WriteRun) -> None:
+    folder = write_run(steps=4, rows=10)
+    rows = read_jsonl(folder / "metrics.jsonl")
+    broken = [{**row, "loss": math.nan, "reward": None, "grad_norm": math.inf} for row in rows]
+    write_jsonl(folder / "metrics.jsonl", [*rows[:2], *broken[2:]])
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 5, "rew')
+    assert "plot-loss" in html.report(read(folder))
+
+
+def test_published_tree_holds_a_run(write_run: WriteRun, tmp_path: Path) -> None:
+    shutil.copytree(write_run(steps=3, rows=5), tmp_path / "downloaded" / "run")
+    assert reports.build([tmp_path / "downloaded"]) == tmp_path / "downloaded" / "run" / "report.html"
+
+
+def test_reports_never_import_torch_and_load_their_libraries_late(write_run: WriteRun) -> None:
+    program = (
+        "import sys; from pathlib import Path; from grpo_job import reports\n"
+        "assert not {'matplotlib', 'jinja2', 'numpy'} & set(sys.modules)\n"
+        "reports.build([Path(sys.argv[1])]); reports.write_card(Path(sys.argv[1]))\n"
+        "assert not {'torch', 'transformers', 'datasets', 'scipy', 'matplotlib.pyplot'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(write_run(steps=2, rows=5))], check=True)

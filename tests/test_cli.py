@@ -1,0 +1,136 @@
+"""The doors: which command runs, how settings reach it, and the exit code of each ending."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from grpo_job import cli, failures, job, preflight
+from grpo_job.failures import Ending, Refused
+from grpo_job.interruption import Interruption, StopNow
+from grpo_job.settings_reader import Resolved
+
+Invoke = Callable[..., tuple[int | None, str, str]]
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Call the door in this process: exit code, standard output and standard error."""
+    codes: list[int] = []
+    monkeypatch.setattr(cli, "end_process", codes.append)
+    monkeypatch.setattr(cli, "_steer_libraries", lambda settings: None)
+
+    def call(*arguments: str, **environment: str) -> tuple[int | None, str, str]:
+        codes.clear()
+        ended = CliRunner().invoke(cli.main, arguments, env=environment, obj=Interruption(), catch_exceptions=False)
+        return (codes[0] if codes else ended.exit_code), ended.stdout, ended.stderr
+
+    return call
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Resolved]:
+    """The settings of each run that the door starts; none is trained."""
+    started: list[Resolved] = []
+
+    def run(resolved: Resolved, environment: Any, interruption: Interruption) -> Ending:
+        started.append(resolved)
+        return Ending(0, "finished", "")
+
+    monkeypatch.setattr(job, "run", run)
+    return started
+
+
+def ending_with(raised: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> Ending:
+        raise raised
+
+    monkeypatch.setattr(job, "run", run)
+
+
+@pytest.mark.parametrize("command", [(), ("run",)])
+def test_without_a_command_it_runs(command: tuple[str, ...], invoke: Invoke, runs: list[Resolved]) -> None:
+    assert invoke(*command, GRPO_MAX_STEPS="7") == (0, "", "")
+    assert [resolved.settings.max_steps for resolved in runs] == [7]
+
+
+@pytest.mark.parametrize("command", [(), ("run",)])
+@pytest.mark.parametrize("spelling", ["max_steps=3", "GRPO_MAX_STEPS=3", " max_steps =3"])
+def test_set_wins_over_the_environment(
+    command: tuple[str, ...], spelling: str, invoke: Invoke, runs: list[Resolved]
+) -> None:
+    assert invoke(*command, "--set", spelling, GRPO_MAX_STEPS="7")[0] == 0
+    assert (runs[0].settings.max_steps, runs[0].origins["max_steps"]) == (3, "command line")
+
+
+def test_a_value_may_hold_an_equals_sign(invoke: Invoke, runs: list[Resolved]) -> None:
+    invoke("--set", "system_prompt=1 + 1 = 2")
+    assert runs[0].settings.system_prompt == "1 + 1 = 2"
+
+
+def test_set_without_a_value_is_refused(invoke: Invoke, runs: list[Resolved]) -> None:
+    code, _, said = invoke("--set", "max_steps")
+    assert code == 2
+    assert "--set max_steps: no value was given; allowed: --set NAME=VALUE" in said
+    assert runs == []
+
+
+def test_a_misspelt_name_on_the_command_line_is_refused_with_the_nearest(invoke: Invoke) -> None:
+    code, _, said = invoke("run", "--set", "maxsteps=3")
+    assert code == 2
+    assert "did you mean GRPO_MAX_STEPS?" in said
+
+
+def test_an_unknown_command_or_option_ends_with_2_and_help_with_0(invoke: Invoke) -> None:
+    assert invoke("trane")[0] == 2
+    assert invoke("run", "--fast")[0] == 2
+    code, said, _ = invoke("--help")
+    assert code == 0
+    assert all(command in said for command in ("run", "check"))
+
+
+KNOWN = [kind for kind in vars(failures).values() if isinstance(kind, type) and issubclass(kind, failures.RunEnded)]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KNOWN if kind is not failures.RunEnded])
+def test_a_known_ending_gives_its_code_and_its_reason_without_a_traceback(
+    kind: type[failures.RunEnded], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending_with(kind("because of this"), monkeypatch)
+    code, _, said = invoke()
+    assert code == kind.code
+    assert said == f"grpo-job: {kind.kind} (exit {kind.code})\nbecause of this\n"
+
+
+def test_an_unknown_error_gives_1_with_its_traceback(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending_with(ZeroDivisionError("somewhere"), monkeypatch)
+    code, _, said = invoke()
+    assert code == 1
+    assert said.startswith("Traceback")
+    assert said.endswith("grpo-job: unexpected (exit 1)\nZeroDivisionError: somewhere\n")
+
+
+def test_a_signal_before_the_run_is_recorded_gives_75(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    ending_with(StopNow("SIGTERM"), monkeypatch)
+    code, _, said = invoke()
+    assert code == 75
+    assert "SIGTERM was received" in said
+
+
+def test_check_prints_the_settings_also_when_a_check_fails(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise Refused("GRPO_MODEL: not there", "GRPO_DATASET: not there either")
+
+    monkeypatch.setattr(preflight, "check", refuse)
+    code, printed, said = invoke("check", GRPO_RECIPE="smoke")
+    assert code == 2
+    assert "GRPO_MODEL" in printed
+    assert said == "grpo-job: refused (exit 2)\nGRPO_MODEL: not there\nGRPO_DATASET: not there either\n"
+
+
+def test_check_prints_no_secret_of_the_environment(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "check", lambda *_: (_ for _ in ()).throw(Refused("no")))
+    _, printed, said = invoke("check", HF_TOKEN="hf_abcdefghijkl", AWS_SECRET_ACCESS_KEY="wJalrXUtnFEMI")
+    assert "hf_abcdefghijkl" not in printed + said
+    assert "wJalr" not in printed + said

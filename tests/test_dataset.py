@@ -1,0 +1,359 @@
+"""Rows from every kind of place, and nothing lost without a number."""
+
+import csv
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grpo_job import dataset, sample
+from grpo_job.dataset import Rows, gold, normalised
+from grpo_job.failures import Refused
+from grpo_job.row_source import RowSource
+from grpo_job.settings import Settings
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
+
+
+def words(prompts: Sequence[list[dict[str, str]]]) -> list[int]:
+    """A token counter that counts words."""
+    return [sum(len(message["content"].split()) for message in prompt) for prompt in prompts]
+
+
+def load(source: Path | str, **given: Any) -> Rows:
+    settings = {"num_generations": 4, "per_device_train_batch_size": 4, **given}
+    return dataset.load(Settings(dataset=str(source), **settings), words)
+
+
+def problems(number: int, first: int = 0) -> list[Row]:
+    return [
+        {"question": f"What is {n} plus {n}?", "answer": f"{n}+{n} #### {2 * n}"} for n in range(first, first + number)
+    ]
+
+
+def jsonl(path: Path, rows: Sequence[Row]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def as_json(path: Path, rows: Sequence[Row]) -> Path:
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def as_csv(path: Path, rows: Sequence[Row]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def parquet(path: Path, rows: Sequence[Row]) -> Path:
+    import datasets
+
+    datasets.disable_progress_bars()
+    datasets.Dataset.from_list(list(rows)).to_parquet(path)
+    return path
+
+
+WRITERS = {"rows.jsonl": jsonl, "rows.json": as_json, "rows.csv": as_csv, "rows.parquet": parquet}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_of_each_kind_gives_the_same_rows(name: str, tmp_path: Path) -> None:
+    write: Callable[[Path, Sequence[Row]], Path] = WRITERS[name]
+    rows = load(write(tmp_path / name, problems(20)), system_prompt="Think.")
+    assert rows.train_counts.read + rows.held_out_counts.read == 20
+    row = next(row for row in (*rows.train, *rows.held_out) if row["question"] == "What is 7 plus 7?")
+    assert row["answer"] == "14"
+    assert row["prompt"] == [
+        {"role": "system", "content": "Think."},
+        {"role": "user", "content": "What is 7 plus 7?"},
+    ]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_folder_is_read_by_the_names_of_its_files(name: str, tmp_path: Path) -> None:
+    write: Callable[[Path, Sequence[Row]], Path] = WRITERS[name]
+    write(tmp_path / name.replace("rows", "train"), problems(8))
+    write(tmp_path / name.replace("rows", "test"), problems(4, first=100))
+    (tmp_path / "LICENSE").write_text("MIT")
+    rows = load(tmp_path)
+    assert (len(rows.train), len(rows.held_out)) == (8, 4)
+    assert rows.held_out[0]["question"] == "What is 100 plus 100?"
+
+
+def test_a_folder_without_such_names_is_one_split(tmp_path: Path) -> None:
+    jsonl(tmp_path / "a.jsonl", problems(10))
+    jsonl(tmp_path / "b.jsonl", problems(10, first=50))
+    rows = load(tmp_path)
+    assert rows.train_counts.read + rows.held_out_counts.read == 20
+
+
+def test_cells_of_a_csv_stay_as_they_are_written(tmp_path: Path) -> None:
+    path = as_csv(
+        tmp_path / "rows.csv", [*problems(8), {"question": "NA?", "answer": "NA"}, {"question": "e", "answer": ""}]
+    )
+    rows = load(path, eval_rows=1)
+    assert {row["answer"] for row in (*rows.train, *rows.held_out)} >= {"14"} - {row["answer"] for row in rows.held_out}
+    whole = as_csv(tmp_path / "whole.csv", [{"question": f"q{n}", "answer": n or ""} for n in range(12)])
+    rows = load(whole, eval_rows=1)
+    assert not [row for row in rows.train if "." in row["answer"]]
+    assert rows.train_counts.unanswerable + rows.held_out_counts.unanswerable == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("5 + 67 = <<5+67=72>>72\n#### 72", "72"),
+        ("#### 1,000", "1,000"),
+        ("a #### b #### -3 ", "-3"),
+        ("72", "72"),
+        (72, "72"),
+        (2.5, "2.5"),
+        ("####", ""),
+        ("work ####  ", ""),
+        (None, ""),
+    ],
+)
+def test_the_gold_answer_is_what_stands_behind_the_last_mark(answer: object, expected: str) -> None:
+    assert gold(answer) == expected
+
+
+def test_every_row_that_is_left_out_is_counted_by_its_reason(tmp_path: Path) -> None:
+    train = [
+        *problems(6),
+        {"question": "", "answer": "1"},
+        {"question": "   ", "answer": "1"},
+        {"question": None, "answer": "1"},
+        {"question": "No answer?", "answer": None},
+        {"question": "No answer either?", "answer": "work ####"},
+        {"question": "what is 3  plus 3", "answer": "6"},
+        {"question": "long " * 300, "answer": "1"},
+    ]
+    test = [*problems(2, first=50), problems(1)[0], {"question": "WHAT IS 50 PLUS 50?", "answer": "100"}]
+    jsonl(tmp_path / "train.jsonl", train)
+    jsonl(tmp_path / "test.jsonl", test)
+    rows = load(tmp_path)
+    assert vars(rows.train_counts) == {
+        "read": 13, "kept": 6, "empty": 3, "unanswerable": 2, "duplicate": 1, "too_long": 1, "in_training": 0,
+    }  # fmt: skip
+    assert rows.train_counts.sentence() == ("6 of 13 rows (left out: 3 empty, 2 unanswerable, 1 duplicate, 1 too long)")
+    assert rows.held_out_counts.sentence() == "2 of 4 rows (left out: 1 duplicate, 1 in training)"
+
+
+def test_a_prompt_of_exactly_the_longest_length_is_kept(tmp_path: Path) -> None:
+    rows = load(jsonl(tmp_path / "rows.jsonl", problems(20)), max_prompt_length=5)
+    assert rows.train_counts.too_long == 0
+    with pytest.raises(Refused, match=r"GRPO_MAX_PROMPT_LENGTH"):
+        load(tmp_path / "rows.jsonl", max_prompt_length=4)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        "What is 3 plus 3?", "what is 3 plus 3?", "  What   is 3\nplus 3 ?", "WHAT IS 3 PLUS 3", "What is 3 plus 3.",
+        "\u201cWhat is 3 plus 3?\u201d", "Ｗhat is ３ plus 3?", "What is 3\u00a0plus 3!",
+    ],
+)  # fmt: skip
+def test_a_held_out_row_never_occurs_in_training_in_whatever_case_or_spacing(variant: str, tmp_path: Path) -> None:
+    jsonl(tmp_path / "train.jsonl", problems(6))
+    jsonl(tmp_path / "test.jsonl", [{"question": variant, "answer": "6"}, *problems(1, first=99)])
+    rows = load(tmp_path)
+    assert [row["question"] for row in rows.held_out] == ["What is 99 plus 99?"]
+    assert rows.held_out_counts.in_training == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Is 3 < 5?", "Is 3 > 5?"),
+        ("What is 1.5?", "What is 15?"),
+        ("5 - 3", "5 + 3"),
+        ("2*(3+4)", "2*3+4"),
+        ("4!", "4"),
+    ],
+)
+def test_what_makes_another_problem_is_not_normalised_away(one: str, other: str) -> None:
+    assert normalised(one) != normalised(other)
+
+
+def test_without_a_test_split_the_same_rows_are_held_out_in_any_order_and_none_is_trained_on(tmp_path: Path) -> None:
+    rows = problems(100)
+    first = load(jsonl(tmp_path / "a.jsonl", rows))
+    random.Random(1).shuffle(rows)
+    again = load(jsonl(tmp_path / "b.jsonl", rows))
+    held = {row["question"] for row in first.held_out}
+    assert len(held) == 10
+    assert held == {row["question"] for row in again.held_out}
+    assert not held & {row["question"] for row in first.train}
+    assert len(first.train) == 90
+
+
+def test_equal_questions_are_never_parted_between_training_and_held_out(tmp_path: Path) -> None:
+    twice = [*problems(50), *({**row, "question": row["question"].upper()} for row in problems(50))]
+    rows = load(jsonl(tmp_path / "rows.jsonl", twice))
+    assert rows.train_counts.duplicate + rows.held_out_counts.duplicate == 50
+    assert rows.held_out_counts.in_training == 0
+    assert not {normalised(row["question"]) for row in rows.held_out} & {
+        normalised(row["question"]) for row in rows.train
+    }
+
+
+def test_a_new_row_does_not_move_the_others_between_the_parts(tmp_path: Path) -> None:
+    before = load(jsonl(tmp_path / "a.jsonl", problems(100)))
+    after = load(jsonl(tmp_path / "b.jsonl", problems(101)))
+    moved = {row["question"] for row in before.held_out} ^ {row["question"] for row in after.held_out}
+    assert len(moved) <= 2
+
+
+def test_only_as_many_held_out_rows_are_kept_as_were_asked_for(tmp_path: Path) -> None:
+    jsonl(tmp_path / "train.jsonl", problems(6))
+    jsonl(tmp_path / "test.jsonl", problems(30, first=50))
+    rows = load(tmp_path, eval_rows=20)
+    assert [row["question"] for row in rows.held_out] == [row["question"] for row in problems(20, first=50)]
+
+
+def test_held_out_rows_may_come_from_elsewhere(tmp_path: Path) -> None:
+    train = jsonl(tmp_path / "mine.jsonl", problems(6))
+    other = jsonl(tmp_path / "theirs.jsonl", problems(5, first=50))
+    assert len(load(train, eval_dataset=str(other)).held_out) == 5
+
+
+def test_of_another_folder_the_test_split_is_taken(tmp_path: Path) -> None:
+    train = jsonl(tmp_path / "mine.jsonl", problems(6))
+    jsonl(tmp_path / "theirs" / "train.jsonl", problems(9, first=50))
+    jsonl(tmp_path / "theirs" / "test.jsonl", problems(5, first=90))
+    assert len(load(train, eval_dataset=str(tmp_path / "theirs")).held_out) == 5
+    assert len(load(train, eval_dataset=str(tmp_path / "theirs"), eval_split="train").held_out) == 9
+
+
+def refusal(source: Path | str, **given: Any) -> str:
+    with pytest.raises(Refused) as caught:
+        load(source, **given)
+    return str(caught.value)
+
+
+def test_wrong_columns_are_refused_with_the_columns_that_exist(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", [{"problem": "1+1", "solution": "2"}])
+    said = refusal(path).splitlines()
+    assert said == [
+        f"GRPO_PROMPT_COLUMN: 'question' was given; {path} has the columns problem, solution",
+        f"GRPO_ANSWER_COLUMN: 'answer' was given; {path} has the columns problem, solution",
+    ]
+    assert "GRPO_PROMPT_COLUMN" not in refusal(path, prompt_column="problem")
+
+
+def test_a_wrong_split_is_refused_with_the_splits_that_exist(tmp_path: Path) -> None:
+    jsonl(tmp_path / "train.jsonl", problems(6))
+    jsonl(tmp_path / "test.jsonl", problems(6))
+    assert "GRPO_DATASET_SPLIT: 'trane' was given; " in refusal(tmp_path, dataset_split="trane")
+    assert refusal(tmp_path, eval_split="dev").endswith("has the splits train, test")
+
+
+def test_a_single_file_has_no_split_to_evaluate_on(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", problems(6))
+    assert refusal(path, eval_split="test") == f"GRPO_EVAL_SPLIT: 'test' was given; {path} has the splits train"
+
+
+@pytest.mark.parametrize("name", ["missing.jsonl", "/no/such/folder", "./nothing", "~/nothing-here"])
+def test_a_path_that_is_not_there_is_refused_as_such(name: str) -> None:
+    assert refusal(name) == f"GRPO_DATASET: {name!r} was given; there is no such file or folder"
+
+
+def test_a_file_or_folder_that_holds_no_rows_is_refused_with_the_kinds_that_are_read(tmp_path: Path) -> None:
+    text = tmp_path / "rows.txt"
+    text.write_text("1+1=2")
+    for place in (text, tmp_path):
+        assert refusal(place).endswith("allowed: a file, or a folder with files, of .jsonl, .json, .parquet, .csv")
+
+
+def test_an_address_of_a_store_is_refused_where_rows_are_read() -> None:
+    assert "rows cannot be read from there" in refusal("s3://bucket/rows")
+    assert "GRPO_EVAL_DATASET" in refusal("sample", eval_dataset="s3://bucket/rows") if sample.TRAIN.is_file() else True
+
+
+def test_broken_rows_are_refused_with_what_is_wrong_and_not_with_the_librarys_wrapping(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"question": "1+1", "answer": "2"}\n{"question":\n')
+    said = refusal(path)
+    assert said.startswith(f"GRPO_DATASET: '{path}' was given; it cannot be read: ")
+    assert "JSON" in said
+    assert "error occurred while generating" not in said
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.touch()
+    assert "it cannot be read: " in refusal(path)
+
+
+def test_too_few_rows_for_one_generation_are_refused_with_the_numbers(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", problems(6))
+    said = refusal(path, num_generations=2, per_device_train_batch_size=16)
+    assert "5 of 5 rows to train on, and one generation takes 8 different prompts; allowed: more rows" in said
+
+
+def test_held_out_rows_that_all_occur_in_training_are_refused(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", problems(6))
+    assert "0 of 6 rows (left out: 6 in training) left to evaluate on" in refusal(path, eval_dataset=str(path))
+
+
+class FakeHub:
+    """What the Hub says of a dataset; nothing is fetched."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
+        import huggingface_hub
+
+        def dataset_info(_: Any, name: str, **options: Any) -> Any:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
+
+
+def test_rows_of_the_hub_are_pinned_to_the_commit_that_it_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeHub(monkeypatch, type("Info", (), {"sha": "abc123"}))
+    pinned = RowSource("GRPO_DATASET", "openai/gsm8k", "main", "main").pinned()
+    assert (pinned.revision, pinned.commit, pinned.config) == ("abc123", "abc123", "main")
+
+
+@pytest.mark.parametrize(
+    ("kind", "cure"),
+    [
+        ("RepositoryNotFoundError", "the Hub has no such dataset, or HF_TOKEN may not see it"),
+        ("GatedRepoError", "accept its terms"),
+        ("RevisionNotFoundError", "no such GRPO_DATASET_REVISION"),
+        ("ConnectError", "the Hub could not be reached (ConnectError): check the network, HF_ENDPOINT and HF_TOKEN"),
+    ],
+)
+def test_a_dataset_that_the_hub_does_not_give_is_refused_with_the_cure(
+    kind: str, cure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FakeHub(monkeypatch, type(kind, (Exception,), {})("a page of HTTP"))
+    said = refusal("someone/rows")
+    assert said.startswith("GRPO_DATASET: 'someone/rows' was given; ")
+    assert cure in said
+
+
+@pytest.mark.skipif(not sample.TRAIN.is_file(), reason="the sample has not been made")
+def test_the_sample_has_rows_to_train_on_and_others_to_evaluate_on() -> None:
+    rows = load("sample", eval_rows=300)
+    assert len(rows.train) > 500
+    assert len(rows.held_out) == 300
+    assert rows.held_out_counts.in_training == 0
+    assert rows.revision is None
+    assert refusal("sample", dataset_split="dev").endswith("sample has the splits train, test")
