@@ -39,6 +39,7 @@ class Chat:
         # A tokenizer may be saved with both switched on, and would then count all prompts alike.
         tokenizer.no_truncation()
         tokenizer.no_padding()
+        tokenizer.add_special_tokens(list(self._special_tokens.values()))  # as transformers does, where one is missing
         return tokenizer
 
     def has_template(self) -> bool:
@@ -49,13 +50,9 @@ class Chat:
 
         Raises `Refused` with the template's own reason where it does not take these messages.
         """
-        special = {
-            key: value["content"] if isinstance(value, dict) else value
-            for key, value in self._config.items()
-            if key.endswith("_token")
-        }
+        known = {"messages": list(messages), "add_generation_prompt": True, "tools": None, **self._special_tokens}
         try:
-            return self._template.render(messages=list(messages), add_generation_prompt=True, tools=None, **special)
+            return self._template.render(known)
         except jinja2.TemplateError as error:
             roles = ", ".join(message["role"] for message in messages)
             raise Refused(
@@ -73,6 +70,13 @@ class Chat:
         path = self.folder / "tokenizer_config.json"
         loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         return loaded
+
+    @cached_property
+    def _special_tokens(self) -> dict[str, str]:
+        """`{"eos_token": "<|im_end|>", ...}`: templates call them by these names."""
+        named = {name: value for name, value in self._config.items() if name.endswith("_token")}
+        texts = {name: value["content"] if isinstance(value, dict) else value for name, value in named.items()}
+        return {name: text for name, text in texts.items() if isinstance(text, str)}  # add_bos_token is true or false
 
     @cached_property
     def _source(self) -> str | None:

@@ -1,6 +1,7 @@
 """All that can be checked before a GPU is paid for. Needs no torch; every fault is found at once."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,17 +36,26 @@ def check(settings: Settings, environment: Mapping[str, str]) -> Checked:
             return None
 
     gpus = machine.gpus(environment.get("CUDA_VISIBLE_DEVICES"))
-    path = Path(settings.reward_path).expanduser() if settings.reward_path else None
-    chosen = attempt(lambda: rewards.load(settings.rewards, path))
+    chosen = attempt(lambda: _rewards(settings))
     base = attempt(lambda: base_model.fetch(settings.model, settings.model_revision, weights=False))
     engine = base and attempt(lambda: engines.choose(settings, base.config(), len(gpus)))
     plan = engine and gpus and attempt(lambda: engines.plan(settings, base.config(), gpus[0]))
     rows = base and attempt(lambda: dataset.load(settings, _token_counter(base)))
     for uri in settings.publish_to:
-        attempt(lambda uri=uri: open_store(uri, private=settings.publish_private, environment=environment).check())
+        store = attempt(partial(open_store, uri, private=settings.publish_private, environment=environment))
+        if store:
+            attempt(store.check)
     if faults:
         raise Refused(*faults)
     return Checked(base, engine, rows, chosen, gpus, plan or None)
+
+
+def _rewards(settings: Settings) -> list[rewards.Reward]:
+    path = Path(settings.reward_path).expanduser() if settings.reward_path else None
+    try:
+        return rewards.load(settings.rewards, path)
+    except Refused as refusal:
+        raise Refused(*(f"GRPO_REWARDS: {fault}" for fault in refusal.faults)) from refusal
 
 
 def _token_counter(base: base_model.BaseModel) -> Callable[..., list[int]]:

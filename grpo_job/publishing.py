@@ -64,10 +64,39 @@ def publish(
             sentence = f"{', '.join(leaks)} would publish the value of a secret: remove it there."
             return [Published(uri, failure=sentence) for uri in destinations]
 
-        def one(uri: str) -> Published:
-            return _publish_one(tree, uri, private=private, environment=environment, patience=patience)
+        return deliver(tree, destinations, private=private, environment=environment, patience=patience)
 
-        return _at_once(one, destinations)
+
+def deliver(
+    tree: Path,
+    destinations: Sequence[str],
+    *,
+    private: bool = True,
+    environment: Mapping[str, str] | None = None,
+    patience: Patience | None = None,
+) -> list[Published]:
+    """Sends one folder as it is to every destination at once and reads it back."""
+
+    def one(uri: str) -> Published:
+        store = open_store(uri, private=private, environment=environment, patience=patience)
+        revision = store.put(tree)
+        wrong = ", ".join(store.differences(tree, revision=revision))
+        failure = f"{uri}: read back, it differs in {wrong}: publish again." if wrong else ""
+        return Published(uri, revision, verified=not wrong, failure=failure)
+
+    return _at_once(one, destinations)
+
+
+def check(
+    destinations: Sequence[str], *, private: bool = True, environment: Mapping[str, str] | None = None
+) -> list[str]:
+    """The faults of all destinations, looked for at once and within 30 seconds; none if all can be written."""
+
+    def one(uri: str) -> Published:
+        open_store(uri, private=private, environment=environment).check()
+        return Published(uri)
+
+    return [place.failure for place in _at_once(one, destinations) if place.failure]
 
 
 def gather(run_folder: Path, tree: Path, *, hide: Mapping[str, str] | None = None) -> None:
@@ -141,21 +170,6 @@ def _leaks(tree: Path, secrets: Sequence[str]) -> Iterator[str]:
                 yield path.relative_to(tree).as_posix()
 
 
-def _publish_one(
-    tree: Path, uri: str, *, private: bool, environment: Mapping[str, str] | None, patience: Patience | None
-) -> Published:
-    try:
-        store = open_store(uri, private=private, environment=environment, patience=patience)
-        revision = store.put(tree)
-        if wrong := store.differences(tree, revision=revision):
-            return Published(
-                uri, revision, failure=f"{uri}: read back, it differs in {', '.join(wrong)}: publish again."
-            )
-        return Published(uri, revision, verified=True)
-    except (StoreFailed, Refused) as failure:
-        return Published(uri, failure=str(failure))
-
-
 def _at_once(work: Callable[[str], Published], uris: Sequence[str]) -> list[Published]:
     """Threads that end with the process: a signal must not wait for a store."""
     results: dict[str, Published] = {}
@@ -163,6 +177,8 @@ def _at_once(work: Callable[[str], Published], uris: Sequence[str]) -> list[Publ
     def run(uri: str) -> None:
         try:
             results[uri] = work(uri)
+        except (StoreFailed, Refused) as failure:
+            results[uri] = Published(uri, failure=str(failure))
         except Exception as error:
             # Told per destination like any other failure: the others must not suffer from it.
             results[uri] = Published(uri, failure=f"{uri}: {type(error).__name__}: {' '.join(str(error).split())}")

@@ -102,16 +102,24 @@ def test_a_folder_without_such_names_is_one_split(tmp_path: Path) -> None:
     assert rows.train_counts.read + rows.held_out_counts.read == 20
 
 
-def test_cells_of_a_csv_stay_as_they_are_written(tmp_path: Path) -> None:
-    path = as_csv(
-        tmp_path / "rows.csv", [*problems(8), {"question": "NA?", "answer": "NA"}, {"question": "e", "answer": ""}]
+def test_an_empty_cell_of_a_csv_does_not_turn_its_column_into_fractions(tmp_path: Path) -> None:
+    rows = load(
+        as_csv(
+            tmp_path / "rows.csv",
+            [*({"question": f"q{n}", "answer": n} for n in range(12)), {"question": "e", "answer": ""}],
+        )
     )
-    rows = load(path, eval_rows=1)
-    assert {row["answer"] for row in (*rows.train, *rows.held_out)} >= {"14"} - {row["answer"] for row in rows.held_out}
-    whole = as_csv(tmp_path / "whole.csv", [{"question": f"q{n}", "answer": n or ""} for n in range(12)])
-    rows = load(whole, eval_rows=1)
-    assert not [row for row in rows.train if "." in row["answer"]]
+    assert {row["answer"] for row in (*rows.train, *rows.held_out)} == {str(n) for n in range(12)}
     assert rows.train_counts.unanswerable + rows.held_out_counts.unanswerable == 1
+
+
+def test_a_word_in_a_csv_that_some_take_for_nothing_is_an_answer(tmp_path: Path) -> None:
+    path = as_csv(
+        tmp_path / "rows.csv",
+        [{"question": f"q{n}", "answer": word} for n, word in enumerate(["NA", "null", "None"] * 4)],
+    )
+    rows = load(path)
+    assert rows.train_counts.unanswerable + rows.held_out_counts.unanswerable == 0
 
 
 @pytest.mark.parametrize(
@@ -165,7 +173,7 @@ def test_a_prompt_of_exactly_the_longest_length_is_kept(tmp_path: Path) -> None:
     "variant",
     [
         "What is 3 plus 3?", "what is 3 plus 3?", "  What   is 3\nplus 3 ?", "WHAT IS 3 PLUS 3", "What is 3 plus 3.",
-        "\u201cWhat is 3 plus 3?\u201d", "Ｗhat is ３ plus 3?", "What is 3\u00a0plus 3!",
+        "\u201cWhat is 3 plus 3?\u201d", "Ｗhat is ３ plus 3?", "What is 3\u00a0plus 3?",
     ],
 )  # fmt: skip
 def test_a_held_out_row_never_occurs_in_training_in_whatever_case_or_spacing(variant: str, tmp_path: Path) -> None:
@@ -280,9 +288,10 @@ def test_a_file_or_folder_that_holds_no_rows_is_refused_with_the_kinds_that_are_
         assert refusal(place).endswith("allowed: a file, or a folder with files, of .jsonl, .json, .parquet, .csv")
 
 
-def test_an_address_of_a_store_is_refused_where_rows_are_read() -> None:
-    assert "rows cannot be read from there" in refusal("s3://bucket/rows")
-    assert "GRPO_EVAL_DATASET" in refusal("sample", eval_dataset="s3://bucket/rows") if sample.TRAIN.is_file() else True
+def test_an_address_of_a_store_is_refused_where_rows_are_read(tmp_path: Path) -> None:
+    assert refusal("s3://bucket/rows").startswith("GRPO_DATASET: 's3://bucket/rows' was given; rows cannot be read")
+    train = jsonl(tmp_path / "rows.jsonl", problems(6))
+    assert refusal(train, eval_dataset="gs://bucket/rows").startswith("GRPO_EVAL_DATASET: 'gs://bucket/rows' was given")
 
 
 def test_broken_rows_are_refused_with_what_is_wrong_and_not_with_the_librarys_wrapping(tmp_path: Path) -> None:

@@ -10,18 +10,26 @@ from pathlib import Path
 import pytest
 
 from grpo_job.failures import Refused
-from grpo_job.publishing import Published, gather, publish
+from grpo_job.publishing import Published, check, gather, publish
 from grpo_job.stores import Patience, open_store
 from grpo_job.stores.local import LocalStore
 from grpo_job.stores.trees import files_of
 from tests.campaigns import publish_faults
 from tests.servers.fault_proxy import FaultProxy
-from tests.servers.fixtures import QUICK, as_the_door_sets_it, hub, no_waiting, s3, s3_server  # noqa: F401
+from tests.servers.fixtures import (  # noqa: F401
+    QUICK,
+    as_the_door_sets_it,
+    hub,
+    no_waiting,
+    one_reading_of_boto3s_models,
+    s3,
+    s3_server,
+)
 from tests.servers.hub import HubServer
 from tests.servers.s3 import S3Server
 from tests.servers.trained_run import PUBLISHED, make_run
 
-GIVE_UP = Patience(seconds=2, call=1, first_wait=0.1, longest_wait=0.5)
+GIVE_UP = Patience(seconds=1, call=1, first_wait=0.1, longest_wait=0.5)
 
 
 @pytest.fixture
@@ -147,6 +155,12 @@ def test_one_destination_that_fails_does_not_stop_the_others(run: Path, everywhe
     cures = ("write access to bob", "no such bucket", "name a folder", "use one of hf://")
     assert all(cure in place.failure for cure, place in zip(cures, failed, strict=True))
     assert all("\n" not in place.failure and place.failure.endswith(".") for place in failed)
+
+
+def test_every_destination_is_checked_and_every_fault_told(everywhere: Everywhere) -> None:
+    assert check(everywhere.uris, environment=everywhere.environment) == []
+    faults = check([*everywhere.uris, "hf://bob/adapter", "s3://no-such-bucket"], environment=everywhere.environment)
+    assert [fault.split(": ")[0] for fault in faults] == ["hf://bob/adapter", "s3://no-such-bucket"]
 
 
 def test_an_endpoint_that_was_down_is_finished_later_and_then_left_alone(run: Path, everywhere: Everywhere) -> None:

@@ -84,6 +84,7 @@ class UnslothVllm:
         if not plan.standby:  # there TRL's own object puts vLLM to sleep and wakes it
             theirs = trainer.vllm_generation
             trainer.vllm_generation = Rollouts(self.model.vllm_engine, self.weights, theirs, log_probs=log_probs)
+        _spare_module_walks(trainer)
         # What is loaded by now stays: later collections need not look at it.
         gc.collect()
         gc.freeze()
@@ -128,6 +129,15 @@ class UnslothVllm:
         self.model.vllm_engine.llm_engine.engine_core.shutdown()
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _spare_module_walks(trainer: Any) -> None:
+    """Each step Unsloth and accelerate look at every module for what cannot change here.
+
+    vLLM generates, so the model never leaves training mode; in one process nothing wraps it.
+    """
+    trainer.model.for_training = trainer.model.for_inference = lambda *_, **__: None
+    trainer.accelerator.unwrap_model = lambda model, *_, **__: model
 
 
 def _load_model(folder: Path, plan: Plan, *, lora_rank: int, seed: int) -> tuple[Any, Any]:

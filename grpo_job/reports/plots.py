@@ -58,7 +58,7 @@ def png(drawn: Drawn, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with _style():
         figure = draw(drawn, size=(6.4, 3.6), titled=True)
-        figure.savefig(path, dpi=160, metadata={"Software": None})
+        figure.savefig(path, dpi=130, metadata={"Software": None})
     return path
 
 

@@ -90,6 +90,6 @@ def open_store(
         case "file":
             from grpo_job.stores.local import LocalStore
 
-            return LocalStore(place)
+            return LocalStore(place, patience=patience)
         case _:
             raise Refused(f"{uri!r} is no place to store files: use one of {ACCEPTED}.")

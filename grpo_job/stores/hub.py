@@ -44,14 +44,15 @@ class HubStore:
         self._branch = Branch(self.uri, repo, branch or "main", secrets.token_hex(8))
         self._private = private
         self._patience = patience
-        self._api = HfApi(endpoint=environment.get("HF_ENDPOINT"), token=_token(environment))
+        endpoint = environment.get("HF_ENDPOINT", "").rstrip("/")
+        self._api = HfApi(endpoint=endpoint or None, token=_token(environment))
         self._fence = ""
 
     def check(self) -> None:
         attempts = Attempts(CHECK, hub_errors.wait)
         repo = HubRepo(self._api, self._branch, attempts)
         try:
-            repo.whoami()
+            self._know_the_token(repo)
             repo.make(private=self._private)
             if self._private and repo.is_public():
                 logger.warning("%s is a public repository, and stays one: everybody can read it.", self.uri)
@@ -138,6 +139,14 @@ class HubStore:
     def _made(self, repo: HubRepo) -> str:
         repo.make(private=self._private)
         return repo.head()
+
+    def _know_the_token(self, repo: HubRepo) -> None:
+        try:
+            repo.whoami()
+        except StoreFailed as failure:
+            # The Hub limits this one question strictly, and the probe asks more of the token anyway.
+            if hub_errors.status_of(failure) != 429:
+                raise
 
     def _probe(self, attempts: Attempts) -> None:
         """Writes, reads and removes a file, on a branch of its own that leaves no commit behind."""

@@ -10,11 +10,11 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 from urllib.parse import unquote
 
 from grpo_job.failures import Refused
-from grpo_job.stores.retries import StoreFailed
+from grpo_job.stores.retries import SLOWEST, Patience, StoreFailed, TooSlow, within
 from grpo_job.stores.trees import (
     MANIFEST,
     Entries,
@@ -27,34 +27,38 @@ from grpo_job.stores.trees import (
     revision_of,
     send_tree,
     sha256_of,
+    size_of,
 )
 
+T = TypeVar("T")
+
+CHECK_SECONDS = 25.0
 UNFINISHED = ".unfinished-"
 
 
 class LocalStore:
-    def __init__(self, place: str) -> None:
+    def __init__(self, place: str, *, patience: Patience) -> None:
         self.uri = f"file://{place}"
         self._root = Path(unquote(place))
+        self._patience = patience
         if not self._root.is_absolute():
             raise Refused(f"{self.uri} names no absolute folder: write file:///folder, with three slashes.")
 
     def check(self) -> None:
-        probe = f".probe-{secrets.token_hex(4)}"
         try:
-            self.write(probe, b"probe")
-            if self.read(probe) != b"probe":
-                raise StoreFailed(f"{self.uri} does not give back what is written to it: use another folder.")
-            self.delete(probe)
+            self._in_time(CHECK_SECONDS, self._probe)
         except StoreFailed as failure:
             raise Refused(str(failure)) from failure
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
-        with self._sentences():
+        def send() -> str:
             send_tree(self, folder, name)
             for other in replaces:
                 self.delete(other)
             return revision_of(folder)
+
+        with self._sentences():
+            return self._in_time(self._patience.seconds + size_of(folder) / SLOWEST, send)
 
     def differences(self, folder: Path, name: str = "", *, revision: str = "") -> Names:
         with self._sentences():
@@ -124,6 +128,20 @@ class LocalStore:
                 shutil.copyfileobj(source, file)
 
         self._arrive(name, copy)
+
+    def _probe(self) -> None:
+        name, content = f".probe-{secrets.token_hex(4)}", secrets.token_bytes(16)
+        self.write(name, content)
+        if self.read(name) != content:
+            raise StoreFailed(f"{self.uri} does not give back what is written to it: use another folder.")
+        self.delete(name)
+
+    def _in_time(self, seconds: float, work: Callable[[], T]) -> T:
+        """A volume whose server is gone does not fail: it waits for ever."""
+        try:
+            return within(seconds, work)
+        except TooSlow as error:
+            raise StoreFailed(f"{self.uri} does not answer ({error}): check the volume.") from error
 
     def _path(self, name: str) -> Path:
         return self._root / name.strip("/")

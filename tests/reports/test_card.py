@@ -13,8 +13,8 @@ from huggingface_hub.repocard import metadata_load
 from grpo_job import reports, sample
 from grpo_job.reports import card, wording
 from grpo_job.run_folder import read_json, write_json
-
-from .conftest import HOME, WriteRun
+from tests.reports.conftest import WriteRun
+from tests.reports.made_runs import HOME
 
 
 def snippet(readme: Path, name: str) -> str:
@@ -59,7 +59,7 @@ def test_card_tells_no_path_of_the_machine(finished: Path) -> None:
 
 
 def test_card_of_a_base_that_is_not_on_the_hub_is_valid(write_run: WriteRun) -> None:
-    readme = reports.write_card(write_run(steps=2, rows=10))
+    readme = reports.write_card(write_run(steps=0, rows=10))
     front = metadata_load(readme)
     assert front is not None
     assert "base_model" not in front
@@ -68,14 +68,14 @@ def test_card_of_a_base_that_is_not_on_the_hub_is_valid(write_run: WriteRun) -> 
 
 
 def test_base_is_the_16_bit_one_that_is_named(write_run: WriteRun) -> None:
-    folder = write_run(steps=2, rows=10, model="unsloth/Qwen2.5-3B-Instruct-bnb-4bit", gpu=True)
+    folder = write_run(steps=0, rows=10, model="unsloth/Qwen2.5-3B-Instruct-bnb-4bit", gpu=True)
     front = metadata_load(reports.write_card(folder, base_model="unsloth/Qwen2.5-3B-Instruct"))
     assert front is not None
     assert front["base_model"] == "unsloth/Qwen2.5-3B-Instruct"
 
 
 def test_run_that_stopped_early_has_a_card(write_run: WriteRun) -> None:
-    folder = write_run(steps=2, rows=10)
+    folder = write_run(steps=0, rows=10)
     for name in ("evaluation/evaluation.json", "evaluation/after.jsonl", "summary.json", "environment.json"):
         (folder / name).unlink()
     readme = reports.write_card(folder)
@@ -84,7 +84,7 @@ def test_run_that_stopped_early_has_a_card(write_run: WriteRun) -> None:
 
 
 def test_backticks_of_a_completion_end_no_code_block(write_run: WriteRun) -> None:
-    folder = write_run(steps=2, rows=1, accuracy=(0.0, 1.0))
+    folder = write_run(steps=0, rows=1, accuracy=(0.0, 1.0))
     record = folder / "evaluation" / "after.jsonl"
     record.write_text(record.read_text().replace("<reasoning>", "```\\n# A heading\\n````"))
     assert "\n`````text\n```\n# A heading\n````" in reports.write_card(folder).read_text(encoding="utf-8")
@@ -93,7 +93,7 @@ def test_backticks_of_a_completion_end_no_code_block(write_run: WriteRun) -> Non
 @pytest.mark.parametrize("name", ["peft", "vllm"])
 @pytest.mark.parametrize("destination", ["hf://someone/adapter", "hf://someone/adapter@dev", "s3://bucket/prefix"])
 def test_snippets_compile_wherever_the_adapter_goes(write_run: WriteRun, name: str, destination: str) -> None:
-    folder = write_run(steps=2, rows=3)
+    folder = write_run(steps=0, rows=3)
     settings = read_json(folder / "settings.json")
     prompt = 'Say "42".\n<answer>\n...\n</answer>\n'
     settings["settings"] |= {"publish_to": [destination], "system_prompt": prompt}
@@ -108,7 +108,7 @@ def test_snippets_compile_wherever_the_adapter_goes(write_run: WriteRun, name: s
 @pytest.mark.slow
 @pytest.mark.skipif(not (sample.MODEL / "config.json").is_file(), reason="the sample model is not made yet")
 def test_peft_snippet_answers_with_the_sample(write_run: WriteRun) -> None:
-    folder = write_run(steps=2, rows=3)
+    folder = write_run(steps=0, rows=3)
     settings = read_json(folder / "settings.json")
     settings["settings"]["publish_to"] = []
     write_json(folder / "settings.json", settings)

@@ -7,9 +7,8 @@ import pytest
 from grpo_job import reports
 from grpo_job.reports import content
 from grpo_job.reports.run_data import read
-
-from .conftest import WriteRun
-from .test_report import MOST_BYTES, Page, stands_in
+from tests.reports.conftest import WriteRun
+from tests.reports.pages import MOST_BYTES, Page, stands_in
 
 
 @pytest.fixture
@@ -43,8 +42,8 @@ def test_questions_on_which_the_runs_differ_come_first(three: list[Path]) -> Non
     assert all(len({record["correct"] for record in records}) == 2 for _, _, records in shared)
 
 
-def test_run_without_results_stands_beside_a_finished_one(three: list[Path], tmp_path: Path) -> None:
+def test_run_without_results_stands_beside_a_finished_one(write_run: WriteRun, tmp_path: Path) -> None:
     (tmp_path / "nothing").mkdir()
-    page = reports.build([three[0], tmp_path / "nothing"]).read_text(encoding="utf-8")
+    page = reports.build([write_run(steps=0, rows=5), tmp_path / "nothing"]).read_text(encoding="utf-8")
     assert "No verdict: unknown" in page
     assert "No held-out question was answered by all of these runs." in page

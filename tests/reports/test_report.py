@@ -6,11 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 import pytest
 
@@ -18,42 +14,9 @@ from grpo_job import reports
 from grpo_job.reports import html
 from grpo_job.reports.run_data import read
 from grpo_job.run_folder import read_json, read_jsonl, write_json, write_jsonl
-
-from .conftest import HOME, SECRET, WriteRun
-
-MOST_BYTES = 3_000_000
-
-
-class Page(HTMLParser):
-    """The `<data>` elements of a page as (attributes, text), its headings, and the attributes that would fetch."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.figures: list[tuple[dict[str, str], str]] = []
-        self.headings: list[str] = []
-        self.fetched: list[str] = []
-        self.tags: set[str] = set()
-        self._open: str | None = None
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        found = {name: value or "" for name, value in attrs}
-        self.fetched += [found[name] for name in ("src", "href", "xlink:href", "data", "action") if name in found]
-        if tag == "data":
-            self.figures.append((found, ""))
-        if tag in ("h1", "h2", "h3"):
-            self.headings.append("")
-        self._open = tag
-
-    def handle_endtag(self, tag: str) -> None:
-        self._open = None
-
-    def handle_data(self, data: str) -> None:
-        if self._open == "data":
-            self.figures[-1] = (self.figures[-1][0], data)
-        elif self._open in ("h1", "h2", "h3"):
-            self.headings[-1] += data
+from tests.reports.conftest import WriteRun
+from tests.reports.made_runs import HOME, SECRET
+from tests.reports.pages import MOST_BYTES, Page, said, stands_in
 
 
 def page_of(folder: Path) -> str:
@@ -84,7 +47,7 @@ def test_page_is_small(finished: Path) -> None:
 
 
 def test_page_of_a_long_run_with_long_completions_is_small(write_run: WriteRun) -> None:
-    folder = write_run(steps=5_000, rows=1_319, gpu=True)
+    folder = write_run(steps=2_000, rows=1_319, gpu=True)
     for name in ("before", "after"):
         records = read_jsonl(folder / "evaluation" / f"{name}.jsonl")
         write_jsonl(
@@ -93,7 +56,7 @@ def test_page_of_a_long_run_with_long_completions_is_small(write_run: WriteRun) 
         )
     page = html.report(read(folder))
     assert len(page.encode()) < MOST_BYTES
-    assert "200 of 5000, evenly chosen" in page
+    assert "200 of 2000, evenly chosen" in page
 
 
 def test_page_fetches_and_runs_nothing(finished: Path) -> None:
@@ -113,49 +76,7 @@ def test_ids_are_unique_and_every_reference_has_one(finished: Path) -> None:
     page = page_of(finished)
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
-    assert {target for target in re.findall(r'(?:href="#|url\(#)([^")]+)', page)} <= set(ids)
-
-
-def stands_in(folder: Path, title: str) -> Any:
-    """What the file and the key in a figure's title hold, looked up anew."""
-    source, _, key = title.partition(": ")
-    if source != "metrics.jsonl":
-        value: Any = read_json(folder / source)
-        for part in key.split("."):
-            value = value[int(part)] if isinstance(value, list) else value[part]
-        return value
-    rows = read_jsonl(folder / source)
-    how, _, metric = key.partition(" ")
-    if metric == "tokens_per_second":
-        tokens = [0.0, *(row["num_tokens"] for row in rows)]
-        values = [(b - a) / row["step_time"] for a, b, row in zip(tokens, tokens[1:], rows, strict=False)]
-    else:
-        values = [row[metric] for row in rows]
-    aggregate: dict[str, Callable[[list[float]], float]] = {"median": median, "max": max, "last": lambda v: v[-1]}
-    return aggregate[how](values)
-
-
-def said(text: str, form: str) -> tuple[float, float]:
-    """The number that a text says, and how far the exact one may be from it."""
-    text = text.replace("−", "-").replace(",", "")
-    digits = re.findall(r"-?[\d.]+(?:e-?\d+)?", text)
-    decimals = len(digits[-1].partition(".")[2]) if "e" not in digits[-1] else 0
-    half = 0.5 * 10**-decimals + 1e-9
-    match form:
-        case "percent":
-            return float(digits[0]) / 100, half / 100
-        case "points":
-            return float(text) / 100, half / 100
-        case "seconds" if "h" in text:
-            return 3600 * float(digits[0]) + 60 * float(digits[1]), 60
-        case "seconds" if "min" in text:
-            return 60 * float(digits[0]) + float(digits[1]), 1
-        case "probability" | "p_value" if "<" in text:
-            return 0.0, float(digits[0])
-        case "probability" | "p_value" | "number":
-            return float(digits[0]), max(half, abs(float(digits[0])) * 5e-3)
-        case _:
-            return float(digits[0]), half
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', page)) <= set(ids)
 
 
 def test_every_figure_equals_the_run_folders(finished: Path) -> None:
@@ -179,8 +100,8 @@ def test_every_figure_equals_the_run_folders(finished: Path) -> None:
 def test_table_of_steps_equals_the_metrics(finished: Path) -> None:
     table = re.search(r'<table class="steps">.*?</table>', page_of(finished), re.DOTALL)
     assert table
-    columns = re.findall(r"<th[^>]*>(.*?)</th>", table[0])
-    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", table[0])[1:]]
+    columns = re.findall(r"<th [^>]*>(.*?)</th>", table[0])
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(<td.*?)</tr>", table[0])]
     metrics = read_jsonl(finished / "metrics.jsonl")
     assert len(rows) == len(metrics)
     for cells, row in zip(rows, metrics, strict=True):
@@ -195,7 +116,7 @@ def test_samples_show_both_completions_and_what_each_reward_paid(finished: Path)
 
 
 def test_page_tells_no_secret_and_no_path_of_the_machine(write_run: WriteRun) -> None:
-    folder = write_run(steps=3, rows=5)
+    folder = write_run(steps=0, rows=5)
     summary = read_json(folder / "summary.json")
     summary["ending"] = {"code": 1, "kind": "unexpected", "reason": f"OSError: {HOME}/x/y.bin with {SECRET}"}
     write_json(folder / "summary.json", summary)
@@ -206,13 +127,12 @@ def test_page_tells_no_secret_and_no_path_of_the_machine(write_run: WriteRun) ->
     assert "OSError: …/y.bin with (secret)" in page
 
 
-def test_same_folder_gives_the_same_page(write_run: WriteRun) -> None:
-    run = read(write_run(steps=5, rows=20))
-    assert html.report(run) == html.report(read(run.folder.path))
+def test_same_folder_gives_the_same_page(finished: Path) -> None:
+    assert html.report(read(finished)) == page_of(finished)
 
 
 def test_health_findings_are_shown(write_run: WriteRun) -> None:
-    folder = write_run(steps=3, rows=5)
+    folder = write_run(steps=0, rows=5)
     findings = [{"step": 3, "level": "stop", "message": "every group is without spread"}, "clipped above 80%"]
     write_json(folder / "summary.json", {**read_json(folder / "summary.json"), "health": findings})
     page = html.report(read(folder))
@@ -221,7 +141,7 @@ def test_health_findings_are_shown(write_run: WriteRun) -> None:
 
 
 def test_prompts_of_the_settings_are_answered_side_by_side(write_run: WriteRun) -> None:
-    folder = write_run(steps=3, rows=5)
+    folder = write_run(steps=0, rows=5)
     asked = [{"prompt": "How many r's are in strawberry?", "before": "Two.", "after": "Three."}]
     write_json(folder / "summary.json", {**read_json(folder / "summary.json"), "samples": asked})
     page = html.report(read(folder))
@@ -267,7 +187,7 @@ def test_metrics_that_are_not_numbers_do_not_hinder_the_report(write_run: WriteR
 
 
 def test_published_tree_holds_a_run(write_run: WriteRun, tmp_path: Path) -> None:
-    shutil.copytree(write_run(steps=3, rows=5), tmp_path / "downloaded" / "run")
+    shutil.copytree(write_run(steps=0, rows=5), tmp_path / "downloaded" / "run")
     assert reports.build([tmp_path / "downloaded"]) == tmp_path / "downloaded" / "run" / "report.html"
 
 
@@ -278,4 +198,4 @@ def test_reports_never_import_torch_and_load_their_libraries_late(write_run: Wri
         "reports.build([Path(sys.argv[1])]); reports.write_card(Path(sys.argv[1]))\n"
         "assert not {'torch', 'transformers', 'datasets', 'scipy', 'matplotlib.pyplot'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", program, str(write_run(steps=2, rows=5))], check=True)
+    subprocess.run([sys.executable, "-c", program, str(write_run(steps=0, rows=5))], check=True)

@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import pytest
+from botocore.loaders import Loader
 
 from grpo_job.stores import Patience
 from tests.servers.hub import HubServer
@@ -25,6 +28,24 @@ def as_the_door_sets_it(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytes
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
+_read_model = Loader.load_service_model
+
+
+@cache
+def _model_of(service: str, kind: str, version: str | None = None) -> Any:
+    return _read_model(Loader(), service, kind, version)
+
+
+@pytest.fixture(autouse=True)
+def one_reading_of_boto3s_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each store has a session of its own, which reads a megabyte of JSON."""
+
+    def load(_: Loader, service_name: str, type_name: str, api_version: str | None = None) -> Any:
+        return _model_of(service_name, type_name, api_version)
+
+    monkeypatch.setattr(Loader, "load_service_model", load)
+
+
 @pytest.fixture
 def hub() -> Iterator[HubServer]:
     with HubServer() as server:
@@ -44,11 +65,12 @@ def s3(s3_server: S3Server) -> S3Server:
     return s3_server
 
 
+class Hasty:
+    sleep = staticmethod(lambda seconds: time.sleep(seconds / 100))
+
+
 @pytest.fixture
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """huggingface_hub's own pauses between its retries, a hundred times shorter."""
-
-    class Hasty:
-        sleep = staticmethod(lambda seconds: time.sleep(seconds / 100))
-
+    """The clients' own pauses between their retries, a hundred times shorter."""
     monkeypatch.setattr("huggingface_hub.utils._http.time", Hasty)
+    monkeypatch.setattr("botocore.endpoint.time", Hasty)

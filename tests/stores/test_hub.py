@@ -56,16 +56,12 @@ class TestHub(StoreCases):
         return lambda: len(hub.writes())
 
 
-class TestHubBranch(StoreCases):
-    """A branch of a repository is a store like any other: a run's checkpoints live on one."""
-
-    @pytest.fixture
-    def open(self, open: Callable[..., Store]) -> Callable[[], Store]:
-        return lambda: open("hf://alice/runs@run-1")
-
-    @pytest.fixture
-    def writes(self, hub: HubServer) -> Callable[[], int]:
-        return lambda: len(hub.writes())
+def test_a_branch_is_a_store_of_its_own(open: Callable[..., Store], hub: HubServer, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "tree")
+    open("hf://alice/runs@run-1").put(tree)
+    assert open("hf://alice/runs@run-1").differences(tree) == []
+    assert len(commits(hub, "alice/runs", "run-1")) == 2
+    assert commits(hub, "alice/runs") == ["initial commit"]
 
 
 def test_a_push_is_one_commit_in_a_private_repository(
@@ -122,6 +118,11 @@ def test_a_token_that_is_not_accepted_is_found_by_check(open: Callable[..., Stor
     said = refusal(open(HF_TOKEN=token))
     assert "does not accept the token (mistyped, revoked or expired): set HF_TOKEN" in said
     assert token not in said
+
+
+def test_a_strict_limit_on_asking_who_one_is_refuses_nobody(open: Callable[[], Store], hub: HubServer) -> None:
+    hub.fail("GET", "/api/whoami-v2", 429, Retry_After="300")
+    open().check()
 
 
 @pytest.mark.parametrize("exists", [True, False])

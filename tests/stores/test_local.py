@@ -1,6 +1,7 @@
 """`file://`: the cases of every store, what a folder cannot do, and a crash between any two files."""
 
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from grpo_job.failures import Refused
-from grpo_job.stores import Store, StoreFailed, open_store
+from grpo_job.stores import Store, StoreFailed, local, open_store
 from grpo_job.stores.local import LocalStore
 from tests.stores.cases import FILES, StoreCases, contents, make_tree
 
@@ -64,6 +65,13 @@ def test_a_folder_that_cannot_be_written_is_refused_with_the_cure(place: str) ->
     with pytest.raises(Refused, match=rf"file://{place} cannot be used \(.*\): .*folder.*\.$") as refused:
         open_store(f"file://{place}").check()
     assert len(refused.value.faults) == 1
+
+
+def test_a_volume_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LocalStore, "write", lambda *_: time.sleep(60))
+    monkeypatch.setattr(local, "CHECK_SECONDS", 0.2)
+    with pytest.raises(Refused, match=r"does not answer .*: check the volume"):
+        open_store(f"file://{tmp_path}/store").check()
 
 
 def test_an_address_that_is_none_is_refused_with_the_accepted_ones() -> None:

@@ -89,7 +89,7 @@ def test_one_object_serves_as_rows(s3: S3Server, open: Callable[..., Store], tmp
 
 
 def test_a_store_that_refuses_checksums_is_spoken_to_without_and_read_back(
-    open: Callable[[], Store], proxy: FaultProxy, tmp_path: Path
+    open: Callable[[], Store], proxy: FaultProxy, tmp_path: Path, no_waiting: None
 ) -> None:
     def refuse(method: str, path: str, headers: Mapping[str, str]) -> tuple[int, bytes] | None:
         sent = any(name.lower().startswith(("x-amz-checksum", "x-amz-sdk-checksum")) for name in headers)
@@ -164,7 +164,9 @@ def test_a_claim_is_refused_where_conditional_writes_are_ignored(open: Callable[
         open().claim("lease/000001.json", "me")
 
 
-def test_a_claim_whose_reply_was_lost_is_known_as_ones_own(open: Callable[[], Store], proxy: FaultProxy) -> None:
+def test_a_claim_whose_reply_was_lost_is_known_as_ones_own(
+    open: Callable[[], Store], proxy: FaultProxy, no_waiting: None
+) -> None:
     proxy.share, proxy.kinds = 0.4, ("lost",)
     for number in range(5):
         assert open().claim(f"lease/{number}.json", "me")
@@ -172,7 +174,9 @@ def test_a_claim_whose_reply_was_lost_is_known_as_ones_own(open: Callable[[], St
     assert not open().claim("lease/1.json", "you")
 
 
-def test_a_flood_of_failures_is_outlasted(open: Callable[[], Store], proxy: FaultProxy, tmp_path: Path) -> None:
+def test_a_flood_of_failures_is_outlasted(
+    open: Callable[[], Store], proxy: FaultProxy, tmp_path: Path, no_waiting: None
+) -> None:
     proxy.share, proxy.retry_after = 0.3, 0
     tree = make_tree(tmp_path / "tree")
     store = open()

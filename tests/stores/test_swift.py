@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from boto3.s3.transfer import TransferConfig
@@ -26,7 +27,7 @@ def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwiftServer]:
 
 @pytest.fixture
 def bucket(swift: SwiftServer, request: pytest.FixtureRequest) -> str:
-    name = f"bucket-{abs(hash(request.node.nodeid))}"
+    name = f"bucket-{crc32(request.node.nodeid.encode())}"
     swift.client().create_bucket(Bucket=name)
     return name
 
