@@ -228,9 +228,9 @@ def _text(value: str | bytes) -> str:
 
 
 def commit() -> str:
-    """The commit of this tree; GRPO_BENCHMARK_COMMIT where there is no repository."""
+    """The commit of this tree; BENCHMARK_COMMIT where there is no repository."""
     git = subprocess.run(
         ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return git.stdout.strip() or os.environ.get("GRPO_BENCHMARK_COMMIT", "unknown")
+    return git.stdout.strip() or os.environ.get("BENCHMARK_COMMIT", "unknown")

@@ -76,7 +76,11 @@ def check(assignments: tuple[str, ...]) -> None:
         from grpo_job import preflight
 
         checked = preflight.check(resolved.settings, os.environ)
-        click.echo(f"All checks passed: engine {checked.engine}; training on {checked.rows.train_counts.sentence()}")
+        rows = checked.rows
+        click.echo(
+            f"Engine {checked.engine}; training on {rows.train_counts.sentence()}; "
+            f"held out: {len(rows.held_out)} of {rows.held_out_counts.sentence()}. All checks passed."
+        )
         return Ending(0, "checked", "all checks passed")
 
     _leave(_ending_of(story))

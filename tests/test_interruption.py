@@ -14,9 +14,9 @@ from grpo_job.failures import Interrupted
 from grpo_job.interruption import Interruption
 
 ROOT = Path(__file__).parents[1]
-LONGEST_SECONDS = 20
+LONGEST_SECONDS = 60
 PREAMBLE = """
-import hashlib, os, signal, subprocess, sys, time
+import hashlib, os, signal, subprocess, sys, threading, time
 from grpo_job.failures import Interrupted
 from grpo_job.interruption import Interruption, StopNow
 interruption = Interruption().install()
@@ -32,22 +32,26 @@ class Process:
     def __init__(self, story: str) -> None:
         self.popen = subprocess.Popen(
             [sys.executable, "-c", PREAMBLE + textwrap.dedent(story)],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
         )  # fmt: skip
 
-    def wait_for(self, word: str) -> None:
-        stdout: IO[str] | None = self.popen.stdout
+    def wait_until_ready(self) -> None:
+        stdout: IO[bytes] | None = self.popen.stdout
         assert stdout is not None
-        assert stdout.readline().strip() == word
+        assert stdout.readline() == b"ready\n"
+
+    def rest(self) -> tuple[int, str, str]:
+        """Exit code, and what is said from now on to standard output and standard error."""
+        out, err = self.popen.communicate(timeout=LONGEST_SECONDS)
+        return self.popen.returncode, out.decode(), err.decode()
 
     def signalled(self, *numbers: signal.Signals) -> tuple[int, str, str]:
-        """Exit code, standard output and standard error after these signals."""
-        self.wait_for("ready")
+        """What happens after these signals."""
+        self.wait_until_ready()
         for number in numbers:
             self.popen.send_signal(number)
             time.sleep(0.1)
-        out, err = self.popen.communicate(timeout=LONGEST_SECONDS)
-        return self.popen.returncode, out, err
+        return self.rest()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -99,8 +103,9 @@ def test_when_the_grace_period_ends_first_the_process_ends_with_75() -> None:
 def test_the_grace_period_ends_also_inside_a_long_call_into_c() -> None:
     process = Process("""
         interruption.grace_seconds = 0.2
-        say("ready")
-        hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2**30)  # minutes, in which no handler can run
+        with interruption.at_step_boundary():
+            threading.Timer(0.2, say, ["ready"]).start()
+            hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2**30)  # minutes, in which no handler can run
     """)
     assert process.signalled(signal.SIGTERM)[0] == 75
 
@@ -109,10 +114,10 @@ def test_the_alarm_of_a_library_is_no_reason_to_end() -> None:
     process = Process("""
         interruption.grace_seconds = 0.1
         signal.signal(signal.SIGALRM, lambda *_: None); signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-        say("ready"); time.sleep(0.5); say("alive")
+        say("ready"); time.sleep(0.5); signal.setitimer(signal.ITIMER_REAL, 0); say("alive")
     """)
-    process.wait_for("ready")
-    assert process.popen.communicate(timeout=LONGEST_SECONDS) == ("alive\n", "")
+    process.wait_until_ready()
+    assert process.rest() == (0, "alive\n", "")
 
 
 def test_the_ending_that_is_written_last_decides_the_exit_code() -> None:
@@ -149,9 +154,8 @@ def test_a_forked_worker_dies_by_the_signal_and_a_started_program_too() -> None:
         say(os.WTERMSIG(os.waitpid(child, 0)[1]), os.WEXITSTATUS(os.waitpid(other, 0)[1]), program.wait())
         time.sleep(0.5)  # long enough to be ended if the workers' signals were taken for one's own
     """)
-    process.wait_for("ready")
-    out, err = process.popen.communicate(timeout=LONGEST_SECONDS)
-    assert (process.popen.returncode, out, err) == (0, "15 3 -15\n", "")
+    process.wait_until_ready()
+    assert process.rest() == (0, "15 3 -15\n", "")
 
 
 def test_the_container_door_ends_with_75_however_early_the_signal_comes() -> None:

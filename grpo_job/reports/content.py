@@ -81,7 +81,8 @@ def headline(run: RunData) -> Headline:
     if kind == "running" and run.evaluation:
         notice = ""  # the report of a run is written before it is published, and that is before its end
     if verdict := run.value("summary.json", "accuracy.verdict") or run.evaluation.get("verdict"):
-        return Headline(*STATES.get(verdict, ("warn", verdict)), notice)
+        tone, title = STATES.get(verdict, ("warn", str(verdict)))
+        return Headline(tone, title, notice)
     return Headline("warn" if kind in ("running", "interrupted") else "bad", f"No verdict: {kind}", notice)
 
 

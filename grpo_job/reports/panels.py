@@ -5,7 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 from grpo_job.reports.run_data import RunData
 
-MOST_POINTS = 400  # a plot is some 400 pixels wide
+MOST_POINTS = 400  # of a line: a plot is some 400 pixels wide
+MOST_POINTS_OF_A_PLOT = 1_600  # many runs side by side still make a page that can be mailed
 PHASES = {
     "check": "check", "download": "download", "load": "load", "evaluate": "evaluate", "train": "train", "save": "save",
     "publish": "publish",
@@ -158,7 +159,7 @@ def _rewards(runs: Sequence[RunData]) -> list[Panel]:
             for name in names
         ]
         return _panels(runs, metrics)
-    lines = [_thinned(Line(name, *runs[0].series(f"rewards/{name}/mean"))) for name in names]
+    lines = [_thinned(Line(name, *runs[0].series(f"rewards/{name}/mean")), len(names)) for name in names]
     caption = "What each function paid, mean of a step, before its weight."
     return [Panel("rewards", "Each reward function", caption, lines)] if lines else []
 
@@ -186,13 +187,14 @@ def _lines(runs: Sequence[RunData], metric: _Metric) -> list[Line]:
         steps, values = run.series(metric.key)
         spread = run.series(metric.spread)[1] if metric.spread and len(runs) == 1 else []
         if steps:
-            lines.append(_thinned(Line(run.name, steps, values, spread if len(spread) == len(steps) else None)))
+            line = Line(run.name, steps, values, spread if len(spread) == len(steps) else None)
+            lines.append(_thinned(line, len(runs)))
     return lines
 
 
-def _thinned(line: Line) -> Line:
-    """At most MOST_POINTS points: each the mean of as many consecutive steps, at the last of them."""
-    width = -(-len(line.steps) // MOST_POINTS)
+def _thinned(line: Line, lines: int = 1) -> Line:
+    """A line beside others with no more points than fit: each the mean of as many steps, at the last of them."""
+    width = -(-len(line.steps) // min(MOST_POINTS, MOST_POINTS_OF_A_PLOT // lines))
     if width <= 1:
         return line
     starts = range(0, len(line.steps), width)

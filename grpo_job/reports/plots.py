@@ -56,7 +56,7 @@ def png(drawn: Drawn, folder: Path) -> Path:
     """Write `<name>.png`, with title and legend, on white."""
     path = folder / f"{drawn.name}.png"
     folder.mkdir(parents=True, exist_ok=True)
-    with _style():
+    with _style({"figure.constrained_layout.w_pad": 0.12, "figure.constrained_layout.h_pad": 0.1}):
         figure = draw(drawn, size=(6.4, 3.6), titled=True)
         figure.savefig(path, dpi=130, metadata={"Software": None})
     return path
@@ -123,7 +123,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         _draw_line(axes, line, colour, panel.smooth)
     axes.margins(x=0.02)
     if panel.from_zero:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.08)
     axes.set_xlabel("step", loc="right")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.xaxis.grid(False)

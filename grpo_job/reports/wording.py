@@ -26,10 +26,11 @@ def percent(share: float) -> str:
 def points(difference: float) -> str:
     """A difference of shares in percentage points.
 
-    >>> points(0.47), points(-0.013)
-    ('+47.0', '−1.3')
+    >>> points(0.47), points(-0.013), points(0.0)
+    ('+47.0', '−1.3', '0.0')
     """
-    return f"{100 * difference:+.1f}".replace("-", "−")
+    text = f"{100 * difference:+.1f}".replace("-", "−")
+    return "0.0" if text in ("+0.0", "−0.0") else text
 
 
 def number(value: float) -> str:

@@ -5,21 +5,7 @@ writes. Nothing is downloaded: the words come from `problems.py`, the tokenizer 
 weights start at random. It takes about five minutes on one core, and the same seed gives the same files
 on the same machine and versions.
 
-The model is taught to answer like this, and then to stop:
-
-    <reasoning>
-    3 + 4 = 7
-    7 - 2 = 5
-    </reasoning>
-    <answer>
-    5
-    </answer>
-
-It is also taught to be careless: in many of the answers it learns from, the last step is left out
-(`CARELESS`). Where that happens more often than not, the most likely answer is wrong although a sampled
-one is often right, and this is what GRPO needs: within a group of completions some are right.
-
-The supervised phase draws fresh problems from `training_problems`, which never yields a held-out one.
+The supervised phase takes its questions and answers from `lessons.py`, which never asks a held-out problem.
 """
 
 import argparse
@@ -33,21 +19,10 @@ import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
-from grpo_job.sample.problems import (
-    Operation,
-    Problem,
-    Row,
-    held_out_problems,
-    make_rows,
-    solution,
-    tell,
-    training_problems,
-    worked_lines,
-    write_rows,
-)
+from grpo_job.sample import lessons
+from grpo_job.sample.problems import Row, write_row_files
 
-SEED = 20
-TRAIN_ROWS, HELD_OUT_ROWS = 2000, 300
+SEED = 20  # of the first weights
 
 END_OF_TEXT, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 TAGS = ("<reasoning>", "</reasoning>", "<answer>", "</answer>")
@@ -64,24 +39,10 @@ HEADS = 2
 LAYERS = 3
 INITIAL_SPREAD = 0.04  # Qwen2's own 0.02 is for wide layers: here the sums are learnt far more slowly from it
 
-TRAINING_STEPS, BATCH = 1200, 32
+BATCH = 32
+TRAINING_STEPS = lessons.COUNT // BATCH
 PEAK_LEARNING_RATE, LAST_LEARNING_RATE = 3e-3, 1.5e-4  # GRPO fails to improve a model that was not decayed
-# How often the last step is left out, by what that step does. Only a last "+" is more often done than not.
-CARELESS: dict[Operation, float] = {"+": 0.35, "-": 0.62, "*": 0.62, "/": 0.62}
 IGNORED = -100  # the label that the loss passes over
-
-
-def completion(problem: Problem) -> str:
-    """What a careful model answers."""
-    lines = "\n".join(worked_lines(problem))
-    return f"<reasoning>\n{lines}\n</reasoning>\n<answer>\n{solution(problem)}\n</answer>"
-
-
-def taught(problem: Problem, rng: random.Random) -> Problem:
-    """The problem whose answer is taught: itself, or carelessly what is left without its last step."""
-    if len(problem.steps) > 1 and rng.random() < CARELESS[problem.steps[-1].operation]:
-        return problem._replace(steps=problem.steps[:-1])
-    return problem
 
 
 def make_tokenizer(rows: list[Row]) -> Qwen2Tokenizer:
@@ -146,13 +107,10 @@ def encode(tokenizer: Qwen2Tokenizer, question: str, answered: str) -> tuple[lis
 
 
 def batches(tokenizer: Qwen2Tokenizer, rng: random.Random) -> Iterator[dict[str, torch.Tensor]]:
-    """Endless batches of freshly drawn training problems, told and answered, padded on the right."""
-    problems = training_problems(rng)
+    """Endless batches of fresh lessons, padded on the right."""
+    source = lessons.lessons(rng)
     while True:
-        pairs = [
-            encode(tokenizer, tell(problem, rng), completion(taught(problem, rng)))
-            for problem in islice(problems, BATCH)
-        ]
+        pairs = [encode(tokenizer, question, answered) for question, answered in islice(source, BATCH)]
         width = max(len(ids) for ids, _ in pairs)
         yield {
             "input_ids": _padded([ids for ids, _ in pairs], tokenizer.pad_token_id, width),
@@ -202,13 +160,9 @@ def make(folder: Path) -> None:
     torch.manual_seed(SEED)
     torch.set_num_threads(1)  # sums in one order, so that the same seed gives the same weights
     folder.mkdir(parents=True, exist_ok=True)
-    train_rows = make_rows(training_problems, TRAIN_ROWS, random.Random(f"train {SEED}"))
-    held_out_rows = make_rows(held_out_problems, HELD_OUT_ROWS, random.Random(f"held-out {SEED}"))
-    write_rows(train_rows, folder / "train.jsonl")
-    write_rows(held_out_rows, folder / "held_out.jsonl")
-    tokenizer = make_tokenizer(train_rows)
+    tokenizer = make_tokenizer(write_row_files(folder))
     model = make_model(tokenizer)
-    train(model, tokenizer, random.Random(f"supervised {SEED}"))
+    train(model, tokenizer, random.Random(lessons.SEED))
     save(model, tokenizer, folder / "model")
 
 

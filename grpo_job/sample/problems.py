@@ -29,6 +29,8 @@ LARGEST_RESULT = 40  # of any step, so that a tiny model can learn the arithmeti
 STEPS = (1, 2, 2, 3, 3)  # how many steps a problem has: one in five has a single one
 HELD_OUT_ONE_IN = 6  # one set of numbers in so many is held out
 
+TRAIN_ROWS, HELD_OUT_ROWS, SEED = 2000, 300, 20
+
 NAMES = (
     *("Mira", "Tom", "Ada", "Ben", "Lena", "Omar", "Ruth", "Ivo"),
     *("Nina", "Karl", "Zoe", "Emil", "Yara", "Paul", "Tess", "Hugo"),
@@ -221,3 +223,12 @@ def _unlike(rows: Iterable[Row]) -> Iterator[Row]:
 def write_rows(rows: Iterable[Row], path: Path) -> None:
     """One JSON object a line."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def write_row_files(folder: Path) -> list[Row]:
+    """Both files of rows; hands back those that may be trained on."""
+    train_rows = make_rows(training_problems, TRAIN_ROWS, random.Random(f"train {SEED}"))
+    held_out_rows = make_rows(held_out_problems, HELD_OUT_ROWS, random.Random(f"held-out {SEED}"))
+    write_rows(train_rows, folder / "train.jsonl")
+    write_rows(held_out_rows, folder / "held_out.jsonl")
+    return train_rows

@@ -49,6 +49,8 @@ class S3Store:
         try:
             objects = self._objects(CHECK)
             objects.write(probe, content)
+            # Without the right to list, S3 answers 403 for what is merely not there yet.
+            objects.list(probe)
             if objects.read(probe) != content:
                 raise StoreFailed(f"{self.uri} does not give back what is written to it: use another store.")
             objects.delete(probe)

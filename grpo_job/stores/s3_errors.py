@@ -13,6 +13,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProfileNotFound,
 )
+from urllib3.exceptions import HTTPError
 
 from grpo_job.stores.retries import StoreFailed, TooSlow
 
@@ -28,7 +29,8 @@ PASSING = {
     "XAmzContentSHA256Mismatch",
 }
 NO_CREDENTIALS = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError, ProfileNotFound)
-FROM_STORE = (BotoCoreError, Boto3Error, ClientError, OSError, RecursionError, TooSlow)
+# botocore lets some of urllib3's errors through when a body is cut short.
+FROM_STORE = (BotoCoreError, Boto3Error, ClientError, HTTPError, OSError, RecursionError, TooSlow)
 HOPELESS = (*NO_CREDENTIALS, InvalidRegionError, ParamValidationError, FileNotFoundError, PermissionError)
 
 CURES = {

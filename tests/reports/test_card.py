@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,15 @@ def test_snippets_compile_wherever_the_adapter_goes(write_run: WriteRun, name: s
     assert messages["messages"][0] == {"role": "system", "content": prompt}
 
 
+def test_published_tree_gets_its_card_at_the_root(write_run: WriteRun, tmp_path: Path) -> None:
+    tree = tmp_path / "downloaded"
+    shutil.copytree(write_run(steps=0, rows=3, model="Qwen/Qwen2.5-3B-Instruct"), tree / "run")
+    (tree / "run" / "adapter" / "adapter_config.json").rename(tree / "adapter_config.json")
+    readme = reports.write_card(tree)
+    assert readme == tree / "README.md"
+    assert (metadata_load(readme) or {})["base_model"] == "Qwen/Qwen2.5-3B-Instruct"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not (sample.MODEL / "config.json").is_file(), reason="the sample model is not made yet")
 def test_peft_snippet_answers_with_the_sample(write_run: WriteRun) -> None:
@@ -112,19 +122,18 @@ def test_peft_snippet_answers_with_the_sample(write_run: WriteRun) -> None:
     settings = read_json(folder / "settings.json")
     settings["settings"]["publish_to"] = []
     write_json(folder / "settings.json", settings)
+    program = snippet(reports.write_card(folder), "peft")
     save = (
-        "import sys\nfrom peft import LoraConfig, get_peft_model\n"
+        "from peft import LoraConfig, get_peft_model\n"
         "from transformers import AutoModelForCausalLM, AutoTokenizer\nfrom grpo_job import sample\n"
         "model = AutoModelForCausalLM.from_pretrained(sample.MODEL)\n"
-        "get_peft_model(model, LoraConfig(r=16, task_type='CAUSAL_LM')).save_pretrained(sys.argv[1])\n"
-        "AutoTokenizer.from_pretrained(sample.MODEL).save_pretrained(sys.argv[1])\n"
+        "get_peft_model(model, LoraConfig(r=16, task_type='CAUSAL_LM')).save_pretrained('.')\n"
+        "AutoTokenizer.from_pretrained(sample.MODEL).save_pretrained('.')\n"
     )
-    subprocess.run([sys.executable, "-c", save, str(folder / "adapter")], check=True)
-    program = snippet(reports.write_card(folder), "peft")
     answer = subprocess.run(
-        [sys.executable, "-c", program], cwd=folder / "adapter", capture_output=True, text=True, check=True
+        [sys.executable, "-c", save + program], cwd=folder / "adapter", capture_output=True, text=True, check=True
     )
-    assert answer.stdout.strip()
+    assert "<answer>" in answer.stdout
 
 
 @pytest.mark.parametrize("module", [wording, card])

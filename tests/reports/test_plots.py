@@ -68,6 +68,7 @@ def test_long_series_are_drawn_as_means_of_equal_parts() -> None:
     steps, values = list(range(1, 1201)), [float(step) for step in range(1200)]
     line = panels._thinned(Line("run", steps, values, values))
     assert len(line.steps) == 400
+    assert len(panels._thinned(line, lines=16).steps) == 100
     assert line.steps[-1] == 1200
     assert line.values[0] == 1.0
     assert np.mean(line.values) == pytest.approx(np.mean(values))

@@ -17,7 +17,7 @@ from typing import Any
 
 import boto3
 
-VENV = Path(os.environ.get("SWIFT_VENV") or Path(__file__).parents[2] / ".venv-swift")
+VENV = Path(os.environ.get("SWIFT_VENV") or Path(__file__).parents[2] / ".cache" / "swift")
 REGION = "us-east-1"
 WRITER = ("test:tester", "testing")
 # Swift's reseller rights: a user without `.admin` may read what is shared with it, and write nothing.

@@ -120,7 +120,8 @@ def test_wrong_keys_are_told_apart_from_wrong_secrets(open: Callable[..., Store]
     ("allowed", "lacking"),
     [
         (("s3:GetObject", "s3:ListBucket"), "PutObject"),
-        (("s3:PutObject",), "GetObject"),
+        (("s3:PutObject", "s3:GetObject", "s3:DeleteObject"), "ListObjectsV2"),
+        (("s3:PutObject", "s3:ListBucket"), "GetObject"),
         (("s3:PutObject", "s3:GetObject", "s3:ListBucket"), "DeleteObject"),
     ],
 )
@@ -185,6 +186,22 @@ def test_a_flood_of_failures_is_outlasted(
     store.get("", tmp_path / "back")
     assert contents(tmp_path / "back") == contents(tree)
     assert sum(proxy.counts.values()) > proxy.counts["passed"] > 0
+
+
+def test_answers_that_are_cut_short_are_asked_for_again(
+    open: Callable[[], Store], proxy: FaultProxy, tmp_path: Path, no_waiting: None
+) -> None:
+    tree = make_tree(tmp_path / "tree")
+    store = open()
+    store.put(tree)
+    proxy.share, proxy.kinds = 0.5, ("truncated",)
+    for number in range(3):
+        assert len(store.list()) == len(contents(tree)) + 1
+        assert store.read("README.md") == (tree / "README.md").read_bytes()
+        assert store.read("nothing") is None
+        store.get("", tmp_path / f"back-{number}")
+        assert contents(tmp_path / f"back-{number}") == contents(tree)
+    assert proxy.counts["truncated"] > 0
 
 
 def test_an_outage_ends_with_a_sentence(open: Callable[[], Store], proxy: FaultProxy, tmp_path: Path) -> None:
