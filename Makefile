@@ -53,5 +53,8 @@ lock:  ## resolve the three locks anew, keeping what is pinned where it still fi
 	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra gpu --excludes gpu.excludes \
 	  --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_35 --no-emit-index-url -o gpu.lock
 
+campaign: $(VENV)/.dev  ## the full count of one PART, written to benchmarks/CAMPAIGNS.md
+	$(BIN)/python -m tests.campaigns.record $(PART)
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis outputs

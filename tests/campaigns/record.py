@@ -1,0 +1,58 @@
+"""Run a campaign in full and write what it found into benchmarks/CAMPAIGNS.md.
+
+    python -m tests.campaigns.record PART
+"""
+
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LEDGER = ROOT / "benchmarks" / "CAMPAIGNS.md"
+# part -> the command behind `python -m tests.campaigns.`
+PARTS = {
+    "learning": ["learning", "5", "0"],
+    "publish": ["publish_faults", "50", "0"],
+}
+HEADER = """# Campaigns
+
+The full counts, each run by `make campaign PART=...`; CI runs a small sample of each.
+
+| date | part | result | command | commit | seconds |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+
+def main(part: str) -> int:
+    if part not in PARTS:
+        raise SystemExit(f"PART={part!r} was given; allowed: {', '.join(PARTS)}")
+    command = ["python", "-m", f"tests.campaigns.{PARTS[part][0]}", *PARTS[part][1:]]
+    began = time.monotonic()
+    run = subprocess.Popen([sys.executable, *command[1:]], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    lines = []
+    for line in run.stdout:
+        print(line, end="", flush=True)
+        lines.append(line.strip())
+    code = run.wait()
+    if not LEDGER.exists():
+        LEDGER.write_text(HEADER)
+    result = lines[-1] if code == 0 else f"FAILED (exit {code}): {lines[-1] if lines else ''}"
+    row = (f"{datetime.now(UTC):%Y-%m-%d}", part, result, f"`{' '.join(command)}`", commit(), f"{time.monotonic() - began:.0f}")
+    with LEDGER.open("a") as ledger:
+        ledger.write(f"| {' | '.join(row)} |\n")
+    return code
+
+
+def commit() -> str:
+    """The commit that was tested; marked where the tree differs from it."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return described.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
