@@ -70,7 +70,7 @@ def table_row(
         "step_s": [round(step, 4) for step in steps],
         "completions_per_s": round(options.completions / median, 2),
         "tokens_per_s": round(tokens / median, 1),
-        "peak_torch_gb": max(row["memory/peak_gb"] for row in metrics),
+        "peak_torch_gb": round(max(row["gpu_memory_gib"] for row in metrics) * 2**30 / 1e9, 2),
         "peak_used_gb": used,
         "phases": summary["seconds"],
         "parts": {

@@ -86,6 +86,34 @@ def check(assignments: tuple[str, ...]) -> None:
     _leave(_ending_of(story))
 
 
+@main.command()
+@click.argument("run_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--to", "destinations", multiple=True, metavar="URI", help="Instead of where the run was told to go.")
+def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
+    """Send a trained run to its destinations. Needs neither GPU nor torch."""
+
+    def story() -> Ending:
+        from grpo_job import delivery
+
+        return delivery.publish_again(run_folder, destinations, os.environ)
+
+    _leave(_ending_of(story))
+
+
+@main.command()
+@click.argument("run_folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def report(run_folders: tuple[Path, ...]) -> None:
+    """Write the report of a run anew from its folder; of several runs, a comparison."""
+
+    def story() -> Ending:
+        from grpo_job import reports
+
+        click.echo(str(reports.build(run_folders)))
+        return Ending(0, "reported", "the report is written")
+
+    _leave(_ending_of(story))
+
+
 def _read(assignments: tuple[str, ...]) -> "Resolved":
     """The settings. Raises `Refused` with every fault, unknown rewards among them."""
     from grpo_job.settings_reader import resolve

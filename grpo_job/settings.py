@@ -25,6 +25,7 @@ from grpo_job.kinds import (
     Positive,
     Share,
     Text,
+    Whole,
     Words,
     YesNo,
     allowed_words,
@@ -69,6 +70,10 @@ def _known_places(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _known_place(value: str) -> str:
+    return _known_places((value,))[0]
+
+
 def _word_of(option: str, value: str) -> str:
     """Passes on a word that GRPOConfig's `option` accepts."""
     if value not in grpo_config.choices(option):
@@ -82,6 +87,10 @@ def _words_of(option: str) -> Allowed:
 
 OptionalText = Annotated[Text | None, Allowed("a text, or none")]
 OptionalCount = Annotated[Count | None, Allowed("a whole number from 1, or none")]
+OptionalPositive = Annotated[Positive | None, Allowed("a number above 0, or none")]
+OptionalPort = Annotated[
+    Annotated[int, Field(ge=1024, le=65535)] | None, Allowed("a port from 1024 to 65535, or none")
+]
 YesNoAuto = Annotated[YesNo | Auto, Allowed("true, false or auto")]
 ShareAuto = Annotated[Share | Auto, Allowed("a number above 0, at most 1; or auto")]
 Group = Annotated[int, Field(ge=2), Allowed("a whole number from 2: completions are compared with each other")]
@@ -101,6 +110,10 @@ Places = Annotated[
     Words,
     AfterValidator(_known_places),
     Allowed("hf://owner/name[@branch], s3://bucket/prefix, file:///folder, separated by commas, each once; or none"),
+]
+Place = Annotated[
+    Annotated[str, AfterValidator(_known_place)] | None,
+    Allowed("hf://owner/name[@branch], s3://bucket/prefix or file:///folder; or none"),
 ]
 Rewards = Annotated[
     tuple[tuple[Text, Number], ...],
@@ -157,6 +170,7 @@ class Settings(BaseModel):
         None, "split to evaluate on; default: test where there is one, else part of the rows"
     )
     eval_rows: Count = setting(200, "held-out rows to evaluate before and after")
+    eval_samples: Count = setting(1, "completions per held-out row for avg@k and pass@k; 1: greedy alone")
     prompt_column: Text = setting("question", "column with the question")
     answer_column: Text = setting("answer", "column with the gold answer; of `work #### 72` the part behind counts")
     system_prompt: AnyText = setting("", "system message before each question; empty for none")
@@ -205,10 +219,36 @@ class Settings(BaseModel):
     save_steps: Count = _harmless(25, "steps between checkpoints")
     save_minutes: Positive = _harmless(10.0, "longest time between checkpoints")
     save_total_limit: Count = _harmless(2, "checkpoints kept, the newest good ones")
+    checkpoint_to: Place = _harmless(
+        None, "a second home of checkpoints: hf://owner/name, s3://bucket/prefix, file:///"
+    )
+    lease_seconds: Positive = _harmless(60.0, "after this time without a sign of its holder, a run may be taken over")
     grace_seconds: Positive = _harmless(25.0, "time to stop in order after a signal")
     publish_to: Places = _harmless((), "destinations: hf://owner/name, s3://bucket/prefix, file:///folder")
+    publish_if: Literal["always", "not-worse", "improved"] = _harmless(
+        "always", "the verdict that the evaluation must reach; below it the adapter stays in the run folder"
+    )
     publish_private: YesNo = _harmless(True, "a repository that publishing creates is private")
     log_format: Literal["auto", "rich", "plain", "json"] = _harmless("auto", "auto: rich on a terminal, else plain")
+
+    # what it may cost, and when it is worth nothing; health.py says why each threshold is what it is
+    max_hours: OptionalPositive = _harmless(None, "hours of all attempts together; the run ends in order before")
+    price_per_hour: OptionalPositive = _harmless(None, "US dollars an hour of this machine, to tell the cost")
+    max_cost: OptionalPositive = _harmless(None, "US dollars; with GRPO_PRICE_PER_HOUR a limit of hours")
+    health: Literal["stop", "warn", "off"] = _harmless(
+        "stop", "a run that cannot succeed: stop ends it with exit 4, warn says so, off does not look"
+    )
+    health_steps: Count = _harmless(10, "steps that a bad sign must last at least")
+    health_groups: Count = _harmless(64, "groups of completions without spread, in a row, that mean no signal")
+    health_clipped_share: Share = _harmless(0.8, "share of completions cut at their longest that is a bad sign")
+    health_max_kl: Positive = _harmless(10.0, "divergence from the base, in nats a token, that is a bad sign")
+    health_gradient_factor: Positive = _harmless(100.0, "times its first values that a gradient norm may reach")
+    health_entropy_share: Share = _harmless(0.05, "share of its first values that the entropy may fall to")
+    probe_prompts: Whole = _harmless(16, "prompts sampled before step 1, to see whether there is a signal; 0: none")
+    skip_solved: YesNo = setting(False, "leave out rows that the base always or never solves")
+    metrics_port: OptionalPort = _harmless(None, "port of Prometheus metrics")
+    termination_log: Text = _harmless("/dev/termination-log", "file for the ending, where it can be written")
+    allow_other_versions: YesNo = _harmless(False, "run with packages that differ from the lock")
 
     @property
     def generation_micro_steps(self) -> int:

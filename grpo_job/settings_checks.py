@@ -121,6 +121,15 @@ def _workers_for_prefetch(settings: Settings, processes: int) -> str | None:
     return f"GRPO_DATALOADER_PREFETCH_FACTOR={ahead} needs GRPO_DATALOADER_NUM_WORKERS; allowed: at least 1 worker"
 
 
+def _cost_has_a_price(settings: Settings, processes: int) -> str | None:
+    if settings.max_cost is None or settings.price_per_hour is not None:
+        return None
+    return (
+        f"GRPO_MAX_COST={settings.max_cost:g} needs GRPO_PRICE_PER_HOUR, for only hours are measured; "
+        "allowed: both, or GRPO_MAX_HOURS"
+    )
+
+
 def _of(number: int, what: str) -> str:
     """`3, "process"` as `"3 processes"`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
@@ -138,5 +147,6 @@ CHECKS: dict[Callable[[Settings, int], str | None], set[str]] = {
     _warmup_fits_steps: {"warmup_steps", "max_steps"},
     _one_length_of_training: {"max_steps", "num_train_epochs"},
     _clips_in_order: {"vllm_importance_sampling_clip_min", "vllm_importance_sampling_clip_max"},
+    _cost_has_a_price: {"max_cost", "price_per_hour"},
     _workers_for_prefetch: {"dataloader_prefetch_factor", "dataloader_num_workers"},
 }

@@ -32,6 +32,9 @@ class ListeningCallback(TrainerCallback):
         self.began = time.perf_counter()
         self.listener.on_progress()
 
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.clipped = time.perf_counter()
+
     def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.listener.on_progress()
 
@@ -64,8 +67,11 @@ class ListeningCallback(TrainerCallback):
         metrics = self.trainer._metrics["train"]
         if torch.cuda.is_available():
             torch.cuda.synchronize()  # the step is over when the GPU is
-            metrics["memory/peak_gb"].append(torch.cuda.max_memory_allocated() / 1e9)
-        metrics["time/step"].append(time.perf_counter() - self.began)
+            metrics["gpu_memory_gib"].append(torch.cuda.max_memory_allocated() / 2**30)
+        now = time.perf_counter()
+        parts = {**self.trainer.step_seconds(), "optimizer": now - self.clipped, "step": now - self.began}
+        for part, seconds in parts.items():
+            metrics[f"time/{part}"].append(seconds)
 
     def _completions(self) -> list[dict[str, Any]]:
         """The last generation, once: TRL keeps it in `_logs` until the next one."""

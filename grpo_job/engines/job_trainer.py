@@ -6,6 +6,7 @@ alone says which rows come next.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count, islice
@@ -56,6 +57,23 @@ def job_trainer(base: type) -> type:
     """A subclass of `base`, which is TRL's GRPOTrainer or Unsloth's patched one."""
 
     class JobTrainer(base):  # type: ignore[misc, valid-type]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self.part_seconds: dict[str, float] = defaultdict(float)
+            super().__init__(*arguments, **options)
+
+        def step_seconds(self) -> dict[str, float]:
+            """Seconds of each part since the last call; `backward` is what no other part explains.
+
+            As the host sees them: a GPU may still work on one part while the host is in the next.
+            """
+            parts, self.part_seconds = dict(self.part_seconds), defaultdict(float)
+            whole = parts.pop("micro_steps", 0.0)
+            return {**parts, "backward": max(0.0, whole - sum(parts.values()))}
+
+        def training_step(self, *arguments: Any, **options: Any) -> Any:
+            with self._timed("micro_steps"):
+                return super().training_step(*arguments, **options)
+
         def _get_train_sampler(self, dataset: Any = None) -> RowStream:
             args = self.args
             micro_steps = args.max_steps * args.gradient_accumulation_steps
@@ -86,9 +104,7 @@ def job_trainer(base: type) -> type:
         def _timed(self, part: str) -> Iterator[None]:
             began = time.perf_counter()
             yield
-            self._metrics["train" if self.model.training else "eval"][f"time/{part}"].append(
-                time.perf_counter() - began
-            )
+            self.part_seconds[part] += time.perf_counter() - began
 
         def _generate(self, *arguments: Any, **options: Any) -> Any:
             with self._timed("generation"):

@@ -1,6 +1,6 @@
 """Five seeds of the smoke recipe: each must raise held-out accuracy by at least 20 points.
 
-    python -m tests.campaigns.learning COUNT [FIRST_SEED]
+python -m tests.campaigns.learning COUNT [FIRST_SEED]
 """
 
 import json

@@ -1,6 +1,6 @@
 """Run a campaign in full and write what it found into benchmarks/CAMPAIGNS.md.
 
-    python -m tests.campaigns.record PART
+python -m tests.campaigns.record PART
 """
 
 import subprocess
@@ -40,7 +40,14 @@ def main(part: str) -> int:
     if not LEDGER.exists():
         LEDGER.write_text(HEADER)
     result = lines[-1] if code == 0 else f"FAILED (exit {code}): {lines[-1] if lines else ''}"
-    row = (f"{datetime.now(UTC):%Y-%m-%d}", part, result, f"`{' '.join(command)}`", commit(), f"{time.monotonic() - began:.0f}")
+    row = (
+        f"{datetime.now(UTC):%Y-%m-%d}",
+        part,
+        result,
+        f"`{' '.join(command)}`",
+        commit(),
+        f"{time.monotonic() - began:.0f}",
+    )
     with LEDGER.open("a") as ledger:
         ledger.write(f"| {' | '.join(row)} |\n")
     return code

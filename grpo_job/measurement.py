@@ -1,0 +1,81 @@
+"""A chapter of the story: the model asked before and after, the adapter read back, the verdict."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from grpo_job import rewards
+from grpo_job.attempt import Attempt
+from grpo_job.engines import Engine
+from grpo_job.evaluation import held_out, judgement
+from grpo_job.failures import Unexpected
+from grpo_job.rewards import answers, tags
+from grpo_job.run_folder import read_jsonl, sha256, write_json, write_jsonl
+
+READ_BACK_ROWS = 8
+
+GRADERS = held_out.Graders(
+    answer=lambda completion, gold: answers.correct(completion, gold) == 1.0,
+    lenient=lambda completion, gold: answers.correct_anywhere(completion, gold) == 1.0,
+    format=lambda completion, gold: tags.format_tags(completion, gold) == 1.0,
+)
+
+
+def evaluate(
+    engine: Engine,
+    adapter: Literal["on", "off"],
+    rows: Sequence[dict[str, Any]],
+    chosen: Sequence[rewards.Reward],
+    attempt: Attempt,
+) -> list[dict[str, Any]]:
+    """Grade the held-out rows. The base does not change, so its records from an earlier attempt are taken again."""
+    path = attempt.folder.before if adapter == "off" else attempt.folder.after
+    records = _records_of(path, rows, attempt.settings.eval_samples) if adapter == "off" else None
+    if records is None:
+        generate = partial(engine.generate, adapter=adapter, max_tokens=attempt.settings.max_completion_length)
+        paid = {reward.name: _guarded(reward, attempt) for reward in chosen}
+        records = held_out.ask(generate, rows, GRADERS, rewards=paid, samples=attempt.settings.eval_samples)
+        write_jsonl(path, records)
+    when = "before" if adapter == "off" else "after"
+    accuracy, kept = held_out.share(records, "correct"), held_out.share(records, "format")
+    attempt.summary.update(accuracy={when: accuracy, "rows": len(records)}, format={when: kept})
+    attempt.progress.say(f"accuracy {accuracy:.1%}, format {kept:.1%}")
+    return records
+
+
+def _records_of(path: Any, rows: Sequence[dict[str, Any]], samples: int) -> list[dict[str, Any]] | None:
+    """The records in `path` where they answer just these rows in just this way."""
+    records = read_jsonl(path)
+    asked = [(row["question"], row["answer"], samples if samples > 1 else 0) for row in rows]
+    return (
+        records
+        if asked == [(record["question"], record["gold"], len(record.get("samples", ()))) for record in records]
+        else None
+    )
+
+
+def _guarded(reward: rewards.Reward, attempt: Attempt) -> Callable[[str, str], float | None]:
+    """The reward with its deadline, for one completion."""
+    function = rewards.as_trl_function(reward, attempt.settings.reward_timeout_seconds)
+    return lambda completion, gold: function(completions=[completion], answer=[gold])[0]
+
+
+def save(engine: Engine, after: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], attempt: Attempt) -> None:
+    """Write the adapter, read it back from disk, and compare its answers with those of the model in memory."""
+    folder = attempt.folder.adapter
+    engine.save_adapter(folder)
+    few = rows[:READ_BACK_ROWS]
+    answers_now = engine.generate_from(folder, [row["prompt"] for row in few], attempt.settings.max_completion_length)
+    if answers_now != [record["completion"] for record in after[: len(few)]]:
+        raise Unexpected(f"the adapter in {folder} answers differently from the trained model: it was not saved whole")
+    if not engine.adapter_changes_anything():
+        attempt.progress.warn("every LoRA weight that reaches the output is zero: the rewards gave no gradient")
+    attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / "adapter_model.safetensors")})
+
+
+def judge(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]], attempt: Attempt) -> None:
+    """Compare before and after, row by row."""
+    judged = judgement.judge(before, after)
+    write_json(attempt.folder.verdict, judged)
+    found = judged["correct"]
+    attempt.summary.update(accuracy={key: found[key] for key in ("before", "after", "rows", "verdict", "p_value")})

@@ -1,0 +1,32 @@
+"""Secrets by value: what they are, and text without them."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+NAMED = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(?:^|_)(?:API_?|ACCESS_?)?KEY(?:_|$)", re.IGNORECASE)
+SHORTEST = 8  # a shorter value occurs in texts by chance
+HIDDEN = "[secret]"
+
+
+def secret_values(environment: Mapping[str, str]) -> list[str]:
+    """Values of the variables that are named like secrets, and of the files that such variables name."""
+    found = set()
+    for name, value in environment.items():
+        if not NAMED.search(name):
+            continue
+        found.add(value)
+        if name.endswith(("_FILE", "_PATH")) and Path(value).is_file():
+            found.add(Path(value).read_text(errors="ignore").strip())
+    return sorted((value for value in found if len(value) >= SHORTEST), key=len, reverse=True)
+
+
+def redacted(text: str, secrets: list[str]) -> str:
+    """`text` with each secret replaced.
+
+    >>> redacted("token hf_abcdefgh was refused", ["hf_abcdefgh"])
+    'token [secret] was refused'
+    """
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    return text
