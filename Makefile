@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 UV := uv==0.13.9
 
-.PHONY: smoke check test test-all campaign lint format types lock clean
+.PHONY: smoke check test test-all campaign lint format types lock readme clean
 
 $(VENV)/.run: locks/cpu.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -55,6 +55,9 @@ lock:  ## resolve the three locks anew, keeping what is pinned where it still fi
 
 campaign: $(VENV)/.dev  ## the full count of one PART, written to benchmarks/CAMPAIGNS.md
 	$(BIN)/python -m tests.campaigns.record $(PART)
+
+readme: $(VENV)/.dev  ## the tables of the README, from the code
+	$(BIN)/python -m tests.readme_tables
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis outputs

@@ -5,8 +5,10 @@ the model as the user did. Only safetensors are taken, and no code from the repo
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from grpo_job import sample
@@ -14,15 +16,21 @@ from grpo_job.failures import Refused
 
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 WEIGHTS = ("*.safetensors",)
+PICKLES = ", and weights in other formats can run code: convert them, or take another model"
 
 
 class BaseModel(NamedTuple):
-    """`name` as the user gave it, `folder` with its files, `commit` on the Hub, `licence` as its card says it."""
+    """`name` as the user gave it, `folder` with its files, `commit` on the Hub, `licence` as its card says it.
+
+    `files` are those on the Hub with their sizes, `gated` says that its owner lets in whom he knows.
+    """
 
     name: str
     folder: Path
     commit: str | None
     licence: Mapping[str, str]
+    files: Mapping[str, int] = MappingProxyType({})
+    gated: bool = False
 
     def config(self) -> dict[str, Any]:
         loaded: dict[str, Any] = json.loads((self.folder / "config.json").read_text())
@@ -38,17 +46,19 @@ def fetch(name: str, revision: str | None, *, weights: bool = True) -> BaseModel
         return BaseModel("sample", sample.MODEL, None, {"license": "apache-2.0"})
     local = Path(name).expanduser()
     if local.is_dir():
-        _require_files(local, name)
+        _require([file.name for file in local.iterdir()], name, "the folder")
         return BaseModel(name, local.resolve(), None, {})
     if name.startswith(("/", ".", "~")):
         raise Refused(f"GRPO_MODEL: {name!r} was given; there is no such folder")
     return _from_hub(name, revision, weights)
 
 
-def _require_files(folder: Path, name: str) -> None:
-    for needed in ("config.json", "tokenizer.json", "*.safetensors"):
-        if not any(folder.glob(needed)):
-            raise Refused(f"GRPO_MODEL: {name!r} was given; the folder holds no {needed}")
+def _require(files: Iterable[str], name: str, place: str) -> None:
+    """Refuses what has not all that a model consists of. Weights in pickles are none: they can run code."""
+    cures = {"config.json": "", "tokenizer.json": ": save its fast tokenizer beside it", "*.safetensors": PICKLES}
+    for needed, cure in cures.items():
+        if not any(fnmatch(file, needed) for file in files):
+            raise Refused(f"GRPO_MODEL: {name!r} was given; {place} holds no {needed}{cure}")
 
 
 def _from_hub(name: str, revision: str | None, weights: bool) -> BaseModel:
@@ -58,14 +68,30 @@ def _from_hub(name: str, revision: str | None, weights: bool) -> BaseModel:
 
     patterns = WANTED if weights else [pattern for pattern in WANTED if pattern not in WEIGHTS]
     try:
-        info = HfApi().model_info(name, revision=revision, timeout=20)
+        info = HfApi().model_info(name, revision=revision, timeout=20, files_metadata=True)
+        files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        _require(files, name, "the repository")
         folder = Path(snapshot_download(name, revision=info.sha, allow_patterns=patterns))
-        return BaseModel(name, folder, info.sha, _licence_of(info.card_data))
+        return BaseModel(name, folder, info.sha, _licence_of(info.card_data), files, bool(info.gated))
     except OfflineModeIsEnabled:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
-        return BaseModel(name, folder, folder.name, {})  # a snapshot's folder is named after its commit
+        return _from_cache(name, revision, patterns)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
         raise Refused(f"GRPO_MODEL: {name!r} was given; {_why(error)}") from error
+
+
+def _from_cache(name: str, revision: str | None, patterns: list[str]) -> BaseModel:
+    """What an earlier run fetched, where HF_HUB_OFFLINE forbids to ask the Hub."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise Refused(
+            f"GRPO_MODEL: {name!r} was given; HF_HUB_OFFLINE is set, and the cache in HF_HOME does not hold it: "
+            "unset it, or fetch the model beforehand"
+        ) from error
+    return BaseModel(name, folder, folder.name, {})  # a snapshot's folder is named after its commit
 
 
 def _licence_of(card: Any) -> dict[str, str]:

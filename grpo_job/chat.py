@@ -45,6 +45,10 @@ class Chat:
     def has_template(self) -> bool:
         return self._source is not None
 
+    def ends_with(self) -> str | None:
+        """The token that ends an answer, where the tokenizer names one."""
+        return self._special_tokens.get("eos_token")
+
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt as text, ready for the assistant's turn.
 

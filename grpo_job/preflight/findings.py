@@ -1,0 +1,66 @@
+"""What a check found: one line of the table, for people and for machines."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from grpo_job.failures import Refused
+
+T = TypeVar("T")
+Status = Literal["passed", "warned", "failed", "skipped"]
+
+
+class Finding(NamedTuple):
+    """`name` is what was looked at; `sentence` says what was found, and the cure where there is something to cure."""
+
+    status: Status
+    name: str
+    sentence: str
+
+
+class Findings(list[Finding]):
+    """All findings of one examination, in the order of the checks."""
+
+    def attempt(self, name: str, step: Callable[[], T], *, refused: Status = "failed") -> T | None:
+        """What `step` answers; None where it refuses, with one finding for each of its faults."""
+        try:
+            return step()
+        except Refused as refusal:
+            self.extend(Finding(refused, name, fault) for fault in refusal.faults)
+            return None
+
+    def faults(self) -> list[str]:
+        """The sentences of all that failed."""
+        return [finding.sentence for finding in self if finding.status == "failed"]
+
+
+def lines(findings: Sequence[Finding]) -> list[str]:
+    """The table. What failed stands last, where a person looks.
+
+    >>> print(*lines([Finding("failed", "disk", "full"), Finding("passed", "rows", "ten")]), sep="\\n")
+    passed   rows  ten
+    failed   disk  full
+    1 passed, 0 warned, 1 failed, 0 skipped
+    """
+    order: list[Status] = ["passed", "skipped", "warned", "failed"]
+    width = max((len(finding.name) for finding in findings), default=0)
+    table = []
+    for finding in sorted(findings, key=lambda finding: order.index(finding.status)):
+        first, *further = finding.sentence.split("\n")
+        table.append(f"{finding.status:7}  {finding.name:{width}}  {first}")
+        table += [" " * (width + 11) + line for line in further]
+    return [*table, tally(findings)]
+
+
+def tally(findings: Sequence[Finding]) -> str:
+    """`12 passed, 1 warned, 0 failed, 0 skipped`."""
+    number = Counter(finding.status for finding in findings)
+    return ", ".join(f"{number[status]} {status}" for status in ("passed", "warned", "failed", "skipped"))
+
+
+def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
+    """For machines: whether a run may begin, and every finding."""
+    return {
+        "ok": all(finding.status != "failed" for finding in findings),
+        "findings": [finding._asdict() for finding in findings],
+    }

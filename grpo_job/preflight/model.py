@@ -1,0 +1,144 @@
+"""Is this a model that the job can train: its configuration, its weights, its tokenizer. Nothing large is fetched."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from grpo_job.base_model import BaseModel
+from grpo_job.chat import Chat
+from grpo_job.engines.gpu_plan import ModelShape
+from grpo_job.failures import Refused
+from grpo_job.preflight import weights
+from grpo_job.preflight.findings import Finding
+from grpo_job.settings import Settings
+
+Check = Callable[[BaseModel, Mapping[str, Any], Settings], Finding]
+
+
+def config_of(base: BaseModel) -> dict[str, Any]:
+    """Its config.json, of which the numbers can be read. Raises `Refused`."""
+    try:
+        config = base.config()
+        ModelShape.from_config(config)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
+        raise _refused(base, f"its config.json cannot be read ({type(error).__name__}: {error})", CURE) from error
+    return config
+
+
+CURE = "fetch the model again, or take another one"
+
+
+def chat_of(base: BaseModel) -> Chat:
+    """Its tokenizer, which has a template. Raises `Refused`."""
+    chat = Chat(base.folder)
+    try:
+        size = chat.tokenizer.get_vocab_size()
+        has_template = chat.has_template()
+    except Exception as error:  # another's files: whatever the library raises is the reason
+        raise _refused(base, f"its tokenizer cannot be read ({type(error).__name__}: {error})", CURE) from error
+    if not has_template:
+        raise _refused(base, "its tokenizer has no chat template", "take an instruct model")
+    if not size:
+        raise _refused(base, "its tokenizer knows no words", CURE)
+    return chat
+
+
+def findings(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Iterator[Finding]:
+    """One line for each check that needs its configuration."""
+    for check in CHECKS:
+        yield check(base, config, settings)
+
+
+def exists(base: BaseModel, settings: Settings) -> Finding:
+    """Where it is, and whether the next run will find the same one."""
+    if base.commit is None:
+        return Finding("passed", "model", f"{base.name} in {base.folder}")
+    advice = "" if settings.model_revision == base.commit else f"; to keep to it: GRPO_MODEL_REVISION={base.commit}"
+    gate = ", gated and open to this token" if base.gated else ""
+    return Finding("passed", "model", f"{base.name} at commit {base.commit[:12]}{gate}{advice}")
+
+
+def tokenizer(base: BaseModel, chat: Chat, config: Mapping[str, Any]) -> Finding:
+    """Every token has an embedding, and there is one that ends an answer."""
+    text = config.get("text_config") or config
+    largest, room = max(chat.tokenizer.get_vocab(with_added_tokens=True).values()), int(text["vocab_size"])
+    if largest >= room:
+        why = f"its tokenizer numbers tokens up to {largest}, and the model has embeddings for {room}"
+        return _failed("tokenizer", base, why, "the tokenizer that belongs to the model")
+    if not chat.ends_with():
+        why = f"{base.name} names no eos_token, so completions may not end; name it in tokenizer_config.json"
+        return Finding("warned", "tokenizer", why)
+    return Finding("passed", "tokenizer", f"{largest + 1} tokens, a chat template, ends with {chat.ends_with()}")
+
+
+def _architecture(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Finding:
+    named = ", ".join(config.get("architectures") or ())
+    writes = not named or "CausalLM" in named or "ConditionalGeneration" in named
+    if config.get("is_encoder_decoder") or not writes:
+        why = f"{named or config.get('model_type')} does not continue text"
+        return _failed("architecture", base, why, "a causal language model with a chat template")
+    if config.get("auto_map"):
+        return Finding(
+            "warned",
+            "architecture",
+            f"{base.name} brings code of its own (auto_map), which is never run; transformers' own {named} is taken "
+            "where there is one: choose a model without it to be sure",
+        )
+    return Finding("passed", "architecture", f"{named or config.get('model_type')}, without code of its own")
+
+
+def _precision(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Finding:
+    quantized = config.get("quantization_config")
+    if not quantized:
+        return Finding("passed", "precision", "not quantized: the job quantizes by itself where it must")
+    method = quantized.get("quant_method", "unknown") if isinstance(quantized, dict) else "unknown"
+    if method == "bitsandbytes" and settings.load_in_4bit is True:
+        return Finding("passed", "precision", "quantized by bitsandbytes, as GRPO_LOAD_IN_4BIT=true expects")
+    cure = "the 16-bit model that it was made from; GRPO_LOAD_IN_4BIT=true quantizes while loading"
+    return _failed("precision", base, f"its weights are quantized already ({method})", cure)
+
+
+def _length(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Finding:
+    longest = (config.get("text_config") or config).get("max_position_embeddings")
+    if longest and settings.max_seq_length > longest:
+        return Finding(
+            "failed",
+            "context",
+            f"GRPO_MAX_SEQ_LENGTH: {settings.max_seq_length} was given; {base.name} reads at most {longest} tokens: "
+            "allowed is that or less",
+        )
+    return Finding("passed", "context", f"{settings.max_seq_length} of at most {longest or 'unlimited'} tokens")
+
+
+def _weights(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Finding:
+    if fault := weights.fault(base):
+        return _failed("weights", base, fault, CURE)
+    return Finding("passed", "weights", "safetensors only")
+
+
+def _lora_targets(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Finding:
+    layers = weights.layers(base)
+    wanted = settings.lora_target_modules
+    if not layers:
+        return Finding("skipped", "LoRA targets", "the names of the model's layers could not be read")
+    missing = [name for name in wanted if name.rpartition(".")[2] not in layers]
+    if missing:
+        return Finding(
+            "failed",
+            "LoRA targets",
+            f"GRPO_LORA_TARGET_MODULES: {', '.join(missing)} was given; {base.name} has the layers "
+            f"{', '.join(sorted(layers))}",
+        )
+    return Finding("passed", "LoRA targets", f"{', '.join(wanted)} are layers of the model")
+
+
+CHECKS: tuple[Check, ...] = (_architecture, _precision, _length, _weights, _lora_targets)
+
+
+def _failed(name: str, base: BaseModel, why: str, allowed: str) -> Finding:
+    return Finding("failed", name, _refused(base, why, allowed).faults[0])
+
+
+def _refused(base: BaseModel, why: str, allowed: str) -> Refused:
+    return Refused(f"GRPO_MODEL: {base.name!r} was given; {why}; allowed: {allowed}")
+
+

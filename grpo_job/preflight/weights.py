@@ -1,0 +1,88 @@
+"""The weights without loading them: names and sizes from the index, or from the head of a safetensors file."""
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from grpo_job.base_model import BaseModel
+
+INDEX = "model.safetensors.index.json"
+LARGEST_HEAD = 100_000_000  # what the safetensors library itself reads at most
+HUB_SECONDS = 10
+# Layers that a LoRA of this job cannot stand on: tables and scales, not products of matrices.
+NO_LINEAR = ("embed", "norm", "wte", "wpe", "rotary")
+
+
+def fault(base: BaseModel) -> str | None:
+    """Why the weights are not whole, or None. On the Hub only what its list of files tells."""
+    try:
+        shards = _shards_of(base)
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        return f"its {INDEX} cannot be read ({error})"
+    there = set(base.files) or {path.name for path in base.folder.glob("*.safetensors")}
+    if missing := sorted(shards - there):
+        return f"of its weights {', '.join(missing[:3])} is missing"
+    for path in sorted(base.folder.glob("*.safetensors")):
+        try:
+            _require_whole(path)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"{path.name} is no whole safetensors file ({error})"
+    return None
+
+
+def layers(base: BaseModel) -> set[str]:
+    """The last part of the name of each layer that holds a matrix; empty where that cannot be read.
+
+    `model.layers.0.self_attn.q_proj.weight` is the layer `q_proj`.
+    """
+    try:
+        names = list(_tensor_names(base))
+    except Exception:  # files or answers of others: without names there is only this one check less
+        return set()
+    found = {name.split(".")[-2] for name in names if name.endswith(".weight") and name.count(".") > 1}
+    return {name for name in found if not any(part in name for part in NO_LINEAR)}
+
+
+def _tensor_names(base: BaseModel) -> Iterator[str]:
+    index, local = base.folder / INDEX, sorted(base.folder.glob("*.safetensors"))
+    if index.is_file():
+        yield from json.loads(index.read_text())["weight_map"]
+    elif local:
+        for path in local:
+            yield from _head(path)
+    else:
+        from huggingface_hub import HfApi
+
+        yield from HfApi().parse_safetensors_file_metadata(
+            base.name, "model.safetensors", revision=base.commit, timeout=HUB_SECONDS
+        ).tensors
+
+
+def _shards_of(base: BaseModel) -> set[str]:
+    """The files that the index names."""
+    index = base.folder / INDEX
+    return set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+
+
+def _require_whole(path: Path) -> None:
+    """Raises `ValueError` unless the file is as long as its head says."""
+    head = _head(path)
+    with path.open("rb") as file:
+        start = 8 + struct.unpack("<Q", file.read(8))[0]
+    end = start + max((tensor["data_offsets"][1] for tensor in head.values()), default=0)
+    if path.stat().st_size != end:
+        raise ValueError(f"it has {path.stat().st_size} bytes of {end}")
+
+
+def _head(path: Path) -> dict[str, Any]:
+    """Name -> type, shape and place of each tensor."""
+    with path.open("rb") as file:
+        first = file.read(8)
+        size = struct.unpack("<Q", first)[0] if len(first) == 8 else LARGEST_HEAD + 1
+        if size > LARGEST_HEAD:
+            raise ValueError("it has no head")
+        head: dict[str, Any] = json.loads(file.read(size))
+    head.pop("__metadata__", None)
+    return head

@@ -1,0 +1,47 @@
+"""The README's tables, made from the code: `python -m tests.readme_tables` writes them in place."""
+
+import re
+from pathlib import Path
+
+from grpo_job.failures import EXIT_CODES
+from grpo_job.rewards import MENU
+from grpo_job.settings import Settings, variable
+from grpo_job.settings_table import as_text
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def table(header: str, rows: list[tuple[str, ...]]) -> str:
+    columns = header.split("|")
+    lines = [tuple(column.strip() for column in columns), tuple("---" for _ in columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def exit_codes() -> str:
+    rows = [(str(row.code), row.meaning, row.cluster_should) for row in EXIT_CODES]
+    return table("code | meaning | a cluster should", rows)
+
+
+def rewards() -> str:
+    rows = [(f"`{name}`", (function.__doc__ or "").strip().splitlines()[0]) for name, function in MENU.items()]
+    return table("name | what it does", rows)
+
+
+def settings() -> str:
+    rows = [
+        (f"`{variable(name)}`", f"`{as_text(field.default)}`", field.description or "")
+        for name, field in Settings.model_fields.items()
+        if name != "grpo_config"
+    ]
+    return table("variable | default | meaning", rows)
+
+
+def filled(text: str) -> str:
+    """`text` with each marked table made anew."""
+    for name, made in (("exit codes", exit_codes()), ("rewards", rewards()), ("settings", settings())):
+        text = re.sub(rf"<!-- {name} -->.*?<!-- end -->", lambda _: f"<!-- {name} -->\n{made}\n<!-- end -->", text, flags=re.S)
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(filled(README.read_text()))
