@@ -145,7 +145,7 @@ def _shareable(path: Path, hidden: Mapping[str, str]) -> bytes:
         content = json.dumps(_settled(json.loads(content)), indent=2).encode() + b"\n"
     for place in sorted(hidden, key=len, reverse=True):
         # Not inside a longer name: /runs in /runs-of-mine, or in https://host/runs.
-        alone = rb"(?<![\w.:/-])" + re.escape(place.encode()) + rb"(?![\w.-])"
+        alone = rb"(?:(?<=file://)|(?<![\w.:/-]))" + re.escape(place.encode()) + rb"(?![\w.-])"
         content = re.sub(alone, hidden[place].encode().replace(b"\\", rb"\\"), content)
     return content
 

@@ -1,0 +1,108 @@
+"""How long the run will take and what it will cost: a formula over a few measured constants, an estimate.
+
+Decoding a token reads all weights once, so it takes their size over the GPU's memory bandwidth and
+something for each layer; learning takes its arithmetic and a fixed part. The constants are fitted
+to runs of a 3B model on an H200 and of the sample on two CPU cores; elsewhere expect half or double.
+"""
+
+from dataclasses import dataclass
+
+from grpo_job import budget
+from grpo_job.engines.gpu_plan import EVALUATION_SEQUENCES, ModelShape, Plan
+from grpo_job.machine import GpuSeen
+from grpo_job.preflight.findings import Finding
+from grpo_job.settings import Settings
+
+OFF_BY = 2.0
+
+# Memory bandwidth and dense 16-bit arithmetic of data sheets, by a part of the name; the first that fits counts.
+GPUS: dict[str, tuple[float, float]] = {
+    "B200": (8.0e12, 2250e12), "H200": (4.8e12, 990e12), "H100": (3.35e12, 990e12), "A100": (1.9e12, 312e12),
+    "L40": (0.86e12, 362e12), "A10": (0.6e12, 125e12), "L4": (0.3e12, 121e12), "T4": (0.32e12, 65e12),
+    "4090": (1.0e12, 165e12), "5090": (1.8e12, 210e12),
+}  # fmt: skip
+UNKNOWN_GPU = (1.0e12, 150e12)
+LAYER_SECONDS = 50e-6  # a token in each layer, beyond reading its weights: launching kernels
+SLOWER_IN_4BIT = 2.5  # unpacking weights, and vLLM's LoRA kernels
+ARITHMETIC_SHARE = 0.35  # of the data sheet's that training reaches
+LEARN_SECONDS = 0.4  # a step, beyond its arithmetic
+START_SECONDS = {"unsloth": 130.0, "trl": 80.0, "cpu": 10.0}
+DOWNLOAD_BYTES = 100e6  # a second
+
+CPU_TOKEN_SECONDS = 0.004
+CPU_DECODE = 20e9
+CPU_LEARN = 100e9
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds: until step 1 begins but for the evaluation, one evaluation, one step; and how many steps."""
+
+    start: float
+    evaluation: float
+    step: float
+    steps: int
+
+    @property
+    def total(self) -> float:
+        return self.start + 2 * self.evaluation + self.steps * self.step
+
+    def until(self, step: int) -> float:
+        """When this step is done and saved."""
+        return self.start + self.evaluation + step * self.step
+
+
+def of_run(
+    settings: Settings, shape: ModelShape, engine: str, gpu: GpuSeen | None, plan: Plan | None, steps: int
+) -> Estimate:
+    """Before anything was measured."""
+    completions = settings.completions_per_step
+    tokens = completions * (settings.max_prompt_length / 2 + settings.max_completion_length)
+    if gpu is None or plan is None:
+        decode = CPU_TOKEN_SECONDS + 2 * shape.parameters * completions / CPU_DECODE
+        learn = 6 * shape.parameters * tokens / CPU_LEARN
+        start, at_once = START_SECONDS["cpu"], 100
+    else:
+        bandwidth, arithmetic = next((known for part, known in GPUS.items() if part in gpu.name), UNKNOWN_GPU)
+        slower = SLOWER_IN_4BIT if plan.load_in_4bit else 1.0
+        decode = slower * (shape.weights(in_4bit=plan.load_in_4bit) / (0.9 * bandwidth) + shape.layers * LAYER_SECONDS)
+        learn = LEARN_SECONDS + 8 * shape.parameters * tokens / (ARITHMETIC_SHARE * arithmetic)
+        download = shape.weights(in_4bit=False) / DOWNLOAD_BYTES
+        start, at_once = START_SECONDS[engine] + download, min(EVALUATION_SEQUENCES, plan.max_num_seqs)
+        decode *= max(1, -(-completions // plan.max_num_seqs))
+    batches = -(-settings.eval_rows // at_once)
+    evaluation = batches * settings.max_completion_length * decode
+    return Estimate(start, evaluation, settings.max_completion_length * decode + learn, steps)
+
+
+def findings(estimate: Estimate, settings: Settings) -> list[Finding]:
+    """Time and cost; and whether a budget leaves time for a first checkpoint."""
+    price = settings.price_per_hour
+    cost = "" if price is None else f", about {estimate.total / 3600 * price:.2f} US dollars"
+    told = (
+        f"estimate: about {_time(estimate.total)}{cost}, perhaps half or double: start {_time(estimate.start)}, "
+        f"{estimate.steps} steps of {estimate.step:.1f} s, two evaluations of {_time(estimate.evaluation)}"
+    )
+    found = [Finding("passed", "time and cost", told)]
+    limit = budget.limit_seconds(settings)
+    if limit is None:
+        return found
+    first = min(settings.save_steps, estimate.steps, max(1, int(60 * settings.save_minutes / estimate.step)))
+    variable = budget.limiting_variable(settings)
+    if estimate.until(first) / OFF_BY > limit:
+        said = (
+            f"{variable}: {_time(limit)} were given; the first checkpoint, after step {first}, is estimated at "
+            f"{_time(estimate.until(first))}: give more, or a smaller GRPO_SAVE_STEPS"
+        )
+        return [*found, Finding("failed", "budget", said)]
+    if estimate.total > limit:
+        said = f"{_time(limit)} of {variable} will probably end the run before its last step, in order"
+        return [*found, Finding("warned", "budget", f"{said}: give more, or a smaller GRPO_MAX_STEPS")]
+    return [*found, Finding("passed", "budget", f"{_time(limit)} of {variable} are enough for this estimate")]
+
+
+def _time(seconds: float) -> str:
+    """`95.0` as `1.6 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
