@@ -1,57 +1,127 @@
-"""One attempt at one run: its folder, its progress, and the ending that is always written."""
+"""One attempt at one run: its folder, its hold on the run, its progress, and the ending that is always written."""
 
-from collections.abc import Iterator
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from grpo_job.failures import Ending, Interrupted, RunEnded, Unexpected
+from grpo_job.checkpoints import PARTIAL, Holding, Mirror, place_of_run
+from grpo_job.disk_trouble import disk_trouble
+from grpo_job.failures import Ending, Held, Hopeless, Interrupted, RunEnded, Unexpected, Unpublished
 from grpo_job.interruption import Interruption, StopNow
 from grpo_job.progress import Progress
 from grpo_job.run_folder import RunFolder
 from grpo_job.settings import Settings
+from grpo_job.stores import Patience, Store, StoreFailed, open_store
 from grpo_job.summary import Summary, closing_lines
+from grpo_job.watchdog import Watchdog
 
 MOST_FRUITLESS_ATTEMPTS = 3
+# A checkpoint that does not reach its second home in this time, and that of its size, is left to the next one.
+MIRROR_PATIENCE = Patience(seconds=60, call=30)
+MIRROR_SECONDS = 300.0  # longest wait for the mirror when nothing hurries
 FINISHED = Ending(0, "finished", "trained, evaluated, published and read back")
 
 
 class Attempt:
     """What the steps of one attempt share."""
 
-    def __init__(self, settings: Settings, interruption: Interruption) -> None:
+    def __init__(
+        self, settings: Settings, interruption: Interruption, environment: Mapping[str, str] | None = None
+    ) -> None:
         path = Path(settings.output_dir).expanduser().resolve() / settings.name_of_run()
         self.settings, self.interruption = settings, interruption
         self.folder = RunFolder(path)
         self.summary = Summary(self.folder.summary, settings.name_of_run())
         self.progress = Progress(settings.log_format, self.summary.values["seconds"])
+        self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
         self.checkpoints_saved = 0
         self.ending = FINISHED
+        remote = _mirror_store(settings, environment or {})
+        self.holding = Holding(path, remote, settings.lease_seconds, self._lost)
+        self.mirror = (
+            Mirror(remote, settings.save_total_limit, self.holding.confirm_everywhere, self._lost) if remote else None
+        )
+        self._finished_elsewhere = False
+
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do, because an earlier attempt did it here or, and published it, elsewhere."""
+        return self.summary.ended_with == 0 or self._finished_elsewhere
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within: no other attempt works on this run. Raises `Held` where one does."""
+        self.folder.open()
+        ended_with = self.holding.take()
+        self.ending = Ending(1, "unexpected", "the attempt did not come to an end")
+        try:
+            # What another attempt wrote while this one waited for it.
+            self.summary = Summary(self.folder.summary, self.settings.name_of_run())
+            self._finished_elsewhere = ended_with == 0 and bool(self.settings.publish_to)
+            yield
+        finally:
+            code = 0 if self.is_finished() else self.ending.code
+            if code != Held.code and (trouble := self.holding.release(code)):
+                self.progress.warn(f"the run stays locked for {self.settings.lease_seconds:g} s: {trouble}")
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """Whatever ends the body, the ending is in `summary.json`; unknown errors travel on to the door."""
-        self.folder.open()
         self.interruption.grace_seconds = self.settings.grace_seconds
         self.interruption.before_exit = lambda reason: self.conclude(self.interrupted(reason))
-        self.summary.write()
+        self.watchdog.start()
         try:
+            self.summary.write()
             yield
             self.interruption.raise_if_asked()
+            self.interruption.close()
         except StopNow as signal_name:
-            self.conclude(self.interrupted(f"{signal_name} was received"))
+            self._stop_in_order(f"{signal_name} was received")
         except Interrupted as stop:
-            self.conclude(self.interrupted(str(stop)))
-        except RunEnded as known:
+            self._stop_in_order(str(stop))
+        except (Held, Hopeless, Unpublished) as known:
+            self.interruption.close()
             self.conclude(known.ending())
         except BaseException as error:
-            self.conclude(Ending(1, "unexpected", f"{type(error).__name__}: {error}"))
-            raise
+            if not self._explains(error):
+                raise
         else:
-            self.conclude(FINISHED)
+            self.conclude(self.finished())
+        self.watchdog.stop()
         self.progress.closing(closing_lines(self.summary.values, self.folder.path))
 
+    def confirm_alone(self) -> None:
+        """Before the end, and what is published there: raises `Held` where another attempt has taken the run over."""
+        if not self.settings.publish_to:
+            return self.holding.confirm()
+        try:
+            self.holding.confirm_everywhere()
+        except StoreFailed as failure:
+            raise Unpublished(f"whether another attempt has taken the run over cannot be said: {failure}") from failure
+
+    def tell_troubles(self) -> None:
+        """Warn of what went wrong in the background."""
+        for trouble in (self.holding.trouble(), *(self.mirror.troubles() if self.mirror else ())):
+            if trouble:
+                self.progress.warn(trouble)
+
+    def flush_mirror(self, seconds: float = MIRROR_SECONDS) -> None:
+        """Wait until the checkpoints have reached their second home, or could not."""
+        if self.mirror and not self.mirror.finish(seconds):
+            self.progress.warn(f"the newest checkpoint did not reach {self.mirror.store.uri} in {seconds:.0f} s")
+        self.tell_troubles()
+
+    def finished(self) -> Ending:
+        """How a whole run ends; where its training stopped early, with the reason."""
+        stopped = self.summary.values.get("stopped")
+        return FINISHED._replace(reason=f"{FINISHED.reason}; {stopped}") if stopped else FINISHED
+
     def interrupted(self, reason: str) -> Ending:
-        """75, or 1 when attempt after attempt ends without a new checkpoint."""
+        """75; or 1 when a hang was ended, or attempt after attempt ends without a new checkpoint."""
+        if quiet := self.watchdog.stale_for():
+            return Unexpected(f"{reason}, after {quiet:.0f} s without any progress").ending()
         fruitless = 0 if self.checkpoints_saved else self.summary.values["fruitless_attempts"] + 1
         self.summary.update(fruitless_attempts=fruitless)
         if fruitless >= MOST_FRUITLESS_ATTEMPTS:
@@ -61,7 +131,47 @@ class Attempt:
     def conclude(self, ending: Ending) -> int:
         """Write how the attempt ended; answers the exit code."""
         self.ending = ending
+        if ending.code == Held.code:
+            return ending.code  # the folder belongs to another attempt now
         if ending.code != Interrupted.code:
             self.summary.update(fruitless_attempts=0)
-        self.summary.write(ending, {**self.progress.seconds, "total": self.progress.total()})
+        try:
+            self.summary.write(ending, {**self.progress.seconds, "total": self.progress.total()})
+        except OSError as error:  # the code must reach the cluster even if the disk is full
+            print(f"grpo-job: {self.folder.summary} could not be written: {error}", file=sys.stderr, flush=True)
         return ending.code
+
+    def _explains(self, error: BaseException) -> bool:
+        """Record the ending that `error` means; False where nobody foresaw it, and its traceback is to be seen."""
+        if trouble := disk_trouble(error, self.folder.path):
+            shutil.rmtree(self.folder.checkpoints / PARTIAL, ignore_errors=True)  # room for the ending
+            self.conclude(Unexpected(trouble).ending())
+        elif self.interruption.asked:  # what was cut short by the signal may have failed in its own words
+            traceback.print_exception(error)
+            self._stop_in_order(f"{self.interruption.asked} was received ({type(error).__name__}: {error})")
+        else:
+            self.interruption.close()
+            known: RunEnded = error if isinstance(error, RunEnded) else Unexpected(f"{type(error).__name__}: {error}")
+            self.conclude(known.ending())
+            return known is error
+        return True
+
+    def _stop_in_order(self, reason: str) -> None:
+        """Use what is left of the grace period for the mirror, then end."""
+        self.flush_mirror(self.interruption.grace_left())
+        self.conclude(self.interrupted(reason))
+
+    def _lost(self, reason: str) -> None:
+        """From any thread: another attempt holds the run, so this one ends without another word in its folder."""
+        self.interruption.end(reason, Held.code)
+
+    def _hung(self, reason: str) -> None:
+        """From the watchdog's thread: end a run that makes no progress."""
+        self.interruption.end(reason, self.conclude(Unexpected(reason).ending()))
+
+
+def _mirror_store(settings: Settings, environment: Mapping[str, str]) -> Store | None:
+    if not settings.checkpoint_to:
+        return None
+    place = place_of_run(settings.checkpoint_to, settings.name_of_run())
+    return open_store(place, private=settings.publish_private, environment=environment, patience=MIRROR_PATIENCE)

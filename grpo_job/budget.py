@@ -6,7 +6,6 @@ time for the evaluation of the adapter, for saving it and for publishing.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from statistics import median
 from typing import Any
 
 from grpo_job.settings import Settings
@@ -85,18 +84,13 @@ class Budget:
             f"fitted into {limiting_variable(self.settings)}"
         )
 
-    def reason_to_refuse(self, step: int, planned: int) -> str | None:
-        """Why training on is useless: measured steps do not reach the first checkpoint in time."""
+    def reason_to_refuse(self) -> str | None:
+        """Why training need not begin: what comes after it takes all that is left, and no step would fit."""
         limit = limit_seconds(self.settings)
-        first = min(self.settings.save_steps, planned)
-        if limit is None or step >= first or len(self.steps) < 2:
-            return None
-        # The first step compiles, and says little of the others.
-        needed = self.elapsed() + (first - step) * median(self.steps[1:]) + self.reserve()
-        by_minutes = self.elapsed() + 60 * self.settings.save_minutes + self.reserve()
-        if min(needed, by_minutes) <= limit:
+        if limit is None or self.elapsed() + self.reserve() < limit:
             return None
         return (
-            f"{limiting_variable(self.settings)} is over before the first checkpoint, after step {first}: a step takes "
-            f"{median(self.steps[1:]):.1f} s; allowed: more, a smaller GRPO_SAVE_STEPS, or a smaller GRPO_EVAL_ROWS"
+            f"{limiting_variable(self.settings)} leaves no time for a first step: {self.elapsed():.0f} s are gone, and "
+            f"evaluating, saving and publishing take about {self.reserve():.0f} s more; allowed: more, or a smaller "
+            "GRPO_EVAL_ROWS"
         )

@@ -64,23 +64,31 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
 
 @main.command()
 @set_option
-def check(assignments: tuple[str, ...]) -> None:
+@click.option("--json", "for_machines", is_flag=True, help="One JSON object on standard output, for machines.")
+@click.option("--offline", is_flag=True, help="Ask nothing on a network, and say what was skipped for it.")
+def check(assignments: tuple[str, ...], for_machines: bool, offline: bool) -> None:
     """Print each setting and where it came from, and check all that can fail. Needs no GPU."""
 
     def story() -> Ending:
-        resolved = _read(assignments)
         from grpo_job import settings_table
+        from grpo_job.preflight import examine
+        from grpo_job.preflight.findings import as_json, as_text, of_settings
 
-        click.echo("\n".join(settings_table.lines(resolved)))
+        try:
+            resolved = _read(assignments)
+        except Refused as refusal:
+            if for_machines:
+                click.echo(as_json(of_settings(refusal.faults)))
+            raise
+        if not for_machines:
+            click.echo("\n".join(settings_table.lines(resolved)))
+        if offline:
+            os.environ["HF_HUB_OFFLINE"] = "1"  # the clients read it while they are imported
         _steer_libraries(resolved.settings)
-        from grpo_job import preflight
-
-        checked = preflight.check(resolved.settings, os.environ)
-        rows = checked.rows
-        click.echo(
-            f"Engine {checked.engine}; training on {rows.train_counts.sentence()}; "
-            f"held out: {len(rows.held_out)} of {rows.held_out_counts.sentence()}. All checks passed."
-        )
+        found = examine(resolved.settings, os.environ, offline=offline, elsewhere=True).findings
+        click.echo(as_json(found, settings_table.as_dict(resolved)) if for_machines else as_text(found))
+        if faults := found.faults():
+            raise Refused(*faults)
         return Ending(0, "checked", "all checks passed")
 
     _leave(_ending_of(story))
@@ -110,6 +118,32 @@ def report(run_folders: tuple[Path, ...]) -> None:
 
         click.echo(str(reports.build(run_folders)))
         return Ending(0, "reported", "the report is written")
+
+    _leave(_ending_of(story))
+
+
+@main.command()
+@click.argument("adapter_or_run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Folder for the records and the verdict; default: NAME-evaluation beside what is evaluated.",
+)  # fmt: skip
+@set_option
+def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, ...]) -> None:
+    """Ask base and adapter the held-out questions, without training.
+
+    Takes an adapter's folder, a run folder or a published tree. GRPO_EVAL_DATASET, GRPO_EVAL_ROWS and the other
+    settings are those of the run unless given.
+    """
+
+    def story() -> Ending:
+        resolved = _read(assignments)
+        _steer_libraries(resolved.settings)
+        from grpo_job import reevaluation
+
+        judged = reevaluation.evaluate(adapter_or_run, output, resolved, os.environ)
+        click.echo("\n".join(reevaluation.lines(judged)))
+        return Ending(0, "evaluated", judged["verdict"])
 
     _leave(_ending_of(story))
 
@@ -173,6 +207,16 @@ def _steer_libraries(settings: "Settings") -> None:
         raise Refused(f"GRPO_CACHE_DIR: {settings.cache_dir!r} was given; it cannot be written: {error}") from error
     for variable in library_environment.library_environment(root):
         os.environ.setdefault(variable.name, variable.value)
+    _steer_trackers(settings)
+
+
+def _steer_trackers(settings: "Settings") -> None:
+    """Trackers that the user sent nowhere else write below the run folder."""
+    from grpo_job import trackers
+
+    folder = Path(settings.output_dir).expanduser().resolve() / settings.name_of_run() / "trackers"
+    for name, value in trackers.variables(settings.report_to, folder).items():
+        os.environ.setdefault(name, value)
 
 
 def _leave(ending: Ending) -> None:

@@ -10,6 +10,7 @@ from grpo_job.evaluation import judgement
 from grpo_job.failures import Ending, Hopeless, Refused, Unpublished
 from grpo_job.publishing import Published
 from grpo_job.run_folder import RunFolder, read_json, write_json
+from grpo_job.stores import Patience
 
 
 def describe(attempt: Attempt, base: BaseModel) -> None:
@@ -30,7 +31,13 @@ def publish(attempt: Attempt, environment: Mapping[str, str]) -> None:
         raise Hopeless(judgement.kept_back(judged, settings.publish_if))
     if not settings.publish_to:
         return
-    places = send(folder, settings.publish_to, private=settings.publish_private, environment=environment)
+    places = send(
+        folder,
+        settings.publish_to,
+        private=settings.publish_private,
+        environment=environment,
+        patience=Patience(seconds=settings.publish_seconds),
+    )
     attempt.summary.update(published=arrived(places))
     if failures := [place.failure for place in places if not place.verified]:
         raise Unpublished("; ".join([*failures, f"to finish: grpo-job publish {folder.path}"]))
@@ -55,7 +62,12 @@ def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[
 
 
 def send(
-    folder: RunFolder, destinations: Sequence[str], *, private: bool, environment: Mapping[str, str]
+    folder: RunFolder,
+    destinations: Sequence[str],
+    *,
+    private: bool,
+    environment: Mapping[str, str],
+    patience: Patience | None = None,
 ) -> list[Published]:
     """Publish a run folder as it is."""
     return publishing.publish(
@@ -65,6 +77,7 @@ def send(
         environment=environment,
         secrets=redaction.secret_values(environment),
         hide={str(Path.cwd()): "."},
+        patience=patience,
     )
 
 

@@ -8,12 +8,12 @@ writes to at once, because the handler itself cannot run while the main thread i
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from grpo_job.failures import EXIT_INTERRUPTED, Interrupted
 
@@ -35,7 +35,9 @@ class Interruption:
         self.grace_seconds = 25.0
         self.before_exit: Callable[[str], int] = lambda reason: EXIT_INTERRUPTED
         self._waits_for_boundary = False
+        self._asked_at = 0.0
         self._ear, self._mouth = os.pipe()
+        self.stderr = os.dup(2)  # the one the process began with: libraries' output may be sent elsewhere
 
     def install(self) -> "Interruption":
         """Answer signals from now on. Only the main thread may call it."""
@@ -63,10 +65,28 @@ class Interruption:
         if self.asked:
             raise Interrupted(f"{self.asked} was received")
 
+    def grace_left(self) -> float:
+        """Seconds until the process ends by itself, less one to write how it ended."""
+        return max(0.0, self._asked_at + self.grace_seconds - 1.0 - time.monotonic())
+
+    def close(self) -> None:
+        """All is done: a signal that comes now is too late to stop anything."""
+        for number in SIGNALS:
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, signal.SIG_IGN)
+
+    def end(self, reason: str, code: int) -> NoReturn:
+        """End the process now, from any thread."""
+        try:
+            os.write(self.stderr, f"grpo-job: {reason}\n".encode())
+        finally:
+            os._exit(code)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if self.asked:
             self._end(f"{name} was received a second time")
+        self._asked_at = time.monotonic()
         self.asked = name
         os.write(self._mouth, bytes([number]))  # again, for a library may have taken the wake-up for a pipe of its own
         if not self._waits_for_boundary:
@@ -83,9 +103,8 @@ class Interruption:
         code = EXIT_INTERRUPTED
         try:
             code = self.before_exit(reason)
-            print(f"grpo-job: {reason}", file=sys.stderr, flush=True)
         finally:
-            os._exit(code)
+            self.end(reason, code)
 
 
 def _answer_no_longer() -> None:

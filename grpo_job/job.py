@@ -6,28 +6,37 @@ handed to the next here.
 
 from collections.abc import Mapping
 
-from grpo_job import base_model, delivery, engines, machine, measurement, preflight, rewards, training
+from grpo_job import base_model, delivery, engines, machine, measurement, preflight, rewards, samples, training
 from grpo_job.attempt import FINISHED, Attempt
 from grpo_job.failures import Ending, Unpublished
 from grpo_job.interruption import Interruption
+from grpo_job.midway import Midway
 from grpo_job.progress import libraries_write_to
 from grpo_job.run_folder import write_json
 from grpo_job.settings_reader import Resolved
+from grpo_job.trackers import Trackers
 
 
 def run(resolved: Resolved, environment: Mapping[str, str], interruption: Interruption) -> Ending:
     """Do all that is left of a run and record how it ended. Only unknown errors are raised."""
     settings = resolved.settings
-    attempt = Attempt(settings, interruption)
-    say, phase = attempt.progress.say, attempt.progress.phase
-    if attempt.summary.ended_with == 0:
-        say(f"run {settings.name_of_run()} is finished already: {attempt.folder.path}")
-        return FINISHED
+    attempt = Attempt(settings, interruption, environment)
+    if not attempt.is_finished():
+        with attempt.alone():  # another attempt may hold the run, or even end it while this one waits
+            if not attempt.is_finished():
+                return _do_what_is_left(attempt, resolved, environment)
+    attempt.progress.say(f"run {settings.name_of_run()} is finished already: {attempt.folder.path}")
+    return FINISHED
+
+
+def _do_what_is_left(attempt: Attempt, resolved: Resolved, environment: Mapping[str, str]) -> Ending:
+    settings, phase = attempt.settings, attempt.progress.phase
     with attempt.recorded():
         write_json(attempt.folder.settings, {"settings": settings.model_dump(mode="json"), "from": resolved.origins})
         if attempt.summary.ended_with != Unpublished.code:
             _train_and_measure(attempt, environment)
         with phase("publish", f"publishing to {', '.join(settings.publish_to) or 'the run folder only'}"):
+            attempt.confirm_alone()
             delivery.publish(attempt, environment)
     return attempt.ending
 
@@ -43,17 +52,22 @@ def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
         _write_environment(attempt, checked, base)
     with libraries_write_to(attempt.folder.library_log):
-        _with_engine(attempt, checked, base)
+        trackers = _with_engine(attempt, checked, base)
     with phase("save", "writing the report and the card"):
+        if settings.publish_merged:
+            with libraries_write_to(attempt.folder.library_log):
+                engines.merge(base, attempt.folder.adapter, attempt.folder.merged)
         delivery.describe(attempt, base)
+        trackers.close(attempt.summary.values, attempt.folder.report)
 
 
-def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel) -> None:
-    """All that needs the model in memory."""
+def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel) -> Trackers:
+    """All that needs the model in memory. Answers the trackers, which get the report too."""
     settings, rows, phase = attempt.settings, checked.rows, attempt.progress.phase
     with phase("load", f"loading {settings.model} with the engine {checked.engine}"):
-        keeper = training.keeper_of(attempt, base.commit)
+        keeper = training.keeper_of(attempt, base.commit, rows.revision)
         resume = training.resume_point(attempt, keeper)
+        trackers = training.open_trackers(attempt, keeper, resume)
         functions = [
             (rewards.as_trl_function(reward, settings.reward_timeout_seconds), reward.weight)
             for reward in checked.rewards
@@ -62,14 +76,24 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     with phase("evaluate", "evaluating the base"):
         before = measurement.evaluate(engine, "off", rows.held_out, checked.rewards, attempt)
     with phase("train", f"training {engine.planned_steps} steps"), attempt.interruption.at_step_boundary():
-        watcher = training.Watcher(attempt, keeper, engine.planned_steps)
-        engine.train(watcher, resume.folder if resume else None)
+        midway = Midway(engine, rows.held_out, attempt)
+        watcher = training.Watcher(
+            attempt, keeper, engine.planned_steps, resume.step if resume else 0, midway=midway, trackers=trackers
+        )
+        if midway.go_on_from(resume):
+            with watcher.watching():
+                engine.train(watcher, resume.folder if resume else None)
+    midway.settle(engine.planned_steps)
     with phase("evaluate", "evaluating the adapter"):
         after = measurement.evaluate(engine, "on", rows.held_out, checked.rewards, attempt)
     with phase("save", "saving the adapter and reading it back"):
         measurement.save(engine, after, rows.held_out, attempt)
+    with phase("evaluate", "answering the questions of GRPO_SAMPLE_PROMPTS"):
+        samples.answer(engine, base, attempt)
     measurement.judge(before, after, attempt)
+    attempt.flush_mirror()
     engine.close()
+    return trackers
 
 
 def _write_environment(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel) -> None:

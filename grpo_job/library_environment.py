@@ -60,6 +60,8 @@ def _silence(log_level: str) -> list[Variable]:
         Variable("VLLM_NO_USAGE_STATS", "1", "no usage report"),
         Variable("DO_NOT_TRACK", "1", "no usage report"),
         Variable("HF_HUB_DISABLE_TELEMETRY", "1", "no usage report"),
+        Variable("HF_HUB_DISABLE_XET", "1", "with Xet one push may become several commits, retried on their own"),
+        Variable("HF_HUB_DISABLE_PROGRESS_BARS", "1", "no bars between the job's own lines"),
         Variable("VLLM_LOGGING_LEVEL", log_level, "the job's log level"),
         Variable("TRANSFORMERS_VERBOSITY", log_level.lower(), "the job's log level"),
         Variable("TOKENIZERS_PARALLELISM", "false", "no warning after a fork; batches are small"),

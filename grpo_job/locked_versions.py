@@ -1,6 +1,6 @@
 """The versions that the locks pin, for the check of what is installed: `locked_versions.json`, made by `make lock`.
 
-    python grpo_job/locked_versions.py locks/cpu.lock locks/gpu.lock
+python grpo_job/locked_versions.py locks/cpu.lock locks/gpu.lock
 """
 
 import json

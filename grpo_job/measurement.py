@@ -11,6 +11,7 @@ from grpo_job.evaluation import held_out, judgement
 from grpo_job.failures import Unexpected
 from grpo_job.rewards import answers, tags
 from grpo_job.run_folder import read_jsonl, sha256, write_json, write_jsonl
+from grpo_job.settings import Settings
 
 READ_BACK_ROWS = 8
 
@@ -30,33 +31,44 @@ def evaluate(
 ) -> list[dict[str, Any]]:
     """Grade the held-out rows. The base does not change, so its records from an earlier attempt are taken again."""
     path = attempt.folder.before if adapter == "off" else attempt.folder.after
-    records = _records_of(path, rows, attempt.settings.eval_samples) if adapter == "off" else None
-    if records is None:
-        generate = partial(engine.generate, adapter=adapter, max_tokens=attempt.settings.max_completion_length)
-        paid = {reward.name: _guarded(reward, attempt) for reward in chosen}
-        records = held_out.ask(generate, rows, GRADERS, rewards=paid, samples=attempt.settings.eval_samples)
-        write_jsonl(path, records)
+    found = _records_of(path, rows, attempt.settings.eval_samples) if adapter == "off" else None
+    if found is None:
+        found = records(engine, adapter, rows, chosen, attempt.settings)
+        write_jsonl(path, found)
     when = "before" if adapter == "off" else "after"
-    accuracy, kept = held_out.share(records, "correct"), held_out.share(records, "format")
-    attempt.summary.update(accuracy={when: accuracy, "rows": len(records)}, format={when: kept})
+    accuracy, kept = held_out.share(found, "correct"), held_out.share(found, "format")
+    attempt.summary.update(accuracy={when: accuracy, "rows": len(found)}, format={when: kept})
     attempt.progress.say(f"accuracy {accuracy:.1%}, format {kept:.1%}")
-    return records
+    return found
+
+
+def records(
+    engine: Engine,
+    adapter: Literal["on", "off"],
+    rows: Sequence[dict[str, Any]],
+    chosen: Sequence[rewards.Reward],
+    settings: Settings,
+) -> list[dict[str, Any]]:
+    """The answers to the held-out rows with their judgements, in one batched call."""
+    generate = partial(engine.generate, adapter=adapter, max_tokens=settings.max_completion_length)
+    paid = {reward.name: _guarded(reward, settings) for reward in chosen}
+    return held_out.ask(generate, rows, GRADERS, rewards=paid, samples=settings.eval_samples)
 
 
 def _records_of(path: Any, rows: Sequence[dict[str, Any]], samples: int) -> list[dict[str, Any]] | None:
     """The records in `path` where they answer just these rows in just this way."""
-    records = read_jsonl(path)
+    there = read_jsonl(path)
     asked = [(row["question"], row["answer"], samples if samples > 1 else 0) for row in rows]
     return (
-        records
-        if asked == [(record["question"], record["gold"], len(record.get("samples", ()))) for record in records]
+        there
+        if asked == [(record["question"], record["gold"], len(record.get("samples", ()))) for record in there]
         else None
     )
 
 
-def _guarded(reward: rewards.Reward, attempt: Attempt) -> Callable[[str, str], float | None]:
+def _guarded(reward: rewards.Reward, settings: Settings) -> Callable[[str, str], float | None]:
     """The reward with its deadline, for one completion."""
-    function = rewards.as_trl_function(reward, attempt.settings.reward_timeout_seconds)
+    function = rewards.as_trl_function(reward, settings.reward_timeout_seconds)
     return lambda completion, gold: function(completions=[completion], answer=[gold])[0]
 
 

@@ -3,6 +3,7 @@
 Each is refused here in a sentence that names the variable when it cannot be read.
 """
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from grpo_job import sample
 from grpo_job.failures import Refused
+from grpo_job.stores import StoreFailed, open_store
 
 Splits = Mapping[str, Any]  # name of a split -> datasets.Dataset
 
@@ -47,7 +49,9 @@ class RowSource:
         return self.name == "sample" or self.path.exists()
 
     def pinned(self) -> "RowSource":
-        """The same with the commit that the Hub has now; as it is where the Hub is not asked."""
+        """The same with the commit that the Hub has now, or fetched from S3; as it is where nobody is asked."""
+        if self.name.startswith("s3://"):
+            return replace(self, name=self._fetched())
         self._require_place()
         if self.is_local:
             return self
@@ -62,6 +66,15 @@ class RowSource:
             unreachable = f"the Hub could not be reached ({kind}): check the network, HF_ENDPOINT and HF_TOKEN"
             raise self._refused(HUB_REASONS.get(kind, unreachable)) from error
         return replace(self, revision=found, commit=found)
+
+    def _fetched(self) -> str:
+        """The object, or all objects below the prefix, in a temporary folder."""
+        folder = Path(tempfile.mkdtemp(prefix="grpo-job-rows-"))
+        try:
+            open_store(self.name).get("", folder)
+        except StoreFailed as error:
+            raise self._refused(str(error)) from error
+        return str(folder)
 
     def open(self) -> Splits:
         """All splits."""
@@ -94,7 +107,9 @@ class RowSource:
             if not any(file.suffix in FORMATS for file in files):
                 raise self._refused(f"allowed: a file, or a folder with files, of {', '.join(FORMATS)}")
         elif "://" in self.name:
-            raise self._refused("rows cannot be read from there; allowed: a Hub id, a file, a folder or `sample`")
+            raise self._refused(
+                "rows cannot be read from there; allowed: a Hub id, s3://, a file, a folder or `sample`"
+            )
         elif self.name.startswith(("/", ".", "~")) or self.path.suffix in FORMATS:
             raise self._refused("there is no such file or folder")
 

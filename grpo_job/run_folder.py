@@ -22,6 +22,8 @@ class RunFolder:
         self.completions = path / "completions.jsonl"
         self.checkpoints = path / "checkpoints"
         self.adapter = path / "adapter"
+        self.best_adapter = path / "best_adapter.safetensors"
+        self.merged = path / "merged"
         self.evaluation = path / "evaluation"
         self.before = self.evaluation / "before.jsonl"
         self.after = self.evaluation / "after.jsonl"
@@ -29,6 +31,7 @@ class RunFolder:
         self.report = path / "report.html"
         self.plots = path / "plots"
         self.summary = path / "summary.json"
+        self.trackers = path / "trackers"
         self.heartbeat = path / "heartbeat"
         self.library_log = path / "libraries.log"
 
@@ -52,12 +55,17 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text`, whole or not at all, flushed to disk."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`, whole or not at all, flushed to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The thread is named too: at the end of the grace period a second one writes the same file.
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with partial.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

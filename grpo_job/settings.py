@@ -88,9 +88,8 @@ def _words_of(option: str) -> Allowed:
 OptionalText = Annotated[Text | None, Allowed("a text, or none")]
 OptionalCount = Annotated[Count | None, Allowed("a whole number from 1, or none")]
 OptionalPositive = Annotated[Positive | None, Allowed("a number above 0, or none")]
-OptionalPort = Annotated[
-    Annotated[int, Field(ge=1024, le=65535)] | None, Allowed("a port from 1024 to 65535, or none")
-]
+OptionalPort = Annotated[Annotated[int, Field(ge=1024, le=65535)] | None, Allowed("a port from 1024 to 65535, or none")]
+OptionalShare = Annotated[Share | None, Allowed("a number above 0, at most 1; or none")]
 YesNoAuto = Annotated[YesNo | Auto, Allowed("true, false or auto")]
 ShareAuto = Annotated[Share | Auto, Allowed("a number above 0, at most 1; or auto")]
 Group = Annotated[int, Field(ge=2), Allowed("a whole number from 2: completions are compared with each other")]
@@ -171,6 +170,16 @@ class Settings(BaseModel):
     )
     eval_rows: Count = setting(200, "held-out rows to evaluate before and after")
     eval_samples: Count = setting(1, "completions per held-out row for avg@k and pass@k; 1: greedy alone")
+    eval_steps: OptionalCount = setting(None, "steps between evaluations while training; none: only before and after")
+    eval_steps_rows: Count = setting(64, "held-out rows of an evaluation while training, the first ones")
+    keep: Literal["last", "best"] = setting(
+        "last", "adapter that is the result: of the last step, or the best measured"
+    )
+    stop_at_accuracy: OptionalShare = setting(None, "held-out accuracy while training that is enough")
+    sample_prompts: Text = _harmless(
+        "How many r's are in strawberry?",
+        "questions that base and adapter answer side by side, separated by |; or none",
+    )
     prompt_column: Text = setting("question", "column with the question")
     answer_column: Text = setting("answer", "column with the gold answer; of `work #### 72` the part behind counts")
     system_prompt: AnyText = setting("", "system message before each question; empty for none")
@@ -228,6 +237,8 @@ class Settings(BaseModel):
     publish_if: Literal["always", "not-worse", "improved"] = _harmless(
         "always", "the verdict that the evaluation must reach; below it the adapter stays in the run folder"
     )
+    publish_merged: YesNo = _harmless(False, "publish the merged 16-bit model as well, in the folder merged/")
+    publish_seconds: Positive = _harmless(900.0, "longest time for one destination; it grows with what is sent")
     publish_private: YesNo = _harmless(True, "a repository that publishing creates is private")
     log_format: Literal["auto", "rich", "plain", "json"] = _harmless("auto", "auto: rich on a terminal, else plain")
 
@@ -256,6 +267,11 @@ class Settings(BaseModel):
         if self.generation_batch_size:
             return max(1, self.generation_batch_size // self.per_device_train_batch_size)
         return self.steps_per_generation or self.gradient_accumulation_steps
+
+    @property
+    def questions_to_show(self) -> list[str]:
+        """`sample_prompts` one by one."""
+        return [] if self.sample_prompts == "none" else [q.strip() for q in self.sample_prompts.split("|") if q.strip()]
 
     @property
     def completions_per_step(self) -> int:

@@ -130,6 +130,15 @@ def _cost_has_a_price(settings: Settings, processes: int) -> str | None:
     )
 
 
+def _evaluations_to_decide_by(settings: Settings, processes: int) -> str | None:
+    asked = {"GRPO_KEEP=best": settings.keep == "best", "GRPO_STOP_AT_ACCURACY": settings.stop_at_accuracy is not None}
+    given = [name for name, wanted in asked.items() if wanted]
+    if not given or settings.eval_steps is not None:
+        return None
+    needs = "needs" if len(given) == 1 else "need"
+    return f"{' and '.join(given)} {needs} evaluations while training; allowed: with GRPO_EVAL_STEPS, such as 25"
+
+
 def _of(number: int, what: str) -> str:
     """`3, "process"` as `"3 processes"`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
@@ -147,6 +156,7 @@ CHECKS: dict[Callable[[Settings, int], str | None], set[str]] = {
     _warmup_fits_steps: {"warmup_steps", "max_steps"},
     _one_length_of_training: {"max_steps", "num_train_epochs"},
     _clips_in_order: {"vllm_importance_sampling_clip_min", "vllm_importance_sampling_clip_max"},
+    _evaluations_to_decide_by: {"keep", "stop_at_accuracy", "eval_steps"},
     _cost_has_a_price: {"max_cost", "price_per_hour"},
     _workers_for_prefetch: {"dataloader_prefetch_factor", "dataloader_num_workers"},
 }

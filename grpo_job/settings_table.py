@@ -22,6 +22,13 @@ def lines(resolved: Resolved) -> Iterator[str]:
     yield from _section("Defaults of TRL's GRPOConfig", rest, resolved)
 
 
+def as_dict(resolved: Resolved) -> dict[str, dict[str, Any]]:
+    """The same for machines: variable -> value and where it came from."""
+    return {
+        variable(name): {"value": value_of(resolved, name), "from": origin} for name, origin in resolved.origins.items()
+    }
+
+
 def value_of(resolved: Resolved, name: str) -> Any:
     """The value of any setting, GRPOConfig's further options included."""
     settings = resolved.settings

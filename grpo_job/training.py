@@ -1,44 +1,57 @@
 """Around the training: where it resumes, what is written at each step, when it saves and stops."""
 
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import psutil
 
+from grpo_job import machine
 from grpo_job.attempt import Attempt
 from grpo_job.checkpoints import Checkpoint, Keeper
 from grpo_job.failures import Refused
-from grpo_job.run_folder import append_jsonl, read_jsonl, write_jsonl
+from grpo_job.midway import Midway
+from grpo_job.run_folder import append_jsonl, read_jsonl
+from grpo_job.trackers import TrackerRun, Trackers, identity
 
 # Settings that may differ between the attempts of one run although they change the result.
-EXTENDABLE = ("max_steps", "num_train_epochs", "eval_rows", "eval_dataset", "eval_split")
+EXTENDABLE = (
+    "max_steps", "num_train_epochs", "eval_rows", "eval_dataset", "eval_split", "eval_steps", "stop_at_accuracy",
+)  # fmt: skip
 
 
-def keeper_of(attempt: Attempt, commit: str | None) -> Keeper:
+def keeper_of(attempt: Attempt, model_commit: str | None, rows_revision: str | None) -> Keeper:
     """The checkpoints of this run, which agree on all that alters the training."""
     identity = {k: v for k, v in attempt.settings.changing_result().items() if k not in EXTENDABLE}
-    return Keeper(
+    keeper = Keeper(
         attempt.folder.checkpoints,
-        {**identity, "model_commit": commit},
+        {**identity, "model_commit": model_commit, "dataset_commit": rows_revision},
         keep=attempt.settings.save_total_limit,
-        extras=(attempt.folder.metrics, attempt.folder.completions),
+        extras=(attempt.folder.metrics, attempt.folder.completions, attempt.folder.best_adapter),
+        facts={"settings_hash": attempt.settings.result_hash(), "versions": machine.versions()},
     )
+    if attempt.mirror:
+        keeper.in_use = attempt.mirror.in_use
+    return keeper
 
 
 def resume_point(attempt: Attempt, keeper: Keeper) -> Checkpoint | None:
-    """The checkpoint to go on from, with metrics and completions cut back to it.
+    """The checkpoint to go on from, with metrics and completions as they were then.
 
     Raises `Refused` with the differing settings when the checkpoint is of another run.
     """
     keeper.clear_partial()
     if attempt.settings.resume == "never":
-        keeper.forget()
-        for written in (attempt.folder.metrics, attempt.folder.completions):
-            written.unlink(missing_ok=True)
+        _forget(attempt, keeper)
         return None
     checkpoint, damages = keeper.newest_good()
+    if attempt.mirror:
+        damages += attempt.mirror.bring_newer(keeper, than=checkpoint.step if checkpoint else 0)
+        checkpoint, _ = keeper.newest_good()
     for damage in damages:
         attempt.progress.warn(damage)
     if checkpoint and (differences := keeper.differences(checkpoint)):
@@ -47,17 +60,37 @@ def resume_point(attempt: Attempt, keeper: Keeper) -> Checkpoint | None:
             f"other settings ({'; '.join(differences)}); allowed: the same settings, another GRPO_RUN_ID, or "
             "GRPO_RESUME=never"
         )
-    _cut_back(attempt, checkpoint)
+    _go_back(attempt, keeper, checkpoint)
     return checkpoint
 
 
-def _cut_back(attempt: Attempt, checkpoint: Checkpoint | None) -> None:
-    """Forget the steps that were done after the checkpoint: they will be done again."""
+def open_trackers(attempt: Attempt, keeper: Keeper, resume: Checkpoint | None) -> Trackers:
+    """The trackers, at the same tracker run in every attempt: each checkpoint remembers which."""
+    settings, folder = attempt.settings, attempt.folder.trackers
+    if not settings.report_to:
+        return Trackers((), TrackerRun("", "", folder, {}, 0), attempt.progress.warn)
+    keeper.facts["tracker_run"] = found = identity(folder, resume.manifest.get("tracker_run") if resume else None)
+    run = TrackerRun(
+        settings.name_of_run(), found, folder, settings.model_dump(mode="json"), resume.step if resume else 0
+    )
+    return Trackers(settings.report_to, run, attempt.progress.warn)
+
+
+def _forget(attempt: Attempt, keeper: Keeper) -> None:
+    """Begin anew."""
+    keeper.forget()
+    shutil.rmtree(attempt.folder.trackers, ignore_errors=True)
+    if attempt.mirror:
+        attempt.mirror.forget()
+    for written in keeper.extras:
+        written.unlink(missing_ok=True)
+
+
+def _go_back(attempt: Attempt, keeper: Keeper, checkpoint: Checkpoint | None) -> None:
+    """Take metrics and completions from the checkpoint: the steps behind it will be done again."""
     step = checkpoint.step if checkpoint else 0
-    done = read_jsonl(attempt.folder.metrics)
-    lost = max((row["step"] for row in done), default=0) - step
-    for path in (attempt.folder.metrics, attempt.folder.completions):
-        write_jsonl(path, [row for row in read_jsonl(path) if row["step"] <= step])
+    lost = max((row["step"] for row in read_jsonl(attempt.folder.metrics)), default=0) - step
+    keeper.restore_extras(checkpoint)
     if lost > 0:
         earlier = attempt.summary.values["steps"]["lost_to_resume"]
         attempt.summary.update(steps={"lost_to_resume": earlier + lost})
@@ -69,39 +102,72 @@ def _cut_back(attempt: Attempt, checkpoint: Checkpoint | None) -> None:
 class Watcher:
     """Listens to an engine: writes metrics and completions, keeps checkpoints, decides to save and stop."""
 
-    def __init__(self, attempt: Attempt, keeper: Keeper, planned: int) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        keeper: Keeper,
+        planned: int,
+        resumed_from: int = 0,
+        *,
+        midway: Midway | None = None,
+        trackers: Trackers | None = None,
+    ) -> None:
         self.attempt, self.keeper, self.planned = attempt, keeper, planned
-        self.began = self.last_step_at = time.monotonic()
+        self.midway, self.trackers = midway, trackers
+        self.last_step_at = time.monotonic()
+        self.last_saved = resumed_from
         self.step_seconds: list[float] = []
 
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Within: only steps and their parts count as progress."""
+        with self.attempt.watchdog.steps(self.step_seconds):
+            yield
+
     def on_step(self, step: int, metrics: dict[str, float]) -> None:
+        self.attempt.holding.confirm()
         now = time.monotonic()
         if not self.step_seconds:
             self.attempt.progress.seconds["first_step"] = time.time() - psutil.Process().create_time()
         self.step_seconds.append(now - self.last_step_at)
         self.last_step_at = now
         append_jsonl(self.attempt.folder.metrics, [{"step": step, **metrics}])
+        if self.trackers:
+            self.trackers.log(step, metrics)
         self.attempt.summary.update(steps={"done": step, "planned": self.planned})
         left = median(self.step_seconds[-50:]) * (self.planned - step)
         self.attempt.progress.step(step, self.planned, metrics, left)
+        self.attempt.tell_troubles()
         self.on_progress()
 
     def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
         append_jsonl(self.attempt.folder.completions, [{"step": step, **row} for row in rows])
 
     def on_save(self, step: int, written: Path) -> None:
-        self.keeper.adopt(step, written)
+        self.attempt.holding.confirm()
+        checkpoint = self.keeper.adopt(step, written)
+        self.last_saved = step
         self.attempt.checkpoints_saved += 1
+        if self.attempt.mirror:
+            self.attempt.mirror.send(checkpoint)
 
     def on_progress(self) -> None:
-        """Touch the heartbeat, which liveness probes look at."""
-        self.attempt.folder.heartbeat.touch()
+        self.attempt.watchdog.beat()
+
+    def measure(self, step: int) -> dict[str, float]:
+        if not self.midway or not self.midway.due(step, self.planned):
+            return {}
+        with self.attempt.watchdog.between_steps():
+            return self.midway.take(step)
 
     def should_save(self, step: int) -> bool:
+        """Whether a multiple of `save_steps` was passed since the last checkpoint, or much time.
+
+        Engines ask only where nothing generated waits to be learned from, which need not be at a multiple.
+        """
         settings = self.attempt.settings
-        return (
-            step % settings.save_steps == 0 or time.monotonic() - self.keeper.last_saved >= 60 * settings.save_minutes
-        )
+        passed = step // settings.save_steps > self.last_saved // settings.save_steps
+        return passed or time.monotonic() - self.keeper.last_saved >= 60 * settings.save_minutes
 
     def should_stop(self, step: int) -> bool:
-        return self.attempt.interruption.asked is not None
+        return self.attempt.interruption.asked is not None or bool(self.midway and self.midway.goal_reached())

@@ -1,6 +1,5 @@
 """The README's tables, made from the code: `python -m tests.readme_tables` writes them in place."""
 
-import re
 from pathlib import Path
 
 from grpo_job.failures import EXIT_CODES
@@ -38,8 +37,9 @@ def settings() -> str:
 
 def filled(text: str) -> str:
     """`text` with each marked table made anew."""
-    for name, made in (("exit codes", exit_codes()), ("rewards", rewards()), ("settings", settings())):
-        text = re.sub(rf"<!-- {name} -->.*?<!-- end -->", lambda _: f"<!-- {name} -->\n{made}\n<!-- end -->", text, flags=re.S)
+    for name, make in (("exit codes", exit_codes), ("rewards", rewards), ("settings", settings)):
+        before, _, rest = text.partition(f"<!-- {name} -->")
+        text = f"{before}<!-- {name} -->\n{make()}\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
     return text
 
 

@@ -7,8 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from grpo_job import cli, failures, job, preflight
-from grpo_job.failures import Ending, Refused
+from grpo_job.failures import Ending
 from grpo_job.interruption import Interruption, StopNow
+from grpo_job.preflight import Examined
+from grpo_job.preflight.findings import Finding, Findings
 from grpo_job.settings_reader import Resolved
 
 Invoke = Callable[..., tuple[int | None, str, str]]
@@ -119,10 +121,9 @@ def test_a_signal_before_the_run_is_recorded_gives_75(invoke: Invoke, monkeypatc
 
 
 def test_check_prints_the_settings_also_when_a_check_fails(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise Refused("GRPO_MODEL: not there", "GRPO_DATASET: not there either")
-
-    monkeypatch.setattr(preflight, "check", refuse)
+    faults = ("GRPO_MODEL: not there", "GRPO_DATASET: not there either")
+    found = Findings(Finding("failed", "model", fault) for fault in faults)
+    monkeypatch.setattr(preflight, "examine", lambda *_, **__: Examined(found, None))
     code, printed, said = invoke("check", GRPO_RECIPE="smoke")
     assert code == 2
     assert "GRPO_MODEL" in printed
@@ -130,7 +131,7 @@ def test_check_prints_the_settings_also_when_a_check_fails(invoke: Invoke, monke
 
 
 def test_check_prints_no_secret_of_the_environment(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "check", lambda *_: (_ for _ in ()).throw(Refused("no")))
+    monkeypatch.setattr(preflight, "examine", lambda *_, **__: Examined(Findings(), None))
     _, printed, said = invoke("check", HF_TOKEN="hf_abcdefghijkl", AWS_SECRET_ACCESS_KEY="wJalrXUtnFEMI")
     assert "hf_abcdefghijkl" not in printed + said
     assert "wJalr" not in printed + said

@@ -163,7 +163,9 @@ def test_every_destination_is_checked_and_every_fault_told(everywhere: Everywher
     assert [fault.split(": ")[0] for fault in faults] == ["hf://bob/adapter", "s3://no-such-bucket"]
 
 
-def test_an_endpoint_that_was_down_is_finished_later_and_then_left_alone(run: Path, everywhere: Everywhere) -> None:
+def test_an_endpoint_that_was_down_is_finished_later_and_then_left_alone(
+    run: Path, everywhere: Everywhere, no_waiting: None
+) -> None:
     down = {"HF_ENDPOINT": "http://127.0.0.1:9", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
     hub_failed, s3_failed, local = everywhere.publish(run, patience=GIVE_UP, **down)
     assert "check HF_ENDPOINT" in hub_failed.failure
@@ -232,7 +234,7 @@ def test_a_run_without_an_adapter_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("store", ["hub", "s3"])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_third_of_all_requests_failing_is_outlasted(store: str, seed: int, no_waiting: None) -> None:
     result = publish_faults.publish_once(store, seed, retry_after=0)
     assert not result.fault

@@ -10,11 +10,11 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.run_folder import sha256, write_json
+from grpo_job.run_folder import sha256, write_bytes, write_json
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
@@ -36,11 +36,21 @@ class Keeper:
     """The checkpoints of one run folder.
 
     `identity` is what a checkpoint must agree with to be resumed: the settings that change the result, the
-    revisions of model and rows. `extras` are files laid into each checkpoint (the metrics so far).
+    revisions of model and rows. `extras` are files laid into each checkpoint (the metrics so far). `facts`
+    stand in the manifest for people to read.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], *, keep: int, extras: tuple[Path, ...] = ()) -> None:
-        self.folder, self.keep, self.extras = folder, keep, extras
+    def __init__(
+        self,
+        folder: Path,
+        identity: Mapping[str, Any],
+        *,
+        keep: int,
+        extras: tuple[Path, ...] = (),
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder, self.keep, self.extras, self.facts = folder, keep, extras, dict(facts or {})
+        self.in_use: Callable[[], list[Path]] = list  # folders that somebody reads, to be removed later
         self.identity: dict[str, Any] = json.loads(json.dumps(dict(identity)))  # as it will be read back
         self.last_saved = time.monotonic()
         self.seconds: list[float] = []
@@ -70,26 +80,44 @@ class Keeper:
             if extra.is_file():
                 shutil.copyfile(extra, written / extra.name)
         files = {str(path.relative_to(written)): _digest(path) for path in _files(written)}
-        manifest = {"step": step, "identity": self.identity, "files": files}
+        manifest = {"step": step, "identity": self.identity, **self.facts, "files": files}
         write_json(written / MANIFEST, manifest)
         _flush_folder(written)
         final = self.folder / f"step-{step:06d}"
-        self._put_in_place(written, final)
+        self.put_in_place(written, final)
         self.last_saved = time.monotonic()
         self.seconds.append(self.last_saved - began)
         self._prune()
         return Checkpoint(step, final, manifest)
 
+    def restore_extras(self, checkpoint: Checkpoint | None) -> None:
+        """Put the extras back as they were at `checkpoint`; without one they begin anew."""
+        for extra in self.extras:
+            kept = checkpoint.folder / extra.name if checkpoint else None
+            if kept and kept.is_file():
+                write_bytes(extra, kept.read_bytes())
+            else:
+                extra.unlink(missing_ok=True)
+
     def newest_good(self) -> tuple[Checkpoint | None, list[str]]:
-        """The newest checkpoint that verifies, and a sentence for each newer one that does not."""
+        """The newest checkpoint that verifies and is of this run, and a sentence for each newer one that is not.
+
+        Where all that verify are of another run, the newest of them: `differences` says in what it differs.
+        """
+        strangers: list[Checkpoint] = []
         damages: list[str] = []
         for folder in self._newest_first():
-            damage = damage_of(folder)
-            if damage is None:
-                manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-                return Checkpoint(manifest["step"], folder, manifest), damages
-            damages.append(f"checkpoint {folder.name} is damaged and not used: {damage}")
-        return None, damages
+            if damage := damage_of(folder):
+                damages.append(f"checkpoint {folder.name} is damaged and not used: {damage}")
+                continue
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            checkpoint = Checkpoint(manifest["step"], folder, manifest)
+            differences = self.differences(checkpoint)
+            if not differences:
+                return checkpoint, damages
+            strangers.append(checkpoint)
+            damages.append(f"checkpoint {folder.name} is of another run and not used: {'; '.join(differences)}")
+        return (strangers[0], []) if strangers else (None, damages)
 
     def differences(self, checkpoint: Checkpoint) -> list[str]:
         """Names of what in `identity` differs from the checkpoint's, in the form `name: old -> new`."""
@@ -100,7 +128,7 @@ class Keeper:
             if old.get(name) != self.identity.get(name)
         ]
 
-    def _put_in_place(self, written: Path, final: Path) -> None:
+    def put_in_place(self, written: Path, final: Path) -> None:
         """One rename; a checkpoint of the same step steps aside first, for a rename cannot replace a full folder."""
         aside = self.folder / REPLACED
         shutil.rmtree(aside, ignore_errors=True)
@@ -120,7 +148,8 @@ class Keeper:
         good = 0
         for folder in self._newest_first():
             if good >= self.keep:
-                shutil.rmtree(folder)
+                if folder not in self.in_use():
+                    shutil.rmtree(folder)
             elif damage_of(folder) is None:
                 good += 1
 

@@ -35,6 +35,9 @@ class Listener(Protocol):
     def on_progress(self) -> None:
         """Any sign of life."""
 
+    def measure(self, step: int) -> dict[str, float]:
+        """Further metrics of this step, asked before it is logged; the listener may generate for them."""
+
     def should_save(self, step: int) -> bool:
         """Is a checkpoint due after this step?"""
 
@@ -65,6 +68,9 @@ class Engine(Protocol):
 
     def save_adapter(self, folder: Path) -> None:
         """Write adapter and tokenizer; the adapter's config names the 16-bit base as the user did."""
+
+    def load_adapter(self, weights: Path) -> None:
+        """Go on with the LoRA weights of this safetensors file; raises `Refused` where they are not this LoRA's."""
 
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers of the adapter as it stands on disk."""
@@ -141,3 +147,10 @@ def build(
             return PlainTrl(settings, base, rows, rewards, folder)
         case _:
             raise Refused(f"GRPO_ENGINE: {engine!r} was given; allowed: unsloth (on a GPU), trl")
+
+
+def merge(base: BaseModel, adapter: Path, folder: Path) -> None:
+    """Write the 16-bit base with the adapter of `adapter` folded in to `folder`."""
+    from grpo_job.engines import peft_adapter
+
+    peft_adapter.merge(base, adapter, folder)

@@ -5,6 +5,7 @@ step boundaries and does what it answers.
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ class ListeningCallback(TrainerCallback):
     """Calls `listener`, which is set before training begins."""
 
     listener: Listener
+    before_measuring: Callable[[], object] = staticmethod(lambda: None)  # tells generation that the weights changed
 
     def __init__(self, steps_per_buffer: int) -> None:
         """`steps_per_buffer`: optimizer steps that one batch of generated completions feeds."""
@@ -44,10 +46,12 @@ class ListeningCallback(TrainerCallback):
         self.listener.on_progress()
         self._measure()
         if step >= state.max_steps:
+            self._ask_for_more(step)
             control.should_log = control.should_save = True
             return
         if step % self.steps_per_buffer:
             return
+        control.should_log = self._ask_for_more(step) or control.should_log
         control.should_training_stop = self.listener.should_stop(step)
         control.should_save = control.should_training_stop or self.listener.should_save(step)
         control.should_log = control.should_log or control.should_save
@@ -61,6 +65,14 @@ class ListeningCallback(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.listener.on_save(state.global_step, Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+    def _ask_for_more(self, step: int) -> bool:
+        """Metrics that the listener adds to this step; whether there are any."""
+        self.before_measuring()
+        found = self.listener.measure(step)
+        for name, value in found.items():
+            self.trainer._metrics["train"][name].append(value)
+        return bool(found)
 
     def _measure(self) -> None:
         """The whole step's seconds, and the most memory that this process ever held on the GPU."""

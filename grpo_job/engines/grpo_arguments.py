@@ -9,7 +9,8 @@ from grpo_job.settings import Settings
 # Settings that GRPOConfig also has but that mean here what CONTRACTS says; the engine sets these itself.
 NOT_PASSED = frozenset(
     {
-        "save_steps", "save_total_limit", "output_dir", "gradient_checkpointing", "vllm_gpu_memory_utilization",
+        "save_steps", "save_total_limit", "output_dir", "eval_steps", "gradient_checkpointing",
+        "vllm_gpu_memory_utilization",
     }
 )  # fmt: skip
 NEEDS_BITSANDBYTES = ("adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "paged_adamw_32bit")
@@ -30,7 +31,7 @@ def grpo_arguments(settings: Settings, *, steps: int, reward_weights: list[float
         **named,
         **settings.grpo_config,
         "max_steps": steps,
-        "report_to": list(settings.report_to) or "none",
+        "report_to": "none",  # the job's own listener tells the trackers
         "reward_weights": reward_weights,
         "save_strategy": "no",
         "logging_nan_inf_filter": False,

@@ -3,9 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from grpo_job.base_model import BaseModel
+from grpo_job.failures import Refused
 from grpo_job.settings import Settings
 
 ADAPTER = "default"
@@ -29,6 +32,25 @@ def save_adapter(model: Any, tokenizer: Any, base: BaseModel, folder: Path) -> N
     # `auto` would ask the Hub whether the base's vocabulary grew
     model.save_pretrained(str(folder), save_embedding_layers=False)
     tokenizer.save_pretrained(str(folder))
+
+
+def load_adapter(model: Any, weights: Path) -> None:
+    """The LoRA weights of a safetensors file in place of those in memory; Refused where they do not fit."""
+    try:
+        left = set_peft_model_state_dict(model, load_file(weights))
+    except RuntimeError as error:  # shapes
+        raise Refused(f"{weights}: the adapter does not fit the model: {error}") from error
+    missing = [name for name in left.missing_keys if "lora_" in name]
+    if left.unexpected_keys or missing:
+        named = ", ".join([*left.unexpected_keys, *missing][:3])
+        raise Refused(f"{weights}: the adapter is not for the same layers: {named}")
+
+
+def merge(base: BaseModel, adapter: Path, folder: Path) -> None:
+    """Write the 16-bit base with the adapter folded in, as a model of its own; computed on the CPU."""
+    loaded = AutoModelForCausalLM.from_pretrained(base.folder, dtype="auto")
+    PeftModel.from_pretrained(loaded, str(adapter)).merge_and_unload().save_pretrained(str(folder))
+    AutoTokenizer.from_pretrained(base.folder).save_pretrained(str(folder))
 
 
 def changes_anything(model: Any) -> bool:

@@ -20,7 +20,7 @@ from grpo_job.engines.callbacks import ListeningCallback
 from grpo_job.engines.gpu_plan import ModelShape
 from grpo_job.engines.grpo_arguments import grpo_arguments, on_cpu, planned_steps, steps_per_buffer
 from grpo_job.engines.job_trainer import job_trainer
-from grpo_job.engines.peft_adapter import add_lora, changes_anything, save_adapter
+from grpo_job.engines.peft_adapter import add_lora, changes_anything, load_adapter, save_adapter
 from grpo_job.settings import Settings
 
 GENERATION_BATCH = 100
@@ -84,6 +84,10 @@ class PlainTrl:
     def save_adapter(self, folder: Path) -> None:
         """Write adapter and tokenizer; the adapter's config names the base as the user did."""
         save_adapter(self.model, self.tokenizer, self.base, folder)
+
+    def load_adapter(self, weights: Path) -> None:
+        """Go on with the LoRA weights of this file."""
+        load_adapter(self.model, weights)
 
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers of the adapter as it stands on disk, over a base loaded anew."""

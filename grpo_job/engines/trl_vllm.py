@@ -11,8 +11,6 @@ from typing import Any
 import torch
 import trl.generation.vllm_generation
 from datasets import Dataset
-from peft import set_peft_model_state_dict
-from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
@@ -22,7 +20,7 @@ from grpo_job.engines.callbacks import ListeningCallback
 from grpo_job.engines.gpu_plan import Plan
 from grpo_job.engines.grpo_arguments import grpo_arguments, micro_batches, planned_steps, steps_per_buffer
 from grpo_job.engines.job_trainer import job_trainer
-from grpo_job.engines.peft_adapter import add_lora, changes_anything, save_adapter
+from grpo_job.engines.peft_adapter import add_lora, changes_anything, load_adapter, save_adapter
 from grpo_job.engines.vllm_engine import compilation, llm_built_with, vllm_arguments
 from grpo_job.engines.vllm_rollouts import Rollouts, generate
 from grpo_job.engines.vllm_weights import SeparateWeights
@@ -75,6 +73,7 @@ class TrlVllm:
         theirs = self.trainer.vllm_generation
         self.llm = theirs.llm
         self.weights = SeparateWeights(self.model, self.llm)
+        self.callback.before_measuring = self.weights.changed
         log_probs = self.trainer.args.vllm_importance_sampling_correction
         self.trainer.vllm_generation = Rollouts(self.llm, self.weights, theirs, log_probs=log_probs)
 
@@ -92,10 +91,14 @@ class TrlVllm:
         """Write adapter and tokenizer; the adapter's config names the base as the user did."""
         save_adapter(self.model, self.tokenizer, self.base, folder)
 
+    def load_adapter(self, weights: Path) -> None:
+        """Go on with the LoRA weights of this file."""
+        load_adapter(self.model, weights)
+        self.weights.changed()
+
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers with the LoRA weights read from disk in place of those in memory."""
-        set_peft_model_state_dict(self.model, load_file(adapter / "adapter_model.safetensors"))
-        self.weights.changed()
+        self.load_adapter(adapter / "adapter_model.safetensors")
         return [answers[0] for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
 
     def adapter_changes_anything(self) -> bool:

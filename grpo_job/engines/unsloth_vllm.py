@@ -49,6 +49,7 @@ class UnslothVllm:
 
         self.weights = hand_over(self.model, plan)
         self.callback = ListeningCallback(steps_per_buffer(settings))
+        self.callback.before_measuring = self.weights.changed
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
         self.trainer = self._trainer(plan, arguments, folder, rows, rewards)
 
@@ -108,13 +109,16 @@ class UnslothVllm:
 
         save_adapter(self.model, self.tokenizer, self.base, folder)
 
+    def load_adapter(self, weights: Path) -> None:
+        """Go on with the LoRA weights of this file."""
+        from grpo_job.engines.peft_adapter import load_adapter
+
+        load_adapter(self.model, weights)
+        self.weights.changed()
+
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers with the LoRA weights read from disk in place of those in memory."""
-        from peft import set_peft_model_state_dict
-        from safetensors.torch import load_file
-
-        set_peft_model_state_dict(self.model, load_file(adapter / "adapter_model.safetensors"))
-        self.weights.changed()
+        self.load_adapter(adapter / "adapter_model.safetensors")
         return [answers[0] for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
 
     def adapter_changes_anything(self) -> bool:

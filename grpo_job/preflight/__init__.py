@@ -1,16 +1,24 @@
-"""All that can be checked before a GPU is paid for. Needs no torch; every fault is found at once."""
+"""All that can be checked before a GPU is paid for. Needs no torch; every fault is found at once.
 
-from collections.abc import Callable, Mapping
+One file a kind of check. Each check is a small function that answers a `Finding`; this file knows
+their order, and which of them need what another one found.
+"""
+
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job import base_model, dataset, engines, machine, rewards
+from grpo_job import base_model, dataset, engines, machine, rewards, trackers
 from grpo_job.chat import Chat
-from grpo_job.engines.gpu_plan import Plan
+from grpo_job.engines.gpu_plan import Gpu, ModelShape, Plan
+from grpo_job.engines.grpo_arguments import planned_steps
 from grpo_job.failures import Refused
+from grpo_job.preflight import estimate, gpu, licence, model, reward_checks, room, row_checks, versions
+from grpo_job.preflight.findings import Finding, Findings, Status
+from grpo_job.preflight.places import Places
+from grpo_job.row_source import RowSource
 from grpo_job.settings import Settings
-from grpo_job.stores import open_store
 
 
 class Checked(NamedTuple):
@@ -22,32 +30,122 @@ class Checked(NamedTuple):
     rewards: list[rewards.Reward]
     gpus: list[machine.GpuSeen]
     plan: Plan | None
+    findings: list[Finding]
+
+
+class Examined(NamedTuple):
+    """Every finding; `checked` is None where one of them failed, or where the run is to be on another machine."""
+
+    findings: Findings
+    checked: Checked | None
 
 
 def check(settings: Settings, environment: Mapping[str, str]) -> Checked:
     """Check all parts. Raises `Refused` with every fault found."""
-    faults: list[str] = []
+    examined = examine(settings, environment)
+    if examined.checked is None:
+        raise Refused(*examined.findings.faults())
+    return examined.checked
 
-    def attempt(step: Callable[[], Any]) -> Any:
-        try:
-            return step()
-        except Refused as refusal:
-            faults.extend(refusal.faults)
-            return None
 
-    gpus = machine.gpus(environment.get("CUDA_VISIBLE_DEVICES"))
-    chosen = attempt(lambda: _rewards(settings))
-    base = attempt(lambda: base_model.fetch(settings.model, settings.model_revision, weights=False))
-    engine = base and attempt(lambda: engines.choose(settings, base.config(), len(gpus)))
-    plan = engine and gpus and attempt(lambda: engines.plan(settings, base.config(), gpus[0]))
-    rows = base and attempt(lambda: dataset.load(settings, _token_counter(base)))
-    for uri in settings.publish_to:
-        store = attempt(partial(open_store, uri, private=settings.publish_private, environment=environment))
-        if store:
-            attempt(store.check)
-    if faults:
-        raise Refused(*faults)
-    return Checked(base, engine, rows, chosen, gpus, plan or None)
+def examine(
+    settings: Settings, environment: Mapping[str, str], *, offline: bool = False, elsewhere: bool = False
+) -> Examined:
+    """Check all parts. `offline`: ask nothing on a network. `elsewhere`: a GPU may be missing on this machine."""
+    return _Examination(settings, environment, offline, elsewhere).whole()
+
+
+class _Examination:
+    """The checks in their order, and what they found out for each other."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str], offline: bool, elsewhere: bool) -> None:
+        self.settings, self.environment = settings, environment
+        self.offline, self.elsewhere = offline, elsewhere
+        self.found = Findings()
+
+    def whole(self) -> Examined:
+        places = Places(self.settings, self.environment, offline=self.offline)
+        self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
+        chosen = self.found.attempt("rewards", lambda: _rewards(self.settings))
+        base, config, chat = self._model()
+        engine, plan = self._machine(base, config) if base and config else (None, None)
+        rows = self._rows(chat)
+        if rows and chosen:
+            self.found += reward_checks.findings(chosen, rows.train, self.settings)
+        if rows and config and engine:
+            self._estimate(ModelShape.from_config(config), engine, plan, len(rows.train))
+        self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(self.settings.report_to)]
+        self.found += places.findings()
+        if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
+            return Examined(self.found, None)
+        return Examined(self.found, Checked(base, engine, rows, chosen, self.gpus, plan, self.found))
+
+    def _model(self) -> tuple[base_model.BaseModel | None, dict[str, Any] | None, Chat | None]:
+        settings, found = self.settings, self.found
+        local = settings.model == "sample" or Path(settings.model).expanduser().is_dir()
+        missing: Status = "skipped" if self.offline and not local else "failed"
+        fetch = partial(base_model.fetch, settings.model, settings.model_revision, weights=False)
+        base = found.attempt("model", fetch, refused=missing)
+        if base is None:
+            return None, None, None
+        found += [model.exists(base, settings), licence.finding(base)]
+        config = found.attempt("model", lambda: model.config_of(base))
+        chat = found.attempt("tokenizer", lambda: model.chat_of(base))
+        if config:
+            found += model.findings(base, config, settings)
+        if config and chat:
+            found.append(model.tokenizer(base, chat, config))
+        return base, config, chat
+
+    def _machine(self, base: base_model.BaseModel, config: Mapping[str, Any]) -> tuple[str | None, Plan | None]:
+        settings, shape = self.settings, ModelShape.from_config(config)
+        if self.gpus is None:
+            return None, None
+        if not self.gpus and self.elsewhere and _wants_gpu(settings, shape):
+            self._say_what_gpu_is_needed(config, shape)
+            return None, None
+        engine = self.found.attempt("engine", lambda: engines.choose(settings, config, len(self.gpus or ())))
+        if engine is None:
+            return None, None
+        plan = None
+        if self.gpus:
+            first = self.gpus[0]
+            plan = self.found.attempt("GPU memory", lambda: engines.plan(settings, config, first))
+            self.found += gpu.findings(self.gpus, plan)
+        self.found += room.findings(base, shape, settings, len(self.gpus))
+        self.found += versions.findings(engine, len(self.gpus), settings)
+        return engine, plan
+
+    def _say_what_gpu_is_needed(self, config: Mapping[str, Any], shape: ModelShape) -> None:
+        def plan_on(size: Gpu) -> Plan:
+            seen = machine.GpuSeen(size.name, "", int(size.memory / 2**20), 0, "", size.capability)
+            return engines.plan(self.settings, config, seen)
+
+        fits = gpu.needed_elsewhere(shape, plan_on)
+        told = f"there is none here, so neither it nor room nor versions were checked; {fits}"
+        self.found.append(Finding("skipped", "GPU", told))
+
+    def _rows(self, chat: Chat | None) -> dataset.Rows | None:
+        """Also without a tokenizer: then their other faults are found, and no lengths."""
+        settings = self.settings
+        measuring = row_checks.Measuring(chat.lengths if chat else lambda prompts: [0] * len(prompts))
+        named = [name for name in (settings.dataset, settings.eval_dataset) if name]
+        local = all(RowSource("GRPO_DATASET", name).is_local for name in named)
+        missing: Status = "skipped" if self.offline and not local else "failed"
+        rows = self.found.attempt("rows", lambda: dataset.load(settings, measuring), refused=missing)
+        if rows:
+            self.found += row_checks.findings(rows, measuring.seen if chat else [], settings)
+        return rows
+
+    def _estimate(self, shape: ModelShape, engine: str, plan: Plan | None, rows: int) -> None:
+        first = self.gpus[0] if self.gpus else None
+        steps = planned_steps(self.settings, rows)
+        guess = estimate.of_run(self.settings, shape, engine, first, plan, steps)
+        self.found += estimate.findings(guess, self.settings)
+
+
+def _wants_gpu(settings: Settings, shape: ModelShape) -> bool:
+    return settings.engine == "unsloth" or shape.parameters > engines.MOST_PARAMETERS_ON_CPU
 
 
 def _rewards(settings: Settings) -> list[rewards.Reward]:
@@ -56,12 +154,3 @@ def _rewards(settings: Settings) -> list[rewards.Reward]:
         return rewards.load(settings.rewards, path)
     except Refused as refusal:
         raise Refused(*(f"GRPO_REWARDS: {fault}" for fault in refusal.faults)) from refusal
-
-
-def _token_counter(base: base_model.BaseModel) -> Callable[..., list[int]]:
-    chat = Chat(base.folder)
-    if not chat.has_template():
-        raise Refused(
-            f"GRPO_MODEL: {base.name!r} was given; its tokenizer has no chat template: take an instruct model"
-        )
-    return chat.lengths

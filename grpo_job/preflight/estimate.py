@@ -47,10 +47,6 @@ class Estimate:
     def total(self) -> float:
         return self.start + 2 * self.evaluation + self.steps * self.step
 
-    def until(self, step: int) -> float:
-        """When this step is done and saved."""
-        return self.start + self.evaluation + step * self.step
-
 
 def of_run(
     settings: Settings, shape: ModelShape, engine: str, gpu: GpuSeen | None, plan: Plan | None, steps: int
@@ -87,12 +83,11 @@ def findings(estimate: Estimate, settings: Settings) -> list[Finding]:
     limit = budget.limit_seconds(settings)
     if limit is None:
         return found
-    first = min(settings.save_steps, estimate.steps, max(1, int(60 * settings.save_minutes / estimate.step)))
-    variable = budget.limiting_variable(settings)
-    if estimate.until(first) / OFF_BY > limit:
+    variable, least = budget.limiting_variable(settings), estimate.total - (estimate.steps - 1) * estimate.step
+    if least / OFF_BY > limit:
         said = (
-            f"{variable}: {_time(limit)} were given; the first checkpoint, after step {first}, is estimated at "
-            f"{_time(estimate.until(first))}: give more, or a smaller GRPO_SAVE_STEPS"
+            f"{variable}: that is {_time(limit)}; to load, evaluate, train one step and save it is estimated to take "
+            f"{_time(least)}: give more, or a smaller GRPO_EVAL_ROWS"
         )
         return [*found, Finding("failed", "budget", said)]
     if estimate.total > limit:

@@ -1,7 +1,8 @@
 """What a check found: one line of the table, for people and for machines."""
 
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from grpo_job.failures import Refused
@@ -58,9 +59,18 @@ def tally(findings: Sequence[Finding]) -> str:
     return ", ".join(f"{number[status]} {status}" for status in ("passed", "warned", "failed", "skipped"))
 
 
-def as_json(findings: Sequence[Finding]) -> dict[str, Any]:
-    """For machines: whether a run may begin, and every finding."""
-    return {
-        "ok": all(finding.status != "failed" for finding in findings),
-        "findings": [finding._asdict() for finding in findings],
-    }
+def as_text(findings: Sequence[Finding]) -> str:
+    """The table, ready to print."""
+    return "\n".join(lines(findings))
+
+
+def as_json(findings: Sequence[Finding], settings: Mapping[str, Any] | None = None) -> str:
+    """For machines: whether a run may begin, every finding, and the settings with their origins."""
+    ok = all(finding.status != "failed" for finding in findings)
+    found = {"ok": ok, "findings": [finding._asdict() for finding in findings], "settings": settings or {}}
+    return json.dumps(found, indent=1, ensure_ascii=False)
+
+
+def of_settings(faults: Sequence[str]) -> Findings:
+    """Faults of settings, after which nothing else is looked at."""
+    return Findings(Finding("failed", "settings", fault) for fault in faults)

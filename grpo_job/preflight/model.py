@@ -140,5 +140,3 @@ def _failed(name: str, base: BaseModel, why: str, allowed: str) -> Finding:
 
 def _refused(base: BaseModel, why: str, allowed: str) -> Refused:
     return Refused(f"GRPO_MODEL: {base.name!r} was given; {why}; allowed: {allowed}")
-
-

@@ -14,6 +14,10 @@ from grpo_job.settings import Settings
 
 SHM = Path("/dev/shm")
 CGROUP = Path("/sys/fs/cgroup")
+CGROUP_FILES = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),  # version 1
+)
 
 KERNELS_ON_GPU = 2.5 * GB  # compiled kernels and graphs in GRPO_CACHE_DIR, measured with a cold cache
 LOGS_AND_REPORT = 0.1 * GB
@@ -57,11 +61,22 @@ def free_bytes(folder: Path) -> int:
 def available_memory() -> float:
     """Bytes that this process may still take: the least of the host's and its container's."""
     host = float(psutil.virtual_memory().available)
-    for limit, usage in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+    for limit, usage in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
         allowed, used = _number(CGROUP / limit), _number(CGROUP / usage)
         if allowed is not None and used is not None:
             return min(host, allowed - used + _page_cache(CGROUP / limit))
     return host
+
+
+def shm_bytes() -> int:
+    """How large shared memory may grow; 0 where there is none."""
+    try:
+        return shutil.disk_usage(SHM).total
+    except OSError:
+        return 0
 
 
 def _disks(wanted: Mapping[Path, tuple[str, float]], settings: Settings) -> Iterator[Finding]:
@@ -85,10 +100,7 @@ def _disks(wanted: Mapping[Path, tuple[str, float]], settings: Settings) -> Iter
 def _shared_memory(gpu_count: int) -> Finding:
     if not gpu_count:
         return Finding("passed", "shared memory", "not needed on the CPU")
-    try:
-        size = shutil.disk_usage(SHM).total
-    except OSError:
-        size = 0
+    size = shm_bytes()
     if size >= LEAST_SHM:
         return Finding("passed", "shared memory", f"{SHM} has {_size(size)}")
     cure = f"{SHM} has {_size(size)}: give it {_size(LEAST_SHM)} or more (an emptyDir of medium Memory, --shm-size)"
@@ -162,5 +174,3 @@ def _page_cache(limit: Path) -> float:
 
 def _size(size: float) -> str:
     return f"{size / GB:.1f} GB" if size >= 0.95 * GB else f"{size / 1e6:.0f} MB"
-
-

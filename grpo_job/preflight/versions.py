@@ -16,7 +16,8 @@ MOST_SHOWN = 5
 
 def installed() -> dict[str, str]:
     """Package -> version, of all that Python finds."""
-    return {plain_name(found.metadata["Name"]): found.version for found in metadata.distributions() if found.metadata}
+    told = [found.metadata for found in metadata.distributions()]  # read once: each look parses the file anew
+    return {plain_name(one["Name"]): one["Version"] for one in told if one and one["Name"]}
 
 
 def findings(engine: str, gpu_count: int, settings: Settings) -> Iterator[Finding]:

@@ -55,9 +55,11 @@ def _tensor_names(base: BaseModel) -> Iterator[str]:
     else:
         from huggingface_hub import HfApi
 
-        yield from HfApi().parse_safetensors_file_metadata(
-            base.name, "model.safetensors", revision=base.commit, timeout=HUB_SECONDS
-        ).tensors
+        yield from (
+            HfApi()
+            .parse_safetensors_file_metadata(base.name, "model.safetensors", revision=base.commit, timeout=HUB_SECONDS)
+            .tensors
+        )
 
 
 def _shards_of(base: BaseModel) -> set[str]:

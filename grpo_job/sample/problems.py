@@ -16,6 +16,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, TypedDict, get_args
@@ -153,13 +154,14 @@ def solution(problem: Problem) -> int:
     return amount
 
 
-def possible_steps(amount: int, operation: Operation) -> list[Step]:
+@cache
+def possible_steps(amount: int, operation: Operation) -> tuple[Step, ...]:
     """The steps of one operation that keep the amount a whole number between 2 and LARGEST_RESULT."""
     largest = LARGEST_TERM if operation in "+-" else LARGEST_FACTOR
     steps = [Step(operation, number) for number in range(2, largest + 1)]
     if operation == "/":
         steps = [step for step in steps if amount % step.number == 0]
-    return [step for step in steps if 2 <= apply(amount, step) <= LARGEST_RESULT]
+    return tuple(step for step in steps if 2 <= apply(amount, step) <= LARGEST_RESULT)
 
 
 def draw_problem(rng: random.Random) -> Problem:

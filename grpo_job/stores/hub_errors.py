@@ -17,13 +17,20 @@ from huggingface_hub.errors import (
 from grpo_job.stores.retries import StoreFailed, TooSlow
 
 FROM_HUB = (httpx.HTTPError, OSError, ValueError, RuntimeError, TooSlow)
+HOPELESS = (
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
 # A closed client (RuntimeError) is another thread's: the library shares one, and closes it on some errors.
-PASSING = (httpx.HTTPError, OSError, RuntimeError, json.JSONDecodeError)
+PASSING = (httpx.HTTPError, OSError, RuntimeError, TooSlow, json.JSONDecodeError)
 
 
 def wait(error: BaseException) -> float | None:
     """Seconds to wait at least before the next try; None if it cannot help."""
-    if isinstance(error, (LocalTokenNotFoundError, OfflineModeIsEnabled)):
+    if isinstance(error, HOPELESS):
         return None
     response = response_of(error)
     if response is None:
@@ -73,7 +80,7 @@ def _cure(error: BaseException, uri: str, endpoint: str) -> str:
             return f"the Hub limits the rate ({_line(error)}): try again later"
         case 400 | 404 | 412 | 413 | 422:
             return f"the Hub refuses it ({_line(error)}): correct what it names"
-    if response_of(error) is None and isinstance(error, ValueError) and wait(error) is None:
+    if response_of(error) is None and wait(error) is None:
         return f"{_line(error)}: correct it"
     return f"no good answer from {endpoint} ({_line(error)}): check HF_ENDPOINT and the network"
 

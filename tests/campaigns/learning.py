@@ -1,4 +1,4 @@
-"""Five seeds of the smoke recipe: each must raise held-out accuracy by at least 20 points.
+"""Five seeds of the smoke recipe: each must raise held-out accuracy by at least 20 points, with p < 0.01.
 
 python -m tests.campaigns.learning COUNT [FIRST_SEED]
 """
@@ -9,14 +9,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAST_RISE = 0.20
 LEAST_ROWS = 200
+LARGEST_P_VALUE = 0.01
 
 
-def rise(seed: int, outputs: Path) -> tuple[float, float]:
-    """Held-out accuracy before and after a whole run through the entrypoint."""
+def accuracy_of(seed: int, outputs: Path) -> dict[str, Any]:
+    """Held-out accuracy of a whole run through the entrypoint, before and after, with the verdict."""
     variables = {
         "GRPO_RECIPE": "smoke",
         "GRPO_SEED": str(seed),
@@ -26,9 +28,14 @@ def rise(seed: int, outputs: Path) -> tuple[float, float]:
     subprocess.run(
         [sys.executable, ROOT / "entrypoint.py"], env={**os.environ, **variables}, check=True, stdout=subprocess.DEVNULL
     )
-    accuracy = json.loads((outputs / f"seed-{seed}" / "summary.json").read_text())["accuracy"]
+    accuracy: dict[str, Any] = json.loads((outputs / f"seed-{seed}" / "summary.json").read_text())["accuracy"]
     assert accuracy["rows"] >= LEAST_ROWS, accuracy
-    return accuracy["before"], accuracy["after"]
+    return accuracy
+
+
+def learned(accuracy: dict[str, Any]) -> bool:
+    rise = accuracy["after"] - accuracy["before"]
+    return accuracy["verdict"] == "improved" and rise >= LEAST_RISE and accuracy["p_value"] < LARGEST_P_VALUE
 
 
 def main(count: int, first_seed: int = 0) -> int:
@@ -36,10 +43,11 @@ def main(count: int, first_seed: int = 0) -> int:
     good = 0
     with tempfile.TemporaryDirectory() as outputs:
         for seed in range(first_seed, first_seed + count):
-            before, after = rise(seed, Path(outputs))
-            good += after - before >= LEAST_RISE
-            print(f"seed {seed}: {before:.1%} -> {after:.1%}", flush=True)
-    print(f"learning: {good} of {count} seeds rose by at least {LEAST_RISE:.0%}")
+            found = accuracy_of(seed, Path(outputs))
+            good += learned(found)
+            told = f"{found['before']:.1%} -> {found['after']:.1%}, {found['verdict']}, p = {found['p_value']:.2g}"
+            print(f"seed {seed}: {told}", flush=True)
+    print(f"learning: {good} of {count} seeds rose by at least {LEAST_RISE:.0%} with p < {LARGEST_P_VALUE}")
     return count - good
 
 

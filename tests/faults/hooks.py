@@ -2,8 +2,14 @@
 
 import os
 import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+FILE_EVENTS = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir")
 
 
 @dataclass(frozen=True)
@@ -24,3 +30,97 @@ class SignalAfterStep:
                 os.kill(os.getpid(), self.number)
 
         training.Watcher.on_step = on_step  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class WithoutReport:
+    """Leave out plots, report and card, which take longer than such a small run."""
+
+    def __call__(self) -> None:
+        from grpo_job import delivery
+
+        delivery.describe = lambda *_: None
+
+
+@dataclass(frozen=True)
+class ReadOnlyAfterStep:
+    """Once `step` was logged, the folder of the checkpoints is mounted read-only."""
+
+    step: int
+
+    def __call__(self) -> None:
+        from grpo_job import training
+
+        original = training.Watcher.on_step
+
+        def on_step(watcher: Any, step: int, metrics: dict[str, float]) -> None:
+            original(watcher, step, metrics)
+            if step == self.step:
+                folder = str(watcher.keeper.folder)
+                subprocess.run(["mount", "--bind", folder, folder], check=True)
+                subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
+
+        training.Watcher.on_step = on_step  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class CountBoundaries:
+    """Write down each opening, renaming and removing below `checkpoints` during the save after `step`."""
+
+    step: int
+    into: Path
+
+    def __call__(self) -> None:
+        heard: list[str] = []
+
+        def hear(number: int, what: str) -> None:
+            heard.append(what)
+
+        def write() -> None:
+            self.into.write_text("".join(f"{line}\n" for line in heard), encoding="utf-8")
+
+        _at_boundaries(self.step, hear, write)
+
+
+@dataclass(frozen=True)
+class KillAtBoundary:
+    """SIGKILL to this process at the boundary of that number, counted from 0."""
+
+    step: int
+    index: int
+
+    def __call__(self) -> None:
+        def kill(number: int, what: str) -> None:
+            if number == self.index:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        _at_boundaries(self.step, kill, lambda: None)
+
+
+def _at_boundaries(step: int, hear: Callable[[int, str], None], over: Callable[[], None]) -> None:
+    """Call `hear` with number and name of each boundary, from the logging of `step` to the end of its save."""
+    from grpo_job import training
+
+    on_step, on_save = training.Watcher.on_step, training.Watcher.on_save
+    watching, count = False, 0
+
+    def begins(watcher: Any, now: int, metrics: dict[str, float]) -> None:
+        nonlocal watching
+        on_step(watcher, now, metrics)
+        watching = now == step
+
+    def ends(watcher: Any, now: int, written: Path) -> None:
+        nonlocal watching
+        on_save(watcher, now, written)
+        if watching:
+            watching = False
+            over()
+
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal count
+        if watching and event in FILE_EVENTS and "/checkpoints/" in str(arguments[0]):
+            count += 1
+            hear(count - 1, f"{event} {str(arguments[0]).partition('/checkpoints/')[2]}")
+
+    training.Watcher.on_step, training.Watcher.on_save = begins, ends  # type: ignore[method-assign]
+    sys.addaudithook(audit)

@@ -32,7 +32,7 @@ SETTINGS = {
 }
 # Metrics that tell how long something took or how much memory it had, which no two runs share.
 TIMINGS = ("time/", "memory/", "step_time")
-PRELOADED = ["grpo_job.job", "grpo_job.cli", "grpo_job.engines.plain_trl", "tests.faults.runs"]
+PRELOADED = ["grpo_job.job", "grpo_job.engines.plain_trl", "matplotlib.figure", "scipy.stats", "tests.faults.hooks"]
 
 Hook = Callable[[], object]
 _server = multiprocessing.get_context("forkserver")
@@ -92,6 +92,8 @@ def start(folder: Path, settings: Mapping[str, str] | None = None, *, hooks: Seq
     `hooks` are called in the new process before the door opens; they must be picklable.
     """
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # as the door sets it before any import
+    # What killed processes leave behind is no news here.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
     _server.set_forkserver_preload(PRELOADED)
     log = _new_log(folder)
     process = _server.Process(target=_attempt, args=(environment(folder, settings or {}), str(log), tuple(hooks)))
@@ -150,7 +152,9 @@ def without_timings(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _new_log(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"attempt-{len(list(folder.glob('attempt-*.log'))) + 1}.log"
+    log = folder / f"attempt-{len(list(folder.glob('attempt-*.log'))) + 1}.log"
+    log.touch()
+    return log
 
 
 def _attempt(variables: dict[str, str], log: str, hooks: tuple[Hook, ...]) -> None:
@@ -160,7 +164,7 @@ def _attempt(variables: dict[str, str], log: str, hooks: tuple[Hook, ...]) -> No
 
     os.environ.clear()
     os.environ.update(variables)
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    out = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(out, 1)
     os.dup2(out, 2)
     interruption = Interruption().install()

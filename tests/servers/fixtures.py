@@ -20,11 +20,12 @@ QUICK = Patience(seconds=20, call=5, first_wait=0.01, longest_wait=0.1)
 def as_the_door_sets_it(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """What the job's door does before any import, and no credentials of the developer's own."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", "/nonexistent")
+    absent = str(tmp_path_factory.getbasetemp() / "absent")
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", absent)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", absent)
+    monkeypatch.setenv("AWS_CONFIG_FILE", absent)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 

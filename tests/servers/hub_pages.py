@@ -47,6 +47,7 @@ class Repo:
     private: bool
     commits: dict[str, Commit] = field(default_factory=dict)
     branches: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)  # what its page says besides: licence, gate
 
     def commit(self, branch: str, title: str, files: Mapping[str, Blob]) -> Commit:
         parent = self.branches.get(branch, "")
@@ -179,8 +180,9 @@ def validate_yaml(request: Request) -> None:
 
 def info(request: Request) -> None:
     repo, commit = request.repo(), request.commit()
-    files = [{"rfilename": path} for path in sorted(commit.files)]
+    files = [{"rfilename": path, "size": len(blob.content)} for path, blob in sorted(commit.files.items())]
     facts = {"id": request.name, "modelId": request.name, "sha": commit.id, "private": repo.private}
+    facts |= repo.facts
     raise Answer(200, {**facts, "siblings": files, "tags": [], "lastModified": WHEN, "createdAt": WHEN})
 
 

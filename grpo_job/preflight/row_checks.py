@@ -130,5 +130,3 @@ def _passes(rows: Rows, settings: Settings) -> float:
         return settings.num_train_epochs
     prompts = settings.max_steps * settings.completions_per_step / settings.num_generations
     return prompts / settings.num_iterations / max(1, len(rows.train))
-
-

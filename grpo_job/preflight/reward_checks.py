@@ -22,6 +22,7 @@ FORMS = {
     # the layouts that the reference run's rewards pay, see rewards/tutorial.py
     "tags on their own lines": "\n<reasoning>\nIt is {0}.\n</reasoning>\n\n<answer>\n{0}\n</answer>\n",
     "tags in one line": "\n<reasoning>It is {0}.\n</reasoning>\n\n<answer>{0}\n</answer>\n",
+    "one line": "<reasoning>It is {0}.</reasoning> <answer>{0}</answer>",
     "box": "It is \\boxed{{{0}}}.",
     "hashes": "It is {0}.\n#### {0}",
     "plain": "{0}",
@@ -72,11 +73,14 @@ def _paid_in_each_form(
     function = as_trl_function(reward, min(SECONDS, settings.reward_timeout_seconds))
     texts = [form.format(value) for form in FORMS.values() for value in (*golds, *wrong)]
     texts += [""] * len(golds) + [GARBLED] * len(golds)
-    scores = iter(function(completions=texts, answer=[*golds] * (len(texts) // len(golds))))
-    mean = lambda: fmean(score or 0.0 for score in islice(scores, len(golds)))  # noqa: E731
-    told = {form: (mean(), mean()) for form in FORMS}
-    empty, garbled = mean(), mean()
-    return {form: Paid(perfect, false, empty, garbled) for form, (perfect, false) in told.items()}
+    scores = function(completions=texts, answer=[*golds] * (len(texts) // len(golds)))
+    means = [
+        fmean(score or 0.0 for score in scores[start : start + len(golds)])
+        for start in range(0, len(scores), len(golds))
+    ]
+    *by_form, empty, garbled = means
+    pairs = zip(FORMS, by_form[::2], by_form[1::2], strict=True)
+    return {form: Paid(perfect, false, empty, garbled) for form, perfect, false in pairs}
 
 
 def _best(forms: Mapping[str, Paid]) -> Paid:
@@ -85,16 +89,27 @@ def _best(forms: Mapping[str, Paid]) -> Paid:
 
 
 def _of_one(reward: Reward, forms: Mapping[str, Paid]) -> Finding:
-    """A reward with a negative weight is to pay what is bad."""
-    paid = _best(forms) if reward.weight >= 0 else min(forms.values(), key=lambda paid: paid.perfect)
-    prefers_nonsense = paid.prefers_nonsense if reward.weight >= 0 else min(paid.empty, paid.garbled) <= paid.perfect
+    if reward.weight < 0:
+        return _of_fine(reward, forms)
+    paid = _best(forms)
     if paid.nothing_tells_them_apart:
         said = f"{reward.name} pays {paid.perfect:g} whatever the completion is, and so teaches nothing: mend it"
         return Finding("warned", "rewards", said)
-    if prefers_nonsense:
+    if paid.prefers_nonsense:
         said = f"{reward.name} does not pay a perfect completion better ({paid.told()}): is that meant?"
         return Finding("warned", "rewards", said)
     return Finding("passed", "rewards", f"{reward.name} pays {paid.told()}")
+
+
+def _of_fine(reward: Reward, forms: Mapping[str, Paid]) -> Finding:
+    """A negative weight takes away for what is bad, of which these four completions may have nothing."""
+    paid = min(forms.values(), key=lambda paid: paid.perfect)
+    if paid.perfect > max(paid.empty, paid.garbled):
+        said = (
+            f"{reward.name} has a negative weight and fines a perfect completion most ({paid.told()}): is that meant?"
+        )
+        return Finding("warned", "rewards", said)
+    return Finding("passed", "rewards", f"{reward.name} takes for {paid.told()}")
 
 
 def _of_all(rewards: Sequence[Reward], paid: Mapping[str, Mapping[str, Paid]], settings: Settings) -> Finding:

@@ -1,0 +1,153 @@
+"""A second home of the checkpoints, at a store, filled in the background.
+
+At most one checkpoint is on its way; while it is, only the newest of those that wait is kept
+waiting. So training never waits, and the store may miss some that are kept here.
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from grpo_job.checkpoints.keeper import MANIFEST, NAME, Checkpoint, Keeper, damage_of
+from grpo_job.failures import Held, Unexpected
+from grpo_job.stores import Outpaced, Store, StoreFailed
+
+ARRIVING = ".arriving"
+
+
+class Mirror:
+    """The checkpoints of one run at one store.
+
+    `confirm` raises `Held` where another attempt has taken the run over; then `on_lost` ends this one.
+    """
+
+    def __init__(self, store: Store, keep: int, confirm: Callable[[], None], on_lost: Callable[[str], object]) -> None:
+        self.store, self.keep, self.confirm, self.on_lost = store, keep, confirm, on_lost
+        self.seconds: list[float] = []
+        self._changed = threading.Condition()
+        self._waiting: Checkpoint | None = None
+        self._going: Checkpoint | None = None
+        self._troubles: list[str] = []
+        self._thread: threading.Thread | None = None
+
+    def send(self, checkpoint: Checkpoint) -> None:
+        """Send `checkpoint` when the one before has arrived; one that still waits is left out."""
+        with self._changed:
+            self._waiting = checkpoint
+            self._changed.notify_all()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
+                self._thread.start()
+
+    def in_use(self) -> list[Path]:
+        """Folders that are being read, and must stay."""
+        with self._changed:
+            return [checkpoint.folder for checkpoint in (self._waiting, self._going) if checkpoint]
+
+    def troubles(self) -> list[str]:
+        """A sentence for each failure since the last time that was asked."""
+        with self._changed:
+            told, self._troubles = self._troubles, []
+        return told
+
+    def finish(self, seconds: float) -> bool:
+        """Wait until all has arrived or failed; False when that takes longer than `seconds`."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not (self._waiting or self._going), timeout=seconds)
+
+    def steps(self) -> list[int]:
+        """The steps of the whole checkpoints there, the newest first."""
+        names = (Path(entry.name) for entry in self.store.list())
+        found = [NAME.fullmatch(str(name.parent)) for name in names if name.name == MANIFEST]
+        return sorted((int(match[1]) for match in found if match), reverse=True)
+
+    def bring_newer(self, keeper: Keeper, than: int) -> list[str]:
+        """Bring the newest good checkpoint here, if it is of a later step; a sentence for each damaged one.
+
+        Raises `Unexpected` where the store cannot say what it holds: beginning anew would lose the run.
+        """
+        damages = []
+        try:
+            for step in self.steps():
+                if step <= than:
+                    break
+                damage = self._bring(keeper, step)
+                if damage is None:
+                    break
+                damages.append(f"checkpoint {_name(step)} at {self.store.uri} is damaged and not used: {damage}")
+        except StoreFailed as failure:
+            self._unknown(failure)
+        return damages
+
+    def forget(self) -> None:
+        """Remove all checkpoints there: a run that starts anew must not find those of an earlier one."""
+        try:
+            for step in self.steps():
+                self.store.delete(_name(step))
+        except StoreFailed as failure:
+            self._unknown(failure)
+
+    def _unknown(self, failure: StoreFailed) -> NoReturn:
+        raise Unexpected(f"which checkpoints {self.store.uri} holds cannot be said: {failure}") from failure
+
+    def _bring(self, keeper: Keeper, step: int) -> str | None:
+        """The damage of the checkpoint there, or None when it stands among the keeper's."""
+        arriving = keeper.folder / ARRIVING
+        shutil.rmtree(arriving, ignore_errors=True)
+        folder = arriving / _name(step)
+        self.store.get(_name(step), folder)
+        damage = damage_of(folder)
+        if damage is None:
+            keeper.put_in_place(folder, keeper.folder / _name(step))
+        shutil.rmtree(arriving)
+        return damage
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting is not None)
+                self._going, self._waiting = self._waiting, None
+                checkpoint = self._going
+            assert checkpoint is not None
+            try:
+                self._put(checkpoint)
+            except (Held, Outpaced) as lost:
+                self.on_lost(str(lost))
+            except Exception as failure:  # a thread that dies would fall silent: the next step tells
+                self._failed(f"checkpoint {checkpoint.folder.name} did not reach {self.store.uri}: {failure}")
+            with self._changed:
+                self._going = None
+                self._changed.notify_all()
+
+    def _put(self, checkpoint: Checkpoint) -> None:
+        began = time.monotonic()
+        self.confirm()
+        others = [step for step in self.steps() if step != checkpoint.step]
+        self.store.put(
+            checkpoint.folder,
+            checkpoint.folder.name,
+            replaces=[_name(step) for step in others[max(self.keep - 1, 0) :]],
+        )
+        self.seconds.append(time.monotonic() - began)
+
+    def _failed(self, sentence: str) -> None:
+        with self._changed:
+            self._troubles.append(sentence)
+
+
+def place_of_run(uri: str, run: str) -> str:
+    """Where below `GRPO_CHECKPOINT_TO` a run's checkpoints are: on the Hub, a branch of their own.
+
+    >>> place_of_run("s3://bucket/kept/", "a"), place_of_run("hf://me/kept", "a"), place_of_run("hf://me/kept@b", "a")
+    ('s3://bucket/kept/a', 'hf://me/kept@run-a', 'hf://me/kept@b-a')
+    """
+    if uri.startswith("hf://"):
+        return f"{uri}-{run}" if "@" in uri else f"{uri}@run-{run}"
+    return f"{uri.rstrip('/')}/{run}"
+
+
+def _name(step: int) -> str:
+    return f"step-{step:06d}"

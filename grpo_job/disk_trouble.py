@@ -1,0 +1,62 @@
+"""Tells a full or locked disk from other failures, and says what to do about it. Pure but for one look at the disk."""
+
+import errno
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+CURES = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EROFS: "the file system is read-only: mount it writable",
+    errno.EACCES: "the permission to write was lost: give it back to the job's user",
+    errno.EPERM: "the permission to write was lost: give it back to the job's user",
+    errno.EIO: "the disk fails: replace it",
+    errno.ESTALE: "the volume was lost: mount it again",
+}
+# What torch and safetensors say in place of an OSError.
+WORDS = {
+    "no space left": errno.ENOSPC,
+    "os error 28": errno.ENOSPC,
+    "os error 30": errno.EROFS,
+    "read-only file system": errno.EROFS,
+    "permission denied": errno.EACCES,
+}
+WRITER_FAILED = ("pytorchstreamwriter failed", "file write failed")
+ROOM_TO_WRITE = 1 << 20
+
+
+def disk_trouble(error: BaseException, folder: Path) -> str | None:
+    """What is wrong with the disk below `folder` and how to mend it; None where `error` tells of something else."""
+    for cause in _chain(error):
+        cure = CURES.get(_number(cause, folder) or 0)
+        if cure:
+            return f"{folder} cannot be written any more ({_line(cause)}): {cure} and run the same command again"
+    return None
+
+
+def _number(error: BaseException, folder: Path) -> int | None:
+    if isinstance(error, OSError):
+        return error.errno
+    text = str(error).lower()
+    number = next((number for words, number in WORDS.items() if words in text), None)
+    if number is None and any(words in text for words in WRITER_FAILED) and _is_full(folder):
+        return errno.ENOSPC
+    return number
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < ROOM_TO_WRITE
+    except OSError:
+        return False
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

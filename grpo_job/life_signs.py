@@ -1,0 +1,106 @@
+"""What machines see of a running job: Prometheus metrics on a port, and the ending in a container's message file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grpo_job.failures import Ending, Refused
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+MESSAGE_BYTES = 4096  # a kubelet keeps no more
+PREFIX = "grpo_job_"
+
+# Name of the gauge -> what it means, and where the trainer's metrics have it.
+GAUGES = {
+    "reward": ("mean reward of the last step", "reward"),
+    "reward_spread": ("standard deviation of rewards within groups", "reward_std"),
+    "groups_without_spread": ("share of groups that gave no gradient", "frac_reward_zero_std"),
+    "loss": ("loss", "loss"),
+    "gradient_norm": ("norm of the gradient before clipping", "grad_norm"),
+    "entropy": ("mean entropy of a token", "entropy"),
+    "divergence": ("divergence from the base in nats a token", "kl"),
+    "completion_tokens": ("mean length of a completion", "completions/mean_length"),
+    "completions_clipped": ("share of completions that were cut", "completions/clipped_ratio"),
+    "step_seconds": ("seconds of the last step", "time/step"),
+    "gpu_memory_peak_bytes": ("most memory that the process held on the GPU", "memory/peak_gb"),
+}
+UNITS = {"gpu_memory_peak_bytes": 1e9}
+
+
+class LifeSigns:
+    """Gauges that are scraped while the run goes on. Without a port nothing is opened."""
+
+    def __init__(self, port: int | None, run_id: str) -> None:
+        """Raises `Refused` where the port is taken."""
+        self._gauges: dict[str, Any] = {}
+        if port is None:
+            return
+        from prometheus_client import CollectorRegistry, Gauge, start_http_server
+
+        self.registry: CollectorRegistry = CollectorRegistry()
+        told = {name: meaning for name, (meaning, _) in GAUGES.items()} | {
+            "step": "optimizer steps done",
+            "steps_planned": "optimizer steps planned",
+            "tokens_per_second": "tokens of prompts and completions a second in the last step",
+            "seconds": "seconds of all attempts",
+            "cost_usd": "cost of all attempts in US dollars",
+            "accuracy": "accuracy on the held-out rows",
+            "healthy": "1 until a finding of health says otherwise",
+        }
+        labels = ["run_id"]
+        self._gauges = {
+            name: Gauge(PREFIX + name, meaning, labels, registry=self.registry).labels(run_id)
+            for name, meaning in told.items()
+        }
+        self.set(healthy=1)
+        try:
+            self._server, self._thread = start_http_server(port, registry=self.registry)
+        except OSError as error:
+            raise Refused(
+                f"GRPO_METRICS_PORT: {port} was given; it cannot be opened: {error.strerror}; allowed: a free port"
+            ) from error
+
+    def set(self, **values: float | None) -> None:
+        """Values by the gauges' own names; None is not told."""
+        for name, value in values.items():
+            if self._gauges and value is not None:
+                self._gauges[name].set(value)
+
+    def step(self, step: int, planned: int, metrics: Mapping[str, float], *, tokens: float | None = None) -> None:
+        """A step was done. `tokens`: what it read and wrote."""
+        known = {
+            name: metrics[key] * UNITS.get(name, 1)
+            for name, (_, key) in GAUGES.items()
+            if isinstance(metrics.get(key), int | float)
+        }
+        seconds = metrics.get("time/step")
+        speed = tokens / seconds if tokens and seconds else None
+        self.set(step=step, steps_planned=planned, tokens_per_second=speed, **known)
+
+    def close(self) -> None:
+        """Gives the port back."""
+        if self._gauges:
+            self._server.shutdown()
+            self._server.server_close()
+            self._gauges = {}
+
+
+def leave_message(ending: Ending, path: str) -> bool:
+    """Write how the run ended where the container's platform looks for it; whether it could be written.
+
+    Only into a file that is there, as a kubelet makes it, or into a folder of the user's own: a file made in /dev
+    on a developer's machine tells nobody anything.
+    """
+    file = Path(path).expanduser()
+    if file.parent == Path("/dev") and not file.exists():
+        return False
+    text = f"{ending.kind} (exit {ending.code}): {ending.reason}".encode()
+    try:
+        file.write_bytes(text[:MESSAGE_BYTES].decode(errors="ignore").encode())
+    except OSError:  # a platform without such a file, or a read-only one: the summary has it too
+        return False
+    return True

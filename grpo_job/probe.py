@@ -1,0 +1,129 @@
+"""Before step 1: is there any signal? Groups of completions of the base, paid by the rewards of the run.
+
+A group whose completions are all paid alike gives no gradient. Where no group of the probe has any
+spread, training on them would change nothing, and the run ends before it is paid for.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple, Protocol
+
+from grpo_job.settings import Settings
+
+Row = Mapping[str, Any]
+Paid = tuple[Callable[..., list[float | None]], float]  # a reward as TRL calls it, and its weight
+TokenCounts = Callable[[Sequence[str]], list[int]]
+
+SEED = 20_261_122  # of sampling; never the run's own, whose random numbers stay as they were
+ALIKE = 1e-6  # rewards of a group that differ by less are the same
+CHUNK = 64  # rows sampled at once when solved ones are looked for
+
+
+class Generate(Protocol):
+    """`Engine.generate` with the adapter off."""
+
+    def __call__(
+        self, prompts: Sequence[Any], *, max_tokens: int, temperature: float, samples: int, seed: int
+    ) -> list[list[str]]: ...
+
+
+class Probe(NamedTuple):
+    """What the base does: shares between 0 and 1, lengths in tokens."""
+
+    groups: int
+    with_spread: int
+    reward: float
+    best: float
+    accuracy: float
+    length: float
+    clipped: float
+
+    def sentence(self) -> str:
+        return (
+            f"{self.with_spread} of {self.groups} groups have spread, mean reward {self.reward:.3g}, accuracy "
+            f"{self.accuracy:.1%}, {self.length:.0f} tokens, {self.clipped:.0%} cut"
+        )
+
+    def hopeless(self, settings: Settings) -> str | None:
+        """Why training cannot begin to learn, with the usual cure; None where any group has a signal."""
+        if self.with_spread:
+            return None
+        why = f"before step 1 none of {self.groups} groups of {settings.num_generations} completions had any spread of "
+        told = f"{why}rewards (every one earned {self.reward:.3g}, {self.clipped:.0%} were cut): "
+        if self.clipped > settings.health_clipped_share:
+            return f"{told}raise GRPO_MAX_COMPLETION_LENGTH (now {settings.max_completion_length}), or ask for less"
+        if self.accuracy == 1.0:
+            return f"{told}the base solves these rows already; take harder ones"
+        return (
+            f"{told}the model never earns more, or the rewards do not see it: look at GRPO_REWARDS and "
+            "GRPO_SYSTEM_PROMPT, take a larger model or easier rows, or raise GRPO_NUM_GENERATIONS"
+        )
+
+
+def probe(
+    generate: Generate,
+    rows: Sequence[Row],
+    rewards: Sequence[Paid],
+    right: Callable[[str, str], bool],
+    count_tokens: TokenCounts,
+    settings: Settings,
+) -> Probe:
+    """Sample as training does, and grade. `rows`: those to ask, see `chosen`."""
+    groups = _sample(generate, rows, settings)
+    paid = _group_rewards(groups, rows, rewards)
+    flat = [text for group in groups for text in group]
+    lengths = count_tokens(flat)
+    correct = [right(text, row["answer"]) for row, group in zip(rows, groups, strict=True) for text in group]
+    return Probe(
+        groups=len(groups),
+        with_spread=sum(_has_spread(group) for group in paid),
+        reward=fmean(score for group in paid for score in group),
+        best=max(score for group in paid for score in group),
+        accuracy=fmean(correct),
+        length=fmean(lengths),
+        clipped=fmean(length >= settings.max_completion_length for length in lengths),
+    )
+
+
+def chosen(rows: Sequence[Row], settings: Settings) -> list[Row]:
+    """Some rows from everywhere in the data, the same ones in every attempt."""
+    number = min(settings.probe_prompts, len(rows))
+    return [rows[index * len(rows) // number] for index in range(number)] if number else []
+
+
+def not_solved(
+    generate: Generate, rows: Sequence[Row], rewards: Sequence[Paid], settings: Settings, *, enough: int
+) -> list[Row]:
+    """Rows whose group has spread, in their order; asks until there are `enough`, as training sees no more."""
+    kept: list[Row] = []
+    for start in range(0, len(rows), CHUNK):
+        asked = rows[start : start + CHUNK]
+        paid = _group_rewards(_sample(generate, asked, settings), asked, rewards)
+        kept += [row for row, group in zip(asked, paid, strict=True) if _has_spread(group)]
+        if len(kept) >= enough:
+            break
+    return kept
+
+
+def _sample(generate: Generate, rows: Sequence[Row], settings: Settings) -> list[list[str]]:
+    return generate(
+        [row["prompt"] for row in rows],
+        max_tokens=settings.max_completion_length,
+        temperature=settings.temperature,
+        samples=settings.num_generations,
+        seed=SEED,
+    )
+
+
+def _group_rewards(groups: Sequence[Sequence[str]], rows: Sequence[Row], rewards: Sequence[Paid]) -> list[list[float]]:
+    """The weighted sum for each completion; what cannot be graded adds nothing, as in training."""
+    sums = []
+    for group, row in zip(groups, rows, strict=True):
+        answers = [row["answer"]] * len(group)
+        paid = [(function(completions=list(group), answer=answers), weight) for function, weight in rewards]
+        sums.append([sum(weight * (scores[n] or 0.0) for scores, weight in paid) for n in range(len(group))])
+    return sums
+
+
+def _has_spread(group: Sequence[float]) -> bool:
+    return max(group) - min(group) > ALIKE

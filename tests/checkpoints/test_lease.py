@@ -1,0 +1,203 @@
+"""One attempt at a time works on a run: leases over a folder, over S3 and over the Hub."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from grpo_job.checkpoints import Holding
+from grpo_job.checkpoints.lease import HolderLocks, Lease
+from grpo_job.failures import Held
+from grpo_job.stores import Store, open_store
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 0.3
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(f"file://{tmp_path}")
+
+
+def lease(store: Store, holder: str, *, gone: tuple[str, ...] = (), seconds: float = SECONDS) -> Lease:
+    return Lease(store, holder, seconds, lambda name: name in gone)
+
+
+def soon(work: Callable[[], object]) -> None:
+    threading.Timer(SECONDS / 3, work).start()
+
+
+def test_the_first_attempt_takes_the_run_at_once(store: Store) -> None:
+    first = lease(store, "first", seconds=60)
+    first.take()
+    assert json.loads(store.read("lease/000001.json") or b"")["holder"] == "first"
+
+
+def test_a_holder_that_renews_keeps_the_run(store: Store) -> None:
+    first = lease(store, "first")
+    first.take()
+    soon(first.renew)
+    with pytest.raises(Held, match="first works on this run"):
+        lease(store, "second").take()
+    first.confirm()
+
+
+def test_a_holder_that_is_silent_for_the_length_of_a_lease_loses_the_run(store: Store) -> None:
+    first, second = lease(store, "first"), lease(store, "second")
+    first.take()
+    began = time.monotonic()
+    second.take()
+    assert time.monotonic() - began >= SECONDS
+    assert second.number == 2
+    for does in (first.confirm, first.renew, lambda: first.release(0)):
+        with pytest.raises(Held, match="second has taken the run over"):
+            does()
+    second.renew()
+
+
+def test_a_holder_that_is_known_to_be_gone_is_not_waited_for(store: Store) -> None:
+    lease(store, "first").take()
+    lease(store, "second", gone=("first",), seconds=60).take()
+
+
+def test_a_holder_that_goes_while_one_waits_is_waited_for_no_longer(store: Store) -> None:
+    first = lease(store, "first", seconds=60)
+    first.take()
+    gone: list[str] = []
+    threading.Timer(0.1, gone.append, ["first"]).start()
+    began = time.monotonic()
+    Lease(store, "second", 6.0, lambda name: name in gone).take()
+    assert time.monotonic() - began < 3
+
+
+def test_a_released_run_is_taken_at_once_and_tells_how_it_ended(store: Store) -> None:
+    first, second = lease(store, "first"), lease(store, "second", seconds=60)
+    first.take()
+    first.release(0)
+    second.take()
+    assert second.ended_with == 0
+
+
+def test_of_two_that_waited_for_the_same_holder_one_takes_over(store: Store) -> None:
+    lease(store, "dead").take()
+    outcomes: list[str] = []
+
+    def contend(name: str) -> None:
+        try:
+            lease(store, name).take()
+            outcomes.append("holds")
+        except Held:
+            outcomes.append("held")
+
+    contenders = [threading.Thread(target=contend, args=(name,)) for name in ("a", "b", "c")]
+    for contender in contenders:
+        contender.start()
+    for contender in contenders:
+        contender.join()
+    assert sorted(outcomes) == ["held", "held", "holds"]
+
+
+def test_a_store_that_lists_late_does_not_hide_a_holder(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease(store, "first").take()
+    lease(store, "second", gone=("first",)).take()
+    monkeypatch.setattr(store, "list", lambda name="": [])
+    third = lease(store, "third", gone=("second",), seconds=60)
+    third.take()
+    assert third.number == 3
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from grpo_job.checkpoints import Holding
+holding = Holding(Path(sys.argv[1]), None, float(sys.argv[2]), lambda reason: print("lost:", reason, flush=True))
+holding.take()
+print("holds", flush=True)
+time.sleep(60)
+"""
+
+
+class Holder:
+    """A process that holds the run in `folder`."""
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.popen = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(folder), str(seconds)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert self.says() == "holds"
+
+    def says(self) -> str:
+        assert self.popen.stdout is not None
+        return self.popen.stdout.readline().strip()
+
+    def __enter__(self) -> "Holder":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.popen.kill()
+        self.popen.communicate()
+
+
+def holding(folder: Path, seconds: float, remote: Store | None = None) -> Holding:
+    return Holding(folder, remote, seconds, lambda reason: None)
+
+
+def test_a_killed_process_is_succeeded_at_once_in_the_same_folder(tmp_path: Path) -> None:
+    with Holder(tmp_path, 60) as holder:
+        holder.popen.kill()
+        holder.popen.wait()
+        began = time.monotonic()
+        holding(tmp_path, 60).take()
+        assert time.monotonic() - began < 1
+
+
+def test_a_live_process_keeps_its_run(tmp_path: Path) -> None:
+    with Holder(tmp_path, 0.5), pytest.raises(Held, match="works on this run"):
+        holding(tmp_path, 0.5).take()
+
+
+def test_a_frozen_process_loses_its_run_and_learns_it_when_it_wakes(tmp_path: Path) -> None:
+    with Holder(tmp_path, 0.5) as holder:
+        os.kill(holder.popen.pid, signal.SIGSTOP)
+        successor = holding(tmp_path, 0.5)
+        successor.take()
+        os.kill(holder.popen.pid, signal.SIGCONT)
+        assert holder.says().startswith(f"lost: {successor.locks.holder} has taken the run over")
+        successor.confirm()
+
+
+def test_the_mirrors_lease_of_a_process_that_died_in_this_folder_is_not_waited_for(tmp_path: Path) -> None:
+    folder, remote = tmp_path / "run", open_store(f"file://{tmp_path}/remote")
+    locks = HolderLocks(folder / "lease")
+    locks.lock()
+    lease(remote, locks.holder).take()
+    os.close(locks._file or 0)  # as when the process dies: its file stays, its lock does not
+    began = time.monotonic()
+    holding(folder, 60, remote).take()
+    assert time.monotonic() - began < 1
+
+
+def test_who_is_refused_at_the_mirror_leaves_the_folder_free(tmp_path: Path) -> None:
+    remote = open_store(f"file://{tmp_path}/remote")
+    other = lease(remote, "other")
+    other.take()
+    soon(other.renew)
+    refused = holding(tmp_path / "run", SECONDS, remote)
+    with pytest.raises(Held, match="other works on this run"):
+        refused.take()
+    lease(open_store(f"file://{tmp_path}/run"), "next", seconds=60).take()
+
+
+def test_a_released_holding_leaves_no_locks_behind(tmp_path: Path) -> None:
+    for _ in range(3):
+        held = holding(tmp_path, 60)
+        held.take()
+        assert held.release(75) == ""
+    assert not list(tmp_path.rglob("*.lock"))

@@ -1,0 +1,177 @@
+"""The second home of checkpoints: filled in the background, and resumed from when the first is gone."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from grpo_job.checkpoints import Keeper, Mirror
+from grpo_job.checkpoints.keeper import MANIFEST, Checkpoint
+from grpo_job.failures import Held, Unexpected
+from grpo_job.stores import Store, StoreFailed, open_store
+
+WAIT = 20.0
+
+
+class Gate:
+    """A store whose `put` waits until it is let through."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self.opened, self.begun = store, threading.Event(), threading.Semaphore(0)
+
+    def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
+        self.begun.release()
+        assert self.opened.wait(WAIT)
+        return self._store.put(folder, name, replaces=replaces)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(f"file://{tmp_path}/remote")
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Keeper:
+    return emptied(Keeper(tmp_path / "checkpoints", {"model": "sample"}, keep=2))
+
+
+def emptied(keeper: Keeper) -> Keeper:
+    shutil.rmtree(keeper.folder, ignore_errors=True)
+    keeper.clear_partial()
+    return keeper
+
+
+def mirror_of(store: object, keep: int = 2, confirm: Callable[[], None] = lambda: None) -> Mirror:
+    return Mirror(store, keep, confirm, lambda reason: None)  # type: ignore[arg-type]
+
+
+def saved(keeper: Keeper, step: int) -> Checkpoint:
+    folder = keeper.partial / f"checkpoint-{step}"
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_text(f"weights after step {step}")
+    return keeper.adopt(step, folder)
+
+
+def sent(mirror: Mirror, keeper: Keeper, *steps: int) -> None:
+    for step in steps:
+        mirror.send(saved(keeper, step))
+        assert mirror.finish(WAIT)
+
+
+def test_what_was_sent_is_brought_back_when_the_folder_is_gone(store: Store, keeper: Keeper) -> None:
+    sent(mirror_of(store), keeper, 10, 20)
+    assert mirror_of(store).bring_newer(emptied(keeper), than=0) == []
+    checkpoint, damages = keeper.newest_good()
+    assert checkpoint is not None
+    assert (checkpoint.step, damages) == (20, [])
+    assert (checkpoint.folder / "adapter_model.safetensors").read_text() == "weights after step 20"
+
+
+def test_nothing_is_brought_that_is_not_newer(store: Store, keeper: Keeper) -> None:
+    sent(mirror_of(store), keeper, 10, 20)
+    emptied(keeper)
+    mirror_of(store).bring_newer(keeper, than=20)
+    assert keeper.newest_good()[0] is None
+
+
+def test_a_damaged_one_is_named_and_the_one_before_brought(store: Store, keeper: Keeper, tmp_path: Path) -> None:
+    sent(mirror_of(store), keeper, 10, 20)
+    (tmp_path / "remote" / "step-000020" / "adapter_model.safetensors").write_text("weights after step 99")
+    damages = mirror_of(store).bring_newer(emptied(keeper), than=0)
+    assert damages == [
+        f"checkpoint step-000020 at {store.uri} is damaged and not used: "
+        "adapter_model.safetensors has other content than was saved"
+    ]
+    assert [path.name for path in keeper.folder.glob("step-*")] == ["step-000010"]
+
+
+def test_one_without_a_manifest_is_not_there(store: Store, keeper: Keeper, tmp_path: Path) -> None:
+    sent(mirror_of(store), keeper, 10, 20)
+    (tmp_path / "remote" / "step-000020" / MANIFEST).unlink()
+    assert mirror_of(store).steps() == [10]
+
+
+def test_the_newest_are_kept_and_older_ones_removed(store: Store, keeper: Keeper) -> None:
+    mirror = mirror_of(store)
+    sent(mirror, keeper, 10, 20, 30, 40)
+    assert mirror.steps() == [40, 30]
+    assert {Path(entry.name).parts[0] for entry in store.list()} == {"step-000030", "step-000040"}
+
+
+def test_while_one_is_on_its_way_only_the_newest_waits(store: Store, keeper: Keeper) -> None:
+    gate = Gate(store)
+    mirror = mirror_of(gate)
+    keeper.in_use = mirror.in_use
+    mirror.send(saved(keeper, 10))
+    assert gate.begun.acquire(timeout=WAIT)
+    for step in (20, 30):
+        mirror.send(saved(keeper, step))
+    assert not mirror.finish(0)
+    gate.opened.set()
+    assert mirror.finish(WAIT)
+    assert mirror.steps() == [30, 10]
+
+
+def test_a_checkpoint_stays_while_it_is_on_its_way(store: Store, keeper: Keeper) -> None:
+    gate = Gate(store)
+    mirror = mirror_of(gate)
+    keeper.in_use = mirror.in_use
+    mirror.send(saved(keeper, 10))
+    assert gate.begun.acquire(timeout=WAIT)
+    for step in (20, 30, 40):
+        saved(keeper, step)
+    assert sorted(path.name for path in keeper.folder.glob("step-*")) == ["step-000010", "step-000030", "step-000040"]
+    gate.opened.set()
+    assert mirror.finish(WAIT)
+    saved(keeper, 50)
+    assert sorted(path.name for path in keeper.folder.glob("step-*")) == ["step-000040", "step-000050"]
+
+
+def test_a_failure_is_told_once_and_the_next_checkpoint_is_sent(
+    store: Store, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise StoreFailed("the store is away.")
+
+    mirror = mirror_of(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "put", fail)
+        sent(mirror, keeper, 10)
+    assert mirror.troubles() == [f"checkpoint step-000010 did not reach {store.uri}: the store is away."]
+    assert mirror.troubles() == []
+    sent(mirror, keeper, 20)
+    assert mirror.steps() == [20]
+
+
+def test_nothing_is_sent_by_who_has_lost_the_run(store: Store, keeper: Keeper) -> None:
+    lost: list[str] = []
+
+    def confirm() -> None:
+        raise Held("another has it")
+
+    mirror = Mirror(store, 2, confirm, lost.append)
+    sent(mirror, keeper, 10)
+    assert (lost, mirror.steps()) == (["another has it"], [])
+
+
+def test_a_store_that_cannot_say_what_it_holds_stops_the_run(
+    store: Store, keeper: Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> Iterator[object]:
+        raise StoreFailed("the store is away.")
+
+    monkeypatch.setattr(store, "list", fail)
+    with pytest.raises(Unexpected, match="cannot be said: the store is away"):
+        mirror_of(store).bring_newer(keeper, than=0)
+
+
+def test_a_run_that_begins_anew_forgets_what_the_mirror_holds(store: Store, keeper: Keeper) -> None:
+    mirror = mirror_of(store)
+    sent(mirror, keeper, 10, 20)
+    mirror.forget()
+    assert mirror.steps() == []

@@ -1,0 +1,133 @@
+"""Leases and mirrors at the two kinds of remote stores, as servers on this machine play them."""
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from grpo_job.checkpoints import Keeper, Mirror, place_of_run
+from grpo_job.checkpoints.lease import Lease
+from grpo_job.failures import Held
+from grpo_job.stores import Outpaced, Store, open_store
+from tests.checkpoints.test_mirror import emptied, saved, sent
+from tests.servers.fixtures import QUICK
+from tests.servers.hub import HubServer
+from tests.servers.s3 import ROOT, S3Server
+
+SECONDS = 0.6
+Opened = Callable[[], Store]
+
+
+@pytest.fixture
+def at_hub(hub: HubServer) -> Opened:
+    given = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token("alice")}
+    return lambda: open_store(place_of_run("hf://alice/kept", "a"), environment=given, patience=QUICK)
+
+
+@pytest.fixture
+def at_s3(s3: S3Server) -> Opened:
+    keys = {"AWS_ACCESS_KEY_ID": ROOT[0], "AWS_SECRET_ACCESS_KEY": ROOT[1], "AWS_DEFAULT_REGION": "us-east-1"}
+    given = {**keys, "AWS_ENDPOINT_URL_S3": s3.url}
+    return lambda: open_store(place_of_run("s3://bucket/kept", "a"), environment=given, patience=QUICK)
+
+
+@pytest.fixture(params=["hub", "s3"])
+def opened(request: pytest.FixtureRequest) -> Opened:
+    return request.getfixturevalue(f"at_{request.param}")  # type: ignore[no-any-return]
+
+
+def lease(store: Store, holder: str, seconds: float = SECONDS) -> Lease:
+    return Lease(store, holder, seconds, lambda name: False)
+
+
+def mirror_of(held: Lease, lost: list[str] | None = None) -> Mirror:
+    return Mirror(held.store, 2, held.confirm, (lost if lost is not None else []).append)
+
+
+@pytest.fixture
+def keeper(tmp_path: Path) -> Keeper:
+    return emptied(Keeper(tmp_path / "checkpoints", {"model": "sample"}, keep=2))
+
+
+def test_an_attempt_elsewhere_goes_on_from_the_mirror(opened: Opened, keeper: Keeper) -> None:
+    first, second = lease(opened(), "first"), lease(opened(), "second", seconds=60)
+    first.take()
+    sent(mirror_of(first), keeper, 10, 20, 30)
+    first.release(75)
+    second.take()
+    assert mirror_of(second).bring_newer(emptied(keeper), than=0) == []
+    checkpoint, _ = keeper.newest_good()
+    assert checkpoint is not None
+    assert (checkpoint.step, second.ended_with) == (30, 75)
+    sent(mirror_of(second), keeper, 40)
+    assert mirror_of(second).steps() == [40, 30]
+
+
+def test_a_silent_holder_loses_the_run_and_can_send_nothing_more(opened: Opened, keeper: Keeper) -> None:
+    first, second, lost = lease(opened(), "first"), lease(opened(), "second"), list[str]()
+    first.take()
+    sent(mirror_of(first), keeper, 10)
+    second.take()
+    sent(mirror_of(first, lost), keeper, 20)
+    assert lost == ["second has taken the run over; nothing more is written here"]
+    assert mirror_of(second).steps() == [10]
+
+
+def test_a_holder_whose_checkpoint_arrives_meanwhile_keeps_the_run(at_hub: Opened, keeper: Keeper) -> None:
+    first = lease(at_hub(), "first")
+    first.take()
+    threading.Timer(SECONDS / 3, sent, [mirror_of(first), keeper, 10]).start()
+    with pytest.raises(Held, match="first works on this run"):
+        lease(at_hub(), "second").take()
+
+
+def test_at_the_hub_only_checkpoints_are_committed_while_the_run_is_held(
+    at_hub: Opened, hub: HubServer, keeper: Keeper
+) -> None:
+    first = lease(at_hub(), "first")
+    first.take()
+    sent(mirror_of(first), keeper, 10)
+    for _ in range(5):
+        first.renew()
+    titles = [commit.title for commit in hub.repos["model", "alice/kept"].history("run-a")]
+    ours = [title for title in titles if title.startswith("grpo-job")]
+    assert [title.split(": ")[1].split(" [")[0] for title in ours] == ["step-000010", "claim lease/000001.json"]
+
+
+def test_a_holder_at_the_hub_that_did_not_look_is_stopped_by_the_commit_itself(at_hub: Opened, keeper: Keeper) -> None:
+    first, second = lease(at_hub(), "first"), lease(at_hub(), "second")
+    first.take()
+    second.take()
+    with pytest.raises(Outpaced):
+        first.store.put(saved(keeper, 10).folder, "step-000010")
+
+
+def test_at_s3_the_holder_renews_its_own_claim(at_s3: Opened) -> None:
+    first = lease(at_s3(), "first")
+    first.take()
+    threading.Timer(SECONDS / 3, first.renew).start()
+    with pytest.raises(Held, match="first works on this run"):
+        lease(at_s3(), "second").take()
+    assert json.loads(first.store.read("lease/000001.json") or b"") == {"holder": "first", "renewals": 1}
+    assert first.store.read("lease/000002.json") is None
+
+
+def test_two_that_take_over_at_the_same_moment_become_one(opened: Opened) -> None:
+    lease(opened(), "dead").take()
+    outcomes: list[str] = []
+
+    def contend(name: str) -> None:
+        try:
+            lease(opened(), name).take()
+            outcomes.append("holds")
+        except Held:
+            outcomes.append("held")
+
+    contenders = [threading.Thread(target=contend, args=(name,)) for name in ("a", "b")]
+    for contender in contenders:
+        contender.start()
+    for contender in contenders:
+        contender.join()
+    assert sorted(outcomes) == ["held", "holds"]

@@ -1,0 +1,111 @@
+"""The run folder is gone, and the run goes on from GRPO_CHECKPOINT_TO: over sound networks, faulty ones, and none."""
+
+import random
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from grpo_job.run_folder import read_json
+from tests.faults import runs
+from tests.faults.hooks import SignalAfterStep, WithoutReport
+from tests.servers.fault_proxy import FaultProxy
+from tests.servers.hub import HubServer
+from tests.servers.s3 import S3Server
+from tests.servers.swift import SwiftServer
+
+FAULTS = ("500", "429", "reset", "truncated", "lost")
+BUCKET = "bucket"
+
+
+class Remote(NamedTuple):
+    """A store behind a proxy, and the variables that lead there."""
+
+    uri: str
+    proxy: FaultProxy
+    variables: dict[str, str]
+
+
+def trials(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
+    """Store after store, network after network."""
+    dice = random.Random(seed)
+    whole = folder / "whole"
+    runs.finish(whole, hooks=[WithoutReport()])
+    s3 = "S3 (moto)" if SwiftServer.missing() else "S3 (Swift)"
+    kinds = [(store, share) for share in (0.0, 0.3, 1.0) for store in (s3, "Hub")]
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(_server(name, folder)) for name in (s3, "Hub")}
+        for number in range(count):
+            store, share = kinds[number % len(kinds)]
+            place = folder / f"trial-{number}"
+            with _remote(store, servers[store], share, seed + number) as remote:
+                if share == 1.0:
+                    yield _without_a_store(place, store, remote, whole)
+                else:
+                    yield _elsewhere(place, store, remote, dice, whole)
+
+
+def _elsewhere(place: Path, store: str, remote: Remote, dice: random.Random, whole: Path) -> tuple[str, str]:
+    killer, step = dice.choice([signal.SIGTERM, signal.SIGKILL]), dice.randrange(3, 6)
+    settings = _settings(place, remote)
+    cut = runs.finish(place, settings, hooks=[SignalAfterStep(step, killer), WithoutReport()])
+    shutil.rmtree(place / runs.RUN_ID)
+    again = runs.start(place, settings, hooks=[WithoutReport()])
+    code = again.wait()
+    said = [line for line in again.said().splitlines() if "resuming after step" in line]
+    behind = said[0].split("resuming after step ")[1].split('"')[0] if said else "none"
+    what = (
+        f"{store}, {remote.proxy.share:.0%} of requests fail, {killer.name} after step {step}, exits {cut} {code}, "
+        f"resumed after step {behind}"
+    )
+    if cut != (75 if killer == signal.SIGTERM else -killer) or code:
+        return what, "an attempt ended otherwise"
+    if killer == signal.SIGTERM and remote.proxy.share == 0 and behind != str(step):
+        return what, "the last checkpoint had not reached the mirror"
+    return what, runs.difference(runs.result(whole), runs.result(place))
+
+
+def _without_a_store(place: Path, store: str, remote: Remote, whole: Path) -> tuple[str, str]:
+    """The store goes away as soon as training begins: the run finishes, and says what it could not do."""
+    remote.proxy.share = 0.0
+    attempt = runs.start(place, _settings(place, remote), hooks=[WithoutReport()])
+    attempt.wait_until(lambda: '"step": 1,' in attempt.said())
+    remote.proxy.share = 1.0
+    code = attempt.wait()
+    what = f"{store}, away from step 1 on, exit {code}"
+    if code:
+        return what, "the run did not finish"
+    if "did not reach" not in attempt.said():
+        return what, "the failure was not told"
+    lost = read_json(place / runs.RUN_ID / "summary.json")["steps"]["lost_to_resume"]
+    return what, f"{lost} steps were lost" if lost else runs.difference(runs.result(whole), runs.result(place))
+
+
+def _settings(place: Path, remote: Remote) -> dict[str, str]:
+    return {**remote.variables, "GRPO_CHECKPOINT_TO": f"{remote.uri}-{place.name}", "GRPO_LEASE_SECONDS": "3"}
+
+
+@contextmanager
+def _server(name: str, folder: Path) -> Iterator[HubServer | S3Server | SwiftServer]:
+    kinds = {"Hub": HubServer, "S3 (moto)": S3Server, "S3 (Swift)": lambda: SwiftServer(folder / "swift")}
+    with kinds[name]() as server:
+        if not isinstance(server, HubServer):
+            server.client().create_bucket(Bucket=BUCKET)
+        yield server
+
+
+@contextmanager
+def _remote(name: str, server: HubServer | S3Server | SwiftServer, share: float, seed: int) -> Iterator[Remote]:
+    with FaultProxy(server.url, share=share, seed=seed, kinds=FAULTS, retry_after=1) as proxy:
+        if not isinstance(server, HubServer):
+            given = {**server.environment(), "AWS_ENDPOINT_URL_S3": proxy.url}
+            yield Remote(f"s3://{BUCKET}/kept", proxy, given)
+            return
+        own = server.url, server.large_url
+        server.url, server.large_url = proxy.url, proxy.url.replace("127.0.0.1", "localhost")
+        try:
+            yield Remote("hf://alice/kept", proxy, {"HF_ENDPOINT": proxy.url, "HF_TOKEN": server.token("alice")})
+        finally:
+            server.url, server.large_url = own

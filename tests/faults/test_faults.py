@@ -1,0 +1,63 @@
+"""A sample of each fault campaign, with fixed seeds; `make campaign PART=...` runs them in full."""
+
+import signal
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.faults import boundaries, cuts, damages, disks, mirrors, races, runs, signals
+from tests.faults.hooks import SignalAfterStep, WithoutReport
+
+pytestmark = pytest.mark.slow
+Trials = Callable[[Path, int, int], Iterator[tuple[str, str]]]
+
+
+@pytest.mark.parametrize(
+    ("trials", "count", "seed"),
+    [
+        pytest.param(partial(signals.trials, signal.SIGTERM), 3, 11, id="sigterm"),
+        pytest.param(partial(signals.trials, signal.SIGKILL), 3, 12, id="sigkill"),
+        pytest.param(boundaries.trials, 5, 13, id="boundaries"),
+        pytest.param(damages.trials, 4, 14, id="damages"),
+        pytest.param(cuts.trials, 4, 15, id="cuts"),
+        pytest.param(races.trials, 4, 16, id="races"),
+        pytest.param(mirrors.trials, 2, 17, id="mirrors"),
+        pytest.param(
+            disks.trials, 5, 18, id="disks",
+            marks=pytest.mark.skipif(not disks.can_mount(), reason="needs the right to mount"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_run_that_is_disturbed_ends_as_one_that_was_left_alone(
+    trials: Trials, count: int, seed: int, tmp_path: Path
+) -> None:
+    outcomes = list(trials(tmp_path, count, seed))
+    assert len(outcomes) == count
+    assert [(what, wrong) for what, wrong in outcomes if wrong] == []
+
+
+def test_ten_interruptions_in_one_run_change_nothing(tmp_path: Path) -> None:
+    settings = {"GRPO_MAX_STEPS": "12"}
+    runs.finish(tmp_path / "whole", settings, hooks=[WithoutReport()])
+    cut = tmp_path / "cut"
+    for step in range(1, 11):
+        assert runs.finish(cut, settings, hooks=[SignalAfterStep(step), WithoutReport()]) == 75
+    assert runs.finish(cut, settings, hooks=[WithoutReport()]) == 0
+    assert runs.difference(runs.result(tmp_path / "whole"), runs.result(cut)) == ""
+
+
+def test_evaluations_change_nothing_in_the_training(tmp_path: Path) -> None:
+    for name, rows in (("few", "2"), ("many", "7")):
+        assert runs.finish(tmp_path / name, {"GRPO_EVAL_ROWS": rows}, hooks=[WithoutReport()]) == 0
+    few, many = (runs.result(tmp_path / name) for name in ("few", "many"))
+    assert few["adapter"] == many["adapter"]
+    assert few["metrics"] == many["metrics"]
+
+
+def test_a_finished_run_is_left_untouched(tmp_path: Path) -> None:
+    assert runs.finish(tmp_path, hooks=[WithoutReport()]) == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / runs.RUN_ID).rglob("*")}
+    assert runs.finish(tmp_path) == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / runs.RUN_ID).rglob("*")} == before

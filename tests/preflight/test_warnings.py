@@ -1,0 +1,160 @@
+"""What is odd but may be meant: a warning with its number, and the run begins."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from grpo_job import sample
+from grpo_job.base_model import BaseModel
+from grpo_job.locked_versions import locked
+from grpo_job.preflight import licence, room, versions
+from tests.preflight.world import World, rows_of
+
+Plant = Callable[[World], object]
+
+
+def rows(world: World, *changes: dict[str, str], of: int = 100) -> None:
+    """The training rows, of which the first ones are changed."""
+    known = rows_of(sample.TRAIN, of)
+    world.rows(train=[{**row, **change} for row, change in zip(known, changes, strict=False)] + known[len(changes) :])
+
+
+def other_versions(world: World, **differing: str) -> None:
+    world.patch.setattr(versions, "installed", lambda: {**locked()["cpu"], **differing})
+
+
+ODD: list[tuple[str, str, str, Plant]] = [
+    ("own code", "architecture", "never run", lambda w: w.model(auto_map={"AutoModel": "modeling.Own"})),
+    ("licence not stated", "licence", "states no licence", lambda w: w.hub_model()),
+    (
+        "licence of its own",
+        "licence",
+        "(https://llama.com): read it",
+        lambda w: w.hub_model(cardData={"license": "llama3.2", "license_link": "https://llama.com"}),
+    ),
+    (
+        "licence for research",
+        "licence",
+        "not for commercial use",
+        lambda w: w.hub_model(cardData={"license": "cc-by-nc-4.0"}),
+    ),
+    ("no end of an answer", "tokenizer", "names no eos_token", lambda w: written_without_end(w)),
+    ("many long prompts", "prompt lengths", "would keep 99%", lambda w: w.set(MAX_PROMPT_LENGTH="50")),
+    (
+        "few answers missing",
+        "rows",
+        "2 rows have no answer and 1 no question",
+        lambda w: rows(w, {"answer": ""}, {"answer": "####"}, {"question": " "}),
+    ),
+    (
+        "many duplicates",
+        "rows",
+        "30 of 100 questions occur more than once",
+        lambda w: rows(w, *[{"question": "1 + 1?"}] * 31),
+    ),
+    ("one answer", "rows", "every row has the answer '7'", lambda w: rows(w, *[{"answer": "7"}] * 100)),
+    ("few rows", "rows", "is seen 32 times", lambda w: (rows(w, of=25), w.set(MAX_STEPS="100"))),
+    (
+        "held-out rows in training",
+        "held-out rows",
+        "10 of 60 held-out questions occur in training",
+        lambda w: w.rows(test=rows_of(sample.TRAIN, 10) + rows_of(sample.HELD_OUT, 50)),
+    ),
+    ("few held-out rows", "held-out rows", "20 rows tell accuracy to about 22 points", lambda w: w.set(EVAL_ROWS="20")),
+    (
+        "format alone is paid",
+        "rewards together",
+        "as much as the right one",
+        lambda w: w.set(REWARDS="format_tags:1"),
+    ),
+    (
+        "shared memory of a container",
+        "shared memory",
+        "has 64 MB",
+        lambda w: (w.gpu(), w.patch.setattr(room, "shm_bytes", lambda: 64_000_000)),
+    ),
+    (
+        "GPU before bfloat16",
+        "GPU",
+        "float16 arithmetic",
+        lambda w: w.gpu(name="Tesla T4", memory=15360, capability="7.5"),
+    ),
+    ("part of a GPU", "GPU", "is split (MIG)", lambda w: w.gpu(mig="Enabled")),
+    ("others on the GPU", "GPU memory", "other processes hold 2.1 GB", lambda w: w.gpu(used=2000)),
+    (
+        "versions allowed",
+        "locked versions",
+        "GRPO_ALLOW_OTHER_VERSIONS=true allows",
+        lambda w: (other_versions(w, trl="1.14.2"), w.set(ALLOW_OTHER_VERSIONS="true")),
+    ),
+    (
+        "another version of what matters less",
+        "other versions",
+        "rich 14.0.0 is installed",
+        lambda w: other_versions(w, rich="14.0.0"),
+    ),
+    ("time for a part of the steps", "budget", "will probably end the run", lambda w: w.set(MAX_HOURS="0.006")),
+]
+
+
+def written_without_end(world: World) -> None:
+    path = world.model() / "tokenizer_config.json"
+    path.write_text(path.read_text().replace('"eos_token"', '"unused"'))
+
+
+@pytest.mark.parametrize(("name", "part", "plant"), [odd[1:] for odd in ODD], ids=[odd[0] for odd in ODD])
+def test_what_is_odd_is_told_and_lets_the_run_begin(name: str, part: str, plant: Plant, world: World) -> None:
+    plant(world)
+    warned = world.warned()
+    assert [(finding.name, part in finding.sentence) for finding in warned] == [(name, True)], warned
+
+
+def test_a_constant_reward_beside_a_good_one_is_named(world: World) -> None:
+    world.reward("return 0.25")
+    mine = world.environment["GRPO_REWARDS"]
+    world.set(REWARDS=f"correct:2,{mine}")
+    assert [finding.sentence for finding in world.warned()] == [
+        "paid pays 0.25 whatever the completion is, and so teaches nothing: mend it"
+    ]
+
+
+def test_rewards_that_want_another_form_pass_where_health_only_warns(world: World) -> None:
+    world.reward("return 1.0 if completion == f'JSON: {answer}' else 0.0")
+    assert [finding.name for finding in world.failed()] == ["rewards together"]
+    world.set(HEALTH="warn")
+    assert [finding.name for finding in world.warned()] == ["rewards", "rewards together"]
+
+
+@pytest.mark.parametrize("form", ["\\\\boxed{{{answer}}}", "#### {answer}", "<answer>\\n{answer}\\n</answer>"])
+def test_a_reward_of_the_users_own_may_want_any_usual_form(form: str, world: World) -> None:
+    world.reward(f"return 1.0 if f'{form}' in completion else 0.0")
+    assert world.warned() == []
+
+
+def test_the_rewards_of_the_reference_run_prefer_the_perfect_completion(world: World) -> None:
+    world.set(REWARDS="xmlcount:1,soft_format:1,strict_format:1,int:1,correctness:1")
+    found = world.examine()
+    assert [finding for finding in found if finding.name.startswith("rewards") and finding.status != "passed"] == []
+
+
+def test_a_reward_with_a_negative_weight_is_to_pay_what_is_bad(world: World) -> None:
+    world.reward("return float('<answer>' not in completion)")
+    world.set(REWARDS=f"correct:2,{world.environment['GRPO_REWARDS'].replace(':1', ':-1')}")
+    assert world.warned() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "part"),
+    [
+        ("unsloth/Qwen2.5-3B-Instruct", "warned", "Qwen Research licence"),
+        ("Qwen/Qwen2.5-Coder-3B", "warned", "Qwen2.5-1.5B-Instruct"),
+        ("unsloth/Qwen2.5-3B-Instruct-bnb-4bit", "warned", "not for commercial use"),
+        ("Qwen/Qwen2.5-7B-Instruct", "passed", "apache-2.0"),
+        ("Qwen/Qwen2.5-1.5B-Instruct", "passed", "apache-2.0"),
+    ],
+)
+def test_a_licence_for_research_is_known_whatever_the_card_says(name: str, status: str, part: str) -> None:
+    found = licence.finding(BaseModel(name, Path(), "abc", {"license": "apache-2.0"}))
+    assert found.status == status
+    assert part in found.sentence
