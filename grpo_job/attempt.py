@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from grpo_job import budget, life_signs
 from grpo_job.checkpoints import PARTIAL, Holding, Mirror, place_of_run
 from grpo_job.disk_trouble import disk_trouble
 from grpo_job.failures import Ending, Held, Hopeless, Interrupted, RunEnded, Unexpected, Unpublished
@@ -135,8 +136,11 @@ class Attempt:
             return ending.code  # the folder belongs to another attempt now
         if ending.code != Interrupted.code:
             self.summary.update(fruitless_attempts=0)
+        seconds = {**self.progress.seconds, "total": self.progress.total()}
+        self.summary.update(cost=budget.cost(seconds, self.settings.price_per_hour))
+        life_signs.leave_message(ending, self.settings.termination_log)
         try:
-            self.summary.write(ending, {**self.progress.seconds, "total": self.progress.total()})
+            self.summary.write(ending, seconds)
         except OSError as error:  # the code must reach the cluster even if the disk is full
             print(f"grpo-job: {self.folder.summary} could not be written: {error}", file=sys.stderr, flush=True)
         return ending.code

@@ -5,10 +5,24 @@ handed to the next here.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
-from grpo_job import base_model, delivery, engines, machine, measurement, preflight, rewards, samples, training
+from grpo_job import (
+    base_model,
+    budget,
+    delivery,
+    engines,
+    machine,
+    measurement,
+    preflight,
+    probe,
+    rewards,
+    samples,
+    training,
+)
 from grpo_job.attempt import FINISHED, Attempt
-from grpo_job.failures import Ending, Unpublished
+from grpo_job.chat import Chat
+from grpo_job.failures import Ending, Hopeless, Refused, Unpublished
 from grpo_job.interruption import Interruption
 from grpo_job.midway import Midway
 from grpo_job.progress import libraries_write_to
@@ -47,6 +61,9 @@ def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None
         checked = preflight.check(settings, environment)
         rows = checked.rows
         attempt.progress.say(f"training on {rows.train_counts.sentence()}")
+        for finding in checked.findings:
+            if finding.status == "warned":
+                attempt.progress.warn(finding.sentence)
         attempt.progress.say(f"held out: {len(rows.held_out)} of {rows.held_out_counts.sentence()}")
     with phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
@@ -75,6 +92,7 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
         engine = engines.build(checked.engine, settings, base, rows.train, functions, keeper.partial, checked.plan)
     with phase("evaluate", "evaluating the base"):
         before = measurement.evaluate(engine, "off", rows.held_out, checked.rewards, attempt)
+    _look_before(engine, checked, base, attempt, fresh=resume is None)
     with phase("train", f"training {engine.planned_steps} steps"), attempt.interruption.at_step_boundary():
         midway = Midway(engine, rows.held_out, attempt)
         watcher = training.Watcher(
@@ -83,6 +101,10 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
         if midway.go_on_from(resume):
             with watcher.watching():
                 engine.train(watcher, resume.folder if resume else None)
+        watcher.life_signs.close()
+    if watcher.health.verdict:
+        engine.save_adapter(attempt.folder.adapter)
+        raise Hopeless(watcher.health.verdict.sentence)
     midway.settle(engine.planned_steps)
     with phase("evaluate", "evaluating the adapter"):
         after = measurement.evaluate(engine, "on", rows.held_out, checked.rewards, attempt)
@@ -94,6 +116,34 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     attempt.flush_mirror()
     engine.close()
     return trackers
+
+
+def _look_before(
+    engine: engines.Engine, checked: preflight.Checked, base: base_model.BaseModel, attempt: Attempt, *, fresh: bool
+) -> None:
+    """Before step 1: is there time for it, and would training have a signal to learn from?"""
+    settings, say = attempt.settings, attempt.progress.say
+    attempt.summary.update(stopped=None)
+    left = budget.Budget(settings, attempt.progress.total)
+    left.took("evaluate", attempt.progress.seconds["evaluate"])
+    if refusal := left.reason_to_refuse():
+        raise Refused(refusal)
+    if not fresh or settings.health == "off" or not settings.probe_prompts:
+        return
+    encode, seconds = Chat(base.folder).tokenizer.encode_batch, settings.reward_timeout_seconds
+    found = probe.probe(
+        partial(engine.generate, adapter="off"),
+        probe.chosen(checked.rows.train, settings),
+        [(rewards.as_trl_function(reward, seconds), reward.weight) for reward in checked.rewards],
+        measurement.GRADERS.answer,
+        lambda texts: [len(tokens.ids) for tokens in encode(list(texts))],
+        settings,
+    )
+    say(f"probe of the base: {found.sentence()}")
+    if hopeless := found.hopeless(settings):
+        if settings.health == "stop":
+            raise Hopeless(hopeless)
+        attempt.progress.warn(hopeless)
 
 
 def _write_environment(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel) -> None:

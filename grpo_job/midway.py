@@ -65,11 +65,9 @@ class Midway:
     def settle(self, planned: int) -> None:
         """After the training: say why it stopped early, and take the best adapter where that is asked for."""
         done = self.attempt.summary.values["steps"]["done"]
-        stopped = None
         if self.goal_reached() and done < planned:
             reached = f"GRPO_STOP_AT_ACCURACY={self.settings.stop_at_accuracy:g} was reached"
-            stopped = f"stopped after step {done} of {planned}: {reached}"
-        self.attempt.summary.update(stopped=stopped)
+            self.attempt.summary.update(stopped=f"stopped after step {done} of {planned}: {reached}")
         best = self.best_step()
         if self.settings.keep == "best" and best is not None:
             self.attempt.summary.update(kept={"step": best, "eval_accuracy": self.taken[best]})

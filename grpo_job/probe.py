@@ -16,7 +16,6 @@ TokenCounts = Callable[[Sequence[str]], list[int]]
 
 SEED = 20_261_122  # of sampling; never the run's own, whose random numbers stay as they were
 ALIKE = 1e-6  # rewards of a group that differ by less are the same
-CHUNK = 64  # rows sampled at once when solved ones are looked for
 
 
 class Generate(Protocol):
@@ -89,20 +88,6 @@ def chosen(rows: Sequence[Row], settings: Settings) -> list[Row]:
     """Some rows from everywhere in the data, the same ones in every attempt."""
     number = min(settings.probe_prompts, len(rows))
     return [rows[index * len(rows) // number] for index in range(number)] if number else []
-
-
-def not_solved(
-    generate: Generate, rows: Sequence[Row], rewards: Sequence[Paid], settings: Settings, *, enough: int
-) -> list[Row]:
-    """Rows whose group has spread, in their order; asks until there are `enough`, as training sees no more."""
-    kept: list[Row] = []
-    for start in range(0, len(rows), CHUNK):
-        asked = rows[start : start + CHUNK]
-        paid = _group_rewards(_sample(generate, asked, settings), asked, rewards)
-        kept += [row for row, group in zip(asked, paid, strict=True) if _has_spread(group)]
-        if len(kept) >= enough:
-            break
-    return kept
 
 
 def _sample(generate: Generate, rows: Sequence[Row], settings: Settings) -> list[list[str]]:

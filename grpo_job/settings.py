@@ -256,7 +256,6 @@ class Settings(BaseModel):
     health_gradient_factor: Positive = _harmless(100.0, "times its first values that a gradient norm may reach")
     health_entropy_share: Share = _harmless(0.05, "share of its first values that the entropy may fall to")
     probe_prompts: Whole = _harmless(16, "prompts sampled before step 1, to see whether there is a signal; 0: none")
-    skip_solved: YesNo = setting(False, "leave out rows that the base always or never solves")
     metrics_port: OptionalPort = _harmless(None, "port of Prometheus metrics")
     termination_log: Text = _harmless("/dev/termination-log", "file for the ending, where it can be written")
     allow_other_versions: YesNo = _harmless(False, "run with packages that differ from the lock")

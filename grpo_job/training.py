@@ -12,8 +12,11 @@ import psutil
 
 from grpo_job import machine
 from grpo_job.attempt import Attempt
+from grpo_job.budget import Budget
 from grpo_job.checkpoints import Checkpoint, Keeper
 from grpo_job.failures import Refused
+from grpo_job.health import Health
+from grpo_job.life_signs import LifeSigns
 from grpo_job.midway import Midway
 from grpo_job.run_folder import append_jsonl, read_jsonl
 from grpo_job.trackers import TrackerRun, Trackers, identity
@@ -117,6 +120,11 @@ class Watcher:
         self.last_step_at = time.monotonic()
         self.last_saved = resumed_from
         self.step_seconds: list[float] = []
+        settings = attempt.settings
+        self.health = Health(settings, read_jsonl(attempt.folder.metrics))
+        self.budget = Budget(settings, attempt.progress.total)
+        self.budget.took("evaluate", attempt.progress.seconds.get("evaluate", 0.0))
+        self.life_signs = LifeSigns(settings.metrics_port, settings.name_of_run())
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -135,10 +143,20 @@ class Watcher:
         if self.trackers:
             self.trackers.log(step, metrics)
         self.attempt.summary.update(steps={"done": step, "planned": self.planned})
+        self._look_at(step, metrics)
         left = median(self.step_seconds[-50:]) * (self.planned - step)
         self.attempt.progress.step(step, self.planned, metrics, left)
         self.attempt.tell_troubles()
         self.on_progress()
+
+    def _look_at(self, step: int, metrics: dict[str, float]) -> None:
+        """What the numbers say of the run: told to people, to Prometheus, and heeded in `should_stop`."""
+        self.budget.step_took(self.step_seconds[-1])
+        self.life_signs.step(step, self.planned, metrics)
+        for finding in self.health.heed({"step": step, **metrics}):
+            self.attempt.progress.warn(finding.sentence)
+        found = [{"step": one.step, "level": one.severity, "message": one.sentence} for one in self.health.found]
+        self.attempt.summary.update(health=found)
 
     def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
         append_jsonl(self.attempt.folder.completions, [{"step": step, **row} for row in rows])
@@ -170,4 +188,12 @@ class Watcher:
         return passed or time.monotonic() - self.keeper.last_saved >= 60 * settings.save_minutes
 
     def should_stop(self, step: int) -> bool:
-        return self.attempt.interruption.asked is not None or bool(self.midway and self.midway.goal_reached())
+        out_of_budget = self.budget.reason_to_stop(step, self.planned)
+        if out_of_budget:
+            self.attempt.summary.update(stopped=out_of_budget)
+        return bool(
+            self.attempt.interruption.asked
+            or self.health.verdict
+            or out_of_budget
+            or (self.midway and self.midway.goal_reached())
+        )

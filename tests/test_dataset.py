@@ -289,7 +289,7 @@ def test_a_file_or_folder_that_holds_no_rows_is_refused_with_the_kinds_that_are_
 
 
 def test_an_address_of_a_store_is_refused_where_rows_are_read(tmp_path: Path) -> None:
-    assert refusal("s3://bucket/rows").startswith("GRPO_DATASET: 's3://bucket/rows' was given; rows cannot be read")
+    assert refusal("ftp://bucket/rows").startswith("GRPO_DATASET: 'ftp://bucket/rows' was given; rows cannot be read")
     train = jsonl(tmp_path / "rows.jsonl", problems(6))
     assert refusal(train, eval_dataset="gs://bucket/rows").startswith("GRPO_EVAL_DATASET: 'gs://bucket/rows' was given")
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from grpo_job import rewards
-from grpo_job.probe import Probe, chosen, not_solved, probe
+from grpo_job.probe import Probe, chosen, probe
 from grpo_job.rewards import answers
 from grpo_job.settings import Settings
 
@@ -80,23 +80,3 @@ def test_what_cannot_be_graded_adds_nothing() -> None:
 def test_as_many_rows_are_chosen_as_there_are_each_once(prompts: int, number: int) -> None:
     picked = chosen(ROWS, SETTINGS.model_copy(update={"probe_prompts": prompts}))
     assert len({row["answer"] for row in picked}) == len(picked) == number
-
-
-def test_rows_that_are_always_or_never_solved_are_left_out_in_order() -> None:
-    def mixed(prompts: Sequence[Any], **_: Any) -> list[list[str]]:
-        solves = {"0": 4, "1": 2, "2": 0}  # of 4
-        numbers = [solves.get(prompt[0]["content"], 1) for prompt in prompts]
-        return [
-            [(RIGHT if n < number else WRONG).format(prompt[0]["content"]) for n in range(4)]
-            for prompt, number in zip(prompts, numbers, strict=True)
-        ]
-
-    kept = not_solved(mixed, ROWS, PAID, SETTINGS, enough=100)
-    assert [row["answer"] for row in kept] == ["1", "3", "4", "5", "6", "7", "8", "9"]
-
-
-def test_no_more_rows_are_asked_than_training_will_see() -> None:
-    base = Base(RIGHT, WRONG, WRONG, WRONG)
-    many = ROWS * 50
-    assert len(not_solved(base, many, PAID, SETTINGS, enough=70)) == 128
-    assert len(base.asked) == 2

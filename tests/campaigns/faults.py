@@ -2,8 +2,8 @@
 
     python -m tests.campaigns.faults PART --count N --seed S
 
-PART is one of sigterm, sigkill, boundaries, damages, cuts, races, disks, mirrors. One line a trial and a final
-count; equal seeds give equal plans. Exit code 1 where any trial is bad.
+PART is one of sigterm, sigkill, boundaries, damages, cuts, races, takeovers, disks, mirrors. One line a
+trial and a final count; equal seeds give equal plans. Exit code 1 where any trial is bad.
 """
 
 import argparse
@@ -26,6 +26,7 @@ PARTS: dict[str, Callable[[Path, int, int], Iterator[Trial]]] = {
     "damages": damages.trials,
     "cuts": cuts.trials,
     "races": races.trials,
+    "takeovers": races.takeovers,
     "disks": disks.trials,
     "mirrors": mirrors.trials,
 }

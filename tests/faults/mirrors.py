@@ -49,6 +49,8 @@ def trials(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
 
 def _elsewhere(place: Path, store: str, remote: Remote, dice: random.Random, whole: Path) -> tuple[str, str]:
     killer, step = dice.choice([signal.SIGTERM, signal.SIGKILL]), dice.randrange(3, 6)
+    if remote.proxy.share:
+        killer = signal.SIGTERM  # whose grace is time for retries; such a short run would be over before them
     settings = _settings(place, remote)
     cut = runs.finish(place, settings, hooks=[SignalAfterStep(step, killer), WithoutReport()])
     shutil.rmtree(place / runs.RUN_ID)
@@ -62,7 +64,8 @@ def _elsewhere(place: Path, store: str, remote: Remote, dice: random.Random, who
     )
     if cut != (75 if killer == signal.SIGTERM else -killer) or code:
         return what, "an attempt ended otherwise"
-    if killer == signal.SIGTERM and remote.proxy.share == 0 and behind != str(step):
+    # The signal comes while the step is logged, when whether to stop behind it has been asked already.
+    if killer == signal.SIGTERM and remote.proxy.share == 0 and behind not in (str(step), str(step + 1)):
         return what, "the last checkpoint had not reached the mirror"
     return what, runs.difference(runs.result(whole), runs.result(place))
 

@@ -17,10 +17,19 @@ Start = Callable[[int], Attempt]
 
 def trials(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
     """Kind after kind, each in one run folder, and in folders of their own with a mirror in common."""
+    return _trials(folder, count, seed, list(KINDS))
+
+
+def takeovers(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
+    """Nothing but holders that are killed."""
+    return _trials(folder, count, seed, ["holder killed"])
+
+
+def _trials(folder: Path, count: int, seed: int, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     dice = random.Random(seed)
     whole = folder / "whole"
     runs.finish(whole)
-    kinds = [(kind, apart) for kind in KINDS for apart in (False, True)]
+    kinds = [(kind, apart) for kind in names for apart in (False, True)]
     for number in range(count):
         kind, apart = kinds[number % len(kinds)]
         place = folder / f"trial-{number}"

@@ -22,7 +22,7 @@ CLUSTER_FILES = [name for name in FILES if name != "podmonitor.yaml"]  # kinds t
 TRAINJOB = "others/kubeflow-trainjob.yaml"
 WITH_PODS = ["job.yaml", "check-job.yaml", "smoke-job.yaml", "results-pod.yaml", TRAINJOB, *OVERLAYS]
 WITH_JOBS = [name for name in WITH_PODS if name != "results-pod.yaml"]
-OLDEST_KUBECTL = (1, 27)
+OLDEST_KUBECTL = (1, 31)
 
 # What the Job controller, and JobSet's, put on a pod beside its own labels.
 JOB_LABELS = {"Job": "batch.kubernetes.io/job-name", "JobSet": "jobset.sigs.k8s.io/jobset-name"}
@@ -67,11 +67,11 @@ def _kubectl_version() -> tuple[int, int] | None:
 
 
 def require_kubectl() -> None:
-    """Skip where kubectl is missing, or older than the kustomize that knows components and their options."""
+    """Skip where kubectl is missing, or older than the clusters that these files are for."""
     version = _kubectl_version()
     if version is None or version < OLDEST_KUBECTL:
         have = "there is none" if version is None else "this one is {}.{}".format(*version)
-        pytest.skip(f"kubectl {OLDEST_KUBECTL[0]}.{OLDEST_KUBECTL[1]} or newer renders the overlays; {have}")
+        pytest.skip(f"kubectl {OLDEST_KUBECTL[0]}.{OLDEST_KUBECTL[1]} or newer is what these files are for; {have}")
 
 
 def of_kind(documents: list[Document], kind: str) -> list[Document]:

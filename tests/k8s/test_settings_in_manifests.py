@@ -99,6 +99,13 @@ def test_the_cluster_waits_longer_than_the_job_takes_to_stop(source: str) -> Non
         assert settings_of(variables).grace_seconds + 3 <= pod.spec["terminationGracePeriodSeconds"]
 
 
+@pytest.mark.parametrize("source", WITH_JOBS)
+def test_the_ending_is_written_where_the_cluster_reads_it(source: str) -> None:
+    for pod, variables in all_variables(source):
+        assert pod.container["terminationMessagePath"] == settings_of(variables).termination_log
+        assert pod.container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
 @pytest.mark.parametrize("source", [name for name in WITH_JOBS if name not in ("check-job.yaml", "smoke-job.yaml")])
 def test_a_gpu_job_has_shared_memory_within_its_memory(source: str) -> None:
     for pod in pods(source):
