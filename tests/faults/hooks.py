@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,3 +135,26 @@ def _at_boundaries(step: int, hear: Callable[[int, str], None], over: Callable[[
 
     training.Watcher.on_step, training.Watcher.on_save = begins, ends  # type: ignore[method-assign]
     sys.addaudithook(audit)
+
+
+@dataclass(frozen=True)
+class HangAfterStep:
+    """Once `step` was logged nothing happens any more, under a watchdog that waits for seconds in place of minutes."""
+
+    step: int
+    least_seconds: float = 2.0
+
+    def __call__(self) -> None:
+        from grpo_job import training, watchdog
+
+        defaults = watchdog.Watchdog.__init__.__kwdefaults__
+        assert defaults is not None
+        defaults.update(least_seconds=self.least_seconds, tick_seconds=0.1)
+        original = training.Watcher.on_step
+
+        def on_step(watcher: Any, step: int, metrics: dict[str, float]) -> None:
+            original(watcher, step, metrics)
+            if step == self.step:
+                threading.Event().wait()
+
+        training.Watcher.on_step = on_step  # type: ignore[method-assign]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from grpo_job.run_folder import read_json
 from tests.faults import boundaries, cuts, damages, disks, mirrors, races, runs, signals
-from tests.faults.hooks import SignalAfterStep, WithoutReport
+from tests.faults.hooks import HangAfterStep, SignalAfterStep, WithoutReport
 
 pytestmark = pytest.mark.slow
 Trials = Callable[[Path, int, int], Iterator[tuple[str, str]]]
@@ -39,10 +40,10 @@ def test_a_run_that_is_disturbed_ends_as_one_that_was_left_alone(
 
 
 def test_ten_interruptions_in_one_run_change_nothing(tmp_path: Path) -> None:
-    settings = {"GRPO_MAX_STEPS": "12"}
+    settings = {"GRPO_MAX_STEPS": "24"}
     runs.finish(tmp_path / "whole", settings, hooks=[WithoutReport()])
     cut = tmp_path / "cut"
-    for step in range(1, 11):
+    for step in range(1, 20, 2):  # each comes while its step is logged, and is obeyed behind the next
         assert runs.finish(cut, settings, hooks=[SignalAfterStep(step), WithoutReport()]) == 75
     assert runs.finish(cut, settings, hooks=[WithoutReport()]) == 0
     assert runs.difference(runs.result(tmp_path / "whole"), runs.result(cut)) == ""
@@ -61,3 +62,15 @@ def test_a_finished_run_is_left_untouched(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / runs.RUN_ID).rglob("*")}
     assert runs.finish(tmp_path) == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / runs.RUN_ID).rglob("*")} == before
+
+
+def test_a_run_that_hangs_ends_with_1_and_the_stacks_and_resumes(tmp_path: Path) -> None:
+    runs.finish(tmp_path / "whole", hooks=[WithoutReport()])
+    hung = runs.start(tmp_path / "hung", hooks=[HangAfterStep(4), WithoutReport()])
+    assert hung.wait() == 1
+    assert "grpo-job: the stacks of all threads:" in hung.said()
+    assert "hooks.py" in hung.said()
+    reason = read_json(tmp_path / "hung" / runs.RUN_ID / "summary.json")["ending"]["reason"]
+    assert reason.startswith("no progress for ")
+    assert runs.finish(tmp_path / "hung", hooks=[WithoutReport()]) == 0
+    assert runs.difference(runs.result(tmp_path / "whole"), runs.result(tmp_path / "hung")) == ""
