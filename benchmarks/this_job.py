@@ -45,8 +45,10 @@ def main() -> None:
         subprocess.run([sys.executable, str(ROOT / "entrypoint.py")], env={**os.environ, **variables}, check=True)
         folder = Path(outputs) / "benchmark"
         summary = json.loads((folder / "summary.json").read_text())
+        planned = json.loads((folder / "environment.json").read_text())["plan"]["memory"]["total"]
         metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     result = table_row(options, cold, summary, metrics, used.gigabytes())
+    result["planned_gb"] = round(planned / 1e9, 2)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps({name: value for name, value in result.items() if name != "step_s"}))

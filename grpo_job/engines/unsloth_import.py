@@ -18,7 +18,7 @@ from grpo_job.library_environment import OVERWRITTEN_BY_UNSLOTH
 
 def import_unsloth() -> Any:
     """Import Unsloth and return its `FastLanguageModel`. The first heavy import of the process."""
-    with variables_kept(), _on_import("unsloth.models.rl", _patch_the_grpo_trainer_only):
+    with variables_kept(), on_import("unsloth.models.rl", _patch_the_grpo_trainer_only):
         from unsloth import FastLanguageModel
     return FastLanguageModel
 
@@ -54,7 +54,7 @@ class _ThenCall(importlib.abc.MetaPathFinder):
 
 
 @contextmanager
-def _on_import(name: str, then: Callable[[ModuleType], None]) -> Iterator[None]:
+def on_import(name: str, then: Callable[[ModuleType], None]) -> Iterator[None]:
     finder = _ThenCall(name, then)
     sys.meta_path.insert(0, finder)
     try:

@@ -1,0 +1,59 @@
+"""The container's door, which sends itself a SIGTERM at a named moment.
+
+python -m tests.gpu.interrupted MOMENT
+
+The time of the signal goes to standard error as `signalled at SECONDS` (since the epoch).
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from grpo_job.engines.unsloth_import import on_import
+from grpo_job.interruption import Interruption
+
+# moment -> module, class and method that is then under way, its how-manieth call, and seconds into it
+MOMENTS = {
+    "start of vLLM": ("vllm.entrypoints.llm", "LLM", "__init__", 1, 2.0),
+    "generation": ("grpo_job.engines.vllm_rollouts", "Rollouts", "generate", 7, 0.02),
+    "training step": ("grpo_job.engines.callbacks", "ListeningCallback", "on_pre_optimizer_step", 9, 0.0),
+    "save": ("grpo_job.training", "Watcher", "on_save", 1, 0.0),
+}
+
+
+def signalled_in(original: Callable[..., Any], call: int, seconds: float) -> Callable[..., Any]:
+    """`original`, whose `call`-th call is interrupted `seconds` after it began."""
+    calls = 0
+
+    def method(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            threading.Timer(seconds, send).start()
+        return original(*arguments, **options)
+
+    return method
+
+
+def send() -> None:
+    print(f"signalled at {time.time()}", file=sys.stderr, flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    interruption = Interruption().install()
+    module_name, class_name, method_name, call, seconds = MOMENTS[sys.argv.pop()]
+
+    def plant(module: ModuleType) -> None:
+        kind = getattr(module, class_name)
+        setattr(kind, method_name, signalled_in(getattr(kind, method_name), call, seconds))
+
+    from grpo_job.cli import main
+
+    with on_import(module_name, plant):
+        main(obj=interruption)
