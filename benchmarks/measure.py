@@ -228,9 +228,11 @@ def _text(value: str | bytes) -> str:
 
 
 def commit() -> str:
-    """The commit of this tree; BENCHMARK_COMMIT where there is no repository."""
+    """BENCHMARK_COMMIT where it is set, for a copy without its history; else the commit of this tree."""
+    if named := os.environ.get("BENCHMARK_COMMIT"):
+        return named
     git = subprocess.run(
         ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return git.stdout.strip() or os.environ.get("BENCHMARK_COMMIT", "unknown")
+    return git.stdout.strip() or "unknown"

@@ -109,7 +109,7 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     with phase("evaluate", "evaluating the adapter"):
         after = measurement.evaluate(engine, "on", rows.held_out, checked.rewards, attempt)
     with phase("save", "saving the adapter and reading it back"):
-        measurement.save(engine, after, rows.held_out, attempt)
+        measurement.save(engine, rows.held_out, attempt)
     with phase("evaluate", "answering the questions of GRPO_SAMPLE_PROMPTS"):
         samples.answer(engine, base, attempt)
     measurement.judge(before, after, attempt)

@@ -69,6 +69,9 @@ class Engine(Protocol):
     def save_adapter(self, folder: Path) -> None:
         """Write adapter and tokenizer; the adapter's config names the 16-bit base as the user did."""
 
+    def is_saved_in(self, weights: Path) -> bool:
+        """Whether this safetensors file holds the LoRA weights in memory, bit by bit."""
+
     def load_adapter(self, weights: Path) -> None:
         """Go on with the LoRA weights of this safetensors file; raises `Refused` where they are not this LoRA's."""
 

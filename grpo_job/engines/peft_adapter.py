@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -44,6 +45,12 @@ def load_adapter(model: Any, weights: Path) -> None:
     if left.unexpected_keys or missing:
         named = ", ".join([*left.unexpected_keys, *missing][:3])
         raise Refused(f"{weights}: the adapter is not for the same layers: {named}")
+
+
+def is_saved_in(model: Any, weights: Path) -> bool:
+    """Whether a safetensors file holds the LoRA weights in memory, all of them, bit by bit."""
+    ours, theirs = get_peft_model_state_dict(model, save_embedding_layers=False), load_file(weights)
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name].cpu(), theirs[name]) for name in ours)
 
 
 def merge(base: BaseModel, adapter: Path, folder: Path) -> None:

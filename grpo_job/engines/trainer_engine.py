@@ -35,6 +35,12 @@ class TrainerEngine:
 
         save_adapter(self.model, self.tokenizer, self.base, folder)
 
+    def is_saved_in(self, weights: Path) -> bool:
+        """Whether this safetensors file holds the LoRA weights in memory, bit by bit."""
+        from grpo_job.engines.peft_adapter import is_saved_in
+
+        return is_saved_in(self.model, weights)
+
     def load_adapter(self, weights: Path) -> None:
         """Go on with the LoRA weights of this file."""
         from grpo_job.engines.peft_adapter import load_adapter

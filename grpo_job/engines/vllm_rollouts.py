@@ -110,6 +110,7 @@ def generate(
             max_tokens=max_tokens,
             seed=seed + index * samples,
             detokenize=False,
+            skip_reading_prefix_cache=True,  # what was asked before must not change an answer's last bits
         )
         for index in range(len(ids))
     ]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from grpo_job.engines.peft_adapter import add_lora, load_adapter
+from grpo_job.engines.peft_adapter import add_lora, is_saved_in, load_adapter
 from grpo_job.failures import Refused
 from grpo_job.settings import Settings
 
@@ -42,3 +42,11 @@ def test_weights_of_another_shape_are_refused(other: dict[str, object], larger: 
     kept, loaded = sides if larger else sides[::-1]
     with pytest.raises(Refused, match="the adapter"):
         load_adapter(loaded, saved(kept, tmp_path))
+
+
+def test_saved_weights_are_those_in_memory_until_one_bit_of_them_moves(tmp_path: Path) -> None:
+    model = lora_of()
+    weights = saved(model, tmp_path)
+    assert is_saved_in(model, weights)
+    next(weight for name, weight in model.named_parameters() if "lora_B" in name).data[0, 0] = 1e-30
+    assert not is_saved_in(model, weights)

@@ -11,8 +11,9 @@ from typing import Any
 
 from grpo_job import engines, library_environment, preflight, rewards
 from grpo_job.settings_reader import resolve
+from tests.gpu.runs import SMOKE
 
-SETTINGS = {"GRPO_RECIPE": "smoke", "GRPO_ENGINE": "unsloth", "GRPO_MAX_STEPS": "10"}
+SETTINGS = {**SMOKE, "GRPO_ENGINE": "unsloth", "GRPO_MAX_STEPS": "10"}
 ROWS = 64
 
 

@@ -2,7 +2,7 @@
 
 python -m tests.gpu.interrupted MOMENT
 
-The time of the signal goes to standard error as `signalled at SECONDS` (since the epoch).
+The time of the signal (seconds since the epoch) goes to the file `signalled_at` in GRPO_OUTPUT_DIR.
 """
 
 import os
@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -41,7 +42,7 @@ def signalled_in(original: Callable[..., Any], call: int, seconds: float) -> Cal
 
 
 def send() -> None:
-    print(f"signalled at {time.time()}", file=sys.stderr, flush=True)
+    (Path(os.environ["GRPO_OUTPUT_DIR"]) / "signalled_at").write_text(str(time.time()))
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -10,13 +10,16 @@ from grpo_job.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 RUN_ID = "run"
+# A test machine may hold other versions than the lock's.
+OTHER_VERSIONS = "GRPO_ALLOW_OTHER_VERSIONS"
+SMOKE = {"GRPO_RECIPE": "smoke", OTHER_VERSIONS: os.environ.get(OTHER_VERSIONS, "false")}
 
 
 def start(
     outputs: Path, settings: Mapping[str, str], door: tuple[str, ...] = ("entrypoint.py",)
 ) -> subprocess.Popen[bytes]:
     """An attempt at the sample's run below `outputs`; what it says goes to `outputs/said.log`."""
-    variables = {"GRPO_RECIPE": "smoke", "GRPO_RUN_ID": RUN_ID, "GRPO_OUTPUT_DIR": str(outputs), **settings}
+    variables = {**SMOKE, "GRPO_RUN_ID": RUN_ID, "GRPO_OUTPUT_DIR": str(outputs), **settings}
     outputs.mkdir(parents=True, exist_ok=True)
     with (outputs / "said.log").open("ab") as log:
         return subprocess.Popen(

@@ -73,7 +73,7 @@ print(json.dumps(tokenizer.batch_decode(out[:, batch["input_ids"].shape[1]:], sk
 
 def test_the_adapter_answers_in_plain_transformers_and_peft_as_in_vllm(both: dict[str, RunFolder]) -> None:
     run = both["unsloth"]
-    checked = preflight.check(resolve({"GRPO_RECIPE": "smoke", "GRPO_ENGINE": "trl"}).settings, {})
+    checked = preflight.check(resolve({**runs.SMOKE, "GRPO_ENGINE": "trl"}).settings, {})
     records = read_jsonl(run.after)[:100]
     prompts = [row["prompt"] for row in checked.rows.held_out[:100]]
     answers = json.loads(
