@@ -44,7 +44,7 @@ format: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-lock:  ## resolve the three locks anew, keeping what is pinned where it still fits
+lock:  ## resolve the four locks anew, keeping what is pinned where it still fits
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet $(UV)
 	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra cpu --excludes cpu.excludes \
 	  --generate-hashes --python-version 3.11 --no-emit-index-url -o cpu.lock
@@ -52,6 +52,8 @@ lock:  ## resolve the three locks anew, keeping what is pinned where it still fi
 	  --constraints cpu.lock --generate-hashes --python-version 3.11 --no-emit-index-url -o dev.lock
 	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra gpu --excludes gpu.excludes \
 	  --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_35 --no-emit-index-url -o gpu.lock
+	cd locks && ../$(VENV)/uv/bin/uv pip compile tools.in --universal \
+	  --generate-hashes --python-version 3.11 --no-emit-index-url -o tools.lock
 	$(PYTHON) grpo_job/locked_versions.py locks/cpu.lock locks/gpu.lock
 
 campaign: $(VENV)/.dev  ## the full count of one PART, written to benchmarks/CAMPAIGNS.md
