@@ -11,6 +11,8 @@ UV := uv==0.13.9
 # What an image is called, and who builds it; BUILD_FLAGS go to the builder as they are.
 CONTAINER_TOOL ?= docker
 IMAGE ?= grpo-job
+GPU_TAG ?= gpu
+CPU_TAG ?= cpu
 BUILD_FLAGS ?=
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION ?= $(shell git rev-parse HEAD)$(shell git diff --quiet HEAD || echo -changed)
@@ -82,15 +84,15 @@ define build
 	$(CONTAINER_TOOL) run --rm --entrypoint cat $(IMAGE):$(2) /app/sbom.cdx.json > dist/sbom-$(1).cdx.json
 endef
 
-image:  ## the image that trains, IMAGE:gpu
-	$(call build,gpu,gpu)
+image:  ## the image that trains, IMAGE:GPU_TAG
+	$(call build,gpu,$(GPU_TAG))
 
-image-cpu:  ## the small image without CUDA, IMAGE:cpu
-	$(call build,cpu,cpu)
+image-cpu:  ## the small image without CUDA, IMAGE:CPU_TAG
+	$(call build,cpu,$(CPU_TAG))
 
 image-test: $(VENV)/.dev image-cpu  ## the CPU image, run under every restriction, with its pods
-	GRPO_TEST_IMAGE=$(IMAGE):cpu $(BIN)/pytest -n 0 tests/image tests/k8s/test_in_podman.py
-	GRPO_TEST_IMAGE=$(IMAGE):cpu $(BIN)/python -m tests.image.cold_start
+	GRPO_TEST_IMAGE=$(IMAGE):$(CPU_TAG) $(BIN)/pytest -n 0 tests/image tests/k8s/test_in_podman.py
+	GRPO_TEST_IMAGE=$(IMAGE):$(CPU_TAG) $(BIN)/python -m tests.image.cold_start
 
 $(VENV)/tools/.done: locks/tools.lock
 	$(PYTHON) -m venv $(VENV)/tools
