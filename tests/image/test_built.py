@@ -110,7 +110,8 @@ def test_its_bytecode_is_good_as_it_lies_there() -> None:
     code = """
 import importlib.util, pathlib, struct
 root = pathlib.Path(importlib.util.find_spec("grpo_job").origin).parents[1]
-sources = [source for name in ("grpo_job", "pydantic", "transformers", "trl") for source in root.glob(f"{name}/**/*.py")]
+packages = ("grpo_job", "pydantic", "transformers", "trl")
+sources = [source for package in packages for source in root.glob(f"{package}/**/*.py")]
 compiled = {source: pathlib.Path(importlib.util.cache_from_source(str(source))) for source in sources}
 def is_good(source, file):
     return file.exists() and struct.unpack("<I", file.read_bytes()[8:12])[0] == int(source.stat().st_mtime)

@@ -21,7 +21,9 @@ def test_a_changed_python_file_makes_less_than_5_megabytes_new(tmp_path: Path) -
     with (tmp_path / "grpo_job/job.py").open("a") as file:
         file.write("\nCHANGED = True\n")
     try:
-        subprocess.run(["make", "image-cpu", f"IMAGE={CHANGED}", "CPU_TAG=cpu"], cwd=tmp_path, env=os.environ, check=True)
+        subprocess.run(
+            ["make", "image-cpu", f"IMAGE={CHANGED}", "CPU_TAG=cpu"], cwd=tmp_path, env=os.environ, check=True
+        )
         new = set(layers(f"{CHANGED}:cpu")) - set(layers(IMAGE))
         assert 0 < len(new) <= 2
         assert sum(sizes(f"{CHANGED}:cpu")[-len(new) :]) < LARGEST_BYTES
