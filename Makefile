@@ -8,7 +8,20 @@ TORCH_INDEX ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 UV := uv==0.13.9
 
+# What an image is called, and who builds it; BUILD_FLAGS go to the builder as they are.
+CONTAINER_TOOL ?= docker
+IMAGE ?= grpo-job
+GPU_TAG ?= gpu
+CPU_TAG ?= cpu
+BUILD_FLAGS ?=
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION ?= $(shell git rev-parse HEAD)$(shell git diff --quiet HEAD || echo -changed)
+CREATED ?= $(shell date -u +%Y-%m-%dT%H:%M:%SZ)
+SOURCE ?= unknown
+export CONTAINER_TOOL BUILD_FLAGS REVISION CREATED SOURCE
+
 .PHONY: smoke check test test-all campaign lint format types lock readme clean
+.PHONY: image image-cpu image-lint image-test vulnerabilities
 
 $(VENV)/.run: locks/cpu.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,7 +57,7 @@ format: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-lock:  ## resolve the three locks anew, keeping what is pinned where it still fits
+lock:  ## resolve the four locks anew, keeping what is pinned where it still fits
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet $(UV)
 	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra cpu --excludes cpu.excludes \
 	  --generate-hashes --python-version 3.11 --no-emit-index-url -o cpu.lock
@@ -52,6 +65,8 @@ lock:  ## resolve the three locks anew, keeping what is pinned where it still fi
 	  --constraints cpu.lock --generate-hashes --python-version 3.11 --no-emit-index-url -o dev.lock
 	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra gpu --excludes gpu.excludes \
 	  --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_35 --no-emit-index-url -o gpu.lock
+	cd locks && ../$(VENV)/uv/bin/uv pip compile tools.in --universal \
+	  --generate-hashes --python-version 3.11 --no-emit-index-url -o tools.lock
 	$(PYTHON) grpo_job/locked_versions.py locks/cpu.lock locks/gpu.lock
 
 campaign: $(VENV)/.dev  ## the full count of one PART, written to benchmarks/CAMPAIGNS.md
@@ -59,6 +74,36 @@ campaign: $(VENV)/.dev  ## the full count of one PART, written to benchmarks/CAM
 
 readme: $(VENV)/.dev  ## the tables of the README, from the code
 	$(BIN)/python -m tests.readme_tables
+
+# build TARGET,TAG: the image, and beside it the list of its parts. OCI's own format has no HEALTHCHECK.
+define build
+	$(CONTAINER_TOOL) build $(if $(findstring podman,$(CONTAINER_TOOL)),--format docker) --target $(1) --tag $(IMAGE):$(2) \
+	  --build-arg TORCH=$(TORCH) --build-arg TORCH_INDEX=$(TORCH_INDEX) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) --build-arg SOURCE=$(SOURCE) $(BUILD_FLAGS) .
+	mkdir -p dist
+	$(CONTAINER_TOOL) run --rm --entrypoint cat $(IMAGE):$(2) /app/sbom.cdx.json > dist/sbom-$(1).cdx.json
+endef
+
+image:  ## the image that trains, IMAGE:GPU_TAG
+	$(call build,gpu,$(GPU_TAG))
+
+image-cpu:  ## the small image without CUDA, IMAGE:CPU_TAG
+	$(call build,cpu,$(CPU_TAG))
+
+image-test: $(VENV)/.dev image-cpu  ## the CPU image, run under every restriction, with its pods
+	GRPO_TEST_IMAGE=$(IMAGE):$(CPU_TAG) $(BIN)/pytest -n 0 tests/image tests/k8s/test_in_podman.py
+	GRPO_TEST_IMAGE=$(IMAGE):$(CPU_TAG) $(BIN)/python -m tests.image.cold_start
+
+$(VENV)/tools/.done: locks/tools.lock
+	$(PYTHON) -m venv $(VENV)/tools
+	$(VENV)/tools/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r locks/tools.lock
+	touch $@
+
+image-lint: $(VENV)/tools/.done
+	$(VENV)/tools/bin/hadolint Dockerfile
+
+vulnerabilities: $(VENV)/tools/.done  ## the locks against the known vulnerabilities, where a database can be reached
+	$(PYTHON) locks/audit.py $(VENV)/tools/bin/pip-audit locks/cpu.lock locks/gpu.lock
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis outputs

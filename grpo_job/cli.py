@@ -196,15 +196,18 @@ def _ending_of(story: Callable[[], Ending]) -> Ending:
 def _steer_libraries(settings: "Settings") -> None:
     """Set the libraries' variables that the user left unset, before any of them is imported."""
     from grpo_job import library_environment, machine
+    from grpo_job.compiled_cache import open_cache
 
     seen = machine.gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
     root = library_environment.cache_folder(
         Path(settings.cache_dir).expanduser().resolve(), machine.versions(), seen[0].capability if seen else None
     )
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root, distrust = open_cache(root)
     except OSError as error:
         raise Refused(f"GRPO_CACHE_DIR: {settings.cache_dir!r} was given; it cannot be written: {error}") from error
+    if distrust:
+        click.echo(f"grpo-job: GRPO_CACHE_DIR: {distrust}", err=True)
     for variable in library_environment.library_environment(root):
         os.environ.setdefault(variable.name, variable.value)
     _steer_trackers(settings)

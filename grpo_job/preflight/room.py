@@ -33,6 +33,7 @@ LEAST_SHM = 0.5 * GB  # a container's default is 64 MB; NCCL and data loaders ex
 def findings(base: BaseModel, shape: ModelShape, settings: Settings, gpu_count: int) -> Iterator[Finding]:
     """Disk, shared memory and memory of the host."""
     yield from _disks(needs(base, shape, settings, gpu_count), settings)
+    yield from _lasting(Path(settings.output_dir).expanduser())
     yield _shared_memory(gpu_count)
     yield _host_memory(shape, settings, gpu_count)
 
@@ -95,6 +96,14 @@ def _disks(wanted: Mapping[Path, tuple[str, float]], settings: Settings) -> Iter
             yield Finding("failed", "disk", f"{told}: free some, or put one of these on a larger disk")
         else:
             yield Finding("passed", "disk", told)
+
+
+def _lasting(output: Path) -> Iterator[Finding]:
+    """Whether the run folder outlives the container: a word only where it would not."""
+    root = next((disk.fstype for disk in psutil.disk_partitions(all=True) if disk.mountpoint == "/"), "")
+    if "overlay" in root and _existing(output).stat().st_dev == Path("/").stat().st_dev:
+        told = f"GRPO_OUTPUT_DIR: {output} is on the container's own disk and goes with it: mount a volume there"
+        yield Finding("warned", "outputs", told)
 
 
 def _shared_memory(gpu_count: int) -> Finding:

@@ -45,6 +45,18 @@ def test_without_a_limit_the_hosts_memory_counts(
     assert limits(tmp_path, files, monkeypatch) == 50 * GB
 
 
+@pytest.mark.parametrize(("kind", "told"), [("overlay", 1), ("ext4", 0)])
+def test_outputs_on_a_containers_own_disk_are_told(
+    kind: str, told: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = type("Disk", (), {"mountpoint": "/", "fstype": kind})
+    monkeypatch.setattr("psutil.disk_partitions", lambda all: [root])
+    found = list(room.findings(BASE, SHAPE, Settings(output_dir="/outputs-that-are-not-mounted"), 0))
+    warned = [finding for finding in found if finding.name == "outputs"]
+    assert [finding.status for finding in warned] == ["warned"] * told
+    assert all("/outputs-that-are-not-mounted" in finding.sentence for finding in warned)
+
+
 def test_folders_on_one_disk_share_its_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "free_bytes", lambda folder: 2.0 * GB)
     settings = Settings(output_dir=str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))

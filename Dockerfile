@@ -1,0 +1,161 @@
+# Two images of one job: `gpu` (the default) trains; `cpu` smokes, checks, publishes and evaluates.
+#
+# Both are built in one order: system, locked packages, code. A changed lock renews the packages, a changed line of
+# code one small layer. What installs or compiles stays behind in the stages that build.
+#
+# hadolint global ignore=DL3008
+# DL3008: system packages take the fixes of their base's release; what decides a result is in the locks.
+
+ARG BASE_IMAGE=docker.io/nvidia/cuda:13.0.1-base-ubuntu24.04
+ARG BASE_DIGEST=sha256:f8ef28f579ea42a44b415d2c5d46f788e6a9b395c6c83f2929416e1fc192c143
+ARG CPU_BASE_IMAGE=docker.io/library/debian:bookworm-20251229-slim
+ARG CPU_BASE_DIGEST=sha256:d5d3f9c23164ea16f31852f95bd5959aad1c5e854332fe00f7b3a20fcc9f635c
+
+
+# ---- cpu: Python 3.11; pip installs, for an index of CPU builds of PyTorch may be of a kind that only pip reads
+
+FROM ${CPU_BASE_IMAGE}${CPU_BASE_DIGEST:+@${CPU_BASE_DIGEST}} AS cpu-system
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates python3 tini \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* \
+ && useradd --uid 10001 --gid 0 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin grpo \
+ && install --directory --owner 10001 --group 0 --mode 0775 /cache /outputs
+
+FROM cpu-system AS cpu-packages
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends python3-venv \
+ && rm -rf /var/lib/apt/lists/* \
+ && python3 -m venv /opt/tools && python3 -m venv /opt/venv
+COPY locks/cpu.lock /locks/
+RUN /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes --no-deps --requirement /locks/cpu.lock
+ARG TORCH=torch==2.13.0
+ARG TORCH_INDEX
+RUN /opt/venv/bin/python -m pip install --no-cache-dir --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$TORCH"
+
+FROM cpu-packages AS cpu-code
+COPY pyproject.toml README.md LICENSE /source/
+COPY grpo_job /source/grpo_job
+RUN /opt/venv/bin/python -m pip install --no-deps --no-build-isolation --root /code /source
+
+FROM cpu-packages AS cpu-layers
+COPY locks/tools.lock /locks/
+RUN /opt/tools/bin/python -m pip install --no-cache-dir --require-hashes --no-deps --requirement /locks/tools.lock \
+ && /opt/venv/bin/python -m pip uninstall --yes pip \
+ && /opt/tools/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/venv
+# The heaviest folders become layers of their own, which are pulled side by side.
+WORKDIR /opt/venv/lib/python3.11/site-packages
+RUN rm -rf torch/test torch/bin/test_* && find . -type d -name tests -prune -exec rm -r {} + \
+ && for part in torch pyarrow transformers; do mkdir -p "/layers/$part$PWD" && mv "$part" "/layers/$part$PWD/"; done
+
+FROM cpu-system AS cpu
+COPY --from=cpu-layers /layers/torch /
+COPY --from=cpu-layers /layers/pyarrow /
+COPY --from=cpu-layers /layers/transformers /
+COPY --from=cpu-layers /opt/venv /opt/venv
+COPY --from=cpu-layers /sbom.cdx.json /app/
+COPY LICENSE entrypoint.py /app/
+COPY --from=cpu-code /code /
+ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    USER=grpo LOGNAME=grpo HOME=/tmp \
+    GRPO_OUTPUT_DIR=/outputs GRPO_CACHE_DIR=/cache/grpo-job HF_HOME=/cache/huggingface \
+    XDG_CACHE_HOME=/cache/xdg XDG_CONFIG_HOME=/cache/xdg MPLCONFIGDIR=/cache/matplotlib
+USER 10001:0
+WORKDIR /app
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/bin/tini", "--", "python", "/app/entrypoint.py"]
+# The watchdog ends a hang by itself after minutes; this sees it where the watchdog cannot, as the pods' liveness does.
+HEALTHCHECK --start-period=10m --interval=1m --timeout=10s --retries=3 \
+    CMD ["sh", "-c", "find \"$GRPO_OUTPUT_DIR/$GRPO_RUN_ID\" -maxdepth 2 -name heartbeat -mmin -30 | grep --quiet ."]
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG CREATED=unknown
+ARG SOURCE=unknown
+ARG CPU_BASE_IMAGE
+ARG CPU_BASE_DIGEST
+LABEL org.opencontainers.image.title="grpo-job" \
+      org.opencontainers.image.description="GRPO fine-tuning without a GPU: smoke runs, check, publish and evaluate" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="${CPU_BASE_IMAGE}" \
+      org.opencontainers.image.base.digest="${CPU_BASE_DIGEST}"
+
+
+# ---- gpu: Python 3.12; PyTorch brings CUDA's libraries, the base tells the driver what they need
+
+FROM ${BASE_IMAGE}${BASE_DIGEST:+@${BASE_DIGEST}} AS gpu-system
+# Triton compiles the launcher of each kernel: it needs gcc, the headers of C, and below those of Python.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates gcc libc6-dev python3 tini \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* \
+ && useradd --uid 10001 --gid 0 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin grpo \
+ && install --directory --owner 10001 --group 0 --mode 0775 /cache /outputs
+
+FROM gpu-system AS gpu-packages
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends libpython3-dev python3-venv \
+ && rm -rf /var/lib/apt/lists/* \
+ && python3 -m venv /opt/tools && python3 -m venv --without-pip /opt/venv
+COPY locks/tools.lock /locks/
+RUN /opt/tools/bin/python -m pip install --no-cache-dir --require-hashes --no-deps --requirement /locks/tools.lock
+COPY locks/gpu.lock /locks/
+RUN /opt/tools/bin/uv pip install --python /opt/venv --no-cache --no-deps --require-hashes --compile-bytecode \
+    --requirement /locks/gpu.lock
+
+FROM gpu-packages AS gpu-code
+COPY pyproject.toml README.md LICENSE /source/
+COPY grpo_job /source/grpo_job
+RUN /opt/tools/bin/uv pip install --python /opt/venv --prefix /code/opt/venv --no-cache --no-deps \
+    --no-build-isolation --compile-bytecode /source
+
+FROM gpu-packages AS gpu-layers
+RUN /opt/tools/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/venv
+# The heaviest folders become layers of their own, which are pulled side by side.
+WORKDIR /opt/venv/lib/python3.12/site-packages
+RUN rm -rf torch/test torch/bin/test_* && find . -type d -name tests -prune -exec rm -r {} + \
+ && for part in nvidia torch vllm triton; do mkdir -p "/layers/$part$PWD" && mv "$part" "/layers/$part$PWD/"; done
+
+FROM gpu-system AS gpu
+COPY --from=gpu-layers /layers/nvidia /
+COPY --from=gpu-layers /layers/torch /
+COPY --from=gpu-layers /layers/vllm /
+COPY --from=gpu-layers /layers/triton /
+COPY --from=gpu-layers /usr/include/python3.12 /usr/include/python3.12
+COPY --from=gpu-layers /opt/venv /opt/venv
+COPY --from=gpu-layers /sbom.cdx.json /app/
+COPY LICENSE entrypoint.py /app/
+COPY --from=gpu-code /code /
+# Some clouds mount the driver below /usr/local/nvidia, where neither the shell nor Triton would look for it.
+ENV PATH=/opt/venv/bin:/usr/local/nvidia/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    LD_LIBRARY_PATH=/usr/local/nvidia/lib64 \
+    NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
+    NVIDIA_REQUIRE_CUDA="${NVIDIA_REQUIRE_CUDA:-cuda>=13.0}" \
+    PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    USER=grpo LOGNAME=grpo HOME=/tmp \
+    GRPO_OUTPUT_DIR=/outputs GRPO_CACHE_DIR=/cache/grpo-job HF_HOME=/cache/huggingface \
+    XDG_CACHE_HOME=/cache/xdg XDG_CONFIG_HOME=/cache/xdg MPLCONFIGDIR=/cache/matplotlib
+USER 10001:0
+WORKDIR /app
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/usr/bin/tini", "--", "python", "/app/entrypoint.py"]
+# The watchdog ends a hang by itself after minutes; this sees it where the watchdog cannot, as the pods' liveness does.
+HEALTHCHECK --start-period=10m --interval=1m --timeout=10s --retries=3 \
+    CMD ["sh", "-c", "find \"$GRPO_OUTPUT_DIR/$GRPO_RUN_ID\" -maxdepth 2 -name heartbeat -mmin -30 | grep --quiet ."]
+ARG VERSION=unknown
+ARG REVISION=unknown
+ARG CREATED=unknown
+ARG SOURCE=unknown
+ARG BASE_IMAGE
+ARG BASE_DIGEST
+LABEL org.opencontainers.image.title="grpo-job" \
+      org.opencontainers.image.description="GRPO fine-tuning on an NVIDIA GPU, with Unsloth and vLLM" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}" \
+      org.opencontainers.image.base.digest="${BASE_DIGEST}"

@@ -1,0 +1,33 @@
+"""The folder of compiled code: private to its user, and not trusted where others could have put something in it.
+
+What lies there is loaded as code (Triton's launchers, vLLM's graphs). The folders above it may be shared: a volume
+that a whole group writes to is the rule in clusters.
+"""
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+
+def open_cache(folder: Path) -> tuple[Path, str | None]:
+    """The folder to use, and why it is not the one asked for. Raises `OSError` where none can be made.
+
+    A folder that others can write is left as it is; code is then compiled anew in one that lasts for this process.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fault = _fault(folder.lstat())
+    if fault is None:
+        return folder, None
+    fresh = Path(tempfile.mkdtemp(prefix="grpo-job-cache-"))
+    return fresh, f"compiled code in {folder} is not trusted, for {fault}: it is compiled anew, in {fresh}"
+
+
+def _fault(status: os.stat_result) -> str | None:
+    if stat.S_ISLNK(status.st_mode):
+        return "it is a link"
+    if status.st_uid != os.geteuid():
+        return f"it belongs to user {status.st_uid} and not to {os.geteuid()}"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"others can write there (mode {stat.S_IMODE(status.st_mode):04o})"
+    return None

@@ -1,0 +1,49 @@
+"""Compiled code is taken from folders that nobody else can write."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from grpo_job.compiled_cache import open_cache
+
+
+def test_a_folder_that_is_made_is_private_and_used_again(tmp_path: Path) -> None:
+    folder = tmp_path / "shared/sm90-0"
+    assert open_cache(folder) == (folder, None)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    (folder / "kernel.so").write_bytes(b"code")
+    assert open_cache(folder) == (folder, None)
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o777])
+def test_a_folder_that_others_can_write_is_left_alone_and_told(mode: int, tmp_path: Path) -> None:
+    folder = tmp_path / "sm90-0"
+    folder.mkdir()
+    folder.chmod(mode)
+    (folder / "kernel.so").write_bytes(b"code")
+    used, reason = open_cache(folder)
+    assert used != folder
+    assert list(used.iterdir()) == []
+    assert used.stat().st_mode & 0o077 == 0
+    assert reason is not None
+    assert str(folder) in reason
+    assert f"{mode:04o}" in reason
+    assert (folder / "kernel.so").exists()
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    (tmp_path / "sm90-0").symlink_to("elsewhere")
+    used, reason = open_cache(tmp_path / "sm90-0")
+    assert used.resolve() != (tmp_path / "elsewhere").resolve()
+    assert "link" in str(reason)
+
+
+def test_a_folder_of_another_user_is_not_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, _ = open_cache(tmp_path / "sm90-0")
+    stranger = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: stranger)
+    used, reason = open_cache(folder)
+    assert used != folder
+    assert str(stranger) in str(reason)
