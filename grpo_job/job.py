@@ -5,24 +5,21 @@ handed to the next here.
 """
 
 from collections.abc import Mapping
-from functools import partial
 
 from grpo_job import (
     base_model,
-    budget,
+    before_training,
     delivery,
     engines,
     machine,
     measurement,
     preflight,
-    probe,
     rewards,
     samples,
     training,
 )
 from grpo_job.attempt import FINISHED, Attempt
-from grpo_job.chat import Chat
-from grpo_job.failures import Ending, Hopeless, Refused, Unpublished
+from grpo_job.failures import Ending, Hopeless, Unpublished
 from grpo_job.interruption import Interruption
 from grpo_job.midway import Midway
 from grpo_job.progress import libraries_write_to
@@ -52,6 +49,8 @@ def _do_what_is_left(attempt: Attempt, resolved: Resolved, environment: Mapping[
         with phase("publish", f"publishing to {', '.join(settings.publish_to) or 'the run folder only'}"):
             attempt.confirm_alone()
             delivery.publish(attempt, environment)
+    if attempt.ending.code == Hopeless.code:
+        delivery.tell_the_end(attempt)
     return attempt.ending
 
 
@@ -92,19 +91,24 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
         engine = engines.build(checked.engine, settings, base, rows.train, functions, keeper.partial, checked.plan)
     with phase("evaluate", "evaluating the base"):
         before = measurement.evaluate(engine, "off", rows.held_out, checked.rewards, attempt)
-    _look_before(engine, checked, base, attempt, fresh=resume is None)
+    attempt.summary.update(stopped=None, **({} if resume else {"health": []}))
+    budget = before_training.budget_of(attempt, fresh=resume is None)
+    if resume is None:
+        before_training.look_for_a_signal(engine, checked, base, attempt)
     with phase("train", f"training {engine.planned_steps} steps"), attempt.interruption.at_step_boundary():
         midway = Midway(engine, rows.held_out, attempt)
+        done = resume.step if resume else 0
         watcher = training.Watcher(
-            attempt, keeper, engine.planned_steps, resume.step if resume else 0, midway=midway, trackers=trackers
+            attempt, keeper, engine.planned_steps, done, midway=midway, trackers=trackers, budget=budget
         )
-        if midway.go_on_from(resume):
+        if midway.go_on_from(resume, time_left=resume is None or watcher.has_time_for_more(done)):
             with watcher.watching():
                 engine.train(watcher, resume.folder if resume else None)
-        watcher.life_signs.close()
-    if watcher.health.verdict:
-        engine.save_adapter(attempt.folder.adapter)
-        raise Hopeless(watcher.health.verdict.sentence)
+    if verdict := watcher.health.verdict:
+        measurement.keep(engine, attempt)
+        attempt.flush_mirror()
+        trackers.close(attempt.summary.values, attempt.folder.report)
+        raise Hopeless(verdict.sentence)
     midway.settle(engine.planned_steps)
     with phase("evaluate", "evaluating the adapter"):
         after = measurement.evaluate(engine, "on", rows.held_out, checked.rewards, attempt)
@@ -116,34 +120,6 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     attempt.flush_mirror()
     engine.close()
     return trackers
-
-
-def _look_before(
-    engine: engines.Engine, checked: preflight.Checked, base: base_model.BaseModel, attempt: Attempt, *, fresh: bool
-) -> None:
-    """Before step 1: is there time for it, and would training have a signal to learn from?"""
-    settings, say = attempt.settings, attempt.progress.say
-    attempt.summary.update(stopped=None)
-    left = budget.Budget(settings, attempt.progress.total)
-    left.took("evaluate", attempt.progress.seconds["evaluate"])
-    if refusal := left.reason_to_refuse():
-        raise Refused(refusal)
-    if not fresh or settings.health == "off" or not settings.probe_prompts:
-        return
-    encode, seconds = Chat(base.folder).tokenizer.encode_batch, settings.reward_timeout_seconds
-    found = probe.probe(
-        partial(engine.generate, adapter="off"),
-        probe.chosen(checked.rows.train, settings),
-        [(rewards.as_trl_function(reward, seconds), reward.weight) for reward in checked.rewards],
-        measurement.GRADERS.answer,
-        lambda texts: [len(tokens.ids) for tokens in encode(list(texts))],
-        settings,
-    )
-    say(f"probe of the base: {found.sentence()}")
-    if hopeless := found.hopeless(settings):
-        if settings.health == "stop":
-            raise Hopeless(hopeless)
-        attempt.progress.warn(hopeless)
 
 
 def _write_environment(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel) -> None:

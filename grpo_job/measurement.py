@@ -38,6 +38,7 @@ def evaluate(
     when = "before" if adapter == "off" else "after"
     accuracy, kept = held_out.share(found, "correct"), held_out.share(found, "format")
     attempt.summary.update(accuracy={when: accuracy, "rows": len(found)}, format={when: kept})
+    attempt.life_signs.set(accuracy=accuracy)
     attempt.progress.say(f"accuracy {accuracy:.1%}, format {kept:.1%}")
     return found
 
@@ -75,13 +76,19 @@ def _guarded(reward: rewards.Reward, settings: Settings) -> Callable[[str, str],
 def save(engine: Engine, after: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], attempt: Attempt) -> None:
     """Write the adapter, read it back from disk, and compare its answers with those of the model in memory."""
     folder = attempt.folder.adapter
-    engine.save_adapter(folder)
+    keep(engine, attempt)
     few = rows[:READ_BACK_ROWS]
     answers_now = engine.generate_from(folder, [row["prompt"] for row in few], attempt.settings.max_completion_length)
     if answers_now != [record["completion"] for record in after[: len(few)]]:
         raise Unexpected(f"the adapter in {folder} answers differently from the trained model: it was not saved whole")
     if not engine.adapter_changes_anything():
         attempt.progress.warn("every LoRA weight that reaches the output is zero: the rewards gave no gradient")
+
+
+def keep(engine: Engine, attempt: Attempt) -> None:
+    """Write the adapter as it is, and say where."""
+    folder = attempt.folder.adapter
+    engine.save_adapter(folder)
     attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / "adapter_model.safetensors")})
 
 
