@@ -16,7 +16,7 @@ RECENT_STEPS = 20
 MARGIN = 1.15
 # Before they were measured: saving, and sending the result to one place.
 SAVE_SECONDS = 5.0
-PUBLISH_SECONDS = 20.0
+PUBLISH_SECONDS = {"hf": 20.0, "s3": 10.0, "file": 2.0}
 # Reading the adapter back, plots, report and card, which nothing before is like.
 REPORT_SECONDS = 8.0
 CURRENCY = "USD"
@@ -67,7 +67,7 @@ class Budget:
 
     def reserve(self) -> float:
         """Seconds that everything after the last step will take."""
-        publish = PUBLISH_SECONDS * len(self.settings.publish_to)
+        publish = sum(PUBLISH_SECONDS[uri.partition("://")[0]] for uri in self.settings.publish_to)
         return MARGIN * (
             self.longest.get("evaluate", 0.0)
             + self.longest.get("save", SAVE_SECONDS)

@@ -256,6 +256,9 @@ class Settings(BaseModel):
     health_gradient_factor: Positive = _harmless(100.0, "times its first values that a gradient norm may reach")
     health_entropy_share: Share = _harmless(0.05, "share of its first values that the entropy may fall to")
     probe_prompts: Whole = _harmless(16, "prompts sampled before step 1, to see whether there is a signal; 0: none")
+    rehearsal: Literal["auto", "always", "never"] = _harmless(
+        "auto", "before step 1 the longest rows, so that memory fails at once; auto: where the plan leaves little room"
+    )
     metrics_port: OptionalPort = _harmless(None, "port of Prometheus metrics")
     termination_log: Text = _harmless("/dev/termination-log", "file for the ending, where it can be written")
     allow_other_versions: YesNo = _harmless(False, "run with packages that differ from the lock")

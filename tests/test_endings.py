@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.run_folder import read_json, read_jsonl, sha256
+from grpo_job.run_folder import read_json, read_jsonl, sha256, write_json
 from tests.faults import runs
 from tests.faults.hooks import SignalAfterStep, WithoutReport
 
@@ -37,7 +37,7 @@ def absurd_learning_rate(folder: Path) -> dict[str, str]:
 
 
 def completions_always_clipped(folder: Path) -> dict[str, str]:
-    settings = {"GRPO_MAX_COMPLETION_LENGTH": "8", "GRPO_LEARNING_RATE": "1e-9", "GRPO_HEALTH_STEPS": "5"}
+    settings = {"GRPO_MAX_COMPLETION_LENGTH": "16", "GRPO_LEARNING_RATE": "1e-9", "GRPO_HEALTH_STEPS": "5"}
     return {**own_reward(folder, DIGITS), **settings, "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "16"}
 
 
@@ -47,7 +47,7 @@ def completions_always_clipped(folder: Path) -> dict[str, str]:
     [
         (reward_always_0, "no_signal", "no group of completions had any spread of rewards"),
         (absurd_learning_rate, "no_signal", "GRPO_MAX_COMPLETION_LENGTH), so nothing is learned"),
-        (completions_always_clipped, "clipped", "were cut at GRPO_MAX_COMPLETION_LENGTH=8"),
+        (completions_always_clipped, "clipped", "were cut at GRPO_MAX_COMPLETION_LENGTH=16"),
     ],
 )
 def test_a_run_that_cannot_succeed_ends_with_4_keeps_its_adapter_and_says_why(
@@ -123,8 +123,10 @@ def test_a_run_that_goes_on_with_its_budget_spent_ends_in_order_with_what_was_tr
     assert runs.finish(tmp_path, hooks=hooks) == 75
     run = tmp_path / runs.RUN_ID
     (checkpoint,) = (run / "checkpoints").glob("step-000004")
-    spent = read_json(run / "summary.json")["seconds"]["total"]
-    attempt = runs.start(tmp_path, {"GRPO_MAX_HOURS": str(spent / 3600)}, hooks=[WithoutReport()])
+    interrupted = read_json(run / "summary.json")
+    interrupted["seconds"]["total"] = 3600.0  # as if it had taken its hour
+    write_json(run / "summary.json", interrupted)
+    attempt = runs.start(tmp_path, {"GRPO_MAX_HOURS": "1"}, hooks=[WithoutReport()])
     assert attempt.wait() == 0, attempt.said()
     summary = read_json(run / "summary.json")
     assert "ended after step 4 of 6" in summary["ending"]["reason"]

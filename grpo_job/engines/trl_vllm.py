@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
 from grpo_job.base_model import BaseModel
-from grpo_job.engines import Listener, Prompts, RewardFunctions
+from grpo_job.engines import Listener, Prompts, RewardFunctions, rehearsal
 from grpo_job.engines.callbacks import ListeningCallback
 from grpo_job.engines.gpu_plan import Plan
 from grpo_job.engines.grpo_arguments import grpo_arguments, micro_batches, planned_steps, steps_per_buffer
@@ -69,6 +69,7 @@ class TrlVllm:
                 args=GRPOConfig(output_dir=str(folder), **{**arguments, **options}),
                 callbacks=[self.callback],
             )
+        self.trainer.rehearse_at = rehearsal.sizes(settings, plan, rows, self.tokenizer)
         self.callback.attach(self.trainer)
         theirs = self.trainer.vllm_generation
         self.llm = theirs.llm
