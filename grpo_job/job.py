@@ -7,6 +7,7 @@ handed to the next here.
 from collections.abc import Mapping
 
 from grpo_job import (
+    back_off,
     base_model,
     before_training,
     delivery,
@@ -57,7 +58,7 @@ def _do_what_is_left(attempt: Attempt, resolved: Resolved, environment: Mapping[
 def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None:
     settings, phase = attempt.settings, attempt.progress.phase
     with phase("check", f"run {settings.name_of_run()}: checking"):
-        checked = preflight.check(settings, environment)
+        checked = preflight.check(settings, environment, back_off.within(attempt.folder))
         rows = checked.rows
         attempt.progress.say(f"training on {rows.train_counts.sentence()}")
         for finding in checked.findings:
@@ -67,7 +68,7 @@ def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None
     with phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
         _write_environment(attempt, checked, base)
-    with libraries_write_to(attempt.folder.library_log):
+    with libraries_write_to(attempt.folder.library_log), back_off.where_memory_runs_out(attempt, checked):
         trackers = _with_engine(attempt, checked, base)
     with phase("save", "writing the report and the card"):
         if settings.publish_merged:
@@ -130,6 +131,7 @@ def _write_environment(attempt: Attempt, checked: preflight.Checked, base: base_
             **machine.describe(checked.gpus),
             "engine": checked.engine,
             "plan": checked.plan.as_dict() if checked.plan else None,
+            "backed_off": back_off.trials(attempt.folder),
             "model": {"name": base.name, "commit": base.commit},
             "dataset": {"name": attempt.settings.dataset, "commit": checked.rows.revision},
         },
