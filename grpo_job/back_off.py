@@ -19,7 +19,8 @@ from grpo_job.preflight import Checked
 from grpo_job.run_folder import RunFolder, read_json, write_json
 
 MOST_TRIALS = 3
-SHRINK = 0.8  # of what the plan that failed was thought to take
+# Of what the plan that failed was thought to take; the later ones where no plan is as small as the first asks for.
+SHRINK = (0.8, 0.9, 0.97)
 CURES = (
     "a smaller GRPO_MAX_COMPLETION_LENGTH, GRPO_MAX_PROMPT_LENGTH or GRPO_PER_DEVICE_TRAIN_BATCH_SIZE (with more "
     "GRPO_GRADIENT_ACCUMULATION_STEPS), a smaller model, or a machine with more memory"
@@ -64,15 +65,25 @@ def _answer(trouble: str, attempt: Attempt, checked: Checked) -> RunEnded:
     earlier = trials(attempt.folder)
     if len(earlier) >= MOST_TRIALS:
         return _ending(done, "\n".join([f"{told}, in spite of {len(earlier)} smaller plans", *_numbers(checked.plan)]))
-    smaller = Within(checked.gpus[0].name, SHRINK * checked.plan.memory.total, checked.plan.load_in_4bit)
     try:
-        again = engines.plan(attempt.settings, checked.base.config(), checked.gpus[0], smaller)
+        limit, again = _smaller(attempt, checked, checked.plan)
     except Refused as refusal:
         return _ending(done, "\n".join([f"{told}, and no smaller plan is left", *_numbers(checked.plan), str(refusal)]))
-    trial = {"after_step": done, "error": trouble, **smaller.as_dict(), "plan": _choices(again)}
+    trial = {"after_step": done, "error": trouble, **limit.as_dict(), "plan": _choices(again)}
     write_json(attempt.folder.memory, {"trials": [*earlier, trial]})
     attempt.summary.update(backed_off=[*earlier, trial])
     return StartAgain(f"{told}: starting anew with a plan of {again.memory.total / GB:.1f} GB")
+
+
+def _smaller(attempt: Attempt, checked: Checked, failed: Plan) -> tuple[Within, Plan]:
+    """A plan that takes clearly less, and its limit. Raises `Refused` where there is none."""
+    for share in SHRINK:
+        limit = Within(checked.gpus[0].name, share * failed.memory.total, failed.load_in_4bit)
+        try:
+            return limit, engines.plan(attempt.settings, checked.base.config(), checked.gpus[0], limit)
+        except Refused as refusal:
+            refused = refusal
+    raise refused
 
 
 def _ending(done: int, sentence: str) -> RunEnded:
