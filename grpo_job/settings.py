@@ -242,7 +242,7 @@ class Settings(BaseModel):
     publish_private: YesNo = _harmless(True, "a repository that publishing creates is private")
     log_format: Literal["auto", "rich", "plain", "json"] = _harmless("auto", "auto: rich on a terminal, else plain")
 
-    # what it may cost, and when it is worth nothing; health.py says why each threshold is what it is
+    # what it may cost, and when it is worth nothing; health/ says why each threshold is what it is
     max_hours: OptionalPositive = _harmless(None, "hours of all attempts together; the run ends in order before")
     price_per_hour: OptionalPositive = _harmless(None, "US dollars an hour of this machine, to tell the cost")
     max_cost: OptionalPositive = _harmless(None, "US dollars; with GRPO_PRICE_PER_HOUR a limit of hours")
