@@ -52,6 +52,8 @@ def main(context: click.Context) -> None:
 def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     """Train, evaluate and publish; go on where an earlier attempt stopped."""
 
+    given = dict(os.environ)  # before libraries set variables of their own
+
     def story() -> Ending:
         resolved = _read(assignments)
         _steer_libraries(resolved.settings)
@@ -62,7 +64,7 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     ending = _ending_of(story)
     if ending.kind == START_AGAIN:
         click.echo(f"grpo-job: {ending.reason}", err=True)
-        start_again()
+        start_again(given)
     _leave(ending)
 
 
@@ -232,7 +234,7 @@ def _leave(ending: Ending) -> None:
     end_process(ending.code)
 
 
-def start_again() -> NoReturn:
+def start_again(environment: dict[str, str]) -> NoReturn:
     """This program anew in the same process; what libraries started beside it ends."""
     import psutil
 
@@ -240,7 +242,7 @@ def start_again() -> NoReturn:
         child.kill()
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 end_process: Callable[[int], None] = os._exit  # library threads (vLLM, tokenizers) must not hold the process

@@ -84,7 +84,6 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     with phase("load", f"loading {settings.model} with the engine {checked.engine}"):
         keeper = training.keeper_of(attempt, base.commit, rows.revision)
         resume = training.resume_point(attempt, keeper)
-        trackers = training.open_trackers(attempt, keeper, resume)
         functions = [
             (rewards.as_trl_function(reward, settings.reward_timeout_seconds), reward.weight)
             for reward in checked.rewards
@@ -96,6 +95,7 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     budget = before_training.budget_of(attempt, fresh=resume is None)
     if resume is None:
         before_training.look_for_a_signal(engine, checked, base, attempt)
+    trackers = training.open_trackers(attempt, keeper, resume)
     with phase("train", f"training {engine.planned_steps} steps"), attempt.interruption.at_step_boundary():
         midway = Midway(engine, rows.held_out, attempt)
         done = resume.step if resume else 0

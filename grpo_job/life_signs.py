@@ -53,10 +53,9 @@ class LifeSigns:
             "accuracy": "accuracy on the held-out rows",
             "healthy": "1 until a finding of health says otherwise",
         }
-        labels = ["run_id"]
+        self._run_id = run_id
         self._gauges = {
-            name: Gauge(PREFIX + name, meaning, labels, registry=self.registry).labels(run_id)
-            for name, meaning in told.items()
+            name: Gauge(PREFIX + name, meaning, ["run_id"], registry=self.registry) for name, meaning in told.items()
         }
         self.set(healthy=1)
         try:
@@ -67,10 +66,10 @@ class LifeSigns:
             ) from error
 
     def set(self, **values: float | None) -> None:
-        """Values by the gauges' own names; None is not told."""
+        """Values by the gauges' own names; None is not told. What was never set is not scraped."""
         for name, value in values.items():
             if self._gauges and value is not None:
-                self._gauges[name].set(value)
+                self._gauges[name].labels(self._run_id).set(value)
 
     def step(self, step: int, planned: int, metrics: Mapping[str, float]) -> None:
         """A step was done."""
