@@ -1,4 +1,4 @@
-"""What this job changes in TRL's GRPOTrainer: the order of rows, and the time of each part.
+"""What this job changes in TRL's GRPOTrainer: the order of rows, the time of each part, how the optimizer steps.
 
 TRL reshuffles by drawing on from one generator, so a run that resumes in a later epoch sees
 other prompts. Here the whole run is one epoch over a stream of seeded permutations: position
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch.utils.data import Sampler
 
+from grpo_job.engines.flat_optimizer import flatten_8bit
 from grpo_job.engines.rehearsal import rehearse
 
 
@@ -63,6 +64,12 @@ def job_trainer(base: type) -> type:
             self.part_seconds: dict[str, float] = defaultdict(float)
             self.rehearse_at: tuple[int, int] | None = None  # see rehearsal.py; an engine says so before training
             super().__init__(*arguments, **options)
+
+        def create_optimizer(self, *arguments: Any, **options: Any) -> Any:
+            optimizer = super().create_optimizer(*arguments, **options)
+            if not self.args.fp16:  # the gradient scaler looks for gradients where the parameters were
+                flatten_8bit(optimizer)
+            return optimizer
 
         def step_seconds(self) -> dict[str, float]:
             """Seconds of each part since the last call; `backward` is what no other part explains.

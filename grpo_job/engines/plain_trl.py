@@ -15,12 +15,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from trl import GRPOConfig, GRPOTrainer
 
 from grpo_job.base_model import BaseModel
-from grpo_job.engines import Listener, Prompts, RewardFunctions, cpu_log_probs, rehearsal
+from grpo_job.engines import Prompts, RewardFunctions, cpu_log_probs, rehearsal
 from grpo_job.engines.callbacks import ListeningCallback
 from grpo_job.engines.gpu_plan import ModelShape
 from grpo_job.engines.grpo_arguments import grpo_arguments, on_cpu, planned_steps, steps_per_buffer
 from grpo_job.engines.job_trainer import job_trainer
-from grpo_job.engines.peft_adapter import add_lora, changes_anything, load_adapter, save_adapter
+from grpo_job.engines.peft_adapter import add_lora
+from grpo_job.engines.trainer_engine import TrainerEngine
 from grpo_job.settings import Settings
 
 GENERATION_BATCH = 100
@@ -28,7 +29,7 @@ GENERATION_BATCH = 100
 SMALL_MODEL = 20_000_000
 
 
-class PlainTrl:
+class PlainTrl(TrainerEngine):
     """One model in fp32 on the CPU, with one LoRA."""
 
     def __init__(
@@ -61,11 +62,6 @@ class PlainTrl:
         self.trainer.rehearse_at = rehearsal.sizes(settings, None, rows, self.tokenizer)
         self.callback.attach(self.trainer)
 
-    def train(self, listener: Listener, resume_from: Path | None = None) -> None:
-        """Run to the planned number of steps, or until the listener stops it."""
-        self.callback.listener = listener
-        self.trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-
     def generate(
         self,
         prompts: Prompts,
@@ -82,25 +78,10 @@ class PlainTrl:
         with switch:
             return _generate(self.model, self.tokenizer, prompts, max_tokens, temperature, top_p, samples, seed)
 
-    def save_adapter(self, folder: Path) -> None:
-        """Write adapter and tokenizer; the adapter's config names the base as the user did."""
-        save_adapter(self.model, self.tokenizer, self.base, folder)
-
-    def load_adapter(self, weights: Path) -> None:
-        """Go on with the LoRA weights of this file."""
-        load_adapter(self.model, weights)
-
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers of the adapter as it stands on disk, over a base loaded anew."""
         model = PeftModel.from_pretrained(_load(self.base.folder), adapter)
         return [answers[0] for answers in _generate(model, self.tokenizer, prompts, max_tokens, 0.0, 1.0, 1, 0)]
-
-    def adapter_changes_anything(self) -> bool:
-        """Whether any LoRA's second matrix, which starts at zero, has moved."""
-        return changes_anything(self.model)
-
-    def close(self) -> None:
-        """Nothing is held beyond the process."""
 
 
 def _load(folder: Path) -> Any:

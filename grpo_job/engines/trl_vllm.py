@@ -15,19 +15,20 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
 from grpo_job.base_model import BaseModel
-from grpo_job.engines import Listener, Prompts, RewardFunctions, rehearsal
+from grpo_job.engines import RewardFunctions, rehearsal
 from grpo_job.engines.callbacks import ListeningCallback
 from grpo_job.engines.gpu_plan import Plan
 from grpo_job.engines.grpo_arguments import grpo_arguments, micro_batches, planned_steps, steps_per_buffer
 from grpo_job.engines.job_trainer import job_trainer
-from grpo_job.engines.peft_adapter import add_lora, changes_anything, load_adapter, save_adapter
+from grpo_job.engines.peft_adapter import add_lora
+from grpo_job.engines.trainer_engine import VllmTrainerEngine
 from grpo_job.engines.vllm_engine import compilation, llm_built_with, vllm_arguments
-from grpo_job.engines.vllm_rollouts import Rollouts, generate
+from grpo_job.engines.vllm_rollouts import Rollouts
 from grpo_job.engines.vllm_weights import SeparateWeights
 from grpo_job.settings import Settings
 
 
-class TrlVllm:
+class TrlVllm(VllmTrainerEngine):
     """The base twice, in transformers for training and in vLLM for generation."""
 
     def __init__(
@@ -71,43 +72,8 @@ class TrlVllm:
             )
         self.trainer.rehearse_at = rehearsal.sizes(settings, plan, rows, self.tokenizer)
         self.callback.attach(self.trainer)
-        theirs = self.trainer.vllm_generation
-        self.llm = theirs.llm
+        self.llm = self.trainer.vllm_generation.llm
         self.weights = SeparateWeights(self.model, self.llm)
         self.callback.before_measuring = self.weights.changed
         log_probs = self.trainer.args.vllm_importance_sampling_correction
-        self.trainer.vllm_generation = Rollouts(self.llm, self.weights, theirs, log_probs=log_probs)
-
-    def train(self, listener: Listener, resume_from: Path | None = None) -> None:
-        """Run to the planned number of steps, or until the listener stops it."""
-        self.callback.listener = listener
-        self.trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-        self.weights.changed()
-
-    def generate(self, prompts: Prompts, **options: Any) -> list[list[str]]:
-        """Completions through vLLM; see `Engine.generate`."""
-        return generate(self.llm, self.tokenizer, self.weights, prompts, **options)
-
-    def save_adapter(self, folder: Path) -> None:
-        """Write adapter and tokenizer; the adapter's config names the base as the user did."""
-        save_adapter(self.model, self.tokenizer, self.base, folder)
-
-    def load_adapter(self, weights: Path) -> None:
-        """Go on with the LoRA weights of this file."""
-        load_adapter(self.model, weights)
-        self.weights.changed()
-
-    def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
-        """Greedy answers with the LoRA weights read from disk in place of those in memory."""
-        self.load_adapter(adapter / "adapter_model.safetensors")
-        return [answers[0] for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
-
-    def adapter_changes_anything(self) -> bool:
-        """Whether any LoRA weight that starts at zero has moved."""
-        return changes_anything(self.model)
-
-    def close(self) -> None:
-        """Stop vLLM."""
-        self.llm.llm_engine.engine_core.shutdown()
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        self.trainer.vllm_generation = Rollouts(self.trainer, self.llm, self.weights, log_probs=log_probs)

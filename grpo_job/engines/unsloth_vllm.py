@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.base_model import BaseModel
-from grpo_job.engines import Listener, Prompts, RewardFunctions
+from grpo_job.engines import RewardFunctions
 from grpo_job.engines.gpu_plan import Plan
 from grpo_job.engines.grpo_arguments import grpo_arguments, micro_batches, planned_steps, steps_per_buffer
+from grpo_job.engines.trainer_engine import VllmTrainerEngine
 from grpo_job.engines.unsloth_import import import_unsloth, variables_kept
 from grpo_job.engines.vllm_engine import compilation, llm_built_with, vllm_arguments
 from grpo_job.settings import Settings
@@ -25,7 +26,7 @@ from grpo_job.settings import Settings
 SHARE_FOR_UNSLOTHS_GUESS = 0.9
 
 
-class UnslothVllm:
+class UnslothVllm(VllmTrainerEngine):
     """The base in vLLM and in training, one LoRA over it."""
 
     def __init__(
@@ -48,7 +49,7 @@ class UnslothVllm:
         from grpo_job.engines.callbacks import ListeningCallback
         from grpo_job.engines.vllm_weights import hand_over
 
-        self.weights = hand_over(self.model, plan)
+        self.llm, self.weights = self.model.vllm_engine, hand_over(self.model, plan)
         self.callback = ListeningCallback(steps_per_buffer(settings))
         self.callback.before_measuring = self.weights.changed
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
@@ -85,56 +86,12 @@ class UnslothVllm:
         if log_probs and is_on_policy(trainer.args):
             spare_the_second_forward(trainer)
         if not plan.standby:  # there TRL's own object puts vLLM to sleep and wakes it
-            theirs = trainer.vllm_generation
-            trainer.vllm_generation = Rollouts(self.model.vllm_engine, self.weights, theirs, log_probs=log_probs)
+            trainer.vllm_generation = Rollouts(trainer, self.llm, self.weights, log_probs=log_probs)
         _spare_module_walks(trainer)
         # What is loaded by now stays: later collections need not look at it.
         gc.collect()
         gc.freeze()
         return trainer
-
-    def train(self, listener: Listener, resume_from: Path | None = None) -> None:
-        """Run to the planned number of steps, or until the listener stops it."""
-        self.callback.listener = listener
-        self.trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
-        self.weights.changed()
-
-    def generate(self, prompts: Prompts, **options: Any) -> list[list[str]]:
-        """Completions through vLLM; see `Engine.generate`."""
-        from grpo_job.engines.vllm_rollouts import generate
-
-        return generate(self.model.vllm_engine, self.tokenizer, self.weights, prompts, **options)
-
-    def save_adapter(self, folder: Path) -> None:
-        """Write adapter and tokenizer; the config names the base as the user did, never a local path."""
-        from grpo_job.engines.peft_adapter import save_adapter
-
-        save_adapter(self.model, self.tokenizer, self.base, folder)
-
-    def load_adapter(self, weights: Path) -> None:
-        """Go on with the LoRA weights of this file."""
-        from grpo_job.engines.peft_adapter import load_adapter
-
-        load_adapter(self.model, weights)
-        self.weights.changed()
-
-    def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
-        """Greedy answers with the LoRA weights read from disk in place of those in memory."""
-        self.load_adapter(adapter / "adapter_model.safetensors")
-        return [answers[0] for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
-
-    def adapter_changes_anything(self) -> bool:
-        from grpo_job.engines.peft_adapter import changes_anything
-
-        return changes_anything(self.model)
-
-    def close(self) -> None:
-        """Stop vLLM and its threads."""
-        import torch
-
-        self.model.vllm_engine.llm_engine.engine_core.shutdown()
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
 
 
 def _spare_module_walks(trainer: Any) -> None:

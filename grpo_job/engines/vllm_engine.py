@@ -6,6 +6,9 @@ from typing import Any
 
 from grpo_job.engines.gpu_plan import Plan
 
+# Tokens. At 320, one piece decodes 2 % faster with 4 sequences and 3 % with 64 (H200).
+SHORT_ROW = 2048
+
 
 def vllm_arguments(plan: Plan, seed: int) -> dict[str, Any]:
     """What vLLM gets beyond, or against, what Unsloth would give it."""
@@ -18,7 +21,13 @@ def vllm_arguments(plan: Plan, seed: int) -> dict[str, Any]:
         "max_model_len": plan.max_model_len,
         "max_num_seqs": plan.max_num_seqs,
         "max_num_batched_tokens": plan.max_num_batched_tokens,
+        "attention_config": _attention(plan),
     }
+
+
+def _attention(plan: Plan) -> dict[str, int]:
+    """Short rows are read in one piece: splitting them, vLLM's default, adds a kernel a layer that joins the parts."""
+    return {"flash_attn_max_num_splits_for_cuda_graph": 1} if plan.max_model_len <= SHORT_ROW else {}
 
 
 def compilation(plan: Plan) -> dict[str, Any] | int:

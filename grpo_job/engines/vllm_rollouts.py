@@ -5,9 +5,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from numpy.random import SeedSequence
+
 from grpo_job.engines.vllm_weights import Adapter, OwnWeights, SeparateWeights, SharedWeights
 
 Weights = OwnWeights | SharedWeights | SeparateWeights
+
+
+class Seeds:
+    """A seed for each prompt of each generation: what a step draws does not depend on what was drawn before."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.step, self.generations = seed, -1, 0
+
+    def draw(self, step: int, prompts: int) -> list[int]:
+        """Seeds below 2**32, one a prompt; another call within the same step gets others."""
+        self.generations = self.generations + 1 if step == self.step else 0
+        self.step = step
+        return [int(seed) for seed in SeedSequence([self.seed, step, self.generations]).generate_state(prompts)]
 
 
 class Rollouts:
@@ -17,16 +32,21 @@ class Rollouts:
     `sync_weights`.
     """
 
-    def __init__(self, llm: Any, weights: Weights, like: Any, *, log_probs: bool) -> None:
-        self.engine, self.weights, self.log_probs = llm, weights, log_probs
+    def __init__(self, trainer: Any, llm: Any, weights: Weights, *, log_probs: bool) -> None:
+        """Samples as `trainer` was told to; its step, with its seed, decides what each prompt draws."""
+        self.trainer, self.llm, self.weights, self.log_probs = trainer, llm, weights, log_probs
+        self.seeds = Seeds(trainer.args.seed)
+        theirs = trainer.vllm_generation
         self.sampling = {
-            "temperature": like.temperature,
-            "top_p": like.top_p,
-            "top_k": like.top_k,
-            "min_p": like.min_p or 0.0,
-            "repetition_penalty": like.repetition_penalty,
-            "max_tokens": like.max_completion_length,
-            **like.generation_kwargs,
+            "temperature": theirs.temperature,
+            "top_p": theirs.top_p,
+            "top_k": theirs.top_k,
+            "min_p": theirs.min_p or 0.0,
+            "repetition_penalty": theirs.repetition_penalty,
+            "max_tokens": theirs.max_completion_length,
+            **theirs.generation_kwargs,
+            "logprobs": 0 if log_probs else None,
+            "detokenize": False,  # the trainer decodes
         }
 
     def sync_weights(self) -> None:
@@ -38,14 +58,13 @@ class Rollouts:
         """`prompts` holds each prompt `num_generations` times in a row; so do the answers."""
         from vllm import SamplingParams
 
-        sampling = SamplingParams(
-            **self.sampling,
-            n=num_generations,
-            logprobs=0 if self.log_probs else None,
-            detokenize=False,  # the trainer decodes
-        )
+        distinct = prompts[::num_generations]
+        sampling = [
+            SamplingParams(**self.sampling, n=num_generations, seed=seed)
+            for seed in self.seeds.draw(self.trainer.state.global_step, len(distinct))
+        ]
         with profiler or nullcontext(), _no_collection():
-            outputs = _ask(self.engine, self.weights.serve("on"), prompts[::num_generations], sampling)
+            outputs = _ask(self.llm, self.weights.serve("on"), distinct, sampling)
         completions = [completion for output in outputs for completion in output.outputs]
         return (
             prompts,

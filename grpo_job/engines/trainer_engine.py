@@ -1,0 +1,85 @@
+"""What the engines share once model, tokenizer, trainer and callback stand.
+
+Heavy imports stand inside the functions: Unsloth wants to be imported before them.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grpo_job.base_model import BaseModel
+from grpo_job.engines import Listener, Prompts
+
+if TYPE_CHECKING:
+    from grpo_job.engines.callbacks import ListeningCallback
+    from grpo_job.engines.vllm_rollouts import Weights
+
+
+class TrainerEngine:
+    """One of TRL's trainers over a base with one LoRA. Subclasses set the attributes, and generate."""
+
+    base: BaseModel
+    model: Any
+    tokenizer: Any
+    trainer: Any
+    callback: "ListeningCallback"
+    planned_steps: int
+
+    def train(self, listener: Listener, resume_from: Path | None = None) -> None:
+        """Run to the planned number of steps, or until the listener stops it."""
+        self.callback.listener = listener
+        self.trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write adapter and tokenizer; the config names the base as the user did, never a local path."""
+        from grpo_job.engines.peft_adapter import save_adapter
+
+        save_adapter(self.model, self.tokenizer, self.base, folder)
+
+    def load_adapter(self, weights: Path) -> None:
+        """Go on with the LoRA weights of this file."""
+        from grpo_job.engines.peft_adapter import load_adapter
+
+        load_adapter(self.model, weights)
+
+    def adapter_changes_anything(self) -> bool:
+        """Whether any LoRA weight that starts at zero has moved."""
+        from grpo_job.engines.peft_adapter import changes_anything
+
+        return changes_anything(self.model)
+
+    def close(self) -> None:
+        """Nothing is held beyond the process."""
+
+
+class VllmTrainerEngine(TrainerEngine):
+    """The same with vLLM beside it, for rollouts and for evaluation. Subclasses set `llm` and `weights` too."""
+
+    llm: Any
+    weights: "Weights"
+
+    def train(self, listener: Listener, resume_from: Path | None = None) -> None:
+        super().train(listener, resume_from)
+        self.weights.changed()
+
+    def generate(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+        """Completions through vLLM; see `Engine.generate`."""
+        from grpo_job.engines.vllm_rollouts import generate
+
+        return generate(self.llm, self.tokenizer, self.weights, prompts, **options)
+
+    def load_adapter(self, weights: Path) -> None:
+        super().load_adapter(weights)
+        self.weights.changed()
+
+    def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
+        """Greedy answers with the LoRA weights read from disk in place of those in memory."""
+        self.load_adapter(adapter / "adapter_model.safetensors")
+        return [answers[0] for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
+
+    def close(self) -> None:
+        """Stop vLLM and its threads."""
+        import torch
+
+        self.llm.llm_engine.engine_core.shutdown()
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
