@@ -11,7 +11,9 @@ from grpo_job import budget, life_signs
 from grpo_job.checkpoints import PARTIAL, Holding, Mirror, place_of_run
 from grpo_job.disk_trouble import disk_trouble
 from grpo_job.failures import Ending, Held, Hopeless, Interrupted, RunEnded, Unexpected, Unpublished
+from grpo_job.health import Finding
 from grpo_job.interruption import Interruption, StopNow
+from grpo_job.life_signs import LifeSigns
 from grpo_job.progress import Progress
 from grpo_job.run_folder import RunFolder
 from grpo_job.settings import Settings
@@ -37,6 +39,7 @@ class Attempt:
         self.folder = RunFolder(path)
         self.summary = Summary(self.folder.summary, settings.name_of_run())
         self.progress = Progress(settings.log_format, self.summary.values["seconds"])
+        self.life_signs = LifeSigns(None, settings.name_of_run())
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
         self.checkpoints_saved = 0
         self.ending = FINISHED
@@ -75,7 +78,8 @@ class Attempt:
         self.watchdog.start()
         try:
             self.summary.write()
-            yield
+            with life_signs.served(self.settings.metrics_port, self.settings.name_of_run()) as self.life_signs:
+                yield
             self.interruption.raise_if_asked()
             self.interruption.close()
         except StopNow as signal_name:
@@ -136,14 +140,27 @@ class Attempt:
             return ending.code  # the folder belongs to another attempt now
         if ending.code != Interrupted.code:
             self.summary.update(fruitless_attempts=0)
-        seconds = {**self.progress.seconds, "total": self.progress.total()}
-        self.summary.update(cost=budget.cost(seconds, self.settings.price_per_hour))
         life_signs.leave_message(ending, self.settings.termination_log)
         try:
-            self.summary.write(ending, seconds)
+            self.summary.write(ending, self.spent())
         except OSError as error:  # the code must reach the cluster even if the disk is full
             print(f"grpo-job: {self.folder.summary} could not be written: {error}", file=sys.stderr, flush=True)
         return ending.code
+
+    def found(self, finding: Finding) -> None:
+        """Health found something: told now, scraped, and kept in the summary, once of each kind and severity."""
+        self.progress.warn(finding.sentence)
+        self.life_signs.set(healthy=0)
+        one = {"step": finding.step, "level": finding.severity, "kind": finding.kind, "message": finding.sentence}
+        same = (one["kind"], one["level"])
+        others = [old for old in self.summary.values.get("health", ()) if (old["kind"], old["level"]) != same]
+        self.summary.update(health=[*others, one])
+
+    def spent(self) -> dict[str, float]:
+        """Seconds by phase of all attempts until now; what they cost goes into the summary."""
+        seconds = {**self.progress.seconds, "total": self.progress.total()}
+        self.summary.update(cost=budget.cost(seconds, self.settings.price_per_hour))
+        return seconds
 
     def _explains(self, error: BaseException) -> bool:
         """Record the ending that `error` means; False where nobody foresaw it, and its traceback is to be seen."""

@@ -14,9 +14,11 @@ from grpo_job.settings import Settings
 RECENT_STEPS = 20
 # The adapter may write longer answers than the base did, and a network has slow minutes.
 MARGIN = 1.15
-# Before they were measured: writing an adapter and reading it back, and sending it to one place.
-SAVE_SECONDS = 10.0
-PUBLISH_SECONDS = 20.0
+# Before they were measured: saving, and sending the result to one place.
+SAVE_SECONDS = 5.0
+PUBLISH_SECONDS = {"hf": 20.0, "s3": 10.0, "file": 2.0}
+# Reading the adapter back, plots, report and card, which nothing before is like.
+REPORT_SECONDS = 8.0
 CURRENCY = "USD"
 
 
@@ -65,19 +67,20 @@ class Budget:
 
     def reserve(self) -> float:
         """Seconds that everything after the last step will take."""
-        publish = PUBLISH_SECONDS * len(self.settings.publish_to)
+        publish = sum(PUBLISH_SECONDS[uri.partition("://")[0]] for uri in self.settings.publish_to)
         return MARGIN * (
             self.longest.get("evaluate", 0.0)
             + self.longest.get("save", SAVE_SECONDS)
+            + REPORT_SECONDS
             + self.longest.get("publish", publish)
         )
 
     def reason_to_stop(self, step: int, planned: int) -> str | None:
-        """Why training ends after this step; None while one more fits."""
+        """Why training ends after this step, which an earlier attempt may have done; None while one more fits."""
         limit = limit_seconds(self.settings)
-        if limit is None or step >= planned or not self.steps:
+        if limit is None or step >= planned:
             return None
-        if self.elapsed() + max(self.steps[-RECENT_STEPS:]) + self.reserve() <= limit:
+        if self.elapsed() + max(self.steps[-RECENT_STEPS:], default=0.0) + self.reserve() <= limit:
             return None
         return (
             f"ended after step {step} of {planned}, evaluated and saved as it stands: one more step would not have "

@@ -8,11 +8,11 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from grpo_job.failures import Ending, Interrupted, Refused, RunEnded, Unexpected
+from grpo_job.failures import START_AGAIN, Ending, Interrupted, Refused, RunEnded, Unexpected
 from grpo_job.interruption import Interruption, StopNow
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def main(context: click.Context) -> None:
 def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     """Train, evaluate and publish; go on where an earlier attempt stopped."""
 
+    given = dict(os.environ)  # before libraries set variables of their own
+
     def story() -> Ending:
         resolved = _read(assignments)
         _steer_libraries(resolved.settings)
@@ -59,7 +61,11 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
 
         return job.run(resolved, os.environ, interruption)
 
-    _leave(_ending_of(story))
+    ending = _ending_of(story)
+    if ending.kind == START_AGAIN:
+        click.echo(f"grpo-job: {ending.reason}", err=True)
+        start_again(given)
+    _leave(ending)
 
 
 @main.command()
@@ -229,6 +235,17 @@ def _leave(ending: Ending) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     end_process(ending.code)
+
+
+def start_again(environment: dict[str, str]) -> NoReturn:
+    """This program anew in the same process; what libraries started beside it ends."""
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 end_process: Callable[[int], None] = os._exit  # library threads (vLLM, tokenizers) must not hold the process

@@ -15,9 +15,17 @@ from grpo_job.stores import Patience
 
 def describe(attempt: Attempt, base: BaseModel) -> None:
     """Write report, plots and card from what the run folder holds by now."""
-    attempt.summary.write(seconds={**attempt.progress.seconds, "total": attempt.progress.total()})
+    attempt.summary.write(seconds=attempt.spent())
     reports.build([attempt.folder.path])
     reports.write_card(attempt.folder.path, licence=base.licence)
+
+
+def tell_the_end(attempt: Attempt) -> None:
+    """The report of a run that was ended as hopeless, with the reason; whatever happens here, the ending stays."""
+    try:
+        reports.build([attempt.folder.path])
+    except Exception as error:
+        attempt.progress.warn(f"no report could be written: {type(error).__name__}: {error}")
 
 
 def publish(attempt: Attempt, environment: Mapping[str, str]) -> None:

@@ -28,6 +28,7 @@ class ExitCode(NamedTuple):
 
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h
+START_AGAIN = "again"  # the kind of an ending that no cluster sees: the door starts the process anew
 
 EXIT_CODES = (
     ExitCode(0, "finished", "trained, evaluated, published and read back", "be glad"),

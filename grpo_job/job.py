@@ -5,24 +5,22 @@ handed to the next here.
 """
 
 from collections.abc import Mapping
-from functools import partial
 
 from grpo_job import (
+    back_off,
     base_model,
-    budget,
+    before_training,
     delivery,
     engines,
     machine,
     measurement,
     preflight,
-    probe,
     rewards,
     samples,
     training,
 )
 from grpo_job.attempt import FINISHED, Attempt
-from grpo_job.chat import Chat
-from grpo_job.failures import Ending, Hopeless, Refused, Unpublished
+from grpo_job.failures import Ending, Hopeless, Unpublished
 from grpo_job.interruption import Interruption
 from grpo_job.midway import Midway
 from grpo_job.progress import libraries_write_to
@@ -52,13 +50,15 @@ def _do_what_is_left(attempt: Attempt, resolved: Resolved, environment: Mapping[
         with phase("publish", f"publishing to {', '.join(settings.publish_to) or 'the run folder only'}"):
             attempt.confirm_alone()
             delivery.publish(attempt, environment)
+    if attempt.ending.code == Hopeless.code:
+        delivery.tell_the_end(attempt)
     return attempt.ending
 
 
 def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None:
     settings, phase = attempt.settings, attempt.progress.phase
     with phase("check", f"run {settings.name_of_run()}: checking"):
-        checked = preflight.check(settings, environment)
+        checked = preflight.check(settings, environment, back_off.within(attempt.folder))
         rows = checked.rows
         attempt.progress.say(f"training on {rows.train_counts.sentence()}")
         for finding in checked.findings:
@@ -68,7 +68,7 @@ def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None
     with phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
         _write_environment(attempt, checked, base)
-    with libraries_write_to(attempt.folder.library_log):
+    with libraries_write_to(attempt.folder.library_log), back_off.where_memory_runs_out(attempt, checked):
         trackers = _with_engine(attempt, checked, base)
     with phase("save", "writing the report and the card"):
         if settings.publish_merged:
@@ -84,7 +84,6 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     with phase("load", f"loading {settings.model} with the engine {checked.engine}"):
         keeper = training.keeper_of(attempt, base.commit, rows.revision)
         resume = training.resume_point(attempt, keeper)
-        trackers = training.open_trackers(attempt, keeper, resume)
         functions = [
             (rewards.as_trl_function(reward, settings.reward_timeout_seconds), reward.weight)
             for reward in checked.rewards
@@ -92,19 +91,25 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
         engine = engines.build(checked.engine, settings, base, rows.train, functions, keeper.partial, checked.plan)
     with phase("evaluate", "evaluating the base"):
         before = measurement.evaluate(engine, "off", rows.held_out, checked.rewards, attempt)
-    _look_before(engine, checked, base, attempt, fresh=resume is None)
+    attempt.summary.update(stopped=None, **({} if resume else {"health": []}))
+    budget = before_training.budget_of(attempt, fresh=resume is None)
+    if resume is None:
+        before_training.look_for_a_signal(engine, checked, base, attempt)
+    trackers = training.open_trackers(attempt, keeper, resume)
     with phase("train", f"training {engine.planned_steps} steps"), attempt.interruption.at_step_boundary():
         midway = Midway(engine, rows.held_out, attempt)
+        done = resume.step if resume else 0
         watcher = training.Watcher(
-            attempt, keeper, engine.planned_steps, resume.step if resume else 0, midway=midway, trackers=trackers
+            attempt, keeper, engine.planned_steps, done, midway=midway, trackers=trackers, budget=budget
         )
-        if midway.go_on_from(resume):
+        if midway.go_on_from(resume, time_left=resume is None or watcher.has_time_for_more(done)):
             with watcher.watching():
                 engine.train(watcher, resume.folder if resume else None)
-        watcher.life_signs.close()
-    if watcher.health.verdict:
-        engine.save_adapter(attempt.folder.adapter)
-        raise Hopeless(watcher.health.verdict.sentence)
+    if verdict := watcher.health.verdict:
+        measurement.keep(engine, attempt)
+        attempt.flush_mirror()
+        trackers.close(attempt.summary.values, attempt.folder.report)
+        raise Hopeless(verdict.sentence)
     midway.settle(engine.planned_steps)
     with phase("evaluate", "evaluating the adapter"):
         after = measurement.evaluate(engine, "on", rows.held_out, checked.rewards, attempt)
@@ -118,34 +123,6 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     return trackers
 
 
-def _look_before(
-    engine: engines.Engine, checked: preflight.Checked, base: base_model.BaseModel, attempt: Attempt, *, fresh: bool
-) -> None:
-    """Before step 1: is there time for it, and would training have a signal to learn from?"""
-    settings, say = attempt.settings, attempt.progress.say
-    attempt.summary.update(stopped=None)
-    left = budget.Budget(settings, attempt.progress.total)
-    left.took("evaluate", attempt.progress.seconds["evaluate"])
-    if refusal := left.reason_to_refuse():
-        raise Refused(refusal)
-    if not fresh or settings.health == "off" or not settings.probe_prompts:
-        return
-    encode, seconds = Chat(base.folder).tokenizer.encode_batch, settings.reward_timeout_seconds
-    found = probe.probe(
-        partial(engine.generate, adapter="off"),
-        probe.chosen(checked.rows.train, settings),
-        [(rewards.as_trl_function(reward, seconds), reward.weight) for reward in checked.rewards],
-        measurement.GRADERS.answer,
-        lambda texts: [len(tokens.ids) for tokens in encode(list(texts))],
-        settings,
-    )
-    say(f"probe of the base: {found.sentence()}")
-    if hopeless := found.hopeless(settings):
-        if settings.health == "stop":
-            raise Hopeless(hopeless)
-        attempt.progress.warn(hopeless)
-
-
 def _write_environment(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel) -> None:
     """What this result depends on beside the settings."""
     write_json(
@@ -154,6 +131,7 @@ def _write_environment(attempt: Attempt, checked: preflight.Checked, base: base_
             **machine.describe(checked.gpus),
             "engine": checked.engine,
             "plan": checked.plan.as_dict() if checked.plan else None,
+            "backed_off": back_off.trials(attempt.folder),
             "model": {"name": base.name, "commit": base.commit},
             "dataset": {"name": attempt.settings.dataset, "commit": checked.rows.revision},
         },

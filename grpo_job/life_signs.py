@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,9 @@ GAUGES = {
     "completion_tokens": ("mean length of a completion", "completions/mean_length"),
     "completions_clipped": ("share of completions that were cut", "completions/clipped_ratio"),
     "step_seconds": ("seconds of the last step", "time/step"),
-    "gpu_memory_peak_bytes": ("most memory that the process held on the GPU", "memory/peak_gb"),
+    "gpu_memory_peak_bytes": ("most memory that the process held on the GPU", "gpu_memory_gib"),
 }
-UNITS = {"gpu_memory_peak_bytes": 1e9}
+UNITS = {"gpu_memory_peak_bytes": 2**30}
 
 
 class LifeSigns:
@@ -37,6 +38,7 @@ class LifeSigns:
     def __init__(self, port: int | None, run_id: str) -> None:
         """Raises `Refused` where the port is taken."""
         self._gauges: dict[str, Any] = {}
+        self._tokens: float | None = None  # read and written until the step before
         if port is None:
             return
         from prometheus_client import CollectorRegistry, Gauge, start_http_server
@@ -51,10 +53,9 @@ class LifeSigns:
             "accuracy": "accuracy on the held-out rows",
             "healthy": "1 until a finding of health says otherwise",
         }
-        labels = ["run_id"]
+        self._run_id = run_id
         self._gauges = {
-            name: Gauge(PREFIX + name, meaning, labels, registry=self.registry).labels(run_id)
-            for name, meaning in told.items()
+            name: Gauge(PREFIX + name, meaning, ["run_id"], registry=self.registry) for name, meaning in told.items()
         }
         self.set(healthy=1)
         try:
@@ -65,21 +66,27 @@ class LifeSigns:
             ) from error
 
     def set(self, **values: float | None) -> None:
-        """Values by the gauges' own names; None is not told."""
+        """Values by the gauges' own names; None is not told. What was never set is not scraped."""
         for name, value in values.items():
             if self._gauges and value is not None:
-                self._gauges[name].set(value)
+                self._gauges[name].labels(self._run_id).set(value)
 
-    def step(self, step: int, planned: int, metrics: Mapping[str, float], *, tokens: float | None = None) -> None:
-        """A step was done. `tokens`: what it read and wrote."""
+    def step(self, step: int, planned: int, metrics: Mapping[str, float]) -> None:
+        """A step was done."""
         known = {
             name: metrics[key] * UNITS.get(name, 1)
             for name, (_, key) in GAUGES.items()
             if isinstance(metrics.get(key), int | float)
         }
-        seconds = metrics.get("time/step")
-        speed = tokens / seconds if tokens and seconds else None
-        self.set(step=step, steps_planned=planned, tokens_per_second=speed, **known)
+        self.set(step=step, steps_planned=planned, tokens_per_second=self._speed(step, metrics), **known)
+
+    def _speed(self, step: int, metrics: Mapping[str, float]) -> float | None:
+        """Tokens a second of this step, from the trainer's count of all of them; None where that is not known."""
+        before = 0.0 if step == 1 else self._tokens
+        self._tokens, seconds = metrics.get("num_tokens"), metrics.get("time/step")
+        if before is None or self._tokens is None or not seconds:
+            return None
+        return (self._tokens - before) / seconds
 
     def close(self) -> None:
         """Gives the port back."""
@@ -87,6 +94,16 @@ class LifeSigns:
             self._server.shutdown()
             self._server.server_close()
             self._gauges = {}
+
+
+@contextmanager
+def served(port: int | None, run_id: str) -> Iterator[LifeSigns]:
+    """Within: what the run tells can be scraped. Raises `Refused` where the port is taken."""
+    signs = LifeSigns(port, run_id)
+    try:
+        yield signs
+    finally:
+        signs.close()
 
 
 def leave_message(ending: Ending, path: str) -> bool:

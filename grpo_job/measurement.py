@@ -38,6 +38,7 @@ def evaluate(
     when = "before" if adapter == "off" else "after"
     accuracy, kept = held_out.share(found, "correct"), held_out.share(found, "format")
     attempt.summary.update(accuracy={when: accuracy, "rows": len(found)}, format={when: kept})
+    attempt.life_signs.set(accuracy=accuracy)
     attempt.progress.say(f"accuracy {accuracy:.1%}, format {kept:.1%}")
     return found
 
@@ -78,10 +79,9 @@ def save(engine: Engine, rows: Sequence[dict[str, Any]], attempt: Attempt) -> No
     Not word by word: with other rows beside them, 16-bit answers part where two tokens are nearly as likely.
     """
     folder = attempt.folder.adapter
-    weights = folder / "adapter_model.safetensors"
     prompts, tokens = [row["prompt"] for row in rows[:READ_BACK_ROWS]], attempt.settings.max_completion_length
-    engine.save_adapter(folder)
-    whole = engine.is_saved_in(weights)
+    keep(engine, attempt)
+    whole = engine.is_saved_in(folder / "adapter_model.safetensors")
     in_memory = [answers[0] for answers in engine.generate(prompts, adapter="on", max_tokens=tokens)]
     read_back = engine.generate_from(folder, prompts, tokens)
     alike = sum(ours == theirs for ours, theirs in zip(in_memory, read_back, strict=True))
@@ -92,9 +92,14 @@ def save(engine: Engine, rows: Sequence[dict[str, Any]], attempt: Attempt) -> No
         )
     if not engine.adapter_changes_anything():
         attempt.progress.warn("every LoRA weight that reaches the output is zero: the rewards gave no gradient")
-    attempt.summary.update(
-        adapter={"path": str(folder), "sha256": sha256(weights), "read_back": {"rows": len(prompts), "alike": alike}}
-    )
+    attempt.summary.update(adapter={"read_back": {"rows": len(prompts), "alike": alike}})
+
+
+def keep(engine: Engine, attempt: Attempt) -> None:
+    """Write the adapter as it is, and say where."""
+    folder = attempt.folder.adapter
+    engine.save_adapter(folder)
+    attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / "adapter_model.safetensors")})
 
 
 def judge(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]], attempt: Attempt) -> None:

@@ -55,9 +55,9 @@ class Midway:
         goal = self.settings.stop_at_accuracy
         return goal is not None and any(accuracy >= goal for accuracy in self.taken.values())
 
-    def go_on_from(self, checkpoint: Checkpoint | None) -> bool:
-        """False where an earlier attempt reached the goal; then its adapter is taken from the checkpoint."""
-        if checkpoint is None or not self.goal_reached():
+    def go_on_from(self, checkpoint: Checkpoint | None, *, time_left: bool = True) -> bool:
+        """False where an earlier attempt did all that can be done; then its adapter is taken from the checkpoint."""
+        if checkpoint is None or (time_left and not self.goal_reached()):
             return True
         self.engine.load_adapter(checkpoint.folder / WEIGHTS)
         return False

@@ -33,6 +33,7 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.trackers = path / "trackers"
         self.heartbeat = path / "heartbeat"
+        self.memory = path / "memory.json"
         self.library_log = path / "libraries.log"
 
     def open(self) -> "RunFolder":

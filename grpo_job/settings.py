@@ -242,7 +242,7 @@ class Settings(BaseModel):
     publish_private: YesNo = _harmless(True, "a repository that publishing creates is private")
     log_format: Literal["auto", "rich", "plain", "json"] = _harmless("auto", "auto: rich on a terminal, else plain")
 
-    # what it may cost, and when it is worth nothing; health.py says why each threshold is what it is
+    # what it may cost, and when it is worth nothing; health/ says why each threshold is what it is
     max_hours: OptionalPositive = _harmless(None, "hours of all attempts together; the run ends in order before")
     price_per_hour: OptionalPositive = _harmless(None, "US dollars an hour of this machine, to tell the cost")
     max_cost: OptionalPositive = _harmless(None, "US dollars; with GRPO_PRICE_PER_HOUR a limit of hours")
@@ -256,6 +256,9 @@ class Settings(BaseModel):
     health_gradient_factor: Positive = _harmless(100.0, "times its first values that a gradient norm may reach")
     health_entropy_share: Share = _harmless(0.05, "share of its first values that the entropy may fall to")
     probe_prompts: Whole = _harmless(16, "prompts sampled before step 1, to see whether there is a signal; 0: none")
+    rehearsal: Literal["auto", "always", "never"] = _harmless(
+        "auto", "before step 1 the longest rows, so that memory fails at once; auto: where the plan leaves little room"
+    )
     metrics_port: OptionalPort = _harmless(None, "port of Prometheus metrics")
     termination_log: Text = _harmless("/dev/termination-log", "file for the ending, where it can be written")
     allow_other_versions: YesNo = _harmless(False, "run with packages that differ from the lock")

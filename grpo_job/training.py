@@ -16,7 +16,6 @@ from grpo_job.budget import Budget
 from grpo_job.checkpoints import Checkpoint, Keeper
 from grpo_job.failures import Refused
 from grpo_job.health import Health
-from grpo_job.life_signs import LifeSigns
 from grpo_job.midway import Midway
 from grpo_job.run_folder import append_jsonl, read_jsonl
 from grpo_job.trackers import TrackerRun, Trackers, identity
@@ -94,6 +93,7 @@ def _go_back(attempt: Attempt, keeper: Keeper, checkpoint: Checkpoint | None) ->
     step = checkpoint.step if checkpoint else 0
     lost = max((row["step"] for row in read_jsonl(attempt.folder.metrics)), default=0) - step
     keeper.restore_extras(checkpoint)
+    attempt.summary.update(steps={"done": step})
     if lost > 0:
         earlier = attempt.summary.values["steps"]["lost_to_resume"]
         attempt.summary.update(steps={"lost_to_resume": earlier + lost})
@@ -114,6 +114,7 @@ class Watcher:
         *,
         midway: Midway | None = None,
         trackers: Trackers | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.attempt, self.keeper, self.planned = attempt, keeper, planned
         self.midway, self.trackers = midway, trackers
@@ -122,9 +123,7 @@ class Watcher:
         self.step_seconds: list[float] = []
         settings = attempt.settings
         self.health = Health(settings, read_jsonl(attempt.folder.metrics))
-        self.budget = Budget(settings, attempt.progress.total)
-        self.budget.took("evaluate", attempt.progress.seconds.get("evaluate", 0.0))
-        self.life_signs = LifeSigns(settings.metrics_port, settings.name_of_run())
+        self.budget = budget or Budget(settings, attempt.progress.total)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -152,11 +151,13 @@ class Watcher:
     def _look_at(self, step: int, metrics: dict[str, float]) -> None:
         """What the numbers say of the run: told to people, to Prometheus, and heeded in `should_stop`."""
         self.budget.step_took(self.step_seconds[-1])
-        self.life_signs.step(step, self.planned, metrics)
         for finding in self.health.heed({"step": step, **metrics}):
-            self.attempt.progress.warn(finding.sentence)
-        found = [{"step": one.step, "level": one.severity, "message": one.sentence} for one in self.health.found]
-        self.attempt.summary.update(health=found)
+            self.attempt.found(finding)
+        seconds = self.attempt.spent()["total"]
+        cost = self.attempt.summary.values["cost"] or {}
+        signs = self.attempt.life_signs
+        signs.step(step, self.planned, metrics)
+        signs.set(accuracy=metrics.get("eval_accuracy"), cost_usd=cost.get("total"), seconds=seconds)
 
     def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
         append_jsonl(self.attempt.folder.completions, [{"step": step, **row} for row in rows])
@@ -166,8 +167,11 @@ class Watcher:
         checkpoint = self.keeper.adopt(step, written)
         self.last_saved = step
         self.attempt.checkpoints_saved += 1
+        self.budget.took("save", time.monotonic() - self.last_step_at)  # an engine saves right behind a step
         if self.attempt.mirror:
             self.attempt.mirror.send(checkpoint)
+            uploads = self.attempt.mirror.seconds
+            self.budget.took("publish", max(uploads, default=0.0) * len(self.attempt.settings.publish_to))
 
     def on_progress(self) -> None:
         self.attempt.watchdog.beat()
@@ -188,12 +192,16 @@ class Watcher:
         return passed or time.monotonic() - self.keeper.last_saved >= 60 * settings.save_minutes
 
     def should_stop(self, step: int) -> bool:
-        out_of_budget = self.budget.reason_to_stop(step, self.planned)
-        if out_of_budget:
-            self.attempt.summary.update(stopped=out_of_budget)
         return bool(
             self.attempt.interruption.asked
             or self.health.verdict
-            or out_of_budget
+            or not self.has_time_for_more(step)
             or (self.midway and self.midway.goal_reached())
         )
+
+    def has_time_for_more(self, step: int) -> bool:
+        """Whether the budget has room for a step behind this one; the summary says where it has not."""
+        reason = self.budget.reason_to_stop(step, self.planned)
+        if reason:
+            self.attempt.summary.update(stopped=reason)
+        return reason is None

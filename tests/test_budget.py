@@ -31,12 +31,12 @@ def simulated(
     spend(90)
     budget.took("evaluate", spend(evaluation))
     done, planned = 0, 250
-    while done < planned and not budget.reason_to_stop(done, planned):
+    while done < planned and not (done and budget.reason_to_stop(done, planned)):
         budget.step_took(spend(step * (20 if done == 0 else 1)))  # the first step compiles
         done += 1
         if done % 25 == 0:
             budget.took("save", spend(2))
-    for rest in (evaluation, 3.0, 15.0):
+    for rest in (evaluation, 2.0, 6.0, 1.0):  # evaluate, save, report, publish
         spend(rest)
     return done, clock.now
 
@@ -110,9 +110,18 @@ def test_a_budget_that_leaves_no_time_for_a_step_is_refused_before_the_first() -
     assert "GRPO_MAX_HOURS=0.05 leaves no time for a first step" in (budget.reason_to_refuse() or "")
 
 
-def test_the_longest_of_the_last_steps_is_what_the_next_may_take() -> None:
+def test_of_a_run_that_goes_on_the_time_is_held_against_what_comes_after_the_training() -> None:
     clock = Clock()
     budget = Budget(Settings(max_hours=100 / 3600), clock)
+    budget.took("evaluate", 40.0)
+    assert budget.reason_to_stop(20, 250) is None
+    clock.now = 60.0
+    assert "ended after step 20 of 250" in (budget.reason_to_stop(20, 250) or "")
+
+
+def test_the_longest_of_the_last_steps_is_what_the_next_may_take() -> None:
+    clock = Clock()
+    budget = Budget(Settings(max_hours=110 / 3600), clock)
     budget.took("save", 0.0)
     for seconds in (60.0, *[1.0] * 20):  # the first one compiled, and is forgotten by then
         budget.step_took(seconds)

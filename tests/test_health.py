@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from grpo_job.health import HELD_OUT, Finding, Health, HealthJudge
+from grpo_job.health import HELD_OUT, Finding, Health, judge
 from grpo_job.settings import Settings
 
 SETTINGS = Settings(
@@ -200,7 +200,7 @@ def test_what_an_earlier_attempt_wrote_counts() -> None:
 
 
 def test_a_judge_of_no_rows_finds_nothing() -> None:
-    assert HealthJudge(SETTINGS).judge([]) == []
+    assert judge(SETTINGS, []) == []
 
 
 def test_a_long_run_is_left_alone_too() -> None:

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from grpo_job.failures import Ending, Refused
-from grpo_job.life_signs import LifeSigns, leave_message
+from grpo_job.life_signs import LifeSigns, leave_message, served
 
 
 def free_port() -> int:
@@ -28,8 +28,9 @@ def test_a_step_is_scraped_with_the_name_of_the_run() -> None:
     port = free_port()
     signs = LifeSigns(port, "run-7")
     try:
-        metrics = {"reward": 1.5, "time/step": 2.0, "memory/peak_gb": 3.0, "completions/clipped_ratio": 0.25}
-        signs.step(7, 250, metrics, tokens=4000)
+        metrics = {"reward": 1.5, "time/step": 2.0, "gpu_memory_gib": 3.0, "completions/clipped_ratio": 0.25}
+        signs.step(6, 250, {"num_tokens": 10_000.0, "time/step": 9.0})
+        signs.step(7, 250, {**metrics, "num_tokens": 14_000.0})
         signs.set(cost_usd=0.5, accuracy=0.75)
         found = scraped(port)
     finally:
@@ -39,9 +40,20 @@ def test_a_step_is_scraped_with_the_name_of_the_run() -> None:
     assert values["steps_planned"] == 250
     assert values["reward"] == 1.5
     assert values["tokens_per_second"] == 2000
-    assert values["gpu_memory_peak_bytes"] == 3e9
+    assert values["gpu_memory_peak_bytes"] == 3 * 2**30
     assert (values["cost_usd"], values["accuracy"], values["completions_clipped"]) == (0.5, 0.75, 0.25)
     assert values["healthy"] == 1
+
+
+def test_of_a_resumed_run_no_speed_is_told_before_its_second_step() -> None:
+    port = free_port()
+    with served(port, "run") as signs:
+        signs.step(8, 250, {"num_tokens": 80_000.0, "time/step": 1.0})
+        assert "grpo_job_tokens_per_second" not in scraped(port)
+        signs.step(9, 250, {"num_tokens": 85_000.0, "time/step": 2.0})
+        assert scraped(port)["grpo_job_tokens_per_second"][0] == 2500
+    with pytest.raises(OSError, match="refused"):
+        scraped(port)
 
 
 def test_a_finding_of_health_is_seen() -> None:

@@ -41,11 +41,10 @@ def saved(tmp_path: Path, engine: Engine) -> dict[str, Any]:
     attempt = SimpleNamespace(
         folder=SimpleNamespace(adapter=tmp_path / "adapter"),
         settings=SimpleNamespace(max_completion_length=8),
-        summary=SimpleNamespace(update=found.update),
+        summary=SimpleNamespace(update=lambda adapter: found.update(adapter)),
     )
     measurement.save(engine, ROWS, attempt)  # type: ignore[arg-type]
-    adapter: dict[str, Any] = found["adapter"]
-    return adapter
+    return found
 
 
 def test_an_adapter_that_reads_back_is_recorded_with_its_digest_and_the_answers_alike(tmp_path: Path) -> None:

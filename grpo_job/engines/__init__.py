@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from grpo_job.base_model import BaseModel
 from grpo_job.engines import gpu_plan
-from grpo_job.engines.gpu_plan import ModelShape, Plan
+from grpo_job.engines.gpu_plan import ModelShape, Plan, Within
 from grpo_job.failures import Refused
 from grpo_job.machine import GpuSeen
 from grpo_job.settings import Settings
@@ -102,8 +102,12 @@ def choose(settings: Settings, config: Mapping[str, Any], gpu_count: int) -> Lit
     return "unsloth" if gpu_count == 1 else "trl"
 
 
-def plan(settings: Settings, config: Mapping[str, Any], gpu: GpuSeen) -> Plan:
-    """What to run on `gpu`. Raises `Refused` with the numbers where the model cannot fit."""
+def plan(settings: Settings, config: Mapping[str, Any], gpu: GpuSeen, within: Within | None = None) -> Plan:
+    """What to run on `gpu`; `within` counts where it is of this GPU.
+
+    Raises `Refused` with the numbers where the model cannot fit.
+    """
+    tried = within if within and within.gpu == gpu.name else None
     share = settings.vllm_gpu_memory_utilization
     return gpu_plan.plan(
         gpu_plan.Gpu(gpu.name, gpu.memory_mib * 2**20, gpu.capability),
@@ -115,10 +119,11 @@ def plan(settings: Settings, config: Mapping[str, Any], gpu: GpuSeen) -> Plan:
         per_device_train_batch_size=settings.per_device_train_batch_size,
         lora_rank=settings.lora_rank,
         max_steps=settings.max_steps if settings.max_steps > 0 else 1000,
-        load_in_4bit=settings.load_in_4bit,
+        load_in_4bit=tried.load_in_4bit if tried else settings.load_in_4bit,
         gpu_memory_utilization=None if share == "auto" else share,
         gradient_checkpointing=settings.gradient_checkpointing,
         standby=settings.standby,
+        most_bytes=tried.bytes if tried else None,
     )
 
 

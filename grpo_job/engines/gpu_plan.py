@@ -290,6 +290,18 @@ class _Candidate:
         )
 
 
+@dataclass(frozen=True)
+class Within:
+    """After memory ran out on the GPU of this name: the bytes that a plan may take, and the precision to keep."""
+
+    gpu: str
+    bytes: float
+    load_in_4bit: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
 def plan(
     gpu: Gpu,
     model: ModelShape,
@@ -305,8 +317,12 @@ def plan(
     gpu_memory_utilization: float | None = None,
     gradient_checkpointing: bool | Auto = "auto",
     standby: bool | Auto = "auto",
+    most_bytes: float | None = None,
 ) -> Plan:
-    """The fastest way to run that fits; `Refused` with the numbers where none does."""
+    """The fastest way to run that fits; `Refused` with the numbers where none does.
+
+    `most_bytes`: less than the GPU has, where more was tried and failed.
+    """
     prompt = max_seq_length - max_completion_length if max_prompt_length is None else max_prompt_length
     work = Work(
         max_seq_length, prompt, max_completion_length, completions_per_step, per_device_train_batch_size,
@@ -316,18 +332,19 @@ def plan(
         "load_in_4bit": load_in_4bit, "gradient_checkpointing": gradient_checkpointing, "standby": standby,
         "gpu_memory_utilization": "auto" if gpu_memory_utilization is None else gpu_memory_utilization,
     }  # fmt: skip
-    budget = gpu.memory * USABLE_SHARE
+    most = gpu.memory if most_bytes is None else most_bytes
+    budget = min(gpu.memory * USABLE_SHARE, most)
     best: _Candidate | None = None
     candidates = list(_candidates(work, load_in_4bit, gradient_checkpointing, standby))
     for candidate in sorted(candidates, key=lambda one: (one.in_4bit, one.seconds(work))):
         by_choice = load_in_4bit == "auto" and not candidate.in_4bit
-        limit = gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE)
+        limit = min(gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE), most)
         estimate = _estimate(candidate, gpu, model, work, gpu_memory_utilization)
         if _fits(estimate, model, work, limit) and not (by_choice and _is_cramped(candidate, work, standby)):
             best = candidate
             break
     if best is None:
-        raise Refused(_refusal(candidates, gpu, model, work, gpu_memory_utilization, given))
+        raise Refused(_refusal(candidates, gpu, model, work, gpu_memory_utilization, given, budget))
     return _describe(best, gpu, model, work, gpu_memory_utilization, given, budget)
 
 
@@ -349,9 +366,9 @@ def _open(value: bool | Auto) -> tuple[bool, ...]:
 
 
 def _micro_batches(work: Work) -> list[int]:
-    """Divisors of the step's completions, the largest first, never above what the user allowed."""
+    """Divisors of the micro-batch that the user allowed, the largest first: each splits it into whole parts."""
     limit = min(work.micro_batch_limit, work.completions)
-    return [size for size in range(limit, 0, -1) if work.completions % size == 0]
+    return [size for size in range(limit, 0, -1) if limit % size == 0]
 
 
 def _waves(completions: int) -> list[int]:
@@ -432,14 +449,16 @@ def _capture_sizes(sequences: int) -> tuple[int, ...]:
     return (*powers, sequences)
 
 
-def _for_evaluation(candidate: _Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None) -> _Candidate:
+def _for_evaluation(
+    candidate: _Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None, budget: float
+) -> _Candidate:
     """The same with more sequences at once, which evaluation likes, where they fit too."""
     wished = EVALUATION_SEQUENCES
     while wished > candidate.sequences == work.completions:
         wider = replace(candidate, sequences=wished)
         estimate = _estimate(wider, gpu, model, work, share)
         enough = share is None or estimate.kv_cache >= _kv_needed(model, work, wished)
-        if enough and estimate.total <= gpu.memory * ROOMY_SHARE:
+        if enough and estimate.total <= min(gpu.memory * ROOMY_SHARE, budget):
             return wider
         wished //= 2
     return candidate
@@ -459,7 +478,7 @@ def _describe(
     given: Mapping[str, Any],
     budget: float,
 ) -> Plan:
-    chosen = _for_evaluation(chosen, gpu, model, work, share)
+    chosen = _for_evaluation(chosen, gpu, model, work, share, budget)
     sequences = chosen.sequences
     memory = _estimate(chosen, gpu, model, work, share)
     used = min(0.95, max(0.01, -(-100 * memory.vllm // gpu.memory) / 100)) if share is None else share
@@ -556,11 +575,11 @@ def _refusal(
     work: Work,
     share: float | None,
     given: Mapping[str, Any],
+    usable: float,
 ) -> str:
     """The smallest candidate's numbers, and what to change."""
     estimates = [_estimate(one, gpu, model, work, share) for one in candidates]
     smallest = min(estimates, key=lambda estimate: estimate.total)
-    usable = gpu.memory * USABLE_SHARE
     row = work.max_seq_length * model.kv_bytes_per_token
     if smallest.total <= usable and smallest.kv_cache < row:
         head = (

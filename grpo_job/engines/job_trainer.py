@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import Sampler
 
 from grpo_job.engines.flat_optimizer import flatten_8bit
+from grpo_job.engines.rehearsal import rehearse
 
 
 class RowStream(Sampler[int]):
@@ -61,6 +62,7 @@ def job_trainer(base: type) -> type:
     class JobTrainer(base):  # type: ignore[misc, valid-type]
         def __init__(self, *arguments: Any, **options: Any) -> None:
             self.part_seconds: dict[str, float] = defaultdict(float)
+            self.rehearse_at: tuple[int, int] | None = None  # see rehearsal.py; an engine says so before training
             super().__init__(*arguments, **options)
 
         def create_optimizer(self, *arguments: Any, **options: Any) -> Any:
@@ -122,8 +124,15 @@ def job_trainer(base: type) -> type:
             with self._timed("rewards"):
                 return super()._calculate_rewards(*arguments, **options)
 
-        def compute_loss(self, *arguments: Any, **options: Any) -> Any:
+        def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
+            def loss_of(inputs: Any) -> Any:
+                return super(JobTrainer, self).compute_loss(model, inputs, *arguments, **options)
+
+            if size := self.rehearse_at:
+                self.rehearse_at = None
+                with self._timed("rehearsal"):
+                    rehearse(self, loss_of, inputs, size)
             with self._timed("loss"):
-                return super().compute_loss(*arguments, **options)
+                return loss_of(inputs)
 
     return JobTrainer

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from trl import GRPOConfig, GRPOTrainer
 
 from grpo_job.base_model import BaseModel
-from grpo_job.engines import Prompts, RewardFunctions, cpu_log_probs
+from grpo_job.engines import Prompts, RewardFunctions, cpu_log_probs, rehearsal
 from grpo_job.engines.callbacks import ListeningCallback
 from grpo_job.engines.gpu_plan import ModelShape
 from grpo_job.engines.grpo_arguments import grpo_arguments, on_cpu, planned_steps, steps_per_buffer
@@ -59,6 +59,7 @@ class PlainTrl(TrainerEngine):
             args=GRPOConfig(output_dir=str(folder), **arguments),
             callbacks=[self.callback],
         )
+        self.trainer.rehearse_at = rehearsal.sizes(settings, None, rows, self.tokenizer)
         self.callback.attach(self.trainer)
 
     def generate(

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
 from grpo_job.base_model import BaseModel
-from grpo_job.engines import RewardFunctions
+from grpo_job.engines import RewardFunctions, rehearsal
 from grpo_job.engines.callbacks import ListeningCallback
 from grpo_job.engines.gpu_plan import Plan
 from grpo_job.engines.grpo_arguments import grpo_arguments, micro_batches, planned_steps, steps_per_buffer
@@ -70,6 +70,7 @@ class TrlVllm(VllmTrainerEngine):
                 args=GRPOConfig(output_dir=str(folder), **{**arguments, **options}),
                 callbacks=[self.callback],
             )
+        self.trainer.rehearse_at = rehearsal.sizes(settings, plan, rows, self.tokenizer)
         self.callback.attach(self.trainer)
         self.llm = self.trainer.vllm_generation.llm
         self.weights = SeparateWeights(self.model, self.llm)

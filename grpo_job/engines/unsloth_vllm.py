@@ -45,6 +45,7 @@ class UnslothVllm(VllmTrainerEngine):
         self.model, self.tokenizer = _load_model(base.folder, plan, lora_rank=settings.lora_rank, seed=settings.seed)
         self.model = _add_lora(self.model, plan, settings)
 
+        from grpo_job.engines import rehearsal
         from grpo_job.engines.callbacks import ListeningCallback
         from grpo_job.engines.vllm_weights import hand_over
 
@@ -53,6 +54,7 @@ class UnslothVllm(VllmTrainerEngine):
         self.callback.before_measuring = self.weights.changed
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
         self.trainer = self._trainer(plan, arguments, folder, rows, rewards)
+        self.trainer.rehearse_at = rehearsal.sizes(settings, plan, rows, self.tokenizer)
 
     def _trainer(
         self,

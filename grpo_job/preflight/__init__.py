@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from grpo_job import base_model, dataset, engines, machine, rewards, trackers
 from grpo_job.chat import Chat
-from grpo_job.engines.gpu_plan import Gpu, ModelShape, Plan
+from grpo_job.engines.gpu_plan import Gpu, ModelShape, Plan, Within
 from grpo_job.engines.grpo_arguments import planned_steps
 from grpo_job.failures import Refused
 from grpo_job.preflight import estimate, gpu, licence, model, reward_checks, room, row_checks, versions
@@ -40,9 +40,9 @@ class Examined(NamedTuple):
     checked: Checked | None
 
 
-def check(settings: Settings, environment: Mapping[str, str]) -> Checked:
-    """Check all parts. Raises `Refused` with every fault found."""
-    examined = examine(settings, environment)
+def check(settings: Settings, environment: Mapping[str, str], within: Within | None = None) -> Checked:
+    """Check all parts; `within`: what the plan may take. Raises `Refused` with every fault found."""
+    examined = _Examination(settings, environment, within=within).whole()
     if examined.checked is None:
         raise Refused(*examined.findings.faults())
     return examined.checked
@@ -52,15 +52,23 @@ def examine(
     settings: Settings, environment: Mapping[str, str], *, offline: bool = False, elsewhere: bool = False
 ) -> Examined:
     """Check all parts. `offline`: ask nothing on a network. `elsewhere`: a GPU may be missing on this machine."""
-    return _Examination(settings, environment, offline, elsewhere).whole()
+    return _Examination(settings, environment, offline=offline, elsewhere=elsewhere).whole()
 
 
 class _Examination:
     """The checks in their order, and what they found out for each other."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str], offline: bool, elsewhere: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        *,
+        offline: bool = False,
+        elsewhere: bool = False,
+        within: Within | None = None,
+    ) -> None:
         self.settings, self.environment = settings, environment
-        self.offline, self.elsewhere = offline, elsewhere
+        self.offline, self.elsewhere, self.within = offline, elsewhere, within
         self.found = Findings()
 
     def whole(self) -> Examined:
@@ -110,7 +118,7 @@ class _Examination:
         plan = None
         if self.gpus:
             first = self.gpus[0]
-            plan = self.found.attempt("GPU memory", lambda: engines.plan(settings, config, first))
+            plan = self.found.attempt("GPU memory", lambda: engines.plan(settings, config, first, self.within))
             self.found += gpu.findings(self.gpus, plan)
         self.found += room.findings(base, shape, settings, len(self.gpus))
         self.found += versions.findings(engine, len(self.gpus), settings)

@@ -79,7 +79,8 @@ def headline(run: RunData) -> Headline:
     kind, code = ending.get("kind", "unknown"), ending.get("code")
     notice = "" if code == 0 else clean(ending.get("reason") or "no summary.json was written")
     if kind == "running" and run.evaluation:
-        notice = ""  # the report of a run is written before it is published, and that is before its end
+        # the report of a run is written before it is published, and that is before its end
+        notice = clean(run.summary.get("stopped") or "")
     if verdict := run.value("summary.json", "accuracy.verdict") or run.evaluation.get("verdict"):
         tone, title = STATES.get(verdict, ("warn", str(verdict)))
         return Headline(tone, title, notice)

@@ -62,7 +62,7 @@ class Trackers:
         self._each(lambda tracker: tracker.log(step, numbers))
 
     def close(self, summary: Mapping[str, Any], report: Path) -> None:
-        """Tell the final evaluation, lay the report beside it, and end the tracker runs."""
+        """Tell the final evaluation, lay the report beside it where there is one, and end the tracker runs."""
         accuracy, kept = summary["accuracy"], summary["format"]
         figures = {
             "final/accuracy_before": accuracy["before"],
@@ -72,7 +72,8 @@ class Trackers:
             "final/format_after": kept["after"],
         }
         self.log(summary["steps"]["done"], figures)
-        self._each(lambda tracker: tracker.keep(report))
+        if report.is_file():
+            self._each(lambda tracker: tracker.keep(report))
         self._each(lambda tracker: tracker.close())
 
     def _each(self, tell: Callable[[Tracker], None]) -> None:
