@@ -12,7 +12,8 @@ from typing import Any
 
 from grpo_job import engines
 from grpo_job.attempt import Attempt
-from grpo_job.engines.gpu_plan import GB, Plan, Within
+from grpo_job.engines.gpu_plan import Plan, Within
+from grpo_job.engines.shapes import GB
 from grpo_job.failures import START_AGAIN, Refused, RunEnded, Unexpected
 from grpo_job.memory_trouble import memory_trouble
 from grpo_job.preflight import Checked

@@ -10,7 +10,8 @@ from typing import Any, Literal, Protocol
 
 from grpo_job.base_model import BaseModel
 from grpo_job.engines import gpu_plan
-from grpo_job.engines.gpu_plan import ModelShape, Plan, Within
+from grpo_job.engines.gpu_plan import Plan, Within
+from grpo_job.engines.shapes import Gpu, ModelShape
 from grpo_job.failures import Refused
 from grpo_job.machine import GpuSeen
 from grpo_job.settings import Settings
@@ -110,7 +111,7 @@ def plan(settings: Settings, config: Mapping[str, Any], gpu: GpuSeen, within: Wi
     tried = within if within and within.gpu == gpu.name else None
     share = settings.vllm_gpu_memory_utilization
     return gpu_plan.plan(
-        gpu_plan.Gpu(gpu.name, gpu.memory_mib * 2**20, gpu.capability),
+        Gpu(gpu.name, gpu.memory_mib * 2**20, gpu.capability),
         ModelShape.from_config(config),
         max_seq_length=settings.max_seq_length,
         max_prompt_length=settings.max_prompt_length,

@@ -17,10 +17,10 @@ from trl import GRPOConfig, GRPOTrainer
 from grpo_job.base_model import BaseModel
 from grpo_job.engines import Prompts, RewardFunctions, cpu_log_probs, rehearsal
 from grpo_job.engines.callbacks import ListeningCallback
-from grpo_job.engines.gpu_plan import ModelShape
 from grpo_job.engines.grpo_arguments import grpo_arguments, on_cpu, planned_steps, steps_per_buffer
 from grpo_job.engines.job_trainer import job_trainer
 from grpo_job.engines.peft_adapter import add_lora
+from grpo_job.engines.shapes import ModelShape
 from grpo_job.engines.trainer_engine import TrainerEngine
 from grpo_job.settings import Settings
 

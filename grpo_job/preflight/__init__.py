@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from grpo_job import base_model, dataset, engines, machine, rewards, trackers
 from grpo_job.chat import Chat
-from grpo_job.engines.gpu_plan import Gpu, ModelShape, Plan, Within
+from grpo_job.engines.gpu_plan import Plan, Within
 from grpo_job.engines.grpo_arguments import planned_steps
+from grpo_job.engines.shapes import Gpu, ModelShape
 from grpo_job.failures import Refused
 from grpo_job.preflight import estimate, gpu, licence, model, reward_checks, room, row_checks, versions
 from grpo_job.preflight.findings import Finding, Findings, Status

@@ -8,7 +8,8 @@ to runs of a 3B model on an H200 and of the sample on two CPU cores; elsewhere e
 from dataclasses import dataclass
 
 from grpo_job import budget
-from grpo_job.engines.gpu_plan import EVALUATION_SEQUENCES, ModelShape, Plan
+from grpo_job.engines.gpu_plan import EVALUATION_SEQUENCES, Plan
+from grpo_job.engines.shapes import ModelShape
 from grpo_job.machine import GpuSeen
 from grpo_job.preflight.findings import Finding
 from grpo_job.settings import Settings

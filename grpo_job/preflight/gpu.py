@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from grpo_job.engines.gpu_plan import GB, Gpu, ModelShape, Plan
+from grpo_job.engines.gpu_plan import Plan
+from grpo_job.engines.shapes import GB, Gpu, ModelShape
 from grpo_job.failures import Refused
 from grpo_job.machine import GpuSeen
 from grpo_job.preflight.findings import Finding

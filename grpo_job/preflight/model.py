@@ -5,7 +5,7 @@ from typing import Any
 
 from grpo_job.base_model import BaseModel
 from grpo_job.chat import Chat
-from grpo_job.engines.gpu_plan import ModelShape
+from grpo_job.engines.shapes import ModelShape
 from grpo_job.failures import Refused
 from grpo_job.preflight import weights
 from grpo_job.preflight.findings import Finding

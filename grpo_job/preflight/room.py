@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from grpo_job.base_model import WANTED, BaseModel
-from grpo_job.engines.gpu_plan import GB, ModelShape
+from grpo_job.engines.shapes import GB, ModelShape
 from grpo_job.preflight.findings import Finding
 from grpo_job.settings import Settings
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from grpo_job.engines.gpu_plan import GB, Gpu, ModelShape, Plan, plan
+from grpo_job.engines.gpu_plan import Plan, plan
+from grpo_job.engines.shapes import GB, Gpu, ModelShape
 from grpo_job.failures import Refused
 
 # Totals as torch reports them, a little under the name on the box.

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import torch
 
-from grpo_job.engines.gpu_plan import Gpu, ModelShape, Plan, plan
+from grpo_job.engines.gpu_plan import Plan, plan
 from grpo_job.engines.rehearsal import sizes, stretched
+from grpo_job.engines.shapes import Gpu, ModelShape
 from grpo_job.run_folder import read_jsonl
 from grpo_job.settings import Settings
 from tests.faults import runs

@@ -3,7 +3,7 @@
 import pytest
 
 from grpo_job import base_model, engines
-from grpo_job.engines.gpu_plan import ModelShape
+from grpo_job.engines.shapes import ModelShape
 from grpo_job.machine import GpuSeen
 from grpo_job.preflight import estimate
 from grpo_job.settings_reader import resolve

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from grpo_job import base_model, sample
-from grpo_job.engines.gpu_plan import ModelShape
+from grpo_job.engines.shapes import ModelShape
 from grpo_job.preflight import room
 from grpo_job.preflight.findings import Finding
 from grpo_job.settings import Settings

@@ -1,0 +1,95 @@
+"""Every way to run a step, each with what it costs in seconds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+Auto = Literal["auto"]
+HandOver = Literal["copy", "fold", "lora"]
+Decode = Literal["graphs", "compile"]
+
+# Seconds a step that a choice costs; estimates for 3B on an H200, used for the order alone.
+FOLD_SECONDS = 0.17
+RECOMPUTE_SECONDS = 0.06
+RECOMPUTE_SECONDS_PER_TOKEN = 1e-5
+MICRO_STEP_SECONDS = 0.08
+STANDBY_SECONDS = 0.30
+WAVE_SECONDS = 0.50
+
+# What Inductor takes on a cold start, and what its kernels save a decoded token against graphs alone.
+COMPILE_SECONDS = 30.0
+COMPILE_SAVES_SECONDS = 0.15e-3
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one step must hold, in primitive numbers."""
+
+    max_seq_length: int
+    max_prompt_length: int
+    max_completion_length: int
+    completions: int
+    micro_batch_limit: int
+    lora_rank: int
+    max_steps: int
+
+    @property
+    def row_tokens(self) -> int:
+        """The longest prompt with the longest completion."""
+        return min(self.max_seq_length, self.max_prompt_length + self.max_completion_length)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    in_4bit: bool
+    hand_over: HandOver
+    recompute: bool
+    micro_batch: int
+    standby: bool
+    sequences: int
+
+    def seconds(self, work: Work) -> float:
+        """What it costs a step beyond the fastest candidate."""
+        tokens = work.completions * work.row_tokens
+        return (
+            FOLD_SECONDS * (self.hand_over == "fold")
+            + (RECOMPUTE_SECONDS + RECOMPUTE_SECONDS_PER_TOKEN * tokens) * self.recompute
+            + MICRO_STEP_SECONDS * (work.completions // self.micro_batch - 1)
+            + STANDBY_SECONDS * self.standby
+            + WAVE_SECONDS * (-(-work.completions // self.sequences) - 1)
+        )
+
+
+def candidates(
+    work: Work, load_in_4bit: bool | Auto, recompute: bool | Auto, standby: bool | Auto
+) -> Iterator[Candidate]:
+    """All combinations that the given settings leave open."""
+    for in_4bit, checkpointing, asleep, micro, sequences in product(
+        _open(load_in_4bit), _open(recompute), _open(standby), _micro_batches(work), _waves(work.completions)
+    ):
+        # Sleep mode and weights of vLLM's own do not go together: Unsloth's allocator never puts weights to sleep.
+        ways: tuple[HandOver, ...] = ("lora",) if in_4bit else ("fold",) if asleep else ("copy", "fold")
+        for hand_over in ways:
+            yield Candidate(in_4bit, hand_over, checkpointing, micro, asleep, sequences)
+
+
+def _open(value: bool | Auto) -> tuple[bool, ...]:
+    return (False, True) if value == "auto" else (value,)
+
+
+def _micro_batches(work: Work) -> list[int]:
+    """Divisors of the micro-batch that the user allowed, the largest first: each splits it into whole parts."""
+    limit = min(work.micro_batch_limit, work.completions)
+    return [size for size in range(limit, 0, -1) if limit % size == 0]
+
+
+def _waves(completions: int) -> list[int]:
+    """How many completions vLLM may decode at once: all, half, a quarter, ... one."""
+    return [-(-completions // 2**power) for power in range(completions.bit_length())]
+
+
+def way_to_decode(work: Work) -> Decode:
+    """Inductor's kernels where the run is long enough to repay their compilation."""
+    saved = work.max_steps * work.max_completion_length * COMPILE_SAVES_SECONDS
+    return "compile" if saved > COMPILE_SECONDS else "graphs"
