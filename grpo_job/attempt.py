@@ -136,14 +136,19 @@ class Attempt:
             return ending.code  # the folder belongs to another attempt now
         if ending.code != Interrupted.code:
             self.summary.update(fruitless_attempts=0)
-        seconds = {**self.progress.seconds, "total": self.progress.total()}
-        self.summary.update(cost=budget.cost(seconds, self.settings.price_per_hour))
+        seconds = self.spent()
         life_signs.leave_message(ending, self.settings.termination_log)
         try:
             self.summary.write(ending, seconds)
         except OSError as error:  # the code must reach the cluster even if the disk is full
             print(f"grpo-job: {self.folder.summary} could not be written: {error}", file=sys.stderr, flush=True)
         return ending.code
+
+    def spent(self) -> dict[str, float]:
+        """Seconds by phase until now; what they cost stands in the summary from here on."""
+        seconds = {**self.progress.seconds, "total": self.progress.total()}
+        self.summary.update(cost=budget.cost(seconds, self.settings.price_per_hour))
+        return seconds
 
     def _explains(self, error: BaseException) -> bool:
         """Record the ending that `error` means; False where nobody foresaw it, and its traceback is to be seen."""

@@ -15,7 +15,7 @@ from grpo_job.stores import Patience
 
 def describe(attempt: Attempt, base: BaseModel) -> None:
     """Write report, plots and card from what the run folder holds by now."""
-    attempt.summary.write(seconds={**attempt.progress.seconds, "total": attempt.progress.total()})
+    attempt.summary.write(seconds=attempt.spent())
     reports.build([attempt.folder.path])
     reports.write_card(attempt.folder.path, licence=base.licence)
 

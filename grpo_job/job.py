@@ -68,23 +68,25 @@ def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None
     with phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
         _write_environment(attempt, checked, base)
-    with libraries_write_to(attempt.folder.library_log):
-        trackers = _with_engine(attempt, checked, base)
-    with phase("save", "writing the report and the card"):
-        if settings.publish_merged:
+    with training.trackers_of(attempt) as trackers:
+        with libraries_write_to(attempt.folder.library_log):
+            _with_engine(attempt, checked, base, trackers)
+        with phase("save", "writing the report and the card"):
+            if settings.publish_merged:
+                with libraries_write_to(attempt.folder.library_log):
+                    engines.merge(base, attempt.folder.adapter, attempt.folder.merged)
+            delivery.describe(attempt, base)
             with libraries_write_to(attempt.folder.library_log):
-                engines.merge(base, attempt.folder.adapter, attempt.folder.merged)
-        delivery.describe(attempt, base)
-        trackers.close(attempt.summary.values, attempt.folder.report)
+                trackers.conclude(attempt.summary.values, attempt.folder.report)
 
 
-def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel) -> Trackers:
-    """All that needs the model in memory. Answers the trackers, which get the report too."""
+def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel, trackers: Trackers) -> None:
+    """All that needs the model in memory."""
     settings, rows, phase = attempt.settings, checked.rows, attempt.progress.phase
     with phase("load", f"loading {settings.model} with the engine {checked.engine}"):
         keeper = training.keeper_of(attempt, base.commit, rows.revision)
         resume = training.resume_point(attempt, keeper)
-        trackers = training.open_trackers(attempt, keeper, resume)
+        training.start_trackers(trackers, attempt, keeper, resume)
         functions = [
             (rewards.as_trl_function(reward, settings.reward_timeout_seconds), reward.weight)
             for reward in checked.rewards
@@ -115,7 +117,6 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     measurement.judge(before, after, attempt)
     attempt.flush_mirror()
     engine.close()
-    return trackers
 
 
 def _look_before(
