@@ -156,6 +156,11 @@ def _write_environment(attempt: Attempt, checked: preflight.Checked, base: base_
             "engine": checked.engine,
             "plan": checked.plan.as_dict() if checked.plan else None,
             "model": {"name": base.name, "commit": base.commit},
-            "dataset": {"name": attempt.settings.dataset, "commit": checked.rows.revision},
+            "dataset": {
+                "name": attempt.settings.dataset,
+                "commit": checked.rows.revision,
+                "train": vars(checked.rows.train_counts),
+                "held_out": vars(checked.rows.held_out_counts),
+            },
         },
     )

@@ -179,6 +179,8 @@ def origin(run: RunData) -> list[tuple[str, str]]:
         "model revision": text(model.get("commit")),
         "rows": text(rows.get("name") or run.settings.get("dataset")),
         "rows revision": text(rows.get("commit")),
+        "rows to train on": counted(rows.get("train")),
+        "rows held out": counted(rows.get("held_out")),
         "engine": text(run.environment.get("engine")),
         "machine": machine(run),
         "platform": text(run.environment.get("platform")),
@@ -187,6 +189,14 @@ def origin(run: RunData) -> list[tuple[str, str]]:
         "attempts": count(run.summary.get("attempts") or 1),
     }
     return list(facts.items())
+
+
+def counted(counts: Record | None) -> str:
+    """How many rows of a split were kept, and why the others were not: `2 of 4 (1 duplicate, 1 in training)`."""
+    if not counts:
+        return text(None)
+    reasons = [f"{count(n)} {why.replace('_', ' ')}" for why, n in counts.items() if n and why not in ("read", "kept")]
+    return f"{count(counts['kept'])} of {count(counts['read'])}" + (f" ({', '.join(reasons)})" if reasons else "")
 
 
 def cost_phases(run: RunData) -> list[str]:

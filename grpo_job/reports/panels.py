@@ -151,17 +151,16 @@ def _shares(judged: Iterable[tuple[str, dict[str, Any] | None]]) -> Shares | Non
 
 
 def _rewards(runs: Sequence[RunData]) -> list[Panel]:
-    """One run: all reward functions in one panel. Several runs: a panel for each function."""
-    names = list(dict.fromkeys(name for run in runs for name in run.reward_names))
-    if len(runs) > 1:
-        metrics = [
-            _Metric(f"reward-{name}", f"rewards/{name}/mean", f"Reward {name}", "Mean of a step, unweighted.")
+    """A panel for each reward function."""
+    names = dict.fromkeys(name for run in runs for name in run.reward_names)
+    caption = "What it paid, mean of a step, before its weight."
+    return _panels(
+        runs,
+        [
+            _Metric(f"reward-{name}", f"rewards/{name}/mean", f"Reward {name}", caption, spread=f"rewards/{name}/std")
             for name in names
-        ]
-        return _panels(runs, metrics)
-    lines = [_thinned(Line(name, *runs[0].series(f"rewards/{name}/mean")), len(names)) for name in names]
-    caption = "What each function paid, mean of a step, before its weight."
-    return [Panel("rewards", "Each reward function", caption, lines)] if lines else []
+        ],
+    )
 
 
 def _panels(runs: Sequence[RunData], metrics: Sequence[_Metric]) -> list[Panel]:

@@ -22,9 +22,10 @@ def test_lines_hold_the_metrics(finished: Path) -> None:
     for name, key in keys.items():
         assert drawn[name].lines[0].values == [row[key] for row in metrics]
         assert drawn[name].lines[0].steps == [row["step"] for row in metrics]
-    assert {line.label: line.values for line in drawn["rewards"].lines} == {
-        reward: [row[f"rewards/{reward}/mean"] for row in metrics] for reward in ("correct", "format_tags")
-    }
+    for name in ("correct", "format_tags"):
+        (line,) = drawn[f"reward-{name}"].lines
+        assert line.values == [row[f"rewards/{name}/mean"] for row in metrics]
+        assert line.spread == [row[f"rewards/{name}/std"] for row in metrics]
     reward = panels.reward([read(finished)])
     assert reward
     assert reward.lines[0].spread == [row["reward_std"] for row in metrics]

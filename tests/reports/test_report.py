@@ -30,8 +30,8 @@ def test_page_has_its_main_sections(finished: Path) -> None:
         "At the end (step 40)", "Health", "Origin", "Published", "Checkpoints", "Settings",
     ]  # fmt: skip
     for plot in (
-        "accuracy", "reward", "rewards", "length", "clipped", "groups", "entropy", "loss", "gradient", "learning-rate",
-        "phases", "parts", "step-time", "tokens", "memory",
+        "accuracy", "reward", "reward-correct", "reward-format_tags", "length", "clipped", "groups", "entropy", "loss",
+        "gradient", "learning-rate", "phases", "parts", "step-time", "tokens", "memory",
     ):  # fmt: skip
         assert f'<figure id="plot-{plot}">' in page_of(finished)
         assert (finished / "plots" / f"{plot}.png").read_bytes().startswith(b"\x89PNG")
@@ -93,7 +93,7 @@ def test_every_figure_equals_the_run_folders(finished: Path) -> None:
         "summary.json: seconds.first_step", "summary.json: steps.done", "metrics.jsonl: median step_time",
         "metrics.jsonl: median tokens_per_second", "metrics.jsonl: max gpu_memory_gib",
         "evaluation/evaluation.json: correct.p_value", "evaluation/evaluation.json: correct.difference_interval.0",
-        "evaluation/evaluation.json: format.after_interval.1",
+        "evaluation/evaluation.json: format.after_interval.1", "environment.json: dataset.held_out.in_training",
     }  # fmt: skip
 
 
@@ -140,12 +140,15 @@ def test_health_findings_are_shown(write_run: WriteRun) -> None:
     assert "clipped above 80%" in page
 
 
-def test_prompts_of_the_settings_are_answered_side_by_side(write_run: WriteRun) -> None:
-    folder = write_run(steps=0, rows=5)
-    asked = [{"prompt": "How many r's are in strawberry?", "before": "Two.", "after": "Three."}]
-    write_json(folder / "summary.json", {**read_json(folder / "summary.json"), "samples": asked})
-    page = html.report(read(folder))
-    assert page.index("strawberry") < page.index("Two.") < page.index("Three.")
+def test_prompts_of_the_settings_are_answered_side_by_side(finished: Path) -> None:
+    page = page_of(finished)
+    assert page.index("strawberry") < page.index("There are two.") < page.index("Three.")
+
+
+def test_rows_that_were_left_out_are_counted(finished: Path) -> None:
+    page = " ".join(re.sub("<[^>]*>", "", page_of(finished)).split())
+    assert "2 held-out questions that occur in the training rows were left out" in page
+    assert "rows to train on 1,990 of 2,000 (10 duplicate)" in page.replace("on1", "on 1")
 
 
 @pytest.mark.parametrize(
