@@ -152,7 +152,8 @@ def differing(runs: Sequence[RunData]) -> list[tuple[str, list[str]]]:
     tables = [{row.variable: row.value for row in settings(run)} for run in runs]
     names = dict.fromkeys(name for table in tables for name in table)
     rows = [(name, [table.get(name, text(None)) for table in tables]) for name in names]
-    return [(name, values) for name, values in rows if len(set(values)) > 1 and name != "GRPO_RUN_ID"]
+    own = ("GRPO_RUN_ID", "GRPO_OUTPUT_DIR")
+    return [(name, values) for name, values in rows if len(set(values)) > 1 and name not in own]
 
 
 def compared(runs: Sequence[RunData]) -> list[tuple[str, str, str, str]]:

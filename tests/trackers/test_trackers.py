@@ -15,7 +15,6 @@ from grpo_job.settings import Settings
 from grpo_job.settings_reader import resolve
 from grpo_job.trackers import TrackerRun, Trackers
 from tests.faults import runs
-from tests.faults.hooks import SignalAfterStep
 from tests.trackers.readers import SCALARS
 
 SUMMARY = {
@@ -24,7 +23,6 @@ SUMMARY = {
     "format": {"before": 1.0, "after": None},
 }
 DONE = [{"step": step, "loss": float(step)} for step in (1, 2, 3)]
-SIX = [1, 2, 3, 4, 5, 6]
 # The attempts of one tracker run, each in a process of its own, as trackers keep much in theirs.
 ATTEMPT = """
 import sys
@@ -97,24 +95,33 @@ def test_an_attempt_that_never_saved_leaves_no_step_twice(tracker: str, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGKILL, -9)])
-def test_a_tracker_receives_one_continuous_run_across_an_interruption(
-    number: int, code: int, tracker: str, tmp_path: Path
-) -> None:
-    """A SIGTERM saves step 3, and a SIGKILL after it leaves the checkpoint of step 2."""
-    settings = {"GRPO_REPORT_TO": tracker, "GRPO_EVAL_STEPS": "2"}
-    first = runs.start(tmp_path, settings, hooks=[SignalAfterStep(3, number)])
+def test_a_tracker_receives_one_continuous_run_across_a_sigterm(tracker: str, tmp_path: Path) -> None:
+    interrupted(tracker, tmp_path, signal.SIGTERM, code=75)
+
+
+@pytest.mark.slow
+def test_a_tracker_that_loses_what_it_holds_back_receives_one_continuous_run_across_a_sigkill(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    interrupted("wandb", tmp_path, signal.SIGKILL, code=-signal.SIGKILL)
+
+
+def interrupted(tracker: str, folder: Path, number: int, *, code: int) -> None:
+    """A run through the container's door, for the tracker must find its variables when it is imported."""
+    settings = {"GRPO_REPORT_TO": tracker, "GRPO_EVAL_STEPS": "2", "GRPO_MAX_STEPS": "12", "WANDB_MODE": "offline"}
+    run = folder / runs.RUN_ID
+    first = runs.start_cold(folder, settings)
+    assert first.wait_until(lambda: len(read_jsonl(run / "metrics.jsonl")) >= 3), first.said()
+    first.signal(number)
     assert first.wait() == code, first.said()
-    again = runs.start(tmp_path, settings)
+    again = runs.start_cold(folder, settings)
     assert again.wait() == 0, again.said()
     assert "GRPO_REPORT_TO" not in first.said() + again.said()
-    run = tmp_path / runs.RUN_ID
     metrics = read_jsonl(run / "metrics.jsonl")
     for tag in ("reward", "eval_accuracy"):
         expected = [(row["step"], round(row[tag], 6)) for row in metrics if tag in row]
         assert SCALARS[tracker](run / "trackers", tag) == expected, tag
-    assert [step for step, _ in SCALARS[tracker](run / "trackers", "reward")] == SIX
-    assert [step for step, _ in SCALARS[tracker](run / "trackers", "final/accuracy_after")] == [6]
+    assert [step for step, _ in SCALARS[tracker](run / "trackers", "reward")] == list(range(1, 13))
+    assert [step for step, _ in SCALARS[tracker](run / "trackers", "final/accuracy_after")] == [12]
 
 
 def test_another_machine_finds_the_run_by_what_its_checkpoint_remembers(tmp_path: Path) -> None:
