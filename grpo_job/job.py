@@ -52,6 +52,8 @@ def _do_what_is_left(attempt: Attempt, resolved: Resolved, environment: Mapping[
         with phase("publish", f"publishing to {', '.join(settings.publish_to) or 'the run folder only'}"):
             attempt.confirm_alone()
             delivery.publish(attempt, environment)
+    if attempt.ending.code == Hopeless.code:
+        delivery.report_the_end(attempt)
     return attempt.ending
 
 
@@ -71,10 +73,10 @@ def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None
     with training.trackers_of(attempt) as trackers:
         with libraries_write_to(attempt.folder.library_log):
             _with_engine(attempt, checked, base, trackers)
-        with phase("save", "writing the report and the card"):
-            if settings.publish_merged:
-                with libraries_write_to(attempt.folder.library_log):
-                    engines.merge(base, attempt.folder.adapter, attempt.folder.merged)
+        if settings.publish_merged:
+            with phase("save", "merging adapter and base"), libraries_write_to(attempt.folder.library_log):
+                engines.merge(base, attempt.folder.adapter, attempt.folder.merged)
+        with phase("publish", "writing the report and the card"):
             delivery.describe(attempt, base)
             with libraries_write_to(attempt.folder.library_log):
                 trackers.conclude(attempt.summary.values, attempt.folder.report)

@@ -200,9 +200,18 @@ def counted(counts: Record | None) -> str:
     return f"{count(counts['kept'])} of {count(counts['read'])}" + (f" ({', '.join(reasons)})" if reasons else "")
 
 
+def in_all(run: RunData, what: str) -> tuple[str, str]:
+    """Key and name of the `seconds` or the `cost` in all: as they were when the run was described, where it was."""
+    described = f"before_publishing.{what}"
+    if run.value("summary.json", described) is not None:
+        return described, "in all, without publishing"
+    return f"{what}.total", "in all"
+
+
 def cost_phases(run: RunData) -> list[str]:
-    """The phases that `cost` of the summary names."""
-    return [name for name, value in run.summary["cost"].items() if name != "total" and isinstance(value, int | float)]
+    """The phases that `cost` of the summary names. Publishing has not ended when a report is published."""
+    later = ("publish", "total")
+    return [name for name, value in run.summary["cost"].items() if name not in later and isinstance(value, int | float)]
 
 
 def findings(run: RunData) -> list[Record]:

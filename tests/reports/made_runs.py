@@ -158,6 +158,7 @@ def _summary(name: str, steps: int, judged: dict[str, Any], train: float, gpu: b
         "accuracy": {key: judged["correct"][key] for key in ("before", "after", "rows", "verdict", "p_value")},
         "format": {key: judged["format"][key] for key in ("before", "after")},
         "cost": cost,
+        "before_publishing": {"seconds": train + 11.179, "cost": cost and 1.0399},
         "adapter": {"path": f"{HOME}/{name}/adapter", "sha256": "ab" * 32},
         "published": [{"uri": "hf://someone/adapter", "revision": "9d1c" * 10, "verified": True}],
         "fruitless_attempts": 0,
