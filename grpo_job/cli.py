@@ -14,6 +14,7 @@ import click
 
 from grpo_job.failures import Ending, Interrupted, Refused, RunEnded, Unexpected
 from grpo_job.interruption import Interruption, StopNow
+from grpo_job.redaction import redacted, secret_values
 
 if TYPE_CHECKING:
     from grpo_job.settings import Settings
@@ -189,8 +190,13 @@ def _ending_of(story: Callable[[], Ending]) -> Ending:
     except StopNow as signal_name:
         return Interrupted(f"{signal_name} was received before the run began").ending()
     except Exception as error:
-        traceback.print_exc()
+        click.echo(_without_secrets(traceback.format_exc()), err=True)
         return Unexpected(f"{type(error).__name__}: {error}").ending()
+
+
+def _without_secrets(text: str) -> str:
+    """Errors of libraries and rewards may hold what the environment holds."""
+    return redacted(text, secret_values(os.environ))
 
 
 def _steer_libraries(settings: "Settings") -> None:
@@ -222,7 +228,7 @@ def _steer_trackers(settings: "Settings") -> None:
 def _leave(ending: Ending) -> None:
     """Say the reason of a bad ending on standard error, and exit with its code."""
     if ending.code:
-        click.echo(f"grpo-job: {ending.kind} (exit {ending.code})\n{ending.reason}", err=True)
+        click.echo(_without_secrets(f"grpo-job: {ending.kind} (exit {ending.code})\n{ending.reason}"), err=True)
     sys.stdout.flush()
     sys.stderr.flush()
     end_process(ending.code)
