@@ -10,7 +10,7 @@ import pytest
 from grpo_job import sample
 from grpo_job.run_folder import read_json, read_jsonl
 from tests.reports.pages import Page, wrong_figures
-from tests.servers.everywhere import CANARIES, ROOT, World, bare_python, downloaded, job, opened
+from tests.servers.everywhere import CANARIES, GRPO_JOB, ROOT, World, bare_python, downloaded, job, opened
 
 pytestmark = pytest.mark.slow
 QUESTION = "A jar holds 5 buttons. Lena adds 4 more. How many buttons are in the jar?"
@@ -88,7 +88,7 @@ def test_runs_from_different_places_are_laid_side_by_side(finished: World, tmp_p
 def asked(world: World, *command: str) -> str:
     """What `grpo-job` says in an environment without any setting."""
     plain = {name: value for name, value in world.environment.items() if not name.startswith("GRPO_")}
-    done = job(world._replace(environment=plain), "-m", "grpo_job.cli", *command)
+    done = job(world._replace(environment=plain), *GRPO_JOB, *command)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -100,7 +100,7 @@ def test_publishing_a_finished_run_again_changes_nothing(finished: World) -> Non
         return commits, [(item["Key"], item["LastModified"]) for item in objects]
 
     before = places()
-    again = job(finished, "-m", "grpo_job.cli", "publish", str(finished.run))
+    again = job(finished, *GRPO_JOB, "publish", str(finished.run))
     assert again.returncode == 0, again.stderr
     assert places() == before
 
@@ -145,13 +145,11 @@ def test_an_error_that_holds_the_whole_environment_tells_no_secret(finished: Wor
 
 TALKATIVE = """
 import os
-
-calls = []
+from pathlib import Path
 
 
 def reward(completion: str, answer: str) -> float:
-    calls.append(completion)
-    if len(calls) > 100:  # behind the check, which asks rewards a few times
+    if Path(os.environ["GRPO_OUTPUT_DIR"], "talks", "libraries.log").exists():  # the checks are over
         raise RuntimeError(f"the environment is {dict(os.environ)}")
     return float(len(completion) % 2)
 """
@@ -180,11 +178,15 @@ def test_an_endpoint_that_is_down_ends_with_3_and_a_bare_environment_finishes_it
     assert f"grpo-job publish {run}" in ended.stderr
     assert (run / "adapter" / "adapter_model.safetensors").is_file()
     bare = bare_python(tmp_path)
-    command = ("-m", "grpo_job.cli", "publish", str(run))
+    command = (*GRPO_JOB, "publish", str(run))
     assert job(finished, "-c", "import torch", python=bare).returncode != 0
     first = job(finished, *command, python=bare)
     assert first.returncode == 0, first.stderr
     commits = len(finished.hub.repos["model", "owner/later"].history("main"))
+    arrived = finished.hub.repos["model", "owner/later"].history("main")[0].files
+    assert arrived["adapter_model.safetensors"].content == (run / "adapter" / "adapter_model.safetensors").read_bytes()
+    assert "manifest.json" in arrived
+    assert read_json(run / "summary.json")["ending"]["code"] == 0
     assert job(finished, *command, python=bare).returncode == 0
     assert len(finished.hub.repos["model", "owner/later"].history("main")) == commits
 

@@ -28,6 +28,7 @@ CANARIES = {
     ))
 }  # fmt: skip
 
+GRPO_JOB = ("-c", "from grpo_job.cli import main; main()")
 GET_FROM_HUB = """
 import sys
 from huggingface_hub import snapshot_download
