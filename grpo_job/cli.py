@@ -6,7 +6,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from grpo_job.interruption import Interruption, StopNow
 from grpo_job.redaction import redacted, secret_values
 
 if TYPE_CHECKING:
+    from grpo_job.library_environment import Variable
     from grpo_job.settings import Settings
     from grpo_job.settings_reader import Resolved
 
@@ -102,6 +103,9 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
     """Send a trained run to its destinations. Needs neither GPU nor torch."""
 
     def story() -> Ending:
+        from grpo_job import library_environment
+
+        _set_unless_set(library_environment.silence())
         from grpo_job import delivery
 
         return delivery.publish_again(run_folder, destinations, os.environ)
@@ -211,9 +215,13 @@ def _steer_libraries(settings: "Settings") -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Refused(f"GRPO_CACHE_DIR: {settings.cache_dir!r} was given; it cannot be written: {error}") from error
-    for variable in library_environment.library_environment(root):
-        os.environ.setdefault(variable.name, variable.value)
+    _set_unless_set(library_environment.library_environment(root))
     _steer_trackers(settings)
+
+
+def _set_unless_set(variables: "Sequence[Variable]") -> None:
+    for variable in variables:
+        os.environ.setdefault(variable.name, variable.value)
 
 
 def _steer_trackers(settings: "Settings") -> None:
