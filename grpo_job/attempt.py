@@ -15,6 +15,7 @@ from grpo_job.health import Finding
 from grpo_job.interruption import Interruption, StopNow
 from grpo_job.life_signs import LifeSigns
 from grpo_job.progress import Progress
+from grpo_job.redaction import redacted, secret_values
 from grpo_job.run_folder import RunFolder
 from grpo_job.settings import Settings
 from grpo_job.stores import Patience, Store, StoreFailed, open_store
@@ -38,7 +39,8 @@ class Attempt:
         self.settings, self.interruption = settings, interruption
         self.folder = RunFolder(path)
         self.summary = Summary(self.folder.summary, settings.name_of_run())
-        self.progress = Progress(settings.log_format, self.summary.values["seconds"])
+        self.secrets = secret_values(environment or {})
+        self.progress = Progress(settings.log_format, self.summary.values["seconds"], secrets=self.secrets)
         self.life_signs = LifeSigns(None, settings.name_of_run())
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
         self.checkpoints_saved = 0
@@ -135,7 +137,7 @@ class Attempt:
 
     def conclude(self, ending: Ending) -> int:
         """Write how the attempt ended; answers the exit code."""
-        self.ending = ending
+        self.ending = ending = ending._replace(reason=redacted(ending.reason, self.secrets))
         if ending.code == Held.code:
             return ending.code  # the folder belongs to another attempt now
         if ending.code != Interrupted.code:
@@ -168,7 +170,7 @@ class Attempt:
             shutil.rmtree(self.folder.checkpoints / PARTIAL, ignore_errors=True)  # room for the ending
             self.conclude(Unexpected(trouble).ending())
         elif self.interruption.asked:  # what was cut short by the signal may have failed in its own words
-            traceback.print_exception(error)
+            print(redacted("".join(traceback.format_exception(error)), self.secrets), file=sys.stderr)
             self._stop_in_order(f"{self.interruption.asked} was received ({type(error).__name__}: {error})")
         else:
             self.interruption.close()

@@ -6,7 +6,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,8 +14,10 @@ import click
 
 from grpo_job.failures import START_AGAIN, Ending, Interrupted, Refused, RunEnded, Unexpected
 from grpo_job.interruption import Interruption, StopNow
+from grpo_job.redaction import redacted, secret_values
 
 if TYPE_CHECKING:
+    from grpo_job.library_environment import Variable
     from grpo_job.settings import Settings
     from grpo_job.settings_reader import Resolved
 
@@ -107,6 +109,9 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
     """Send a trained run to its destinations. Needs neither GPU nor torch."""
 
     def story() -> Ending:
+        from grpo_job import library_environment
+
+        _set_unless_set(library_environment.silence())
         from grpo_job import delivery
 
         return delivery.publish_again(run_folder, destinations, os.environ)
@@ -195,8 +200,13 @@ def _ending_of(story: Callable[[], Ending]) -> Ending:
     except StopNow as signal_name:
         return Interrupted(f"{signal_name} was received before the run began").ending()
     except Exception as error:
-        traceback.print_exc()
+        click.echo(_without_secrets(traceback.format_exc()), err=True)
         return Unexpected(f"{type(error).__name__}: {error}").ending()
+
+
+def _without_secrets(text: str) -> str:
+    """Errors of libraries and rewards may hold what the environment holds."""
+    return redacted(text, secret_values(os.environ))
 
 
 def _steer_libraries(settings: "Settings") -> None:
@@ -214,9 +224,13 @@ def _steer_libraries(settings: "Settings") -> None:
         raise Refused(f"GRPO_CACHE_DIR: {settings.cache_dir!r} was given; it cannot be written: {error}") from error
     if distrust:
         click.echo(f"grpo-job: GRPO_CACHE_DIR: {distrust}", err=True)
-    for variable in library_environment.library_environment(root):
-        os.environ.setdefault(variable.name, variable.value)
+    _set_unless_set(library_environment.library_environment(root))
     _steer_trackers(settings)
+
+
+def _set_unless_set(variables: "Sequence[Variable]") -> None:
+    for variable in variables:
+        os.environ.setdefault(variable.name, variable.value)
 
 
 def _steer_trackers(settings: "Settings") -> None:
@@ -231,7 +245,7 @@ def _steer_trackers(settings: "Settings") -> None:
 def _leave(ending: Ending) -> None:
     """Say the reason of a bad ending on standard error, and exit with its code."""
     if ending.code:
-        click.echo(f"grpo-job: {ending.kind} (exit {ending.code})\n{ending.reason}", err=True)
+        click.echo(_without_secrets(f"grpo-job: {ending.kind} (exit {ending.code})\n{ending.reason}"), err=True)
     sys.stdout.flush()
     sys.stderr.flush()
     end_process(ending.code)

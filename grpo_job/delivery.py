@@ -14,18 +14,25 @@ from grpo_job.stores import Patience
 
 
 def describe(attempt: Attempt, base: BaseModel) -> None:
-    """Write report, plots and card from what the run folder holds by now."""
-    attempt.summary.write(seconds=attempt.spent())
+    """Write report, plots and card from what the run folder holds by now.
+
+    What the run took until here is recorded on its own: the totals still grow, and what is published does not.
+    """
+    seconds = attempt.spent()
+    cost = attempt.summary.values["cost"]
+    spent = {"seconds": round(seconds["total"], 3), "cost": cost["total"] if cost else None}
+    attempt.summary.update(before_publishing=spent)
+    attempt.summary.write(seconds=seconds)
     reports.build([attempt.folder.path])
     reports.write_card(attempt.folder.path, licence=base.licence)
 
 
-def tell_the_end(attempt: Attempt) -> None:
-    """The report of a run that was ended as hopeless, with the reason; whatever happens here, the ending stays."""
+def report_the_end(attempt: Attempt) -> None:
+    """Write the report of a run that is not published, with its ending. What goes wrong here ends nothing."""
     try:
         reports.build([attempt.folder.path])
     except Exception as error:
-        attempt.progress.warn(f"no report could be written: {type(error).__name__}: {error}")
+        attempt.progress.warn(f"the report could not be written: {type(error).__name__}: {error}")
 
 
 def publish(attempt: Attempt, environment: Mapping[str, str]) -> None:

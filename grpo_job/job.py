@@ -51,7 +51,7 @@ def _do_what_is_left(attempt: Attempt, resolved: Resolved, environment: Mapping[
             attempt.confirm_alone()
             delivery.publish(attempt, environment)
     if attempt.ending.code == Hopeless.code:
-        delivery.tell_the_end(attempt)
+        delivery.report_the_end(attempt)
     return attempt.ending
 
 
@@ -68,18 +68,20 @@ def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None
     with phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
         _write_environment(attempt, checked, base)
-    with libraries_write_to(attempt.folder.library_log), back_off.where_memory_runs_out(attempt, checked):
-        trackers = _with_engine(attempt, checked, base)
-    with phase("save", "writing the report and the card"):
+    with training.trackers_of(attempt) as trackers:
+        with libraries_write_to(attempt.folder.library_log), back_off.where_memory_runs_out(attempt, checked):
+            _with_engine(attempt, checked, base, trackers)
         if settings.publish_merged:
-            with libraries_write_to(attempt.folder.library_log):
+            with phase("save", "merging adapter and base"), libraries_write_to(attempt.folder.library_log):
                 engines.merge(base, attempt.folder.adapter, attempt.folder.merged)
-        delivery.describe(attempt, base)
-        trackers.close(attempt.summary.values, attempt.folder.report)
+        with phase("publish", "writing the report and the card"):
+            delivery.describe(attempt, base)
+            with libraries_write_to(attempt.folder.library_log):
+                trackers.conclude(attempt.summary.values, attempt.folder.report)
 
 
-def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel) -> Trackers:
-    """All that needs the model in memory. Answers the trackers, which get the report too."""
+def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel, trackers: Trackers) -> None:
+    """All that needs the model in memory."""
     settings, rows, phase = attempt.settings, checked.rows, attempt.progress.phase
     with phase("load", f"loading {settings.model} with the engine {checked.engine}"):
         keeper = training.keeper_of(attempt, base.commit, rows.revision)
@@ -95,7 +97,7 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     budget = before_training.budget_of(attempt, fresh=resume is None)
     if resume is None:
         before_training.look_for_a_signal(engine, checked, base, attempt)
-    trackers = training.open_trackers(attempt, keeper, resume)
+    training.start_trackers(trackers, attempt, keeper, resume)
     with phase("train", f"training {engine.planned_steps} steps"), attempt.interruption.at_step_boundary():
         midway = Midway(engine, rows.held_out, attempt)
         done = resume.step if resume else 0
@@ -108,7 +110,6 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     if verdict := watcher.health.verdict:
         measurement.keep(engine, attempt)
         attempt.flush_mirror()
-        trackers.close(attempt.summary.values, attempt.folder.report)
         raise Hopeless(verdict.sentence)
     midway.settle(engine.planned_steps)
     with phase("evaluate", "evaluating the adapter"):
@@ -120,7 +121,6 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     measurement.judge(before, after, attempt)
     attempt.flush_mirror()
     engine.close()
-    return trackers
 
 
 def _write_environment(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel) -> None:
@@ -133,6 +133,11 @@ def _write_environment(attempt: Attempt, checked: preflight.Checked, base: base_
             "plan": checked.plan.as_dict() if checked.plan else None,
             "backed_off": back_off.trials(attempt.folder),
             "model": {"name": base.name, "commit": base.commit},
-            "dataset": {"name": attempt.settings.dataset, "commit": checked.rows.revision},
+            "dataset": {
+                "name": attempt.settings.dataset,
+                "commit": checked.rows.revision,
+                "train": vars(checked.rows.train_counts),
+                "held_out": vars(checked.rows.held_out_counts),
+            },
         },
     )

@@ -34,7 +34,7 @@ def cache_folder(root: Path, versions: Mapping[str, str], capability: tuple[int,
 
 def library_environment(cache_root: Path, *, log_level: str = "WARNING") -> list[Variable]:
     """The variables with their reasons. `cache_root` is absolute and writable by its owner alone."""
-    return [*_caches(cache_root), *_silence(log_level), *_unsloth(), *_vllm()]
+    return [*_caches(cache_root), *silence(log_level), *_unsloth(), *_vllm()]
 
 
 def _caches(root: Path) -> list[Variable]:
@@ -53,8 +53,8 @@ def _caches(root: Path) -> list[Variable]:
     ]
 
 
-def _silence(log_level: str) -> list[Variable]:
-    """No telemetry; one log level; nothing that draws over the progress line."""
+def silence(log_level: str = "WARNING") -> list[Variable]:
+    """No telemetry; one log level; one commit a push. All that a command needs which loads no model."""
     return [
         Variable("UNSLOTH_DISABLE_STATISTICS", "1", "no download that only counts users"),
         Variable("VLLM_NO_USAGE_STATS", "1", "no usage report"),

@@ -18,12 +18,17 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from grpo_job.redaction import redacted
+
 
 class Progress:
     """Says what happens on standard output, and remembers how long each phase took."""
 
-    def __init__(self, log_format: str, earlier: dict[str, float] | None = None) -> None:
-        """`earlier`: seconds by phase of earlier attempts, added to."""
+    def __init__(
+        self, log_format: str, earlier: dict[str, float] | None = None, *, secrets: Sequence[str] = ()
+    ) -> None:
+        """`earlier`: seconds by phase of earlier attempts, added to. `secrets` are said by no line."""
+        self._secrets = secrets
         self.seconds: dict[str, float] = dict(earlier or {})
         self.started = time.monotonic()
         self._earlier_total = self.seconds.get("total", 0.0)
@@ -52,6 +57,7 @@ class Progress:
 
     def say(self, text: str, *, style: str = "", **fields: Any) -> None:
         """One line."""
+        text = redacted(text, self._secrets)
         if self._format == "json":
             line = json.dumps({"time": round(time.time(), 3), "message": text, **fields}, default=str)
             print(line, file=self._out, flush=True)

@@ -151,9 +151,9 @@ def _shareable(path: Path, hidden: Mapping[str, str]) -> bytes:
 
 
 def _settled(summary: dict[str, Any]) -> dict[str, Any]:
-    """The summary without what publishing itself changes, so that publishing again finds it equal."""
+    """The summary without what changes after the report is written, so that publishing again finds it equal."""
     finished = EXIT_CODES[0]
-    settled = {key: value for key, value in summary.items() if key != "attempts"}
+    settled = {key: value for key, value in summary.items() if key not in ("attempts", "fruitless_attempts")}
     settled |= {"ending": {"code": finished.code, "kind": finished.kind, "reason": finished.meaning}, "published": []}
     for key in ("seconds", "cost"):
         if isinstance(spent := summary.get(key), dict):

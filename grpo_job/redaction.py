@@ -1,7 +1,7 @@
 """Secrets by value: what they are, and text without them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 NAMED = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(?:^|_)(?:API_?|ACCESS_?)?KEY(?:_|$)", re.IGNORECASE)
@@ -15,13 +15,14 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
     for name, value in environment.items():
         if not NAMED.search(name):
             continue
-        found.add(value)
-        if name.endswith(("_FILE", "_PATH")) and Path(value).is_file():
+        if not name.endswith(("_FILE", "_PATH")):
+            found.add(value)
+        elif Path(value).is_file():
             found.add(Path(value).read_text(errors="ignore").strip())
     return sorted((value for value in found if len(value) >= SHORTEST), key=len, reverse=True)
 
 
-def redacted(text: str, secrets: list[str]) -> str:
+def redacted(text: str, secrets: Sequence[str]) -> str:
     """`text` with each secret replaced.
 
     >>> redacted("token hf_abcdefgh was refused", ["hf_abcdefgh"])

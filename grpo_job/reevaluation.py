@@ -14,6 +14,7 @@ from grpo_job import base_model, engines, measurement, preflight, rewards
 from grpo_job.evaluation import judgement
 from grpo_job.failures import Refused
 from grpo_job.progress import Progress, libraries_write_to
+from grpo_job.redaction import secret_values
 from grpo_job.run_folder import RunFolder, read_json, write_json, write_jsonl
 from grpo_job.settings import Settings
 from grpo_job.settings_reader import COMPANIONS, Resolved
@@ -115,7 +116,7 @@ def evaluate(path: Path, output: Path | None, resolved: Resolved, environment: M
 def _judged(
     found: Found, settings: Settings, folder: Path, scratch: RunFolder, environment: Mapping[str, str]
 ) -> dict[str, Any]:
-    progress = Progress(settings.log_format)
+    progress = Progress(settings.log_format, secrets=secret_values(environment))
     with progress.phase("check", f"{found.adapter}: checking"):
         checked = preflight.check(settings, environment)
     with progress.phase("download", f"fetching {settings.model}"):

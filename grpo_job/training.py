@@ -17,6 +17,7 @@ from grpo_job.checkpoints import Checkpoint, Keeper
 from grpo_job.failures import Refused
 from grpo_job.health import Health
 from grpo_job.midway import Midway
+from grpo_job.progress import libraries_write_to
 from grpo_job.run_folder import append_jsonl, read_jsonl
 from grpo_job.trackers import TrackerRun, Trackers, identity
 
@@ -66,16 +67,29 @@ def resume_point(attempt: Attempt, keeper: Keeper) -> Checkpoint | None:
     return checkpoint
 
 
-def open_trackers(attempt: Attempt, keeper: Keeper, resume: Checkpoint | None) -> Trackers:
-    """The trackers, at the same tracker run in every attempt: each checkpoint remembers which."""
+@contextmanager
+def trackers_of(attempt: Attempt) -> Iterator[Trackers]:
+    """Within: trackers to be started. They are closed however the body ends, for they hold back what came last."""
+    trackers = Trackers(attempt.progress.warn)
+    try:
+        yield trackers
+    finally:
+        if attempt.interruption.asked:  # checkpoints first: a tracker may wait long for its server
+            attempt.flush_mirror(attempt.interruption.grace_left())
+        with libraries_write_to(attempt.folder.library_log):
+            trackers.close()
+
+
+def start_trackers(trackers: Trackers, attempt: Attempt, keeper: Keeper, resume: Checkpoint | None) -> None:
+    """Open those of GRPO_REPORT_TO at the same tracker run in every attempt: each checkpoint remembers which."""
     settings, folder = attempt.settings, attempt.folder.trackers
     if not settings.report_to:
-        return Trackers((), TrackerRun("", "", folder, {}, 0), attempt.progress.warn)
+        return
     keeper.facts["tracker_run"] = found = identity(folder, resume.manifest.get("tracker_run") if resume else None)
     run = TrackerRun(
         settings.name_of_run(), found, folder, settings.model_dump(mode="json"), resume.step if resume else 0
     )
-    return Trackers(settings.report_to, run, attempt.progress.warn)
+    trackers.start(settings.report_to, run, read_jsonl(attempt.folder.metrics))
 
 
 def _forget(attempt: Attempt, keeper: Keeper) -> None:

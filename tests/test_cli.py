@@ -113,6 +113,14 @@ def test_an_unknown_error_gives_1_with_its_traceback(invoke: Invoke, monkeypatch
     assert said.endswith("grpo-job: unexpected (exit 1)\nZeroDivisionError: somewhere\n")
 
 
+def test_an_error_that_holds_a_secret_is_told_without_it(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    for error in (ZeroDivisionError("with hf_abcdefghijkl"), failures.Unpublished("with hf_abcdefghijkl")):
+        ending_with(error, monkeypatch)
+        _, _, said = invoke(HF_TOKEN="hf_abcdefghijkl")
+        assert "with [secret]" in said
+        assert "hf_abcdefghijkl" not in said
+
+
 def test_a_signal_before_the_run_is_recorded_gives_75(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     ending_with(StopNow("SIGTERM"), monkeypatch)
     code, _, said = invoke()

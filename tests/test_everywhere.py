@@ -1,26 +1,18 @@
 """One run by Hub ids that publishes to a Hub repository, an S3 bucket and a folder at once, through real clients."""
 
-import io
 import json
-import os
-import subprocess
-import sys
-import venv
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 
 from grpo_job import sample
-from tests.servers.hub import HubServer
-from tests.servers.s3 import S3Server
+from grpo_job.run_folder import read_json, read_jsonl
+from tests.reports.pages import Page, wrong_figures
+from tests.servers.everywhere import CANARIES, GRPO_JOB, ROOT, World, bare_python, downloaded, job, opened
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[1]
-CANARY = "canary-Xq7v9Lk2Zt"
 QUESTION = "A jar holds 5 buttons. Lena adds 4 more. How many buttons are in the jar?"
 ANSWER = """
 import sys
@@ -37,74 +29,10 @@ print(tokenizer.decode(out[0, ids["input_ids"].shape[1]:], skip_special_tokens=T
 """
 
 
-GET_FROM_HUB = """
-import sys
-from huggingface_hub import snapshot_download
-snapshot_download("owner/tuned", local_dir=sys.argv[1])
-"""
-
-
-class World(NamedTuple):
-    hub: HubServer
-    s3: S3Server
-    folder: Path
-    environment: dict[str, str]
-
-    @property
-    def run(self) -> Path:
-        return self.folder / "outputs" / "everywhere"
-
-
-def rows_on_the_hub() -> dict[str, bytes]:
-    """The sample's rows as the Hub holds GSM8K: a card that says where each split lies, and Parquet files."""
-    card, files = "configs:\n- config_name: main\n  data_files:\n", {}
-    for split, path in (("train", sample.TRAIN), ("test", sample.HELD_OUT)):
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-        columns = {name: [row[name] for row in rows] for name in ("question", "answer")}
-        parquet = io.BytesIO()
-        pyarrow.parquet.write_table(pyarrow.table(columns), parquet)
-        card += f"  - split: {split}\n    path: main/{split}-*\n"
-        files[f"main/{split}-00000-of-00001.parquet"] = parquet.getvalue()
-    return {"README.md": f"---\n{card}---\n".encode(), **files}
-
-
-def job(world: World, *arguments: str, python: str = sys.executable, **more: str) -> subprocess.CompletedProcess[str]:
-    environment = {**world.environment, **more}
-    return subprocess.run(
-        [python, *arguments], env=environment, capture_output=True, text=True, cwd=world.folder, timeout=400
-    )
-
-
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp("everywhere")
-    with HubServer() as hub, S3Server() as s3:
-        hub.add_repo("owner/small", {path.name: path.read_bytes() for path in sample.MODEL.iterdir()})
-        hub.add_repo("openai/gsm8k", rows_on_the_hub(), kind="dataset")
-        s3.client().create_bucket(Bucket="results")
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("GRPO_", "HF_", "AWS_"))}
-        environment = {
-            **clean,
-            **s3.environment(),
-            "PYTHONPATH": str(ROOT),
-            "HF_ENDPOINT": hub.url,
-            "HF_TOKEN": hub.token("owner"),
-            "HF_HOME": str(folder / "hf"),
-            "WANDB_API_KEY": CANARY,
-            "GRPO_RECIPE": "smoke",
-            "GRPO_MODEL": "owner/small",
-            "GRPO_DATASET": "openai/gsm8k",
-            "GRPO_DATASET_CONFIG": "main",
-            "GRPO_EVAL_SPLIT": "test",
-            "GRPO_MAX_STEPS": "3",
-            "GRPO_EVAL_ROWS": "12",
-            "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "16",
-            "GRPO_RUN_ID": "everywhere",
-            "GRPO_OUTPUT_DIR": str(folder / "outputs"),
-            "GRPO_CACHE_DIR": str(folder / "cache"),
-            "GRPO_PUBLISH_TO": f"hf://owner/tuned,s3://results/tuned,file://{folder}/published",
-        }
-        yield World(hub, s3, folder, environment)
+    with opened(tmp_path_factory.mktemp("everywhere")) as world:
+        yield world
 
 
 @pytest.fixture(scope="module")
@@ -113,24 +41,6 @@ def finished(world: World) -> World:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     (world.folder / "said").write_text(ended.stdout + ended.stderr)
     return world
-
-
-def downloaded(world: World, where: str) -> Path:
-    """What the stock client of each destination brings back."""
-    target = world.folder / f"from-{where}"
-    match where:
-        case "hub":
-            script = GET_FROM_HUB
-            assert job(world, "-c", script, str(target), HF_HUB_DISABLE_XET="1").returncode == 0
-        case "s3":
-            client = world.s3.client()
-            for item in client.list_objects_v2(Bucket="results", Prefix="tuned/")["Contents"]:
-                path = target / item["Key"].removeprefix("tuned/")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                client.download_file("results", item["Key"], str(path))
-        case "folder":
-            target = world.folder / "published"
-    return target
 
 
 @pytest.mark.parametrize("where", ["hub", "s3", "folder"])
@@ -142,6 +52,57 @@ def test_what_is_downloaded_loads_with_peft_and_answers_as_the_trained_model(fin
     assert own.returncode == 0, own.stderr
     assert published.stdout == own.stdout
     assert "<answer>" in own.stdout
+
+
+@pytest.mark.parametrize("where", ["hub", "s3"])
+def test_what_is_downloaded_is_evaluated_again_with_the_same_records(
+    finished: World, where: str, tmp_path: Path
+) -> None:
+    """Told nothing: model, rows and their number are those that the run was told."""
+    evaluated = asked(finished, "evaluate", str(downloaded(finished, where)), "--output", str(tmp_path))
+    assert "verdict: " in evaluated
+    for name in ("before.jsonl", "after.jsonl"):
+        assert read_jsonl(tmp_path / name) == read_jsonl(finished.run / "evaluation" / name)
+    assert read_json(tmp_path / "evaluation.json") == read_json(finished.run / "evaluation" / "evaluation.json")
+
+
+@pytest.mark.parametrize("where", ["hub", "s3"])
+def test_the_report_of_what_is_downloaded_says_what_the_published_one_said(
+    finished: World, where: str, tmp_path: Path
+) -> None:
+    tree = shutil.copytree(downloaded(finished, where), tmp_path / where)
+    published = (tree / "run" / "report.html").read_text()
+    (tree / "run" / "report.html").unlink()
+    assert asked(finished, "report", str(tree)).strip() == str(tree / "run" / "report.html")
+    again = (tree / "run" / "report.html").read_text()
+    assert wrong_figures(tree / "run", published) == wrong_figures(tree / "run", again) == []
+    assert [text for _, text in Page(again).figures] == [text for _, text in Page(published).figures]
+
+
+def test_runs_from_different_places_are_laid_side_by_side(finished: World, tmp_path: Path) -> None:
+    trees = [shutil.copytree(downloaded(finished, where), tmp_path / where) for where in ("hub", "s3")]
+    asked(finished, "report", *map(str, trees))
+    assert "2 runs side by side" in Page((tmp_path / "comparison.html").read_text()).headings
+
+
+def asked(world: World, *command: str) -> str:
+    """What `grpo-job` says in an environment without any setting."""
+    plain = {name: value for name, value in world.environment.items() if not name.startswith("GRPO_")}
+    done = job(world._replace(environment=plain), *GRPO_JOB, *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_publishing_a_finished_run_again_changes_nothing(finished: World) -> None:
+    def places() -> tuple[object, ...]:
+        objects = finished.s3.client().list_objects_v2(Bucket="results", Prefix="tuned/")["Contents"]
+        commits = [commit.id for commit in finished.hub.repos["model", "owner/tuned"].history("main")]
+        return commits, [(item["Key"], item["LastModified"]) for item in objects]
+
+    before = places()
+    again = job(finished, *GRPO_JOB, "publish", str(finished.run))
+    assert again.returncode == 0, again.stderr
+    assert places() == before
 
 
 def test_both_commits_are_recorded(finished: World) -> None:
@@ -156,12 +117,50 @@ def test_the_adapter_names_the_hub_id_and_never_a_local_path(finished: World) ->
 
 
 def test_no_secret_is_in_any_file_line_or_published_object(finished: World) -> None:
-    secrets = [finished.environment[name].encode() for name in ("HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "WANDB_API_KEY")]
     texts = {path: path.read_bytes() for path in finished.run.rglob("*") if path.is_file()}
-    texts |= {path: path.read_bytes() for path in downloaded(finished, "s3").rglob("*") if path.is_file()}
+    for where in ("hub", "s3"):
+        texts |= {path: path.read_bytes() for path in downloaded(finished, where).rglob("*") if path.is_file()}
     texts[Path("said")] = (finished.folder / "said").read_bytes()
-    for path, content in texts.items():
-        assert not any(secret in content for secret in secrets if len(secret) >= 8), path
+    assert told(finished, texts) == []
+
+
+def test_an_error_that_holds_the_whole_environment_tells_no_secret(finished: World, tmp_path: Path) -> None:
+    """Not in the traceback, the reason of the ending, the termination message, nor any file of the run."""
+    (tmp_path / "talkative.py").write_text(TALKATIVE)
+    ended = job(
+        finished, str(ROOT / "entrypoint.py"),
+        GRPO_RUN_ID="talks", GRPO_PUBLISH_TO="", GRPO_TERMINATION_LOG=str(tmp_path / "termination"),
+        GRPO_REWARDS="talkative.reward:1", GRPO_REWARD_PATH=str(tmp_path), GRPO_PROBE_PROMPTS="0",
+    )  # fmt: skip
+    assert ended.returncode not in (0, 2), ended.stdout + ended.stderr
+    run = finished.folder / "outputs" / "talks"
+    assert "[secret]" in read_json(run / "summary.json")["ending"]["reason"]
+    texts = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    texts |= {
+        Path("said"): (ended.stdout + ended.stderr).encode(),
+        Path("message"): (tmp_path / "termination").read_bytes(),
+    }
+    assert told(finished, texts) == []
+
+
+TALKATIVE = """
+import os
+from pathlib import Path
+
+
+def reward(completion: str, answer: str) -> float:
+    if Path(os.environ["GRPO_OUTPUT_DIR"], "talks", "libraries.log").exists():  # the checks are over
+        raise RuntimeError(f"the environment is {dict(os.environ)}")
+    return float(len(completion) % 2)
+"""
+
+
+def told(world: World, texts: dict[Path, bytes]) -> list[str]:
+    """Which secret stands in which text."""
+    names = ("HF_TOKEN", "AWS_SECRET_ACCESS_KEY", *CANARIES)
+    secrets = {name: world.environment[name].encode() for name in names} | {"HF_TOKEN_PATH": b"canary-file-Xq7v9Lk2Zt"}
+    assert all(len(secret) >= 8 for secret in secrets.values())
+    return [f"{name} in {path}" for path, text in texts.items() for name, secret in secrets.items() if secret in text]
 
 
 def test_an_endpoint_that_is_down_ends_with_3_and_a_bare_environment_finishes_it(
@@ -179,24 +178,17 @@ def test_an_endpoint_that_is_down_ends_with_3_and_a_bare_environment_finishes_it
     assert f"grpo-job publish {run}" in ended.stderr
     assert (run / "adapter" / "adapter_model.safetensors").is_file()
     bare = bare_python(tmp_path)
-    command = ("-m", "grpo_job.cli", "publish", str(run))
+    command = (*GRPO_JOB, "publish", str(run))
     assert job(finished, "-c", "import torch", python=bare).returncode != 0
     first = job(finished, *command, python=bare)
     assert first.returncode == 0, first.stderr
     commits = len(finished.hub.repos["model", "owner/later"].history("main"))
+    arrived = finished.hub.repos["model", "owner/later"].history("main")[0].files
+    assert arrived["adapter_model.safetensors"].content == (run / "adapter" / "adapter_model.safetensors").read_bytes()
+    assert "manifest.json" in arrived
+    assert read_json(run / "summary.json")["ending"]["code"] == 0
     assert job(finished, *command, python=bare).returncode == 0
     assert len(finished.hub.repos["model", "owner/later"].history("main")) == commits
-
-
-def bare_python(folder: Path) -> str:
-    """An interpreter with what publishing needs, taken from this environment by name, and no torch."""
-    venv.create(folder / "bare", with_pip=False)
-    site = next((folder / "bare" / "lib").glob("python*/site-packages"))
-    installed = Path(pytest.__file__).parents[1]
-    for path in installed.iterdir():
-        if not path.name.lower().startswith(("torch", "transformers", "trl", "peft", "accelerate", "functorch", "~")):
-            (site / path.name).symlink_to(path)
-    return str(folder / "bare" / "bin" / "python")
 
 
 def test_rows_come_from_s3_and_the_merged_model_is_published_too(finished: World) -> None:

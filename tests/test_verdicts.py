@@ -1,5 +1,6 @@
 """Real runs whose verdict is known beforehand: nothing learned, and the wrong thing learned."""
 
+import html
 from pathlib import Path
 
 import pytest
@@ -59,5 +60,7 @@ def test_a_reward_that_pays_wrong_answers_is_found_out_and_not_published(tmp_pat
     said = "GRPO_PUBLISH_IF=not-worse keeps the adapter unpublished: the verdict is 'worse'"
     assert summary["ending"]["reason"].startswith(said)
     assert said in attempt.said()
+    report = html.unescape((run / "report.html").read_text())
+    assert report.index(">Worse<") < report.index(said) < report.index("<h2")
     assert list((tmp_path / "tree").glob("*")) == []  # the folder itself was made to see whether it can be
     assert (run / "adapter" / "adapter_model.safetensors").is_file()

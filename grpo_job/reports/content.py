@@ -153,7 +153,8 @@ def differing(runs: Sequence[RunData]) -> list[tuple[str, list[str]]]:
     tables = [{row.variable: row.value for row in settings(run)} for run in runs]
     names = dict.fromkeys(name for table in tables for name in table)
     rows = [(name, [table.get(name, text(None)) for table in tables]) for name in names]
-    return [(name, values) for name, values in rows if len(set(values)) > 1 and name != "GRPO_RUN_ID"]
+    own = ("GRPO_RUN_ID", "GRPO_OUTPUT_DIR")
+    return [(name, values) for name, values in rows if len(set(values)) > 1 and name not in own]
 
 
 def compared(runs: Sequence[RunData]) -> list[tuple[str, str, str, str]]:
@@ -180,6 +181,8 @@ def origin(run: RunData) -> list[tuple[str, str]]:
         "model revision": text(model.get("commit")),
         "rows": text(rows.get("name") or run.settings.get("dataset")),
         "rows revision": text(rows.get("commit")),
+        "rows to train on": counted(rows.get("train")),
+        "rows held out": counted(rows.get("held_out")),
         "engine": text(run.environment.get("engine")),
         "machine": machine(run),
         "platform": text(run.environment.get("platform")),
@@ -190,9 +193,26 @@ def origin(run: RunData) -> list[tuple[str, str]]:
     return list(facts.items())
 
 
+def counted(counts: Record | None) -> str:
+    """How many rows of a split were kept, and why the others were not: `2 of 4 (1 duplicate, 1 in training)`."""
+    if not counts:
+        return text(None)
+    reasons = [f"{count(n)} {why.replace('_', ' ')}" for why, n in counts.items() if n and why not in ("read", "kept")]
+    return f"{count(counts['kept'])} of {count(counts['read'])}" + (f" ({', '.join(reasons)})" if reasons else "")
+
+
+def in_all(run: RunData, what: str) -> tuple[str, str]:
+    """Key and name of the `seconds` or the `cost` in all: as they were when the run was described, where it was."""
+    described = f"before_publishing.{what}"
+    if run.value("summary.json", described) is not None:
+        return described, "in all, without publishing"
+    return f"{what}.total", "in all"
+
+
 def cost_phases(run: RunData) -> list[str]:
-    """The phases that `cost` of the summary names."""
-    return [name for name, value in run.summary["cost"].items() if name != "total" and isinstance(value, int | float)]
+    """The phases that `cost` of the summary names. Publishing has not ended when a report is published."""
+    later = ("publish", "total")
+    return [name for name, value in run.summary["cost"].items() if name not in later and isinstance(value, int | float)]
 
 
 def findings(run: RunData) -> list[Record]:

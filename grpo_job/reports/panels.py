@@ -16,12 +16,13 @@ Unit = Literal["", "share"]
 
 
 class Line(NamedTuple):
-    """One series over steps. `spread`: half the height of the band around it."""
+    """One run's series over steps. `spread`: half the height of the band around it; `place`: the run's among all."""
 
     label: str
     steps: list[int]
     values: list[float]
     spread: list[float] | None = None
+    place: int = 0
 
 
 class Panel(NamedTuple):
@@ -36,14 +37,22 @@ class Panel(NamedTuple):
     from_zero: bool = False
 
 
+class Series(NamedTuple):
+    """One run's bars; `place`: the run's among all, from which it has its colour in every plot."""
+
+    label: str
+    values: list[float]
+    place: int = 0
+
+
 class Bars(NamedTuple):
-    """A value for each label and run, as horizontal bars. `series` holds (label of the run, values)."""
+    """A value for each label and run, as horizontal bars."""
 
     name: str
     title: str
     caption: str
     labels: list[str]
-    series: list[tuple[str, list[float]]]
+    series: list[Series]
 
 
 class Shares(NamedTuple):
@@ -112,21 +121,24 @@ def phases(runs: Sequence[RunData]) -> Bars | None:
     if not kept:
         return None
     labels = list(PHASES.values())
-    series = [(run.name, [values[index] for index in kept]) for run, values in zip(runs, spent, strict=True)]
+    series = [
+        Series(run.name, [values[index] for index in kept], place)
+        for place, (run, values) in enumerate(zip(runs, spent, strict=True))
+    ]
     return Bars("phases", "Time by phase", "Seconds, over all attempts.", [labels[index] for index in kept], series)
 
 
 def parts(runs: Sequence[RunData]) -> Bars | None:
     """Mean seconds of a step by part; what no part accounts for is the rest."""
-    measured = [run for run in runs if run.series("step_time")[1]]
-    if not any(run.series(part)[1] for run in measured for part in PARTS):
+    measured = [(place, run) for place, run in enumerate(runs) if run.series("step_time")[1]]
+    if not any(run.series(part)[1] for _, run in measured for part in PARTS):
         return None
     return Bars(
         "parts",
         "Time by part of a step",
         "Seconds, mean over all steps. The rest: backward, optimizer, hand-over of the weights.",
         [*PARTS.values(), "the rest"],
-        [(run.name, _mean_parts(run)) for run in measured],
+        [Series(run.name, _mean_parts(run), place) for place, run in measured],
     )
 
 
@@ -151,17 +163,16 @@ def _shares(judged: Iterable[tuple[str, dict[str, Any] | None]]) -> Shares | Non
 
 
 def _rewards(runs: Sequence[RunData]) -> list[Panel]:
-    """One run: all reward functions in one panel. Several runs: a panel for each function."""
-    names = list(dict.fromkeys(name for run in runs for name in run.reward_names))
-    if len(runs) > 1:
-        metrics = [
-            _Metric(f"reward-{name}", f"rewards/{name}/mean", f"Reward {name}", "Mean of a step, unweighted.")
+    """A panel for each reward function."""
+    names = dict.fromkeys(name for run in runs for name in run.reward_names)
+    caption = "What it paid, mean of a step, before its weight."
+    return _panels(
+        runs,
+        [
+            _Metric(f"reward-{name}", f"rewards/{name}/mean", f"Reward {name}", caption, spread=f"rewards/{name}/std")
             for name in names
-        ]
-        return _panels(runs, metrics)
-    lines = [_thinned(Line(name, *runs[0].series(f"rewards/{name}/mean")), len(names)) for name in names]
-    caption = "What each function paid, mean of a step, before its weight."
-    return [Panel("rewards", "Each reward function", caption, lines)] if lines else []
+        ],
+    )
 
 
 def _panels(runs: Sequence[RunData], metrics: Sequence[_Metric]) -> list[Panel]:
@@ -183,11 +194,11 @@ def _panels(runs: Sequence[RunData], metrics: Sequence[_Metric]) -> list[Panel]:
 def _lines(runs: Sequence[RunData], metric: _Metric) -> list[Line]:
     """A line for each run that logged the metric; its band only where it is alone."""
     lines = []
-    for run in runs:
+    for place, run in enumerate(runs):
         steps, values = run.series(metric.key)
         spread = run.series(metric.spread)[1] if metric.spread and len(runs) == 1 else []
         if steps:
-            line = Line(run.name, steps, values, spread if len(spread) == len(steps) else None)
+            line = Line(run.name, steps, values, spread if len(spread) == len(steps) else None, place)
             lines.append(_thinned(line, len(runs)))
     return lines
 
@@ -203,7 +214,7 @@ def _thinned(line: Line, lines: int = 1) -> Line:
         return [sum(chunk) / len(chunk) for chunk in (values[start : start + width] for start in starts)]
 
     steps = [line.steps[min(start + width, len(line.steps)) - 1] for start in starts]
-    return Line(line.label, steps, means(line.values), means(line.spread) if line.spread else None)
+    return line._replace(steps=steps, values=means(line.values), spread=means(line.spread) if line.spread else None)
 
 
 def _mean_parts(run: RunData) -> list[float]:

@@ -119,8 +119,8 @@ def _grown(drawn: Drawn, size: tuple[float, float]) -> tuple[float, float]:
 
 
 def _draw_panel(axes: Any, panel: Panel) -> None:
-    for line, colour in zip(panel.lines, _colours(), strict=False):
-        _draw_line(axes, line, colour, panel.smooth)
+    for line in panel.lines:
+        _draw_line(axes, line, _colour(line.place), panel.smooth)
     axes.margins(x=0.02)
     if panel.from_zero:
         axes.set_ylim(0, axes.get_ylim()[1] * 1.08)
@@ -165,12 +165,12 @@ def running_mean(values: Sequence[float], window: int) -> Any:
 
 def _draw_bars(axes: Any, bars: Bars) -> None:
     height = 0.72 / len(bars.series)
-    longest = max((value for _, values in bars.series for value in values), default=1.0)
-    for index, ((label, values), colour) in enumerate(zip(bars.series, _colours(), strict=False)):
+    longest = max((value for run in bars.series for value in run.values), default=1.0)
+    for index, (label, values, place) in enumerate(bars.series):
         places = [row + (index - (len(bars.series) - 1) / 2) * height for row in range(len(values))]
-        axes.barh(places, values, height=height * 0.86, color=colour, label=label)
-        for place, value in zip(places, values, strict=True):
-            axes.text(value + longest * 0.015, place, f"{value:.3g}", va="center", size=8, color=LIGHT["muted"])
+        axes.barh(places, values, height=height * 0.86, color=_colour(place), label=label)
+        for at, value in zip(places, values, strict=True):
+            axes.text(value + longest * 0.015, at, f"{value:.3g}", va="center", size=8, color=LIGHT["muted"])
     axes.set_yticks(range(len(bars.labels)), bars.labels)
     axes.tick_params(axis="y", labelcolor=LIGHT["ink"])
     axes.invert_yaxis()
@@ -198,8 +198,8 @@ def _draw_shares(axes: Any, shares: Shares) -> None:
     axes.yaxis.grid(False)
 
 
-def _colours() -> list[str]:
-    return [LIGHT[name] for name in SERIES] * 4
+def _colour(place: int) -> str:
+    return LIGHT[SERIES[place % len(SERIES)]]
 
 
 def _inline(document: str, name: str, title: str) -> str:

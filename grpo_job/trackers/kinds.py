@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from grpo_job.run_folder import write_text
+
 PROJECT = "grpo-job"
 
 
@@ -19,7 +21,9 @@ class TrackerRun(NamedTuple):
 
 
 class Tracker(Protocol):
-    """One open tracker run."""
+    """One open tracker run; `done` is the last step of earlier attempts that it holds, -1 for none."""
+
+    done: int
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """The metrics of one step."""
@@ -51,10 +55,21 @@ class TensorBoard:
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        self.writer = EventFileWriter(str(run.folder / "tensorboard"))
-        if run.resumed_from:  # readers forget what an earlier attempt wrote from this step on
+        folder = run.folder / "tensorboard"
+        self.done = min(self._last_step(folder), run.resumed_from)
+        self.writer = EventFileWriter(str(folder))
+        if self.done >= 0:  # readers forget what an earlier attempt wrote behind it
             start = SessionLog(status=SessionLog.START)
-            self.writer.add_event(Event(step=run.resumed_from + 1, session_log=start))
+            self.writer.add_event(Event(step=self.done + 1, session_log=start))
+
+    @staticmethod
+    def _last_step(folder: Path) -> int:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        if not folder.is_dir():
+            return -1
+        events = EventAccumulator(str(folder)).Reload()
+        return max((events.Scalars(tag)[-1].step for tag in events.Tags()["scalars"]), default=-1)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
@@ -107,9 +122,7 @@ class MLflow:
         return max(steps, default=-1)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """MLflow would hold a step twice that is done again."""
-        if step > self.done or any(name.startswith("final/") for name in metrics):
-            self.mlflow.log_metrics(dict(metrics), step=step)
+        self.mlflow.log_metrics(dict(metrics), step=step)
 
     def keep(self, report: Path) -> None:
         self.mlflow.log_artifact(str(report))
@@ -124,7 +137,6 @@ class Wandb:
     def __init__(self, run: TrackerRun) -> None:
         import wandb
 
-        self.wandb = wandb
         self.run = wandb.init(
             id=run.identity,
             name=run.name,
@@ -132,16 +144,25 @@ class Wandb:
             config=dict(run.settings),
             project=wandb.setup().settings.project or PROJECT,
         )
+        # Offline it knows nothing of its earlier parts, and the end of one that was killed is lost: a part that was
+        # closed in order says here how far it goes; after any other, the new part begins anew and is whole alone.
+        self.closed_at = run.folder / "wandb_closed_at"
+        self.done = self.run.step - 1
+        if self.run.offline and self.closed_at.is_file():
+            self.done = int(self.closed_at.read_text(encoding="utf-8"))
+        self.closed_at.unlink(missing_ok=True)
+        self.last = self.done
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """A step that is there already is left as it is."""
         self.run.log(dict(metrics), step=step)
+        self.last = step
 
     def keep(self, report: Path) -> None:
         self.run.save(str(report), base_path=str(report.parent), policy="now")
 
     def close(self) -> None:
         self.run.finish()
+        write_text(self.closed_at, str(self.last))
 
 
 class Trackio:
@@ -152,13 +173,14 @@ class Trackio:
 
         self.trackio = trackio
         name = f"{run.name}-{run.identity}"
-        trackio.init(project=PROJECT, name=name, resume="allow", config=dict(run.settings), embed=False)
+        opened = trackio.init(project=PROJECT, name=name, resume="allow", config=dict(run.settings), embed=False)
+        self.done = opened._next_step - 1  # nothing public tells how far a run has come
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         self.trackio.log(dict(metrics), step=step)
 
     def keep(self, report: Path) -> None:
-        """A run of trackio holds no such page."""
+        self.trackio.log_artifact(report, name=report.stem, type="report")
 
     def close(self) -> None:
         self.trackio.finish()

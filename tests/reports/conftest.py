@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from grpo_job import reports
+from tests.faults import runs
 from tests.reports import made_runs
 
 WriteRun = Callable[..., Path]
@@ -21,6 +22,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reports.build([path])
     reports.write_card(path, licence={"license": "other", "license_name": "qwen-research"})
     return path
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run that was really trained, measured on the way, and described by the job itself."""
+    outputs = tmp_path_factory.mktemp("smoke")
+    settings = {"GRPO_EVAL_STEPS": "2", "GRPO_EVAL_SAMPLES": "2", "GRPO_PRICE_PER_HOUR": "2.5"}
+    attempt = runs.start(outputs, settings)
+    assert attempt.wait() == 0, attempt.said()
+    return outputs / runs.RUN_ID
 
 
 @pytest.fixture

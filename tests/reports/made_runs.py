@@ -81,6 +81,8 @@ def _environment(model: str, gpu: bool) -> dict[str, Any]:
         "dataset": {
             "name": "sample" if model == "sample" else "openai/gsm8k",
             "commit": None if model == "sample" else "e53f" * 10,
+            "train": {"read": 2000, "kept": 1990, "duplicate": 10, "in_training": 0},
+            "held_out": {"read": 302, "kept": 300, "duplicate": 0, "in_training": 2},
         },
     }
 
@@ -156,9 +158,11 @@ def _summary(name: str, steps: int, judged: dict[str, Any], train: float, gpu: b
         "accuracy": {key: judged["correct"][key] for key in ("before", "after", "rows", "verdict", "p_value")},
         "format": {key: judged["format"][key] for key in ("before", "after")},
         "cost": cost,
+        "before_publishing": {"seconds": train + 11.179, "cost": cost and 1.0399},
         "adapter": {"path": f"{HOME}/{name}/adapter", "sha256": "ab" * 32},
         "published": [{"uri": "hf://someone/adapter", "revision": "9d1c" * 10, "verified": True}],
         "fruitless_attempts": 0,
+        "samples": [{"prompt": "How many r's are in strawberry?", "before": "There are two.", "after": "Three."}],
         "seconds": seconds,
         "attempts": 1,
     }

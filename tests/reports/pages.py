@@ -1,5 +1,7 @@
 """Reads a page for tests: its figures, its headings, what it would fetch, and what its figures should be."""
 
+import json
+import math
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -61,6 +63,18 @@ def stands_in(folder: Path, title: str) -> Any:
         values = [row[metric] for row in rows]
     aggregate: dict[str, Callable[[list[float]], float]] = {"median": median, "max": max, "last": lambda v: v[-1]}
     return aggregate[how](values)
+
+
+def wrong_figures(folder: Path, page: str) -> list[str]:
+    """The titles of the figures that do not say what stands in the run folder, exactly and as they are written."""
+    wrong = []
+    for attributes, text in Page(page).figures:
+        expected = stands_in(folder, attributes["title"])
+        number, tolerance = said(text, attributes["data-form"])
+        exact = math.isclose(json.loads(attributes["value"]), expected, rel_tol=1e-12)
+        if not (exact and math.isclose(number, expected, rel_tol=0, abs_tol=tolerance)):
+            wrong.append(f"{attributes['title']}: {text}, not {expected}")
+    return wrong
 
 
 def said(text: str, form: str) -> tuple[float, float]:

@@ -52,6 +52,11 @@ def test_card_shows_plots_of_the_published_tree(finished: Path) -> None:
     assert all((finished / name).is_file() for name in shown)
 
 
+def test_card_shows_what_the_settings_asked_before_and_after(finished: Path) -> None:
+    text = (finished / "adapter" / "README.md").read_text(encoding="utf-8")
+    assert text.index("How many r's are in strawberry?") < text.index("There are two.") < text.index("Three.")
+
+
 def test_card_tells_no_path_of_the_machine(finished: Path) -> None:
     text = (finished / "adapter" / "README.md").read_text(encoding="utf-8")
     assert HOME not in text

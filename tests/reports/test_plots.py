@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from grpo_job.reports import panels, plots, themes
-from grpo_job.reports.panels import Bars, Line, Panel
+from grpo_job.reports.panels import Bars, Line, Panel, Series
 from grpo_job.reports.run_data import read
 from grpo_job.run_folder import read_json, read_jsonl
 
@@ -22,9 +22,10 @@ def test_lines_hold_the_metrics(finished: Path) -> None:
     for name, key in keys.items():
         assert drawn[name].lines[0].values == [row[key] for row in metrics]
         assert drawn[name].lines[0].steps == [row["step"] for row in metrics]
-    assert {line.label: line.values for line in drawn["rewards"].lines} == {
-        reward: [row[f"rewards/{reward}/mean"] for row in metrics] for reward in ("correct", "format_tags")
-    }
+    for name in ("correct", "format_tags"):
+        (line,) = drawn[f"reward-{name}"].lines
+        assert line.values == [row[f"rewards/{name}/mean"] for row in metrics]
+        assert line.spread == [row[f"rewards/{name}/std"] for row in metrics]
     reward = panels.reward([read(finished)])
     assert reward
     assert reward.lines[0].spread == [row["reward_std"] for row in metrics]
@@ -35,11 +36,11 @@ def test_time_by_phase_and_part_are_the_run_folders(finished: Path) -> None:
     phases, parts = panels.phases([run]), panels.parts([run])
     assert phases
     assert parts
-    spent = dict(zip(phases.labels, phases.series[0][1], strict=True))
+    spent = dict(zip(phases.labels, phases.series[0].values, strict=True))
     assert spent == {name: value for name, value in seconds.items() if name in panels.PHASES and value}
     steps = read_jsonl(finished / "metrics.jsonl")
-    assert sum(parts.series[0][1]) == pytest.approx(np.mean([row["step_time"] for row in steps]))
-    assert parts.series[0][1][0] == pytest.approx(np.mean([row["time/generation"] for row in steps]))
+    assert sum(parts.series[0].values) == pytest.approx(np.mean([row["step_time"] for row in steps]))
+    assert parts.series[0].values[0] == pytest.approx(np.mean([row["time/generation"] for row in steps]))
 
 
 def test_accuracy_is_drawn_with_its_intervals(finished: Path) -> None:
@@ -110,5 +111,5 @@ def luminance(colour: str) -> float:
 
 
 def test_many_runs_and_rewards_have_colours_enough() -> None:
-    bars = Bars("phases", "Time", "", ["train"], [(f"run {n}", [1.0]) for n in range(20)])
+    bars = Bars("phases", "Time", "", ["train"], [Series(f"run {n}", [1.0], n) for n in range(20)])
     assert len(plots.draw(bars, size=(4, 3), titled=True).axes[0].patches) == 20

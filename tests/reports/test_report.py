@@ -1,6 +1,5 @@
 """The page of one run: what is in it, that its figures are the run folder's, and that it stands alone."""
 
-import json
 import math
 import re
 import shutil
@@ -16,7 +15,7 @@ from grpo_job.reports.run_data import read
 from grpo_job.run_folder import read_json, read_jsonl, write_json, write_jsonl
 from tests.reports.conftest import WriteRun
 from tests.reports.made_runs import HOME, SECRET
-from tests.reports.pages import MOST_BYTES, Page, said, stands_in
+from tests.reports.pages import MOST_BYTES, Page, wrong_figures
 
 
 def page_of(folder: Path) -> str:
@@ -30,8 +29,8 @@ def test_page_has_its_main_sections(finished: Path) -> None:
         "At the end (step 40)", "Health", "Origin", "Published", "Checkpoints", "Settings",
     ]  # fmt: skip
     for plot in (
-        "accuracy", "reward", "rewards", "length", "clipped", "groups", "entropy", "loss", "gradient", "learning-rate",
-        "phases", "parts", "step-time", "tokens", "memory",
+        "accuracy", "reward", "reward-correct", "reward-format_tags", "length", "clipped", "groups", "entropy", "loss",
+        "gradient", "learning-rate", "phases", "parts", "step-time", "tokens", "memory",
     ):  # fmt: skip
         assert f'<figure id="plot-{plot}">' in page_of(finished)
         assert (finished / "plots" / f"{plot}.png").read_bytes().startswith(b"\x89PNG")
@@ -80,21 +79,33 @@ def test_ids_are_unique_and_every_reference_has_one(finished: Path) -> None:
 
 
 def test_every_figure_equals_the_run_folders(finished: Path) -> None:
-    figures = Page(page_of(finished)).figures
-    for attributes, text in figures:
-        expected = stands_in(finished, attributes["title"])
-        assert json.loads(attributes["value"]) == pytest.approx(expected, rel=1e-12), attributes["title"]
-        number, tolerance = said(text, attributes["data-form"])
-        assert math.isclose(number, expected, rel_tol=0, abs_tol=tolerance), (attributes["title"], text, expected)
+    page = page_of(finished)
+    assert wrong_figures(finished, page) == []
+    figures = Page(page).figures
     shown = {attributes["title"] for attributes, _ in figures}
     assert len(shown) > 40
     assert shown >= {
-        "summary.json: accuracy.before", "summary.json: accuracy.after", "summary.json: cost.total",
+        "summary.json: accuracy.before", "summary.json: accuracy.after", "summary.json: before_publishing.cost",
         "summary.json: seconds.first_step", "summary.json: steps.done", "metrics.jsonl: median step_time",
         "metrics.jsonl: median tokens_per_second", "metrics.jsonl: max gpu_memory_gib",
         "evaluation/evaluation.json: correct.p_value", "evaluation/evaluation.json: correct.difference_interval.0",
-        "evaluation/evaluation.json: format.after_interval.1",
+        "evaluation/evaluation.json: format.after_interval.1", "environment.json: dataset.held_out.in_training",
     }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_every_figure_of_a_real_run_equals_its_folders(smoke: Path) -> None:
+    page = page_of(smoke)
+    assert wrong_figures(smoke, page) == []
+    shown = {attributes["title"] for attributes, _ in Page(page).figures}
+    assert shown >= {
+        "summary.json: accuracy.after", "summary.json: before_publishing.cost", "summary.json: cost.train",
+        "metrics.jsonl: median step_time", "evaluation/evaluation.json: sampled.after.pass.2",
+    }  # fmt: skip
+    assert {"Accuracy", "Sampled answers", "Training", "Time and cost", "Cost", "Samples", "Health", "Origin"} <= set(
+        Page(page).headings
+    )
+    assert len(page.encode()) < MOST_BYTES
 
 
 def test_table_of_steps_equals_the_metrics(finished: Path) -> None:
@@ -140,12 +151,15 @@ def test_health_findings_are_shown(write_run: WriteRun) -> None:
     assert "clipped above 80%" in page
 
 
-def test_prompts_of_the_settings_are_answered_side_by_side(write_run: WriteRun) -> None:
-    folder = write_run(steps=0, rows=5)
-    asked = [{"prompt": "How many r's are in strawberry?", "before": "Two.", "after": "Three."}]
-    write_json(folder / "summary.json", {**read_json(folder / "summary.json"), "samples": asked})
-    page = html.report(read(folder))
-    assert page.index("strawberry") < page.index("Two.") < page.index("Three.")
+def test_prompts_of_the_settings_are_answered_side_by_side(finished: Path) -> None:
+    page = page_of(finished)
+    assert page.index("strawberry") < page.index("There are two.") < page.index("Three.")
+
+
+def test_rows_that_were_left_out_are_counted(finished: Path) -> None:
+    page = " ".join(re.sub("<[^>]*>", "", page_of(finished)).split())
+    assert "2 held-out questions that occur in the training rows were left out" in page
+    assert "rows to train on 1,990 of 2,000 (10 duplicate)" in page.replace("on1", "on 1")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """A tracker sees one run, whatever happened to its attempts."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +15,30 @@ from grpo_job.settings import Settings
 from grpo_job.settings_reader import resolve
 from grpo_job.trackers import TrackerRun, Trackers
 from tests.faults import runs
-from tests.faults.hooks import SignalAfterStep
+from tests.trackers.readers import SCALARS
 
 SUMMARY = {
     "steps": {"done": 3},
     "accuracy": {"before": 0.25, "after": 0.5, "p_value": 0.01},
     "format": {"before": 1.0, "after": None},
 }
+DONE = [{"step": step, "loss": float(step)} for step in (1, 2, 3)]
+# The attempts of one tracker run, each in a process of its own, as trackers keep much in theirs.
+ATTEMPT = """
+import sys
+from pathlib import Path
+from grpo_job.trackers import Trackers
+from tests.trackers.test_trackers import DONE, SUMMARY, complain, run_in
+name, folder, resumed_from, last, ends = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+trackers = Trackers(complain)
+trackers.start([name], run_in(folder, resumed_from), DONE[:resumed_from])
+for row in DONE[resumed_from:last]:
+    trackers.log(row["step"], {"loss": row["loss"], "name": "text", "kl": float("nan")})
+if ends == "concluded":
+    trackers.conclude(SUMMARY, folder / "report.html")
+if ends != "killed":
+    trackers.close()
+"""
 
 
 def run_in(folder: Path, resumed_from: int = 0) -> TrackerRun:
@@ -28,63 +49,79 @@ def complain(text: str) -> None:
     raise AssertionError(text)
 
 
-def tensorboard_scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder / "tensorboard"))
-    events.Reload()
-    return [(event.step, round(event.value, 6)) for event in events.Scalars(tag)]
-
-
-def mlflow_scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
-    """Of the only run that there is."""
-    from mlflow import MlflowClient
-
-    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    (experiment,) = [found for found in client.search_experiments() if found.name == "grpo-job"]
-    (run,) = client.search_runs([experiment.experiment_id])
-    return [(point.step, round(point.value, 6)) for point in client.get_metric_history(run.info.run_id, tag)]
-
-
-SCALARS = {"tensorboard": tensorboard_scalars, "mlflow": mlflow_scalars}
+def attempt(tracker: str, folder: Path, *, resumed_from: int = 0, last: int = 3, ends: str = "closed") -> None:
+    """One process: it resumes after a step, goes on to another, and ends closed, killed or concluded."""
+    folder.mkdir(exist_ok=True)
+    (folder / "report.html").write_text("a page")
+    told = {
+        "PYTHONPATH": str(runs.ROOT), "WANDB_MODE": "offline", "WANDB_DIR": str(folder),
+        "TRACKIO_DIR": str(folder / "trackio"),
+    }  # fmt: skip
+    code = ATTEMPT + "import os; os._exit(0)"  # as the door ends: nobody is asked to tidy up
+    command = [sys.executable, "-c", code, tracker, str(folder), str(resumed_from), str(last), ends]
+    subprocess.run(command, env={**os.environ, **told}, cwd=folder, check=True)
 
 
 @pytest.fixture(params=SCALARS)
 def tracker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     pytest.importorskip(request.param)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("WANDB_MODE", "offline")
     return str(request.param)
 
 
 @pytest.mark.slow
-def test_steps_that_are_done_again_are_there_once(tracker: str, tmp_path: Path) -> None:
-    first = Trackers([tracker], run_in(tmp_path), complain)
-    for step in (1, 2, 3):
-        first.log(step, {"loss": float(step), "name": "text", "kl": float("nan")})
-    first._each(lambda one: one.close())
-    again = Trackers([tracker], run_in(tmp_path, resumed_from=1), complain)
-    for step in (2, 3):
-        again.log(step, {"loss": float(step)})
-    report = tmp_path / "report.html"
-    report.write_text("a page")
-    again.close(SUMMARY, report)
+@pytest.mark.parametrize("ends", ["closed", "killed"])
+def test_each_step_is_there_once_however_the_attempt_before_ended(ends: str, tracker: str, tmp_path: Path) -> None:
+    """Steps 2 and 3 are done again; step 1, behind the checkpoint, is not, and may not be missing."""
+    attempt(tracker, tmp_path, ends=ends)
+    attempt(tracker, tmp_path, resumed_from=1, ends="concluded")
     assert SCALARS[tracker](tmp_path, "loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
     assert SCALARS[tracker](tmp_path, "final/accuracy_after") == [(3, 0.5)]
     assert SCALARS[tracker](tmp_path, "final/accuracy_before") == [(3, 0.25)]
 
 
 @pytest.mark.slow
-def test_a_tracker_receives_one_continuous_run_across_an_interruption(tracker: str, tmp_path: Path) -> None:
-    settings = {"GRPO_REPORT_TO": tracker, "GRPO_EVAL_STEPS": "2"}
-    assert runs.finish(tmp_path, settings, hooks=[SignalAfterStep(3, 9)]) == -9  # after the checkpoint of step 2
-    assert runs.finish(tmp_path, settings) == 0
-    run = tmp_path / runs.RUN_ID
+def test_a_machine_that_has_nothing_of_the_run_is_told_the_steps_before(tracker: str, tmp_path: Path) -> None:
+    attempt(tracker, tmp_path / "other", resumed_from=2)
+    assert SCALARS[tracker](tmp_path / "other", "loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+
+
+@pytest.mark.slow
+def test_an_attempt_that_never_saved_leaves_no_step_twice(tracker: str, tmp_path: Path) -> None:
+    attempt(tracker, tmp_path, last=2)
+    attempt(tracker, tmp_path)
+    assert SCALARS[tracker](tmp_path, "loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+
+
+@pytest.mark.slow
+def test_a_tracker_receives_one_continuous_run_across_a_sigterm(tracker: str, tmp_path: Path) -> None:
+    interrupted(tracker, tmp_path, signal.SIGTERM, code=75)
+
+
+@pytest.mark.slow
+def test_a_tracker_that_loses_what_it_holds_back_receives_one_continuous_run_across_a_sigkill(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    interrupted("wandb", tmp_path, signal.SIGKILL, code=-signal.SIGKILL)
+
+
+def interrupted(tracker: str, folder: Path, number: int, *, code: int) -> None:
+    """A run through the container's door, for the tracker must find its variables when it is imported."""
+    settings = {"GRPO_REPORT_TO": tracker, "GRPO_EVAL_STEPS": "2", "GRPO_MAX_STEPS": "12", "WANDB_MODE": "offline"}
+    run = folder / runs.RUN_ID
+    first = runs.start_cold(folder, settings)
+    assert first.wait_until(lambda: len(read_jsonl(run / "metrics.jsonl")) >= 3), first.said()
+    first.signal(number)
+    assert first.wait() == code, first.said()
+    again = runs.start_cold(folder, settings)
+    assert again.wait() == 0, again.said()
+    assert "GRPO_REPORT_TO" not in first.said() + again.said()
     metrics = read_jsonl(run / "metrics.jsonl")
     for tag in ("reward", "eval_accuracy"):
         expected = [(row["step"], round(row[tag], 6)) for row in metrics if tag in row]
         assert SCALARS[tracker](run / "trackers", tag) == expected, tag
-    assert [step for step, _ in SCALARS[tracker](run / "trackers", "reward")] == [1, 2, 3, 4, 5, 6]
-    assert len(SCALARS[tracker](run / "trackers", "final/accuracy_after")) == 1
+    assert [step for step, _ in SCALARS[tracker](run / "trackers", "reward")] == list(range(1, 13))
+    assert [step for step, _ in SCALARS[tracker](run / "trackers", "final/accuracy_after")] == [12]
 
 
 def test_another_machine_finds_the_run_by_what_its_checkpoint_remembers(tmp_path: Path) -> None:
@@ -96,11 +133,13 @@ def test_another_machine_finds_the_run_by_what_its_checkpoint_remembers(tmp_path
 
 def test_a_tracker_that_fails_is_told_of_once_and_training_goes_on(tmp_path: Path) -> None:
     class Broken:
+        done = -1
+
         def log(self, *_: Any) -> None:
             raise ConnectionError("no route")
 
     told: list[str] = []
-    found = Trackers([], run_in(tmp_path), told.append)
+    found = Trackers(told.append)
     found.open["wandb"] = Broken()  # type: ignore[assignment]
     found.log(1, {"loss": 1.0})
     found.log(2, {"loss": 1.0})
