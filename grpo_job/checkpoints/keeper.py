@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpo_job.run_folder import sha256, write_bytes, write_json
+from grpo_job.same_run import differences
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
@@ -121,12 +122,7 @@ class Keeper:
 
     def differences(self, checkpoint: Checkpoint) -> list[str]:
         """Names of what in `identity` differs from the checkpoint's, in the form `name: old -> new`."""
-        old = checkpoint.manifest["identity"]
-        return [
-            f"{name}: {old.get(name)!r} -> {self.identity.get(name)!r}"
-            for name in sorted({*old, *self.identity})
-            if old.get(name) != self.identity.get(name)
-        ]
+        return differences(checkpoint.manifest["identity"], self.identity)
 
     def put_in_place(self, written: Path, final: Path) -> None:
         """One rename; a checkpoint of the same step steps aside first, for a rename cannot replace a full folder."""
