@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job import budget, life_signs, same_run
-from grpo_job.checkpoints import PARTIAL, Holding, Mirror, place_of_run
+from grpo_job.checkpoints import PARTIAL, Holding, Mirror, place_of_bell, place_of_run
 from grpo_job.disk_trouble import disk_trouble
 from grpo_job.failures import Ending, Held, Hopeless, Interrupted, Refused, RunEnded, Unexpected, Unpublished
 from grpo_job.interruption import Interruption, StopNow
@@ -216,4 +216,5 @@ def _mirror_stores(settings: Settings, environment: Mapping[str, str]) -> tuple[
         return None, None
     place = place_of_run(settings.checkpoint_to, settings.name_of_run())
     opened = partial(open_store, private=settings.publish_private, environment=environment, patience=MIRROR_PATIENCE)
-    return opened(place), opened(f"{place}-bell") if place.startswith("hf://") else None
+    bell = place_of_bell(place)
+    return opened(place), opened(bell) if bell else None

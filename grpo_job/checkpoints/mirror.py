@@ -149,5 +149,14 @@ def place_of_run(uri: str, run: str) -> str:
     return f"{uri.rstrip('/')}/{run}"
 
 
+def place_of_bell(place: str) -> str | None:
+    """Where who waits for the run at `place` rings; None where no bell is needed.
+
+    >>> place_of_bell("hf://me/kept@run-a"), place_of_bell("s3://bucket/kept/a")
+    ('hf://me/kept@bell-run-a', None)
+    """
+    return place.replace("@", "@bell-") if place.startswith("hf://") else None
+
+
 def _name(step: int) -> str:
     return f"step-{step:06d}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.checkpoints import Keeper, Mirror, place_of_run
+from grpo_job.checkpoints import Keeper, Mirror, place_of_bell, place_of_run
 from grpo_job.checkpoints.lease import Lease
 from grpo_job.failures import Held
 from grpo_job.stores import Outpaced, Store, open_store
@@ -19,12 +19,14 @@ from tests.servers.s3 import ROOT, S3Server
 
 SECONDS = 0.6
 PATIENT = 20.0
+PLACE = place_of_run("hf://alice/kept", "a")
+BELL = place_of_bell(PLACE) or ""
 Opened = Callable[[], Store]
 
 
-def on_branch(hub: HubServer, more: str = "") -> Store:
+def on_branch(hub: HubServer, place: str = PLACE) -> Store:
     given = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token("alice")}
-    return open_store(place_of_run("hf://alice/kept", "a") + more, environment=given, patience=QUICK)
+    return open_store(place, environment=given, patience=QUICK)
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ def commits(hub: HubServer) -> list[str]:
 def test_at_the_hub_only_checkpoints_are_committed_while_nobody_waits_for_the_run(
     hub: HubServer, keeper: Keeper
 ) -> None:
-    first = lease(on_branch(hub), "first", bell=on_branch(hub, "-bell"))
+    first = lease(on_branch(hub), "first", bell=on_branch(hub, BELL))
     first.take()
     sent(mirror_of(first), keeper, 10)
     for _ in range(5):
@@ -126,17 +128,17 @@ def test_at_the_hub_only_checkpoints_are_committed_while_nobody_waits_for_the_ru
 
 
 def test_at_the_hub_a_holder_that_lives_answers_who_waits_with_one_commit(hub: HubServer) -> None:
-    first = lease(on_branch(hub), "first", bell=on_branch(hub, "-bell"))
+    first = lease(on_branch(hub), "first", bell=on_branch(hub, BELL))
     first.take()
     with renewing(first):
         for contender in ("second", "third"):
             with pytest.raises(Held, match="first works on this run"):
-                lease(on_branch(hub), contender, PATIENT, bell=on_branch(hub, "-bell")).take()
+                lease(on_branch(hub), contender, PATIENT, bell=on_branch(hub, BELL)).take()
     assert commits(hub) == ["lease/000001.json", "lease/000001.json", "claim lease/000001.json"]
 
 
 def test_at_the_hub_an_answer_and_a_checkpoint_at_the_same_moment_both_arrive(hub: HubServer, keeper: Keeper) -> None:
-    bell = on_branch(hub, "-bell")
+    bell = on_branch(hub, BELL)
     first = lease(on_branch(hub), "first", bell=bell)
     first.take()
     mirror = mirror_of(first)
@@ -158,6 +160,11 @@ def test_a_holder_at_the_hub_that_did_not_look_is_stopped_by_the_commit_itself(a
     second.take()
     with pytest.raises(Outpaced):
         first.store.put(saved(keeper, 10).folder, "step-000010")
+
+
+def test_only_the_hub_needs_a_bell() -> None:
+    assert place_of_bell("hf://me/kept@run-a") == "hf://me/kept@bell-run-a"
+    assert place_of_bell("s3://bucket/kept/a") is None
 
 
 def test_at_s3_the_holder_renews_its_own_claim(at_s3: Opened) -> None:

@@ -10,6 +10,7 @@ import pytest
 from grpo_job.run_folder import read_json
 from tests.faults import boundaries, cuts, damages, disks, mirrors, races, runs, signals
 from tests.faults.hooks import HangAfterStep, SignalAfterStep, WithoutReport
+from tests.servers.hub import HubServer
 
 pytestmark = pytest.mark.slow
 Trials = Callable[[Path, int, int], Iterator[tuple[str, str]]]
@@ -82,6 +83,27 @@ def test_a_finished_run_that_is_given_more_steps_goes_on_and_is_measured_anew(tm
     assert "GRPO_MAX_STEPS asks for 6 steps, and that run has done 10" in fewer.said()
     assert runs.finish(extended, longer) == 0
     assert read_json(extended / runs.RUN_ID / "summary.json") == found
+
+
+def test_a_holder_at_the_hub_keeps_its_run_between_two_checkpoints(tmp_path: Path) -> None:
+    with HubServer() as hub:
+        settings = {
+            "HF_ENDPOINT": hub.url,
+            "HF_TOKEN": hub.token("alice"),
+            "GRPO_CHECKPOINT_TO": "hf://alice/kept",
+            "GRPO_LEASE_SECONDS": "6",
+            "GRPO_MAX_STEPS": "2000",
+            "GRPO_SAVE_STEPS": "2000",
+        }
+        holder = runs.start(tmp_path / "one", settings, hooks=[WithoutReport()])
+        holder.wait_until(lambda: '"step": 1,' in holder.said())
+        contender = runs.start(tmp_path / "two", settings, hooks=[WithoutReport()])
+        assert contender.wait() == 5, contender.said()
+        assert "works on this run" in contender.said()
+        assert holder.signal(signal.SIGTERM)
+        assert holder.wait() == 75
+        titles = [commit.title for commit in hub.repos["model", "alice/kept"].history("run-run")]
+    assert sum("step-" in title for title in titles) == 1  # that of the signal
 
 
 def test_a_run_that_hangs_ends_with_1_and_the_stacks_and_resumes(tmp_path: Path) -> None:
