@@ -138,6 +138,7 @@ class Watcher:
         self.last_step_at = time.monotonic()
         self.last_saved = resumed_from
         self.step_seconds: list[float] = []
+        self.save_seconds: list[float] = []
         settings = attempt.settings
         self.health = Health(settings, read_jsonl(attempt.folder.metrics))
         self.budget = Budget(settings, attempt.progress.total)
@@ -182,11 +183,19 @@ class Watcher:
     def on_save(self, step: int, written: Path) -> None:
         self.attempt.holding.confirm()
         checkpoint = self.keeper.adopt(step, written)
+        self._tell_cost(checkpoint, time.monotonic() - self.last_step_at)
         self.last_saved = step
         self.attempt.checkpoints_saved += 1
         self.attempt.note()
         if self.attempt.mirror:
             self.attempt.mirror.send(checkpoint)
+
+    def _tell_cost(self, checkpoint: Checkpoint, seconds: float) -> None:
+        """What a checkpoint costs, the trainer's own writing included: it follows the logging of its step."""
+        self.save_seconds.append(seconds)
+        size = sum(entry["bytes"] for entry in checkpoint.manifest["files"].values())
+        cost = {"seconds": round(median(self.save_seconds), 3), "bytes": size}
+        self.attempt.summary.update(checkpoint=cost)
 
     def on_progress(self) -> None:
         self.attempt.watchdog.beat()

@@ -114,6 +114,15 @@ def test_what_a_save_has_cost_so_far_outlives_a_kill(tmp_path: Path) -> None:
     assert again.summary.ended_with is None
 
 
+def test_what_a_checkpoint_costs_stands_in_the_summary(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    trained(attempt, last=8)
+    files = [path for path in (attempt.folder.checkpoints / "step-000008").iterdir() if path.name != "manifest.json"]
+    found = attempt.summary.values["checkpoint"]
+    assert found["bytes"] == sum(path.stat().st_size for path in files) > 0
+    assert found["seconds"] > 0
+
+
 def test_a_run_that_shall_not_resume_forgets_here_and_at_the_mirror(tmp_path: Path) -> None:
     mirror = f"file://{tmp_path}/mirror"
     first = attempt_at(tmp_path, checkpoint_to=mirror)

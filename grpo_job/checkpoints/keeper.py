@@ -54,7 +54,6 @@ class Keeper:
         self.in_use: Callable[[], list[Path]] = list  # folders that somebody reads, to be removed later
         self.identity: dict[str, Any] = json.loads(json.dumps(dict(identity)))  # as it will be read back
         self.last_saved = time.monotonic()
-        self.seconds: list[float] = []
 
     @property
     def partial(self) -> Path:
@@ -74,7 +73,6 @@ class Keeper:
 
     def adopt(self, step: int, written: Path) -> Checkpoint:
         """Make the trainer's folder `written` the checkpoint of `step`; remove the oldest beyond `keep`."""
-        began = time.monotonic()
         for name in DROPPED:
             (written / name).unlink(missing_ok=True)
         for extra in self.extras:
@@ -87,7 +85,6 @@ class Keeper:
         final = self.folder / f"step-{step:06d}"
         self.put_in_place(written, final)
         self.last_saved = time.monotonic()
-        self.seconds.append(self.last_saved - began)
         self._prune()
         return Checkpoint(step, final, manifest)
 

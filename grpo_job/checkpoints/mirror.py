@@ -6,7 +6,6 @@ waiting. So training never waits, and the store may miss some that are kept here
 
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -26,7 +25,6 @@ class Mirror:
 
     def __init__(self, store: Store, keep: int, confirm: Callable[[], None], on_lost: Callable[[str], object]) -> None:
         self.store, self.keep, self.confirm, self.on_lost = store, keep, confirm, on_lost
-        self.seconds: list[float] = []
         self._changed = threading.Condition()
         self._waiting: Checkpoint | None = None
         self._going: Checkpoint | None = None
@@ -123,7 +121,6 @@ class Mirror:
                 self._changed.notify_all()
 
     def _put(self, checkpoint: Checkpoint) -> None:
-        began = time.monotonic()
         self.confirm()
         others = [step for step in self.steps() if step != checkpoint.step]
         self.store.put(
@@ -131,7 +128,6 @@ class Mirror:
             checkpoint.folder.name,
             replaces=[_name(step) for step in others[max(self.keep - 1, 0) :]],
         )
-        self.seconds.append(time.monotonic() - began)
 
     def _failed(self, sentence: str) -> None:
         with self._changed:
