@@ -5,18 +5,20 @@ import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from grpo_job import budget, life_signs
-from grpo_job.checkpoints import PARTIAL, Holding, Mirror, place_of_run
+from grpo_job import budget, life_signs, same_run
+from grpo_job.checkpoints import PARTIAL, Holding, Mirror, place_of_bell, place_of_run
 from grpo_job.disk_trouble import disk_trouble
-from grpo_job.failures import Ending, Held, Hopeless, Interrupted, RunEnded, Unexpected, Unpublished
+from grpo_job.failures import Ending, Held, Hopeless, Interrupted, Refused, RunEnded, Unexpected, Unpublished
 from grpo_job.health import Finding
 from grpo_job.interruption import Interruption, StopNow
 from grpo_job.life_signs import LifeSigns
 from grpo_job.progress import Progress
 from grpo_job.redaction import redacted, secret_values
-from grpo_job.run_folder import RunFolder
+from grpo_job.run_folder import RunFolder, write_bytes
 from grpo_job.settings import Settings
 from grpo_job.stores import Patience, Store, StoreFailed, open_store
 from grpo_job.summary import Summary, closing_lines
@@ -40,36 +42,46 @@ class Attempt:
         self.folder = RunFolder(path)
         self.summary = Summary(self.folder.summary, settings.name_of_run())
         self.secrets = secret_values(environment or {})
-        self.progress = Progress(settings.log_format, self.summary.values["seconds"], secrets=self.secrets)
         self.life_signs = LifeSigns(None, settings.name_of_run())
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
+        self.progress = Progress(settings.log_format, secrets=self.secrets, on_phase=self.watchdog.beat)
         self.checkpoints_saved = 0
         self.ending = FINISHED
-        remote = _mirror_store(settings, environment or {})
-        self.holding = Holding(path, remote, settings.lease_seconds, self._lost)
+        remote, bell = _mirror_stores(settings, environment or {})
+        self.holding = Holding(path, remote, settings.lease_seconds, self._lost, bell=bell)
         self.mirror = (
             Mirror(remote, settings.save_total_limit, self.holding.confirm_everywhere, self._lost) if remote else None
         )
         self._finished_elsewhere = False
+        self._record: dict[Path, bytes] = {}
 
     def is_finished(self) -> bool:
         """Whether nothing is left to do, because an earlier attempt did it here or, and published it, elsewhere."""
-        return self.summary.ended_with == 0 or self._finished_elsewhere
+        return (self.summary.ended_with == FINISHED.code and self._is_enough(self.summary.earlier)) or (
+            self._finished_elsewhere
+        )
+
+    def is_trained(self) -> bool:
+        """Whether nothing but publishing is left to do."""
+        return self.summary.ended_with == Unpublished.code and self._is_enough(self.summary.earlier)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Within: no other attempt works on this run. Raises `Held` where one does."""
         self.folder.open()
-        ended_with = self.holding.take()
+        left = self.holding.take()
         self.ending = Ending(1, "unexpected", "the attempt did not come to an end")
         try:
             # What another attempt wrote while this one waited for it.
             self.summary = Summary(self.folder.summary, self.settings.name_of_run())
-            self._finished_elsewhere = ended_with == 0 and bool(self.settings.publish_to)
+            self.summary.go_on_from(left)
+            self.progress.count_from(self.summary.values["seconds"])
+            self._finished_elsewhere = (
+                left.get("ended_with") == FINISHED.code and bool(self.settings.publish_to) and self._is_enough(left)
+            )
             yield
         finally:
-            code = 0 if self.is_finished() else self.ending.code
-            if code != Held.code and (trouble := self.holding.release(code)):
+            if self.ending.code != Held.code and (trouble := self.holding.release()):
                 self.progress.warn(f"the run stays locked for {self.settings.lease_seconds:g} s: {trouble}")
 
     @contextmanager
@@ -79,6 +91,7 @@ class Attempt:
         self.interruption.before_exit = lambda reason: self.conclude(self.interrupted(reason))
         self.watchdog.start()
         try:
+            self._remember_the_result()
             self.summary.write()
             with life_signs.served(self.settings.metrics_port, self.settings.name_of_run()) as self.life_signs:
                 yield
@@ -132,7 +145,7 @@ class Attempt:
         fruitless = 0 if self.checkpoints_saved else self.summary.values["fruitless_attempts"] + 1
         self.summary.update(fruitless_attempts=fruitless)
         if fruitless >= MOST_FRUITLESS_ATTEMPTS:
-            return Unexpected(f"{reason}, for the {fruitless}th time in a row without a new checkpoint").ending()
+            return Unexpected(f"{reason}, {fruitless} times in a row without a new checkpoint").ending()
         return Interrupted(f"{reason}: the same command resumes the run").ending()
 
     def conclude(self, ending: Ending) -> int:
@@ -144,7 +157,11 @@ class Attempt:
             self.summary.update(fruitless_attempts=0)
         life_signs.leave_message(ending, self.settings.termination_log)
         try:
-            self.summary.write(ending, self.spent())
+            if ending.code == Refused.code and self._record:
+                for path, content in self._record.items():
+                    write_bytes(path, content)
+            else:
+                self.note(ending)
         except OSError as error:  # the code must reach the cluster even if the disk is full
             print(f"grpo-job: {self.folder.summary} could not be written: {error}", file=sys.stderr, flush=True)
         return ending.code
@@ -163,6 +180,26 @@ class Attempt:
         seconds = {**self.progress.seconds, "total": self.progress.total()}
         self.summary.update(cost=budget.cost(seconds, self.settings.price_per_hour))
         return seconds
+
+    def note(self, ending: Ending | None = None) -> None:
+        """Write how the run stands, here and for an attempt elsewhere."""
+        asked = same_run.asked_for(self.settings, stopped=bool(self.summary.values.get("stopped")))
+        self.summary.update(asked_for=asked)
+        try:
+            self.summary.write(ending, self.spent())
+        finally:
+            self.holding.leave(self.summary.to_leave())
+
+    def _is_enough(self, found: Mapping[str, Any]) -> bool:
+        """Whether a result that was made from what `found` says is what is asked for now."""
+        asked = same_run.asked_for(self.settings, stopped=bool(found.get("stopped")))
+        return bool(found.get("asked_for") == asked)
+
+    def _remember_the_result(self) -> None:
+        """Of a run that was trained already and goes on: should this be refused, its record stays as it was."""
+        if self.summary.values["adapter"]:
+            files = (self.folder.summary, self.folder.settings, self.folder.environment)
+            self._record = {path: path.read_bytes() for path in files if path.is_file()}
 
     def _explains(self, error: BaseException) -> bool:
         """Record the ending that `error` means; False where nobody foresaw it, and its traceback is to be seen."""
@@ -193,8 +230,11 @@ class Attempt:
         self.interruption.end(reason, self.conclude(Unexpected(reason).ending()))
 
 
-def _mirror_store(settings: Settings, environment: Mapping[str, str]) -> Store | None:
+def _mirror_stores(settings: Settings, environment: Mapping[str, str]) -> tuple[Store | None, Store | None]:
+    """Where the checkpoints go; and on the Hub, where who waits for the run rings."""
     if not settings.checkpoint_to:
-        return None
+        return None, None
     place = place_of_run(settings.checkpoint_to, settings.name_of_run())
-    return open_store(place, private=settings.publish_private, environment=environment, patience=MIRROR_PATIENCE)
+    opened = partial(open_store, private=settings.publish_private, environment=environment, patience=MIRROR_PATIENCE)
+    bell = place_of_bell(place)
+    return opened(place), opened(bell) if bell else None

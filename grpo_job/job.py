@@ -20,7 +20,7 @@ from grpo_job import (
     training,
 )
 from grpo_job.attempt import FINISHED, Attempt
-from grpo_job.failures import Ending, Hopeless, Unpublished
+from grpo_job.failures import Ending, Hopeless
 from grpo_job.interruption import Interruption
 from grpo_job.midway import Midway
 from grpo_job.progress import libraries_write_to
@@ -45,7 +45,7 @@ def _do_what_is_left(attempt: Attempt, resolved: Resolved, environment: Mapping[
     settings, phase = attempt.settings, attempt.progress.phase
     with attempt.recorded():
         write_json(attempt.folder.settings, {"settings": settings.model_dump(mode="json"), "from": resolved.origins})
-        if attempt.summary.ended_with != Unpublished.code:
+        if not attempt.is_trained():
             _train_and_measure(attempt, environment)
         with phase("publish", f"publishing to {', '.join(settings.publish_to) or 'the run folder only'}"):
             attempt.confirm_alone()
@@ -91,6 +91,8 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
             for reward in checked.rewards
         ]
         engine = engines.build(checked.engine, settings, base, rows.train, functions, keeper.partial, checked.plan)
+        training.refuse_fewer_steps(attempt, resume, engine.planned_steps)
+    attempt.summary.forget_result()
     with phase("evaluate", "evaluating the base"):
         before = measurement.evaluate(engine, "off", rows.held_out, checked.rewards, attempt)
     attempt.summary.update(stopped=None, **({} if resume else {"health": []}))

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -25,13 +25,14 @@ class Progress:
     """Says what happens on standard output, and remembers how long each phase took."""
 
     def __init__(
-        self, log_format: str, earlier: dict[str, float] | None = None, *, secrets: Sequence[str] = ()
+        self, log_format: str, *, secrets: Sequence[str] = (), on_phase: Callable[[], object] = lambda: None
     ) -> None:
-        """`earlier`: seconds by phase of earlier attempts, added to. `secrets` are said by no line."""
+        """`secrets` are said by no line. `on_phase` is called when a phase begins."""
         self._secrets = secrets
-        self.seconds: dict[str, float] = dict(earlier or {})
+        self.seconds: dict[str, float] = {}
         self.started = time.monotonic()
-        self._earlier_total = self.seconds.get("total", 0.0)
+        self.on_phase = on_phase
+        self._earlier_total = 0.0
         # A copy of standard output: what libraries print goes to a file, see `libraries_write_to`.
         self._out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
         self._console = Console(file=self._out, highlight=False, soft_wrap=True)
@@ -40,11 +41,17 @@ class Progress:
             self._format = "rich" if self._console.is_terminal else "plain"
         self._live: Live | None = None
 
+    def count_from(self, earlier: Mapping[str, float]) -> None:
+        """Add to the seconds by phase of earlier attempts."""
+        self.seconds = dict(earlier)
+        self._earlier_total = self.seconds.get("total", 0.0)
+
     @contextmanager
     def phase(self, name: str, title: str) -> Iterator[None]:
         """Time a part of the run under `name`, one of the phases of `summary.json`."""
         began = time.monotonic()
         self.say(title, event="phase", phase=name)
+        self.on_phase()
         try:
             yield
         finally:

@@ -1,5 +1,6 @@
 """How a run stands: `summary.json`, written at its start and at its end. Pure but for the writing."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from grpo_job.failures import Ending
 from grpo_job.run_folder import read_json, write_json
 
 PHASES = ("check", "download", "load", "first_step", "train", "evaluate", "save", "publish", "total")
+LEFT = ("attempts", "fruitless_attempts", "seconds", "stopped", "asked_for")
 RUNNING = {"code": None, "kind": "running", "reason": "the run has not ended, or was killed"}
 
 
@@ -36,6 +38,29 @@ class Summary:
         """Exit code of the attempt before, None when it was killed or there was none."""
         code: int | None = self.earlier.get("ending", RUNNING)["code"]
         return code
+
+    def to_leave(self) -> dict[str, Any]:
+        """What an attempt that does not find this folder must know: the count and the time of those before it."""
+        return {
+            "ended_with": self.values["ending"]["code"],
+            "lost_to_resume": self.values["steps"]["lost_to_resume"],
+            **{name: self.values.get(name) for name in LEFT},
+        }
+
+    def go_on_from(self, left: Mapping[str, Any]) -> None:
+        """Count attempts that were made elsewhere since the last one here, as the last of them has `left` it."""
+        if left.get("attempts", 0) >= self.values["attempts"]:
+            self.update(
+                attempts=left["attempts"] + 1,
+                fruitless_attempts=left["fruitless_attempts"],
+                seconds=left["seconds"],
+                steps={"lost_to_resume": left["lost_to_resume"]},
+            )
+
+    def forget_result(self) -> None:
+        """The training goes on: what was measured of its earlier result does not hold any more."""
+        nothing = {"after": None, "verdict": None, "p_value": None}
+        self.update(accuracy=nothing, format={"after": None}, adapter=None, published=[])
 
     def update(self, **values: Any) -> None:
         """Set keys; a dict is merged into the one that is there."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 
-from grpo_job import machine
+from grpo_job import machine, same_run
 from grpo_job.attempt import Attempt
 from grpo_job.budget import Budget
 from grpo_job.checkpoints import Checkpoint, Keeper
@@ -21,18 +21,12 @@ from grpo_job.progress import libraries_write_to
 from grpo_job.run_folder import append_jsonl, read_jsonl
 from grpo_job.trackers import TrackerRun, Trackers, identity
 
-# Settings that may differ between the attempts of one run although they change the result.
-EXTENDABLE = (
-    "max_steps", "num_train_epochs", "eval_rows", "eval_dataset", "eval_split", "eval_steps", "stop_at_accuracy",
-)  # fmt: skip
-
 
 def keeper_of(attempt: Attempt, model_commit: str | None, rows_revision: str | None) -> Keeper:
     """The checkpoints of this run, which agree on all that alters the training."""
-    identity = {k: v for k, v in attempt.settings.changing_result().items() if k not in EXTENDABLE}
     keeper = Keeper(
         attempt.folder.checkpoints,
-        {**identity, "model_commit": model_commit, "dataset_commit": rows_revision},
+        {**same_run.identity(attempt.settings), "model_commit": model_commit, "dataset_commit": rows_revision},
         keep=attempt.settings.save_total_limit,
         extras=(attempt.folder.metrics, attempt.folder.completions, attempt.folder.best_adapter),
         facts={"settings_hash": attempt.settings.result_hash(), "versions": machine.versions()},
@@ -45,7 +39,8 @@ def keeper_of(attempt: Attempt, model_commit: str | None, rows_revision: str | N
 def resume_point(attempt: Attempt, keeper: Keeper) -> Checkpoint | None:
     """The checkpoint to go on from, with metrics and completions as they were then.
 
-    Raises `Refused` with the differing settings when the checkpoint is of another run.
+    Raises `Refused` with the differing settings when the checkpoint is of another run, and where a run that has a
+    result has none to go on from.
     """
     keeper.clear_partial()
     if attempt.settings.resume == "never":
@@ -63,8 +58,16 @@ def resume_point(attempt: Attempt, keeper: Keeper) -> Checkpoint | None:
             f"other settings ({'; '.join(differences)}); allowed: the same settings, another GRPO_RUN_ID, or "
             "GRPO_RESUME=never"
         )
+    if checkpoint is None:
+        _say_that_there_is_none(attempt)
     _go_back(attempt, keeper, checkpoint)
     return checkpoint
+
+
+def refuse_fewer_steps(attempt: Attempt, resume: Checkpoint | None, planned: int) -> None:
+    """Raises `Refused` where the checkpoint is of a later step than the training now asked for has."""
+    if resume and (refusal := same_run.too_few_steps(attempt.settings, planned, resume.step)):
+        raise Refused(refusal)
 
 
 @contextmanager
@@ -90,6 +93,21 @@ def start_trackers(trackers: Trackers, attempt: Attempt, keeper: Keeper, resume:
         settings.name_of_run(), found, folder, settings.model_dump(mode="json"), resume.step if resume else 0
     )
     trackers.start(settings.report_to, run, read_jsonl(attempt.folder.metrics))
+
+
+def _say_that_there_is_none(attempt: Attempt) -> None:
+    """A run whose checkpoints are lost begins anew, but not unnoticed, and never over a result."""
+    summary = attempt.summary.values
+    places = f"no good checkpoint is in {attempt.folder.checkpoints}"
+    if attempt.mirror:
+        places += f" or at {attempt.mirror.store.uri}"
+    if summary["adapter"]:
+        raise Refused(
+            f"GRPO_RUN_ID={attempt.settings.name_of_run()}: that run has a result after {summary['steps']['done']} "
+            f"steps, and {places} to go on from; allowed: another GRPO_RUN_ID, or GRPO_RESUME=never to begin anew"
+        )
+    if summary["attempts"] > 1:
+        attempt.progress.warn(f"attempt {summary['attempts']} begins with step 1: {places}")
 
 
 def _forget(attempt: Attempt, keeper: Keeper) -> None:
@@ -135,6 +153,7 @@ class Watcher:
         self.last_step_at = time.monotonic()
         self.last_saved = resumed_from
         self.step_seconds: list[float] = []
+        self.save_seconds: list[float] = []
         settings = attempt.settings
         self.health = Health(settings, read_jsonl(attempt.folder.metrics))
         self.budget = budget or Budget(settings, attempt.progress.total)
@@ -179,13 +198,22 @@ class Watcher:
     def on_save(self, step: int, written: Path) -> None:
         self.attempt.holding.confirm()
         checkpoint = self.keeper.adopt(step, written)
+        self._tell_cost(checkpoint, time.monotonic() - self.last_step_at)
         self.last_saved = step
         self.attempt.checkpoints_saved += 1
         self.budget.took("save", time.monotonic() - self.last_step_at)  # an engine saves right behind a step
+        self.attempt.note()
         if self.attempt.mirror:
             self.attempt.mirror.send(checkpoint)
             uploads = self.attempt.mirror.seconds
             self.budget.took("publish", max(uploads, default=0.0) * len(self.attempt.settings.publish_to))
+
+    def _tell_cost(self, checkpoint: Checkpoint, seconds: float) -> None:
+        """What a checkpoint costs, the trainer's own writing included: it follows the logging of its step."""
+        self.save_seconds.append(seconds)
+        size = sum(entry["bytes"] for entry in checkpoint.manifest["files"].values())
+        cost = {"seconds": round(median(self.save_seconds), 3), "bytes": size}
+        self.attempt.summary.update(checkpoint=cost)
 
     def on_progress(self) -> None:
         self.attempt.watchdog.beat()

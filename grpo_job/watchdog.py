@@ -2,7 +2,8 @@
 
 `beat` is called at every sign of progress; it also touches the heartbeat file, which liveness probes
 look at. A step may take ten times the usual; before steps are known, and outside training, where
-downloads and compilers are silent for long, processor time and bytes written count as progress.
+downloads and compilers are silent for long, bytes written count as progress, and so does processor
+time, for an hour: a loop without an end uses it too.
 """
 
 import faulthandler
@@ -17,6 +18,7 @@ from statistics import median
 import psutil
 
 LEAST_SECONDS = 300.0
+BUSY_SECONDS = 3600.0
 MEDIANS = 10
 MEDIAN_OF = 50
 TICK_SECONDS = 5.0
@@ -35,17 +37,18 @@ class Watchdog:
         *,
         log: int = 2,
         least_seconds: float = LEAST_SECONDS,
+        busy_seconds: float = BUSY_SECONDS,
         tick_seconds: float = TICK_SECONDS,
         work_done: Callable[[], tuple[float, float]] | None = None,
     ) -> None:
-        """`log`: the file descriptor that stacks are written to."""
+        """`log`: the file descriptor that stacks are written to. `busy_seconds`: how long mere work is progress."""
         self.heartbeat, self.on_hang, self.log = heartbeat, on_hang, log
-        self.least_seconds, self.tick_seconds = least_seconds, tick_seconds
+        self.least_seconds, self.busy_seconds, self.tick_seconds = least_seconds, busy_seconds, tick_seconds
         self.step_seconds: Sequence[float] = ()
         self.steps_tell = False  # while training: nothing but steps and their parts counts as progress
         self._work_done = work_done or _work_done
         self._work = (0.0, 0.0)
-        self._quiet = 0.0
+        self._quiet = self._busy = 0.0
         self._over = threading.Event()
 
     def start(self) -> None:
@@ -59,7 +62,7 @@ class Watchdog:
 
     def beat(self) -> None:
         """A sign of progress."""
-        self._quiet = 0.0
+        self._quiet = self._busy = 0.0
         self.heartbeat.touch()
 
     @contextmanager
@@ -111,11 +114,15 @@ class Watchdog:
 
     def _look_at_the_machine(self, seconds: float) -> None:
         """Where no steps tell of progress, its work does."""
-        work = self._work_done()
-        if work[0] - self._work[0] > BUSY_SHARE * seconds or work[1] - self._work[1] > BUSY_BYTES:
-            with suppress(OSError):  # a disk that cannot be written is for the run to find
+        before, self._work = self._work, self._work_done()
+        with suppress(OSError):  # a disk that cannot be written is for the run to find
+            if self._work[1] - before[1] > BUSY_BYTES:
                 self.beat()
-        self._work = work
+            elif self._work[0] - before[0] > BUSY_SHARE * seconds:
+                busy = self._busy + seconds
+                self.beat()
+                self._busy = busy
+                self._quiet = busy if busy >= self.busy_seconds else 0.0
 
 
 def _work_done() -> tuple[float, float]:

@@ -77,6 +77,52 @@ def test_without_a_checkpoint_the_run_begins_anew(tmp_path: Path) -> None:
     assert steps(attempt) == []
 
 
+def test_a_later_attempt_that_finds_no_checkpoint_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    first = attempt_at(tmp_path, checkpoint_to=f"file://{tmp_path}/mirror")
+    trained(first, last=3)
+    first.summary.write()
+    resumed(attempt_at(tmp_path, checkpoint_to=f"file://{tmp_path}/mirror"))
+    said = capfd.readouterr().out
+    assert f"attempt 2 begins with step 1: no good checkpoint is in {tmp_path}/run/checkpoints" in said
+    assert f"or at file://{tmp_path}/mirror/run" in said
+
+
+def test_a_run_that_has_a_result_is_never_begun_anew_unasked(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    attempt.summary.update(adapter={"path": "adapter", "sha256": "a1"}, steps={"done": 30})
+    attempt.summary.write()
+    with pytest.raises(Refused, match="has a result after 30 steps, and no good checkpoint is in "):
+        resumed(attempt_at(tmp_path))
+    assert resumed(attempt_at(tmp_path, resume="never"))[1] is None
+
+
+def test_fewer_steps_than_were_done_are_refused_by_name(tmp_path: Path) -> None:
+    trained(attempt_at(tmp_path), last=8)
+    attempt = attempt_at(tmp_path, max_steps=7)
+    _, checkpoint = resumed(attempt)
+    with pytest.raises(Refused, match="GRPO_MAX_STEPS asks for 7 steps, and that run has done 8"):
+        training.refuse_fewer_steps(attempt, checkpoint, 7)
+    training.refuse_fewer_steps(attempt, checkpoint, 8)
+
+
+def test_what_a_save_has_cost_so_far_outlives_a_kill(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    attempt.progress.started -= 500.0
+    trained(attempt, last=4)
+    again = attempt_at(tmp_path)
+    assert again.summary.values["seconds"]["total"] >= 500.0
+    assert again.summary.ended_with is None
+
+
+def test_what_a_checkpoint_costs_stands_in_the_summary(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    trained(attempt, last=8)
+    files = [path for path in (attempt.folder.checkpoints / "step-000008").iterdir() if path.name != "manifest.json"]
+    found = attempt.summary.values["checkpoint"]
+    assert found["bytes"] == sum(path.stat().st_size for path in files) > 0
+    assert found["seconds"] > 0
+
+
 def test_a_run_that_shall_not_resume_forgets_here_and_at_the_mirror(tmp_path: Path) -> None:
     mirror = f"file://{tmp_path}/mirror"
     first = attempt_at(tmp_path, checkpoint_to=mirror)

@@ -22,14 +22,14 @@ WAIT = 10.0
 class Watched:
     """A watchdog that ticks fast, over a process whose work the test decides."""
 
-    def __init__(self, folder: Path, least_seconds: float = 0.2) -> None:
+    def __init__(self, folder: Path, least_seconds: float = 0.2, busy_seconds: float = 2.0) -> None:
         self.work = (0.0, 0.0)
         self.hung = threading.Event()
         self.reason = ""
         self.log = (folder / "log").open("wb")
         self.dog = Watchdog(
             folder / "heartbeat", self._hang, log=self.log.fileno(),
-            least_seconds=least_seconds, tick_seconds=TICK, work_done=lambda: self.work,
+            least_seconds=least_seconds, busy_seconds=busy_seconds, tick_seconds=TICK, work_done=lambda: self.work,
         )  # fmt: skip
         self.dog.start()
 
@@ -83,6 +83,16 @@ def test_elsewhere_the_work_of_the_machine_is_progress(watched: Watched, kind: t
 def test_between_steps_the_work_of_the_machine_is_progress(watched: Watched) -> None:
     with watched.dog.steps([0.01]), watched.dog.between_steps():
         assert not _works_until(watched, watched.hung.is_set, seconds=0.8)
+
+
+def test_a_loop_without_an_end_before_the_first_step_is_noticed_though_it_works(watched: Watched) -> None:
+    with watched.dog.steps([]):
+        assert _works_until(watched, watched.hung.is_set, (1.0, 0.0))
+    assert float(watched.reason.split()[3]) >= 2
+
+
+def test_work_that_writes_is_progress_for_as_long_as_it_takes(watched: Watched) -> None:
+    assert not _works_until(watched, watched.hung.is_set, seconds=2.5)
 
 
 def test_a_download_that_hangs_is_noticed_too(watched: Watched) -> None:

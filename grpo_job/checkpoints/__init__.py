@@ -2,6 +2,6 @@
 
 from grpo_job.checkpoints.holding import Holding
 from grpo_job.checkpoints.keeper import PARTIAL, Checkpoint, Keeper
-from grpo_job.checkpoints.mirror import Mirror, place_of_run
+from grpo_job.checkpoints.mirror import Mirror, place_of_bell, place_of_run
 
-__all__ = ["PARTIAL", "Checkpoint", "Holding", "Keeper", "Mirror", "place_of_run"]
+__all__ = ["PARTIAL", "Checkpoint", "Holding", "Keeper", "Mirror", "place_of_bell", "place_of_run"]

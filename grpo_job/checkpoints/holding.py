@@ -7,6 +7,7 @@ run over, learns it from `confirm`, which is asked before anything is written, o
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from grpo_job.checkpoints.lease import FOLDER, HolderLocks, Lease
@@ -19,17 +20,25 @@ RENEWALS_IN_A_LEASE = 4
 class Holding:
     """One attempt's hold on one run."""
 
-    def __init__(self, folder: Path, remote: Store | None, seconds: float, on_lost: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        remote: Store | None,
+        seconds: float,
+        on_lost: Callable[[str], object],
+        *,
+        bell: Store | None = None,
+    ) -> None:
         """`on_lost` is called in a thread with the reason when another attempt has taken the run over."""
         self.seconds, self.on_lost = seconds, on_lost
         self.locks = HolderLocks(folder / FOLDER)
         self.here = self._lease(open_store(f"file://{quote(str(folder))}"))
-        self.there = [self._lease(remote)] if remote else []
+        self.there = [self._lease(remote, bell)] if remote else []
         self._over = threading.Event()
         self._trouble = ""
 
-    def take(self) -> int | None:
-        """Hold the run from now on. Answers the exit code of the attempt before, as far as the mirror knows it.
+    def take(self) -> dict[str, Any]:
+        """Hold the run from now on. Answers what the attempt before has left at the mirror for the next.
 
         Raises `Held` where another attempt holds it.
         """
@@ -44,7 +53,12 @@ class Holding:
             raise Unexpected(f"whether another attempt works on this run cannot be said: {failure}") from failure
         self.locks.clear()
         threading.Thread(target=self._renew, name="lease", daemon=True).start()
-        return next((lease.ended_with for lease in self.there), None)
+        return next((lease.left for lease in self.there), {})
+
+    def leave(self, values: dict[str, Any]) -> None:
+        """What the next attempt shall find, wherever it runs: told with the next renewal, and when this one ends."""
+        for lease in self.there:
+            lease.left = values
 
     def confirm(self) -> None:
         """Raises `Held` where another attempt has taken the run over in this folder."""
@@ -55,13 +69,13 @@ class Holding:
         for lease in (self.here, *self.there):
             lease.confirm()
 
-    def release(self, code: int | None) -> str:
+    def release(self) -> str:
         """Let the next attempt begin at once; answers what went wrong with that, which costs it only time."""
         self._over.set()
         trouble = ""
         try:
             for lease in (*self.there, self.here):
-                lease.release(code)
+                lease.release()
         except (StoreFailed, Held) as failure:
             trouble = str(failure)
         self.locks.unlock(keep_file=bool(trouble))
@@ -75,11 +89,11 @@ class Holding:
     def _let_go(self) -> None:
         """Undo what was taken, for the rest was not to be had."""
         if self.here.number:
-            self.here.release(None)
+            self.here.release()
         self.locks.unlock()
 
-    def _lease(self, store: Store) -> Lease:
-        return Lease(store, self.locks.holder, self.seconds, self.locks.is_gone)
+    def _lease(self, store: Store, bell: Store | None = None) -> Lease:
+        return Lease(store, self.locks.holder, self.seconds, self.locks.is_gone, bell)
 
     def _renew(self) -> None:
         while not self._over.wait(self.seconds / RENEWALS_IN_A_LEASE):

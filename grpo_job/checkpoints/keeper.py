@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpo_job.run_folder import sha256, write_bytes, write_json
+from grpo_job.same_run import differences
 
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
@@ -53,7 +54,6 @@ class Keeper:
         self.in_use: Callable[[], list[Path]] = list  # folders that somebody reads, to be removed later
         self.identity: dict[str, Any] = json.loads(json.dumps(dict(identity)))  # as it will be read back
         self.last_saved = time.monotonic()
-        self.seconds: list[float] = []
 
     @property
     def partial(self) -> Path:
@@ -73,7 +73,6 @@ class Keeper:
 
     def adopt(self, step: int, written: Path) -> Checkpoint:
         """Make the trainer's folder `written` the checkpoint of `step`; remove the oldest beyond `keep`."""
-        began = time.monotonic()
         for name in DROPPED:
             (written / name).unlink(missing_ok=True)
         for extra in self.extras:
@@ -86,7 +85,6 @@ class Keeper:
         final = self.folder / f"step-{step:06d}"
         self.put_in_place(written, final)
         self.last_saved = time.monotonic()
-        self.seconds.append(self.last_saved - began)
         self._prune()
         return Checkpoint(step, final, manifest)
 
@@ -121,12 +119,7 @@ class Keeper:
 
     def differences(self, checkpoint: Checkpoint) -> list[str]:
         """Names of what in `identity` differs from the checkpoint's, in the form `name: old -> new`."""
-        old = checkpoint.manifest["identity"]
-        return [
-            f"{name}: {old.get(name)!r} -> {self.identity.get(name)!r}"
-            for name in sorted({*old, *self.identity})
-            if old.get(name) != self.identity.get(name)
-        ]
+        return differences(checkpoint.manifest["identity"], self.identity)
 
     def put_in_place(self, written: Path, final: Path) -> None:
         """One rename; a checkpoint of the same step steps aside first, for a rename cannot replace a full folder."""

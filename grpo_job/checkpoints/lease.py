@@ -3,8 +3,11 @@
 Each attempt claims the next number: `lease/000002.json`. The highest number holds the run, and its
 holder renews the claim; who finds a higher number than its own has lost the run. A contender takes
 over once the holder did not renew for as long as the lease lasts, as the contender's own clock
-counts it, or at once where the holder is known to be gone. On the Hub a commit is a renewal, so
-there nothing but checkpoints is committed while the lease is held.
+counts it, or at once where the holder is known to be gone.
+
+On the Hub a commit is a renewal, and only so many are allowed in an hour. So there the commits of
+checkpoints renew, and one more where a contender asks for it: it rings, by a commit to a branch
+beside the run's, which the holder looks at.
 """
 
 import fcntl
@@ -38,30 +41,34 @@ class Claim(NamedTuple):
 class Lease:
     """One attempt's hold on a run at one store."""
 
-    def __init__(self, store: Store, holder: str, seconds: float, is_gone: Callable[[str], bool]) -> None:
-        """`is_gone` answers whether a holder is known to have ended."""
-        self.store, self.holder, self.seconds, self.is_gone = store, holder, seconds, is_gone
+    def __init__(
+        self, store: Store, holder: str, seconds: float, is_gone: Callable[[str], bool], bell: Store | None = None
+    ) -> None:
+        """`is_gone` answers whether a holder is known to have ended; with a `bell`, the lease is renewed when it rings.
+
+        `left` is what stands beside the claim for the next holder; before this one sets it, what it found.
+        """
+        self.store, self.holder, self.seconds, self.is_gone, self.bell = store, holder, seconds, is_gone, bell
         self.number = 0
         self.renewals = 0
-        self.ended_with: int | None = None
+        self.left: dict[str, Any] = {}
+        self._rung = ""
 
     def take(self) -> None:
-        """Hold the run from now on. Raises `Held` where another attempt does.
-
-        `ended_with` is the exit code that the holder before has left, if it has.
-        """
+        """Hold the run from now on. Raises `Held` where another attempt does."""
         before = self._look()
         if not self._is_free(before):
             before = self._wait(before)
-        self.number = before.number + 1
+        self.number, self.left = before.number + 1, before.says.get("left", {})
+        if self.bell:
+            self._rung = self.bell.head()
         if not self.store.claim(_name(self.number), self._content(), seen=before.head):
             raise Held(f"another attempt took the run at {self.store.uri} over in the same moment")
-        self.ended_with = before.says.get("ended_with")
 
     def renew(self) -> None:
         """Say that the holder is alive. Raises `Held` where the run was taken over."""
         self.confirm()
-        if not self.store.uri.startswith("hf://"):  # there the checkpoints' commits say so
+        if self.bell is None or self._rings(self.bell):
             self.renewals += 1
             self.store.write(_name(self.number), self._content().encode())
 
@@ -70,10 +77,14 @@ class Lease:
         if self.number and (other := self.store.read(_name(self.number + 1))) is not None:
             raise Held(f"{json.loads(other)['holder']} has taken the run over; nothing more is written here")
 
-    def release(self, code: int | None) -> None:
-        """Let the next attempt begin at once; `code` tells it how this one ended."""
+    def release(self) -> None:
+        """Let the next attempt begin at once."""
         self.confirm()
-        self.store.write(_name(self.number), self._content(released=True, ended_with=code).encode())
+        self.store.write(_name(self.number), self._content(released=True).encode())
+
+    def _rings(self, bell: Store) -> bool:
+        before, self._rung = self._rung, bell.head()
+        return self._rung != before
 
     def _look(self) -> Claim:
         numbers = [int(Path(entry.name).stem) for entry in self.store.list(FOLDER) if entry.name.endswith(".json")]
@@ -91,6 +102,8 @@ class Lease:
 
     def _wait(self, first: Claim) -> Claim:
         """Until the holder is gone or its lease could have run out. Raises `Held` when it renews."""
+        if self.bell:
+            self.bell.write("asks.json", self._content().encode())
         end = time.monotonic() + self.seconds
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, self.seconds / 12))
@@ -102,7 +115,7 @@ class Lease:
         return first
 
     def _content(self, **more: Any) -> str:
-        return json.dumps({"holder": self.holder, "renewals": self.renewals, **more})
+        return json.dumps({"holder": self.holder, "renewals": self.renewals, "left": self.left, **more})
 
 
 class HolderLocks:

@@ -26,7 +26,7 @@ class Mirror:
 
     def __init__(self, store: Store, keep: int, confirm: Callable[[], None], on_lost: Callable[[str], object]) -> None:
         self.store, self.keep, self.confirm, self.on_lost = store, keep, confirm, on_lost
-        self.seconds: list[float] = []
+        self.seconds: list[float] = []  # that each checkpoint took to arrive
         self._changed = threading.Condition()
         self._waiting: Checkpoint | None = None
         self._going: Checkpoint | None = None
@@ -123,8 +123,8 @@ class Mirror:
                 self._changed.notify_all()
 
     def _put(self, checkpoint: Checkpoint) -> None:
-        began = time.monotonic()
         self.confirm()
+        began = time.monotonic()
         others = [step for step in self.steps() if step != checkpoint.step]
         self.store.put(
             checkpoint.folder,
@@ -147,6 +147,15 @@ def place_of_run(uri: str, run: str) -> str:
     if uri.startswith("hf://"):
         return f"{uri}-{run}" if "@" in uri else f"{uri}@run-{run}"
     return f"{uri.rstrip('/')}/{run}"
+
+
+def place_of_bell(place: str) -> str | None:
+    """Where who waits for the run at `place` rings; None where no bell is needed.
+
+    >>> place_of_bell("hf://me/kept@run-a"), place_of_bell("s3://bucket/kept/a")
+    ('hf://me/kept@bell-run-a', None)
+    """
+    return place.replace("@", "@bell-") if place.startswith("hf://") else None
 
 
 def _name(step: int) -> str:

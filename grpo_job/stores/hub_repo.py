@@ -1,9 +1,11 @@
 """The calls that HubStore is made of, each under one operation's deadline.
 
 Every commit stands on a commit that was looked at (`parent_commit`), so it lands once or not at all.
-When its reply is lost, the history says whether it landed: commits bear the mark of their writer.
+When its reply is lost, the history says whether it landed: commits bear the mark of their writer and
+of the operation, for a writer may have several under way at once.
 """
 
+import secrets
 import tempfile
 from collections.abc import Callable, Sequence
 from hashlib import sha1
@@ -43,6 +45,7 @@ class HubRepo:
         self._branch = branch
         self._repo = branch.repo
         self._attempts = attempts
+        self._mark = f"{branch.mark}-{secrets.token_hex(4)}"
 
     def whoami(self) -> None:
         self._try(self._api.whoami)
@@ -83,13 +86,13 @@ class HubRepo:
 
         def once() -> str:
             nonlocal sent
-            if sent and (ours := self._child(parent)):
+            if sent and (ours := self._child(parent, self._mark)):
                 return ours
             sent = True
             return self._api.create_commit(
                 self._repo,
                 operations,
-                commit_message=f"grpo-job: {title} [{self._branch.mark}]",
+                commit_message=f"grpo-job: {title} [{self._mark}]",
                 revision=self._branch.name,
                 parent_commit=parent,
             ).oid
@@ -99,13 +102,13 @@ class HubRepo:
         except StoreFailed as failure:
             if hub_errors.status_of(failure) != 412:
                 raise
-            if ours := self.landed(parent):
+            if ours := self._try(lambda: self._child(parent, self._mark)):
                 return ours
             raise Moved from failure
 
     def landed(self, parent: str) -> str:
         """This writer's commit on top of `parent`, "" if there is none or another's stands there."""
-        return self._try(lambda: self._child(parent))
+        return self._try(lambda: self._child(parent, self._branch.mark))
 
     def read(self, name: str, revision: str) -> bytes | None:
         def content() -> bytes:
@@ -130,12 +133,12 @@ class HubRepo:
     def _download(self, name: str, revision: str, scratch: str) -> Path:
         return Path(self._api.hf_hub_download(self._repo, name, revision=revision, local_dir=scratch))
 
-    def _child(self, parent: str) -> str:
+    def _child(self, parent: str, mark: str) -> str:
         history = self._api.list_repo_commits(self._repo, revision=self._branch.name)
         newer = {commit.commit_id: commit.title for commit in history}
         names = list(newer)
         above = names.index(parent) - 1 if parent in names else -1
-        return names[above] if above >= 0 and self._branch.mark in newer[names[above]] else ""
+        return names[above] if above >= 0 and mark in newer[names[above]] else ""
 
     def _try(self, work: Callable[[], T], *, size: int = 0) -> T:
         try:

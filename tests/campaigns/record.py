@@ -1,5 +1,7 @@
 """Run a campaign in full and write what it found into benchmarks/CAMPAIGNS.md.
 
+Only from a tree that is that of a commit, and that nobody edits meanwhile.
+
 python -m tests.campaigns.record PART
 """
 
@@ -11,10 +13,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LEDGER = ROOT / "benchmarks" / "CAMPAIGNS.md"
+FAULTS = (
+    ("sigterm", "30", "1"),
+    ("sigkill", "30", "2"),
+    ("boundaries", "1000", "3"),  # all of them: there are fewer
+    ("damages", "15", "4"),
+    ("cuts", "42", "5"),
+    ("races", "20", "6"),
+    ("takeovers", "20", "7"),
+    ("disks", "10", "8"),
+    ("mirrors", "16", "9"),
+)
 # part -> the command behind `python -m tests.campaigns.`
 PARTS = {
     "learning": ["learning", "5", "0"],
     "publish": ["publish_faults", "50", "0"],
+    "health": ["health", "20", "0"],
+    **{part: ["faults", part, "--count", count, "--seed", seed] for part, count, seed in FAULTS},
 }
 HEADER = """# Campaigns
 
@@ -28,6 +43,9 @@ The full counts, each run by `make campaign PART=...`; CI runs a small sample of
 def main(part: str) -> int:
     if part not in PARTS:
         raise SystemExit(f"PART={part!r} was given; allowed: {', '.join(PARTS)}")
+    if changed := git("status", "--porcelain", "--", ".", f":!{LEDGER.relative_to(ROOT)}"):
+        raise SystemExit(f"the ledger names a commit, and this tree differs from it:\n{changed}\ncommit it first")
+    tested = git("describe", "--always", "--exclude=*")
     command = ["python", "-m", f"tests.campaigns.{PARTS[part][0]}", *PARTS[part][1:]]
     began = time.monotonic()
     run = subprocess.Popen([sys.executable, *command[1:]], cwd=ROOT, stdout=subprocess.PIPE, text=True)
@@ -45,7 +63,7 @@ def main(part: str) -> int:
         part,
         result,
         f"`{' '.join(command)}`",
-        commit(),
+        tested,
         f"{time.monotonic() - began:.0f}",
     )
     with LEDGER.open("a") as ledger:
@@ -53,12 +71,8 @@ def main(part: str) -> int:
     return code
 
 
-def commit() -> str:
-    """The commit that was tested; marked where the tree differs from it."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    return described.stdout.strip()
+def git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def test_a_holder_that_is_silent_for_the_length_of_a_lease_loses_the_run(store: 
     second.take()
     assert time.monotonic() - began >= SECONDS
     assert second.number == 2
-    for does in (first.confirm, first.renew, lambda: first.release(0)):
+    for does in (first.confirm, first.renew, first.release):
         with pytest.raises(Held, match="second has taken the run over"):
             does()
     second.renew()
@@ -77,12 +77,23 @@ def test_a_holder_that_goes_while_one_waits_is_waited_for_no_longer(store: Store
     assert time.monotonic() - began < 3
 
 
-def test_a_released_run_is_taken_at_once_and_tells_how_it_ended(store: Store) -> None:
+def test_a_released_run_is_taken_at_once_with_what_was_left_for_the_next(store: Store) -> None:
     first, second = lease(store, "first"), lease(store, "second", seconds=60)
     first.take()
-    first.release(0)
+    first.left = {"ended_with": 0}
+    first.release()
     second.take()
-    assert second.ended_with == 0
+    assert second.left == {"ended_with": 0}
+
+
+def test_what_was_left_survives_a_holder_that_was_killed(store: Store) -> None:
+    first, third = lease(store, "first"), lease(store, "third", gone=("second",), seconds=60)
+    first.take()
+    first.left = {"attempts": 1}
+    first.release()
+    lease(store, "second").take()
+    third.take()
+    assert third.left == {"attempts": 1}
 
 
 def test_of_two_that_waited_for_the_same_holder_one_takes_over(store: Store) -> None:
@@ -199,5 +210,5 @@ def test_a_released_holding_leaves_no_locks_behind(tmp_path: Path) -> None:
     for _ in range(3):
         held = holding(tmp_path, 60)
         held.take()
-        assert held.release(75) == ""
+        assert held.release() == ""
     assert not list(tmp_path.rglob("*.lock"))

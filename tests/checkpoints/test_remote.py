@@ -2,12 +2,13 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from grpo_job.checkpoints import Keeper, Mirror, place_of_run
+from grpo_job.checkpoints import Keeper, Mirror, place_of_bell, place_of_run
 from grpo_job.checkpoints.lease import Lease
 from grpo_job.failures import Held
 from grpo_job.stores import Outpaced, Store, open_store
@@ -17,13 +18,20 @@ from tests.servers.hub import HubServer
 from tests.servers.s3 import ROOT, S3Server
 
 SECONDS = 0.6
+PATIENT = 20.0
+PLACE = place_of_run("hf://alice/kept", "a")
+BELL = place_of_bell(PLACE) or ""
 Opened = Callable[[], Store]
+
+
+def on_branch(hub: HubServer, place: str = PLACE) -> Store:
+    given = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token("alice")}
+    return open_store(place, environment=given, patience=QUICK)
 
 
 @pytest.fixture
 def at_hub(hub: HubServer) -> Opened:
-    given = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token("alice")}
-    return lambda: open_store(place_of_run("hf://alice/kept", "a"), environment=given, patience=QUICK)
+    return lambda: on_branch(hub)
 
 
 @pytest.fixture
@@ -38,8 +46,8 @@ def opened(request: pytest.FixtureRequest) -> Opened:
     return request.getfixturevalue(f"at_{request.param}")  # type: ignore[no-any-return]
 
 
-def lease(store: Store, holder: str, seconds: float = SECONDS) -> Lease:
-    return Lease(store, holder, seconds, lambda name: False)
+def lease(store: Store, holder: str, seconds: float = SECONDS, bell: Store | None = None) -> Lease:
+    return Lease(store, holder, seconds, lambda name: False, bell)
 
 
 def mirror_of(held: Lease, lost: list[str] | None = None) -> Mirror:
@@ -55,12 +63,13 @@ def test_an_attempt_elsewhere_goes_on_from_the_mirror(opened: Opened, keeper: Ke
     first, second = lease(opened(), "first"), lease(opened(), "second", seconds=60)
     first.take()
     sent(mirror_of(first), keeper, 10, 20, 30)
-    first.release(75)
+    first.left = {"ended_with": 75}
+    first.release()
     second.take()
     assert mirror_of(second).bring_newer(emptied(keeper), than=0) == []
     checkpoint, _ = keeper.newest_good()
     assert checkpoint is not None
-    assert (checkpoint.step, second.ended_with) == (30, 75)
+    assert (checkpoint.step, second.left) == (30, {"ended_with": 75})
     sent(mirror_of(second), keeper, 40)
     assert mirror_of(second).steps() == [40, 30]
 
@@ -83,17 +92,66 @@ def test_a_holder_whose_checkpoint_arrives_meanwhile_keeps_the_run(at_hub: Opene
         lease(at_hub(), "second").take()
 
 
-def test_at_the_hub_only_checkpoints_are_committed_while_the_run_is_held(
-    at_hub: Opened, hub: HubServer, keeper: Keeper
+@contextmanager
+def renewing(held: Lease) -> Iterator[None]:
+    """Within: the lease is renewed, as a holding's thread does it."""
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(SECONDS / 4):
+            held.renew()
+
+    thread = threading.Thread(target=renew)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def commits(hub: HubServer) -> list[str]:
+    """What was committed to the run's branch, the newest first."""
+    titles = [commit.title for commit in hub.repos["model", "alice/kept"].history("run-a")]
+    return [title.split(": ")[1].split(" [")[0] for title in titles if title.startswith("grpo-job")]
+
+
+def test_at_the_hub_only_checkpoints_are_committed_while_nobody_waits_for_the_run(
+    hub: HubServer, keeper: Keeper
 ) -> None:
-    first = lease(at_hub(), "first")
+    first = lease(on_branch(hub), "first", bell=on_branch(hub, BELL))
     first.take()
     sent(mirror_of(first), keeper, 10)
     for _ in range(5):
         first.renew()
-    titles = [commit.title for commit in hub.repos["model", "alice/kept"].history("run-a")]
-    ours = [title for title in titles if title.startswith("grpo-job")]
-    assert [title.split(": ")[1].split(" [")[0] for title in ours] == ["step-000010", "claim lease/000001.json"]
+    assert commits(hub) == ["step-000010", "claim lease/000001.json"]
+
+
+def test_at_the_hub_a_holder_that_lives_answers_who_waits_with_one_commit(hub: HubServer) -> None:
+    first = lease(on_branch(hub), "first", bell=on_branch(hub, BELL))
+    first.take()
+    with renewing(first):
+        for contender in ("second", "third"):
+            with pytest.raises(Held, match="first works on this run"):
+                lease(on_branch(hub), contender, PATIENT, bell=on_branch(hub, BELL)).take()
+    assert commits(hub) == ["lease/000001.json", "lease/000001.json", "claim lease/000001.json"]
+
+
+def test_at_the_hub_an_answer_and_a_checkpoint_at_the_same_moment_both_arrive(hub: HubServer, keeper: Keeper) -> None:
+    bell = on_branch(hub, BELL)
+    first = lease(on_branch(hub), "first", bell=bell)
+    first.take()
+    mirror = mirror_of(first)
+    for step in (10, 20, 30):
+        bell.write("asks.json", f"who, at step {step}?".encode())
+        sending = threading.Thread(target=sent, args=(mirror, keeper, step))
+        sending.start()
+        first.renew()
+        sending.join()
+    assert mirror.troubles() == []
+    assert mirror.steps() == [30, 20]
+    assert first.renewals == 3
+    assert commits(hub).count("lease/000001.json") == 3
 
 
 def test_a_holder_at_the_hub_that_did_not_look_is_stopped_by_the_commit_itself(at_hub: Opened, keeper: Keeper) -> None:
@@ -104,13 +162,18 @@ def test_a_holder_at_the_hub_that_did_not_look_is_stopped_by_the_commit_itself(a
         first.store.put(saved(keeper, 10).folder, "step-000010")
 
 
+def test_only_the_hub_needs_a_bell() -> None:
+    assert place_of_bell("hf://me/kept@run-a") == "hf://me/kept@bell-run-a"
+    assert place_of_bell("s3://bucket/kept/a") is None
+
+
 def test_at_s3_the_holder_renews_its_own_claim(at_s3: Opened) -> None:
     first = lease(at_s3(), "first")
     first.take()
-    threading.Timer(SECONDS / 3, first.renew).start()
-    with pytest.raises(Held, match="first works on this run"):
-        lease(at_s3(), "second").take()
-    assert json.loads(first.store.read("lease/000001.json") or b"") == {"holder": "first", "renewals": 1}
+    with renewing(first), pytest.raises(Held, match="first works on this run"):
+        lease(at_s3(), "second", PATIENT).take()
+    claim = json.loads(first.store.read("lease/000001.json") or b"")
+    assert claim == {"holder": "first", "renewals": first.renewals, "left": {}}
     assert first.store.read("lease/000002.json") is None
 
 

@@ -3,8 +3,9 @@
 import random
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,22 +35,21 @@ def trials(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
     whole = folder / "whole"
     runs.finish(whole, hooks=[WithoutReport()])
     s3 = "S3 (moto)" if SwiftServer.missing() else "S3 (Swift)"
-    kinds = [(store, share) for share in (0.0, 0.3, 1.0) for store in (s3, "Hub")]
+    kinds = [(store, trial) for trial in TRIALS for store in (s3, "Hub")]
     with ExitStack() as stack:
         servers = {name: stack.enter_context(_server(name, folder)) for name in (s3, "Hub")}
         for number in range(count):
-            store, share = kinds[number % len(kinds)]
-            place = folder / f"trial-{number}"
-            with _remote(store, servers[store], share, seed + number) as remote:
-                if share == 1.0:
-                    yield _without_a_store(place, store, remote, whole)
-                else:
-                    yield _elsewhere(place, store, remote, dice, whole)
+            store, trial = kinds[number % len(kinds)]
+            with _remote(store, servers[store], seed + number) as remote:
+                what, wrong = trial(folder / f"trial-{number}", remote, dice, whole)
+                yield f"{store}, {what}", wrong
 
 
-def _elsewhere(place: Path, store: str, remote: Remote, dice: random.Random, whole: Path) -> tuple[str, str]:
+def _elsewhere(place: Path, remote: Remote, dice: random.Random, whole: Path, share: float = 0.0) -> tuple[str, str]:
+    """The run folder is gone between two attempts."""
     killer, step = dice.choice([signal.SIGTERM, signal.SIGKILL]), dice.randrange(3, 6)
-    if remote.proxy.share:
+    remote.proxy.share = share
+    if share:
         killer = signal.SIGTERM  # whose grace is time for retries; such a short run would be over before them
     settings = _settings(place, remote)
     cut = runs.finish(place, settings, hooks=[SignalAfterStep(step, killer), WithoutReport()])
@@ -59,31 +59,57 @@ def _elsewhere(place: Path, store: str, remote: Remote, dice: random.Random, who
     said = [line for line in again.said().splitlines() if "resuming after step" in line]
     behind = said[0].split("resuming after step ")[1].split('"')[0] if said else "none"
     what = (
-        f"{store}, {remote.proxy.share:.0%} of requests fail, {killer.name} after step {step}, exits {cut} {code}, "
+        f"{share:.0%} of requests fail, {killer.name} after step {step}, exits {cut} {code}, "
         f"resumed after step {behind}"
     )
     if cut != (75 if killer == signal.SIGTERM else -killer) or code:
         return what, "an attempt ended otherwise"
     # The signal comes while the step is logged, when whether to stop behind it has been asked already.
-    if killer == signal.SIGTERM and remote.proxy.share == 0 and behind not in (str(step), str(step + 1)):
+    if killer == signal.SIGTERM and share == 0 and behind not in (str(step), str(step + 1)):
         return what, "the last checkpoint had not reached the mirror"
+    if not said and "attempt 2 begins with step 1" not in again.said():
+        return what, "it began anew without a word"
     return what, runs.difference(runs.result(whole), runs.result(place))
 
 
-def _without_a_store(place: Path, store: str, remote: Remote, whole: Path) -> tuple[str, str]:
+def _away_while_training(place: Path, remote: Remote, dice: random.Random, whole: Path) -> tuple[str, str]:
     """The store goes away as soon as training begins: the run finishes, and says what it could not do."""
-    remote.proxy.share = 0.0
     attempt = runs.start(place, _settings(place, remote), hooks=[WithoutReport()])
     attempt.wait_until(lambda: '"step": 1,' in attempt.said())
     remote.proxy.share = 1.0
     code = attempt.wait()
-    what = f"{store}, away from step 1 on, exit {code}"
+    what = f"away from step 1 on, exit {code}"
     if code:
         return what, "the run did not finish"
     if "did not reach" not in attempt.said():
         return what, "the failure was not told"
     lost = read_json(place / runs.RUN_ID / "summary.json")["steps"]["lost_to_resume"]
     return what, f"{lost} steps were lost" if lost else runs.difference(runs.result(whole), runs.result(place))
+
+
+def _away_at_the_resume(place: Path, remote: Remote, dice: random.Random, whole: Path) -> tuple[str, str]:
+    """Where the store cannot say what it holds, no step is done; once it can, the run goes on."""
+    step, settings = dice.randrange(3, 6), _settings(place, remote)
+    cut = runs.finish(place, settings, hooks=[SignalAfterStep(step), WithoutReport()])
+    shutil.rmtree(place / runs.RUN_ID)
+    remote.proxy.share = 1.0
+    refused = runs.start(place, settings, hooks=[WithoutReport()])
+    codes = [cut, refused.wait()]
+    remote.proxy.share = 0.0
+    again = runs.start(place, settings, hooks=[WithoutReport()])
+    codes.append(again.wait())
+    what = f"away when resuming behind step {step}, exits {codes}"
+    if codes != [75, 1, 0]:
+        return what, "an attempt ended otherwise"
+    if "cannot be said" not in refused.said() or '"event": "step"' in refused.said():
+        return what, "the failure was not told, or steps were done"
+    if "resuming after step" not in again.said():
+        return what, "the run was begun anew"
+    return what, runs.difference(runs.result(whole), runs.result(place))
+
+
+Trial = Callable[[Path, Remote, random.Random, Path], tuple[str, str]]
+TRIALS: tuple[Trial, ...] = (_elsewhere, partial(_elsewhere, share=0.3), _away_while_training, _away_at_the_resume)
 
 
 def _settings(place: Path, remote: Remote) -> dict[str, str]:
@@ -100,8 +126,8 @@ def _server(name: str, folder: Path) -> Iterator[HubServer | S3Server | SwiftSer
 
 
 @contextmanager
-def _remote(name: str, server: HubServer | S3Server | SwiftServer, share: float, seed: int) -> Iterator[Remote]:
-    with FaultProxy(server.url, share=share, seed=seed, kinds=FAULTS, retry_after=1) as proxy:
+def _remote(name: str, server: HubServer | S3Server | SwiftServer, seed: int) -> Iterator[Remote]:
+    with FaultProxy(server.url, share=0.0, seed=seed, kinds=FAULTS, retry_after=1) as proxy:
         if not isinstance(server, HubServer):
             given = {**server.environment(), "AWS_ENDPOINT_URL_S3": proxy.url}
             yield Remote(f"s3://{BUCKET}/kept", proxy, given)

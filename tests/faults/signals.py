@@ -37,7 +37,7 @@ def trials(killer: signal.Signals, folder: Path, count: int, seed: int) -> Itera
         if tried == count:
             return
         phase, nth = dice.choice(list(lengths))
-        moment = Moment("start", 1, dice.uniform(0, life))
+        moment = _moment_at(dice.uniform(0, life), lengths)
         if number % 2:
             moment = Moment(phase, nth, dice.uniform(0, lengths[phase, nth]))
         what, wrong = _trial(folder / f"trial-{number}", killer, moment, whole)
@@ -120,6 +120,15 @@ def _phases_of(whole: Path) -> dict[tuple[str, int], float]:
 def _phases(said: str) -> list[tuple[str, float]]:
     lines = (json.loads(line) for line in said.splitlines() if line.startswith("{") and line.endswith("}"))
     return [(line["phase"], line["time"]) for line in lines if line.get("event") == "phase"]
+
+
+def _moment_at(seconds: float, lengths: dict[tuple[str, int], float]) -> Moment:
+    """The moment so long after the start, told by its phase: on a busier machine all phases are longer."""
+    for (phase, nth), length in lengths.items():
+        if seconds <= length:
+            return Moment(phase, nth, seconds)
+        seconds -= length
+    return Moment(phase, nth, length)
 
 
 def _has_begun(attempt: runs.Attempt, moment: Moment) -> bool:

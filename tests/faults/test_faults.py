@@ -10,6 +10,7 @@ import pytest
 from grpo_job.run_folder import read_json
 from tests.faults import boundaries, cuts, damages, disks, mirrors, races, runs, signals
 from tests.faults.hooks import HangAfterStep, SignalAfterStep, WithoutReport
+from tests.servers.hub import HubServer
 
 pytestmark = pytest.mark.slow
 Trials = Callable[[Path, int, int], Iterator[tuple[str, str]]]
@@ -24,6 +25,7 @@ Trials = Callable[[Path, int, int], Iterator[tuple[str, str]]]
         pytest.param(damages.trials, 4, 14, id="damages"),
         pytest.param(cuts.trials, 4, 15, id="cuts"),
         pytest.param(races.trials, 4, 16, id="races"),
+        pytest.param(races.takeovers, 2, 19, id="takeovers"),
         pytest.param(mirrors.trials, 2, 17, id="mirrors"),
         pytest.param(
             disks.trials, 5, 18, id="disks",
@@ -62,6 +64,46 @@ def test_a_finished_run_is_left_untouched(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / runs.RUN_ID).rglob("*")}
     assert runs.finish(tmp_path) == 0
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / runs.RUN_ID).rglob("*")} == before
+
+
+def test_a_finished_run_that_is_given_more_steps_goes_on_and_is_measured_anew(tmp_path: Path) -> None:
+    """As one that was interrupted where the first ended: the schedule is that of the longer run."""
+    constant = {"GRPO_LR_SCHEDULER_TYPE": "constant"}
+    longer = {**constant, "GRPO_MAX_STEPS": "10"}
+    runs.finish(tmp_path / "whole", longer, hooks=[WithoutReport()])
+    extended = tmp_path / "extended"
+    assert runs.finish(extended, constant, hooks=[WithoutReport()]) == 0
+    assert runs.finish(extended, longer, hooks=[WithoutReport()]) == 0
+    assert runs.difference(runs.result(tmp_path / "whole"), runs.result(extended)) == ""
+    found = read_json(extended / runs.RUN_ID / "summary.json")
+    assert found["steps"] == {"done": 10, "planned": 10, "lost_to_resume": 0}
+    assert found["adapter"]["sha256"] == runs.result(extended)["adapter"]
+    fewer = runs.start(extended, constant, hooks=[WithoutReport()])
+    assert fewer.wait() == 2
+    assert "GRPO_MAX_STEPS asks for 6 steps, and that run has done 10" in fewer.said()
+    assert runs.finish(extended, longer) == 0
+    assert read_json(extended / runs.RUN_ID / "summary.json") == found
+
+
+def test_a_holder_at_the_hub_keeps_its_run_between_two_checkpoints(tmp_path: Path) -> None:
+    with HubServer() as hub:
+        settings = {
+            "HF_ENDPOINT": hub.url,
+            "HF_TOKEN": hub.token("alice"),
+            "GRPO_CHECKPOINT_TO": "hf://alice/kept",
+            "GRPO_LEASE_SECONDS": "6",
+            "GRPO_MAX_STEPS": "2000",
+            "GRPO_SAVE_STEPS": "2000",
+        }
+        holder = runs.start(tmp_path / "one", settings, hooks=[WithoutReport()])
+        holder.wait_until(lambda: '"step": 1,' in holder.said())
+        contender = runs.start(tmp_path / "two", settings, hooks=[WithoutReport()])
+        assert contender.wait() == 5, contender.said()
+        assert "works on this run" in contender.said()
+        assert holder.signal(signal.SIGTERM)
+        assert holder.wait() == 75
+        titles = [commit.title for commit in hub.repos["model", "alice/kept"].history("run-run")]
+    assert sum("step-" in title for title in titles) == 1  # that of the signal
 
 
 def test_a_run_that_hangs_ends_with_1_and_the_stacks_and_resumes(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """OpenStack Swift's S3 (`s3api`) on this machine: a real server that checks signatures, digests and conditions.
 
-It needs a virtual environment with `swift==2.38.3` (Debian's `liberasurecode-dev` to build it) and Debian's
-`memcached`. `make test-all` makes both; `SWIFT_VENV` names another environment.
+It needs a virtual environment with `swift==2.38.3` and setuptools in `.cache/swift`, or where `SWIFT_VENV` says;
+Debian's `liberasurecode-dev` to build it; and Debian's `memcached`.
 
     with SwiftServer(scratch) as swift:
         # AWS_ENDPOINT_URL_S3=swift.url, the keys in swift.environment()
@@ -98,7 +98,7 @@ class SwiftServer:
     def missing() -> str:
         """What this machine lacks to run it, "" if nothing."""
         if not (VENV / "bin" / "swift-proxy-server").exists():
-            return f"no Swift in {VENV}: run `make test-all`, or set SWIFT_VENV"
+            return f"no Swift in {VENV}: install swift==2.38.3 there, or set SWIFT_VENV"
         return "" if shutil.which("memcached") else "no memcached: run `apt-get install memcached`"
 
     def __enter__(self) -> "SwiftServer":

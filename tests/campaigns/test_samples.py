@@ -1,0 +1,53 @@
+"""A seed of each campaign over whole runs; those of faults have theirs in tests/faults."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.campaigns import faults, health, learning, record
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+def test_a_healthy_run_is_not_stopped() -> None:
+    assert health.main(1, first_seed=100) == 0
+
+
+@pytest.mark.slow
+def test_a_seed_learns() -> None:
+    assert learning.main(1, first_seed=100) == 0
+
+
+def test_every_part_of_the_fault_campaigns_can_be_recorded() -> None:
+    assert record.PARTS.keys() == {"learning", "publish", "health", *faults.PARTS}
+
+
+def test_a_tree_that_is_not_its_commits_is_not_recorded(tmp_path: Path) -> None:
+    """The ledger itself may differ: other parts were written into it."""
+    for name in ("tests/campaigns/record.py", "benchmarks/CAMPAIGNS.md"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    (tmp_path / "tests" / "campaigns" / "learning.py").write_text("print('learning: 1 of 1')\n")
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *arguments], check=True)
+    command = [sys.executable, "-B", "-m", "tests.campaigns.record", "learning"]
+
+    def recorded() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    for _ in range(2):
+        assert recorded().returncode == 0
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout
+    ledger = (tmp_path / "benchmarks" / "CAMPAIGNS.md").read_text()
+    assert ledger.count("| learning: 1 of 1 |") == 2
+    assert ledger.rstrip().split(" | ")[-2] in commit
+    (tmp_path / "tests" / "campaigns" / "learning.py").write_text("print('learning: 2 of 2')\n")
+    refused = recorded()
+    assert refused.returncode == 1
+    assert "M tests/campaigns/learning.py" in refused.stderr
+    assert (tmp_path / "benchmarks" / "CAMPAIGNS.md").read_text() == ledger
