@@ -124,6 +124,7 @@ COPY --from=gpu-layers /layers/torch /
 COPY --from=gpu-layers /layers/vllm /
 COPY --from=gpu-layers /layers/triton /
 COPY --from=gpu-layers /usr/include/python3.12 /usr/include/python3.12
+COPY --from=gpu-layers /usr/include/x86_64-linux-gnu/python3.12 /usr/include/x86_64-linux-gnu/python3.12
 COPY --from=gpu-layers /opt/venv /opt/venv
 COPY --from=gpu-layers /sbom.cdx.json /app/
 COPY LICENSE entrypoint.py /app/

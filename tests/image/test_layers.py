@@ -1,6 +1,7 @@
 """What a changed line of code makes new."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -35,7 +36,13 @@ def layers(image: str) -> list[str]:
     return list(inspected(image)["RootFS"]["Layers"])
 
 
-def sizes(image: str) -> list[int]:
+def sizes(image: str) -> list[float]:
     """Bytes of each layer that is one, the base's first."""
-    told = tool("history", "--human=false", "--no-trunc", "--format={{.Size}}", image).stdout.split()
-    return [size for size in map(int, reversed(told)) if size]
+    told = tool("history", "--no-trunc", "--format={{.Size}}", image).stdout.splitlines()
+    return [size for size in map(in_bytes, reversed(told)) if size]
+
+
+def in_bytes(text: str) -> float:
+    """`3.93 MB`, as podman writes it, and `3.93MB`, as docker does."""
+    number, unit = re.fullmatch(r"([\d.]+) ?([kMG]?B)", text.strip()).groups()  # type: ignore[union-attr]
+    return float(number) * {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]

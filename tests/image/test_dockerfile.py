@@ -1,0 +1,66 @@
+"""What Dockerfile, Makefile and workflows must agree on; read, not built."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+WORKFLOWS = [path.read_text() for path in (ROOT / ".github/workflows").glob("*.yml")]
+SAME_IN_BOTH = (
+    r"^USER .*", r"^WORKDIR /app", r"^STOPSIGNAL .*", r"^ENTRYPOINT .*", r"^HEALTHCHECK (?:.*\\\n)*.*",
+    r"^ +USER=(?:.*\\\n)*.*", r"^ && useradd (?:.*\\\n)*.*",
+)  # fmt: skip
+
+
+def stage(name: str) -> str:
+    """The text of a stage and of the stages before it that are its own."""
+    return DOCKERFILE.split(f"# ---- {name}:")[1].split("\n# ---- ")[0]
+
+
+def test_both_images_start_in_the_same_way() -> None:
+    for pattern in SAME_IN_BOTH:
+        cpu, gpu = (re.findall(pattern, stage(name), re.MULTILINE) for name in ("cpu", "gpu"))
+        assert len(cpu) == 1, pattern
+        assert cpu == gpu
+
+
+def test_the_image_that_trains_is_the_default() -> None:
+    stages = re.findall(r"^FROM .* AS (\S+)$", DOCKERFILE, re.MULTILINE)
+    assert stages[-1] == "gpu"
+    assert "cpu" in stages
+
+
+def test_bases_are_pinned_by_digest() -> None:
+    digests = re.findall(r"^ARG (?:CPU_)?BASE_DIGEST=(.+)$", DOCKERFILE, re.MULTILINE)
+    assert len(digests) == 2
+    assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in digests)
+
+
+def test_one_version_of_torch_is_named() -> None:
+    (of_docker,) = re.findall(r"^ARG TORCH=(\S+)$", DOCKERFILE, re.MULTILINE)
+    (of_make,) = re.findall(r"^TORCH := (\S+)$", MAKEFILE, re.MULTILINE)
+    assert of_docker == of_make
+
+
+def test_both_halves_of_pythons_headers_go_with_the_compiler() -> None:
+    copied = re.findall(r"^COPY --from=gpu-layers (/usr/include\S*) \1$", DOCKERFILE, re.MULTILINE)
+    assert copied == ["/usr/include/python3.12", "/usr/include/x86_64-linux-gnu/python3.12"]
+
+
+def test_workflows_pin_what_they_use_and_call_targets_that_exist() -> None:
+    used = [action for text in WORKFLOWS for action in re.findall(r"uses: (\S+)", text)]
+    assert used
+    assert all(re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", action) for action in used)
+    called = {word for text in WORKFLOWS for line in re.findall(r"make ([a-z -]+)", text) for word in line.split()}
+    called |= {target for text in WORKFLOWS for target in re.findall(r"target: ([a-z-]+)", text)}
+    assert called >= {"lint", "types", "smoke", "test", "image", "image-cpu", "image-test"}
+    assert called <= set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+
+
+def test_only_what_an_image_holds_goes_to_its_builder() -> None:
+    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    assert {rule.removeprefix("!") for rule in rules if rule.startswith("!")} == {
+        "grpo_job", "locks", "entrypoint.py", "pyproject.toml", "README.md", "LICENSE",
+    }  # fmt: skip
