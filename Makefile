@@ -20,7 +20,7 @@ CREATED ?= $(shell date -u +%Y-%m-%dT%H:%M:%SZ)
 SOURCE ?= unknown
 export CONTAINER_TOOL BUILD_FLAGS REVISION CREATED SOURCE
 
-.PHONY: smoke check test test-all campaign lint format types lock readme clean
+.PHONY: smoke check test test-slow test-all campaign lint format types lock readme clean
 .PHONY: image image-cpu image-lint image-test vulnerabilities
 
 $(VENV)/.run: locks/cpu.lock pyproject.toml
@@ -43,8 +43,15 @@ check: $(VENV)/.run  ## say whether a run with these settings can succeed
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
-test-all: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist loadfile -m "not gpu"
+test-slow: $(VENV)/.dev .cache/swift/.done  ## whole runs, faults, real servers; `image-test` has the containers
+	$(BIN)/pytest -n 2 --dist loadfile -m "slow and not gpu" --ignore tests/image --ignore tests/k8s/test_in_podman.py
+
+test-all: test test-slow
+
+.cache/swift/.done: locks/swift.lock
+	$(PYTHON) -m venv .cache/swift
+	.cache/swift/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r locks/swift.lock
+	touch $@
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -57,7 +64,7 @@ format: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-lock:  ## resolve the four locks anew, keeping what is pinned where it still fits
+lock:  ## resolve the locks anew, keeping what is pinned where it still fits
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet $(UV)
 	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra cpu --excludes cpu.excludes \
 	  --generate-hashes --python-version 3.11 --no-emit-index-url -o cpu.lock
@@ -67,6 +74,8 @@ lock:  ## resolve the four locks anew, keeping what is pinned where it still fit
 	  --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_35 --no-emit-index-url -o gpu.lock
 	cd locks && ../$(VENV)/uv/bin/uv pip compile tools.in --universal \
 	  --generate-hashes --python-version 3.11 --no-emit-index-url -o tools.lock
+	cd locks && ../$(VENV)/uv/bin/uv pip compile swift.in --universal \
+	  --generate-hashes --python-version 3.11 --no-emit-index-url -o swift.lock
 	$(PYTHON) grpo_job/locked_versions.py locks/cpu.lock locks/gpu.lock
 
 campaign: $(VENV)/.dev  ## the full count of one PART, written to benchmarks/CAMPAIGNS.md

@@ -1,7 +1,7 @@
 """OpenStack Swift's S3 (`s3api`) on this machine: a real server that checks signatures, digests and conditions.
 
-It needs a virtual environment with `swift==2.38.3` and setuptools in `.cache/swift`, or where `SWIFT_VENV` says;
-Debian's `liberasurecode-dev` to build it; and Debian's `memcached`.
+It needs Debian's `memcached` and `liberasurecode-dev`, and the virtual environment that `make test-slow` makes in
+`.cache/swift`; `SWIFT_VENV` names another.
 
     with SwiftServer(scratch) as swift:
         # AWS_ENDPOINT_URL_S3=swift.url, the keys in swift.environment()
