@@ -14,6 +14,7 @@ from tests.faults.hooks import SignalAfterStep, WithoutReport
 
 SAMPLE = runs.ROOT / "grpo_job" / "sample"
 PROMPTS_IN_A_MICRO_STEP = 2
+GENERATIONS = 4
 PASSES = 3
 
 
@@ -91,12 +92,12 @@ def _settings(folder: Path, shape: Shape) -> dict[str, str]:
         "GRPO_EVAL_DATASET": str(rows_file(folder, 2, skip=100)),
         "GRPO_EVAL_ROWS": "2",
         "GRPO_MAX_STEPS": str(shape.steps),
-        "GRPO_NUM_GENERATIONS": "2",
-        "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": str(2 * PROMPTS_IN_A_MICRO_STEP),
+        "GRPO_NUM_GENERATIONS": str(GENERATIONS),
+        "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": str(GENERATIONS * PROMPTS_IN_A_MICRO_STEP),
         "GRPO_STEPS_PER_GENERATION": str(shape.steps_per_generation),
         "GRPO_NUM_ITERATIONS": str(shape.num_iterations),
         "GRPO_GRADIENT_ACCUMULATION_STEPS": str(shape.accumulation),
-        "GRPO_MAX_COMPLETION_LENGTH": "24",
+        "GRPO_MAX_COMPLETION_LENGTH": "40",
         "GRPO_SAVE_STEPS": "3",
     }
 
