@@ -14,7 +14,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from grpo_job.engines.candidates import Auto, Candidate, Decode, HandOver, Work, candidates, way_to_decode
+from grpo_job.engines.candidates import (
+    Auto,
+    Candidate,
+    Decode,
+    HandOver,
+    Work,
+    candidates,
+    replay_repays,
+    way_to_decode,
+)
 from grpo_job.engines.memory import Memory, batched_tokens, capture_sizes, estimate, kv_needed
 from grpo_job.engines.plan_reasons import Choice, reasons, refusal
 from grpo_job.engines.shapes import GB, Gpu, ModelShape
@@ -47,6 +56,7 @@ class Plan:
     kv_cache_bytes: int
     capture_sizes: tuple[int, ...]
     decode: Decode
+    training_graphs: bool
     memory: Memory
     budget: float
     choices: tuple[Choice, ...]
@@ -156,6 +166,15 @@ def _for_evaluation(
     return candidate
 
 
+def _can_replay(chosen: Candidate, gpu: Gpu, memory: Memory, budget: float) -> bool:
+    """Whether the training side can be captured, with room for a pool of activations that fits badly.
+
+    A shared base is rewritten under the graphs, a recomputed one leaves them, and fp16's loss scale is the host's.
+    """
+    simple = chosen.hand_over == "copy" and not chosen.recompute and gpu.dtype == "bfloat16"
+    return simple and memory.total + memory.activations <= budget
+
+
 def _describe(
     chosen: Candidate,
     gpu: Gpu,
@@ -170,6 +189,7 @@ def _describe(
     memory = estimate(chosen, gpu, model, work, share)
     used = min(0.95, max(0.01, -(-100 * memory.vllm // gpu.memory) / 100)) if share is None else share
     sizes, decode = capture_sizes(sequences), way_to_decode(work)
+    replay = replay_repays(chosen, work) and _can_replay(chosen, gpu, memory, budget)
     return Plan(
         dtype=gpu.dtype,
         load_in_4bit=chosen.in_4bit,
@@ -185,7 +205,8 @@ def _describe(
         kv_cache_bytes=int(memory.kv_cache),
         capture_sizes=sizes,
         decode=decode,
+        training_graphs=replay,
         memory=memory,
         budget=budget,
-        choices=reasons(chosen, gpu, model, work, memory, used, decode, given),
+        choices=reasons(chosen, gpu, model, work, memory, used, decode, replay, given),
     )

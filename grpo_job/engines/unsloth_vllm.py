@@ -69,6 +69,7 @@ class UnslothVllm(VllmTrainerEngine):
         from trl import GRPOConfig, GRPOTrainer
 
         from grpo_job.engines.job_trainer import job_trainer
+        from grpo_job.engines.training_graphs import replay_layers
         from grpo_job.engines.unsloth_loss import is_on_policy, reads_log_probs, spare_the_second_forward
         from grpo_job.engines.vllm_rollouts import Rollouts
 
@@ -88,6 +89,8 @@ class UnslothVllm(VllmTrainerEngine):
         if not plan.standby:  # there TRL's own object puts vLLM to sleep and wakes it
             trainer.vllm_generation = Rollouts(trainer, self.llm, self.weights, log_probs=log_probs)
         _spare_module_walks(trainer)
+        if plan.training_graphs:
+            replay_layers(self.model.get_base_model().model)
         # What is loaded by now stays: later collections need not look at it.
         gc.collect()
         gc.freeze()

@@ -258,3 +258,13 @@ def test_the_plan_prints_its_reasons_and_survives_json() -> None:
     stored = json.loads(json.dumps(chosen.as_dict()))
     assert stored["memory"]["total"] == chosen.memory.total
     assert stored["choices"][0]["reason"]
+
+
+def test_the_training_side_is_replayed_where_steps_are_small_and_many() -> None:
+    h200, shape = GPUS["H200"], SHAPES["3B"]
+    assert tutorial(h200, shape).training_graphs
+    assert not tutorial(h200, shape, max_steps=10).training_graphs
+    assert not tutorial(h200, shape, **with_batch(64)).training_graphs
+    assert not tutorial(h200, shape, load_in_4bit=True).training_graphs
+    assert not tutorial(h200, shape, gradient_checkpointing=True).training_graphs
+    assert not tutorial(GPUS["T4"], SHAPES["0.5B"]).training_graphs

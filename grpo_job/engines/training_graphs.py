@@ -1,0 +1,155 @@
+"""Replays the decoder layers' forward and backward as CUDA graphs: two launches in place of thousands.
+
+A step of few tokens is over on the GPU before the host has launched its kernels. Graphs want fixed
+shapes, so rows are padded at their right end to a multiple of `BUCKET` tokens: behind a causal mask
+no real token sees the padding, and no gradient flows out of it.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+BUCKET = 64
+
+log = logging.getLogger(__name__)
+
+
+def replay_layers(decoder: Any) -> None:
+    """Let `decoder`, a model without its head, run its layers from graphs while it trains, if Unsloth drives it."""
+    if type(decoder).forward.__name__ != "LlamaModel_fast_forward":
+        return
+    # Attribute access finds an instance's own dictionary before PyTorch's modules, which stay registered.
+    vars(decoder)["layers"] = GraphedLayers(decoder.layers)
+
+
+class GraphedLayers:
+    """Stands in for a list of decoder layers. While training, iterating gives one callable for all of them."""
+
+    def __init__(self, layers: torch.nn.ModuleList) -> None:
+        self.layers = layers
+        self.parameters = [parameter for parameter in layers.parameters() if parameter.requires_grad]
+        self.sums = [torch.empty_like(parameter) for parameter in self.parameters]
+        self.anchor = torch.zeros(1, device=self.parameters[0].device, requires_grad=True)
+        self.graphs: dict[tuple[int, ...], _Graphs] = {}
+        self.pool = torch.cuda.graph_pool_handle()
+        self.possible = True
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.layers[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.layers.training and torch.is_grad_enabled():
+            return iter([self.forward])
+        return iter(self.layers)
+
+    def forward(self, hidden: torch.Tensor, **options: Any) -> tuple[torch.Tensor]:
+        """`hidden`, (rows, tokens, width), behind the last layer."""
+        if not (self.possible and _only_causal(options)):
+            return (_through(self.layers, hidden, options),)
+        shape = _padded(hidden.shape, limit=options["position_embeddings"][0].shape[0])
+        if shape not in self.graphs and not self._captured(shape, hidden, options):
+            return (_through(self.layers, hidden, options),)
+        replayed: torch.Tensor = _Replay.apply(self.anchor, hidden, self, self.graphs[shape])
+        return (replayed,)
+
+    def _captured(self, shape: tuple[int, ...], hidden: torch.Tensor, options: Mapping[str, Any]) -> bool:
+        """Capture both graphs for this shape; False, and never again, where these layers cannot be captured."""
+        try:
+            self.graphs[shape] = _Graphs(self, shape, hidden, options)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            log.warning("training goes on without CUDA graphs: these layers cannot be captured", exc_info=True)
+            self.possible = False
+        return self.possible
+
+    def add(self, gradients: Sequence[torch.Tensor]) -> None:
+        """Add to the parameters' gradients. Those of a graph are overwritten by its next replay, so they are copied."""
+        if self.parameters[0].grad is None:
+            torch._foreach_copy_(self.sums, gradients)
+            for parameter, gradient in zip(self.parameters, self.sums, strict=True):
+                parameter.grad = gradient
+        else:
+            torch._foreach_add_([parameter.grad for parameter in self.parameters], gradients)
+
+
+class _Graphs:
+    """Forward and backward for one shape, with the tensors that they read and write.
+
+    All shapes share one pool of memory: a backward is over before the next forward begins.
+    """
+
+    def __init__(
+        self, layers: GraphedLayers, shape: tuple[int, ...], hidden: torch.Tensor, options: Mapping[str, Any]
+    ) -> None:
+        self.input = hidden.new_zeros(shape)
+        self.output_gradient = hidden.new_zeros(shape)
+
+        def forward() -> torch.Tensor:
+            # A cast that autocast remembers would be missing from the graph.
+            with torch.autocast("cuda", dtype=hidden.dtype, cache_enabled=False):
+                return _through(layers.layers, self.input, options)
+
+        def backward(output: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return torch.autograd.grad(output, layers.parameters, self.output_gradient)
+
+        # What kernels do at their first call (compile, measure, allocate) is no part of a graph.
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            backward(forward())
+        torch.cuda.current_stream().wait_stream(aside)
+
+        self.forward, self.backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.forward, pool=layers.pool, capture_error_mode="thread_local"):
+            output = forward()
+        with torch.cuda.graph(self.backward, pool=layers.pool, capture_error_mode="thread_local"):
+            self.gradients = backward(output)
+        self.output = output.detach()
+
+
+class _Replay(torch.autograd.Function):
+    """Forward replays one graph, backward the other. `anchor` is there to be asked for a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: torch.Tensor, hidden: torch.Tensor, layers: GraphedLayers, graphs: _Graphs) -> Any:
+        ctx.layers, ctx.graphs, ctx.tokens = layers, graphs, hidden.shape[1]
+        graphs.input[:, : ctx.tokens].copy_(hidden)
+        graphs.forward.replay()
+        return graphs.output[:, : ctx.tokens].clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, ...]:  # type: ignore[override]
+        graphs = ctx.graphs
+        graphs.output_gradient.zero_()
+        graphs.output_gradient[:, : ctx.tokens].copy_(gradient)
+        graphs.backward.replay()
+        ctx.layers.add(graphs.gradients)
+        return None, None, None, None
+
+
+def _through(layers: torch.nn.ModuleList, hidden: torch.Tensor, options: Mapping[str, Any]) -> torch.Tensor:
+    for layer in layers:
+        hidden = layer(hidden, **options)[0]
+    return hidden
+
+
+def _only_causal(options: Mapping[str, Any]) -> bool:
+    """Whether nothing but a token's place decides what it sees: no mask, packing, or cache."""
+    unset = all(value is None or value is False for name, value in options.items() if name != "position_embeddings")
+    return unset and options.get("position_embeddings") is not None
+
+
+def _padded(shape: Sequence[int], limit: int) -> tuple[int, ...]:
+    """The shape with its tokens rounded up to whole buckets, but not beyond the `limit` of known positions.
+
+    >>> _padded((4, 300, 2048), limit=512), _padded((4, 450, 2048), limit=460)
+    ((4, 320, 2048), (4, 460, 2048))
+    """
+    rows, tokens, width = shape
+    return rows, max(tokens, min(-(-tokens // BUCKET) * BUCKET, limit)), width
