@@ -81,7 +81,7 @@ lock:  ## resolve the locks anew, keeping what is pinned where it still fits
 campaign: $(VENV)/.dev  ## the full count of one PART, written to benchmarks/CAMPAIGNS.md
 	$(BIN)/python -m tests.campaigns.record $(PART)
 
-readme: $(VENV)/.dev  ## the tables of the README, from the code
+readme: $(VENV)/.dev  ## the tables of README and docs, from the code
 	$(BIN)/python -m tests.readme_tables
 
 # build TARGET,TAG: the image, and beside it the list of its parts. OCI's own format has no HEALTHCHECK.

@@ -6,7 +6,7 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,7 +17,6 @@ from grpo_job.interruption import Interruption, StopNow
 from grpo_job.redaction import redacted, secret_values
 
 if TYPE_CHECKING:
-    from grpo_job.library_environment import Variable
     from grpo_job.settings import Settings
     from grpo_job.settings_reader import Resolved
 
@@ -109,9 +108,9 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
     """Send a trained run to its destinations. Needs neither GPU nor torch."""
 
     def story() -> Ending:
-        from grpo_job import library_environment
+        from grpo_job import library_environment, steering
 
-        _set_unless_set(library_environment.silence())
+        steering.set_missing(library_environment.silence(), os.environ)
         from grpo_job import delivery
 
         return delivery.publish_again(run_folder, destinations, os.environ)
@@ -161,22 +160,9 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
 
 def _read(assignments: tuple[str, ...]) -> "Resolved":
     """The settings. Raises `Refused` with every fault, unknown rewards among them."""
-    from grpo_job.settings_reader import resolve
+    from grpo_job.settings_reader import assigned, resolve
 
-    return resolve(os.environ, _assigned(assignments), [_unknown_rewards])
-
-
-def _assigned(assignments: tuple[str, ...]) -> dict[str, str]:
-    """`("max_steps=3",)` -> `{"max_steps": "3"}`; the variable's own spelling is accepted too."""
-    faults = [
-        f"--set {text.partition('=')[0]}: no value was given; allowed: --set NAME=VALUE"
-        for text in assignments
-        if "=" not in text
-    ]
-    if faults:
-        raise Refused(*faults)
-    pairs = [assignment.partition("=") for assignment in assignments]
-    return {name.strip().lower().removeprefix("grpo_"): value for name, _, value in pairs}
+    return resolve(os.environ, assigned(assignments), [_unknown_rewards])
 
 
 def _unknown_rewards(settings: "Settings") -> list[str]:
@@ -211,35 +197,10 @@ def _without_secrets(text: str) -> str:
 
 def _steer_libraries(settings: "Settings") -> None:
     """Set the libraries' variables that the user left unset, before any of them is imported."""
-    from grpo_job import library_environment, machine
-    from grpo_job.compiled_cache import open_cache
+    from grpo_job import steering
 
-    seen = machine.gpus(os.environ.get("CUDA_VISIBLE_DEVICES"))
-    root = library_environment.cache_folder(
-        Path(settings.cache_dir).expanduser().resolve(), machine.versions(), seen[0].capability if seen else None
-    )
-    try:
-        root, distrust = open_cache(root)
-    except OSError as error:
-        raise Refused(f"GRPO_CACHE_DIR: {settings.cache_dir!r} was given; it cannot be written: {error}") from error
-    if distrust:
+    if distrust := steering.steer(settings, os.environ):
         click.echo(f"grpo-job: GRPO_CACHE_DIR: {distrust}", err=True)
-    _set_unless_set(library_environment.library_environment(root))
-    _steer_trackers(settings)
-
-
-def _set_unless_set(variables: "Sequence[Variable]") -> None:
-    for variable in variables:
-        os.environ.setdefault(variable.name, variable.value)
-
-
-def _steer_trackers(settings: "Settings") -> None:
-    """Trackers that the user sent nowhere else write below the run folder."""
-    from grpo_job import trackers
-
-    folder = Path(settings.output_dir).expanduser().resolve() / settings.name_of_run() / "trackers"
-    for name, value in trackers.variables(settings.report_to, folder).items():
-        os.environ.setdefault(name, value)
 
 
 def _leave(ending: Ending) -> None:

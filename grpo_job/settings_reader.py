@@ -65,6 +65,22 @@ def resolve(
     return Resolved(settings, {name: layers[name][0] if name in layers else "default" for name in known_names()})
 
 
+def assigned(assignments: Sequence[str]) -> dict[str, str]:
+    """`("max_steps=3",)` -> `{"max_steps": "3"}`; the variable's own spelling is accepted too.
+
+    What stands behind `--set` on the command line. Raises `Refused` for each that has no value.
+    """
+    faults = [
+        f"--set {text.partition('=')[0]}: no value was given; allowed: --set NAME=VALUE"
+        for text in assignments
+        if "=" not in text
+    ]
+    if faults:
+        raise Refused(*faults)
+    pairs = [assignment.partition("=") for assignment in assignments]
+    return {name.strip().lower().removeprefix("grpo_"): value for name, _, value in pairs}
+
+
 def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> tuple[Layer, list[str]]:
     """What has the name of a setting, and a fault for each name that is none."""
     ours = sorted(name for name in environment if name.startswith(PREFIX))

@@ -13,7 +13,7 @@ RUNNING = {"code": None, "kind": "running", "reason": "the run has not ended, or
 
 
 class Summary:
-    """The keys that others read; see README, "What comes out". What earlier attempts wrote is kept."""
+    """The keys that others read; see docs/run-folder.md. What earlier attempts wrote is kept."""
 
     def __init__(self, path: Path, run_id: str) -> None:
         self.path = path

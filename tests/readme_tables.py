@@ -1,4 +1,4 @@
-"""The README's tables, made from the code: `python -m tests.readme_tables` writes them in place."""
+"""The tables of README and docs, made from the code: `python -m tests.readme_tables` writes them in place."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from grpo_job.settings import Settings, variable
 from grpo_job.settings_table import as_text
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+SETTINGS_PAGE = README.parent / "docs/settings.md"
 
 
 def table(header: str, rows: list[tuple[str, ...]]) -> str:
@@ -35,13 +36,18 @@ def settings() -> str:
     return table("variable | default | meaning", rows)
 
 
-def filled(text: str) -> str:
-    """`text` with each marked table made anew."""
-    for name, make in (("exit codes", exit_codes), ("rewards", rewards), ("settings", settings)):
+PAGES = {README: {"exit codes": exit_codes, "rewards": rewards}, SETTINGS_PAGE: {"settings": settings}}
+
+
+def filled(page: Path) -> str:
+    """The text of one of PAGES with each of its tables made anew."""
+    text = page.read_text()
+    for name, make in PAGES[page].items():
         before, _, rest = text.partition(f"<!-- {name} -->")
         text = f"{before}<!-- {name} -->\n{make()}\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text()))
+    for page in PAGES:
+        page.write_text(filled(page))

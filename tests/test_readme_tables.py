@@ -1,16 +1,22 @@
-"""What the README says is what the code does."""
+"""What README and docs say is what the code does."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.readme_tables import README, filled
+import pytest
+
+from grpo_job.run_folder import RunFolder
+from grpo_job.summary import PHASES, Summary
+from tests.readme_tables import PAGES, README, filled
 
 ROOT = README.parent
+DOCS = ROOT / "docs"
 
 
-def test_its_tables_are_those_of_the_code() -> None:
-    assert filled(README.read_text()) == README.read_text(), "run `make readme`"
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_its_tables_are_those_of_the_code(page: Path) -> None:
+    assert filled(page) == page.read_text(), "run `make readme`"
 
 
 def test_every_make_target_it_names_exists() -> None:
@@ -19,12 +25,36 @@ def test_every_make_target_it_names_exists() -> None:
     assert named <= targets
 
 
+@pytest.mark.parametrize("page", [README, *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+def test_what_it_links_to_exists(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        assert (page.parent / target).is_file(), target
+
+
 def test_every_file_of_its_map_exists() -> None:
-    the_map = README.read_text().split("## The map")[1].split("```")[1]
     folders = [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
     there = {path.relative_to(ROOT).as_posix() for folder in (*folders, ROOT) for path in files_in(folder)}
-    for name in re.findall(r"[\w/]+\.(?:py|md)", the_map):
+    for name in re.findall(r"[\w/]+\.(?:py|md)", the_map()):
         assert any(f"/{path}".endswith(f"/{name}") for path in there), name
+
+
+def test_its_map_names_every_module_and_folder_of_the_package() -> None:
+    package = ROOT / "grpo_job"
+    modules = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    folders = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    named = set(re.findall(r"\w+\.py\b|\w+/", the_map()))
+    assert modules | folders <= named
+
+
+def test_the_keys_of_a_summary_are_told(tmp_path: Path) -> None:
+    page = (DOCS / "run-folder.md").read_text()
+    values = Summary(RunFolder(tmp_path).summary, "run").values
+    inner = {key for value in values.values() if isinstance(value, dict) for key in value}
+    assert {*values, *inner, *PHASES} <= set(re.findall(r"`(\w+)`", page))
+
+
+def the_map() -> str:
+    return README.read_text().split("## The map")[1].split("```")[1]
 
 
 def files_in(folder: Path) -> Iterator[Path]:
