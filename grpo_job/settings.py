@@ -78,6 +78,9 @@ class Settings(BaseModel):
     )
     lora_seed: Seed = setting(1234, "seed of the LoRA's first weights")
     standby: YesNoAuto = _harmless("auto", "vLLM frees its memory while training; auto: the plan")
+    training_graphs: YesNoAuto = _harmless(
+        "auto", "unsloth replays forward and backward as CUDA graphs; auto: where steps are small and many"
+    )
 
     # rows
     dataset: Text = setting("openai/gsm8k", "Hub id, s3:// prefix, file or folder, or `sample`")

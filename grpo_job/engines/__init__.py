@@ -124,6 +124,7 @@ def plan(settings: Settings, config: Mapping[str, Any], gpu: GpuSeen, within: Wi
         gpu_memory_utilization=None if share == "auto" else share,
         gradient_checkpointing=settings.gradient_checkpointing,
         standby=settings.standby,
+        training_graphs=settings.training_graphs,
         most_bytes=tried.bytes if tried else None,
     )
 

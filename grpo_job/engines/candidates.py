@@ -21,12 +21,6 @@ WAVE_SECONDS = 0.50
 COMPILE_SECONDS = 30.0
 COMPILE_SAVES_SECONDS = 0.15e-3
 
-# What capturing the training side takes over a run, and what replaying it saves a step; see `training_graphs`.
-CAPTURE_SECONDS = 2.0
-REPLAY_SAVES_SECONDS = 0.12
-# Tokens of a micro-batch beyond which the GPU is slower than the host that launches its kernels (H200).
-REPLAY_MOST_TOKENS = 8192
-
 
 @dataclass(frozen=True)
 class Work:
@@ -99,9 +93,3 @@ def way_to_decode(work: Work) -> Decode:
     """Inductor's kernels where the run is long enough to repay their compilation."""
     saved = work.max_steps * work.max_completion_length * COMPILE_SAVES_SECONDS
     return "compile" if saved > COMPILE_SECONDS else "graphs"
-
-
-def replay_repays(chosen: Candidate, work: Work) -> bool:
-    """Whether steps are many, and small, enough for CUDA graphs of the training side."""
-    small = chosen.micro_batch * work.row_tokens <= REPLAY_MOST_TOKENS
-    return small and work.max_steps * REPLAY_SAVES_SECONDS > CAPTURE_SECONDS

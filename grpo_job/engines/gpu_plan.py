@@ -14,18 +14,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from grpo_job.engines.candidates import (
-    Auto,
-    Candidate,
-    Decode,
-    HandOver,
-    Work,
-    candidates,
-    replay_repays,
-    way_to_decode,
-)
+from grpo_job.engines.candidates import Auto, Candidate, Decode, HandOver, Work, candidates, way_to_decode
 from grpo_job.engines.memory import Memory, batched_tokens, capture_sizes, estimate, kv_needed
 from grpo_job.engines.plan_reasons import Choice, reasons, refusal
+from grpo_job.engines.replay_plan import plan_replay
 from grpo_job.engines.shapes import GB, Gpu, ModelShape
 from grpo_job.failures import Refused
 
@@ -110,6 +102,7 @@ def plan(
     gpu_memory_utilization: float | None = None,
     gradient_checkpointing: bool | Auto = "auto",
     standby: bool | Auto = "auto",
+    training_graphs: bool | Auto = "auto",
     most_bytes: float | None = None,
 ) -> Plan:
     """The fastest way to run that fits; `Refused` with the numbers where none does.
@@ -124,6 +117,7 @@ def plan(
     given = {
         "load_in_4bit": load_in_4bit, "gradient_checkpointing": gradient_checkpointing, "standby": standby,
         "gpu_memory_utilization": "auto" if gpu_memory_utilization is None else gpu_memory_utilization,
+        "training_graphs": training_graphs,
     }  # fmt: skip
     most = gpu.memory if most_bytes is None else most_bytes
     budget = min(gpu.memory * USABLE_SHARE, most)
@@ -166,15 +160,6 @@ def _for_evaluation(
     return candidate
 
 
-def _can_replay(chosen: Candidate, gpu: Gpu, memory: Memory, budget: float) -> bool:
-    """Whether the training side can be captured, with room for a pool of activations that fits badly.
-
-    A shared base is rewritten under the graphs, a recomputed one leaves them, and fp16's loss scale is the host's.
-    """
-    simple = chosen.hand_over == "copy" and not chosen.recompute and gpu.dtype == "bfloat16"
-    return simple and memory.total + memory.activations <= budget
-
-
 def _describe(
     chosen: Candidate,
     gpu: Gpu,
@@ -189,7 +174,7 @@ def _describe(
     memory = estimate(chosen, gpu, model, work, share)
     used = min(0.95, max(0.01, -(-100 * memory.vllm // gpu.memory) / 100)) if share is None else share
     sizes, decode = capture_sizes(sequences), way_to_decode(work)
-    replay = replay_repays(chosen, work) and _can_replay(chosen, gpu, memory, budget)
+    replay = plan_replay(chosen, gpu, work, memory, budget, given["training_graphs"])
     return Plan(
         dtype=gpu.dtype,
         load_in_4bit=chosen.in_4bit,
@@ -205,8 +190,8 @@ def _describe(
         kv_cache_bytes=int(memory.kv_cache),
         capture_sizes=sizes,
         decode=decode,
-        training_graphs=replay,
+        training_graphs=replay.value,
         memory=memory,
         budget=budget,
-        choices=reasons(chosen, gpu, model, work, memory, used, decode, replay, given),
+        choices=(*reasons(chosen, gpu, model, work, memory, used, decode, given), replay),
     )

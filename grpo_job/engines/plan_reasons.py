@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from grpo_job.engines.candidates import COMPILE_SECONDS, Candidate, Decode, Work, replay_repays
+from grpo_job.engines.candidates import COMPILE_SECONDS, Candidate, Decode, Work
 from grpo_job.engines.memory import Memory, capture_sizes, estimate
 from grpo_job.engines.shapes import GB, Gpu, ModelShape
 
@@ -27,7 +27,6 @@ def reasons(
     memory: Memory,
     share: float,
     decode: Decode,
-    replay: bool,
     given: Mapping[str, Any],
 ) -> tuple[Choice, ...]:
     """Each decision with its reason. `given`: what the settings say, `auto` where they leave it open."""
@@ -42,7 +41,6 @@ def reasons(
         _why_share(share, memory, sequences, work, given),
         Choice("capture_sizes", list(capture_sizes(sequences)), "powers of two up to all; padding decode is cheap"),
         _why_decode(decode, work),
-        _why_training_graphs(replay, chosen, work),
     )
 
 
@@ -98,17 +96,6 @@ def _why_decode(decode: Decode, work: Work) -> Choice:
     tokens = work.max_steps * work.max_completion_length
     verb = "repay" if decode == "compile" else "do not repay"
     return Choice("decode", decode, f"{tokens} tokens of decode {verb} {COMPILE_SECONDS:.0f} s of compiling")
-
-
-def _why_training_graphs(replay: bool, chosen: Candidate, work: Work) -> Choice:
-    if replay:
-        reason = "launching each kernel of forward and backward takes longer than running it"
-    elif not replay_repays(chosen, work):
-        tokens = chosen.micro_batch * work.row_tokens
-        reason = f"{work.max_steps} steps of {tokens} tokens a micro-batch do not repay them"
-    else:
-        reason = "they want 16-bit weights of training's own, no recomputation, and room for activations twice"
-    return Choice("training_graphs", replay, reason)
 
 
 def refusal(

@@ -5,15 +5,12 @@ shapes, so rows are padded at their right end to a multiple of `BUCKET` tokens: 
 no real token sees the padding, and no gradient flows out of it.
 """
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 BUCKET = 64
-
-log = logging.getLogger(__name__)
 
 
 def replay_layers(decoder: Any) -> None:
@@ -34,7 +31,6 @@ class GraphedLayers:
         self.anchor = torch.zeros(1, device=self.parameters[0].device, requires_grad=True)
         self.graphs: dict[tuple[int, ...], _Graphs] = {}
         self.pool = torch.cuda.graph_pool_handle()
-        self.possible = True
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -48,25 +44,24 @@ class GraphedLayers:
         return iter(self.layers)
 
     def forward(self, hidden: torch.Tensor, **options: Any) -> tuple[torch.Tensor]:
-        """`hidden`, (rows, tokens, width), behind the last layer."""
-        if not (self.possible and _only_causal(options)):
+        """`hidden`, (rows, tokens, width), behind the last layer. RuntimeError where layers cannot be captured."""
+        if not _only_causal(options):
             return (_through(self.layers, hidden, options),)
         shape = _padded(hidden.shape, limit=options["position_embeddings"][0].shape[0])
-        if shape not in self.graphs and not self._captured(shape, hidden, options):
-            return (_through(self.layers, hidden, options),)
+        if shape not in self.graphs:
+            self.graphs[shape] = self._captured(shape, hidden, options)
         replayed: torch.Tensor = _Replay.apply(self.anchor, hidden, self, self.graphs[shape])
         return (replayed,)
 
-    def _captured(self, shape: tuple[int, ...], hidden: torch.Tensor, options: Mapping[str, Any]) -> bool:
-        """Capture both graphs for this shape; False, and never again, where these layers cannot be captured."""
+    def _captured(self, shape: tuple[int, ...], hidden: torch.Tensor, options: Mapping[str, Any]) -> "_Graphs":
         try:
-            self.graphs[shape] = _Graphs(self, shape, hidden, options)
+            return _Graphs(self, shape, hidden, options)
         except torch.OutOfMemoryError:
             raise
-        except RuntimeError:
-            log.warning("training goes on without CUDA graphs: these layers cannot be captured", exc_info=True)
-            self.possible = False
-        return self.possible
+        except RuntimeError as error:  # it leaves PyTorch's random numbers unusable: this process cannot go on
+            raise RuntimeError(
+                f"GRPO_TRAINING_GRAPHS: set it to false, these layers cannot be captured: {error}"
+            ) from error
 
     def add(self, gradients: Sequence[torch.Tensor]) -> None:
         """Add to the parameters' gradients. Those of a graph are overwritten by its next replay, so they are copied."""
@@ -98,13 +93,10 @@ class _Graphs:
         def backward(output: torch.Tensor) -> tuple[torch.Tensor, ...]:
             return torch.autograd.grad(output, layers.parameters, self.output_gradient)
 
-        # What kernels do at their first call (compile, measure, allocate) is no part of a graph.
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            backward(forward())
-        torch.cuda.current_stream().wait_stream(aside)
-
+        # What kernels do at their first call (compile, measure, allocate) is no part of a graph, nor is its memory.
+        backward(forward())
+        torch.clear_autocast_cache()
+        torch.cuda.empty_cache()
         self.forward, self.backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.forward, pool=layers.pool, capture_error_mode="thread_local"):
             output = forward()

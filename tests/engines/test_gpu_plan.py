@@ -268,3 +268,11 @@ def test_the_training_side_is_replayed_where_steps_are_small_and_many() -> None:
     assert not tutorial(h200, shape, load_in_4bit=True).training_graphs
     assert not tutorial(h200, shape, gradient_checkpointing=True).training_graphs
     assert not tutorial(GPUS["T4"], SHAPES["0.5B"]).training_graphs
+    assert tutorial(h200, shape, max_steps=10, training_graphs=True).training_graphs
+    assert not tutorial(h200, shape, training_graphs=False).training_graphs
+
+
+@pytest.mark.parametrize("changes", [{"load_in_4bit": True}, {"gradient_checkpointing": True}])
+def test_graphs_that_were_asked_for_but_cannot_be_captured_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(Refused, match="GRPO_TRAINING_GRAPHS: true was given, but"):
+        tutorial(GPUS["H200"], SHAPES["3B"], training_graphs=True, **changes)

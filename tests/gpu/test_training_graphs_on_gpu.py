@@ -1,5 +1,7 @@
 """Graphs of the training side give the gradients that launching each kernel gives."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -9,6 +11,20 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.gpu
 
 WIDTH, HEADS, POSITIONS = 64, 4, 256
+
+WAITS_WHILE_CAPTURED = """
+import torch
+from grpo_job.engines.training_graphs import GraphedLayers
+
+class Waits(torch.nn.Linear):
+    def forward(self, hidden, **_):
+        torch.cuda.synchronize()
+        return (super().forward(hidden),)
+
+graphed = GraphedLayers(torch.nn.ModuleList([Waits(8, 8)]).cuda())
+table = torch.zeros(64, 8, device="cuda")
+graphed.forward(torch.ones(1, 8, 8, device="cuda"), position_embeddings=(table, table))
+"""
 
 
 class Layer(torch.nn.Module):
@@ -54,7 +70,12 @@ def test_replayed_micro_batches_of_several_lengths_accumulate_the_gradients_of_e
             assert scale > 0
             torch.testing.assert_close(other / scale, one / scale, atol=0.02, rtol=0)
     assert sorted(shape[1] for shape in graphed.graphs) == [64, 128, 256]
-    assert graphed.possible
+
+
+def test_layers_that_cannot_be_captured_end_with_the_setting_that_turns_graphs_off() -> None:
+    """In a process of its own: a capture that failed leaves CUDA's random numbers unusable."""
+    ended = subprocess.run([sys.executable, "-c", WAITS_WHILE_CAPTURED], capture_output=True, text=True, check=False)
+    assert "GRPO_TRAINING_GRAPHS: set it to false" in ended.stderr
 
 
 def test_layers_with_a_mask_or_without_gradients_run_one_by_one() -> None:
