@@ -15,9 +15,9 @@ from typing import NamedTuple, TypeVar
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.hf_api import RepoFile
 
+from grpo_job.run_folder import sha256
 from grpo_job.stores import hub_errors
 from grpo_job.stores.retries import Attempts, StoreFailed
-from grpo_job.stores.trees import sha256_of
 
 T = TypeVar("T")
 Operation = CommitOperationAdd | CommitOperationDelete
@@ -160,7 +160,7 @@ def differs(path: Path, there: RepoFile | None) -> bool:
     if there is None or there.size != path.stat().st_size:
         return True
     if there.lfs is not None:
-        return there.lfs.sha256 != sha256_of(path)
+        return there.lfs.sha256 != sha256(path)
     # A file that is not in large file storage is known by its name in git.
     content = path.read_bytes()
     return there.blob_id != sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
