@@ -102,6 +102,7 @@ SPEED = (
 
 
 def reward(runs: Sequence[RunData]) -> Panel | None:
+    """The reward by step; None where none was logged."""
     return next(iter(_panels(runs, METRICS[:1])), None)
 
 
@@ -111,6 +112,7 @@ def training(runs: Sequence[RunData]) -> list[Panel]:
 
 
 def speed(runs: Sequence[RunData]) -> list[Panel]:
+    """Seconds of a step, tokens a second and GPU memory by step, as far as they were logged."""
     return _panels(runs, SPEED)
 
 

@@ -49,11 +49,13 @@ def response_of(error: BaseException) -> httpx.Response | None:
 
 
 def status_of(error: BaseException) -> int:
+    """The status of the Hub's answer, 0 where there was none."""
     response = response_of(error)
     return 0 if response is None else response.status_code
 
 
 def is_missing(error: BaseException) -> bool:
+    """Whether the Hub says that there is no such file, branch or repository."""
     missing = (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError)
     return isinstance(error, missing) and status_of(error) in (401, 404)
 

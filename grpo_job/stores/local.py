@@ -37,6 +37,8 @@ UNFINISHED = ".unfinished-"
 
 
 class LocalStore:
+    """`file:///folder`, see `Store`. Raises `Refused` for an address that names no absolute folder."""
+
     def __init__(self, place: str, *, patience: Patience) -> None:
         self.uri = f"file://{place}"
         self._root = Path(unquote(place))

@@ -77,6 +77,7 @@ def code_of(error: BaseException) -> str:
 
 
 def is_missing(error: BaseException) -> bool:
+    """Whether the store says that there is no such object."""
     return code_of(error) in ("404", "NoSuchKey", "NotFound")
 
 

@@ -55,6 +55,7 @@ def files_of(folder: Path) -> dict[str, Path]:
 
 
 def size_of(folder: Path) -> int:
+    """Bytes of all files below `folder`."""
     return sum(path.stat().st_size for path in files_of(folder).values())
 
 
