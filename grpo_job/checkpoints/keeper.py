@@ -82,7 +82,7 @@ class Keeper:
         manifest = {"step": step, "identity": self.identity, **self.facts, "files": files}
         write_json(written / MANIFEST, manifest)
         flush_folder(written)
-        final = self.folder / f"step-{step:06d}"
+        final = self.folder / name_of(step)
         self.put_in_place(written, final)
         self.last_saved = time.monotonic()
         self._prune()
@@ -147,6 +147,11 @@ class Keeper:
                 good += 1
 
 
+def name_of(step: int) -> str:
+    """The folder of a checkpoint: `step-000010`."""
+    return f"step-{step:06d}"
+
+
 def damage_of(folder: Path) -> str | None:
     """Why `folder` is not a whole checkpoint, or None."""
     try:
@@ -157,7 +162,7 @@ def damage_of(folder: Path) -> str | None:
         return f"{MANIFEST} is missing"
     except (OSError, ValueError, KeyError, TypeError):
         return f"{MANIFEST} is not a manifest"
-    if folder.name != f"step-{step:06d}":
+    if folder.name != name_of(step):
         return f"its manifest is that of step {step}"
     if not expected:
         return f"{MANIFEST} names no files"
