@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from grpo_job.row_source import RowSource
 from tests.row_files import WRITERS, Row, as_csv, cache_of_its_own, jsonl, load, problems, refusal
+from tests.servers.fixtures import as_the_door_sets_it, hub
+from tests.servers.hub import HubServer
 
-__all__ = ["cache_of_its_own"]
+__all__ = ["as_the_door_sets_it", "cache_of_its_own", "hub"]
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -96,39 +97,41 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
     assert "it cannot be read: " in refusal(path)
 
 
-class FakeHub:
-    """What the Hub says of a dataset; nothing is fetched."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
-        import huggingface_hub
-
-        def dataset_info(_: Any, name: str, **options: Any) -> Any:
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
+@pytest.fixture
+def at_the_hub(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> HubServer:
+    """The Hub that the clients ask, with one dataset."""
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    hub.add_repo("someone/rows", {"train.jsonl": b""}, kind="dataset")
+    return hub
 
 
-def test_rows_of_the_hub_are_pinned_to_the_commit_that_it_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    FakeHub(monkeypatch, type("Info", (), {"sha": "abc123"}))
-    pinned = RowSource("GRPO_DATASET", "openai/gsm8k", "main", "main").pinned()
-    assert (pinned.revision, pinned.commit, pinned.config) == ("abc123", "abc123", "main")
+def test_rows_of_the_hub_are_pinned_to_the_commit_that_it_has_now(at_the_hub: HubServer) -> None:
+    now = at_the_hub.repos["dataset", "someone/rows"].branches["main"]
+    pinned = RowSource("GRPO_DATASET", "someone/rows", "main", "main").pinned()
+    assert (pinned.revision, pinned.commit, pinned.config) == (now, now, "main")
 
 
 @pytest.mark.parametrize(
-    ("kind", "cure"),
+    ("name", "revision", "status", "code", "cure"),
     [
-        ("RepositoryNotFoundError", "the Hub has no such dataset, or HF_TOKEN may not see it"),
-        ("GatedRepoError", "accept its terms"),
-        ("RevisionNotFoundError", "no such GRPO_DATASET_REVISION"),
-        ("ConnectError", "the Hub could not be reached (ConnectError): check the network, HF_ENDPOINT and HF_TOKEN"),
+        ("someone/else", None, 0, "", "the Hub has no such dataset, or HF_TOKEN may not see it"),
+        ("someone/rows", "v9", 0, "", "no such GRPO_DATASET_REVISION"),
+        ("someone/rows", None, 403, "GatedRepo", "accept its terms"),
+        ("someone/rows", None, 500, "", "could not be reached (HfHubHTTPError): check the network, HF_ENDPOINT and"),
+        ("no id/at/all", None, 0, "", "no file, no folder and no Hub id"),
     ],
 )
 def test_a_dataset_that_the_hub_does_not_give_is_refused_with_the_cure(
-    kind: str, cure: str, monkeypatch: pytest.MonkeyPatch
+    name: str, revision: str | None, status: int, code: str, cure: str, at_the_hub: HubServer
 ) -> None:
-    FakeHub(monkeypatch, type(kind, (Exception,), {})("a page of HTTP"))
-    said = refusal("someone/rows")
-    assert said.startswith("GRPO_DATASET: 'someone/rows' was given; ")
+    if status:
+        at_the_hub.fail("GET", r"/api/datasets/someone/rows", status, times=99, X_Error_Code=code)
+    said = refusal(name, dataset_revision=revision)
+    assert said.startswith(f"GRPO_DATASET: {name!r} was given; ")
     assert cure in said
+
+
+def test_a_hub_that_is_out_of_reach_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    said = "the Hub could not be reached (ConnectError): check the network, HF_ENDPOINT and HF_TOKEN"
+    assert said in refusal("someone/rows")
