@@ -3,5 +3,3 @@
 Start reading in `job.py`, which tells one run from top to bottom. Nothing is imported here, so
 that settings can be refused in milliseconds.
 """
-
-__version__ = "0.1.0"

@@ -33,6 +33,7 @@ class BaseModel(NamedTuple):
     gated: bool = False
 
     def config(self) -> dict[str, Any]:
+        """What `config.json` says."""
         loaded: dict[str, Any] = json.loads((self.folder / "config.json").read_text())
         return loaded
 

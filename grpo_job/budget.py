@@ -63,6 +63,7 @@ class Budget:
         self.longest[part] = max(seconds, self.longest.get(part, 0.0))
 
     def step_took(self, seconds: float) -> None:
+        """A step was done."""
         self.steps.append(seconds)
 
     def reserve(self) -> float:

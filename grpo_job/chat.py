@@ -35,6 +35,7 @@ class Chat:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
+        """As transformers would load it; never cuts or pads."""
         tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         # A tokenizer may be saved with both switched on, and would then count all prompts alike.
         tokenizer.no_truncation()
@@ -43,6 +44,7 @@ class Chat:
         return tokenizer
 
     def has_template(self) -> bool:
+        """Whether the model says how a chat is written as text."""
         return self._source is not None
 
     def ends_with(self) -> str | None:

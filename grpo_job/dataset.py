@@ -36,6 +36,7 @@ class Counts:
     in_training: int = 0
 
     def sentence(self) -> str:
+        """Such as `5 of 8 rows (left out: 1 empty, 2 duplicate)`."""
         reasons = {name: number for name, number in vars(self).items() if name not in ("read", "kept") and number}
         left_out = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in reasons.items())
         return f"{self.kept} of {self.read} rows" + (f" (left out: {left_out})" if left_out else "")

@@ -2,8 +2,9 @@
 
 import errno
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
+
+from grpo_job.failures import causes
 
 CURES = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -28,10 +29,11 @@ ROOM_TO_WRITE = 1 << 20
 
 def disk_trouble(error: BaseException, folder: Path) -> str | None:
     """What is wrong with the disk below `folder` and how to mend it; None where `error` tells of something else."""
-    for cause in _chain(error):
+    for cause in causes(error):
         cure = CURES.get(_number(cause, folder) or 0)
         if cure:
-            return f"{folder} cannot be written any more ({_line(cause)}): {cure} and run the same command again"
+            said = " ".join(str(cause).split())[:200]
+            return f"{folder} cannot be written any more ({said}): {cure} and run the same command again"
     return None
 
 
@@ -50,13 +52,3 @@ def _is_full(folder: Path) -> bool:
         return shutil.disk_usage(folder).free < ROOM_TO_WRITE
     except OSError:
         return False
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

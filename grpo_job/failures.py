@@ -4,6 +4,7 @@ Raise one of these anywhere; it travels to the door (`cli.py`), which records th
 with its code. Anything else that is raised is an `unexpected` error with code 1.
 """
 
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 
@@ -107,3 +108,19 @@ class Interrupted(RunEnded):
 
     code = EXIT_INTERRUPTED
     kind = "interrupted"
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what lies behind it: libraries wrap errors in their own, some without `from`."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an error says, for the middle of a sentence: at most 300 characters.
+
+    >>> in_one_line(ValueError("no such\\n  column.")), in_one_line(KeyError())
+    ('no such column', 'KeyError')
+    """
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

@@ -32,9 +32,9 @@ def cache_folder(root: Path, versions: Mapping[str, str], capability: tuple[int,
     return root / f"{'cpu' if capability is None else f'sm{capability[0]}{capability[1]}'}-{key}"
 
 
-def library_environment(cache_root: Path, *, log_level: str = "WARNING") -> list[Variable]:
+def library_environment(cache_root: Path) -> list[Variable]:
     """The variables with their reasons. `cache_root` is absolute and writable by its owner alone."""
-    return [*_caches(cache_root), *silence(log_level), *_unsloth(), *_vllm()]
+    return [*_caches(cache_root), *silence(), *_unsloth(), *_vllm()]
 
 
 def _caches(root: Path) -> list[Variable]:
@@ -53,7 +53,7 @@ def _caches(root: Path) -> list[Variable]:
     ]
 
 
-def silence(log_level: str = "WARNING") -> list[Variable]:
+def silence() -> list[Variable]:
     """No telemetry; one log level; one commit a push. All that a command needs which loads no model."""
     return [
         Variable("UNSLOTH_DISABLE_STATISTICS", "1", "no download that only counts users"),
@@ -62,8 +62,8 @@ def silence(log_level: str = "WARNING") -> list[Variable]:
         Variable("HF_HUB_DISABLE_TELEMETRY", "1", "no usage report"),
         Variable("HF_HUB_DISABLE_XET", "1", "with Xet one push may become several commits, retried on their own"),
         Variable("HF_HUB_DISABLE_PROGRESS_BARS", "1", "no bars between the job's own lines"),
-        Variable("VLLM_LOGGING_LEVEL", log_level, "the job's log level"),
-        Variable("TRANSFORMERS_VERBOSITY", log_level.lower(), "the job's log level"),
+        Variable("VLLM_LOGGING_LEVEL", "WARNING", "warnings and errors are enough in libraries.log"),
+        Variable("TRANSFORMERS_VERBOSITY", "warning", "warnings and errors are enough in libraries.log"),
         Variable("TOKENIZERS_PARALLELISM", "false", "no warning after a fork; batches are small"),
     ]
 

@@ -10,7 +10,7 @@ from grpo_job.engines import Engine
 from grpo_job.evaluation import held_out, judgement
 from grpo_job.failures import Unexpected
 from grpo_job.rewards import answers, tags
-from grpo_job.run_folder import read_jsonl, sha256, write_json, write_jsonl
+from grpo_job.run_folder import WEIGHTS, read_jsonl, sha256, write_json, write_jsonl
 from grpo_job.settings import Settings
 
 READ_BACK_ROWS = 8
@@ -81,7 +81,7 @@ def save(engine: Engine, rows: Sequence[dict[str, Any]], attempt: Attempt) -> No
     folder = attempt.folder.adapter
     prompts, tokens = [row["prompt"] for row in rows[:READ_BACK_ROWS]], attempt.settings.max_completion_length
     keep(engine, attempt)
-    whole = engine.is_saved_in(folder / "adapter_model.safetensors")
+    whole = engine.is_saved_in(folder / WEIGHTS)
     in_memory = [answers[0] for answers in engine.generate(prompts, adapter="on", max_tokens=tokens)]
     read_back = engine.generate_from(folder, prompts, tokens)
     alike = sum(ours == theirs for ours, theirs in zip(in_memory, read_back, strict=True))
@@ -99,7 +99,7 @@ def keep(engine: Engine, attempt: Attempt) -> None:
     """Write the adapter as it is, and say where."""
     folder = attempt.folder.adapter
     engine.save_adapter(folder)
-    attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / "adapter_model.safetensors")})
+    attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / WEIGHTS)})
 
 
 def judge(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]], attempt: Attempt) -> None:

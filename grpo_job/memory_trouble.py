@@ -1,6 +1,6 @@
 """Tells running out of memory from other failures, whoever says so. Pure."""
 
-from collections.abc import Iterator
+from grpo_job.failures import causes
 
 KINDS = ("OutOfMemoryError", "MemoryError")
 # What PyTorch, CUDA and vLLM say in errors of other kinds.
@@ -16,14 +16,8 @@ WORDS = (
 
 def memory_trouble(error: BaseException) -> str | None:
     """What ran out of memory, in its own words on one line; None where `error` tells of something else."""
-    for cause in _chain(error):
+    for cause in causes(error):
         text = str(cause)
         if type(cause).__name__ in KINDS or any(words in text.lower() for words in WORDS):
             return " ".join(f"{type(cause).__name__}: {text}".split())[:300]
     return None
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

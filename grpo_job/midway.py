@@ -15,9 +15,7 @@ from grpo_job.checkpoints import Checkpoint
 from grpo_job.engines import Engine
 from grpo_job.evaluation import held_out
 from grpo_job.measurement import GRADERS
-from grpo_job.run_folder import read_jsonl, write_bytes
-
-WEIGHTS = "adapter_model.safetensors"
+from grpo_job.run_folder import WEIGHTS, read_jsonl, write_bytes
 
 
 class Midway:

@@ -38,6 +38,7 @@ class Probe(NamedTuple):
     clipped: float
 
     def sentence(self) -> str:
+        """All of it on one line, for the log."""
         return (
             f"{self.with_spread} of {self.groups} groups have spread, mean reward {self.reward:.3g}, accuracy "
             f"{self.accuracy:.1%}, {self.length:.0f} tokens, {self.clipped:.0%} cut"

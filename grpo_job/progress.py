@@ -75,6 +75,7 @@ class Progress:
             print(f"[{clock}] {text}", file=self._out, flush=True)
 
     def warn(self, text: str) -> None:
+        """A line that a person should look at; the run goes on."""
         self.say(f"warning: {text}", style="yellow", event="warning")
 
     def step(self, step: int, planned: int, metrics: dict[str, float], seconds_left: float | None) -> None:

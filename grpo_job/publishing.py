@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.failures import EXIT_CODES, Refused
+from grpo_job.redaction import SHORTEST
 from grpo_job.stores import MANIFEST, Patience, StoreFailed, open_store
 from grpo_job.stores.trees import manifest_of
 
@@ -28,8 +29,6 @@ RUN_FILES = ("settings.json", "environment.json", "metrics.jsonl", "completions.
 RUN_FOLDERS = ("evaluation", "plots")
 # Texts that the job writes. In a tokenizer's files, what looks like a path may be a token.
 OURS = ("run/*.json", "run/*.jsonl", "run/*.html", "run/*.csv", "README.md", "adapter_config.json")
-# Shorter values occur by chance.
-SHORTEST_SECRET = 8
 
 
 @dataclass(frozen=True)
@@ -60,43 +59,18 @@ def publish(
     with tempfile.TemporaryDirectory(prefix="grpo-job-publish-") as staging:
         tree = Path(staging)
         gather(run_folder, tree, hide=hide)
+
+        def one(uri: str) -> Published:
+            store = open_store(uri, private=private, environment=environment, patience=patience)
+            revision = store.put(tree)
+            wrong = ", ".join(store.differences(tree, revision=revision))
+            failure = f"{uri}: read back, it differs in {wrong}: publish again." if wrong else ""
+            return Published(uri, revision, verified=not wrong, failure=failure)
+
         if leaks := sorted(_leaks(tree, secrets)):
             sentence = f"{', '.join(leaks)} would publish the value of a secret: remove it there."
             return [Published(uri, failure=sentence) for uri in destinations]
-
-        return deliver(tree, destinations, private=private, environment=environment, patience=patience)
-
-
-def deliver(
-    tree: Path,
-    destinations: Sequence[str],
-    *,
-    private: bool = True,
-    environment: Mapping[str, str] | None = None,
-    patience: Patience | None = None,
-) -> list[Published]:
-    """Sends one folder as it is to every destination at once and reads it back."""
-
-    def one(uri: str) -> Published:
-        store = open_store(uri, private=private, environment=environment, patience=patience)
-        revision = store.put(tree)
-        wrong = ", ".join(store.differences(tree, revision=revision))
-        failure = f"{uri}: read back, it differs in {wrong}: publish again." if wrong else ""
-        return Published(uri, revision, verified=not wrong, failure=failure)
-
-    return _at_once(one, destinations)
-
-
-def check(
-    destinations: Sequence[str], *, private: bool = True, environment: Mapping[str, str] | None = None
-) -> list[str]:
-    """The faults of all destinations, looked for at once and within 30 seconds; none if all can be written."""
-
-    def one(uri: str) -> Published:
-        open_store(uri, private=private, environment=environment).check()
-        return Published(uri)
-
-    return [place.failure for place in _at_once(one, destinations) if place.failure]
+        return _at_once(one, destinations)
 
 
 def gather(run_folder: Path, tree: Path, *, hide: Mapping[str, str] | None = None) -> None:
@@ -162,7 +136,7 @@ def _settled(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def _leaks(tree: Path, secrets: Sequence[str]) -> Iterator[str]:
-    values = [secret.encode() for secret in secrets if len(secret) >= SHORTEST_SECRET]
+    values = [secret.encode() for secret in secrets if len(secret) >= SHORTEST]
     for path in tree.rglob("*"):
         if path.is_file() and path.suffix != ".safetensors":
             content = path.read_bytes()

@@ -15,11 +15,10 @@ from grpo_job.evaluation import judgement
 from grpo_job.failures import Refused
 from grpo_job.progress import Progress, libraries_write_to
 from grpo_job.redaction import secret_values
-from grpo_job.run_folder import RunFolder, read_json, write_json, write_jsonl
+from grpo_job.run_folder import WEIGHTS, RunFolder, read_json, write_json, write_jsonl
 from grpo_job.settings import Settings
 from grpo_job.settings_reader import COMPANIONS, Resolved
 
-WEIGHTS = "adapter_model.safetensors"
 # What only matters where a model is trained and sent somewhere.
 NOT_FOR_EVALUATION: dict[str, Any] = {
     "publish_to": (), "checkpoint_to": None, "report_to": (), "max_hours": None, "max_cost": None, "eval_steps": None,

@@ -42,10 +42,12 @@ class RowSource:
 
     @property
     def path(self) -> Path:
+        """The name as a path, for rows on this machine."""
         return Path(self.name).expanduser()
 
     @property
     def is_local(self) -> bool:
+        """Whether no network is needed: the sample, or a file or folder that is there."""
         return self.name == "sample" or self.path.exists()
 
     def pinned(self) -> "RowSource":

@@ -10,6 +10,8 @@ from typing import Any
 
 from grpo_job.failures import Refused
 
+WEIGHTS = "adapter_model.safetensors"  # as PEFT names them, in `adapter` and in every checkpoint
+
 
 class RunFolder:
     """`GRPO_OUTPUT_DIR/GRPO_RUN_ID/`. Only names; a file may not be there yet."""
@@ -72,6 +74,15 @@ def write_bytes(path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def flush_folder(folder: Path) -> None:
+    """See to it that the names in `folder` are on the disk too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -1,125 +1,16 @@
-"""Rows from every kind of place, and nothing lost without a number."""
+"""Nothing of the rows is lost without a number, and none that is held out is trained on."""
 
-import csv
-import json
 import random
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from grpo_job import dataset, sample
-from grpo_job.dataset import Rows, gold, normalised
+from grpo_job import sample
+from grpo_job.dataset import gold, normalised
 from grpo_job.failures import Refused
-from grpo_job.row_source import RowSource
-from grpo_job.settings import Settings
+from tests.row_files import cache_of_its_own, jsonl, load, problems, refusal
 
-Row = dict[str, Any]
-
-
-@pytest.fixture(autouse=True)
-def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-
-
-def words(prompts: Sequence[list[dict[str, str]]]) -> list[int]:
-    """A token counter that counts words."""
-    return [sum(len(message["content"].split()) for message in prompt) for prompt in prompts]
-
-
-def load(source: Path | str, **given: Any) -> Rows:
-    settings = {"num_generations": 4, "per_device_train_batch_size": 4, **given}
-    return dataset.load(Settings(dataset=str(source), **settings), words)
-
-
-def problems(number: int, first: int = 0) -> list[Row]:
-    return [
-        {"question": f"What is {n} plus {n}?", "answer": f"{n}+{n} #### {2 * n}"} for n in range(first, first + number)
-    ]
-
-
-def jsonl(path: Path, rows: Sequence[Row]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
-
-
-def as_json(path: Path, rows: Sequence[Row]) -> Path:
-    path.write_text(json.dumps(rows))
-    return path
-
-
-def as_csv(path: Path, rows: Sequence[Row]) -> Path:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
-
-
-def parquet(path: Path, rows: Sequence[Row]) -> Path:
-    import datasets
-
-    datasets.disable_progress_bars()
-    datasets.Dataset.from_list(list(rows)).to_parquet(path)
-    return path
-
-
-WRITERS = {"rows.jsonl": jsonl, "rows.json": as_json, "rows.csv": as_csv, "rows.parquet": parquet}
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_a_file_of_each_kind_gives_the_same_rows(name: str, tmp_path: Path) -> None:
-    write: Callable[[Path, Sequence[Row]], Path] = WRITERS[name]
-    rows = load(write(tmp_path / name, problems(20)), system_prompt="Think.")
-    assert rows.train_counts.read + rows.held_out_counts.read == 20
-    row = next(row for row in (*rows.train, *rows.held_out) if row["question"] == "What is 7 plus 7?")
-    assert row["answer"] == "14"
-    assert row["prompt"] == [
-        {"role": "system", "content": "Think."},
-        {"role": "user", "content": "What is 7 plus 7?"},
-    ]
-
-
-@pytest.mark.parametrize("name", WRITERS)
-def test_a_folder_is_read_by_the_names_of_its_files(name: str, tmp_path: Path) -> None:
-    write: Callable[[Path, Sequence[Row]], Path] = WRITERS[name]
-    write(tmp_path / name.replace("rows", "train"), problems(8))
-    write(tmp_path / name.replace("rows", "test"), problems(4, first=100))
-    (tmp_path / "LICENSE").write_text("MIT")
-    rows = load(tmp_path)
-    assert (len(rows.train), len(rows.held_out)) == (8, 4)
-    assert rows.held_out[0]["question"] == "What is 100 plus 100?"
-
-
-def test_a_folder_without_such_names_is_one_split(tmp_path: Path) -> None:
-    jsonl(tmp_path / "a.jsonl", problems(10))
-    jsonl(tmp_path / "b.jsonl", problems(10, first=50))
-    rows = load(tmp_path)
-    assert rows.train_counts.read + rows.held_out_counts.read == 20
-
-
-def test_an_empty_cell_of_a_csv_does_not_turn_its_column_into_fractions(tmp_path: Path) -> None:
-    rows = load(
-        as_csv(
-            tmp_path / "rows.csv",
-            [*({"question": f"q{n}", "answer": n} for n in range(12)), {"question": "e", "answer": ""}],
-        )
-    )
-    assert {row["answer"] for row in (*rows.train, *rows.held_out)} == {str(n) for n in range(12)}
-    assert rows.train_counts.unanswerable + rows.held_out_counts.unanswerable == 1
-
-
-def test_a_word_in_a_csv_that_some_take_for_nothing_is_an_answer(tmp_path: Path) -> None:
-    path = as_csv(
-        tmp_path / "rows.csv",
-        [{"question": f"q{n}", "answer": word} for n, word in enumerate(["NA", "null", "None"] * 4)],
-    )
-    rows = load(path)
-    assert rows.train_counts.unanswerable + rows.held_out_counts.unanswerable == 0
+__all__ = ["cache_of_its_own"]
 
 
 @pytest.mark.parametrize(
@@ -248,12 +139,6 @@ def test_of_another_folder_the_test_split_is_taken(tmp_path: Path) -> None:
     assert len(load(train, eval_dataset=str(tmp_path / "theirs"), eval_split="train").held_out) == 9
 
 
-def refusal(source: Path | str, **given: Any) -> str:
-    with pytest.raises(Refused) as caught:
-        load(source, **given)
-    return str(caught.value)
-
-
 def test_wrong_columns_are_refused_with_the_columns_that_exist(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "rows.jsonl", [{"problem": "1+1", "solution": "2"}])
     said = refusal(path).splitlines()
@@ -276,39 +161,6 @@ def test_a_single_file_has_no_split_to_evaluate_on(tmp_path: Path) -> None:
     assert refusal(path, eval_split="test") == f"GRPO_EVAL_SPLIT: 'test' was given; {path} has the splits train"
 
 
-@pytest.mark.parametrize("name", ["missing.jsonl", "/no/such/folder", "./nothing", "~/nothing-here"])
-def test_a_path_that_is_not_there_is_refused_as_such(name: str) -> None:
-    assert refusal(name) == f"GRPO_DATASET: {name!r} was given; there is no such file or folder"
-
-
-def test_a_file_or_folder_that_holds_no_rows_is_refused_with_the_kinds_that_are_read(tmp_path: Path) -> None:
-    text = tmp_path / "rows.txt"
-    text.write_text("1+1=2")
-    for place in (text, tmp_path):
-        assert refusal(place).endswith("allowed: a file, or a folder with files, of .jsonl, .json, .parquet, .csv")
-
-
-def test_an_address_of_a_store_is_refused_where_rows_are_read(tmp_path: Path) -> None:
-    assert refusal("ftp://bucket/rows").startswith("GRPO_DATASET: 'ftp://bucket/rows' was given; rows cannot be read")
-    train = jsonl(tmp_path / "rows.jsonl", problems(6))
-    assert refusal(train, eval_dataset="gs://bucket/rows").startswith("GRPO_EVAL_DATASET: 'gs://bucket/rows' was given")
-
-
-def test_broken_rows_are_refused_with_what_is_wrong_and_not_with_the_librarys_wrapping(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.write_text('{"question": "1+1", "answer": "2"}\n{"question":\n')
-    said = refusal(path)
-    assert said.startswith(f"GRPO_DATASET: '{path}' was given; it cannot be read: ")
-    assert "JSON" in said
-    assert "error occurred while generating" not in said
-
-
-def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    path.touch()
-    assert "it cannot be read: " in refusal(path)
-
-
 def test_too_few_rows_for_one_generation_are_refused_with_the_numbers(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "rows.jsonl", problems(6))
     said = refusal(path, num_generations=2, per_device_train_batch_size=16)
@@ -318,44 +170,6 @@ def test_too_few_rows_for_one_generation_are_refused_with_the_numbers(tmp_path: 
 def test_held_out_rows_that_all_occur_in_training_are_refused(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "rows.jsonl", problems(6))
     assert "0 of 6 rows (left out: 6 in training) left to evaluate on" in refusal(path, eval_dataset=str(path))
-
-
-class FakeHub:
-    """What the Hub says of a dataset; nothing is fetched."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
-        import huggingface_hub
-
-        def dataset_info(_: Any, name: str, **options: Any) -> Any:
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
-
-        monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
-
-
-def test_rows_of_the_hub_are_pinned_to_the_commit_that_it_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    FakeHub(monkeypatch, type("Info", (), {"sha": "abc123"}))
-    pinned = RowSource("GRPO_DATASET", "openai/gsm8k", "main", "main").pinned()
-    assert (pinned.revision, pinned.commit, pinned.config) == ("abc123", "abc123", "main")
-
-
-@pytest.mark.parametrize(
-    ("kind", "cure"),
-    [
-        ("RepositoryNotFoundError", "the Hub has no such dataset, or HF_TOKEN may not see it"),
-        ("GatedRepoError", "accept its terms"),
-        ("RevisionNotFoundError", "no such GRPO_DATASET_REVISION"),
-        ("ConnectError", "the Hub could not be reached (ConnectError): check the network, HF_ENDPOINT and HF_TOKEN"),
-    ],
-)
-def test_a_dataset_that_the_hub_does_not_give_is_refused_with_the_cure(
-    kind: str, cure: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    FakeHub(monkeypatch, type(kind, (Exception,), {})("a page of HTTP"))
-    said = refusal("someone/rows")
-    assert said.startswith("GRPO_DATASET: 'someone/rows' was given; ")
-    assert cure in said
 
 
 @pytest.mark.skipif(not sample.TRAIN.is_file(), reason="the sample has not been made")

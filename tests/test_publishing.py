@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from grpo_job.failures import Refused
-from grpo_job.publishing import Published, check, gather, publish
+from grpo_job.publishing import Published, gather, publish
 from grpo_job.stores import Patience, open_store
 from grpo_job.stores.local import LocalStore
 from grpo_job.stores.trees import files_of
@@ -155,12 +155,6 @@ def test_one_destination_that_fails_does_not_stop_the_others(run: Path, everywhe
     cures = ("write access to bob", "no such bucket", "name a folder", "use one of hf://")
     assert all(cure in place.failure for cure, place in zip(cures, failed, strict=True))
     assert all("\n" not in place.failure and place.failure.endswith(".") for place in failed)
-
-
-def test_every_destination_is_checked_and_every_fault_told(everywhere: Everywhere) -> None:
-    assert check(everywhere.uris, environment=everywhere.environment) == []
-    faults = check([*everywhere.uris, "hf://bob/adapter", "s3://no-such-bucket"], environment=everywhere.environment)
-    assert [fault.split(": ")[0] for fault in faults] == ["hf://bob/adapter", "s3://no-such-bucket"]
 
 
 def test_an_endpoint_that_was_down_is_finished_later_and_then_left_alone(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from grpo_job.failures import Refused
-from grpo_job.reevaluation import WEIGHTS, find, lines, settings_for
-from grpo_job.run_folder import read_json, read_jsonl, write_json
+from grpo_job.reevaluation import find, lines, settings_for
+from grpo_job.run_folder import WEIGHTS, read_json, read_jsonl, write_json
 from grpo_job.settings_reader import resolve
 from tests.faults import runs
 from tests.faults.hooks import WithoutReport

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.run_folder import sha256, write_bytes, write_json
+from grpo_job.run_folder import flush_folder, sha256, write_bytes, write_json
 from grpo_job.same_run import differences
 
 MANIFEST = "manifest.json"
@@ -81,8 +81,8 @@ class Keeper:
         files = {str(path.relative_to(written)): _digest(path) for path in _files(written)}
         manifest = {"step": step, "identity": self.identity, **self.facts, "files": files}
         write_json(written / MANIFEST, manifest)
-        _flush_folder(written)
-        final = self.folder / f"step-{step:06d}"
+        flush_folder(written)
+        final = self.folder / name_of(step)
         self.put_in_place(written, final)
         self.last_saved = time.monotonic()
         self._prune()
@@ -128,7 +128,7 @@ class Keeper:
         if final.exists():
             final.rename(aside)
         written.rename(final)
-        _flush_folder(self.folder)
+        flush_folder(self.folder)
         shutil.rmtree(aside, ignore_errors=True)
 
     def _newest_first(self) -> list[Path]:
@@ -147,6 +147,11 @@ class Keeper:
                 good += 1
 
 
+def name_of(step: int) -> str:
+    """The folder of a checkpoint: `step-000010`."""
+    return f"step-{step:06d}"
+
+
 def damage_of(folder: Path) -> str | None:
     """Why `folder` is not a whole checkpoint, or None."""
     try:
@@ -157,7 +162,7 @@ def damage_of(folder: Path) -> str | None:
         return f"{MANIFEST} is missing"
     except (OSError, ValueError, KeyError, TypeError):
         return f"{MANIFEST} is not a manifest"
-    if folder.name != f"step-{step:06d}":
+    if folder.name != name_of(step):
         return f"its manifest is that of step {step}"
     if not expected:
         return f"{MANIFEST} names no files"
@@ -184,11 +189,3 @@ def _digest(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return {"sha256": sha256(path), "bytes": path.stat().st_size}
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

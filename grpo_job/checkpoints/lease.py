@@ -127,6 +127,7 @@ class HolderLocks:
         self._file: int | None = None
 
     def lock(self) -> None:
+        """Hold the lock until `unlock`, or until this process ends, however it ends."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self._path(self.holder), os.O_CREAT | os.O_RDWR, 0o644)
         _locked(self._file, fcntl.LOCK_EX)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from grpo_job.checkpoints.keeper import MANIFEST, NAME, Checkpoint, Keeper, damage_of
+from grpo_job.checkpoints.keeper import MANIFEST, NAME, Checkpoint, Keeper, damage_of, name_of
 from grpo_job.failures import Held, Unexpected
 from grpo_job.stores import Outpaced, Store, StoreFailed
 
@@ -77,7 +77,7 @@ class Mirror:
                 damage = self._bring(keeper, step)
                 if damage is None:
                     break
-                damages.append(f"checkpoint {_name(step)} at {self.store.uri} is damaged and not used: {damage}")
+                damages.append(f"checkpoint {name_of(step)} at {self.store.uri} is damaged and not used: {damage}")
         except StoreFailed as failure:
             self._unknown(failure)
         return damages
@@ -86,7 +86,7 @@ class Mirror:
         """Remove all checkpoints there: a run that starts anew must not find those of an earlier one."""
         try:
             for step in self.steps():
-                self.store.delete(_name(step))
+                self.store.delete(name_of(step))
         except StoreFailed as failure:
             self._unknown(failure)
 
@@ -97,11 +97,11 @@ class Mirror:
         """The damage of the checkpoint there, or None when it stands among the keeper's."""
         arriving = keeper.folder / ARRIVING
         shutil.rmtree(arriving, ignore_errors=True)
-        folder = arriving / _name(step)
-        self.store.get(_name(step), folder)
+        folder = arriving / name_of(step)
+        self.store.get(name_of(step), folder)
         damage = damage_of(folder)
         if damage is None:
-            keeper.put_in_place(folder, keeper.folder / _name(step))
+            keeper.put_in_place(folder, keeper.folder / name_of(step))
         shutil.rmtree(arriving)
         return damage
 
@@ -129,7 +129,7 @@ class Mirror:
         self.store.put(
             checkpoint.folder,
             checkpoint.folder.name,
-            replaces=[_name(step) for step in others[max(self.keep - 1, 0) :]],
+            replaces=[name_of(step) for step in others[max(self.keep - 1, 0) :]],
         )
         self.seconds.append(time.monotonic() - began)
 
@@ -156,7 +156,3 @@ def place_of_bell(place: str) -> str | None:
     ('hf://me/kept@bell-run-a', None)
     """
     return place.replace("@", "@bell-") if place.startswith("hf://") else None
-
-
-def _name(step: int) -> str:
-    return f"step-{step:06d}"

@@ -7,6 +7,8 @@ Grader = Callable[[str, str], bool]
 Reward = Callable[[str, str], float | None]
 Generate = Callable[..., list[list[str]]]
 
+TEMPERATURE = 1.0  # of the sampled answers
+
 
 class Graders(NamedTuple):
     """How a completion is judged against a row's answer.
@@ -27,7 +29,6 @@ def ask(
     *,
     rewards: Mapping[str, Reward] | None = None,
     samples: int = 1,
-    temperature: float = 1.0,
 ) -> list[dict[str, Any]]:
     """One record a row: question, gold answer, greedy completion, the judgements, and what each reward pays.
 
@@ -38,7 +39,7 @@ def ask(
     answers = generate(prompts)
     records = [grade(row, texts[0], graders, rewards) for row, texts in zip(rows, answers, strict=True)]
     if samples > 1:
-        drawn = generate(prompts, samples=samples, temperature=temperature)
+        drawn = generate(prompts, samples=samples, temperature=TEMPERATURE)
         for record, texts in zip(records, drawn, strict=True):
             record["samples"] = [
                 {"completion": text, "correct": graders.answer(text, record["gold"])} for text in texts

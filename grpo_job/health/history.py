@@ -23,6 +23,7 @@ class History(NamedTuple):
 
     @property
     def last(self) -> Row:
+        """The newest row."""
         return self.rows[-1]
 
     def window(self, groups: float = 0) -> Sequence[Row]:
@@ -61,4 +62,5 @@ def values(rows: Sequence[Row], key: str) -> list[float]:
 
 
 def finite(value: object) -> bool:
+    """Whether it is a number, and neither infinite nor NaN."""
     return isinstance(value, int | float) and math.isfinite(value)

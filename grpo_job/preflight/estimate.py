@@ -46,6 +46,7 @@ class Estimate:
 
     @property
     def total(self) -> float:
+        """The whole run, with the evaluation before and after."""
         return self.start + 2 * self.evaluation + self.steps * self.step
 
 

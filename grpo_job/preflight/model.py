@@ -12,6 +12,7 @@ from grpo_job.preflight.findings import Finding
 from grpo_job.settings import Settings
 
 Check = Callable[[BaseModel, Mapping[str, Any], Settings], Finding]
+CURE = "fetch the model again, or take another one"
 
 
 def config_of(base: BaseModel) -> dict[str, Any]:
@@ -22,9 +23,6 @@ def config_of(base: BaseModel) -> dict[str, Any]:
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
         raise _refused(base, f"its config.json cannot be read ({type(error).__name__}: {error})", CURE) from error
     return config
-
-
-CURE = "fetch the model again, or take another one"
 
 
 def chat_of(base: BaseModel) -> Chat:

@@ -14,7 +14,6 @@ class Places:
     """Asks all places in the background, for each may take half a minute to say no."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str], *, offline: bool) -> None:
-        self._offline = offline
         named = dict.fromkeys(settings.publish_to, "GRPO_PUBLISH_TO")
         if settings.checkpoint_to:
             named[settings.checkpoint_to] = "GRPO_CHECKPOINT_TO"

@@ -47,6 +47,7 @@ class Paid(NamedTuple):
         return max(self.empty, self.garbled) >= self.perfect
 
     def told(self) -> str:
+        """Such as `perfect 2, wrong 0, empty 0, garbled 0`."""
         return ", ".join(f"{kind} {value:g}" for kind, value in self._asdict().items())
 
 

@@ -62,10 +62,7 @@ def free_bytes(folder: Path) -> int:
 def available_memory() -> float:
     """Bytes that this process may still take: the least of the host's and its container's."""
     host = float(psutil.virtual_memory().available)
-    for limit, usage in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
+    for limit, usage in CGROUP_FILES:
         allowed, used = _number(CGROUP / limit), _number(CGROUP / usage)
         if allowed is not None and used is not None:
             return min(host, allowed - used + _page_cache(CGROUP / limit))

@@ -19,12 +19,12 @@ def build(run_folders: Sequence[Path]) -> Path:
     return html.write_report(run_folders[0]) if len(run_folders) == 1 else html.write_comparison(run_folders)
 
 
-def write_card(run_folder: Path, *, base_model: str | None = None, licence: Mapping[str, str] | None = None) -> Path:
+def write_card(run_folder: Path, *, licence: Mapping[str, str] | None = None) -> Path:
     """Write `adapter/README.md`, the model card, and return its path.
 
-    `base_model` is the Hub id of the 16-bit base where it is not the model that was set. `licence` is what the base
-    model's own card says: `license`, and where that is "other", `license_name` and `license_link`.
+    `licence` is what the base model's own card says: `license`, and where that is "other", `license_name` and
+    `license_link`.
     """
     from grpo_job.reports import card
 
-    return card.write(run_folder, base_model=base_model, licence=licence or {})
+    return card.write(run_folder, licence or {})

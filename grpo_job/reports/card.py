@@ -27,12 +27,12 @@ class Base(NamedTuple):
     revision: str | None
 
 
-def write(run_folder: Path, *, base_model: str | None, licence: Mapping[str, str]) -> Path:
+def write(run_folder: Path, licence: Mapping[str, str]) -> Path:
     """`adapter/README.md`; in a published tree the README at its root."""
     run = read(run_folder)
     adapter = run.folder.adapter if run.folder.path == run_folder else run_folder
     path = adapter / "README.md"
-    write_text(path, card(run, base_of(run, adapter, base_model), licence))
+    write_text(path, card(run, base_of(run, adapter), licence))
     return path
 
 
@@ -44,15 +44,15 @@ def card(run: RunData, base: Base, licence: Mapping[str, str]) -> str:
     return wording.without_secrets(str(ModelCard(f"---\n{front}\n---\n{_body(run, base)}")))
 
 
-def base_of(run: RunData, adapter: Path, base_model: str | None) -> Base:
-    """`base_model` when it is given, else what the adapter's config names, else the model that was set.
+def base_of(run: RunData, adapter: Path) -> Base:
+    """What the adapter's config names, which is the 16-bit base; else the model that was set.
 
     It is on the Hub when the run recorded the commit that it took from there.
     """
     found = run.environment.get("model") or {}
     configured = read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
-    name = str(base_model or configured or found.get("name") or run.settings.get("model") or "unknown")
-    on_hub = base_model or found.get("commit")
+    name = str(configured or found.get("name") or run.settings.get("model") or "unknown")
+    on_hub = found.get("commit")
     revision = found.get("commit") if name == found.get("name") else None
     return Base(name if on_hub else wording.clean(name), name if on_hub else None, revision)
 

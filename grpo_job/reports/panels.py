@@ -7,10 +7,7 @@ from grpo_job.reports.run_data import RunData
 
 MOST_POINTS = 400  # of a line: a plot is some 400 pixels wide
 MOST_POINTS_OF_A_PLOT = 1_600  # many runs side by side still make a page that can be mailed
-PHASES = {
-    "check": "check", "download": "download", "load": "load", "evaluate": "evaluate", "train": "train", "save": "save",
-    "publish": "publish",
-}  # fmt: skip
+PHASES = ("check", "download", "load", "evaluate", "train", "save", "publish")  # first_step lies within others
 PARTS = {"time/generation": "generation", "time/rewards": "rewards", "time/loss": "loss"}
 Unit = Literal["", "share"]
 
@@ -102,6 +99,7 @@ SPEED = (
 
 
 def reward(runs: Sequence[RunData]) -> Panel | None:
+    """The reward by step; None where none was logged."""
     return next(iter(_panels(runs, METRICS[:1])), None)
 
 
@@ -111,6 +109,7 @@ def training(runs: Sequence[RunData]) -> list[Panel]:
 
 
 def speed(runs: Sequence[RunData]) -> list[Panel]:
+    """Seconds of a step, tokens a second and GPU memory by step, as far as they were logged."""
     return _panels(runs, SPEED)
 
 
@@ -120,12 +119,11 @@ def phases(runs: Sequence[RunData]) -> Bars | None:
     kept = [index for index in range(len(PHASES)) if any(values[index] > 0 for values in spent)]
     if not kept:
         return None
-    labels = list(PHASES.values())
     series = [
         Series(run.name, [values[index] for index in kept], place)
         for place, (run, values) in enumerate(zip(runs, spent, strict=True))
     ]
-    return Bars("phases", "Time by phase", "Seconds, over all attempts.", [labels[index] for index in kept], series)
+    return Bars("phases", "Time by phase", "Seconds, over all attempts.", [PHASES[index] for index in kept], series)
 
 
 def parts(runs: Sequence[RunData]) -> Bars | None:

@@ -48,6 +48,7 @@ def number(value: float) -> str:
 
 
 def count(value: float) -> str:
+    """Whole, its thousands set apart: `12,000`."""
     return f"{value:,.0f}"
 
 
@@ -81,6 +82,7 @@ def seconds(value: float) -> str:
 
 
 def money(value: float) -> str:
+    """Without its currency; what is below ten cents with four digits behind the point."""
     return f"{value:,.2f}" if value >= 0.1 or value == 0 else f"{value:.4f}"
 
 
@@ -97,6 +99,7 @@ def size(value: float) -> str:
 
 
 def mebibytes(value: float) -> str:
+    """`size` of so many MiB."""
     return size(value * 2**20)
 
 
@@ -129,6 +132,7 @@ def clean(sentence: str) -> str:
 
 
 def without_secrets(page: str) -> str:
+    """Without what looks like a token, a key or a password in an address."""
     return _SECRETS.sub("(secret)", page)
 
 

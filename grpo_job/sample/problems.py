@@ -14,7 +14,6 @@ Left out on purpose: fractions, negative results, units and anything that needs 
 import hashlib
 import json
 import random
-import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import islice
@@ -106,14 +105,6 @@ class Row(TypedDict):
 def signature(problem: Problem) -> str:
     """What makes two problems equal, however they are told: `Problem(7, (Step("+", 5),))` -> "7+5"."""
     return str(problem.first) + "".join(f"{step.operation}{step.number}" for step in problem.steps)
-
-
-def parse_signature(text: str) -> Problem:
-    """The problem of a signature: "7+5" -> `Problem(7, (Step("+", 5),))`."""
-    first, *rest = re.findall(r"[-+*/]|\d+", text)
-    known: dict[str, Operation] = {operation: operation for operation in get_args(Operation)}
-    pairs = zip(rest[::2], rest[1::2], strict=True)
-    return Problem(int(first), tuple(Step(known[operation], int(number)) for operation, number in pairs))
 
 
 def is_held_out(problem: Problem) -> bool:

@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 
 class HubStore:
+    """`hf://owner/name[@branch]`, see `Store`. Raises `Refused` for an address that names no repository."""
+
     def __init__(self, place: str, *, private: bool, environment: Mapping[str, str], patience: Patience) -> None:
         self.uri = f"hf://{place}"
         repo, _, branch = place.partition("@")

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 
 import httpx
 from huggingface_hub.errors import (
@@ -14,6 +13,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from grpo_job.failures import causes, in_one_line
 from grpo_job.stores.retries import StoreFailed, TooSlow
 
 FROM_HUB = (httpx.HTTPError, OSError, ValueError, RuntimeError, TooSlow)
@@ -42,18 +42,20 @@ def wait(error: BaseException) -> float | None:
 
 def response_of(error: BaseException) -> httpx.Response | None:
     """The Hub's own answer, from below whatever the client wrapped around it."""
-    for cause in _chain(error):
+    for cause in causes(error):
         if isinstance(cause, HfHubHTTPError) and cause.response is not None:
             return cause.response
     return None
 
 
 def status_of(error: BaseException) -> int:
+    """The status of the Hub's answer, 0 where there was none."""
     response = response_of(error)
     return 0 if response is None else response.status_code
 
 
 def is_missing(error: BaseException) -> bool:
+    """Whether the Hub says that there is no such file, branch or repository."""
     missing = (EntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError)
     return isinstance(error, missing) and status_of(error) in (401, 404)
 
@@ -77,12 +79,12 @@ def _cure(error: BaseException, uri: str, endpoint: str) -> str:
         case 403:
             return f"the token may not write there: set HF_TOKEN to one with write access to {owner}"
         case 429:
-            return f"the Hub limits the rate ({_line(error)}): try again later"
+            return f"the Hub limits the rate ({in_one_line(error)}): try again later"
         case 400 | 404 | 412 | 413 | 422:
-            return f"the Hub refuses it ({_line(error)}): correct what it names"
+            return f"the Hub refuses it ({in_one_line(error)}): correct what it names"
     if response_of(error) is None and wait(error) is None:
-        return f"{_line(error)}: correct it"
-    return f"no good answer from {endpoint} ({_line(error)}): check HF_ENDPOINT and the network"
+        return f"{in_one_line(error)}: correct it"
+    return f"no good answer from {endpoint} ({in_one_line(error)}): check HF_ENDPOINT and the network"
 
 
 def _asked_to_wait(response: httpx.Response) -> float:
@@ -91,13 +93,3 @@ def _asked_to_wait(response: httpx.Response) -> float:
         return float(asked)
     limit = re.search(r"r\s*=\s*0\s*;\s*t\s*=\s*(\d+)", response.headers.get("ratelimit", ""))
     return float(limit[1]) if limit else 0.0
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

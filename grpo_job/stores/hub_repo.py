@@ -15,9 +15,9 @@ from typing import NamedTuple, TypeVar
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.hf_api import RepoFile
 
+from grpo_job.run_folder import sha256
 from grpo_job.stores import hub_errors
 from grpo_job.stores.retries import Attempts, StoreFailed
-from grpo_job.stores.trees import sha256_of
 
 T = TypeVar("T")
 Operation = CommitOperationAdd | CommitOperationDelete
@@ -48,6 +48,7 @@ class HubRepo:
         self._mark = f"{branch.mark}-{secrets.token_hex(4)}"
 
     def whoami(self) -> None:
+        """Asks whether the token is accepted."""
         self._try(self._api.whoami)
 
     def make(self, *, private: bool) -> None:
@@ -57,6 +58,7 @@ class HubRepo:
             self._try(lambda: self._api.create_branch(self._repo, branch=self._branch.name, exist_ok=True))
 
     def is_public(self) -> bool:
+        """Whether everybody can read the repository."""
         return self._try(lambda: self._api.repo_info(self._repo)).private is False
 
     def head(self) -> str:
@@ -65,6 +67,8 @@ class HubRepo:
         return str(info.sha) if info else ""
 
     def tree(self, revision: str) -> Tree:
+        """The files at a commit by their path; none where `revision` is ""."""
+
         def files() -> Tree:
             entries = self._api.list_repo_tree(self._repo, recursive=True, revision=revision)
             return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
@@ -111,6 +115,8 @@ class HubRepo:
         return self._try(lambda: self._child(parent, self._branch.mark))
 
     def read(self, name: str, revision: str) -> bytes | None:
+        """A small file at a commit, None where it is not there."""
+
         def content() -> bytes:
             with tempfile.TemporaryDirectory() as scratch:
                 return self._download(name, revision, scratch).read_bytes()
@@ -118,6 +124,8 @@ class HubRepo:
         return self._unless_missing(content) if revision else None
 
     def fetch(self, file: RepoFile, revision: str, target: Path) -> None:
+        """A file at a commit, put in place once it is whole."""
+
         def download() -> None:
             with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
                 arrived = self._download(file.path, revision, scratch)
@@ -128,6 +136,7 @@ class HubRepo:
         self._try(download, size=file.size)
 
     def remove_branch(self) -> None:
+        """That it is not there is no fault."""
         self._unless_missing(lambda: self._api.delete_branch(self._repo, branch=self._branch.name))
 
     def _download(self, name: str, revision: str, scratch: str) -> Path:
@@ -160,7 +169,7 @@ def differs(path: Path, there: RepoFile | None) -> bool:
     if there is None or there.size != path.stat().st_size:
         return True
     if there.lfs is not None:
-        return there.lfs.sha256 != sha256_of(path)
+        return there.lfs.sha256 != sha256(path)
     # A file that is not in large file storage is known by its name in git.
     content = path.read_bytes()
     return there.blob_id != sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

@@ -14,6 +14,7 @@ from typing import BinaryIO, TypeVar
 from urllib.parse import unquote
 
 from grpo_job.failures import Refused
+from grpo_job.run_folder import flush_folder, sha256
 from grpo_job.stores.retries import SLOWEST, Patience, StoreFailed, TooSlow, within
 from grpo_job.stores.trees import (
     MANIFEST,
@@ -26,7 +27,6 @@ from grpo_job.stores.trees import (
     join,
     revision_of,
     send_tree,
-    sha256_of,
     size_of,
 )
 
@@ -37,6 +37,8 @@ UNFINISHED = ".unfinished-"
 
 
 class LocalStore:
+    """`file:///folder`, see `Store`. Raises `Refused` for an address that names no absolute folder."""
+
     def __init__(self, place: str, *, patience: Patience) -> None:
         self.uri = f"file://{place}"
         self._root = Path(unquote(place))
@@ -120,7 +122,7 @@ class LocalStore:
         there = self._path(name)
         if not there.is_file() or there.stat().st_size != path.stat().st_size:
             return True
-        return sha256_of(there) != sha256_of(path)
+        return sha256(there) != sha256(path)
 
     def send(self, path: Path, name: str) -> None:
         def copy(file: BinaryIO) -> None:
@@ -148,7 +150,7 @@ class LocalStore:
 
     def _fetch(self, name: str, target: Path) -> None:
         shutil.copyfile(self._path(name), target)
-        if sha256_of(target) != sha256_of(self._path(name)):
+        if sha256(target) != sha256(self._path(name)):
             raise StoreFailed(f"{self.uri}/{name} changed while it was read: try again.")
 
     def _arrive(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
@@ -164,7 +166,7 @@ class LocalStore:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:
@@ -172,14 +174,6 @@ class LocalStore:
             yield
         except OSError as error:
             raise StoreFailed(f"{self.uri} cannot be used ({error}): {_cure(error)}.") from error
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _cure(error: OSError) -> str:

@@ -58,6 +58,7 @@ class Attempts:
         self._end = time.monotonic() + patience.seconds + size / SLOWEST
 
     def left(self) -> float:
+        """Seconds until the patience ends, below 0 behind that."""
         return self._end - time.monotonic()
 
     def __call__(self, work: Callable[[], T], *, size: int = 0) -> T:

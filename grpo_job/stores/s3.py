@@ -35,6 +35,8 @@ CHECK = Patience(seconds=25, call=12, first_wait=0.2, longest_wait=3)
 
 
 class S3Store:
+    """`s3://bucket[/prefix]`, see `Store`. Raises `Refused` for an address that names no bucket."""
+
     def __init__(self, place: str, *, environment: Mapping[str, str], patience: Patience) -> None:
         self._bucket, _, prefix = place.partition("/")
         self._prefix = prefix.strip("/")

@@ -1,7 +1,5 @@
 """What S3's errors mean: whether trying again can help, and the sentence with the cure."""
 
-from collections.abc import Iterator
-
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
@@ -15,6 +13,7 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
+from grpo_job.failures import causes, in_one_line
 from grpo_job.stores.retries import StoreFailed, TooSlow
 
 # Client errors by name that say "again", not "never": damage on the way, and requests that crossed.
@@ -57,7 +56,7 @@ def wait(error: BaseException) -> float | None:
     """Seconds to wait at least before the next try; None if it cannot help."""
     if isinstance(error, RecursionError):
         return None
-    for cause in _chain(error):
+    for cause in causes(error):
         if isinstance(cause, ClientError):
             return _wait_after_answer(cause)
         if isinstance(cause, HOPELESS):
@@ -70,7 +69,7 @@ def code_of(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         # botocore asks for the bucket's region, and is redirected in asking.
         return "PermanentRedirect"
-    for cause in _chain(error):
+    for cause in causes(error):
         if isinstance(cause, ClientError):
             code = str(cause.response.get("Error", {}).get("Code", ""))
             return BY_STATUS.get(code, code)
@@ -78,6 +77,7 @@ def code_of(error: BaseException) -> str:
 
 
 def is_missing(error: BaseException) -> bool:
+    """Whether the store says that there is no such object."""
     return code_of(error) in ("404", "NoSuchKey", "NotFound")
 
 
@@ -88,9 +88,9 @@ def failed(error: BaseException, uri: str, endpoint: str) -> StoreFailed:
     elif (code := code_of(error)) in CURES:
         cure = CURES[code].format(action=_action(error))
     elif isinstance(error, (InvalidRegionError, ParamValidationError, ProfileNotFound, ValueError)):
-        cure = f"{_line(error)}: correct the address or the AWS_* variables"
+        cure = f"{in_one_line(error)}: correct the address or the AWS_* variables"
     else:
-        cure = f"no good answer from {endpoint} ({_line(error)}): check AWS_ENDPOINT_URL_S3 and the network"
+        cure = f"no good answer from {endpoint} ({in_one_line(error)}): check AWS_ENDPOINT_URL_S3 and the network"
     return StoreFailed(f"{uri}: {cure}.")
 
 
@@ -104,19 +104,8 @@ def _wait_after_answer(error: ClientError) -> float | None:
     return float(asked) if asked.isdigit() else 0.0
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """boto3 wraps the store's answer in errors of its own, some without `from`."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
 def _action(error: BaseException) -> str:
-    for cause in _chain(error):
+    for cause in causes(error):
         if isinstance(cause, ClientError):
             return str(cause.operation_name)
     return "write"
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

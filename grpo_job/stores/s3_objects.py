@@ -14,9 +14,10 @@ import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.client import Config
 
+from grpo_job.run_folder import sha256
 from grpo_job.stores import s3_errors
 from grpo_job.stores.retries import Attempts, StoreFailed
-from grpo_job.stores.trees import CHUNK, Entries, Entry, join, sha256_of
+from grpo_job.stores.trees import CHUNK, Entries, Entry, join
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ class S3Objects:
         if kept and not parts and size < PART:
             return True
         # No digest of the store's own, or one over parts of another size: read the object itself.
-        return self._try(lambda: self._digest(name), size=size) != sha256_of(path)
+        return self._try(lambda: self._digest(name), size=size) != sha256(path)
 
     def send(self, path: Path, name: str) -> None:
         place = (str(path), self._bucket, self._key(name))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
+from grpo_job.run_folder import sha256
 from grpo_job.stores.retries import StoreFailed
 
 MANIFEST = "manifest.json"
@@ -54,27 +55,23 @@ def files_of(folder: Path) -> dict[str, Path]:
 
 
 def size_of(folder: Path) -> int:
+    """Bytes of all files below `folder`."""
     return sum(path.stat().st_size for path in files_of(folder).values())
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def revision_of(folder: Path) -> str:
     """Names the tree in `folder`: the digest of its manifest, or of what a manifest would say."""
     files = files_of(folder)
     if MANIFEST in files:
-        return sha256_of(files[MANIFEST])
-    listing = json.dumps({name: sha256_of(path) for name, path in files.items()})
+        return sha256(files[MANIFEST])
+    listing = json.dumps({name: sha256(path) for name, path in files.items()})
     return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def manifest_of(folder: Path, **facts: Any) -> bytes:
     """The manifest of the files in `folder`, equal for equal files."""
     files = {
-        name: {"sha256": sha256_of(path), "size": path.stat().st_size}
+        name: {"sha256": sha256(path), "size": path.stat().st_size}
         for name, path in files_of(folder).items()
         if name != MANIFEST
     }

@@ -10,6 +10,7 @@ import pytest
 from tests.preflight.world import World
 from tests.servers.fixtures import (  # noqa: F401
     as_the_door_sets_it,
+    hub,
     no_waiting,
     one_reading_of_boto3s_models,
     s3,

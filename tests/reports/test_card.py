@@ -73,9 +73,11 @@ def test_card_of_a_base_that_is_not_on_the_hub_is_valid(write_run: WriteRun) -> 
     assert front["model-index"][0]["results"][0]["dataset"]["type"] == "local"
 
 
-def test_base_is_the_16_bit_one_that_is_named(write_run: WriteRun) -> None:
+def test_base_is_the_16_bit_one_that_the_adapter_names(write_run: WriteRun) -> None:
     folder = write_run(steps=0, rows=10, model="unsloth/Qwen2.5-3B-Instruct-bnb-4bit", gpu=True)
-    front = metadata_load(reports.write_card(folder, base_model="unsloth/Qwen2.5-3B-Instruct"))
+    config = folder / "adapter" / "adapter_config.json"
+    write_json(config, read_json(config) | {"base_model_name_or_path": "unsloth/Qwen2.5-3B-Instruct"})
+    front = metadata_load(reports.write_card(folder))
     assert front is not None
     assert front["base_model"] == "unsloth/Qwen2.5-3B-Instruct"
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import get_args
 
 from grpo_job import sample
 from grpo_job.sample import lessons, problems
@@ -61,6 +62,14 @@ def left_to_right(signature: str) -> int:
     return amount
 
 
+def problem_of(signature: str) -> problems.Problem:
+    """The problem of a signature: "7+5" -> `Problem(7, (Step("+", 5),))`."""
+    first, *rest = re.findall(r"[-+*/]|\d+", signature)
+    known: dict[str, problems.Operation] = {operation: operation for operation in get_args(problems.Operation)}
+    steps = (problems.Step(known[sign], int(number)) for sign, number in zip(rest[::2], rest[1::2], strict=True))
+    return problems.Problem(int(first), tuple(steps))
+
+
 def signature_of_answer(answer: str) -> str:
     """The signature from the worked lines alone; each must be right and start where the one before ends."""
     lines = re.findall(r"^(\d+) ([-+*/]) (\d+) = (\d+)$", answer, re.MULTILINE)
@@ -81,7 +90,7 @@ def count_overlaps(questions: Iterable[str]) -> tuple[int, int]:
 
 
 def test_the_count_of_overlaps_sees_an_equal_problem_in_other_words() -> None:
-    problem = problems.parse_signature(HELD_OUT[0]["signature"])
+    problem = problem_of(HELD_OUT[0]["signature"])
     retold = problems.make_row(problem, random.Random(4))["question"]
     assert retold != HELD_OUT[0]["question"]
     assert count_overlaps([retold, TRAIN[0]["question"]]) == (1, 1)
@@ -116,21 +125,21 @@ def test_no_held_out_problem_is_in_what_the_model_was_taught() -> None:
 
 
 def test_a_lesson_is_answered_in_the_asked_form() -> None:
-    assert lessons.completion(problems.parse_signature("3+4-2")) == (
+    assert lessons.completion(problem_of("3+4-2")) == (
         "<reasoning>\n3 + 4 = 7\n7 - 2 = 5\n</reasoning>\n<answer>\n5\n</answer>"
     )
 
 
 def test_a_careless_lesson_leaves_out_the_last_step_and_never_the_only_one() -> None:
     rng = random.Random(3)
-    several, single = problems.parse_signature("3+4-2"), problems.parse_signature("3+4")
+    several, single = problem_of("3+4-2"), problem_of("3+4")
     assert {problems.signature(lessons.taught(several, rng)) for _ in range(50)} == {"3+4-2", "3+4"}
     assert {problems.signature(lessons.taught(single, rng)) for _ in range(50)} == {"3+4"}
 
 
 def test_related_problems_are_on_the_same_side() -> None:
     related = ["3+4*2", "4+3*2", "2*4+3", "4*3/2", "2+3+4", "4+3-2"]
-    assert len({problems.is_held_out(problems.parse_signature(signature)) for signature in related}) == 1
+    assert len({problems.is_held_out(problem_of(signature)) for signature in related}) == 1
 
 
 def test_training_problems_are_never_held_out_and_the_others_always_are() -> None:
@@ -140,14 +149,14 @@ def test_training_problems_are_never_held_out_and_the_others_always_are() -> Non
 
 
 def test_a_signature_reads_back_and_works_from_left_to_right() -> None:
-    problem = problems.parse_signature("7+5-3*2")
+    problem = problem_of("7+5-3*2")
     assert problems.signature(problem) == "7+5-3*2"
     assert problems.worked_lines(problem) == ["7 + 5 = 12", "12 - 3 = 9", "9 * 2 = 18"]
     assert problems.solution(problem) == 18
 
 
 def test_other_names_and_objects_leave_the_signature_as_it_is() -> None:
-    problem = problems.parse_signature("8-3+4")
+    problem = problem_of("8-3+4")
     rows = [problems.make_row(problem, random.Random(seed)) for seed in range(20)]
     assert len({row["question"] for row in rows}) > 15
     assert {read_back(row["question"]) for row in rows} == {"8-3+4"}

@@ -19,7 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.servers.hub_pages import LARGE, ROUTES, Account, Answer, Blob, Repo, Request
+from tests.servers.hub_pages import LARGE, ROUTES
+from tests.servers.hub_state import Account, Answer, Blob, Repo, Request
 
 
 @dataclass
