@@ -44,6 +44,7 @@ class Plan:
     max_num_seqs: int
     max_num_batched_tokens: int
     max_model_len: int
+    row_tokens: int
     gpu_memory_utilization: float
     kv_cache_bytes: int
     capture_sizes: tuple[int, ...]
@@ -186,6 +187,7 @@ def _describe(
         max_num_seqs=sequences,
         max_num_batched_tokens=max(batched_tokens(gpu), sequences),
         max_model_len=work.max_seq_length,
+        row_tokens=work.row_tokens,
         gpu_memory_utilization=used,
         kv_cache_bytes=int(memory.kv_cache),
         capture_sizes=sizes,

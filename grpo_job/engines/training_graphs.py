@@ -1,8 +1,9 @@
 """Replays the decoder layers' forward and backward as CUDA graphs: two launches in place of thousands.
 
 A step of few tokens is over on the GPU before the host has launched its kernels. Graphs want fixed
-shapes, so rows are padded at their right end to a multiple of `BUCKET` tokens: behind a causal mask
-no real token sees the padding, and no gradient flows out of it.
+shapes, so rows are padded at their right end to one of `LENGTHS` lengths: behind a causal mask no real
+token sees the padding, and no gradient flows out of it. The longest is captured first: the graphs of
+the shorter ones then live in its memory.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,22 +11,26 @@ from typing import Any
 
 import torch
 
-BUCKET = 64
+LENGTHS = 8
+ALIGNMENT = 8  # tokens: what tensor cores like
 
 
-def replay_layers(decoder: Any) -> None:
-    """Let `decoder`, a model without its head, run its layers from graphs while it trains, if Unsloth drives it."""
+def replay_layers(decoder: Any, longest: int) -> None:
+    """Let `decoder`, a model without its head, run its layers from graphs while it trains, if Unsloth drives it.
+
+    Rows of more than `longest` tokens run as before.
+    """
     if type(decoder).forward.__name__ != "LlamaModel_fast_forward":
         return
     # Attribute access finds an instance's own dictionary before PyTorch's modules, which stay registered.
-    vars(decoder)["layers"] = GraphedLayers(decoder.layers)
+    vars(decoder)["layers"] = GraphedLayers(decoder.layers, longest)
 
 
 class GraphedLayers:
     """Stands in for a list of decoder layers. While training, iterating gives one callable for all of them."""
 
-    def __init__(self, layers: torch.nn.ModuleList) -> None:
-        self.layers = layers
+    def __init__(self, layers: torch.nn.ModuleList, longest: int) -> None:
+        self.layers, self.longest = layers, longest
         self.parameters = [parameter for parameter in layers.parameters() if parameter.requires_grad]
         self.sums = [torch.empty_like(parameter) for parameter in self.parameters]
         self.anchor = torch.zeros(1, device=self.parameters[0].device, requires_grad=True)
@@ -45,11 +50,13 @@ class GraphedLayers:
 
     def forward(self, hidden: torch.Tensor, **options: Any) -> tuple[torch.Tensor]:
         """`hidden`, (rows, tokens, width), behind the last layer. RuntimeError where layers cannot be captured."""
-        if not _only_causal(options):
+        rows, tokens, width = hidden.shape
+        if tokens > self.longest or not _only_causal(options):
             return (_through(self.layers, hidden, options),)
-        shape = _padded(hidden.shape, limit=options["position_embeddings"][0].shape[0])
-        if shape not in self.graphs:
-            self.graphs[shape] = self._captured(shape, hidden, options)
+        for length in (self.longest, padded(tokens, self.longest)):
+            shape = rows, length, width
+            if shape not in self.graphs:
+                self.graphs[shape] = self._captured(shape, hidden, options)
         replayed: torch.Tensor = _Replay.apply(self.anchor, hidden, self, self.graphs[shape])
         return (replayed,)
 
@@ -137,11 +144,11 @@ def _only_causal(options: Mapping[str, Any]) -> bool:
     return unset and options.get("position_embeddings") is not None
 
 
-def _padded(shape: Sequence[int], limit: int) -> tuple[int, ...]:
-    """The shape with its tokens rounded up to whole buckets, but not beyond the `limit` of known positions.
+def padded(tokens: int, longest: int) -> int:
+    """The shortest of the lengths that has room for so many tokens.
 
-    >>> _padded((4, 300, 2048), limit=512), _padded((4, 450, 2048), limit=460)
-    ((4, 320, 2048), (4, 460, 2048))
+    >>> padded(300, longest=456), padded(450, longest=456), padded(70, longest=1024)
+    (320, 456, 128)
     """
-    rows, tokens, width = shape
-    return rows, max(tokens, min(-(-tokens // BUCKET) * BUCKET, limit)), width
+    step = -(-longest // (LENGTHS * ALIGNMENT)) * ALIGNMENT
+    return min(-(-tokens // step) * step, longest)

@@ -42,7 +42,7 @@ class UnslothVllm(VllmTrainerEngine):
         os.environ["UNSLOTH_VLLM_STANDBY"] = "1" if plan.standby else "0"
         self.base = base
         self.planned_steps = planned_steps(settings, len(rows))
-        self.model, self.tokenizer = _load_model(base.folder, plan, lora_rank=settings.lora_rank, seed=settings.seed)
+        self.model, self.tokenizer = _load_model(base, plan, lora_rank=settings.lora_rank, seed=settings.seed)
         self.model = _add_lora(self.model, plan, settings)
 
         from grpo_job.engines import rehearsal
@@ -90,7 +90,7 @@ class UnslothVllm(VllmTrainerEngine):
             trainer.vllm_generation = Rollouts(trainer, self.llm, self.weights, log_probs=log_probs)
         _spare_module_walks(trainer)
         if plan.training_graphs:
-            replay_layers(self.model.get_base_model().model)
+            replay_layers(self.model.get_base_model().model, plan.row_tokens)
         # What is loaded by now stays: later collections need not look at it.
         gc.collect()
         gc.freeze()
@@ -106,15 +106,15 @@ def _spare_module_walks(trainer: Any) -> None:
     trainer.accelerator.unwrap_model = lambda model, *_, **__: model
 
 
-def _load_model(folder: Path, plan: Plan, *, lora_rank: int, seed: int) -> tuple[Any, Any]:
-    """The base with vLLM behind it (`model.vllm_engine`), and the tokenizer. `folder` holds the snapshot."""
-    fast_language_model = import_unsloth()
+def _load_model(base: BaseModel, plan: Plan, *, lora_rank: int, seed: int) -> tuple[Any, Any]:
+    """The base with vLLM behind it (`model.vllm_engine`), and the tokenizer."""
+    fast_language_model = import_unsloth(base.config().get("model_type", ""))
     import torch
     import vllm
 
     with variables_kept(), llm_built_with(vllm_arguments(plan, seed), vllm):
         return fast_language_model.from_pretrained(
-            model_name=str(folder),
+            model_name=str(base.folder),
             max_seq_length=plan.max_model_len,
             dtype=getattr(torch, plan.dtype),
             load_in_4bit=plan.load_in_4bit,

@@ -4,20 +4,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from grpo_job.engines.training_graphs import _only_causal, _padded  # noqa: E402
+from grpo_job.engines.training_graphs import LENGTHS, _only_causal, padded  # noqa: E402
 
 TABLES = (torch.zeros(1), torch.zeros(1))
 
 
-@pytest.mark.parametrize("tokens", [1, 63, 64, 65, 300, 456])
-def test_rows_grow_to_whole_buckets_and_never_shrink(tokens: int) -> None:
-    _rows, padded, _width = _padded((4, tokens, 8), limit=1024)
-    assert padded % 64 == 0
-    assert tokens <= padded < tokens + 64
-
-
-def test_rows_do_not_grow_beyond_the_known_positions() -> None:
-    assert _padded((4, 450, 8), limit=460) == (4, 460, 8)
+@pytest.mark.parametrize("longest", [1, 7, 64, 456, 460, 1024, 4096])
+def test_rows_have_few_lengths_each_with_room_and_none_beyond_the_longest(longest: int) -> None:
+    lengths = [padded(tokens, longest) for tokens in range(1, longest + 1)]
+    assert all(tokens <= length <= longest for tokens, length in enumerate(lengths, 1))
+    assert len(set(lengths)) <= LENGTHS
+    assert lengths == sorted(lengths)
 
 
 @pytest.mark.parametrize("option", ["attention_mask", "causal_mask", "position_ids", "past_key_value", "packed"])

@@ -21,7 +21,7 @@ class Waits(torch.nn.Linear):
         torch.cuda.synchronize()
         return (super().forward(hidden),)
 
-graphed = GraphedLayers(torch.nn.ModuleList([Waits(8, 8)]).cuda())
+graphed = GraphedLayers(torch.nn.ModuleList([Waits(8, 8)]).cuda(), 64)
 table = torch.zeros(64, 8, device="cuda")
 graphed.forward(torch.ones(1, 8, 8, device="cuda"), position_embeddings=(table, table))
 """
@@ -59,7 +59,7 @@ def test_replayed_micro_batches_of_several_lengths_accumulate_the_gradients_of_e
     torch.manual_seed(0)
     layers = torch.nn.ModuleList(Layer() for _ in range(3)).cuda()
     table = torch.randn(POSITIONS, WIDTH, device="cuda", dtype=torch.bfloat16)
-    graphed = GraphedLayers(layers)
+    graphed = GraphedLayers(layers, POSITIONS)
     for lengths in ([50, 64], [100, 50], [120, 250]):
         batches = [torch.randn(4, length, WIDTH, device="cuda", dtype=torch.bfloat16) for length in lengths]
         with torch.autocast("cuda", dtype=torch.bfloat16):
@@ -69,7 +69,7 @@ def test_replayed_micro_batches_of_several_lengths_accumulate_the_gradients_of_e
             scale = one.abs().max()
             assert scale > 0
             torch.testing.assert_close(other / scale, one / scale, atol=0.02, rtol=0)
-    assert sorted(shape[1] for shape in graphed.graphs) == [64, 128, 256]
+    assert [shape[1] for shape in graphed.graphs] == [256, 64, 128]
 
 
 def test_layers_that_cannot_be_captured_end_with_the_setting_that_turns_graphs_off() -> None:
@@ -82,7 +82,7 @@ def test_layers_with_a_mask_or_without_gradients_run_one_by_one() -> None:
     from grpo_job.engines.training_graphs import GraphedLayers
 
     layers = torch.nn.ModuleList(Layer() for _ in range(2)).cuda()
-    graphed = GraphedLayers(layers)
+    graphed = GraphedLayers(layers, POSITIONS)
     with torch.no_grad():
         assert list(graphed) == list(layers)
     hidden, table = torch.randn(1, 8, WIDTH, device="cuda"), torch.zeros(POSITIONS, WIDTH, device="cuda")
