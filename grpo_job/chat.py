@@ -7,6 +7,7 @@ the counts to the engine's own.
 import json
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,8 @@ from tokenizers import Tokenizer
 from grpo_job.failures import Refused
 
 Message = dict[str, str]
+
+BATCH = 512  # texts that one thread encodes at a time
 
 # Transformers' own tags around what the assistant said. In a prompt they mark nothing: `if true` does as much.
 OWN_TAGS = (
@@ -68,8 +71,13 @@ class Chat:
 
     def lengths(self, prompts: Sequence[Sequence[Message]]) -> list[int]:
         """Tokens of each rendered prompt."""
-        encoded = self.tokenizer.encode_batch([self.render(prompt) for prompt in prompts], add_special_tokens=False)
-        return [len(tokens.ids) for tokens in encoded]
+        texts = [self.render(prompt) for prompt in prompts]
+        batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+        with ThreadPoolExecutor() as threads:
+            return [length for lengths in threads.map(self._lengths, batches) for length in lengths]
+
+    def _lengths(self, texts: list[str]) -> list[int]:
+        return [len(tokens.ids) for tokens in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     @cached_property
     def _config(self) -> dict[str, Any]:
