@@ -13,20 +13,16 @@ Weights = OwnWeights | SharedWeights | SeparateWeights
 
 
 class Seeds:
-    """A seed for each prompt of each generation: what a step draws does not depend on what was drawn before.
+    """A seed for each prompt of each generation: what a step draws does not depend on what was drawn before."""
 
-    Processes that share a step, told apart by their rank, draw differently.
-    """
-
-    def __init__(self, seed: int, rank: int = 0) -> None:
-        self.seed, self.rank, self.step, self.generations = seed, rank, -1, 0
+    def __init__(self, seed: int) -> None:
+        self.seed, self.step, self.generations = seed, -1, 0
 
     def draw(self, step: int, prompts: int) -> list[int]:
         """Seeds below 2**32, one a prompt; another call within the same step gets others."""
         self.generations = self.generations + 1 if step == self.step else 0
         self.step = step
-        source = SeedSequence([self.seed, self.rank, step, self.generations])
-        return [int(seed) for seed in source.generate_state(prompts)]
+        return [int(seed) for seed in SeedSequence([self.seed, step, self.generations]).generate_state(prompts)]
 
 
 class Rollouts:
@@ -39,7 +35,7 @@ class Rollouts:
     def __init__(self, trainer: Any, llm: Any, weights: Weights, *, log_probs: bool) -> None:
         """Samples as `trainer` was told to; its step, with its seed, decides what each prompt draws."""
         self.trainer, self.llm, self.weights, self.log_probs = trainer, llm, weights, log_probs
-        self.seeds = Seeds(trainer.args.seed, trainer.accelerator.process_index)
+        self.seeds = Seeds(trainer.args.seed)
         theirs = trainer.vllm_generation
         self.sampling = {
             "temperature": theirs.temperature,
