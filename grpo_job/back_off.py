@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from grpo_job import engines
-from grpo_job.attempt import Attempt
+from grpo_job.attempt import LOST_SECONDS, Attempt
 from grpo_job.engines.gpu_plan import Plan, Within
 from grpo_job.engines.shapes import GB
 from grpo_job.failures import START_AGAIN, Refused, RunEnded, Unexpected
@@ -52,8 +52,11 @@ def where_memory_runs_out(attempt: Attempt, checked: Checked) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        trouble = memory_trouble(error)
-        if trouble is None or isinstance(error, RunEnded) or attempt.interruption.asked:
+        if isinstance(error, RunEnded):
+            raise
+        lost = attempt.ranks.lost(LOST_SECONDS)
+        trouble = memory_trouble(RuntimeError(lost.reason) if lost else error)
+        if trouble is None or (attempt.interruption.asked and not lost):
             raise
         raise _answer(trouble, attempt, checked) from error
 
@@ -81,7 +84,8 @@ def _smaller(attempt: Attempt, checked: Checked, failed: Plan) -> tuple[Within, 
     for share in SHRINK:
         limit = Within(checked.gpus[0].name, share * failed.memory.total, failed.load_in_4bit)
         try:
-            return limit, engines.plan(attempt.settings, checked.base.config(), checked.gpus[0], limit)
+            config, gpu, processes = checked.base.config(), checked.gpus[0], attempt.ranks.count
+            return limit, engines.plan(attempt.settings, config, gpu, limit, processes)
         except Refused as refusal:
             refused = refusal
     raise refused

@@ -53,12 +53,21 @@ def main(context: click.Context) -> None:
 @click.pass_obj
 def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     """Train, evaluate and publish; go on where an earlier attempt stopped."""
+    from grpo_job.layout import is_rank, layout, one_gpu
 
+    if is_rank(os.environ):
+        return _run_as_rank(interruption, assignments)
     given = dict(os.environ)  # before libraries set variables of their own
 
     def story() -> Ending:
         resolved = _read(assignments)
-        _steer_libraries(resolved.settings)
+        gpus = _steer_libraries(resolved.settings)
+        processes = layout(resolved.settings, os.environ, gpus)
+        if processes.world > 1:
+            from grpo_job import launcher
+
+            return launcher.run(processes, resolved.settings, os.environ, interruption)
+        os.environ.update(one_gpu(os.environ, gpus))
         from grpo_job import job
 
         return job.run(resolved, os.environ, interruption)
@@ -67,7 +76,31 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     if ending.kind == START_AGAIN:
         click.echo(f"grpo-job: {ending.reason}", err=True)
         start_again(given)
-    _leave(ending)
+    return _leave(ending)
+
+
+def _run_as_rank(interruption: Interruption, assignments: tuple[str, ...]) -> None:
+    """The part of one process of several; its launcher's parent tells the world how the run ended."""
+    from grpo_job import engines, following, job, launcher
+
+    interruption.on_end = tell = launcher.teller(os.environ)
+    interruption.second_signal_ends = False  # it may come from the platform, from torchrun, and from the parent
+    ranks = engines.process_group()
+
+    def story() -> Ending:
+        resolved = _read(assignments)
+        _steer_libraries(resolved.settings)
+        if ranks.number:
+            return following.follow(resolved.settings, interruption, ranks)
+        return job.run(resolved, os.environ, interruption, ranks)
+
+    ending = _ending_of(story)
+    heard = ranks.end(ending) if ranks.number == 0 else ranks.has_left
+    if not tell(ending):
+        return _leave(ending)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return end_process(0 if heard else ending.code or 1)
 
 
 @main.command()
@@ -209,8 +242,8 @@ def _without_secrets(text: str) -> str:
     return redacted(text, secret_values(os.environ))
 
 
-def _steer_libraries(settings: "Settings") -> None:
-    """Set the libraries' variables that the user left unset, before any of them is imported."""
+def _steer_libraries(settings: "Settings") -> int:
+    """Set the libraries' variables that the user left unset, before any of them is imported. Answers how many GPUs."""
     from grpo_job import library_environment, machine
     from grpo_job.compiled_cache import open_cache
 
@@ -226,6 +259,7 @@ def _steer_libraries(settings: "Settings") -> None:
         click.echo(f"grpo-job: GRPO_CACHE_DIR: {distrust}", err=True)
     _set_unless_set(library_environment.library_environment(root))
     _steer_trackers(settings)
+    return len(seen)
 
 
 def _set_unless_set(variables: "Sequence[Variable]") -> None:

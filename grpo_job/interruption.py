@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from grpo_job.failures import EXIT_INTERRUPTED, Interrupted
+from grpo_job.failures import EXIT_CODES, EXIT_INTERRUPTED, Ending, Interrupted
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LOOK_SECONDS = 0.5
+KINDS = {row.code: row.kind for row in EXIT_CODES}
 
 
 class StopNow(BaseException):
@@ -27,13 +29,17 @@ class StopNow(BaseException):
 class Interruption:
     """What the process was asked, and how it answers.
 
-    `before_exit` is called with the reason when the process ends at once; it answers the exit code.
+    `before_exit` is called with the reason when the process ends at once; it answers the exit code. `on_end` hears
+    of the ending last of all. `in_vain` says that nothing is left to wait for while a signal's grace lasts.
     """
 
     def __init__(self) -> None:
         self.asked: str | None = None
         self.grace_seconds = 25.0
         self.before_exit: Callable[[str], int] = lambda reason: EXIT_INTERRUPTED
+        self.second_signal_ends = True
+        self.in_vain: Callable[[], bool] = lambda: False
+        self.on_end: Callable[[Ending], object] = lambda ending: None
         self._waits_for_boundary = False
         self._asked_at = 0.0
         self._ear, self._mouth = os.pipe()
@@ -53,12 +59,23 @@ class Interruption:
     def at_step_boundary(self) -> Iterator[None]:
         """Within: a signal is only noted. Raises `Interrupted` before or behind it when one came."""
         self.raise_if_asked()
+        with self.noted():
+            yield
+        self.raise_if_asked()
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Within: a signal is only noted, and ends the process when its grace is over."""
         self._waits_for_boundary = True
         try:
             yield
         finally:
             self._waits_for_boundary = False
-        self.raise_if_asked()
+
+    def ask(self, reason: str) -> None:
+        """As if a signal had come, for one that came to another process of this run."""
+        if not self.asked:
+            self.asked, self._asked_at = reason, time.monotonic()
 
     def raise_if_asked(self) -> None:
         """Catches a signal whose exception a library swallowed."""
@@ -78,6 +95,7 @@ class Interruption:
     def end(self, reason: str, code: int) -> NoReturn:
         """End the process now, from any thread."""
         try:
+            self.on_end(Ending(code, KINDS[code], reason))
             os.write(self.stderr, f"grpo-job: {reason}\n".encode())
         finally:
             os._exit(code)
@@ -85,7 +103,9 @@ class Interruption:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if self.asked:
-            self._end(f"{name} was received a second time")
+            if self.second_signal_ends:
+                self._end(f"{name} was received a second time")
+            return
         self._asked_at = time.monotonic()
         self.asked = name
         os.write(self._mouth, bytes([number]))  # again, for a library may have taken the wake-up for a pipe of its own
@@ -95,8 +115,11 @@ class Interruption:
     def _end_after_grace(self) -> None:
         while (number := os.read(self._ear, 1)[0]) not in SIGNALS:
             pass  # any signal with a handler is heard, such as a library's alarm
-        time.sleep(self.grace_seconds)
-        name = signal.Signals(number).name
+        name, end = signal.Signals(number).name, time.monotonic() + self.grace_seconds
+        while (left := end - time.monotonic()) > 0:
+            if self.in_vain():
+                self._end(f"{name} was received, and no step can end any more")
+            time.sleep(min(left, LOOK_SECONDS))
         self._end(f"{name} was received; the {self.grace_seconds:g} seconds of grace are over")
 
     def _end(self, reason: str) -> None:

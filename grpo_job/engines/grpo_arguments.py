@@ -67,11 +67,11 @@ def micro_batches(plan: Plan, arguments: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def planned_steps(settings: Settings, rows: int, processes: int = 1) -> int:
+def planned_steps(settings: Settings, rows: int) -> int:
     """Optimizer steps of the whole run; `num_train_epochs` counts passes over all `rows`."""
     if settings.max_steps > 0:
         return settings.max_steps
-    prompts_per_step = settings.completions_per_step * processes / settings.num_generations
+    prompts_per_step = settings.completions_per_step / settings.num_generations
     return max(1, round(settings.num_train_epochs * rows * settings.num_iterations / prompts_per_step))
 
 

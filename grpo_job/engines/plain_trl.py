@@ -22,6 +22,8 @@ from grpo_job.engines.job_trainer import job_trainer
 from grpo_job.engines.peft_adapter import add_lora
 from grpo_job.engines.shapes import ModelShape
 from grpo_job.engines.trainer_engine import TrainerEngine
+from grpo_job.global_batch import share
+from grpo_job.ranks import ALONE, Ranks
 from grpo_job.settings import Settings
 
 GENERATION_BATCH = 100
@@ -39,18 +41,20 @@ class PlainTrl(TrainerEngine):
         rows: Sequence[dict[str, Any]],
         rewards: RewardFunctions,
         folder: Path,
+        ranks: Ranks = ALONE,
     ) -> None:
         cpu_log_probs.install()
         if ModelShape.from_config(base.config()).parameters < SMALL_MODEL:
             torch.set_num_threads(1)
         self.base = base
         self.planned_steps = planned_steps(settings, len(rows))
+        settings = share(settings, ranks.count)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder, padding_side="left")
         set_seed(settings.lora_seed)
         self.model = add_lora(_load(base.folder), settings)
         weights = [weight for _, weight in rewards]
         arguments = on_cpu(grpo_arguments(settings, steps=self.planned_steps, reward_weights=weights))
-        self.callback = ListeningCallback(steps_per_buffer(settings))
+        self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
         self.trainer = job_trainer(GRPOTrainer)(
             model=self.model,
             processing_class=self.tokenizer,

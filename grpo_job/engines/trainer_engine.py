@@ -87,5 +87,5 @@ class VllmTrainerEngine(TrainerEngine):
         import torch
 
         self.llm.llm_engine.engine_core.shutdown()
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        if torch.distributed.is_initialized() and torch.distributed.get_world_size() == 1:
+            torch.distributed.destroy_process_group()  # several processes would wait for each other

@@ -23,8 +23,10 @@ from grpo_job.engines.job_trainer import job_trainer
 from grpo_job.engines.peft_adapter import add_lora
 from grpo_job.engines.trainer_engine import VllmTrainerEngine
 from grpo_job.engines.vllm_engine import compilation, llm_built_with, vllm_arguments
-from grpo_job.engines.vllm_rollouts import Rollouts
+from grpo_job.engines.vllm_rollouts import Rollouts, Seeds
 from grpo_job.engines.vllm_weights import SeparateWeights
+from grpo_job.global_batch import share
+from grpo_job.ranks import ALONE, Ranks
 from grpo_job.settings import Settings
 
 
@@ -39,16 +41,18 @@ class TrlVllm(VllmTrainerEngine):
         rewards: RewardFunctions,
         folder: Path,
         plan: Plan,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.base = base
         self.planned_steps = planned_steps(settings, len(rows))
+        settings = share(settings, ranks.count)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
         set_seed(settings.lora_seed)
         loaded = AutoModelForCausalLM.from_pretrained(
             base.folder, dtype=getattr(torch, plan.dtype), device_map={"": torch.cuda.current_device()}
         )
         self.model = add_lora(loaded, settings)
-        self.callback = ListeningCallback(steps_per_buffer(settings))
+        self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
         options = {
             "use_vllm": True,
@@ -76,4 +80,6 @@ class TrlVllm(VllmTrainerEngine):
         self.weights = SeparateWeights(self.model, self.llm)
         self.callback.before_measuring = self.weights.changed
         log_probs = self.trainer.args.vllm_importance_sampling_correction
-        self.trainer.vllm_generation = Rollouts(self.trainer, self.llm, self.weights, log_probs=log_probs)
+        rollouts = Rollouts(self.trainer, self.llm, self.weights, log_probs=log_probs)
+        rollouts.seeds = Seeds(ranks.seed(settings.seed))  # ranks that draw alike would answer alike
+        self.trainer.vllm_generation = rollouts

@@ -15,6 +15,7 @@ from grpo_job.engines.gpu_plan import Plan, Within
 from grpo_job.engines.grpo_arguments import planned_steps
 from grpo_job.engines.shapes import Gpu, ModelShape
 from grpo_job.failures import Refused
+from grpo_job.layout import layout
 from grpo_job.preflight import estimate, gpu, licence, model, reward_checks, room, row_checks, versions
 from grpo_job.preflight.findings import Finding, Findings, Status
 from grpo_job.preflight.places import Places
@@ -113,15 +114,21 @@ class _Examination:
         if not self.gpus and self.elsewhere and _wants_gpu(settings, shape):
             self._say_what_gpu_is_needed(config, shape)
             return None, None
-        engine = self.found.attempt("engine", lambda: engines.choose(settings, config, len(self.gpus or ())))
+        gpus = len(self.gpus)
+        places = self.found.attempt("processes", lambda: layout(settings, self.environment, gpus))
+        if places is None:
+            return None, None
+        engine = self.found.attempt("engine", lambda: engines.choose(settings, config, gpus, places.world))
         if engine is None:
             return None, None
         plan = None
         if self.gpus:
             first = self.gpus[0]
-            plan = self.found.attempt("GPU memory", lambda: engines.plan(settings, config, first, self.within))
+            plan = self.found.attempt(
+                "GPU memory", lambda: engines.plan(settings, config, first, self.within, places.world)
+            )
             self.found += gpu.findings(self.gpus, plan)
-        self.found += room.findings(base, shape, settings, len(self.gpus))
+        self.found += room.findings(base, shape, settings, gpus, places.processes)
         self.found += versions.findings(engine, len(self.gpus), settings)
         return engine, plan
 

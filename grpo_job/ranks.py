@@ -1,0 +1,90 @@
+"""One process of a run among several: what rank 0 says, the other ranks hear. Imports no torch.
+
+Rank 0 tells the whole story of `job.py`; the others, in `following.py`, load and train when it says so.
+The words between them are the classes here. How they travel is in `engines/process_group.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from grpo_job.failures import Ending
+
+if TYPE_CHECKING:
+    from grpo_job.engines.gpu_plan import Plan
+
+
+class Load(NamedTuple):
+    """Build the engine, as rank 0 does now; the rows are shared behind it."""
+
+    engine: str
+    plan: Plan | None
+    model_commit: str | None
+
+
+class Train(NamedTuple):
+    """Train, from the checkpoint in this folder where there is one."""
+
+    resume_from: Path | None
+
+
+Word = Load | Train | Ending
+
+
+class Ranks(Protocol):
+    """This process and the others of its run."""
+
+    number: int
+    count: int
+
+    def say(self, word: Word) -> None:
+        """From rank 0 to all others. Raises `Interrupted` where one of them was asked to stop."""
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's `value`, on every rank; all call it together."""
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all ranks, on every rank; all call it together."""
+
+    def barrier(self) -> None:
+        """Wait for all."""
+
+    def seed(self, seed: int) -> int:
+        """A seed for this rank alone; that of rank 0 is `seed` itself."""
+
+    def lost(self, wait: float = 0.0) -> Ending | None:
+        """How another rank ended before its time, where one did; looked for so many seconds. From any thread."""
+
+    def end(self, ending: Ending) -> bool:
+        """From rank 0: how the run ended. Whether all others have heard it."""
+
+
+class OneProcess:
+    """A run that has no other process."""
+
+    number, count = 0, 1
+
+    def say(self, word: Word) -> None:
+        """Nobody listens."""
+
+    def share(self, value: Any) -> Any:
+        return value
+
+    def gather(self, value: Any) -> list[Any]:
+        return [value]
+
+    def barrier(self) -> None:
+        """Nobody to wait for."""
+
+    def seed(self, seed: int) -> int:
+        return seed
+
+    def lost(self, wait: float = 0.0) -> Ending | None:
+        return None
+
+    def end(self, ending: Ending) -> bool:
+        return True
+
+
+ALONE = OneProcess()
