@@ -94,7 +94,7 @@ class Attempt:
     def recorded(self) -> Iterator[None]:
         """Whatever ends the body, the ending is in `summary.json`; unknown errors travel on to the door."""
         self.interruption.grace_seconds = self.settings.grace_seconds
-        self.interruption.in_vain = lambda: self.ranks.lost() is not None
+        self.interruption.in_vain = self._why_in_vain
         self.interruption.before_exit = lambda reason: self.conclude(self.interrupted(reason))
         self.watchdog.start()
         try:
@@ -236,6 +236,11 @@ class Attempt:
     def _lost(self, reason: str) -> None:
         """From any thread: another attempt holds the run, so this one ends without another word in its folder."""
         self.interruption.end(reason, Held.code)
+
+    def _why_in_vain(self) -> str:
+        """A signal's grace is for the step to end, which it cannot without a rank that was lost."""
+        lost = self.ranks.lost()
+        return lost.reason if lost else ""
 
     def _hung(self, reason: str) -> None:
         """From the watchdog's thread: end a run that makes no progress."""

@@ -24,6 +24,7 @@ LAST_WORD_SECONDS = 5.0  # for rank 0 to tell of the failure that this process s
 def follow(settings: Settings, interruption: Interruption, ranks: "ProcessGroup") -> Ending:
     """Do what rank 0 says until it tells how the run ended. Raises what went wrong in this process."""
     interruption.grace_seconds = settings.grace_seconds
+    interruption.in_vain = lambda: lost.reason if (lost := ranks.lost()) else ""
     interruption.before_exit = lambda reason: _leave(ranks, reason)
     with interruption.noted():
         try:

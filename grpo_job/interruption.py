@@ -30,7 +30,7 @@ class Interruption:
     """What the process was asked, and how it answers.
 
     `before_exit` is called with the reason when the process ends at once; it answers the exit code. `on_end` hears
-    of the ending last of all. `in_vain` says that nothing is left to wait for while a signal's grace lasts.
+    of the ending last of all. `in_vain` says why the rest of a signal's grace need not be waited for; "" where it must.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Interruption:
         self.grace_seconds = 25.0
         self.before_exit: Callable[[str], int] = lambda reason: EXIT_INTERRUPTED
         self.second_signal_ends = True
-        self.in_vain: Callable[[], bool] = lambda: False
+        self.in_vain: Callable[[], str] = str
         self.on_end: Callable[[Ending], object] = lambda ending: None
         self._waits_for_boundary = False
         self._asked_at = 0.0
@@ -117,8 +117,8 @@ class Interruption:
             pass  # any signal with a handler is heard, such as a library's alarm
         name, end = signal.Signals(number).name, time.monotonic() + self.grace_seconds
         while (left := end - time.monotonic()) > 0:
-            if self.in_vain():
-                self._end(f"{name} was received, and no step can end any more")
+            if reason := self.in_vain():
+                self._end(reason)
             time.sleep(min(left, LOOK_SECONDS))
         self._end(f"{name} was received; the {self.grace_seconds:g} seconds of grace are over")
 

@@ -55,12 +55,15 @@ class PlainTrl(TrainerEngine):
         weights = [weight for _, weight in rewards]
         arguments = on_cpu(grpo_arguments(settings, steps=self.planned_steps, reward_weights=weights))
         self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
+        args = GRPOConfig(output_dir=str(folder), **arguments)
+        # Of several processes each would have a device such as `cpu:1`, which torch.load does not know.
+        vars(args)["_setup_devices"] = torch.device("cpu")
         self.trainer = job_trainer(GRPOTrainer)(
             model=self.model,
             processing_class=self.tokenizer,
             reward_funcs=[function for function, _ in rewards],
             train_dataset=Dataset.from_list(list(rows)),
-            args=GRPOConfig(output_dir=str(folder), **arguments),
+            args=args,
             callbacks=[self.callback],
         )
         self.trainer.rehearse_at = rehearsal.sizes(settings, None, rows, self.tokenizer)
