@@ -1,4 +1,4 @@
-"""The container's door, `entrypoint.py`, with hooks in each process that a launcher starts from it."""
+"""The container's door, `entrypoint.py`, with hooks in each process that trains."""
 
 import base64
 import os
@@ -16,7 +16,7 @@ HOOKS = "TEST_HOOKS"
 
 if __name__ == "__main__":
     interruption = Interruption().install()
-    if is_rank(os.environ):
+    if is_rank(os.environ) or os.environ["GRPO_PROCESSES"] == "1":
         for hook in pickle.loads(base64.b64decode(os.environ[HOOKS])):
             hook()
     main(obj=interruption)

@@ -1,4 +1,4 @@
-"""What is done inside the processes of a run of several, each of which has its rank in the environment."""
+"""What is done inside each process of a run, which has its rank in the environment; of one process, rank 0."""
 
 import os
 import random
@@ -15,7 +15,7 @@ class SignalAtStep:
     number: int
 
     def __call__(self) -> None:
-        if int(os.environ["RANK"]) != self.rank:
+        if int(os.environ.get("RANK", "0")) != self.rank:
             return
         from grpo_job.engines.callbacks import ListeningCallback
 
@@ -38,7 +38,7 @@ class FailAtStep:
     said: str
 
     def __call__(self) -> None:
-        if int(os.environ["RANK"]) != self.rank:
+        if int(os.environ.get("RANK", "0")) != self.rank:
             return
         from grpo_job.engines.callbacks import ListeningCallback
 

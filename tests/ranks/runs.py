@@ -34,14 +34,13 @@ def finish(folder: Path, settings: Mapping[str, str] | None = None, hooks: Seque
     return start(folder, settings, hooks).wait()
 
 
-def ranks_of(attempt: runs.Attempt) -> list[psutil.Process]:
-    """The processes that torchrun has started for it, rank 0 first; none before it has."""
-    found = [process for process in psutil.Process(attempt.pid).children(recursive=True) if _rank(process) is not None]
-    return sorted(found, key=lambda process: int(_rank(process) or 0))
+def ranks_left(folder: Path) -> list[int]:
+    """Processes of a run in `folder` that are still there."""
+    return [process.pid for process in psutil.process_iter() if _works_in(process, folder)]
 
 
-def _rank(process: psutil.Process) -> str | None:
+def _works_in(process: psutil.Process, folder: Path) -> bool:
     try:
-        return process.environ().get("RANK")
+        return process.environ().get("GRPO_OUTPUT_DIR") == str(folder) and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
-        return None
+        return False
