@@ -48,13 +48,13 @@ def fault(settings: Settings, processes: int) -> str | None:
         return (
             f"{said} {settings.generation_micro_steps} (micro-steps of a generation) = {generation} completions are no "
             f"whole groups of GRPO_NUM_GENERATIONS={group} for each of {processes} processes; allowed: "
-            f"{_multiples(processes * group)} completions of a generation, or another GRPO_PROCESSES"
+            f"{_multiples(processes * group)} completions of a generation, or fewer GRPO_PROCESSES"
         )
     if step % processes:
         return (
             f"{said} {settings.gradient_accumulation_steps} (GRPO_GRADIENT_ACCUMULATION_STEPS) = {step} completions of "
-            f"a step cannot be shared by {processes} processes; allowed: {_multiples(processes)} completions of a step "
-            "or another GRPO_PROCESSES"
+            f"a step cannot be shared by {processes} processes; allowed: {_multiples(processes)} completions of a "
+            "step, or fewer GRPO_PROCESSES"
         )
     return None
 

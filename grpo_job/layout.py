@@ -34,14 +34,19 @@ def is_rank(environment: Mapping[str, str]) -> bool:
 def layout(settings: Settings, environment: Mapping[str, str], gpus: int) -> Layout:
     """The processes of this run, on a machine with `gpus` GPUs, seen from inside a launcher or from outside.
 
-    Raises `Refused` where there are too few GPUs for them, where a machine does not know the others, and with the
-    arithmetic where a step's completions cannot be shared.
+    Raises `Refused` where there are too few GPUs for them, where the engine is of one process, where a machine does not
+    know the others, and with the arithmetic where a step's completions cannot be shared.
     """
     found = _launched(environment) if is_rank(environment) else _to_launch(settings, environment, gpus)
     if gpus and found.processes > gpus:
         raise Refused(
             f"GRPO_PROCESSES: {found.processes} was given, and {gpus} GPUs are visible; "
             f"allowed: at most {gpus}, or auto for one a GPU"
+        )
+    if settings.engine == "unsloth" and found.world > 1:
+        raise Refused(
+            f"GRPO_ENGINE: 'unsloth' was given; it trains in one process, and this run has {found.world}: "
+            "allowed is trl, or GRPO_PROCESSES=1 for one GPU"
         )
     if fault := global_batch.fault(settings, found.world):
         raise Refused(fault)

@@ -39,6 +39,11 @@ def test_there_is_one_process_a_gpu_unless_something_else_was_said(
             "GRPO_PROCESSES: 4 was given, and 2 GPUs are visible; allowed: at most 2, or auto for one a GPU",
         ),
         (
+            MANY.model_copy(update={"engine": "unsloth"}), {}, 2,
+            "GRPO_ENGINE: 'unsloth' was given; it trains in one process, and this run has 2: allowed is trl, or "
+            "GRPO_PROCESSES=1 for one GPU",
+        ),
+        (
             MANY, {"PET_NNODES": "2", "PET_NODE_RANK": "0"}, 4,
             "PET_MASTER_ADDR, PET_MASTER_PORT: not given, and PET_NNODES=2 machines must meet; allowed: all of them",
         ),

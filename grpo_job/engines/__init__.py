@@ -104,11 +104,6 @@ def choose(
 
     Raises `Refused` where no engine can train it.
     """
-    if settings.engine == "unsloth" and processes > 1:
-        raise Refused(
-            f"GRPO_ENGINE: 'unsloth' was given; it trains in one process, and this run has {processes}: "
-            "allowed is trl, or GRPO_PROCESSES=1"
-        )
     if settings.engine == "unsloth" and gpu_count == 0:
         raise Refused("GRPO_ENGINE: 'unsloth' was given; it needs an NVIDIA GPU, and none is visible: allowed is trl")
     if gpu_count == 0 and (parameters := ModelShape.from_config(config).parameters) > MOST_PARAMETERS_ON_CPU:
