@@ -10,7 +10,7 @@ for each completion. To it is added what other GPUs cost:
 - waiting for the rank with the longest answer: lengths are taken as exponential, so that the longest of n has H(n)
   times the mean, cut at the longest allowed; generation lasts as long as it;
 - handing the folded weights to vLLM costs nothing more: each GPU folds into its own;
-- what the run on two GPUs takes beyond all this, gathers and the host's share, grows with the logarithm of their number.
+- what two GPUs take beyond all this (gathers, the host's share) grows with the logarithm of their number.
 
 Left out: slower machines among equal ones, and what rank 0 alone writes.
 """
@@ -104,9 +104,8 @@ def main() -> None:
     points = [(result["completions"], result["step_s_median"]) for result in (fewer, more)]
     step = fitted(*points, generation=more["parts"]["time/generation"] / more["step_s_median"])
     step = replace(step, together=two["step_s_median"] - seconds(step, two["processes"], two["completions"]))
-    print(
-        f"one GPU: {step.fixed:.3f} s and {step.each * 1e3:.2f} ms a completion, {step.generation:.0%} generation; two together {step.together:+.3f} s"
-    )
+    line = f"{step.fixed:.3f} s and {step.each * 1e3:.2f} ms a completion, {step.generation:.0%} generation"
+    print(f"one GPU: {line}; two together {step.together:+.3f} s")
     print("\n".join(lines(step)))
 
 

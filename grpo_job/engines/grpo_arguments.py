@@ -29,6 +29,7 @@ def grpo_arguments(settings: Settings, *, steps: int, reward_weights: list[float
         named["steps_per_generation"] = settings.generation_micro_steps
     return {
         **named,
+        "ddp_find_unused_parameters": False,  # every LoRA learns in every step
         **settings.grpo_config,
         "max_steps": steps,
         "report_to": "none",  # the job's own listener tells the trackers

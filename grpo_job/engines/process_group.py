@@ -21,7 +21,9 @@ from grpo_job.failures import Ending, Interrupted, Unexpected
 from grpo_job.ranks import Word
 
 LOOK_SECONDS = 0.05
-# Another rank may be at a step that generates long answers; a hang is the watchdog's to end, long before.
+# A hang while training is the watchdog's to end, long before. These end one while the ranks load, and one of rank 0
+# that even its watchdog does not see; rank 0 may evaluate between two steps.
+TRAINER_SECONDS = 1800
 TOGETHER_SECONDS = 3600
 # For all to hear how the run ended, before the launcher ends who did not.
 GOODBYE_SECONDS = 10.0
@@ -121,11 +123,15 @@ class ProcessGroup:
     def _group(self) -> Any:
         """The gloo group, and with it the one that the trainer finds, joined by all at the first use."""
         if self._joined is None:
-            on_gpu, wait = torch.cuda.is_available(), timedelta(seconds=TOGETHER_SECONDS)
-            if on_gpu:
-                torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-            dist.init_process_group("nccl" if on_gpu else "gloo", timeout=wait)
-            self._joined = dist.new_group(backend="gloo", timeout=wait)
+            wait = timedelta(seconds=TRAINER_SECONDS)
+            if torch.cuda.is_available():
+                device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+                torch.cuda.set_device(device)
+                # Bound to its device and with a part for the CPU: vLLM takes no other for the groups that it makes.
+                dist.init_process_group("cpu:gloo,cuda:nccl", timeout=wait, device_id=device)
+            else:
+                dist.init_process_group("gloo", timeout=wait)
+            self._joined = dist.new_group(backend="gloo", timeout=timedelta(seconds=TOGETHER_SECONDS))
         return self._joined
 
     def _put(self, word: Word) -> None:
