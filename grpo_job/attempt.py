@@ -3,7 +3,7 @@
 import shutil
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,7 @@ class Attempt:
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
         self.progress = Progress(settings.log_format, secrets=self.secrets, on_phase=self.watchdog.beat)
         self.checkpoints_saved = 0
+        self.answer_to_lost: Callable[[Ending], Ending] = lambda lost: lost  # what the end of another rank means here
         self.ending = FINISHED
         remote, bell = _mirror_stores(settings, environment or {})
         self.holding = Holding(path, remote, settings.lease_seconds, self._lost, bell=bell)
@@ -148,7 +149,7 @@ class Attempt:
     def interrupted(self, reason: str) -> Ending:
         """75; or 1 when a hang was ended, a rank was lost, or attempts end in a row without a new checkpoint."""
         if lost := self.ranks.lost():  # the launcher ended this process for it
-            return lost
+            return self.answer_to_lost(lost)
         if quiet := self.watchdog.stale_for():
             return Unexpected(f"{reason}, after {quiet:.0f} s without any progress").ending()
         fruitless = 0 if self.checkpoints_saved else self.summary.values["fruitless_attempts"] + 1
@@ -157,11 +158,11 @@ class Attempt:
             return Unexpected(f"{reason}, {fruitless} times in a row without a new checkpoint").ending()
         return Interrupted(f"{reason}: the same command resumes the run").ending()
 
-    def conclude(self, ending: Ending) -> int:
-        """Write how the attempt ended; answers the exit code."""
+    def conclude(self, ending: Ending) -> Ending:
+        """Write how the attempt ended; answers it as it was written."""
         self.ending = ending = ending._replace(reason=redacted(ending.reason, self.secrets))
         if ending.code == Held.code:
-            return ending.code  # the folder belongs to another attempt now
+            return ending  # the folder belongs to another attempt now
         if ending.code != Interrupted.code:
             self.summary.update(fruitless_attempts=0)
         life_signs.leave_message(ending, self.settings.termination_log)
@@ -173,7 +174,7 @@ class Attempt:
                 self.note(ending)
         except OSError as error:  # the code must reach the cluster even if the disk is full
             print(f"grpo-job: {self.folder.summary} could not be written: {error}", file=sys.stderr, flush=True)
-        return ending.code
+        return ending
 
     def found(self, finding: Finding) -> None:
         """Health found something: told now, scraped, and kept in the summary, once of each kind and severity."""
@@ -217,7 +218,7 @@ class Attempt:
             self.conclude(Unexpected(trouble).ending())
         elif not isinstance(error, RunEnded) and (lost := self.ranks.lost(LOST_SECONDS)):
             print(redacted("".join(traceback.format_exception(error)), self.secrets), file=sys.stderr)
-            self.conclude(lost)
+            self.conclude(self.answer_to_lost(lost))
         elif self.interruption.asked:  # what was cut short by the signal may have failed in its own words
             print(redacted("".join(traceback.format_exception(error)), self.secrets), file=sys.stderr)
             self._stop_in_order(f"{self.interruption.asked} was received ({type(error).__name__}: {error})")
@@ -235,7 +236,7 @@ class Attempt:
 
     def _lost(self, reason: str) -> None:
         """From any thread: another attempt holds the run, so this one ends without another word in its folder."""
-        self.interruption.end(reason, Held.code)
+        self.interruption.end(reason, Held(reason).ending())
 
     def _why_in_vain(self) -> str:
         """A signal's grace is for the step to end, which it cannot without a rank that was lost."""

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from grpo_job import engines
-from grpo_job.attempt import LOST_SECONDS, Attempt
+from grpo_job.attempt import Attempt
 from grpo_job.engines.gpu_plan import Plan, Within
 from grpo_job.engines.shapes import GB
-from grpo_job.failures import START_AGAIN, Refused, RunEnded, Unexpected
+from grpo_job.failures import START_AGAIN, Ending, Refused, RunEnded, Unexpected
 from grpo_job.memory_trouble import memory_trouble
 from grpo_job.preflight import Checked
 from grpo_job.run_folder import RunFolder, read_json, write_json
@@ -49,16 +49,20 @@ def within(folder: RunFolder) -> Within | None:
 @contextmanager
 def where_memory_runs_out(attempt: Attempt, checked: Checked) -> Iterator[None]:
     """Within: an error that tells of too little memory becomes `StartAgain`, or an ending with numbers and cures."""
+    attempt.answer_to_lost = lambda lost: _answer_to_lost(lost, attempt, checked)
     try:
         yield
     except Exception as error:
-        if isinstance(error, RunEnded):
-            raise
-        lost = attempt.ranks.lost(LOST_SECONDS)
-        trouble = memory_trouble(RuntimeError(lost.reason) if lost else error)
-        if trouble is None or (attempt.interruption.asked and not lost):
+        trouble = memory_trouble(error)
+        if trouble is None or isinstance(error, RunEnded) or attempt.interruption.asked:
             raise
         raise _answer(trouble, attempt, checked) from error
+
+
+def _answer_to_lost(lost: Ending, attempt: Attempt, checked: Checked) -> Ending:
+    """Memory may have run out on another rank."""
+    trouble = memory_trouble(RuntimeError(lost.reason))
+    return _answer(trouble, attempt, checked).ending() if trouble else lost
 
 
 def _answer(trouble: str, attempt: Attempt, checked: Checked) -> RunEnded:

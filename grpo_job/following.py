@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpo_job import base_model, engines, rewards
 from grpo_job.engines import Engine
-from grpo_job.failures import EXIT_INTERRUPTED, Ending, RunEnded, Unexpected
+from grpo_job.failures import Ending, Interrupted, RunEnded, Unexpected
 from grpo_job.interruption import Interruption
 from grpo_job.progress import libraries_write_to
 from grpo_job.ranks import Load
@@ -60,10 +60,10 @@ def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:
     return engines.build(word.engine, settings, base, rows, functions, folder, word.plan, ranks)
 
 
-def _leave(ranks: "ProcessGroup", reason: str) -> int:
+def _leave(ranks: "ProcessGroup", reason: str) -> Ending:
     """The grace is over before all ranks came to the end of a step."""
     ranks.leave()
-    return EXIT_INTERRUPTED
+    return Interrupted(reason).ending()
 
 
 class Silent:

@@ -15,11 +15,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from grpo_job.failures import EXIT_CODES, EXIT_INTERRUPTED, Ending, Interrupted
+from grpo_job.failures import Ending, Interrupted
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_SECONDS = 0.5
-KINDS = {row.code: row.kind for row in EXIT_CODES}
 
 
 class StopNow(BaseException):
@@ -29,14 +28,14 @@ class StopNow(BaseException):
 class Interruption:
     """What the process was asked, and how it answers.
 
-    `before_exit` is called with the reason when the process ends at once; it answers the exit code. `on_end` hears
+    `before_exit` is called with the reason when the process ends at once; it answers the ending. `on_end` hears
     of the ending last of all. `in_vain` says why the rest of a signal's grace need not be waited for; "" where it must.
     """
 
     def __init__(self) -> None:
         self.asked: str | None = None
         self.grace_seconds = 25.0
-        self.before_exit: Callable[[str], int] = lambda reason: EXIT_INTERRUPTED
+        self.before_exit: Callable[[str], Ending] = _interrupted
         self.second_signal_ends = True
         self.in_vain: Callable[[], str] = str
         self.on_end: Callable[[Ending], object] = lambda ending: None
@@ -92,13 +91,13 @@ class Interruption:
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, signal.SIG_IGN)
 
-    def end(self, reason: str, code: int) -> NoReturn:
+    def end(self, reason: str, ending: Ending) -> NoReturn:
         """End the process now, from any thread."""
         try:
-            self.on_end(Ending(code, KINDS[code], reason))
+            self.on_end(ending)
             os.write(self.stderr, f"grpo-job: {reason}\n".encode())
         finally:
-            os._exit(code)
+            os._exit(ending.code)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
@@ -123,11 +122,15 @@ class Interruption:
         self._end(f"{name} was received; the {self.grace_seconds:g} seconds of grace are over")
 
     def _end(self, reason: str) -> None:
-        code = EXIT_INTERRUPTED
+        ending = _interrupted(reason)
         try:
-            code = self.before_exit(reason)
+            ending = self.before_exit(reason)
         finally:
-            self.end(reason, code)
+            self.end(reason, ending)
+
+
+def _interrupted(reason: str) -> Ending:
+    return Interrupted(reason).ending()
 
 
 def _answer_no_longer() -> None:

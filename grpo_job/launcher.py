@@ -110,6 +110,6 @@ def _untold(launched: Launched, asked: str | None) -> Ending:
     ).ending()
 
 
-def _end_at_once(launched: Launched, path: Path, reason: str) -> int:
+def _end_at_once(launched: Launched, path: Path, reason: str) -> Ending:
     launched.kill()
-    return (_told(path) or Interrupted(reason).ending()).code
+    return _told(path) or Interrupted(reason).ending()
