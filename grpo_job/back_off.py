@@ -88,8 +88,8 @@ def _smaller(attempt: Attempt, checked: Checked, failed: Plan) -> tuple[Within, 
     for share in SHRINK:
         limit = Within(checked.gpus[0].name, share * failed.memory.total, failed.load_in_4bit)
         try:
-            config, gpu, processes = checked.base.config(), checked.gpus[0], attempt.ranks.count
-            return limit, engines.plan(attempt.settings, config, gpu, limit, processes)
+            config = checked.base.config()
+            return limit, engines.plan(attempt.settings, config, checked.gpus[0], limit, checked.layout)
         except Refused as refusal:
             refused = refusal
     raise refused

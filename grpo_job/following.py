@@ -12,7 +12,7 @@ from grpo_job.engines import Engine
 from grpo_job.failures import Ending, Interrupted, RunEnded, Unexpected
 from grpo_job.interruption import Interruption
 from grpo_job.progress import libraries_write_to
-from grpo_job.ranks import Load
+from grpo_job.ranks import Adopt, Answer, Load, Train
 from grpo_job.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,8 +44,18 @@ def _listen(settings: Settings, interruption: Interruption, ranks: "ProcessGroup
             if isinstance(word, Load):
                 engine = _build(word, settings, ranks)
             elif engine:
-                engine.train(Silent(interruption), word.resume_from)
+                _use(engine, word, interruption)
     return word
+
+
+def _use(engine: Engine, word: Train | Answer | Adopt, interruption: Interruption) -> None:
+    match word:
+        case Train(resume_from):
+            engine.train(Silent(interruption), resume_from)
+        case Answer():
+            engine.answer_along()
+        case Adopt(weights):
+            engine.load_adapter(weights)
 
 
 def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:

@@ -26,6 +26,9 @@ class Layout(NamedTuple):
         return self.processes * self.nodes
 
 
+ONE = Layout(1)
+
+
 def is_rank(environment: Mapping[str, str]) -> bool:
     """Whether a launcher started this process: each gets its rank, that on its machine, and their number."""
     return all(environment.get(name, "").isdecimal() for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))

@@ -29,7 +29,17 @@ class Train(NamedTuple):
     resume_from: Path | None
 
 
-Word = Load | Train | Ending
+class Answer(NamedTuple):
+    """Answer prompts together; which and how is shared behind it."""
+
+
+class Adopt(NamedTuple):
+    """Go on with the LoRA weights of this file."""
+
+    weights: Path
+
+
+Word = Load | Train | Answer | Adopt | Ending
 
 
 class Ranks(Protocol):
@@ -49,9 +59,6 @@ class Ranks(Protocol):
 
     def barrier(self) -> None:
         """Wait for all."""
-
-    def seed(self, seed: int) -> int:
-        """A seed for this rank alone; that of rank 0 is `seed` itself."""
 
     def lost(self, wait: float = 0.0) -> Ending | None:
         """How another rank ended before its time, where one did; looked for so many seconds. From any thread."""
@@ -76,9 +83,6 @@ class OneProcess:
 
     def barrier(self) -> None:
         """Nobody to wait for."""
-
-    def seed(self, seed: int) -> int:
-        return seed
 
     def lost(self, wait: float = 0.0) -> Ending | None:
         return None

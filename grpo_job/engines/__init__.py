@@ -14,6 +14,7 @@ from grpo_job.engines import gpu_plan
 from grpo_job.engines.gpu_plan import Plan, Within
 from grpo_job.engines.shapes import Gpu, ModelShape
 from grpo_job.failures import Refused
+from grpo_job.layout import ONE, Layout
 from grpo_job.machine import GpuSeen
 from grpo_job.ranks import ALONE, Ranks
 from grpo_job.settings import Settings
@@ -78,6 +79,9 @@ class Engine(Protocol):
     ) -> list[list[str]]:
         """`samples` completions for each prompt; greedy at temperature 0. Leaves training's RNG as it was."""
 
+    def answer_along(self) -> None:
+        """On a rank that is not 0: its part of what rank 0 generates."""
+
     def save_adapter(self, folder: Path) -> None:
         """Write adapter and tokenizer; the adapter's config names the 16-bit base as the user did."""
 
@@ -117,13 +121,13 @@ def choose(
 
 
 def plan(
-    whole: Settings, config: Mapping[str, Any], gpu: GpuSeen, within: Within | None = None, processes: int = 1
+    whole: Settings, config: Mapping[str, Any], gpu: GpuSeen, within: Within | None = None, layout: Layout = ONE
 ) -> Plan:
-    """What each of `processes` runs on a `gpu` of its own; `within` counts where it is of this GPU.
+    """What each process of `layout` runs on a `gpu` of its own; `within` counts where it is of this GPU.
 
     Raises `Refused` with the numbers where the model cannot fit.
     """
-    settings = global_batch.share(whole, processes)
+    settings = global_batch.share(whole, layout.world)
     tried = within if within and within.gpu == gpu.name else None
     share = settings.vllm_gpu_memory_utilization
     return gpu_plan.plan(
@@ -141,6 +145,7 @@ def plan(
         gradient_checkpointing=settings.gradient_checkpointing,
         standby=settings.standby,
         most_bytes=tried.bytes if tried else None,
+        apart=layout.processes if layout.world > 1 else 0,
     )
 
 

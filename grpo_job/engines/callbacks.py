@@ -28,6 +28,7 @@ class ListeningCallback(TrainerCallback):
     """Calls `listener`, which is set before training begins."""
 
     listener: Listener
+    answer: Callable[[Any], object]  # takes part in what rank 0 generates between two steps
     before_measuring: Callable[[], object] = staticmethod(lambda: None)  # tells generation that the weights changed
 
     def __init__(self, steps_per_buffer: int, ranks: Ranks = ALONE) -> None:
@@ -59,9 +60,18 @@ class ListeningCallback(TrainerCallback):
         for reason in self.ranks.gather(self.listener.asked_to_stop()):
             if reason:
                 self.listener.stop_too(reason)
-        decided = self.ranks.share(self._decide(step, last) if self.ranks.number == 0 else None)
+        decided = self._decided(step, last)
         control.should_log = control.should_log or decided.log
         control.should_save, control.should_training_stop = decided.save, decided.stop or last
+
+    def _decided(self, step: int, last: bool) -> Decision:
+        """What rank 0 decides; on the way to it, it may ask the others to answer with it."""
+        if self.ranks.number == 0:
+            return self.ranks.share(self._decide(step, last))
+        self.before_measuring()
+        while not isinstance(word := self.ranks.share(None), Decision):
+            self.answer(word)
+        return word
 
     def _decide(self, step: int, last: bool) -> Decision:
         measured = self._ask_for_more(step)

@@ -46,7 +46,7 @@ class PlainTrl(TrainerEngine):
         cpu_log_probs.install()
         if ModelShape.from_config(base.config()).parameters < SMALL_MODEL:
             torch.set_num_threads(1)
-        self.base = base
+        self.base, self.ranks = base, ranks
         self.planned_steps = planned_steps(settings, len(rows))
         settings = share(settings, ranks.count)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder, padding_side="left")
@@ -69,7 +69,7 @@ class PlainTrl(TrainerEngine):
         self.trainer.rehearse_at = rehearsal.sizes(settings, None, rows, self.tokenizer)
         self.callback.attach(self.trainer)
 
-    def generate(
+    def answer(
         self,
         prompts: Prompts,
         *,

@@ -15,7 +15,6 @@ from typing import Any
 import psutil
 import torch
 import torch.distributed as dist
-from numpy.random import SeedSequence
 
 from grpo_job.failures import Ending, Interrupted, Unexpected
 from grpo_job.ranks import Word
@@ -36,6 +35,7 @@ class ProcessGroup:
         self.number, self.count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         self._store = self._connect()
         self._watched = self._connect()  # another connection: the main thread may be waiting in the first
+        self._here = int(os.environ.get("LOCAL_WORLD_SIZE") or self.count)
         self._words, self.has_left = 0, False
         self._joined: Any = None
         process = psutil.Process()
@@ -90,10 +90,6 @@ class ProcessGroup:
     def barrier(self) -> None:
         """Wait for all."""
         dist.barrier(group=self._group())
-
-    def seed(self, seed: int) -> int:
-        """A seed for this rank alone; that of rank 0 is `seed` itself."""
-        return int(SeedSequence([seed, self.number]).generate_state(1)[0]) if self.number else seed
 
     def lost(self, wait: float = 0.0) -> Ending | None:
         """How another rank ended before its time, where one did; looked for so many seconds. From any thread."""
@@ -154,7 +150,10 @@ class ProcessGroup:
 
     def _is_gone(self, number: int) -> bool:
         """Whether the process of that rank is known to have ended; of another machine nothing is known."""
-        host, pid, created = self._note(f"process/{number}", self._watched) or ("", 0, 0.0)
+        told = self._note(f"process/{number}", self._watched)
+        if told is None:  # it ended, if it did, before it could say which process it is
+            return number // self._here == self.number // self._here and _siblings() < self._here
+        host, pid, created = told
         if host != os.uname().nodename:
             return False
         try:
@@ -168,3 +167,9 @@ class ProcessGroup:
         place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         store = dist.TCPStore(*place, is_master=False, timeout=timedelta(seconds=TOGETHER_SECONDS))
         return dist.PrefixStore("grpo-job", store)
+
+
+def _siblings() -> int:
+    """Processes that live of those that the launcher started on this machine, this one included."""
+    launched = psutil.Process(os.getppid()).children()
+    return sum(process.status() != psutil.STATUS_ZOMBIE for process in launched)

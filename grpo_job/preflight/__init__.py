@@ -15,7 +15,7 @@ from grpo_job.engines.gpu_plan import Plan, Within
 from grpo_job.engines.grpo_arguments import planned_steps
 from grpo_job.engines.shapes import Gpu, ModelShape
 from grpo_job.failures import Refused
-from grpo_job.layout import layout
+from grpo_job.layout import ONE, Layout, layout
 from grpo_job.preflight import estimate, gpu, licence, model, reward_checks, room, row_checks, versions
 from grpo_job.preflight.findings import Finding, Findings, Status
 from grpo_job.preflight.places import Places
@@ -33,6 +33,7 @@ class Checked(NamedTuple):
     gpus: list[machine.GpuSeen]
     plan: Plan | None
     findings: list[Finding]
+    layout: Layout = ONE
 
 
 class Examined(NamedTuple):
@@ -71,7 +72,7 @@ class _Examination:
     ) -> None:
         self.settings, self.environment = settings, environment
         self.offline, self.elsewhere, self.within = offline, elsewhere, within
-        self.found = Findings()
+        self.found, self.layout = Findings(), ONE
 
     def whole(self) -> Examined:
         places = Places(self.settings, self.environment, offline=self.offline)
@@ -88,7 +89,7 @@ class _Examination:
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
             return Examined(self.found, None)
-        return Examined(self.found, Checked(base, engine, rows, chosen, self.gpus, plan, self.found))
+        return Examined(self.found, Checked(base, engine, rows, chosen, self.gpus, plan, self.found, self.layout))
 
     def _model(self) -> tuple[base_model.BaseModel | None, dict[str, Any] | None, Chat | None]:
         settings, found = self.settings, self.found
@@ -118,15 +119,14 @@ class _Examination:
         places = self.found.attempt("processes", lambda: layout(settings, self.environment, gpus))
         if places is None:
             return None, None
+        self.layout = places
         engine = self.found.attempt("engine", lambda: engines.choose(settings, config, gpus, places.world))
         if engine is None:
             return None, None
         plan = None
         if self.gpus:
             first = self.gpus[0]
-            plan = self.found.attempt(
-                "GPU memory", lambda: engines.plan(settings, config, first, self.within, places.world)
-            )
+            plan = self.found.attempt("GPU memory", lambda: engines.plan(settings, config, first, self.within, places))
             self.found += gpu.findings(self.gpus, plan)
         self.found += room.findings(base, shape, settings, gpus, places.processes)
         self.found += versions.findings(engine, len(self.gpus), settings)
