@@ -55,13 +55,13 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     """Train, evaluate and publish; go on where an earlier attempt stopped."""
     from grpo_job.layout import is_rank, layout, one_gpu
 
-    if is_rank(os.environ):
-        return _run_as_rank(interruption, assignments)
     given = dict(os.environ)  # before libraries set variables of their own
 
     def story() -> Ending:
         resolved = _read(assignments)
         gpus = _steer_libraries(resolved.settings)
+        if is_rank(os.environ):
+            return _run_as_rank(resolved, interruption)
         processes = layout(resolved.settings, os.environ, gpus)
         if processes.world > 1:
             from grpo_job import launcher
@@ -76,31 +76,26 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     if ending.kind == START_AGAIN:
         click.echo(f"grpo-job: {ending.reason}", err=True)
         start_again(given)
-    return _leave(ending)
+    _leave(ending)
 
 
-def _run_as_rank(interruption: Interruption, assignments: tuple[str, ...]) -> None:
-    """The part of one process of several; its launcher's parent tells the world how the run ended."""
+def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Ending:
+    """The part of one process of several. Where its launcher has a parent, that tells how the run ended."""
     from grpo_job import engines, following, job, launcher
 
     interruption.on_end = tell = launcher.teller(os.environ)
     interruption.second_signal_ends = False  # it may come from the platform, from torchrun, and from the parent
     ranks = engines.process_group()
-
-    def story() -> Ending:
-        resolved = _read(assignments)
-        _steer_libraries(resolved.settings)
-        if ranks.number:
-            return following.follow(resolved.settings, interruption, ranks)
-        return job.run(resolved, os.environ, interruption, ranks)
-
-    ending = _ending_of(story)
-    heard = ranks.end(ending) if ranks.number == 0 else ranks.has_left
-    if not tell(ending):
-        return _leave(ending)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return end_process(0 if heard else ending.code or 1)
+    if ranks.number:
+        ending = _ending_of(lambda: following.follow(resolved.settings, interruption, ranks))
+    else:
+        ending = _ending_of(lambda: job.run(resolved, os.environ, interruption, ranks))
+    in_order = ranks.end(ending)
+    if tell(ending):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        end_process(0 if in_order else ending.code or 1)  # for another code torchrun ends the other processes
+    return ending
 
 
 @main.command()

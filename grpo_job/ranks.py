@@ -64,7 +64,7 @@ class Ranks(Protocol):
         """How another rank ended before its time, where one did; looked for so many seconds. From any thread."""
 
     def end(self, ending: Ending) -> bool:
-        """From rank 0: how the run ended. Whether all others have heard it."""
+        """How the run ended: rank 0 tells it. Whether all others have heard it; from another rank, whether it has."""
 
 
 class OneProcess:

@@ -36,7 +36,7 @@ class ProcessGroup:
         self._store = self._connect()
         self._watched = self._connect()  # another connection: the main thread may be waiting in the first
         self._here = int(os.environ.get("LOCAL_WORLD_SIZE") or self.count)
-        self._words, self.has_left = 0, False
+        self._words, self._has_left = 0, False
         self._joined: Any = None
         process = psutil.Process()
         self._store.set(
@@ -104,10 +104,12 @@ class ProcessGroup:
     def leave(self, failure: Ending | None = None) -> None:
         """Say that this process ends, and how where that is not in order."""
         self._store.set(f"left/{self.number}", pickle.dumps(failure))
-        self.has_left = failure is None
+        self._has_left = failure is None
 
     def end(self, ending: Ending) -> bool:
-        """From rank 0: how the run ended. Whether all others have heard it."""
+        """How the run ended: rank 0 tells it. Whether all others have heard it; from another rank, whether it has."""
+        if self.number:
+            return self._has_left
         self._store.set("ending", pickle.dumps(ending))
         self._put(ending)
         end = time.monotonic() + GOODBYE_SECONDS

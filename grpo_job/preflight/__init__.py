@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job import base_model, dataset, engines, machine, rewards, trackers
+from grpo_job import base_model, dataset, engines, global_batch, machine, rewards, trackers
 from grpo_job.chat import Chat
 from grpo_job.engines.gpu_plan import Plan, Within
 from grpo_job.engines.grpo_arguments import planned_steps
@@ -153,10 +153,16 @@ class _Examination:
             self.found += row_checks.findings(rows, measuring.seen if chat else [], settings)
         return rows
 
+    def _share(self) -> Settings:
+        """The settings of one of several processes, with its part of the held-out rows."""
+        processes = self.layout.world
+        rows = -(-self.settings.eval_rows // processes)
+        return global_batch.share(self.settings, processes).model_copy(update={"eval_rows": rows})
+
     def _estimate(self, shape: ModelShape, engine: str, plan: Plan | None, rows: int) -> None:
         first = self.gpus[0] if self.gpus else None
         steps = planned_steps(self.settings, rows)
-        guess = estimate.of_run(self.settings, shape, engine, first, plan, steps)
+        guess = estimate.of_run(self._share(), shape, engine, first, plan, steps)
         self.found += estimate.findings(guess, self.settings)
 
 

@@ -42,7 +42,10 @@ class FailAtStep:
             return
         from grpo_job.engines.callbacks import ListeningCallback
 
+        original = ListeningCallback.on_step_begin
+
         def begin(callback: Any, args: Any, state: Any, control: Any, **more: Any) -> None:
+            original(callback, args, state, control, **more)
             if state.global_step + 1 == self.step:
                 raise RuntimeError(self.said)
 

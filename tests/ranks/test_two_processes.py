@@ -1,5 +1,6 @@
 """Runs of two processes on the CPU, under the launcher that the door starts: as one process, and how they end."""
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,6 +168,7 @@ def test_a_destination_that_fails_at_the_end_is_exit_3(tmp_path: Path) -> None:
     published = tmp_path / "published"
     attempt = runs.start(tmp_path, {"GRPO_PUBLISH_TO": f"file://{published}", "GRPO_PUBLISH_SECONDS": "5"})
     attempt.wait_until(lambda: '"step": 6,' in attempt.said())
+    shutil.rmtree(published, ignore_errors=True)
     published.write_text("a file where a folder is to be")
     assert attempt.wait() == 3, attempt.said()
 
