@@ -5,7 +5,8 @@ plan's (recipe `gsm8k` with everything at `auto`). The first step is
 counted from the start of the process, with the evaluation of the base on a few rows inside,
 which the others do not do.
 
-    python benchmarks/this_job.py MODEL ROWS STEPS --out job.json [--completions N] [--caches DIR] [--engine trl]
+    python benchmarks/this_job.py MODEL ROWS STEPS --out job.json [--completions N] [--caches DIR]
+                                  [--engine trl [--processes 2]]
 """
 
 import json
@@ -27,6 +28,7 @@ EVAL_ROWS = 4
 def main() -> None:
     parser = measure.arguments("this job")
     parser.add_argument("--engine", default="unsloth", choices=("unsloth", "trl"))
+    parser.add_argument("--processes", type=int, default=1, help="GPUs, one process each; above 1 with --engine trl")
     options = parser.parse_args()
     cold = measure.use_caches(options.caches)
     used = measure.PeakUsed()
@@ -38,6 +40,7 @@ def main() -> None:
             "GRPO_MAX_STEPS": str(options.steps),
             "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": str(options.completions),
             "GRPO_ENGINE": options.engine,
+            "GRPO_PROCESSES": str(options.processes),
             "GRPO_SAVE_STEPS": "250",
             "GRPO_OUTPUT_DIR": outputs,
             "GRPO_RUN_ID": "benchmark",
@@ -63,6 +66,7 @@ def table_row(
     tokens = statistics.mean(row["completions/mean_length"] for row in metrics[1:]) * options.completions
     return {
         "contestant": f"this job, {options.engine}",
+        "processes": options.processes,
         "model": options.model,
         "cold": cold,
         "completions": options.completions,

@@ -3,7 +3,7 @@
 import shutil
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from grpo_job.health import Finding
 from grpo_job.interruption import Interruption, StopNow
 from grpo_job.life_signs import LifeSigns
 from grpo_job.progress import Progress
+from grpo_job.ranks import ALONE, Ranks
 from grpo_job.redaction import redacted, secret_values
 from grpo_job.run_folder import RunFolder, write_bytes
 from grpo_job.settings import Settings
@@ -28,6 +29,7 @@ MOST_FRUITLESS_ATTEMPTS = 3
 # A checkpoint that does not reach its second home in this time, and that of its size, is left to the next one.
 MIRROR_PATIENCE = Patience(seconds=60, call=30)
 MIRROR_SECONDS = 300.0  # longest wait for the mirror when nothing hurries
+LOST_SECONDS = 2.0  # until an error on this rank can be told from the end of another one
 FINISHED = Ending(0, "finished", "trained, evaluated, published and read back")
 
 
@@ -35,10 +37,14 @@ class Attempt:
     """What the steps of one attempt share."""
 
     def __init__(
-        self, settings: Settings, interruption: Interruption, environment: Mapping[str, str] | None = None
+        self,
+        settings: Settings,
+        interruption: Interruption,
+        environment: Mapping[str, str] | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         path = Path(settings.output_dir).expanduser().resolve() / settings.name_of_run()
-        self.settings, self.interruption = settings, interruption
+        self.settings, self.interruption, self.ranks = settings, interruption, ranks
         self.folder = RunFolder(path)
         self.summary = Summary(self.folder.summary, settings.name_of_run())
         self.secrets = secret_values(environment or {})
@@ -46,6 +52,7 @@ class Attempt:
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
         self.progress = Progress(settings.log_format, secrets=self.secrets, on_phase=self.watchdog.beat)
         self.checkpoints_saved = 0
+        self.answer_to_lost: Callable[[Ending], Ending] = lambda lost: lost  # what the end of another rank means here
         self.ending = FINISHED
         remote, bell = _mirror_stores(settings, environment or {})
         self.holding = Holding(path, remote, settings.lease_seconds, self._lost, bell=bell)
@@ -88,6 +95,7 @@ class Attempt:
     def recorded(self) -> Iterator[None]:
         """Whatever ends the body, the ending is in `summary.json`; unknown errors travel on to the door."""
         self.interruption.grace_seconds = self.settings.grace_seconds
+        self.interruption.in_vain = self._why_in_vain
         self.interruption.before_exit = lambda reason: self.conclude(self.interrupted(reason))
         self.watchdog.start()
         try:
@@ -139,7 +147,9 @@ class Attempt:
         return FINISHED._replace(reason=f"{FINISHED.reason}; {stopped}") if stopped else FINISHED
 
     def interrupted(self, reason: str) -> Ending:
-        """75; or 1 when a hang was ended, or attempt after attempt ends without a new checkpoint."""
+        """75; or 1 when a hang was ended, a rank was lost, or attempts end in a row without a new checkpoint."""
+        if lost := self.ranks.lost():  # the launcher ended this process for it
+            return self.answer_to_lost(lost)
         if quiet := self.watchdog.stale_for():
             return Unexpected(f"{reason}, after {quiet:.0f} s without any progress").ending()
         fruitless = 0 if self.checkpoints_saved else self.summary.values["fruitless_attempts"] + 1
@@ -148,11 +158,11 @@ class Attempt:
             return Unexpected(f"{reason}, {fruitless} times in a row without a new checkpoint").ending()
         return Interrupted(f"{reason}: the same command resumes the run").ending()
 
-    def conclude(self, ending: Ending) -> int:
-        """Write how the attempt ended; answers the exit code."""
+    def conclude(self, ending: Ending) -> Ending:
+        """Write how the attempt ended; answers it as it was written."""
         self.ending = ending = ending._replace(reason=redacted(ending.reason, self.secrets))
         if ending.code == Held.code:
-            return ending.code  # the folder belongs to another attempt now
+            return ending  # the folder belongs to another attempt now
         if ending.code != Interrupted.code:
             self.summary.update(fruitless_attempts=0)
         life_signs.leave_message(ending, self.settings.termination_log)
@@ -164,7 +174,7 @@ class Attempt:
                 self.note(ending)
         except OSError as error:  # the code must reach the cluster even if the disk is full
             print(f"grpo-job: {self.folder.summary} could not be written: {error}", file=sys.stderr, flush=True)
-        return ending.code
+        return ending
 
     def found(self, finding: Finding) -> None:
         """Health found something: told now, scraped, and kept in the summary, once of each kind and severity."""
@@ -206,6 +216,9 @@ class Attempt:
         if trouble := disk_trouble(error, self.folder.path):
             shutil.rmtree(self.folder.checkpoints / PARTIAL, ignore_errors=True)  # room for the ending
             self.conclude(Unexpected(trouble).ending())
+        elif not isinstance(error, RunEnded) and (lost := self.ranks.lost(LOST_SECONDS)):
+            print(redacted("".join(traceback.format_exception(error)), self.secrets), file=sys.stderr)
+            self.conclude(self.answer_to_lost(lost))
         elif self.interruption.asked:  # what was cut short by the signal may have failed in its own words
             print(redacted("".join(traceback.format_exception(error)), self.secrets), file=sys.stderr)
             self._stop_in_order(f"{self.interruption.asked} was received ({type(error).__name__}: {error})")
@@ -223,7 +236,12 @@ class Attempt:
 
     def _lost(self, reason: str) -> None:
         """From any thread: another attempt holds the run, so this one ends without another word in its folder."""
-        self.interruption.end(reason, Held.code)
+        self.interruption.end(reason, Held(reason).ending())
+
+    def _why_in_vain(self) -> str:
+        """A signal's grace is for the step to end, which it cannot without a rank that was lost."""
+        lost = self.ranks.lost()
+        return lost.reason if lost else ""
 
     def _hung(self, reason: str) -> None:
         """From the watchdog's thread: end a run that makes no progress."""

@@ -14,7 +14,7 @@ from grpo_job import engines
 from grpo_job.attempt import Attempt
 from grpo_job.engines.gpu_plan import Plan, Within
 from grpo_job.engines.shapes import GB
-from grpo_job.failures import START_AGAIN, Refused, RunEnded, Unexpected
+from grpo_job.failures import START_AGAIN, Ending, Refused, RunEnded, Unexpected
 from grpo_job.memory_trouble import memory_trouble
 from grpo_job.preflight import Checked
 from grpo_job.run_folder import RunFolder, read_json, write_json
@@ -49,6 +49,7 @@ def within(folder: RunFolder) -> Within | None:
 @contextmanager
 def where_memory_runs_out(attempt: Attempt, checked: Checked) -> Iterator[None]:
     """Within: an error that tells of too little memory becomes `StartAgain`, or an ending with numbers and cures."""
+    attempt.answer_to_lost = lambda lost: _answer_to_lost(lost, attempt, checked)
     try:
         yield
     except Exception as error:
@@ -56,6 +57,12 @@ def where_memory_runs_out(attempt: Attempt, checked: Checked) -> Iterator[None]:
         if trouble is None or isinstance(error, RunEnded) or attempt.interruption.asked:
             raise
         raise _answer(trouble, attempt, checked) from error
+
+
+def _answer_to_lost(lost: Ending, attempt: Attempt, checked: Checked) -> Ending:
+    """Memory may have run out on another rank."""
+    trouble = memory_trouble(RuntimeError(lost.reason))
+    return _answer(trouble, attempt, checked).ending() if trouble else lost
 
 
 def _answer(trouble: str, attempt: Attempt, checked: Checked) -> RunEnded:
@@ -81,7 +88,8 @@ def _smaller(attempt: Attempt, checked: Checked, failed: Plan) -> tuple[Within, 
     for share in SHRINK:
         limit = Within(checked.gpus[0].name, share * failed.memory.total, failed.load_in_4bit)
         try:
-            return limit, engines.plan(attempt.settings, checked.base.config(), checked.gpus[0], limit)
+            config = checked.base.config()
+            return limit, engines.plan(attempt.settings, config, checked.gpus[0], limit, checked.layout)
         except Refused as refusal:
             refused = refusal
     raise refused

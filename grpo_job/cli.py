@@ -52,12 +52,21 @@ def main(context: click.Context) -> None:
 @click.pass_obj
 def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     """Train, evaluate and publish; go on where an earlier attempt stopped."""
+    from grpo_job.layout import is_rank, layout, one_gpu
 
     given = dict(os.environ)  # before libraries set variables of their own
 
     def story() -> Ending:
         resolved = _read(assignments)
-        _steer_libraries(resolved.settings)
+        gpus = _steer_libraries(resolved.settings)
+        if is_rank(os.environ):
+            return _run_as_rank(resolved, interruption)
+        processes = layout(resolved.settings, os.environ, gpus)
+        if processes.world > 1:
+            from grpo_job import launcher
+
+            return launcher.run(processes, resolved.settings, os.environ, interruption)
+        os.environ.update(one_gpu(os.environ, gpus))
         from grpo_job import job
 
         return job.run(resolved, os.environ, interruption)
@@ -67,6 +76,25 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
         click.echo(f"grpo-job: {ending.reason}", err=True)
         start_again(given)
     _leave(ending)
+
+
+def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Ending:
+    """The part of one process of several. Where its launcher has a parent, that tells how the run ended."""
+    from grpo_job import engines, following, job, launcher
+
+    interruption.on_end = tell = launcher.teller(os.environ)
+    interruption.second_signal_ends = False  # it may come from the platform, from torchrun, and from the parent
+    ranks = engines.process_group()
+    if ranks.number:
+        ending = _ending_of(lambda: following.follow(resolved.settings, interruption, ranks))
+    else:
+        ending = _ending_of(lambda: job.run(resolved, os.environ, interruption, ranks))
+    in_order = ranks.end(ending)
+    if tell(ending):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        end_process(0 if in_order else ending.code or 1)  # for another code torchrun ends the other processes
+    return ending
 
 
 @main.command()
@@ -195,12 +223,14 @@ def _without_secrets(text: str) -> str:
     return redacted(text, secret_values(os.environ))
 
 
-def _steer_libraries(settings: "Settings") -> None:
-    """Set the libraries' variables that the user left unset, before any of them is imported."""
+def _steer_libraries(settings: "Settings") -> int:
+    """Set the libraries' variables that the user left unset, before any of them is imported. Answers how many GPUs."""
     from grpo_job import steering
 
-    if distrust := steering.steer(settings, os.environ):
+    gpus, distrust = steering.steer(settings, os.environ)
+    if distrust:
         click.echo(f"grpo-job: GRPO_CACHE_DIR: {distrust}", err=True)
+    return gpus
 
 
 def _leave(ending: Ending) -> None:

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from grpo_job.failures import EXIT_INTERRUPTED, Interrupted
+from grpo_job.failures import Ending, Interrupted
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LOOK_SECONDS = 0.5
 
 
 class StopNow(BaseException):
@@ -27,13 +28,17 @@ class StopNow(BaseException):
 class Interruption:
     """What the process was asked, and how it answers.
 
-    `before_exit` is called with the reason when the process ends at once; it answers the exit code.
+    `before_exit` is called with the reason when the process ends at once; it answers the ending. `on_end` hears
+    of the ending last of all. `in_vain` says why the rest of a signal's grace need not be waited for; "" where it must.
     """
 
     def __init__(self) -> None:
         self.asked: str | None = None
         self.grace_seconds = 25.0
-        self.before_exit: Callable[[str], int] = lambda reason: EXIT_INTERRUPTED
+        self.before_exit: Callable[[str], Ending] = _interrupted
+        self.second_signal_ends = True
+        self.in_vain: Callable[[], str] = str
+        self.on_end: Callable[[Ending], object] = lambda ending: None
         self._waits_for_boundary = False
         self._asked_at = 0.0
         self._ear, self._mouth = os.pipe()
@@ -53,12 +58,23 @@ class Interruption:
     def at_step_boundary(self) -> Iterator[None]:
         """Within: a signal is only noted. Raises `Interrupted` before or behind it when one came."""
         self.raise_if_asked()
+        with self.noted():
+            yield
+        self.raise_if_asked()
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Within: a signal is only noted, and ends the process when its grace is over."""
         self._waits_for_boundary = True
         try:
             yield
         finally:
             self._waits_for_boundary = False
-        self.raise_if_asked()
+
+    def ask(self, reason: str) -> None:
+        """As if a signal had come, for one that came to another process of this run."""
+        if not self.asked:
+            self.asked, self._asked_at = reason, time.monotonic()
 
     def raise_if_asked(self) -> None:
         """Catches a signal whose exception a library swallowed."""
@@ -75,17 +91,20 @@ class Interruption:
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, signal.SIG_IGN)
 
-    def end(self, reason: str, code: int) -> NoReturn:
+    def end(self, reason: str, ending: Ending) -> NoReturn:
         """End the process now, from any thread."""
         try:
+            self.on_end(ending)
             os.write(self.stderr, f"grpo-job: {reason}\n".encode())
         finally:
-            os._exit(code)
+            os._exit(ending.code)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if self.asked:
-            self._end(f"{name} was received a second time")
+            if self.second_signal_ends:
+                self._end(f"{name} was received a second time")
+            return
         self._asked_at = time.monotonic()
         self.asked = name
         os.write(self._mouth, bytes([number]))  # again, for a library may have taken the wake-up for a pipe of its own
@@ -95,16 +114,23 @@ class Interruption:
     def _end_after_grace(self) -> None:
         while (number := os.read(self._ear, 1)[0]) not in SIGNALS:
             pass  # any signal with a handler is heard, such as a library's alarm
-        time.sleep(self.grace_seconds)
-        name = signal.Signals(number).name
+        name, end = signal.Signals(number).name, time.monotonic() + self.grace_seconds
+        while (left := end - time.monotonic()) > 0:
+            if reason := self.in_vain():
+                self._end(reason)
+            time.sleep(min(left, LOOK_SECONDS))
         self._end(f"{name} was received; the {self.grace_seconds:g} seconds of grace are over")
 
     def _end(self, reason: str) -> None:
-        code = EXIT_INTERRUPTED
+        ending = _interrupted(reason)
         try:
-            code = self.before_exit(reason)
+            ending = self.before_exit(reason)
         finally:
-            self.end(reason, code)
+            self.end(reason, ending)
+
+
+def _interrupted(reason: str) -> Ending:
+    return Interrupted(reason).ending()
 
 
 def _answer_no_longer() -> None:

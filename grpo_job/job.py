@@ -24,15 +24,19 @@ from grpo_job.failures import Ending, Hopeless
 from grpo_job.interruption import Interruption
 from grpo_job.midway import Midway
 from grpo_job.progress import libraries_write_to
+from grpo_job.ranks import ALONE, Load, Ranks, Train
 from grpo_job.run_folder import write_json
 from grpo_job.settings_reader import Resolved
 from grpo_job.trackers import Trackers
 
 
-def run(resolved: Resolved, environment: Mapping[str, str], interruption: Interruption) -> Ending:
-    """Do all that is left of a run and record how it ended. Only unknown errors are raised."""
+def run(resolved: Resolved, environment: Mapping[str, str], interruption: Interruption, ranks: Ranks = ALONE) -> Ending:
+    """Do all that is left of a run and record how it ended. Only unknown errors are raised.
+
+    Of several processes this is the story of rank 0; that of the others is in `following.py`.
+    """
     settings = resolved.settings
-    attempt = Attempt(settings, interruption, environment)
+    attempt = Attempt(settings, interruption, environment, ranks)
     if not attempt.is_finished():
         with attempt.alone():  # another attempt may hold the run, or even end it while this one waits
             if not attempt.is_finished():
@@ -82,7 +86,7 @@ def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None
 
 def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel, trackers: Trackers) -> None:
     """All that needs the model in memory."""
-    settings, rows, phase = attempt.settings, checked.rows, attempt.progress.phase
+    settings, ranks, rows, phase = attempt.settings, attempt.ranks, checked.rows, attempt.progress.phase
     with phase("load", f"loading {settings.model} with the engine {checked.engine}"):
         keeper = training.keeper_of(attempt, base.commit, rows.revision)
         resume = training.resume_point(attempt, keeper)
@@ -90,7 +94,11 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
             (rewards.as_trl_function(reward, settings.reward_timeout_seconds), reward.weight)
             for reward in checked.rewards
         ]
-        engine = engines.build(checked.engine, settings, base, rows.train, functions, keeper.partial, checked.plan)
+        ranks.say(Load(checked.engine, checked.plan, base.commit))
+        ranks.share((rows.train, keeper.partial))
+        engine = engines.build(
+            checked.engine, settings, base, rows.train, functions, keeper.partial, checked.plan, ranks
+        )
         training.refuse_fewer_steps(attempt, resume, engine.planned_steps)
     attempt.summary.forget_result()
     with phase("evaluate", "evaluating the base"):
@@ -107,8 +115,10 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
             attempt, keeper, engine.planned_steps, done, midway=midway, trackers=trackers, budget=budget
         )
         if midway.go_on_from(resume, time_left=resume is None or watcher.has_time_for_more(done)):
+            from_checkpoint = resume.folder if resume else None
+            ranks.say(Train(from_checkpoint))
             with watcher.watching():
-                engine.train(watcher, resume.folder if resume else None)
+                engine.train(watcher, from_checkpoint)
     if verdict := watcher.health.verdict:
         measurement.keep(engine, attempt)
         attempt.flush_mirror()

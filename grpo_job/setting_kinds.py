@@ -80,6 +80,7 @@ OptionalPositive = Annotated[Positive | None, Allowed("a number above 0, or none
 OptionalPort = Annotated[Annotated[int, Field(ge=1024, le=65535)] | None, Allowed("a port from 1024 to 65535, or none")]
 OptionalShare = Annotated[Share | None, Allowed("a number above 0, at most 1; or none")]
 YesNoAuto = Annotated[YesNo | Auto, Allowed("true, false or auto")]
+CountAuto = Annotated[Count | Auto, Allowed("a whole number from 1, or auto")]
 ShareAuto = Annotated[Share | Auto, Allowed("a number above 0, at most 1; or auto")]
 Group = Annotated[int, Field(ge=2), Allowed("a whole number from 2: completions are compared with each other")]
 Seed = Annotated[int, Field(ge=0, lt=2**32), Allowed("a whole number from 0, below 2**32")]

@@ -25,6 +25,7 @@ from grpo_job.kinds import (
     allowed_words,
 )
 from grpo_job.setting_kinds import (
+    CountAuto,
     Group,
     Modules,
     Optimizer,
@@ -64,8 +65,9 @@ class Settings(BaseModel):
     # what is trained
     recipe: Text = _harmless("gsm8k", "named bundle of settings: gsm8k, tutorial or smoke")
     engine: Literal["auto", "unsloth", "trl"] = setting(
-        "auto", "unsloth (one GPU), trl (CPU, one GPU or many), auto chooses"
+        "auto", "unsloth (one GPU), trl (CPU, one GPU or many); auto: unsloth on one GPU"
     )
+    processes: CountAuto = _harmless("auto", "processes on this machine; auto: one a GPU, and one without a GPU")
     model: Text = setting("unsloth/Qwen2.5-3B-Instruct", "Hub id, folder, or `sample` (embedded, for smoke runs)")
     model_revision: OptionalText = setting(None, "branch, tag or commit of the model; the commit found is recorded")
     max_seq_length: Count = setting(1024, "tokens of prompt and completion together")
@@ -122,7 +124,7 @@ class Settings(BaseModel):
     lr_scheduler_type: Schedule = setting("cosine", "learning-rate schedule")
     optim: Optimizer = setting("adamw_8bit", "optimizer; 8-bit ones become adamw_torch on CPU")
     max_grad_norm: NonNegative = setting(0.1, "gradient norm limit")
-    per_device_train_batch_size: Count = setting(4, "completions per device and micro-step")
+    per_device_train_batch_size: Count = setting(4, "completions per micro-step, all processes together")
     gradient_accumulation_steps: Count = setting(1, "micro-steps per optimizer step")
     num_generations: Group = setting(4, "completions sampled per prompt")
     max_completion_length: Count = setting(200, "longest completion, in tokens")
@@ -134,7 +136,7 @@ class Settings(BaseModel):
         None, "micro-steps per batch of completions; default: gradient_accumulation_steps"
     )
     generation_batch_size: OptionalCount = setting(
-        None, "completions per generation over all devices; instead of steps_per_generation"
+        None, "completions per generation, all processes together; instead of steps_per_generation"
     )
     gradient_checkpointing: YesNoAuto = _harmless("auto", "recompute activations to save memory; auto: the plan")
     vllm_gpu_memory_utilization: ShareAuto = _harmless("auto", "share of GPU memory for vLLM; auto: the plan")
@@ -188,7 +190,7 @@ class Settings(BaseModel):
 
     @property
     def generation_micro_steps(self) -> int:
-        """Micro-steps that one batch of completions feeds, on one process."""
+        """Micro-steps that one batch of completions feeds."""
         if self.generation_batch_size:
             return max(1, self.generation_batch_size // self.per_device_train_batch_size)
         return self.steps_per_generation or self.gradient_accumulation_steps
@@ -200,7 +202,7 @@ class Settings(BaseModel):
 
     @property
     def completions_per_step(self) -> int:
-        """Completions that one optimizer step of one process learns from."""
+        """Completions that one optimizer step learns from."""
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
 
     def changing_result(self) -> dict[str, Any]:

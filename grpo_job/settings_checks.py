@@ -8,16 +8,16 @@ from collections.abc import Callable, Collection
 from grpo_job.settings import Settings
 
 
-def conflicts(settings: Settings, processes: int = 1, unknown: Collection[str] = ()) -> list[str]:
-    """Every conflict between settings, for a run on `processes` processes.
+def conflicts(settings: Settings, unknown: Collection[str] = ()) -> list[str]:
+    """Every conflict between settings.
 
     `unknown` names fields that were given wrongly: what would be computed from them is not checked.
     """
     known = (check for check, fields in CHECKS.items() if not fields & set(unknown))
-    return [fault for check in known if (fault := check(settings, processes))]
+    return [fault for check in known if (fault := check(settings))]
 
 
-def _one_way_to_size_generation(settings: Settings, processes: int) -> str | None:
+def _one_way_to_size_generation(settings: Settings) -> str | None:
     size, steps = settings.generation_batch_size, settings.steps_per_generation
     if size is None or steps is None:
         return None
@@ -27,29 +27,25 @@ def _one_way_to_size_generation(settings: Settings, processes: int) -> str | Non
     )
 
 
-def _size_is_whole_micro_steps(settings: Settings, processes: int) -> str | None:
-    size, batch = settings.generation_batch_size, settings.per_device_train_batch_size * processes
+def _size_is_whole_micro_steps(settings: Settings) -> str | None:
+    size, batch = settings.generation_batch_size, settings.per_device_train_batch_size
     if size is None or size % batch == 0:
         return None
     return (
-        f"GRPO_GENERATION_BATCH_SIZE={size} is not a multiple of the {batch} completions of a micro-step = "
-        f"{settings.per_device_train_batch_size} (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x {_of(processes, 'process')}; "
-        f"allowed: {batch}, {2 * batch}, {3 * batch}, ..."
+        f"GRPO_GENERATION_BATCH_SIZE={size} is not a multiple of the {batch} completions of a micro-step "
+        f"(GRPO_PER_DEVICE_TRAIN_BATCH_SIZE); allowed: {batch}, {2 * batch}, {3 * batch}, ..."
     )
 
 
-def _groups_fit_generation(settings: Settings, processes: int) -> str | None:
+def _groups_fit_generation(settings: Settings) -> str | None:
     size, group = settings.generation_batch_size, settings.num_generations
     if size is not None:
         said, completions = "GRPO_GENERATION_BATCH_SIZE", size
     else:
         batch, micro_steps = settings.per_device_train_batch_size, settings.generation_micro_steps
         by = "STEPS_PER_GENERATION" if settings.steps_per_generation else "GRADIENT_ACCUMULATION_STEPS"
-        completions = batch * micro_steps * processes
-        said = (
-            f"{batch} (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x {_of(micro_steps, 'micro-step')} (GRPO_{by}) x "
-            f"{_of(processes, 'process')}"
-        )
+        completions = batch * micro_steps
+        said = f"{batch} (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x {_of(micro_steps, 'micro-step')} (GRPO_{by})"
     if completions % group == 0:
         return None
     return (
@@ -58,7 +54,7 @@ def _groups_fit_generation(settings: Settings, processes: int) -> str | None:
     )
 
 
-def _generation_fits_steps(settings: Settings, processes: int) -> str | None:
+def _generation_fits_steps(settings: Settings) -> str | None:
     micro_steps, accumulation = settings.generation_micro_steps, settings.gradient_accumulation_steps
     if micro_steps * settings.num_iterations % accumulation == 0:
         return None
@@ -71,7 +67,7 @@ def _generation_fits_steps(settings: Settings, processes: int) -> str | None:
     )
 
 
-def _tokens_fit_sequence(settings: Settings, processes: int) -> str | None:
+def _tokens_fit_sequence(settings: Settings) -> str | None:
     together = settings.max_prompt_length + settings.max_completion_length
     if together <= settings.max_seq_length:
         return None
@@ -82,7 +78,7 @@ def _tokens_fit_sequence(settings: Settings, processes: int) -> str | None:
     )
 
 
-def _warmup_fits_steps(settings: Settings, processes: int) -> str | None:
+def _warmup_fits_steps(settings: Settings) -> str | None:
     if settings.max_steps == -1 or settings.warmup_steps < 1 or settings.warmup_steps < settings.max_steps:
         return None
     return (
@@ -91,7 +87,7 @@ def _warmup_fits_steps(settings: Settings, processes: int) -> str | None:
     )
 
 
-def _one_length_of_training(settings: Settings, processes: int) -> str | None:
+def _one_length_of_training(settings: Settings) -> str | None:
     epochs_given = "num_train_epochs" in settings.model_fields_set
     if settings.max_steps == -1 and not epochs_given:
         return "GRPO_MAX_STEPS=-1 leaves the length to GRPO_NUM_TRAIN_EPOCHS, which was not given; allowed: both"
@@ -103,7 +99,7 @@ def _one_length_of_training(settings: Settings, processes: int) -> str | None:
     return None
 
 
-def _clips_in_order(settings: Settings, processes: int) -> str | None:
+def _clips_in_order(settings: Settings) -> str | None:
     low = settings.grpo_config.get("vllm_importance_sampling_clip_min")
     high = settings.grpo_config.get("vllm_importance_sampling_clip_max", 3.0)
     if low is None or high is None or low < high:
@@ -114,14 +110,14 @@ def _clips_in_order(settings: Settings, processes: int) -> str | None:
     )
 
 
-def _workers_for_prefetch(settings: Settings, processes: int) -> str | None:
+def _workers_for_prefetch(settings: Settings) -> str | None:
     ahead = settings.grpo_config.get("dataloader_prefetch_factor")
     if ahead is None or settings.grpo_config.get("dataloader_num_workers"):
         return None
     return f"GRPO_DATALOADER_PREFETCH_FACTOR={ahead} needs GRPO_DATALOADER_NUM_WORKERS; allowed: at least 1 worker"
 
 
-def _cost_has_a_price(settings: Settings, processes: int) -> str | None:
+def _cost_has_a_price(settings: Settings) -> str | None:
     if settings.max_cost is None or settings.price_per_hour is not None:
         return None
     return (
@@ -130,7 +126,7 @@ def _cost_has_a_price(settings: Settings, processes: int) -> str | None:
     )
 
 
-def _evaluations_to_decide_by(settings: Settings, processes: int) -> str | None:
+def _evaluations_to_decide_by(settings: Settings) -> str | None:
     asked = {"GRPO_KEEP=best": settings.keep == "best", "GRPO_STOP_AT_ACCURACY": settings.stop_at_accuracy is not None}
     given = [name for name, wanted in asked.items() if wanted]
     if not given or settings.eval_steps is not None:
@@ -147,7 +143,7 @@ def _of(number: int, what: str) -> str:
 SIZES = {"per_device_train_batch_size", "generation_batch_size", "steps_per_generation", "gradient_accumulation_steps"}
 
 # Each check, and the fields that it computes with.
-CHECKS: dict[Callable[[Settings, int], str | None], set[str]] = {
+CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     _one_way_to_size_generation: {"generation_batch_size", "steps_per_generation"},
     _size_is_whole_micro_steps: {"generation_batch_size", "per_device_train_batch_size"},
     _groups_fit_generation: {*SIZES, "num_generations"},

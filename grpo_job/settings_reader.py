@@ -47,8 +47,7 @@ def resolve(
 ) -> Resolved:
     """Read all settings. Raises `Refused` with every fault found.
 
-    `environment` may hold anything; only `GRPO_*` is looked at, and what a launcher says about
-    processes. `command_line` maps field names (`max_steps`) to text.
+    `environment` may hold anything; only `GRPO_*` is looked at. `command_line` maps field names (`max_steps`) to text.
     """
     given, faults = _given(environment, command_line or {})
     recipe = given.get("recipe", ("default", "gsm8k"))[1]
@@ -56,7 +55,7 @@ def resolve(
     settings, wrong = _build(layers)
     faults += wrong.values()
     if recipe in RECIPES:
-        faults += settings_checks.conflicts(settings, _processes(environment), wrong)
+        faults += settings_checks.conflicts(settings, wrong)
     else:
         faults.append(_fault("recipe", recipe, _near(recipe, RECIPES) + f"allowed: {', '.join(RECIPES)}"))
     faults += [fault for check in further_checks for fault in check(settings)]
@@ -158,12 +157,6 @@ def _wrong_fields(errors: Sequence[ErrorDetails], layers: Layer) -> dict[str, st
         if reason or name not in wrong:
             wrong[name] = _fault(name, layers[name][1], f"{reason}allowed: {allowed(name)}")
     return wrong
-
-
-def _processes(environment: Mapping[str, str]) -> int:
-    """Processes of this run: a launcher that starts several tells each its rank and their number."""
-    number = environment.get("WORLD_SIZE", "1") if "LOCAL_RANK" in environment else "1"
-    return int(number) if number.isdecimal() and int(number) else 1
 
 
 def _fault(name: str, text: Any, why: str, *, spelt: str = "") -> str:

@@ -13,8 +13,8 @@ from grpo_job.library_environment import Variable
 from grpo_job.settings import Settings
 
 
-def steer(settings: Settings, environment: MutableMapping[str, str]) -> str | None:
-    """Change `environment`; returns why the folder of compiled code is not the one asked for, where it is not.
+def steer(settings: Settings, environment: MutableMapping[str, str]) -> tuple[int, str | None]:
+    """Change `environment`; how many GPUs were seen, and why compiled code lies elsewhere than asked for, if so.
 
     Raises `Refused` where that folder cannot be written.
     """
@@ -31,7 +31,7 @@ def steer(settings: Settings, environment: MutableMapping[str, str]) -> str | No
     folder = Path(settings.output_dir).expanduser().resolve() / settings.name_of_run() / "trackers"
     for name, value in trackers.variables(settings.report_to, folder).items():
         environment.setdefault(name, value)
-    return distrust
+    return len(seen), distrust
 
 
 def set_missing(variables: Sequence[Variable], environment: MutableMapping[str, str]) -> None:

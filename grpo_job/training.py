@@ -241,6 +241,12 @@ class Watcher:
             or (self.midway and self.midway.goal_reached())
         )
 
+    def asked_to_stop(self) -> str | None:
+        return self.attempt.interruption.asked
+
+    def stop_too(self, reason: str) -> None:
+        self.attempt.interruption.ask(reason)
+
     def has_time_for_more(self, step: int) -> bool:
         """Whether the budget has room for a step behind this one; the summary says where it has not."""
         reason = self.budget.reason_to_stop(step, self.planned)

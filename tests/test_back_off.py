@@ -16,6 +16,7 @@ from grpo_job.attempt import Attempt
 from grpo_job.back_off import MOST_TRIALS, StartAgain
 from grpo_job.failures import Hopeless, Refused, RunEnded, Unexpected
 from grpo_job.interruption import Interruption
+from grpo_job.layout import ONE
 from grpo_job.machine import GpuSeen
 from grpo_job.run_folder import read_json, read_jsonl
 from grpo_job.settings_reader import resolve
@@ -39,7 +40,8 @@ def attempt_at(folder: Path, **variables: str) -> Attempt:
 def checked(attempt: Attempt, gpu: GpuSeen | None = A10) -> Any:
     """What the checks find out for a run on this GPU."""
     plan = engines.plan(attempt.settings, QWEN_3B, gpu, back_off.within(attempt.folder)) if gpu else None
-    return SimpleNamespace(plan=plan, gpus=[gpu] if gpu else [], base=SimpleNamespace(config=lambda: QWEN_3B))
+    base = SimpleNamespace(config=lambda: QWEN_3B)
+    return SimpleNamespace(plan=plan, gpus=[gpu] if gpu else [], base=base, layout=ONE)
 
 
 def ending_of(attempt: Attempt, found: Any, error: Exception = OUT_OF_MEMORY) -> Exception:
@@ -126,7 +128,7 @@ import sys, torch
 from grpo_job import engines
 from grpo_job.engines.plain_trl import PlainTrl
 from grpo_job.preflight import room
-def build(engine, settings, base, rows, rewards, folder, plan):
+def build(engine, settings, base, rows, rewards, folder, plan, ranks):
     if plan.micro_batch_size > 16:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     parts = settings.per_device_train_batch_size // plan.micro_batch_size

@@ -21,7 +21,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Call the door in this process: exit code, standard output and standard error."""
     codes: list[int] = []
     monkeypatch.setattr(cli, "end_process", codes.append)
-    monkeypatch.setattr(cli, "_steer_libraries", lambda settings: None)
+    monkeypatch.setattr(cli, "_steer_libraries", lambda settings: 0)
 
     def call(*arguments: str, **environment: str) -> tuple[int | None, str, str]:
         codes.clear()

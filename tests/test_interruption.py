@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 LONGEST_SECONDS = 60
 PREAMBLE = """
 import hashlib, os, signal, subprocess, sys, threading, time
-from grpo_job.failures import Interrupted
+from grpo_job.failures import Interrupted, Unexpected
 from grpo_job.interruption import Interruption, StopNow
 interruption = Interruption().install()
 def say(*words): print(*words, flush=True)
@@ -79,7 +79,7 @@ def test_while_training_a_signal_is_noted_and_raised_behind_the_step() -> None:
 
 def test_a_second_signal_ends_at_once_with_75_after_the_ending_is_written() -> None:
     process = Process("""
-        def write(reason): say("written:", reason); return 75
+        def write(reason): say("written:", reason); return Interrupted(reason).ending()
         interruption.before_exit = write
         with interruption.at_step_boundary():
             say("ready"); time.sleep(60)
@@ -122,7 +122,7 @@ def test_the_alarm_of_a_library_is_no_reason_to_end() -> None:
 
 def test_the_ending_that_is_written_last_decides_the_exit_code() -> None:
     process = Process("""
-        interruption.before_exit, interruption.grace_seconds = lambda reason: 1, 0.1
+        interruption.before_exit, interruption.grace_seconds = lambda reason: Unexpected(reason).ending(), 0.1
         with interruption.at_step_boundary():
             say("ready"); time.sleep(60)
     """)

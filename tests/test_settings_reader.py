@@ -314,8 +314,3 @@ def test_values_read_from_text_have_their_types() -> None:
     assert settings.grpo_config == {
         "epsilon_high": 0.28, "generation_kwargs": {"min_tokens": 4}, "loss_type": "dr_grpo", "shuffle_dataset": False,
     }  # fmt: skip
-
-
-def test_the_processes_of_a_launcher_count_in_the_arithmetic() -> None:
-    assert resolve({"GRPO_NUM_GENERATIONS": "8", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}).settings.num_generations == 8
-    assert "1 process;" in refusal({"GRPO_NUM_GENERATIONS": "8", "WORLD_SIZE": "2"}), "nobody launched several"

@@ -6,15 +6,21 @@ LoRA over one base model and generates with it; add one by a file and one arm of
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from grpo_job import global_batch
 from grpo_job.base_model import BaseModel
 from grpo_job.engines import gpu_plan
 from grpo_job.engines.gpu_plan import Plan, Within
 from grpo_job.engines.shapes import Gpu, ModelShape
 from grpo_job.failures import Refused
+from grpo_job.layout import ONE, Layout
 from grpo_job.machine import GpuSeen
+from grpo_job.ranks import ALONE, Ranks
 from grpo_job.settings import Settings
+
+if TYPE_CHECKING:
+    from grpo_job.engines.process_group import ProcessGroup
 
 Prompts = Sequence[list[dict[str, str]]]
 RewardFunctions = Sequence[tuple[Callable[..., Any], float]]
@@ -45,6 +51,12 @@ class Listener(Protocol):
     def should_stop(self, step: int) -> bool:
         """End training after this step, with a checkpoint?"""
 
+    def asked_to_stop(self) -> str | None:
+        """The signal that this process got, where it got one."""
+
+    def stop_too(self, reason: str) -> None:
+        """Another process of this run was asked to stop; `should_stop` heeds it."""
+
 
 class Engine(Protocol):
     """A base model with one LoRA, held by one library stack."""
@@ -67,6 +79,9 @@ class Engine(Protocol):
     ) -> list[list[str]]:
         """`samples` completions for each prompt; greedy at temperature 0. Leaves training's RNG as it was."""
 
+    def answer_along(self) -> None:
+        """On a rank that is not 0: its part of what rank 0 generates."""
+
     def save_adapter(self, folder: Path) -> None:
         """Write adapter and tokenizer; the adapter's config names the 16-bit base as the user did."""
 
@@ -86,8 +101,10 @@ class Engine(Protocol):
         """Give back what is held outside the process."""
 
 
-def choose(settings: Settings, config: Mapping[str, Any], gpu_count: int) -> Literal["unsloth", "trl"]:
-    """The engine for this model on this machine. `config` is the model's config.json.
+def choose(
+    settings: Settings, config: Mapping[str, Any], gpu_count: int, processes: int = 1
+) -> Literal["unsloth", "trl"]:
+    """The engine for this model on this machine, for a run of `processes`. `config` is the model's config.json.
 
     Raises `Refused` where no engine can train it.
     """
@@ -100,14 +117,17 @@ def choose(settings: Settings, config: Mapping[str, Any], gpu_count: int) -> Lit
         )
     if settings.engine != "auto":
         return settings.engine
-    return "unsloth" if gpu_count == 1 else "trl"
+    return "unsloth" if gpu_count and processes == 1 else "trl"
 
 
-def plan(settings: Settings, config: Mapping[str, Any], gpu: GpuSeen, within: Within | None = None) -> Plan:
-    """What to run on `gpu`; `within` counts where it is of this GPU.
+def plan(
+    whole: Settings, config: Mapping[str, Any], gpu: GpuSeen, within: Within | None = None, layout: Layout = ONE
+) -> Plan:
+    """What each process of `layout` runs on a `gpu` of its own; `within` counts where it is of this GPU.
 
     Raises `Refused` with the numbers where the model cannot fit.
     """
+    settings = global_batch.share(whole, layout.world)
     tried = within if within and within.gpu == gpu.name else None
     share = settings.vllm_gpu_memory_utilization
     return gpu_plan.plan(
@@ -126,6 +146,7 @@ def plan(settings: Settings, config: Mapping[str, Any], gpu: GpuSeen, within: Wi
         standby=settings.standby,
         training_graphs=settings.training_graphs,
         most_bytes=tried.bytes if tried else None,
+        apart=layout.processes if layout.world > 1 else 0,
     )
 
 
@@ -137,10 +158,11 @@ def build(
     rewards: RewardFunctions,
     folder: Path,
     plan: Plan | None,
+    ranks: Ranks = ALONE,
 ) -> Engine:
     """Load the model. `rows` have `prompt` and `answer`; the trainer writes its state below `folder`.
 
-    `plan` is None where there is no GPU.
+    `plan` is None where there is no GPU. All `ranks` of a run build together.
     """
     match engine, plan:
         case "unsloth", Plan():
@@ -150,13 +172,20 @@ def build(
         case "trl", Plan():
             from grpo_job.engines.trl_vllm import TrlVllm
 
-            return TrlVllm(settings, base, rows, rewards, folder, plan)
+            return TrlVllm(settings, base, rows, rewards, folder, plan, ranks)
         case "trl", None:
             from grpo_job.engines.plain_trl import PlainTrl
 
-            return PlainTrl(settings, base, rows, rewards, folder)
+            return PlainTrl(settings, base, rows, rewards, folder, ranks)
         case _:
             raise Refused(f"GRPO_ENGINE: {engine!r} was given; allowed: unsloth (on a GPU), trl")
+
+
+def process_group() -> "ProcessGroup":
+    """This process's place among those that its launcher started."""
+    from grpo_job.engines.process_group import ProcessGroup
+
+    return ProcessGroup()
 
 
 def merge(base: BaseModel, adapter: Path, folder: Path) -> None:

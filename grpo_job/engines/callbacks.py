@@ -7,23 +7,33 @@ step boundaries and does what it answers.
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from grpo_job.engines import Listener
+from grpo_job.ranks import ALONE, Ranks
+
+
+class Decision(NamedTuple):
+    """What is done behind a step, on all ranks alike."""
+
+    log: bool
+    save: bool
+    stop: bool
 
 
 class ListeningCallback(TrainerCallback):
     """Calls `listener`, which is set before training begins."""
 
     listener: Listener
+    answer: Callable[[Any], object]  # takes part in what rank 0 generates between two steps
     before_measuring: Callable[[], object] = staticmethod(lambda: None)  # tells generation that the weights changed
 
-    def __init__(self, steps_per_buffer: int) -> None:
+    def __init__(self, steps_per_buffer: int, ranks: Ranks = ALONE) -> None:
         """`steps_per_buffer`: optimizer steps that one batch of generated completions feeds."""
-        self.steps_per_buffer = steps_per_buffer
+        self.steps_per_buffer, self.ranks = steps_per_buffer, ranks
 
     def attach(self, trainer: Any) -> None:
         """Look at this trainer's completions, and speak in place of its own printing."""
@@ -42,19 +52,34 @@ class ListeningCallback(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Save and stop only where no generated completions wait to be learned from: they are not saved."""
-        step = state.global_step
+        step, last = state.global_step, state.global_step >= state.max_steps
         self.listener.on_progress()
         self._measure()
-        if step >= state.max_steps:
-            self._ask_for_more(step)
-            control.should_log = control.should_save = True
+        if step % self.steps_per_buffer and not last:
             return
-        if step % self.steps_per_buffer:
-            return
-        control.should_log = self._ask_for_more(step) or control.should_log
-        control.should_training_stop = self.listener.should_stop(step)
-        control.should_save = control.should_training_stop or self.listener.should_save(step)
-        control.should_log = control.should_log or control.should_save
+        for reason in self.ranks.gather(self.listener.asked_to_stop()):
+            if reason:
+                self.listener.stop_too(reason)
+        decided = self._decided(step, last)
+        control.should_log = control.should_log or decided.log
+        control.should_save, control.should_training_stop = decided.save, decided.stop or last
+
+    def _decided(self, step: int, last: bool) -> Decision:
+        """What rank 0 decides; on the way to it, it may ask the others to answer with it."""
+        if self.ranks.number == 0:
+            return self.ranks.share(self._decide(step, last))
+        self.before_measuring()
+        while not isinstance(word := self.ranks.share(None), Decision):
+            self.answer(word)
+        return word
+
+    def _decide(self, step: int, last: bool) -> Decision:
+        measured = self._ask_for_more(step)
+        if last:
+            return Decision(log=True, save=True, stop=True)
+        stop = self.listener.should_stop(step)
+        save = stop or self.listener.should_save(step)
+        return Decision(log=measured or save, save=save, stop=stop)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
         if "train_runtime" in logs:  # transformers' closing summary, not a step
@@ -64,6 +89,7 @@ class ListeningCallback(TrainerCallback):
             self.listener.on_completions(state.global_step, rows)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.ranks.barrier()  # each rank adds the state of its random numbers
         self.listener.on_save(state.global_step, Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
     def _ask_for_more(self, step: int) -> bool:

@@ -1,6 +1,6 @@
 """Every way to run a step, each with what it costs in seconds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -16,6 +16,7 @@ RECOMPUTE_SECONDS_PER_TOKEN = 1e-5
 MICRO_STEP_SECONDS = 0.08
 STANDBY_SECONDS = 0.30
 WAVE_SECONDS = 0.50
+SPREAD_SECONDS = 0.30  # all-reduces of each layer and token, each time the GPUs double
 
 # What Inductor takes on a cold start, and what its kernels save a decoded token against graphs alone.
 COMPILE_SECONDS = 30.0
@@ -48,6 +49,10 @@ class Candidate:
     micro_batch: int
     standby: bool
     sequences: int
+    apart: bool = False
+    """training has a base of its own, and vLLM always one in 16 bits"""
+    spread: int = 1
+    """GPUs over which vLLM's base is spread (tensor parallelism)"""
 
     def seconds(self, work: Work) -> float:
         """What it costs a step beyond the fastest candidate."""
@@ -58,6 +63,7 @@ class Candidate:
             + MICRO_STEP_SECONDS * (work.completions // self.micro_batch - 1)
             + STANDBY_SECONDS * self.standby
             + WAVE_SECONDS * (-(-work.completions // self.sequences) - 1)
+            + SPREAD_SECONDS * (self.spread.bit_length() - 1)
         )
 
 
@@ -72,6 +78,16 @@ def candidates(
         ways: tuple[HandOver, ...] = ("lora",) if in_4bit else ("fold",) if asleep else ("copy", "fold")
         for hand_over in ways:
             yield Candidate(in_4bit, hand_over, checkpointing, micro, asleep, sequences)
+
+
+def candidates_apart(
+    work: Work, load_in_4bit: bool | Auto, recompute: bool | Auto, spreads: Sequence[int]
+) -> Iterator[Candidate]:
+    """The same for one of several processes, whose vLLM may be spread over so many of their GPUs."""
+    for in_4bit, checkpointing, micro, sequences, spread in product(
+        _open(load_in_4bit), _open(recompute), _micro_batches(work), _waves(work.completions), spreads
+    ):
+        yield Candidate(in_4bit, "copy", checkpointing, micro, False, sequences, apart=True, spread=spread)
 
 
 def _open(value: bool | Auto) -> tuple[bool, ...]:

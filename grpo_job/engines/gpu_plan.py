@@ -14,7 +14,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from grpo_job.engines.candidates import Auto, Candidate, Decode, HandOver, Work, candidates, way_to_decode
+from grpo_job.engines.candidates import (
+    Auto,
+    Candidate,
+    Decode,
+    HandOver,
+    Work,
+    candidates,
+    candidates_apart,
+    way_to_decode,
+)
 from grpo_job.engines.memory import Memory, batched_tokens, capture_sizes, estimate, kv_needed
 from grpo_job.engines.plan_reasons import Choice, reasons, refusal
 from grpo_job.engines.replay_plan import plan_replay
@@ -53,6 +62,7 @@ class Plan:
     memory: Memory
     budget: float
     choices: tuple[Choice, ...]
+    tensor_parallel: int = 1
 
     @property
     def merged_rollout(self) -> bool:
@@ -105,10 +115,12 @@ def plan(
     standby: bool | Auto = "auto",
     training_graphs: bool | Auto = "auto",
     most_bytes: float | None = None,
+    apart: int = 0,
 ) -> Plan:
     """The fastest way to run that fits; `Refused` with the numbers where none does.
 
-    `most_bytes`: less than the GPU has, where more was tried and failed.
+    `most_bytes`: less than the GPU has, where more was tried and failed. `apart`: how many processes this machine has,
+    a GPU each, where it has several; each trains on a base of its own, and their vLLMs may be one.
     """
     prompt = max_seq_length - max_completion_length if max_prompt_length is None else max_prompt_length
     work = Work(
@@ -118,12 +130,14 @@ def plan(
     given = {
         "load_in_4bit": load_in_4bit, "gradient_checkpointing": gradient_checkpointing, "standby": standby,
         "gpu_memory_utilization": "auto" if gpu_memory_utilization is None else gpu_memory_utilization,
-        "training_graphs": training_graphs,
     }  # fmt: skip
     most = gpu.memory if most_bytes is None else most_bytes
     budget = min(gpu.memory * USABLE_SHARE, most)
     best: Candidate | None = None
-    ways = list(candidates(work, load_in_4bit, gradient_checkpointing, standby))
+    if apart:
+        ways = list(candidates_apart(work, load_in_4bit, gradient_checkpointing, _spreads(model, apart)))
+    else:
+        ways = list(candidates(work, load_in_4bit, gradient_checkpointing, standby))
     for candidate in sorted(ways, key=lambda one: (one.in_4bit, one.seconds(work))):
         by_choice = load_in_4bit == "auto" and not candidate.in_4bit
         limit = min(gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE), most)
@@ -133,7 +147,15 @@ def plan(
             break
     if best is None:
         raise Refused(refusal(ways, gpu, model, work, gpu_memory_utilization, given, budget))
-    return _describe(best, gpu, model, work, gpu_memory_utilization, given, budget)
+    replay = plan_replay(
+        best, gpu, work, estimate(best, gpu, model, work, gpu_memory_utilization), budget, training_graphs, apart
+    )
+    return _describe(best, gpu, model, work, gpu_memory_utilization, given, budget, replay)
+
+
+def _spreads(model: ModelShape, processes: int) -> list[int]:
+    """Over how many GPUs vLLM may be spread: parts of the machine's, each with as many heads as the others."""
+    return [number for number in range(1, processes + 1) if processes % number == 0 and model.heads % number == 0]
 
 
 def _fits(memory: Memory, model: ModelShape, work: Work, limit: float) -> bool:
@@ -154,7 +176,7 @@ def _for_evaluation(
     while wished > candidate.sequences == work.completions:
         wider = replace(candidate, sequences=wished)
         memory = estimate(wider, gpu, model, work, share)
-        enough = share is None or memory.kv_cache >= kv_needed(model, work, wished)
+        enough = share is None or memory.kv_cache >= kv_needed(model, work, wished, candidate.spread)
         if enough and memory.total <= min(gpu.memory * ROOMY_SHARE, budget):
             return wider
         wished //= 2
@@ -169,13 +191,13 @@ def _describe(
     share: float | None,
     given: Mapping[str, Any],
     budget: float,
+    replay: Choice,
 ) -> Plan:
     chosen = _for_evaluation(chosen, gpu, model, work, share, budget)
-    sequences = chosen.sequences
+    sequences = chosen.sequences * chosen.spread
     memory = estimate(chosen, gpu, model, work, share)
     used = min(0.95, max(0.01, -(-100 * memory.vllm // gpu.memory) / 100)) if share is None else share
     sizes, decode = capture_sizes(sequences), way_to_decode(work)
-    replay = plan_replay(chosen, gpu, work, memory, budget, given["training_graphs"])
     return Plan(
         dtype=gpu.dtype,
         load_in_4bit=chosen.in_4bit,
@@ -196,4 +218,5 @@ def _describe(
         memory=memory,
         budget=budget,
         choices=(*reasons(chosen, gpu, model, work, memory, used, decode, given), replay),
+        tensor_parallel=chosen.spread,
     )

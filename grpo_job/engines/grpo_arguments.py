@@ -29,6 +29,7 @@ def grpo_arguments(settings: Settings, *, steps: int, reward_weights: list[float
         named["steps_per_generation"] = settings.generation_micro_steps
     return {
         **named,
+        "ddp_find_unused_parameters": False,  # every LoRA learns in every step
         **settings.grpo_config,
         "max_steps": steps,
         "report_to": "none",  # the job's own listener tells the trackers
@@ -67,11 +68,11 @@ def micro_batches(plan: Plan, arguments: dict[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def planned_steps(settings: Settings, rows: int, processes: int = 1) -> int:
+def planned_steps(settings: Settings, rows: int) -> int:
     """Optimizer steps of the whole run; `num_train_epochs` counts passes over all `rows`."""
     if settings.max_steps > 0:
         return settings.max_steps
-    prompts_per_step = settings.completions_per_step * processes / settings.num_generations
+    prompts_per_step = settings.completions_per_step / settings.num_generations
     return max(1, round(settings.num_train_epochs * rows * settings.num_iterations / prompts_per_step))
 
 

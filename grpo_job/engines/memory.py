@@ -52,15 +52,15 @@ class Memory:
 
 
 def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None) -> Memory:
-    weights = model.weights(in_4bit=candidate.in_4bit)
-    working = _vllm_working(model, gpu, candidate.sequences)
-    needed = kv_needed(model, work, candidate.sequences)
+    weights = model.weights(in_4bit=candidate.in_4bit and not candidate.apart) / candidate.spread
+    working = _vllm_working(model, gpu, candidate.sequences * candidate.spread)
+    needed = kv_needed(model, work, candidate.sequences, candidate.spread)
     kv_cache = needed if share is None else max(0.0, share * gpu.memory - weights - working)
     activations = _activations(candidate, model, work)
     logits = _logits(candidate, model, work)
     return Memory(
         weights=weights,
-        training_copy=model.linear_parameters * BYTES_16BIT if candidate.hand_over == "copy" else 0.0,
+        training_copy=_training_copy(candidate, model),
         kv_cache=kv_cache,
         vllm_working=working,
         lora=model.lora_parameters(work.lora_rank) * LORA_BYTES,
@@ -71,9 +71,17 @@ def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, shar
     )
 
 
-def kv_needed(model: ModelShape, work: Work, sequences: int) -> float:
+def _training_copy(candidate: Candidate, model: ModelShape) -> float:
+    if candidate.apart:
+        return model.weights(in_4bit=candidate.in_4bit)
+    return model.linear_parameters * BYTES_16BIT if candidate.hand_over == "copy" else 0.0
+
+
+def kv_needed(model: ModelShape, work: Work, sequences: int, spread: int = 1) -> float:
+    """On each of `spread` GPUs, for the sequences of all of them; each head of keys and values is on one at least."""
     blocks = -(-work.max_seq_length // KV_BLOCK)
-    return KV_HEADROOM * sequences * blocks * KV_BLOCK * model.kv_bytes_per_token
+    here = KV_HEADROOM * sequences * blocks * KV_BLOCK * model.kv_bytes_per_token
+    return here * spread / min(spread, model.key_value_heads)
 
 
 def _vllm_working(model: ModelShape, gpu: Gpu, sequences: int) -> float:

@@ -22,6 +22,8 @@ from grpo_job.engines.job_trainer import job_trainer
 from grpo_job.engines.peft_adapter import add_lora
 from grpo_job.engines.shapes import ModelShape
 from grpo_job.engines.trainer_engine import TrainerEngine
+from grpo_job.global_batch import share
+from grpo_job.ranks import ALONE, Ranks
 from grpo_job.settings import Settings
 
 GENERATION_BATCH = 100
@@ -39,30 +41,35 @@ class PlainTrl(TrainerEngine):
         rows: Sequence[dict[str, Any]],
         rewards: RewardFunctions,
         folder: Path,
+        ranks: Ranks = ALONE,
     ) -> None:
         cpu_log_probs.install()
         if ModelShape.from_config(base.config()).parameters < SMALL_MODEL:
             torch.set_num_threads(1)
-        self.base = base
+        self.base, self.ranks = base, ranks
         self.planned_steps = planned_steps(settings, len(rows))
+        settings = share(settings, ranks.count)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder, padding_side="left")
         set_seed(settings.lora_seed)
         self.model = add_lora(_load(base.folder), settings)
         weights = [weight for _, weight in rewards]
         arguments = on_cpu(grpo_arguments(settings, steps=self.planned_steps, reward_weights=weights))
-        self.callback = ListeningCallback(steps_per_buffer(settings))
+        self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
+        args = GRPOConfig(output_dir=str(folder), **arguments)
+        # Of several processes each would have a device such as `cpu:1`, which torch.load does not know.
+        vars(args)["_setup_devices"] = torch.device("cpu")
         self.trainer = job_trainer(GRPOTrainer)(
             model=self.model,
             processing_class=self.tokenizer,
             reward_funcs=[function for function, _ in rewards],
             train_dataset=Dataset.from_list(list(rows)),
-            args=GRPOConfig(output_dir=str(folder), **arguments),
+            args=args,
             callbacks=[self.callback],
         )
         self.trainer.rehearse_at = rehearsal.sizes(settings, None, rows, self.tokenizer)
         self.callback.attach(self.trainer)
 
-    def generate(
+    def answer(
         self,
         prompts: Prompts,
         *,

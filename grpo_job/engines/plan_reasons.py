@@ -30,8 +30,10 @@ def reasons(
     given: Mapping[str, Any],
 ) -> tuple[Choice, ...]:
     """Each decision with its reason. `given`: what the settings say, `auto` where they leave it open."""
-    sequences = chosen.sequences
+    sequences = chosen.sequences * chosen.spread
+    several = (_why_spread(chosen, model),) if chosen.apart else ()
     return (
+        *several,
         Choice("arithmetic", gpu.dtype, f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"),
         _why_precision(chosen, gpu, model, given),
         _why_hand_over(chosen, memory),
@@ -62,6 +64,12 @@ def _why_hand_over(chosen: Candidate, memory: Memory) -> Choice:
         "lora": "a 4-bit base cannot take the adapter in; vLLM's LoRA kernels serve it",
     }
     return Choice("hand_over", chosen.hand_over, reasons[chosen.hand_over])
+
+
+def _why_spread(chosen: Candidate, model: ModelShape) -> Choice:
+    size = f"vLLM's {model.weights(in_4bit=False) / GB:.1f} GB"
+    fit = "fit on each GPU" if chosen.spread == 1 else f"do not fit beside training: {chosen.spread} GPUs share them"
+    return Choice("tensor_parallel", chosen.spread, f"{size} {fit}")
 
 
 def _why_recompute(chosen: Candidate, model: ModelShape, work: Work, given: Mapping[str, Any]) -> Choice:

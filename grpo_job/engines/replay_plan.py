@@ -14,8 +14,8 @@ MOST_TOKENS = 8192
 
 
 def plan_replay(chosen: Candidate, gpu: Gpu, work: Work, memory: Memory, budget: float, wished: bool | Auto) -> Choice:
-    """`wished` as the settings say it. Raises `Refused` where they ask for what cannot be."""
-    obstacle = _obstacle(chosen, gpu, memory, budget)
+    """`wished` as the settings say it; `apart` as in `gpu_plan.plan`. Raises `Refused` where they ask for what cannot be."""
+    obstacle = "several processes train without Unsloth" if apart else _obstacle(chosen, gpu, memory, budget)
     if wished == "auto":
         against = obstacle or _not_worth_it(chosen, work)
         reason = against or "launching the kernels of forward and backward takes longer than running them"

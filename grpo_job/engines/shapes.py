@@ -40,6 +40,8 @@ class ModelShape:
     key_value: int
     tied: bool
     attention_bias: bool
+    heads: int = 1
+    key_value_heads: int = 1
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "ModelShape":
@@ -54,6 +56,7 @@ class ModelShape:
         text = config.get("text_config") or config
         _require_dense(text)
         heads = int(text["num_attention_heads"])
+        key_value_heads = int(text.get("num_key_value_heads") or heads)
         head = int(text.get("head_dim") or text["hidden_size"] // heads)
         return cls(
             vocabulary=int(text["vocab_size"]),
@@ -61,9 +64,11 @@ class ModelShape:
             intermediate=int(text["intermediate_size"]),
             layers=int(text["num_hidden_layers"]),
             query=heads * head,
-            key_value=int(text.get("num_key_value_heads") or heads) * head,
+            key_value=key_value_heads * head,
             tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
             attention_bias=bool(text.get("attention_bias", text.get("model_type") == "qwen2")),
+            heads=heads,
+            key_value_heads=key_value_heads,
         )
 
     @property

@@ -4,19 +4,30 @@ Heavy imports stand inside the functions: Unsloth wants to be imported before th
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grpo_job.base_model import BaseModel
 from grpo_job.engines import Listener, Prompts
+from grpo_job.ranks import ALONE, Adopt, Answer, Ranks
 
 if TYPE_CHECKING:
     from grpo_job.engines.callbacks import ListeningCallback
     from grpo_job.engines.vllm_rollouts import Weights
 
 
-class TrainerEngine:
-    """One of TRL's trainers over a base with one LoRA. Subclasses set the attributes, and generate."""
+class Asked(NamedTuple):
+    """Prompts for all ranks together, and the options of `Engine.generate`."""
 
+    prompts: Prompts
+    options: dict[str, Any]
+
+
+class TrainerEngine:
+    """One of TRL's trainers over a base with one LoRA. Subclasses set the attributes, and answer."""
+
+    ranks: Ranks = ALONE
+    tensor_parallel = 1  # ranks that answer as one
+    training = False
     base: BaseModel
     model: Any
     tokenizer: Any
@@ -26,8 +37,35 @@ class TrainerEngine:
 
     def train(self, listener: Listener, resume_from: Path | None = None) -> None:
         """Run to the planned number of steps, or until the listener stops it."""
-        self.callback.listener = listener
+        self.callback.listener, self.callback.answer = listener, self._answer_share
+        self.training = True
         self.trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+        self.training = False
+
+    def generate(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+        """Completions, see `Engine.generate`; each rank answers its share of the prompts."""
+        if self.ranks.count == 1:
+            return self.answer(prompts, **options)
+        if not self.training:  # between two steps the others are listening already
+            self.ranks.say(Answer())
+        return self._answer_share(self.ranks.share(Asked(list(prompts), options)))
+
+    def answer_along(self) -> None:
+        """On a rank that is not 0: its part of what rank 0 generates."""
+        self._answer_share(self.ranks.share(None))
+
+    def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+        """Completions from this process alone."""
+        raise NotImplementedError
+
+    def _answer_share(self, asked: Asked) -> list[list[str]]:
+        """All answers, on every rank. The seed of a prompt is the same whoever answers it."""
+        groups, group = self.ranks.count // self.tensor_parallel, self.ranks.number // self.tensor_parallel
+        start, end = (len(asked.prompts) * part // groups for part in (group, group + 1))
+        seed = asked.options.get("seed", 0) + start * asked.options.get("samples", 1)
+        own = self.answer(asked.prompts[start:end], **{**asked.options, "seed": seed}) if start < end else []
+        shares = self.ranks.gather(own)[:: self.tensor_parallel]
+        return [answers for share in shares for answers in share]
 
     def save_adapter(self, folder: Path) -> None:
         """Write adapter and tokenizer; the config names the base as the user did, never a local path."""
@@ -42,8 +80,11 @@ class TrainerEngine:
         return is_saved_in(self.model, weights)
 
     def load_adapter(self, weights: Path) -> None:
-        """Go on with the LoRA weights of this file."""
+        """Go on with the LoRA weights of this file, on all ranks."""
         from grpo_job.engines.peft_adapter import load_adapter
+
+        if self.ranks.number == 0:
+            self.ranks.say(Adopt(weights))
 
         load_adapter(self.model, weights)
 
@@ -67,7 +108,7 @@ class VllmTrainerEngine(TrainerEngine):
         super().train(listener, resume_from)
         self.weights.changed()
 
-    def generate(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+    def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions through vLLM; see `Engine.generate`."""
         from grpo_job.engines.vllm_rollouts import generate
 
@@ -87,5 +128,5 @@ class VllmTrainerEngine(TrainerEngine):
         import torch
 
         self.llm.llm_engine.engine_core.shutdown()
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+        if torch.distributed.is_initialized() and torch.distributed.get_world_size() == 1:
+            torch.distributed.destroy_process_group()  # several processes would wait for each other

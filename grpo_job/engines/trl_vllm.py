@@ -1,7 +1,8 @@
 """TRL's own trainer on a GPU, vLLM in the same process: bf16 base with a LoRA.
 
-The yardstick beside Unsloth, the fallback for models that Unsloth does not support, and the
-ground for several GPUs. vLLM holds weights of its own, into which the adapter is folded.
+The yardstick beside Unsloth, the fallback for models that Unsloth does not support, and the engine of several
+GPUs, where each process trains on a base of its own and gradients are averaged (DDP). vLLM holds weights of its own,
+into which the adapter is folded; where they do not fit beside training, several GPUs share them.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from typing import Any
 import torch
 import trl.generation.vllm_generation
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+from numpy.random import SeedSequence
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
 from trl import GRPOConfig, GRPOTrainer
 
 from grpo_job.base_model import BaseModel
@@ -21,10 +23,13 @@ from grpo_job.engines.gpu_plan import Plan
 from grpo_job.engines.grpo_arguments import grpo_arguments, micro_batches, planned_steps, steps_per_buffer
 from grpo_job.engines.job_trainer import job_trainer
 from grpo_job.engines.peft_adapter import add_lora
+from grpo_job.engines.tensor_parallel import SpreadRollouts
 from grpo_job.engines.trainer_engine import VllmTrainerEngine
 from grpo_job.engines.vllm_engine import compilation, llm_built_with, vllm_arguments
-from grpo_job.engines.vllm_rollouts import Rollouts
+from grpo_job.engines.vllm_rollouts import Rollouts, Seeds
 from grpo_job.engines.vllm_weights import SeparateWeights
+from grpo_job.global_batch import share
+from grpo_job.ranks import ALONE, Ranks
 from grpo_job.settings import Settings
 
 
@@ -39,27 +44,27 @@ class TrlVllm(VllmTrainerEngine):
         rewards: RewardFunctions,
         folder: Path,
         plan: Plan,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.base = base
+        self.base, self.ranks, self.tensor_parallel = base, ranks, plan.tensor_parallel
         self.planned_steps = planned_steps(settings, len(rows))
+        settings = share(settings, ranks.count)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
         set_seed(settings.lora_seed)
-        loaded = AutoModelForCausalLM.from_pretrained(
-            base.folder, dtype=getattr(torch, plan.dtype), device_map={"": torch.cuda.current_device()}
-        )
-        self.model = add_lora(loaded, settings)
-        self.callback = ListeningCallback(steps_per_buffer(settings))
+        self.model = add_lora(_load(base.folder, plan, several=ranks.count > 1), settings)
+        self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
         options = {
             "use_vllm": True,
             "vllm_mode": "colocate",
             "vllm_max_model_length": plan.max_model_len,
+            "vllm_tensor_parallel_size": plan.tensor_parallel,
             "bf16": plan.dtype == "bfloat16",
             "fp16": plan.dtype == "float16",
             "gradient_checkpointing": plan.gradient_checkpointing,
             **micro_batches(plan, arguments),
         }
-        vllm_options = {**vllm_arguments(plan, settings.seed), "enable_lora": False}
+        vllm_options = {**vllm_arguments(plan, settings.seed), "enable_lora": False, "quantization": None}
         vllm_options["compilation_config"] = compilation(plan)
         with llm_built_with(vllm_options, trl.generation.vllm_generation):
             self.trainer = job_trainer(GRPOTrainer)(
@@ -76,4 +81,32 @@ class TrlVllm(VllmTrainerEngine):
         self.weights = SeparateWeights(self.model, self.llm)
         self.callback.before_measuring = self.weights.changed
         log_probs = self.trainer.args.vllm_importance_sampling_correction
-        self.trainer.vllm_generation = Rollouts(self.trainer, self.llm, self.weights, log_probs=log_probs)
+        kind = SpreadRollouts if plan.tensor_parallel > 1 else Rollouts
+        rollouts = kind(self.trainer, self.llm, self.weights, log_probs=log_probs)
+        rollouts.seeds = Seeds(seed_of(settings.seed, ranks.number // plan.tensor_parallel))
+        self.trainer.vllm_generation = rollouts
+
+
+def _load(folder: Path, plan: Plan, *, several: bool) -> Any:
+    """The base on this process's GPU; of several processes, in 4 bits where their plan says so."""
+    quantized = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=getattr(torch, plan.dtype),
+    )
+    return AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=getattr(torch, plan.dtype),
+        device_map={"": torch.cuda.current_device()},
+        quantization_config=quantized if several and plan.load_in_4bit else None,
+    )
+
+
+def seed_of(seed: int, group: int) -> int:
+    """What a group of ranks draws with: those that drew alike would answer alike. That of the first is the run's own.
+
+    >>> seed_of(42, 0)
+    42
+    """
+    return int(SeedSequence([seed, group]).generate_state(1)[0]) if group else seed

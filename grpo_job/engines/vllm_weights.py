@@ -72,9 +72,10 @@ class SeparateWeights:
 
     def __init__(self, model: Any, llm: Any) -> None:
         self.llm = llm
-        self.held: Adapter = "off"
         self.stale = True
         self.layers = [(_name_in_checkpoint(name), layer) for name, layer in model.named_modules() if _is_lora(layer)]
+        # vLLM loaded 16 bits; of a base that training holds in 4, it is given what these amount to.
+        self.held: Adapter | None = None if any(_is_quantized(layer) for _, layer in self.layers) else "off"
 
     def changed(self) -> None:
         """The adapter is no longer what vLLM holds."""
@@ -87,7 +88,7 @@ class SeparateWeights:
         served = self.llm.llm_engine.model_executor.driver_worker.model_runner.model
         with torch.inference_mode():
             for name, layer in self.layers:
-                served.load_weights([(name, _fold(layer) if adapter == "on" else layer.base_layer.weight.data)])
+                served.load_weights([(name, _fold(layer) if adapter == "on" else _base_weight(layer))])
         if not self.llm.reset_prefix_cache():
             raise RuntimeError("vLLM still holds requests, so its cache of the old weights cannot be dropped")
         self.held, self.stale = adapter, False
@@ -111,9 +112,23 @@ def _fold(layer: Any, out: torch.Tensor | None = None) -> torch.Tensor:
 
     The product and the sum are fp32 inside one kernel, so there is one rounding, and W is read once.
     """
-    weight = layer.base_layer.weight
+    weight = _base_weight(layer)
     down, up = layer.lora_A[ADAPTER].weight.to(weight.dtype), layer.lora_B[ADAPTER].weight.to(weight.dtype)
     return torch.addmm(weight, up, down, alpha=layer.scaling[ADAPTER], out=out)
+
+
+def _is_quantized(layer: Any) -> bool:
+    return hasattr(layer.base_layer.weight, "quant_state")
+
+
+def _base_weight(layer: Any) -> torch.Tensor:
+    """In 16 bits, also of a base that training holds in 4."""
+    weight = layer.base_layer.weight
+    if not _is_quantized(layer):
+        return weight.data
+    from bitsandbytes.functional import dequantize_4bit
+
+    return dequantize_4bit(weight.data, weight.quant_state)
 
 
 class SharedWeights:

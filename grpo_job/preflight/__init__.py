@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job import base_model, dataset, engines, machine, rewards, trackers
+from grpo_job import base_model, dataset, engines, global_batch, machine, rewards, trackers
 from grpo_job.chat import Chat
 from grpo_job.engines.gpu_plan import Plan, Within
 from grpo_job.engines.grpo_arguments import planned_steps
 from grpo_job.engines.shapes import Gpu, ModelShape
 from grpo_job.failures import Refused
+from grpo_job.layout import ONE, Layout, layout
 from grpo_job.preflight import estimate, gpu, licence, model, reward_checks, room, row_checks, versions
 from grpo_job.preflight.findings import Finding, Findings, Status
 from grpo_job.preflight.places import Places
@@ -32,6 +33,7 @@ class Checked(NamedTuple):
     gpus: list[machine.GpuSeen]
     plan: Plan | None
     findings: list[Finding]
+    layout: Layout = ONE
 
 
 class Examined(NamedTuple):
@@ -70,7 +72,7 @@ class _Examination:
     ) -> None:
         self.settings, self.environment = settings, environment
         self.offline, self.elsewhere, self.within = offline, elsewhere, within
-        self.found = Findings()
+        self.found, self.layout = Findings(), ONE
 
     def whole(self) -> Examined:
         places = Places(self.settings, self.environment, offline=self.offline)
@@ -87,7 +89,7 @@ class _Examination:
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
             return Examined(self.found, None)
-        return Examined(self.found, Checked(base, engine, rows, chosen, self.gpus, plan, self.found))
+        return Examined(self.found, Checked(base, engine, rows, chosen, self.gpus, plan, self.found, self.layout))
 
     def _model(self) -> tuple[base_model.BaseModel | None, dict[str, Any] | None, Chat | None]:
         settings, found = self.settings, self.found
@@ -113,15 +115,20 @@ class _Examination:
         if not self.gpus and self.elsewhere and _wants_gpu(settings, shape):
             self._say_what_gpu_is_needed(config, shape)
             return None, None
-        engine = self.found.attempt("engine", lambda: engines.choose(settings, config, len(self.gpus or ())))
+        gpus = len(self.gpus)
+        places = self.found.attempt("processes", lambda: layout(settings, self.environment, gpus))
+        if places is None:
+            return None, None
+        self.layout = places
+        engine = self.found.attempt("engine", lambda: engines.choose(settings, config, gpus, places.world))
         if engine is None:
             return None, None
         plan = None
         if self.gpus:
             first = self.gpus[0]
-            plan = self.found.attempt("GPU memory", lambda: engines.plan(settings, config, first, self.within))
+            plan = self.found.attempt("GPU memory", lambda: engines.plan(settings, config, first, self.within, places))
             self.found += gpu.findings(self.gpus, plan)
-        self.found += room.findings(base, shape, settings, len(self.gpus))
+        self.found += room.findings(base, shape, settings, gpus, places.processes)
         self.found += versions.findings(engine, len(self.gpus), settings)
         return engine, plan
 
@@ -146,10 +153,16 @@ class _Examination:
             self.found += row_checks.findings(rows, measuring.seen if chat else [], settings)
         return rows
 
+    def _share(self) -> Settings:
+        """The settings of one of several processes, with its part of the held-out rows."""
+        processes = self.layout.world
+        rows = -(-self.settings.eval_rows // processes)
+        return global_batch.share(self.settings, processes).model_copy(update={"eval_rows": rows})
+
     def _estimate(self, shape: ModelShape, engine: str, plan: Plan | None, rows: int) -> None:
         first = self.gpus[0] if self.gpus else None
         steps = planned_steps(self.settings, rows)
-        guess = estimate.of_run(self.settings, shape, engine, first, plan, steps)
+        guess = estimate.of_run(self._share(), shape, engine, first, plan, steps)
         self.found += estimate.findings(guess, self.settings)
 
 

@@ -30,12 +30,14 @@ LIBRARIES_GPU = 6.0 * GB  # the same for CUDA, with vLLM and Unsloth and pinned 
 LEAST_SHM = 0.5 * GB  # a container's default is 64 MB; NCCL and data loaders exchange tensors through it
 
 
-def findings(base: BaseModel, shape: ModelShape, settings: Settings, gpu_count: int) -> Iterator[Finding]:
-    """Disk, shared memory and memory of the host."""
+def findings(
+    base: BaseModel, shape: ModelShape, settings: Settings, gpu_count: int, processes: int = 1
+) -> Iterator[Finding]:
+    """Disk, shared memory and memory of the host, for `processes` on it."""
     yield from _disks(needs(base, shape, settings, gpu_count), settings)
     yield from _lasting(Path(settings.output_dir).expanduser())
     yield _shared_memory(gpu_count)
-    yield _host_memory(shape, settings, gpu_count)
+    yield _host_memory(shape, settings, gpu_count, processes)
 
 
 def needs(base: BaseModel, shape: ModelShape, settings: Settings, gpu_count: int) -> dict[Path, tuple[str, float]]:
@@ -113,8 +115,8 @@ def _shared_memory(gpu_count: int) -> Finding:
     return Finding("failed" if gpu_count > 1 else "warned", "shared memory", cure)
 
 
-def _host_memory(shape: ModelShape, settings: Settings, gpu_count: int) -> Finding:
-    needed = memory_needed(shape, settings, gpu_count)
+def _host_memory(shape: ModelShape, settings: Settings, gpu_count: int, processes: int) -> Finding:
+    needed = memory_needed(shape, settings, gpu_count, processes)
     there = available_memory()
     told = f"{_size(there)} are available for about {_size(needed)}"
     if there < needed:
@@ -125,12 +127,15 @@ def _host_memory(shape: ModelShape, settings: Settings, gpu_count: int) -> Findi
     return Finding("passed", "host memory", told)
 
 
-def memory_needed(shape: ModelShape, settings: Settings, gpu_count: int) -> float:
-    """Libraries; on the CPU also the model twice (it is read back at the end) in fp32, and the logits of a step."""
+def memory_needed(shape: ModelShape, settings: Settings, gpu_count: int, processes: int = 1) -> float:
+    """Libraries; on the CPU also the model twice (it is read back at the end) in fp32, and the logits of a step.
+
+    All but the logits, which the processes share, for each process.
+    """
     if gpu_count:
-        return LIBRARIES_GPU
+        return processes * LIBRARIES_GPU
     tokens = settings.per_device_train_batch_size * settings.max_completion_length
-    return LIBRARIES_CPU + 2 * 4 * shape.parameters + 2.5 * 4 * tokens * shape.vocabulary
+    return processes * (LIBRARIES_CPU + 2 * 4 * shape.parameters) + 2.5 * 4 * tokens * shape.vocabulary
 
 
 def _to_fetch(base: BaseModel) -> float:

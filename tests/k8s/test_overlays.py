@@ -47,7 +47,10 @@ S3 = {
     f"{SETTINGS}GRPO_CHECKPOINT_TO": "s3://your-bucket/checkpoints",
     f"{SETTINGS}AWS_DEFAULT_REGION": "us-east-1",
 }
-FOUR_GPUS = resources("16", "64Gi", "4", "16Gi")
+FOUR_GPUS = {
+    **resources("16", "64Gi", "4", "16Gi"),
+    **variable("GRPO_PER_DEVICE_TRAIN_BATCH_SIZE", value="64"),
+}
 SERVICE = "Service/grpo-gsm8k: "
 
 INTENDED: dict[str, dict[str, Any]] = {
@@ -76,7 +79,6 @@ INTENDED: dict[str, dict[str, Any]] = {
         f"{JOB}spec.backoffLimit": 7,
         f"{POD}subdomain": "grpo-gsm8k",
         **variable("PET_NNODES", value="2"),
-        **variable("PET_NPROC_PER_NODE", value="gpu"),
         **variable(
             "PET_NODE_RANK",
             valueFrom__fieldRef__fieldPath="metadata.labels['batch.kubernetes.io/job-completion-index']",

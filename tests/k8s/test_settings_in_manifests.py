@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from grpo_job.layout import Layout, layout
 from grpo_job.library_environment import library_environment
 from grpo_job.run_folder import RunFolder
 from grpo_job.settings import Settings, known_names
@@ -171,3 +172,12 @@ class TestLiveness:
         ((job,),) = [of_kind(load(source), "Job")]
         assert "livenessProbe" not in str(job)
         assert job["spec"]["activeDeadlineSeconds"] <= 1800
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"), [("overlays/multi-gpu", Layout(4)), ("overlays/multi-node", Layout(4, 2))]
+)
+def test_the_pods_of_several_gpus_share_their_steps(source: str, expected: Layout) -> None:
+    for _, variables in all_variables(source):
+        rank = {"PET_NODE_RANK": "0"} if expected.nodes > 1 else {}
+        assert layout(settings_of(variables), {**variables, **rank}, gpus=4) == expected

@@ -1,0 +1,177 @@
+"""How the processes of a run talk: `Ranks` over torch.distributed, started by torchrun.
+
+Words go through the store that torchrun keeps: rank 0 sets them, the others look for them, so that they can wait for
+an evaluation, or a download, of any length and still hear signals. What all ranks do together goes through a gloo
+group of its own, beside the one that the trainer reduces its gradients with.
+"""
+
+import os
+import pickle
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import psutil
+import torch
+import torch.distributed as dist
+
+from grpo_job.failures import Ending, Interrupted, Unexpected
+from grpo_job.ranks import Word
+
+LOOK_SECONDS = 0.05
+# A hang while training is the watchdog's to end, long before. These end one while the ranks load, and one of rank 0
+# that even its watchdog does not see; rank 0 may evaluate between two steps.
+TRAINER_SECONDS = 1800
+TOGETHER_SECONDS = 3600
+# For all to hear how the run ended, before the launcher ends who did not.
+GOODBYE_SECONDS = 10.0
+
+
+class ProcessGroup:
+    """The ranks of a run of several processes; see `Ranks`. Made at the start of each process."""
+
+    def __init__(self) -> None:
+        self.number, self.count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        self._store = self._connect()
+        self._watched = self._connect()  # another connection: the main thread may be waiting in the first
+        self._here = int(os.environ.get("LOCAL_WORLD_SIZE") or self.count)
+        self._words, self._has_left = 0, False
+        self._joined: Any = None
+        process = psutil.Process()
+        self._store.set(
+            f"process/{self.number}", pickle.dumps((os.uname().nodename, process.pid, process.create_time()))
+        )
+
+    def say(self, word: Word) -> None:
+        """From rank 0 to all others. Raises `Interrupted` where one of them was asked to stop."""
+        for number in range(1, self.count):
+            if reason := self._note(f"asked/{number}"):
+                raise Interrupted(f"{reason} was received by rank {number}")
+        self._put(word)
+
+    def hear(self, asked: Callable[[], str | None]) -> Word:
+        """The next word of rank 0; while it is waited for, rank 0 may learn what this process was `asked`."""
+        told = False
+        while not self._store.check([f"word/{self._words}"]):
+            if not told and (reason := asked()):
+                self._store.set(f"asked/{self.number}", pickle.dumps(reason))
+                told = True
+            time.sleep(LOOK_SECONDS)
+        word: Word = pickle.loads(self._store.get(f"word/{self._words}"))
+        self._words += 1
+        if isinstance(word, Ending):
+            self.leave()
+        return word
+
+    def heard_the_end(self, seconds: float) -> Ending | None:
+        """How the run ended, where rank 0 says so within this time."""
+        end = time.monotonic() + seconds
+        while not self._store.check(["ending"]):
+            if time.monotonic() > end:
+                return None
+            time.sleep(LOOK_SECONDS)
+        self.leave()
+        ending: Ending = pickle.loads(self._store.get("ending"))
+        return ending
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's `value`, on every rank."""
+        values = [value]
+        dist.broadcast_object_list(values, src=0, group=self._group())
+        return values[0]
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all ranks, on every rank."""
+        values: list[Any] = [None] * self.count
+        dist.all_gather_object(values, value, group=self._group())
+        return values
+
+    def barrier(self) -> None:
+        """Wait for all."""
+        dist.barrier(group=self._group())
+
+    def lost(self, wait: float = 0.0) -> Ending | None:
+        """How another rank ended before its time, where one did; looked for so many seconds. From any thread."""
+        end = time.monotonic() + wait
+        try:
+            while (found := self._lost()) is None and time.monotonic() < end:
+                time.sleep(LOOK_SECONDS)
+        except RuntimeError:  # the store went with its process
+            return Unexpected("the launcher was killed").ending()
+        return found
+
+    def leave(self, failure: Ending | None = None) -> None:
+        """Say that this process ends, and how where that is not in order."""
+        self._store.set(f"left/{self.number}", pickle.dumps(failure))
+        self._has_left = failure is None
+
+    def end(self, ending: Ending) -> bool:
+        """How the run ended: rank 0 tells it. Whether all others have heard it; from another rank, whether it has."""
+        if self.number:
+            return self._has_left
+        self._store.set("ending", pickle.dumps(ending))
+        self._put(ending)
+        end = time.monotonic() + GOODBYE_SECONDS
+        others = [f"left/{number}" for number in range(1, self.count)]
+        while not (all_left := self._store.check(others)) and time.monotonic() < end and not self.lost():
+            time.sleep(LOOK_SECONDS)
+        return bool(all_left)
+
+    def _group(self) -> Any:
+        """The gloo group, and with it the one that the trainer finds, joined by all at the first use."""
+        if self._joined is None:
+            wait = timedelta(seconds=TRAINER_SECONDS)
+            if torch.cuda.is_available():
+                device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+                torch.cuda.set_device(device)
+                # Bound to its device and with a part for the CPU: vLLM takes no other for the groups that it makes.
+                dist.init_process_group("cpu:gloo,cuda:nccl", timeout=wait, device_id=device)
+            else:
+                dist.init_process_group("gloo", timeout=wait)
+            self._joined = dist.new_group(backend="gloo", timeout=timedelta(seconds=TOGETHER_SECONDS))
+        return self._joined
+
+    def _put(self, word: Word) -> None:
+        self._store.set(f"word/{self._words}", pickle.dumps(word))
+        self._words += 1
+
+    def _lost(self) -> Ending | None:
+        for number in (number for number in range(self.count) if number != self.number):
+            if self._watched.check([f"left/{number}"]):
+                if failure := self._note(f"left/{number}", self._watched):
+                    return Ending(failure.code, failure.kind, f"rank {number}: {failure.reason}")
+            elif self._is_gone(number):
+                return Unexpected(f"rank {number} was killed").ending()
+        return None
+
+    def _note(self, key: str, store: Any = None) -> Any:
+        """What stands under `key`; None where nothing does."""
+        store = store or self._store
+        return pickle.loads(store.get(key)) if store.check([key]) else None
+
+    def _is_gone(self, number: int) -> bool:
+        """Whether the process of that rank is known to have ended; of another machine nothing is known."""
+        told = self._note(f"process/{number}", self._watched)
+        if told is None:  # it ended, if it did, before it could say which process it is
+            return number // self._here == self.number // self._here and _siblings() < self._here
+        host, pid, created = told
+        if host != os.uname().nodename:
+            return False
+        try:
+            process = psutil.Process(pid)
+            return process.create_time() != created or process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    @staticmethod
+    def _connect() -> Any:
+        place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        store = dist.TCPStore(*place, is_master=False, timeout=timedelta(seconds=TOGETHER_SECONDS))
+        return dist.PrefixStore("grpo-job", store)
+
+
+def _siblings() -> int:
+    """Processes that live of those that the launcher started on this machine, this one included."""
+    launched = psutil.Process(os.getppid()).children()
+    return sum(process.status() != psutil.STATUS_ZOMBIE for process in launched)

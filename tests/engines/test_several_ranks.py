@@ -1,0 +1,144 @@
+"""What each of several ranks does with its part: rows, answers, gradients."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing
+from accelerate.data_loader import BatchSamplerShard
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import BatchSampler
+
+from grpo_job.engines.flat_optimizer import flatten
+from grpo_job.engines.job_trainer import RowStream
+from grpo_job.engines.trainer_engine import TrainerEngine
+from grpo_job.ranks import Answer
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_the_rows_of_all_ranks_are_those_of_one_process_in_their_order(ranks: int) -> None:
+    def stream() -> RowStream:
+        return RowStream(50, chunk=8, group=2, repeats=2, length=96, shuffle=True, seed=3)
+
+    shards = [BatchSamplerShard(BatchSampler(stream(), 16 // ranks, False), ranks, rank) for rank in range(ranks)]
+    together = [index for batches in zip(*shards, strict=True) for batch in batches for index in batch]
+    assert together == list(stream())
+
+
+class Meeting:
+    """Ranks that are threads of this process."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.values, self.said = count, [None] * count, []  # type: ignore[var-annotated]
+        self.together = threading.Barrier(count)
+
+    def gather(self, number: int, value: Any) -> list[Any]:
+        self.values[number] = value
+        self.together.wait()
+        values = list(self.values)
+        self.together.wait()
+        return values
+
+
+class Seat:
+    def __init__(self, meeting: Meeting, number: int) -> None:
+        self.meeting, self.number, self.count = meeting, number, meeting.count
+
+    def say(self, word: Any) -> None:
+        self.meeting.said.append(word)
+
+    def share(self, value: Any) -> Any:
+        return self.gather(value)[0]
+
+    def gather(self, value: Any) -> list[Any]:
+        return self.meeting.gather(self.number, value)
+
+
+class Echo(TrainerEngine):
+    """Answers a prompt with its rank, the prompt and the seed of each sample."""
+
+    def __init__(self, ranks: Any, tensor_parallel: int) -> None:
+        self.ranks, self.tensor_parallel = ranks, tensor_parallel
+
+    def answer(self, prompts: Any, *, seed: int = 0, samples: int = 1, **_: Any) -> list[list[str]]:
+        group = self.ranks.number // self.tensor_parallel
+        return [
+            [f"{group}: {prompt} {seed + place * samples + sample}" for sample in range(samples)]
+            for place, prompt in enumerate(prompts)
+        ]
+
+
+def on_ranks(count: int, tensor_parallel: int, prompts: list[str], **options: Any) -> tuple[list[list[str]], list[Any]]:
+    """What rank 0 gets, and what it said to the others on the way."""
+    meeting = Meeting(count)
+    engines = [Echo(Seat(meeting, number), tensor_parallel) for number in range(count)]
+    others = [threading.Thread(target=engine.answer_along) for engine in engines[1:]]
+    for other in others:
+        other.start()
+    answers = engines[0].generate(prompts, **options)  # type: ignore[arg-type]
+    for other in others:
+        other.join()
+    return answers, meeting.said
+
+
+@pytest.mark.parametrize(("count", "tensor_parallel"), [(2, 1), (4, 1), (2, 2), (4, 2)])
+@pytest.mark.parametrize("prompts", [1, 3, 8])
+def test_the_ranks_answer_together_what_one_would_with_the_same_seeds(
+    count: int, tensor_parallel: int, prompts: int
+) -> None:
+    asked = [f"prompt {number}" for number in range(prompts)]
+    answers, said = on_ranks(count, tensor_parallel, asked, seed=7, samples=2, adapter="on")
+    expected = [[f"{asked[place]} {7 + 2 * place + sample}" for sample in range(2)] for place in range(prompts)]
+    assert [[answer.partition(": ")[2] for answer in one] for one in answers] == expected
+    assert said == [Answer()]
+    groups = {one[0].partition(": ")[0] for one in answers}
+    assert len(groups) == min(prompts, count // tensor_parallel)
+
+
+def test_between_two_steps_the_others_listen_already() -> None:
+    meeting = Meeting(2)
+    engine, other = (Echo(Seat(meeting, number), 1) for number in range(2))
+    engine.training = True
+    listening = threading.Thread(target=lambda: other._answer_share(other.ranks.share(None)))
+    listening.start()
+    assert len(engine.generate(["a", "b"])) == 2  # type: ignore[list-item]
+    listening.join()
+    assert meeting.said == []
+
+
+def layers() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Linear(16, 16), torch.nn.Linear(16, 1))
+
+
+def steps(model: torch.nn.Module, optimizer: torch.optim.Optimizer, own: slice) -> None:
+    for step in range(5):
+        batch = torch.randn(8, 6, generator=torch.Generator().manual_seed(step))
+        model(batch[own]).square().mean().backward()
+        optimizer.step()
+        model.zero_grad()
+
+
+def train_rank(rank: int, folder: str) -> None:
+    """As the trainer does: parameters are laid end to end first, and DDP wraps the model then."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    model = layers()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    flatten(optimizer, lambda parameter: parameter.dim())
+    steps(DistributedDataParallel(model), optimizer, slice(4 * rank, 4 * rank + 4))
+    torch.save(model.state_dict(), f"{folder}/{rank}.pt")
+
+
+@pytest.mark.slow
+def test_long_tensors_under_ddp_step_as_short_ones_of_one_process(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(train_rank, (str(tmp_path),), nprocs=2)
+    model = layers()
+    steps(model, torch.optim.AdamW(model.parameters(), lr=1e-2), slice(0, 8))
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    for name, expected in model.state_dict().items():
+        assert torch.equal(first[name], second[name])
+        assert torch.allclose(first[name], expected, atol=1e-5)

@@ -1,0 +1,88 @@
+"""What is done inside each process of a run, which has its rank in the environment; of one process, rank 0."""
+
+import os
+import random
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SignalAtStep:
+    """The process of `rank` sends itself `number` as it begins `step`."""
+
+    rank: int
+    step: int
+    number: int
+
+    def __call__(self) -> None:
+        if int(os.environ.get("RANK", "0")) != self.rank:
+            return
+        from grpo_job.engines.callbacks import ListeningCallback
+
+        original = ListeningCallback.on_step_begin
+
+        def begin(callback: Any, args: Any, state: Any, control: Any, **more: Any) -> None:
+            original(callback, args, state, control, **more)
+            if state.global_step + 1 == self.step:
+                os.kill(os.getpid(), self.number)
+
+        ListeningCallback.on_step_begin = begin  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class FailAtStep:
+    """On `rank`, `step` raises."""
+
+    rank: int
+    step: int
+    said: str
+
+    def __call__(self) -> None:
+        if int(os.environ.get("RANK", "0")) != self.rank:
+            return
+        from grpo_job.engines.callbacks import ListeningCallback
+
+        original = ListeningCallback.on_step_begin
+
+        def begin(callback: Any, args: Any, state: Any, control: Any, **more: Any) -> None:
+            original(callback, args, state, control, **more)
+            if state.global_step + 1 == self.step:
+                raise RuntimeError(self.said)
+
+        ListeningCallback.on_step_begin = begin  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True)
+class ShortWatchdog:
+    """Seconds in place of minutes without progress are a hang."""
+
+    least_seconds: float
+
+    def __call__(self) -> None:
+        from grpo_job import watchdog
+
+        defaults = watchdog.Watchdog.__init__.__kwdefaults__
+        assert defaults is not None
+        defaults.update(least_seconds=self.least_seconds, tick_seconds=0.1)
+
+
+@dataclass(frozen=True)
+class ScriptedCompletions:
+    """The trainer's completions follow from prompt and place in the group alone, whichever process asks."""
+
+    longest: int = 12
+
+    def __call__(self) -> None:
+        from trl import GRPOTrainer
+
+        def generate(trainer: Any, prompt_ids: list[list[int]], *_: Any, **__: Any) -> tuple[list[list[int]], None]:
+            seen: dict[tuple[int, ...], int] = {}
+            completions = []
+            for ids in map(tuple, prompt_ids):
+                place = seen[ids] = seen.get(ids, -1) + 1
+                dice = random.Random(f"{ids} {place}")
+                tokens = [dice.choice(ids) for _ in range(dice.randint(3, self.longest))]
+                completions.append([*tokens, trainer.eos_token_ids[0]])
+            return completions, None
+
+        GRPOTrainer._generate_single_turn = generate
