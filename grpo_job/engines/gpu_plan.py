@@ -147,9 +147,7 @@ def plan(
             break
     if best is None:
         raise Refused(refusal(ways, gpu, model, work, gpu_memory_utilization, given, budget))
-    replay = plan_replay(
-        best, gpu, work, estimate(best, gpu, model, work, gpu_memory_utilization), budget, training_graphs, apart
-    )
+    replay = plan_replay(best, gpu, work, memory, budget, training_graphs, apart)
     return _describe(best, gpu, model, work, gpu_memory_utilization, given, budget, replay)
 
 

@@ -13,8 +13,13 @@ SAVED_SECONDS = 0.17
 MOST_TOKENS = 8192
 
 
-def plan_replay(chosen: Candidate, gpu: Gpu, work: Work, memory: Memory, budget: float, wished: bool | Auto) -> Choice:
-    """`wished` as the settings say it; `apart` as in `gpu_plan.plan`. Raises `Refused` where they ask for what cannot be."""
+def plan_replay(
+    chosen: Candidate, gpu: Gpu, work: Work, memory: Memory, budget: float, wished: bool | Auto, apart: int
+) -> Choice:
+    """`wished` as the settings say it, `apart` as `gpu_plan.plan` has it.
+
+    Raises `Refused` where they ask for what cannot be.
+    """
     obstacle = "several processes train without Unsloth" if apart else _obstacle(chosen, gpu, memory, budget)
     if wished == "auto":
         against = obstacle or _not_worth_it(chosen, work)

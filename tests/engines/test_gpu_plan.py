@@ -304,6 +304,7 @@ def test_each_of_several_processes_trains_on_a_base_of_its_own_or_the_run_is_ref
 def test_a_model_that_fits_each_gpu_is_not_spread(name: str) -> None:
     chosen = of_several(name, "3B", 4)
     assert (chosen.tensor_parallel, chosen.load_in_4bit) == (1, False)
+    assert not chosen.training_graphs
 
 
 @pytest.mark.parametrize("name", ["L4", "A10G"])
