@@ -72,7 +72,7 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
         return job.run(resolved, os.environ, interruption)
 
     ending = _ending_of(story)
-    if ending.kind == START_AGAIN:
+    if ending.kind == START_AGAIN and not is_rank(given):
         click.echo(f"grpo-job: {ending.reason}", err=True)
         start_again(given)
     _leave(ending)

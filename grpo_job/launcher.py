@@ -5,6 +5,7 @@ process of each machine tells its launcher's parent how the run ended, in a file
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -31,7 +32,9 @@ def run(layout: Layout, settings: Settings, environment: Mapping[str, str], inte
     """All processes of this machine, to their end."""
     with tempfile.TemporaryDirectory(prefix="grpo-job-") as folder:
         ending_file = Path(folder) / "ending.json"
-        launched = Launched(layout, {**environment, ENDING_FILE: str(ending_file)})
+        # torchrun would give each one thread, and say so.
+        threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // layout.processes))}
+        launched = Launched(layout, {**threads, **environment, ENDING_FILE: str(ending_file)})
         interruption.grace_seconds = settings.grace_seconds + PARENT_SECONDS
         interruption.before_exit = lambda reason: _end_at_once(launched, ending_file, reason)
         with interruption.noted():

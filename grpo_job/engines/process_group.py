@@ -110,6 +110,12 @@ class ProcessGroup:
         """How the run ended: rank 0 tells it. Whether all others have heard it; from another rank, whether it has."""
         if self.number:
             return self._has_left
+        try:
+            return self._tell(ending)
+        except RuntimeError:  # the launcher is gone, and with it whoever could hear
+            return False
+
+    def _tell(self, ending: Ending) -> bool:
         self._store.set("ending", pickle.dumps(ending))
         self._put(ending)
         end = time.monotonic() + GOODBYE_SECONDS

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 RUN_ID = "run"
 # A test machine may hold other versions than the lock's.
 OTHER_VERSIONS = "GRPO_ALLOW_OTHER_VERSIONS"
-SMOKE = {"GRPO_RECIPE": "smoke", OTHER_VERSIONS: os.environ.get(OTHER_VERSIONS, "false")}
+SMOKE = {"GRPO_RECIPE": "smoke", "GRPO_PROCESSES": "1", OTHER_VERSIONS: os.environ.get(OTHER_VERSIONS, "false")}
 
 
 def start(
