@@ -146,7 +146,7 @@ def plan(
         standby=settings.standby,
         training_graphs=settings.training_graphs,
         most_bytes=tried.bytes if tried else None,
-        apart=layout.processes if layout.world > 1 else 0,
+        apart=layout.processes if layout.world > 1 or settings.engine == "trl" else 0,
     )
 
 

@@ -26,7 +26,7 @@ from grpo_job.engines.candidates import (
 )
 from grpo_job.engines.memory import Memory, batched_tokens, capture_sizes, estimate, kv_needed
 from grpo_job.engines.plan_reasons import Choice, reasons, refusal
-from grpo_job.engines.replay_plan import plan_replay
+from grpo_job.engines.replay_plan import plan_replay, replayed
 from grpo_job.engines.shapes import GB, Gpu, ModelShape
 from grpo_job.failures import Refused
 
@@ -120,7 +120,7 @@ def plan(
     """The fastest way to run that fits; `Refused` with the numbers where none does.
 
     `most_bytes`: less than the GPU has, where more was tried and failed. `apart`: how many processes this machine has,
-    a GPU each, where it has several; each trains on a base of its own, and their vLLMs may be one.
+    a GPU each, where TRL's own engine trains: each on a base of its own, and their vLLMs may be one. 0: Unsloth.
     """
     prompt = max_seq_length - max_completion_length if max_prompt_length is None else max_prompt_length
     work = Work(
@@ -213,7 +213,7 @@ def _describe(
         capture_sizes=sizes,
         decode=decode,
         training_graphs=replay.value,
-        memory=memory,
+        memory=replayed(memory) if replay.value else memory,
         budget=budget,
         choices=(*reasons(chosen, gpu, model, work, memory, used, decode, given), replay),
         tensor_parallel=chosen.spread,

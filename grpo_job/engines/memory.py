@@ -34,6 +34,8 @@ class Memory:
     logits: float
     overhead: float
     standby: bool
+    replay: float = 0.0
+    """a shorter row tried out, before its graphs are captured beside those of the longest"""
 
     @property
     def vllm(self) -> float:
@@ -43,7 +45,8 @@ class Memory:
     def total(self) -> float:
         training = self.activations + self.logits
         shared = max(self.kv_cache, training) if self.standby else self.kv_cache + training
-        return self.weights + self.training_copy + self.vllm_working + self.lora + self.overhead + shared
+        always = self.weights + self.training_copy + self.vllm_working + self.lora + self.overhead + self.replay
+        return always + shared
 
     def lines(self) -> list[str]:
         """One line a part, in GB, and the total."""
@@ -95,10 +98,15 @@ def _vllm_working(model: ModelShape, gpu: Gpu, sequences: int) -> float:
 def _activations(candidate: Candidate, model: ModelShape, work: Work) -> float:
     """What backward needs: every layer's, or each layer's input and one layer's with recomputation."""
     tokens = candidate.micro_batch * work.row_tokens
-    one_layer = model.layer_activations_per_token * tokens
+    one_layer = layer_activations_per_token(candidate, model) * tokens
     if candidate.recompute:
         return one_layer + model.layers * tokens * model.hidden * BYTES_16BIT
     return model.layers * one_layer
+
+
+def layer_activations_per_token(candidate: Candidate, model: ModelShape) -> int:
+    """Bytes, with Unsloth's layers or transformers' own."""
+    return model.plain_layer_activations_per_token if candidate.apart else model.layer_activations_per_token
 
 
 def _logits(candidate: Candidate, model: ModelShape, work: Work) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from grpo_job.engines.candidates import COMPILE_SECONDS, Candidate, Decode, Work
-from grpo_job.engines.memory import Memory, capture_sizes, estimate
+from grpo_job.engines.memory import Memory, capture_sizes, estimate, layer_activations_per_token
 from grpo_job.engines.shapes import GB, Gpu, ModelShape
 
 
@@ -73,7 +73,7 @@ def _why_spread(chosen: Candidate, model: ModelShape) -> Choice:
 
 
 def _why_recompute(chosen: Candidate, model: ModelShape, work: Work, given: Mapping[str, Any]) -> Choice:
-    kept = model.layers * model.layer_activations_per_token * chosen.micro_batch * work.row_tokens / GB
+    kept = model.layers * layer_activations_per_token(chosen, model) * chosen.micro_batch * work.row_tokens / GB
     fit = "do not fit" if chosen.recompute else "fit"
     reason = f"{kept:.1f} GB of activations {fit}"
     given_ = _was_given(given, "gradient_checkpointing")

@@ -1,5 +1,7 @@
 """Whether the training side is replayed from CUDA graphs; see `training_graphs`. Pure."""
 
+from dataclasses import replace
+
 from grpo_job.engines.candidates import Auto, Candidate, Work
 from grpo_job.engines.memory import Memory
 from grpo_job.engines.plan_reasons import Choice
@@ -11,6 +13,8 @@ CAPTURE_SECONDS = 2.0
 SAVED_SECONDS = 0.17
 # Tokens of a micro-batch beyond which the GPU is slower than the host that launches its kernels.
 MOST_TOKENS = 8192
+# Of the longest rows' activations, those of the next shorter length.
+SHORTER = 7 / 8
 
 
 def plan_replay(
@@ -20,7 +24,7 @@ def plan_replay(
 
     Raises `Refused` where they ask for what cannot be.
     """
-    obstacle = "several processes train without Unsloth" if apart else _obstacle(chosen, gpu, memory, budget)
+    obstacle = "TRL's own engine captures none" if apart else _obstacle(chosen, gpu, memory, budget)
     if wished == "auto":
         against = obstacle or _not_worth_it(chosen, work)
         reason = against or "launching the kernels of forward and backward takes longer than running them"
@@ -28,6 +32,11 @@ def plan_replay(
     if wished and obstacle:
         raise Refused(f"GRPO_TRAINING_GRAPHS: true was given, but {obstacle}; allowed here: auto, false")
     return Choice("training_graphs", wished, "", given=True)
+
+
+def replayed(memory: Memory) -> Memory:
+    """The estimate, with what capturing takes beside training."""
+    return replace(memory, replay=SHORTER * memory.activations)
 
 
 def _obstacle(chosen: Candidate, gpu: Gpu, memory: Memory, budget: float) -> str | None:
@@ -38,8 +47,8 @@ def _obstacle(chosen: Candidate, gpu: Gpu, memory: Memory, budget: float) -> str
         return "recomputation cannot be captured"
     if gpu.dtype != "bfloat16":
         return "fp16 needs the host to scale the loss"
-    if memory.total + memory.activations > budget:
-        return f"there is no room for a pool of {memory.activations / GB:.1f} GB"
+    if replayed(memory).total > budget:
+        return f"there is no room for {replayed(memory).replay / GB:.1f} GB more"
     return None
 
 

@@ -106,6 +106,16 @@ class ModelShape:
         """Bytes one layer keeps for backward: norm and projection inputs, q, k, v, attention output, gate, up."""
         return BYTES_16BIT * (4 * self.hidden + 2 * self.query + 2 * self.key_value + 2 * self.intermediate)
 
+    @property
+    def plain_layer_activations_per_token(self) -> int:
+        """The same of transformers' own layers under a LoRA.
+
+        fp32 norm inputs; a copy of its input for each LoRA; keys and values of each query head; gate, its SiLU, up.
+        """
+        norms = 2 * 4 * self.hidden
+        loras = BYTES_16BIT * (5 * self.hidden + self.query + self.intermediate)
+        return norms + loras + BYTES_16BIT * (4 * self.query + 3 * self.intermediate)
+
 
 def _require_dense(text: Mapping[str, Any]) -> None:
     needed = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")

@@ -15,6 +15,7 @@ from datasets import Dataset
 from numpy.random import SeedSequence
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer.utils import ensure_master_addr_port
 
 from grpo_job.base_model import BaseModel
 from grpo_job.engines import RewardFunctions, rehearsal
@@ -49,9 +50,11 @@ class TrlVllm(VllmTrainerEngine):
         self.base, self.ranks, self.tensor_parallel = base, ranks, plan.tensor_parallel
         self.planned_steps = planned_steps(settings, len(rows))
         settings = share(settings, ranks.count)
+        if ranks.count == 1:
+            ensure_master_addr_port()  # a free port: accelerate's own, 29500, may be another run's on this machine
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
         set_seed(settings.lora_seed)
-        self.model = add_lora(_load(base.folder, plan, several=ranks.count > 1), settings)
+        self.model = add_lora(_load(base.folder, plan), settings)
         self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
         options = {
@@ -87,8 +90,8 @@ class TrlVllm(VllmTrainerEngine):
         self.trainer.vllm_generation = rollouts
 
 
-def _load(folder: Path, plan: Plan, *, several: bool) -> Any:
-    """The base on this process's GPU; of several processes, in 4 bits where their plan says so."""
+def _load(folder: Path, plan: Plan) -> Any:
+    """The base on this process's GPU, in 4 bits where the plan says so."""
     quantized = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -99,7 +102,7 @@ def _load(folder: Path, plan: Plan, *, several: bool) -> Any:
         folder,
         dtype=getattr(torch, plan.dtype),
         device_map={"": torch.cuda.current_device()},
-        quantization_config=quantized if several and plan.load_in_4bit else None,
+        quantization_config=quantized if plan.load_in_4bit else None,
     )
 
 
