@@ -22,8 +22,9 @@ def installed() -> dict[str, str]:
 
 def findings(engine: str, gpu_count: int, settings: Settings) -> Iterator[Finding]:
     """One line for what the engine stands on, one for the rest."""
-    lock = locked()["gpu" if gpu_count else "cpu"]
     there = installed()
+    kind = "gpu" if gpu_count or "vllm" in there else "cpu"  # the image that trains checks on nodes without a GPU too
+    lock = locked()[kind]
     matters = _that_matter(engine, gpu_count, settings)
     wrong = [told for name in matters if (told := _difference(name, lock, there))]
     name = "locked versions"
@@ -32,8 +33,7 @@ def findings(engine: str, gpu_count: int, settings: Settings) -> Iterator[Findin
     elif settings.allow_other_versions:
         yield Finding("warned", name, f"{'; '.join(wrong)}: untested, as GRPO_ALLOW_OTHER_VERSIONS=true allows")
     else:
-        place = "locks/gpu.lock" if gpu_count else "locks/cpu.lock"
-        cure = f"install {place}, or set GRPO_ALLOW_OTHER_VERSIONS=true"
+        cure = f"install locks/{kind}.lock, or set GRPO_ALLOW_OTHER_VERSIONS=true"
         yield Finding("failed", name, f"{'; '.join(wrong)}: {cure}")
     rest = [told for one in lock if one not in matters and one in there and (told := _difference(one, lock, there))]
     if rest:
