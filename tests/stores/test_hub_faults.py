@@ -32,7 +32,7 @@ def test_a_client_that_would_retry_for_ever_is_ended(
 
 
 def _lives_on(thread: threading.Thread) -> bool:
-    thread.join(5)
+    thread.join(30)
     return thread.is_alive()
 
 
