@@ -32,7 +32,6 @@ KINDS = {
     "networking.k8s.io/v1": {"NetworkPolicy": "networkpolicies"},
     "monitoring.coreos.com/v1": {"PodMonitor": "podmonitors"},
 }  # fmt: skip
-KIND_OF = {plural: (version, kind) for version, kinds in KINDS.items() for kind, plural in kinds.items()}
 PREFIX = {version: ("api/v1" if version == "v1" else f"apis/{version}") for version in KINDS}
 JOB_NAME, CONTROLLER = "batch.kubernetes.io/job-name", "batch.kubernetes.io/controller-uid"
 PROTOBUF = b"k8s\0"
