@@ -7,11 +7,12 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class AtStep:
-    """The process of `rank` does something as it begins `step`."""
+class SignalAtStep:
+    """The process of `rank` sends itself `number` as it begins `step`."""
 
     rank: int
     step: int
+    number: int
 
     def __call__(self) -> None:
         if int(os.environ.get("RANK", "0")) != self.rank:
@@ -23,32 +24,32 @@ class AtStep:
         def begin(callback: Any, args: Any, state: Any, control: Any, **more: Any) -> None:
             original(callback, args, state, control, **more)
             if state.global_step + 1 == self.step:
-                self.act()
+                os.kill(os.getpid(), self.number)
 
         ListeningCallback.on_step_begin = begin  # type: ignore[method-assign]
 
-    def act(self) -> None:
-        raise NotImplementedError
-
 
 @dataclass(frozen=True)
-class SignalAtStep(AtStep):
-    """It sends itself `number`."""
+class FailAtStep:
+    """On `rank`, `step` raises."""
 
-    number: int
-
-    def act(self) -> None:
-        os.kill(os.getpid(), self.number)
-
-
-@dataclass(frozen=True)
-class FailAtStep(AtStep):
-    """It raises."""
-
+    rank: int
+    step: int
     said: str
 
-    def act(self) -> None:
-        raise RuntimeError(self.said)
+    def __call__(self) -> None:
+        if int(os.environ.get("RANK", "0")) != self.rank:
+            return
+        from grpo_job.engines.callbacks import ListeningCallback
+
+        original = ListeningCallback.on_step_begin
+
+        def begin(callback: Any, args: Any, state: Any, control: Any, **more: Any) -> None:
+            original(callback, args, state, control, **more)
+            if state.global_step + 1 == self.step:
+                raise RuntimeError(self.said)
+
+        ListeningCallback.on_step_begin = begin  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
