@@ -1,138 +1,94 @@
-"""What this job changes in TRL's GRPOTrainer: the order of rows, the time of each part, how the optimizer steps.
-
-TRL reshuffles by drawing on from one generator, so a run that resumes in a later epoch sees
-other prompts. Here the whole run is one epoch over a stream of seeded permutations: position
-alone says which rows come next.
-"""
+"""What this job changes in TRL's GRPOTrainer: the order of rows, the time of each part, how the optimizer steps."""
 
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count, islice
 from typing import Any
 
-import torch
-from torch.utils.data import Sampler
+from trl import GRPOTrainer  # Unsloth's patched one, where Unsloth was imported before this file
 
 from grpo_job.engines.flat_optimizer import flatten_8bit
 from grpo_job.engines.rehearsal import rehearse
+from grpo_job.engines.row_stream import RowStream
 
 
-class RowStream(Sampler[int]):
-    """Row indices for a whole run, each chunk of prompts repeated as GRPO wants it.
+class JobTrainer(GRPOTrainer):
+    """Trains as GRPOTrainer does, over a `RowStream`, and knows the seconds of each part of a step."""
 
-    `chunk` prompts make one generation; each is repeated `group` times in a row (its completions),
-    and the chunk `repeats` times (the micro-steps that learn from it). `length` indices in all.
-    Leftover rows of a pass open the next one, so no row is dropped.
-    """
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.part_seconds: dict[str, float] = defaultdict(float)
+        self.rehearse_at: tuple[int, int] | None = None  # see rehearsal.py; an engine says so before training
+        super().__init__(*arguments, **options)
 
-    def __init__(self, rows: int, *, chunk: int, group: int, repeats: int, length: int, shuffle: bool, seed: int):
-        if rows < chunk:
-            raise ValueError(f"{rows} rows cannot fill a generation of {chunk} different prompts")
-        self.rows, self.chunk, self.group, self.repeats = rows, chunk, group, repeats
-        self.length, self.shuffle, self.seed = length, shuffle, seed
+    def create_optimizer(self, *arguments: Any, **options: Any) -> Any:
+        optimizer = super().create_optimizer(*arguments, **options)
+        if not self.args.fp16:  # the gradient scaler looks for gradients where the parameters were
+            flatten_8bit(optimizer)
+        return optimizer
 
-    def __len__(self) -> int:
-        return self.length
+    def step_seconds(self) -> dict[str, float]:
+        """Seconds of each part since the last call; `backward` is what no other part explains.
 
-    def __iter__(self) -> Iterator[int]:
-        return islice(self._indices(), self.length)
+        As the host sees them: a GPU may still work on one part while the host is in the next.
+        """
+        parts, self.part_seconds = dict(self.part_seconds), defaultdict(float)
+        whole = parts.pop("micro_steps", 0.0)
+        return {**parts, "backward": max(0.0, whole - sum(parts.values()))}
 
-    def _indices(self) -> Iterator[int]:
-        rows = self._passes()
-        while True:
-            chunk = list(islice(rows, self.chunk))
-            for _ in range(self.repeats):
-                for row in chunk:
-                    yield from [row] * self.group
+    def training_step(self, *arguments: Any, **options: Any) -> Any:
+        with self._timed("micro_steps"):
+            return super().training_step(*arguments, **options)
 
-    def _passes(self) -> Iterator[int]:
-        for number in count():
-            if self.shuffle:
-                generator = torch.Generator().manual_seed(self.seed + number)
-                yield from torch.randperm(self.rows, generator=generator).tolist()
-            else:
-                yield from range(self.rows)
+    def _get_train_sampler(self, dataset: Any = None) -> RowStream:
+        args = self.args
+        micro_steps = args.max_steps * args.gradient_accumulation_steps
+        batch = args.per_device_train_batch_size * args.world_size * args.steps_per_generation
+        return RowStream(
+            len(self.train_dataset if dataset is None else dataset),
+            chunk=args.generation_batch_size // self.num_generations,
+            group=self.num_generations,
+            repeats=self.num_iterations * args.steps_per_generation,
+            length=micro_steps * batch,
+            shuffle=self.shuffle_dataset,
+            seed=args.seed,
+        )
 
-
-def job_trainer(base: type) -> type:
-    """A subclass of `base`, which is TRL's GRPOTrainer or Unsloth's patched one."""
-
-    class JobTrainer(base):  # type: ignore[misc, valid-type]
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            self.part_seconds: dict[str, float] = defaultdict(float)
-            self.rehearse_at: tuple[int, int] | None = None  # see rehearsal.py; an engine says so before training
-            super().__init__(*arguments, **options)
-
-        def create_optimizer(self, *arguments: Any, **options: Any) -> Any:
-            optimizer = super().create_optimizer(*arguments, **options)
-            if not self.args.fp16:  # the gradient scaler looks for gradients where the parameters were
-                flatten_8bit(optimizer)
-            return optimizer
-
-        def step_seconds(self) -> dict[str, float]:
-            """Seconds of each part since the last call; `backward` is what no other part explains.
-
-            As the host sees them: a GPU may still work on one part while the host is in the next.
-            """
-            parts, self.part_seconds = dict(self.part_seconds), defaultdict(float)
-            whole = parts.pop("micro_steps", 0.0)
-            return {**parts, "backward": max(0.0, whole - sum(parts.values()))}
-
-        def training_step(self, *arguments: Any, **options: Any) -> Any:
-            with self._timed("micro_steps"):
-                return super().training_step(*arguments, **options)
-
-        def _get_train_sampler(self, dataset: Any = None) -> RowStream:
-            args = self.args
-            micro_steps = args.max_steps * args.gradient_accumulation_steps
-            batch = args.per_device_train_batch_size * args.world_size * args.steps_per_generation
-            return RowStream(
-                len(self.train_dataset if dataset is None else dataset),
-                chunk=args.generation_batch_size // self.num_generations,
-                group=self.num_generations,
-                repeats=self.num_iterations * args.steps_per_generation,
-                length=micro_steps * batch,
-                shuffle=self.shuffle_dataset,
-                seed=args.seed,
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """`epoch` counts passes over the rows, as everywhere else; the stream itself is one long epoch."""
+        if "loss" in logs:
+            generations = (
+                self.state.global_step
+                * self.args.gradient_accumulation_steps
+                / (self.num_iterations * self.args.steps_per_generation)
             )
+            prompts = generations * self.args.generation_batch_size / self.num_generations
+            self.state.epoch = prompts / len(self.train_dataset)
+        super().log(logs, start_time)
 
-        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-            """`epoch` counts passes over the rows, as everywhere else; the stream itself is one long epoch."""
-            if "loss" in logs:
-                generations = (
-                    self.state.global_step
-                    * self.args.gradient_accumulation_steps
-                    / (self.num_iterations * self.args.steps_per_generation)
-                )
-                prompts = generations * self.args.generation_batch_size / self.num_generations
-                self.state.epoch = prompts / len(self.train_dataset)
-            super().log(logs, start_time)
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.part_seconds[part] += time.perf_counter() - began
 
-        @contextmanager
-        def _timed(self, part: str) -> Iterator[None]:
-            began = time.perf_counter()
-            yield
-            self.part_seconds[part] += time.perf_counter() - began
+    def _generate(self, *arguments: Any, **options: Any) -> Any:
+        with self._timed("generation"):
+            return super()._generate(*arguments, **options)
 
-        def _generate(self, *arguments: Any, **options: Any) -> Any:
-            with self._timed("generation"):
-                return super()._generate(*arguments, **options)
+    def _calculate_rewards(self, *arguments: Any, **options: Any) -> Any:
+        with self._timed("rewards"):
+            return super()._calculate_rewards(*arguments, **options)
 
-        def _calculate_rewards(self, *arguments: Any, **options: Any) -> Any:
-            with self._timed("rewards"):
-                return super()._calculate_rewards(*arguments, **options)
+    def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
+        own_loss = super().compute_loss
 
-        def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
-            def loss_of(inputs: Any) -> Any:
-                return super(JobTrainer, self).compute_loss(model, inputs, *arguments, **options)
+        def loss_of(inputs: Any) -> Any:
+            return own_loss(model, inputs, *arguments, **options)
 
-            if size := self.rehearse_at:
-                self.rehearse_at = None
-                with self._timed("rehearsal"):
-                    rehearse(self, loss_of, inputs, size)
-            with self._timed("loss"):
-                return loss_of(inputs)
-
-    return JobTrainer
+        if size := self.rehearse_at:
+            self.rehearse_at = None
+            with self._timed("rehearsal"):
+                rehearse(self, loss_of, inputs, size)
+        with self._timed("loss"):
+            return loss_of(inputs)

@@ -12,13 +12,13 @@ import torch
 from datasets import Dataset
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, set_seed
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 
 from grpo_job.base_model import BaseModel
 from grpo_job.engines import Prompts, RewardFunctions, cpu_log_probs, rehearsal
 from grpo_job.engines.callbacks import ListeningCallback
 from grpo_job.engines.grpo_arguments import grpo_arguments, on_cpu, planned_steps, steps_per_buffer
-from grpo_job.engines.job_trainer import job_trainer
+from grpo_job.engines.job_trainer import JobTrainer
 from grpo_job.engines.peft_adapter import add_lora
 from grpo_job.engines.shapes import ModelShape
 from grpo_job.engines.trainer_engine import TrainerEngine
@@ -58,7 +58,7 @@ class PlainTrl(TrainerEngine):
         args = GRPOConfig(output_dir=str(folder), **arguments)
         # Of several processes each would have a device such as `cpu:1`, which torch.load does not know.
         vars(args)["_setup_devices"] = torch.device("cpu")
-        self.trainer = job_trainer(GRPOTrainer)(
+        self.trainer = JobTrainer(
             model=self.model,
             processing_class=self.tokenizer,
             reward_funcs=[function for function, _ in rewards],

@@ -14,7 +14,7 @@ import trl.generation.vllm_generation
 from datasets import Dataset
 from numpy.random import SeedSequence
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 from trl.trainer.utils import ensure_master_addr_port
 
 from grpo_job.base_model import BaseModel
@@ -22,7 +22,7 @@ from grpo_job.engines import RewardFunctions, rehearsal
 from grpo_job.engines.callbacks import ListeningCallback
 from grpo_job.engines.gpu_plan import Plan
 from grpo_job.engines.grpo_arguments import grpo_arguments, micro_batches, planned_steps, steps_per_buffer
-from grpo_job.engines.job_trainer import job_trainer
+from grpo_job.engines.job_trainer import JobTrainer
 from grpo_job.engines.peft_adapter import add_lora
 from grpo_job.engines.tensor_parallel import SpreadRollouts
 from grpo_job.engines.trainer_engine import VllmTrainerEngine
@@ -70,7 +70,7 @@ class TrlVllm(VllmTrainerEngine):
         vllm_options = {**vllm_arguments(plan, settings.seed), "enable_lora": False, "quantization": None}
         vllm_options["compilation_config"] = compilation(plan)
         with llm_built_with(vllm_options, trl.generation.vllm_generation):
-            self.trainer = job_trainer(GRPOTrainer)(
+            self.trainer = JobTrainer(
                 model=self.model,
                 processing_class=self.tokenizer,
                 reward_funcs=[function for function, _ in rewards],

@@ -66,15 +66,15 @@ class UnslothVllm(VllmTrainerEngine):
     ) -> Any:
         """TRL's trainer as Unsloth patches it and the job extends it, with rollouts through `Rollouts`."""
         from datasets import Dataset
-        from trl import GRPOConfig, GRPOTrainer
+        from trl import GRPOConfig
 
-        from grpo_job.engines.job_trainer import job_trainer
+        from grpo_job.engines.job_trainer import JobTrainer
         from grpo_job.engines.training_graphs import replay_layers
         from grpo_job.engines.unsloth_loss import is_on_policy, reads_log_probs, spare_the_second_forward
         from grpo_job.engines.vllm_rollouts import Rollouts
 
         arguments = {**arguments, **engine_options(plan, arguments)}
-        trainer = job_trainer(GRPOTrainer)(
+        trainer = JobTrainer(
             model=self.model,
             processing_class=self.tokenizer,
             reward_funcs=[function for function, _ in rewards],

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import BatchSampler
 
 from grpo_job.engines.flat_optimizer import flatten
-from grpo_job.engines.job_trainer import RowStream
+from grpo_job.engines.row_stream import RowStream
 from grpo_job.engines.trainer_engine import TrainerEngine
 from grpo_job.ranks import Answer
 

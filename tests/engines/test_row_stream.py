@@ -2,7 +2,7 @@
 
 import pytest
 
-from grpo_job.engines.job_trainer import RowStream
+from grpo_job.engines.row_stream import RowStream
 
 
 def stream(length: int, *, rows: int = 5, chunk: int = 2, shuffle: bool = True, repeats: int = 1) -> list[int]:

@@ -1,0 +1,48 @@
+"""Which rows a step learns from: decided by its position alone.
+
+TRL reshuffles by drawing on from one generator, so a run that resumes in a later epoch sees
+other prompts. Here the whole run is one epoch over a stream of seeded permutations.
+"""
+
+from collections.abc import Iterator
+from itertools import count, islice
+
+import torch
+from torch.utils.data import Sampler
+
+
+class RowStream(Sampler[int]):
+    """Row indices for a whole run, each chunk of prompts repeated as GRPO wants it.
+
+    `chunk` prompts make one generation; each is repeated `group` times in a row (its completions),
+    and the chunk `repeats` times (the micro-steps that learn from it). `length` indices in all.
+    Leftover rows of a pass open the next one, so no row is dropped. ValueError where `rows` do not fill a chunk.
+    """
+
+    def __init__(self, rows: int, *, chunk: int, group: int, repeats: int, length: int, shuffle: bool, seed: int):
+        if rows < chunk:
+            raise ValueError(f"{rows} rows cannot fill a generation of {chunk} different prompts")
+        self.rows, self.chunk, self.group, self.repeats = rows, chunk, group, repeats
+        self.length, self.shuffle, self.seed = length, shuffle, seed
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[int]:
+        return islice(self._indices(), self.length)
+
+    def _indices(self) -> Iterator[int]:
+        rows = self._passes()
+        while True:
+            chunk = list(islice(rows, self.chunk))
+            for _ in range(self.repeats):
+                for row in chunk:
+                    yield from [row] * self.group
+
+    def _passes(self) -> Iterator[int]:
+        for number in count():
+            if self.shuffle:
+                generator = torch.Generator().manual_seed(self.seed + number)
+                yield from torch.randperm(self.rows, generator=generator).tolist()
+            else:
+                yield from range(self.rows)
