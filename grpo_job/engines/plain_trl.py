@@ -69,26 +69,14 @@ class PlainTrl(TrainerEngine):
         self.trainer.rehearse_at = rehearsal.sizes(settings, None, rows, self.tokenizer)
         self.callback.attach(self.trainer)
 
-    def answer(
-        self,
-        prompts: Prompts,
-        *,
-        adapter: Literal["on", "off"],
-        max_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        samples: int = 1,
-        seed: int = 0,
-    ) -> list[list[str]]:
-        """`samples` completions for each prompt; greedy at temperature 0. Leaves every RNG as it was."""
-        switch = self.model.disable_adapter() if adapter == "off" else nullcontext()
-        with switch:
-            return _generate(self.model, self.tokenizer, prompts, max_tokens, temperature, top_p, samples, seed)
+    def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+        """Completions through transformers; see `Engine.generate`."""
+        return _generate(self.model, self.tokenizer, prompts, **options)
 
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers of the adapter as it stands on disk, over a base loaded anew."""
         model = PeftModel.from_pretrained(_load(self.base.folder), adapter)
-        return [answers[0] for answers in _generate(model, self.tokenizer, prompts, max_tokens, 0.0, 1.0, 1, 0)]
+        return [one[0] for one in _generate(model, self.tokenizer, prompts, adapter="on", max_tokens=max_tokens)]
 
 
 def _load(folder: Path) -> Any:
@@ -99,12 +87,15 @@ def _generate(
     model: Any,
     tokenizer: Any,
     prompts: Prompts,
+    *,
+    adapter: Literal["on", "off"],
     max_tokens: int,
-    temperature: float,
-    top_p: float,
-    samples: int,
-    seed: int,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    samples: int = 1,
+    seed: int = 0,
 ) -> list[list[str]]:
+    """`samples` answers to each prompt; greedy at temperature 0. Leaves every random number generator as it was."""
     sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0} if temperature else {}
     generation = GenerationConfig(
         max_new_tokens=max_tokens,
@@ -117,7 +108,8 @@ def _generate(
     was_training = model.training
     model.eval()
     answers: list[str] = []
-    with torch.random.fork_rng(), torch.inference_mode():
+    switch = model.disable_adapter() if adapter == "off" else nullcontext()
+    with switch, torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
         for start in range(0, len(texts), GENERATION_BATCH):
             batch = tokenizer(
