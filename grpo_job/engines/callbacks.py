@@ -67,7 +67,9 @@ class ListeningCallback(TrainerCallback):
     def _decided(self, step: int, last: bool) -> Decision:
         """What rank 0 decides; on the way to it, it may ask the others to answer with it."""
         if self.ranks.number == 0:
-            return self.ranks.share(self._decide(step, last))
+            decision = self._decide(step, last)
+            self.ranks.share(decision)
+            return decision
         self.before_measuring()
         while not isinstance(word := self.ranks.share(None), Decision):
             self.answer(word)

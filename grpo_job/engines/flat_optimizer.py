@@ -19,7 +19,7 @@ def flatten_8bit(optimizer: Any) -> None:
 
     Tensors below its `min_8bit_size`, whose states it keeps in 32 bits, go together, and keep 32.
     """
-    options = getattr(optimizer, "args", None)
+    options: Any = getattr(optimizer, "args", None)
     if not hasattr(options, "min_8bit_size"):
         return
     from bitsandbytes.optim import GlobalOptimManager
@@ -47,7 +47,7 @@ def flatten(
     """
     flats = []
     for group in optimizer.param_groups:
-        together: dict[Hashable, list[torch.nn.Parameter]] = defaultdict(list)
+        together: dict[tuple[Hashable, ...], list[torch.nn.Parameter]] = defaultdict(list)
         for parameter in group["params"]:
             together[kind(parameter), parameter.dtype, parameter.device].append(parameter)
         made = [(_laid_out(parameters), key[0], parameters) for key, parameters in together.items()]

@@ -166,7 +166,7 @@ class ProcessGroup:
             return False
         try:
             process = psutil.Process(pid)
-            return process.create_time() != created or process.status() == psutil.STATUS_ZOMBIE
+            return bool(process.create_time() != created or process.status() == psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return True
 

@@ -98,7 +98,8 @@ class _Graphs:
                 return _through(layers.layers, self.input, options)
 
         def backward(output: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return torch.autograd.grad(output, layers.parameters, self.output_gradient)
+            gradients: tuple[torch.Tensor, ...] = torch.autograd.grad(output, layers.parameters, self.output_gradient)
+            return gradients
 
         # What kernels do at their first call (compile, measure, allocate) is no part of a graph, nor is its memory.
         backward(forward())
@@ -123,7 +124,7 @@ class _Replay(torch.autograd.Function):
         return graphs.output[:, : ctx.tokens].clone()
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[None, ...]:
         graphs = ctx.graphs
         graphs.output_gradient.zero_()
         graphs.output_gradient[:, : ctx.tokens].copy_(gradient)

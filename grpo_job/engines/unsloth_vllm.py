@@ -113,7 +113,7 @@ def _load_model(base: BaseModel, plan: Plan, *, lora_rank: int, seed: int) -> tu
     import vllm
 
     with variables_kept(), llm_built_with(vllm_arguments(plan, seed), vllm):
-        return fast_language_model.from_pretrained(
+        model, tokenizer = fast_language_model.from_pretrained(
             model_name=str(base.folder),
             max_seq_length=plan.max_model_len,
             dtype=getattr(torch, plan.dtype),
@@ -127,6 +127,7 @@ def _load_model(base: BaseModel, plan: Plan, *, lora_rank: int, seed: int) -> tu
             max_num_seqs=plan.max_num_seqs,
             max_num_batched_tokens=plan.max_num_batched_tokens,
         )
+    return model, tokenizer
 
 
 def _checkpointing(plan: Plan) -> Any:
