@@ -2,12 +2,15 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from datasets import Dataset
 from trl import GRPOTrainer  # Unsloth's patched one, where Unsloth was imported before this file
 
+from grpo_job.engines import RewardFunctions
+from grpo_job.engines.callbacks import ListeningCallback
 from grpo_job.engines.flat_optimizer import flatten_8bit
 from grpo_job.engines.rehearsal import rehearse
 from grpo_job.engines.row_stream import RowStream
@@ -16,10 +19,27 @@ from grpo_job.engines.row_stream import RowStream
 class JobTrainer(GRPOTrainer):
     """Trains as GRPOTrainer does, over a `RowStream`, and knows the seconds of each part of a step."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        args: Any,
+        rows: Sequence[dict[str, Any]],
+        rewards: RewardFunctions,
+        callback: ListeningCallback,
+    ) -> None:
+        """`args` is a GRPOConfig, which holds the weights of the `rewards` too."""
         self.part_seconds: dict[str, float] = defaultdict(float)
         self.rehearse_at: tuple[int, int] | None = None  # see rehearsal.py; an engine says so before training
-        super().__init__(*arguments, **options)
+        super().__init__(
+            model=model,
+            processing_class=tokenizer,
+            reward_funcs=[function for function, _ in rewards],
+            train_dataset=Dataset.from_list(list(rows)),
+            args=args,
+            callbacks=[callback],
+        )
+        callback.attach(self)
 
     def create_optimizer(self, *arguments: Any, **options: Any) -> Any:
         optimizer = super().create_optimizer(*arguments, **options)

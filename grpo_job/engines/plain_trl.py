@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from datasets import Dataset
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, set_seed
 from trl import GRPOConfig
@@ -58,16 +57,8 @@ class PlainTrl(TrainerEngine):
         args = GRPOConfig(output_dir=str(folder), **arguments)
         # Of several processes each would have a device such as `cpu:1`, which torch.load does not know.
         vars(args)["_setup_devices"] = torch.device("cpu")
-        self.trainer = JobTrainer(
-            model=self.model,
-            processing_class=self.tokenizer,
-            reward_funcs=[function for function, _ in rewards],
-            train_dataset=Dataset.from_list(list(rows)),
-            args=args,
-            callbacks=[self.callback],
-        )
+        self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
         self.trainer.rehearse_at = rehearsal.sizes(settings, None, rows, self.tokenizer)
-        self.callback.attach(self.trainer)
 
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions through transformers; see `Engine.generate`."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import trl.generation.vllm_generation
-from datasets import Dataset
 from numpy.random import SeedSequence
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
 from trl import GRPOConfig
@@ -70,16 +69,9 @@ class TrlVllm(VllmTrainerEngine):
         vllm_options = {**vllm_arguments(plan, settings.seed), "enable_lora": False, "quantization": None}
         vllm_options["compilation_config"] = compilation(plan)
         with llm_built_with(vllm_options, trl.generation.vllm_generation):
-            self.trainer = JobTrainer(
-                model=self.model,
-                processing_class=self.tokenizer,
-                reward_funcs=[function for function, _ in rewards],
-                train_dataset=Dataset.from_list(list(rows)),
-                args=GRPOConfig(output_dir=str(folder), **{**arguments, **options}),
-                callbacks=[self.callback],
-            )
+            args = GRPOConfig(output_dir=str(folder), **{**arguments, **options})
+            self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
         self.trainer.rehearse_at = rehearsal.sizes(settings, plan, rows, self.tokenizer)
-        self.callback.attach(self.trainer)
         self.llm = self.trainer.vllm_generation.llm
         self.weights = SeparateWeights(self.model, self.llm)
         self.callback.before_measuring = self.weights.changed

@@ -65,7 +65,6 @@ class UnslothVllm(VllmTrainerEngine):
         rewards: RewardFunctions,
     ) -> Any:
         """TRL's trainer as Unsloth patches it and the job extends it, with rollouts through `Rollouts`."""
-        from datasets import Dataset
         from trl import GRPOConfig
 
         from grpo_job.engines.job_trainer import JobTrainer
@@ -74,15 +73,8 @@ class UnslothVllm(VllmTrainerEngine):
         from grpo_job.engines.vllm_rollouts import Rollouts
 
         arguments = {**arguments, **engine_options(plan, arguments)}
-        trainer = JobTrainer(
-            model=self.model,
-            processing_class=self.tokenizer,
-            reward_funcs=[function for function, _ in rewards],
-            train_dataset=Dataset.from_list(list(rows)),
-            args=GRPOConfig(output_dir=str(folder), **arguments),
-            callbacks=[self.callback],
-        )
-        self.callback.attach(trainer)
+        args = GRPOConfig(output_dir=str(folder), **arguments)
+        trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
         log_probs = reads_log_probs(arguments)
         if log_probs and is_on_policy(trainer.args):
             spare_the_second_forward(trainer)
