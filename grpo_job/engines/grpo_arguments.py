@@ -55,7 +55,20 @@ def on_cpu(arguments: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def micro_batches(plan: Plan, arguments: dict[str, Any]) -> dict[str, Any]:
+def on_gpu(arguments: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """The same arguments as the plan has them, with vLLM in the process."""
+    return {
+        **arguments,
+        **_micro_batches(arguments, plan),
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "bf16": plan.dtype == "bfloat16",
+        "fp16": plan.dtype == "float16",
+        "gradient_checkpointing": plan.gradient_checkpointing,
+    }
+
+
+def _micro_batches(arguments: dict[str, Any], plan: Plan) -> dict[str, Any]:
     """The plan's micro-batch with as many micro-steps as it takes: the same completions a step and a generation."""
     split = arguments["per_device_train_batch_size"] // plan.micro_batch_size
     changed = {

@@ -20,7 +20,7 @@ from grpo_job.base_model import BaseModel
 from grpo_job.engines import RewardFunctions, rehearsal
 from grpo_job.engines.callbacks import ListeningCallback
 from grpo_job.engines.gpu_plan import Plan
-from grpo_job.engines.grpo_arguments import grpo_arguments, micro_batches, planned_steps, steps_per_buffer
+from grpo_job.engines.grpo_arguments import grpo_arguments, on_gpu, planned_steps, steps_per_buffer
 from grpo_job.engines.job_trainer import JobTrainer
 from grpo_job.engines.peft_adapter import add_lora
 from grpo_job.engines.tensor_parallel import SpreadRollouts
@@ -56,20 +56,15 @@ class TrlVllm(VllmTrainerEngine):
         self.model = add_lora(_load(base.folder, plan), settings)
         self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
-        options = {
-            "use_vllm": True,
-            "vllm_mode": "colocate",
+        arguments = {
+            **on_gpu(arguments, plan),
             "vllm_max_model_length": plan.max_model_len,
             "vllm_tensor_parallel_size": plan.tensor_parallel,
-            "bf16": plan.dtype == "bfloat16",
-            "fp16": plan.dtype == "float16",
-            "gradient_checkpointing": plan.gradient_checkpointing,
-            **micro_batches(plan, arguments),
         }
         vllm_options = {**vllm_arguments(plan, settings.seed), "enable_lora": False, "quantization": None}
         vllm_options["compilation_config"] = compilation(plan)
         with llm_built_with(vllm_options, trl.generation.vllm_generation):
-            args = GRPOConfig(output_dir=str(folder), **{**arguments, **options})
+            args = GRPOConfig(output_dir=str(folder), **arguments)
             self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
         self.trainer.rehearse_at = rehearsal.sizes(settings, plan, rows, self.tokenizer)
         self.llm = self.trainer.vllm_generation.llm

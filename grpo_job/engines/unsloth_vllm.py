@@ -16,7 +16,7 @@ from typing import Any
 from grpo_job.base_model import BaseModel
 from grpo_job.engines import RewardFunctions
 from grpo_job.engines.gpu_plan import Plan
-from grpo_job.engines.grpo_arguments import grpo_arguments, micro_batches, planned_steps, steps_per_buffer
+from grpo_job.engines.grpo_arguments import grpo_arguments, on_gpu, planned_steps, steps_per_buffer
 from grpo_job.engines.trainer_engine import VllmTrainerEngine
 from grpo_job.engines.unsloth_import import import_unsloth, variables_kept
 from grpo_job.engines.vllm_engine import compilation, llm_built_with, vllm_arguments
@@ -72,7 +72,7 @@ class UnslothVllm(VllmTrainerEngine):
         from grpo_job.engines.unsloth_loss import is_on_policy, reads_log_probs, spare_the_second_forward
         from grpo_job.engines.vllm_rollouts import Rollouts
 
-        arguments = {**arguments, **engine_options(plan, arguments)}
+        arguments = on_gpu({**arguments, **_defaults(arguments)}, plan)
         args = GRPOConfig(output_dir=str(folder), **arguments)
         trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
         log_probs = reads_log_probs(arguments)
@@ -147,8 +147,8 @@ def _add_lora(model: Any, plan: Plan, settings: Settings) -> Any:
     return model
 
 
-def engine_options(plan: Plan, arguments: dict[str, Any]) -> dict[str, Any]:
-    """What this engine adds to GRPOConfig. Values that the user gave are kept."""
+def _defaults(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What this engine gives GRPOConfig where `arguments` leave it open."""
     epsilon = arguments.get("epsilon", 0.2)
     defaults = {
         # Unsloth's config would put values of its own where these are unset; they are TRL's.
@@ -161,12 +161,4 @@ def engine_options(plan: Plan, arguments: dict[str, Any]) -> dict[str, Any]:
         # One piece of logits a row: fewer launches, and a row's logits are small.
         "unsloth_logit_chunk_multiplier": 1,
     }
-    return {
-        **{name: value for name, value in defaults.items() if arguments.get(name) is None},
-        **micro_batches(plan, arguments),
-        "use_vllm": True,
-        "vllm_mode": "colocate",
-        "bf16": plan.dtype == "bfloat16",
-        "fp16": plan.dtype == "float16",
-        "gradient_checkpointing": plan.gradient_checkpointing,
-    }
+    return {name: value for name, value in defaults.items() if arguments.get(name) is None}
