@@ -12,7 +12,7 @@ from grpo_job.base_model import BaseModel
 from grpo_job.failures import Refused
 from grpo_job.settings import Settings
 
-ADAPTER = "default"
+ADAPTER = "default"  # peft's own name for it, which Unsloth's merged rollouts expect
 
 
 def add_lora(model: Any, settings: Settings) -> Any:
