@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from grpo_job.engines.process_group import ProcessGroup
 
 Prompts = Sequence[list[dict[str, str]]]
+Adapter = Literal["on", "off"]
 RewardFunctions = Sequence[tuple[Callable[..., Any], float]]
 MOST_PARAMETERS_ON_CPU = 200_000_000  # above, one step takes minutes
 
@@ -70,7 +71,7 @@ class Engine(Protocol):
         self,
         prompts: Prompts,
         *,
-        adapter: Literal["on", "off"],
+        adapter: Adapter,
         max_tokens: int,
         temperature: float = 0.0,
         top_p: float = 1.0,

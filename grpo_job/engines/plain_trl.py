@@ -6,7 +6,7 @@ For smoke runs and tests of everything around the training.
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from trl import GRPOConfig
 
 from grpo_job.base_model import BaseModel
-from grpo_job.engines import Prompts, RewardFunctions, cpu_log_probs, rehearsal
+from grpo_job.engines import Adapter, Prompts, RewardFunctions, cpu_log_probs, rehearsal
 from grpo_job.engines.callbacks import ListeningCallback
 from grpo_job.engines.grpo_arguments import grpo_arguments, on_cpu, planned_steps, steps_per_buffer
 from grpo_job.engines.job_trainer import JobTrainer
@@ -79,7 +79,7 @@ def _generate(
     tokenizer: Any,
     prompts: Prompts,
     *,
-    adapter: Literal["on", "off"],
+    adapter: Adapter,
     max_tokens: int,
     temperature: float = 0.0,
     top_p: float = 1.0,

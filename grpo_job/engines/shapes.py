@@ -20,7 +20,6 @@ class Gpu:
     name: str
     memory: float
     capability: tuple[int, int]
-    count: int = 1
 
     @property
     def dtype(self) -> Literal["bfloat16", "float16"]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from numpy.random import SeedSequence
 
-from grpo_job.engines.vllm_weights import Adapter, OwnWeights, SeparateWeights, SharedWeights
+from grpo_job.engines import Adapter, Prompts
+from grpo_job.engines.vllm_weights import OwnWeights, SeparateWeights, SharedWeights
 
 Weights = OwnWeights | SharedWeights | SeparateWeights
 
@@ -85,7 +86,7 @@ def generate(
     llm: Any,
     tokenizer: Any,
     weights: Weights,
-    prompts: Sequence[list[dict[str, str]]],
+    prompts: Prompts,
     *,
     adapter: Adapter,
     max_tokens: int,

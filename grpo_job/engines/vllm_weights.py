@@ -1,14 +1,13 @@
 """How the adapter reaches vLLM: folded into weights of vLLM's own, or as a LoRA request."""
 
 import tempfile
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
+from grpo_job.engines import Adapter
 from grpo_job.engines.gpu_plan import Plan
 from grpo_job.engines.peft_adapter import ADAPTER
-
-Adapter = Literal["on", "off"]
 
 
 def lora_layers(model: Any) -> list[Any]:
