@@ -41,13 +41,16 @@ class ListeningCallback(TrainerCallback):
         trainer.remove_callback(PrinterCallback)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The step's time begins."""
         self.began = time.perf_counter()
         self.listener.on_progress()
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Gradients are summed and clipped: the optimizer's time begins."""
         self.clipped = time.perf_counter()
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A micro-step is done, and the step is not."""
         self.listener.on_progress()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -84,6 +87,7 @@ class ListeningCallback(TrainerCallback):
         return Decision(log=measured or save, save=save, stop=stop)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
+        """Tell the step's metrics, and the completions that were generated since the last ones."""
         if "train_runtime" in logs:  # transformers' closing summary, not a step
             return
         self.listener.on_step(state.global_step, dict(logs))
@@ -91,6 +95,7 @@ class ListeningCallback(TrainerCallback):
             self.listener.on_completions(state.global_step, rows)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Tell where the trainer wrote its state."""
         self.ranks.barrier()  # each rank adds the state of its random numbers
         self.listener.on_save(state.global_step, Path(args.output_dir) / f"checkpoint-{state.global_step}")
 

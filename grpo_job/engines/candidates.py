@@ -25,7 +25,7 @@ COMPILE_SAVES_SECONDS = 0.15e-3
 
 @dataclass(frozen=True)
 class Work:
-    """What one step must hold, in primitive numbers."""
+    """What one step must hold, in primitive numbers. Lengths are in tokens."""
 
     max_seq_length: int
     max_prompt_length: int
@@ -43,6 +43,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Candidate:
+    """One way to run a step.
+
+    `micro_batch`: completions that one backward learns from; `sequences`: those that vLLM decodes at once.
+    """
+
     in_4bit: bool
     hand_over: HandOver
     recompute: bool

@@ -41,7 +41,10 @@ EVALUATION_SEQUENCES = 64
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run. `choices` holds the reason of each decision, `memory` the estimate behind them."""
+    """What to run. `choices` holds the reason of each decision, `memory` the estimate behind them.
+
+    Lengths are in tokens, `budget` is in bytes, and `gpu_memory_utilization` a share of the GPU's memory.
+    """
 
     dtype: Literal["bfloat16", "float16"]
     load_in_4bit: bool
@@ -95,6 +98,7 @@ class Within:
     load_in_4bit: bool
 
     def as_dict(self) -> dict[str, Any]:
+        """JSON values for `memory.json`."""
         return asdict(self)
 
 

@@ -42,6 +42,7 @@ class JobTrainer(GRPOTrainer):
         callback.attach(self)
 
     def create_optimizer(self, *arguments: Any, **options: Any) -> Any:
+        """GRPOTrainer's, stepping on long tensors."""
         optimizer = super().create_optimizer(*arguments, **options)
         if not self.args.fp16:  # the gradient scaler looks for gradients where the parameters were
             flatten_8bit(optimizer)
@@ -57,6 +58,7 @@ class JobTrainer(GRPOTrainer):
         return {**parts, "backward": max(0.0, whole - sum(parts.values()))}
 
     def training_step(self, *arguments: Any, **options: Any) -> Any:
+        """One micro-step, forward and backward."""
         with self._timed("micro_steps"):
             return super().training_step(*arguments, **options)
 
@@ -101,6 +103,7 @@ class JobTrainer(GRPOTrainer):
             return super()._calculate_rewards(*arguments, **options)
 
     def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
+        """The loss of one micro-batch; the longest rows are rehearsed before the first one."""
         own_loss = super().compute_loss
 
         def loss_of(inputs: Any) -> Any:

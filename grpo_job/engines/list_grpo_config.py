@@ -47,6 +47,7 @@ def choices_of(field: dataclasses.Field[Any], annotation: Any) -> list[str] | No
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
+    """What the option is where nobody sets it; of an enum, its word."""
     value = field.default_factory() if callable(field.default_factory) else field.default
     return value.value if isinstance(value, enum.Enum) else value
 

@@ -39,10 +39,12 @@ class Memory:
 
     @property
     def vllm(self) -> float:
+        """Bytes of vLLM's part."""
         return self.weights + self.kv_cache + self.vllm_working
 
     @property
     def total(self) -> float:
+        """The most bytes that are held at one time."""
         training = self.activations + self.logits
         shared = max(self.kv_cache, training) if self.standby else self.kv_cache + training
         always = self.weights + self.training_copy + self.vllm_working + self.lora + self.overhead + self.replay
@@ -55,6 +57,7 @@ class Memory:
 
 
 def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None) -> Memory:
+    """What this candidate takes. `share`: of the GPU's memory for vLLM; None gives it what the sequences need."""
     weights = model.weights(in_4bit=candidate.in_4bit and not candidate.apart) / candidate.spread
     working = _vllm_working(model, gpu, candidate.sequences * candidate.spread)
     needed = kv_needed(model, work, candidate.sequences, candidate.spread)
@@ -80,8 +83,8 @@ def _training_copy(candidate: Candidate, model: ModelShape) -> float:
     return model.linear_parameters * BYTES_16BIT if candidate.hand_over == "copy" else 0.0
 
 
-def kv_needed(model: ModelShape, work: Work, sequences: int, spread: int = 1) -> float:
-    """On each of `spread` GPUs, for the sequences of all of them; each head of keys and values is on one at least."""
+def kv_needed(model: ModelShape, work: Work, sequences: int, spread: int) -> float:
+    """Bytes on each of `spread` GPUs for the sequences of all; each head of keys and values is on one at least."""
     blocks = -(-work.max_seq_length // KV_BLOCK)
     here = KV_HEADROOM * sequences * blocks * KV_BLOCK * model.kv_bytes_per_token
     return here * spread / min(spread, model.key_value_heads)

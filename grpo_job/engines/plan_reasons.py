@@ -76,8 +76,7 @@ def _why_recompute(chosen: Candidate, model: ModelShape, work: Work, given: Mapp
     kept = model.layers * layer_activations_per_token(chosen, model) * chosen.micro_batch * work.row_tokens / GB
     fit = "do not fit" if chosen.recompute else "fit"
     reason = f"{kept:.1f} GB of activations {fit}"
-    given_ = _was_given(given, "gradient_checkpointing")
-    return Choice("gradient_checkpointing", chosen.recompute, reason, given_)
+    return Choice("gradient_checkpointing", chosen.recompute, reason, _was_given(given, "gradient_checkpointing"))
 
 
 def _why_standby(chosen: Candidate, memory: Memory, given: Mapping[str, Any]) -> Choice:

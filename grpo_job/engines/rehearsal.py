@@ -43,7 +43,10 @@ def rehearse(
 
 
 def stretched(inputs: dict[str, Any], prompt: int, completion: int) -> dict[str, Any]:
-    """The same rows with as many tokens of prompt and completion, none of them masked: columns are repeated."""
+    """The same rows with as many tokens of prompt and completion, none of them masked.
+
+    Tensors of [rows, tokens] get their columns repeated, the others stay.
+    """
     written = inputs["completion_ids"].shape[1]
     longer = dict(inputs)
     for name, value in inputs.items():

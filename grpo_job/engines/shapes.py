@@ -29,7 +29,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The numbers of a dense decoder that memory depends on."""
+    """The numbers of a dense decoder that memory depends on; `query` and `key_value` are widths of all heads."""
 
     vocabulary: int
     hidden: int
@@ -85,19 +85,22 @@ class ModelShape:
 
     @property
     def parameters(self) -> int:
+        """All weights of the base."""
         return self.linear_parameters + self.other_parameters
 
     def weights(self, *, in_4bit: bool) -> float:
+        """Bytes of the base."""
         each = BYTES_4BIT if in_4bit else BYTES_16BIT
         return self.linear_parameters * each + self.other_parameters * BYTES_16BIT
 
     def lora_parameters(self, rank: int) -> int:
-        """Parameters of LoRAs of `rank` on all seven projections."""
+        """Parameters of LoRAs on all seven projections: `rank` times inputs and outputs (arXiv:2106.09685)."""
         attention = 4 * self.hidden + 2 * self.query + 2 * self.key_value
         return rank * self.layers * (attention + 3 * (self.hidden + self.intermediate))
 
     @property
     def kv_bytes_per_token(self) -> int:
+        """Bytes of a token's keys and values in all layers, in 16 bits."""
         return 2 * self.key_value * self.layers * BYTES_16BIT
 
     @property

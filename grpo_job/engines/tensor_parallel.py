@@ -19,6 +19,7 @@ class SpreadRollouts(Rollouts):
         super().__init__(trainer, *arguments, **options)
 
     def generate(self, prompts: list[list[int]], images: Any, num_generations: int, profiler: Any = None) -> Any:
+        """See `Rollouts.generate`; all ranks of the group call it together, each with as many prompts."""
         together = gathered(prompts, self.group)
         # On GPUs without NVLink the gradients' all-reduce must be over before vLLM's begins (huggingface/trl#3671).
         dist.barrier(device_ids=[torch.cuda.current_device()])

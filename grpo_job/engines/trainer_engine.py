@@ -85,7 +85,6 @@ class TrainerEngine:
 
         if self.ranks.number == 0:
             self.ranks.say(Adopt(weights))
-
         load_adapter(self.model, weights)
 
     def adapter_changes_anything(self) -> bool:
@@ -105,6 +104,7 @@ class VllmTrainerEngine(TrainerEngine):
     weights: "Weights"
 
     def train(self, listener: Listener, resume_from: Path | None = None) -> None:
+        """Train; vLLM takes the adapter anew afterwards."""
         super().train(listener, resume_from)
         self.weights.changed()
 
@@ -115,6 +115,7 @@ class VllmTrainerEngine(TrainerEngine):
         return generate(self.llm, self.tokenizer, self.weights, prompts, **options)
 
     def load_adapter(self, weights: Path) -> None:
+        """Go on with the LoRA weights of this file, in vLLM too."""
         super().load_adapter(weights)
         self.weights.changed()
 

@@ -22,7 +22,7 @@ def spare_the_second_forward(trainer: Any) -> None:
     """Strictly on policy the old log-probabilities are the new ones, without their gradient.
 
     Unsloth's loss wants them as an argument: give it the new ones, and skip the forward that
-    would compute them while generating.
+    would compute them while generating. RuntimeError where the trainer is not one that Unsloth patched.
     """
     score = trainer._get_per_token_logps_and_entropies
 

@@ -51,12 +51,16 @@ class Rollouts:
         }
 
     def sync_weights(self) -> None:
+        """The optimizer has stepped: what vLLM holds is old."""
         self.weights.changed()
 
     def generate(
         self, prompts: list[list[int]], images: Any, num_generations: int, profiler: Any = None
     ) -> tuple[list[list[int]], list[list[int]], list[list[list[float | None]]], None]:
-        """`prompts` holds each prompt `num_generations` times in a row; so do the answers."""
+        """`prompts`, token ids, holds each prompt `num_generations` times in a row; so do the answers.
+
+        Returns `prompts`, each completion's token ids and their log-probabilities, one a token, and no extra fields.
+        """
         from vllm import SamplingParams
 
         distinct = prompts[::num_generations]

@@ -155,4 +155,5 @@ class SharedWeights:
         """Every call takes the adapter as it is."""
 
     def serve(self, adapter: Adapter) -> Any:
+        """The LoRA request that vLLM answers with; None: the base alone."""
         return self.model.load_lora(self.folder, load_tensors=True) if adapter == "on" else None
