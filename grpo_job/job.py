@@ -15,6 +15,7 @@ from grpo_job import (
     machine,
     measurement,
     preflight,
+    resuming,
     rewards,
     samples,
     training,
@@ -88,8 +89,8 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     """All that needs the model in memory."""
     settings, ranks, rows, phase = attempt.settings, attempt.ranks, checked.rows, attempt.progress.phase
     with phase("load", f"loading {settings.model} with the engine {checked.engine}"):
-        keeper = training.keeper_of(attempt, base.commit, rows.revision)
-        resume = training.resume_point(attempt, keeper)
+        keeper = resuming.keeper_of(attempt, base.commit, rows.revision)
+        resume = resuming.resume_point(attempt, keeper)
         functions = [
             (rewards.as_trl_function(reward, settings.reward_timeout_seconds), reward.weight)
             for reward in checked.rewards
@@ -99,7 +100,7 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
         engine = engines.build(
             checked.engine, settings, base, rows.train, functions, keeper.partial, checked.plan, ranks
         )
-        training.refuse_fewer_steps(attempt, resume, engine.planned_steps)
+        resuming.refuse_fewer_steps(attempt, resume, engine.planned_steps)
     attempt.summary.forget_result()
     with phase("evaluate", "evaluating the base"):
         before = measurement.evaluate(engine, "off", rows.held_out, checked.rewards, attempt)
