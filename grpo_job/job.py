@@ -11,6 +11,7 @@ from grpo_job import (
     base_model,
     before_training,
     delivery,
+    endings,
     engines,
     machine,
     measurement,
@@ -48,7 +49,7 @@ def run(resolved: Resolved, environment: Mapping[str, str], interruption: Interr
 
 def _do_what_is_left(attempt: Attempt, resolved: Resolved, environment: Mapping[str, str]) -> Ending:
     settings, phase = attempt.settings, attempt.progress.phase
-    with attempt.recorded():
+    with endings.recorded(attempt):
         write_json(attempt.folder.settings, {"settings": settings.model_dump(mode="json"), "from": resolved.origins})
         if not attempt.is_trained():
             _train_and_measure(attempt, environment)
