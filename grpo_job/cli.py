@@ -194,15 +194,9 @@ def _read(assignments: tuple[str, ...]) -> "Resolved":
 
 
 def _unknown_rewards(settings: "Settings") -> list[str]:
-    """A fault for each name that is not on the menu. Dotted paths are imported later, for that may be heavy."""
     from grpo_job import rewards
 
-    named = [(name, weight) for name, weight in settings.rewards if "." not in name]
-    try:
-        rewards.load(named or [("correct", 1.0)])
-    except Refused as refusal:
-        return [f"GRPO_REWARDS: {fault}" for fault in refusal.faults]
-    return []
+    return rewards.unknown(name for name, _ in settings.rewards)
 
 
 def _ending_of(story: Callable[[], Ending]) -> Ending:

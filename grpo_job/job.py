@@ -92,10 +92,7 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     with phase("load", f"loading {settings.model} with the engine {checked.engine}"):
         keeper = resuming.keeper_of(attempt, base.commit, rows.revision)
         resume = resuming.resume_point(attempt, keeper)
-        functions = [
-            (rewards.as_trl_function(reward, settings.reward_timeout_seconds), reward.weight)
-            for reward in checked.rewards
-        ]
+        functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
         ranks.say(Load(checked.engine, checked.plan, base.commit))
         ranks.share((rows.train, keeper.partial))
         engine = engines.build(
