@@ -42,14 +42,15 @@ class Attempt:
         self.settings, self.interruption, self.ranks = settings, interruption, ranks
         self.folder = RunFolder(path)
         self.summary = Summary(self.folder.summary, settings.name_of_run())
-        self.secrets = secret_values(environment or {})
+        self.environment = environment or {}
+        self.secrets = secret_values(self.environment)
         self.life_signs = LifeSigns(None, settings.name_of_run())
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
         self.progress = Progress(settings.log_format, secrets=self.secrets, on_phase=self.watchdog.beat)
         self.checkpoints_saved = 0
         self.answer_to_lost: Callable[[Ending], Ending] = lambda lost: lost  # what the end of another rank means here
         self.ending = FINISHED
-        remote, bell = _mirror_stores(settings, environment or {})
+        remote, bell = _mirror_stores(settings, self.environment)
         self.holding = Holding(path, remote, settings.lease_seconds, self._lost, bell=bell)
         self.mirror = (
             Mirror(remote, settings.save_total_limit, self.holding.confirm_everywhere, self._lost) if remote else None

@@ -35,7 +35,7 @@ def report_the_end(attempt: Attempt) -> None:
         attempt.progress.warn(f"the report could not be written: {type(error).__name__}: {error}")
 
 
-def publish(attempt: Attempt, environment: Mapping[str, str]) -> None:
+def publish(attempt: Attempt) -> None:
     """Send the result everywhere it was asked for; one destination's failure does not stop the others.
 
     Raises `Hopeless` where the verdict is below GRPO_PUBLISH_IF, `Unpublished` where a destination failed.
@@ -50,7 +50,7 @@ def publish(attempt: Attempt, environment: Mapping[str, str]) -> None:
         folder,
         settings.publish_to,
         private=settings.publish_private,
-        environment=environment,
+        environment=attempt.environment,
         patience=Patience(seconds=settings.publish_seconds),
     )
     attempt.summary.update(published=arrived(places))

@@ -12,9 +12,11 @@ import psutil
 from grpo_job.attempt import Attempt
 from grpo_job.budget import Budget
 from grpo_job.checkpoints import Checkpoint, Keeper
+from grpo_job.engines import Engine
 from grpo_job.health import Health
 from grpo_job.midway import Midway
 from grpo_job.progress import libraries_write_to
+from grpo_job.ranks import Train
 from grpo_job.run_folder import append_jsonl, read_jsonl
 from grpo_job.trackers import TrackerRun, Trackers, identity
 
@@ -42,6 +44,19 @@ def start_trackers(trackers: Trackers, attempt: Attempt, keeper: Keeper, resume:
         settings.name_of_run(), found, folder, settings.model_dump(mode="json"), resume.step if resume else 0
     )
     trackers.start(settings.report_to, run, read_jsonl(attempt.folder.metrics))
+
+
+def train(engine: Engine, watcher: "Watcher", midway: Midway, resume: Checkpoint | None) -> None:
+    """Train, on all ranks, from `resume` where there is one.
+
+    Where an earlier attempt did all that can be done, the adapter of its checkpoint is taken.
+    """
+    time_left = resume is None or watcher.has_time_for_more(resume.step)
+    if midway.go_on_from(resume, time_left=time_left):
+        checkpoint = resume.folder if resume else None
+        watcher.attempt.ranks.say(Train(checkpoint))
+        with watcher.watching():
+            engine.train(watcher, checkpoint)
 
 
 class Watcher:
