@@ -9,7 +9,7 @@ from typing import Any
 
 from grpo_job import budget, life_signs, same_run
 from grpo_job.checkpoints import Holding, Mirror, place_of_bell, place_of_run
-from grpo_job.failures import Ending, Held, Interrupted, Refused, Unexpected, Unpublished
+from grpo_job.failures import FINISHED, Ending, Held, Interrupted, Refused, Unexpected, Unpublished
 from grpo_job.health import Finding
 from grpo_job.interruption import Interruption
 from grpo_job.life_signs import LifeSigns
@@ -25,7 +25,6 @@ from grpo_job.watchdog import Watchdog
 # A checkpoint that does not reach its second home in this time, and that of its size, is left to the next one.
 MIRROR_PATIENCE = Patience(seconds=60, call=30)
 MIRROR_SECONDS = 300.0  # longest wait for the mirror when nothing hurries
-FINISHED = Ending(0, "finished", "trained, evaluated, published and read back")
 
 
 class Attempt:

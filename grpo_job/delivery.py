@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from grpo_job import publishing, redaction, reports
-from grpo_job.attempt import FINISHED, Attempt
+from grpo_job.attempt import Attempt
 from grpo_job.base_model import BaseModel
 from grpo_job.evaluation import judgement
-from grpo_job.failures import Ending, Hopeless, Refused, Unpublished
+from grpo_job.failures import FINISHED, Ending, Hopeless, Refused, Unpublished
 from grpo_job.publishing import Published
 from grpo_job.run_folder import RunFolder, read_json, write_json
 from grpo_job.stores import Patience

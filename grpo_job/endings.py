@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from grpo_job import life_signs
-from grpo_job.attempt import FINISHED, Attempt
+from grpo_job.attempt import Attempt
 from grpo_job.checkpoints import PARTIAL
 from grpo_job.disk_trouble import disk_trouble
-from grpo_job.failures import Ending, Held, Hopeless, Interrupted, RunEnded, Unexpected, Unpublished
+from grpo_job.failures import FINISHED, Ending, Held, Hopeless, Interrupted, RunEnded, Unexpected, Unpublished
 from grpo_job.interruption import StopNow
 from grpo_job.redaction import redacted
 from grpo_job.summary import closing_lines

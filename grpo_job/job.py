@@ -22,8 +22,8 @@ from grpo_job import (
     samples,
     training,
 )
-from grpo_job.attempt import FINISHED, Attempt
-from grpo_job.failures import Ending, Hopeless
+from grpo_job.attempt import Attempt
+from grpo_job.failures import FINISHED, Ending, Hopeless
 from grpo_job.interruption import Interruption
 from grpo_job.midway import Midway
 from grpo_job.progress import libraries_write_to
