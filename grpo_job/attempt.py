@@ -37,9 +37,8 @@ class Attempt:
         environment: Mapping[str, str] | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        path = Path(settings.output_dir).expanduser().resolve() / settings.name_of_run()
         self.settings, self.interruption, self.ranks = settings, interruption, ranks
-        self.folder = RunFolder(path)
+        self.folder = RunFolder(settings.folder_of_run)
         self.summary = Summary(self.folder.summary, settings.name_of_run())
         self.environment = environment or {}
         self.secrets = secret_values(self.environment)
@@ -50,7 +49,7 @@ class Attempt:
         self.answer_to_lost: Callable[[Ending], Ending] = lambda lost: lost  # what the end of another rank means here
         self.ending = FINISHED
         remote, bell = _mirror_stores(settings, self.environment)
-        self.holding = Holding(path, remote, settings.lease_seconds, self._lost, bell=bell)
+        self.holding = Holding(self.folder.path, remote, settings.lease_seconds, self._lost, bell=bell)
         self.mirror = (
             Mirror(remote, settings.save_total_limit, self.holding.confirm_everywhere, self._lost) if remote else None
         )
