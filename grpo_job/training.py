@@ -13,7 +13,7 @@ from grpo_job.attempt import Attempt
 from grpo_job.budget import Budget
 from grpo_job.checkpoints import Checkpoint, Keeper
 from grpo_job.engines import Engine
-from grpo_job.health import Health
+from grpo_job.health import HELD_OUT, Health
 from grpo_job.midway import Midway
 from grpo_job.progress import libraries_write_to
 from grpo_job.ranks import Train
@@ -115,7 +115,7 @@ class Watcher:
         cost = self.attempt.summary.values["cost"] or {}
         signs = self.attempt.life_signs
         signs.step(step, self.planned, metrics)
-        signs.set(accuracy=metrics.get("eval_accuracy"), cost_usd=cost.get("total"), seconds=seconds)
+        signs.set(accuracy=metrics.get(HELD_OUT), cost_usd=cost.get("total"), seconds=seconds)
 
     def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
         append_jsonl(self.attempt.folder.completions, [{"step": step, **row} for row in rows])

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from grpo_job.reports.run_data import Record, RunData
 from grpo_job.reports.wording import clean, count, mebibytes, text
+from grpo_job.settings import variable
 
 STATES = {
     "improved": ("good", "Improved"),
@@ -15,6 +16,7 @@ SIDES = ("Newly right", "Newly wrong", "Wrong before and after", "Right before a
 SAMPLES_SHOWN = dict(zip(SIDES, (3, 2, 1, 1), strict=True))
 MOST_CHANGED = 60
 MOST_STEPS = 200
+MOST_SHARED = 6
 MOST_TEXT = 1_500
 ROLLOUTS_SHOWN = 3
 STEP_COLUMNS = (
@@ -144,7 +146,7 @@ def settings(run: RunData) -> list[Setting]:
     """All settings of the run, those that somebody chose first."""
     values = {name: value for name, value in run.settings.items() if name != "grpo_config"}
     values |= run.settings.get("grpo_config") or {}
-    rows = [Setting(f"GRPO_{name.upper()}", text(value), run.origins.get(name, "")) for name, value in values.items()]
+    rows = [Setting(variable(name), text(value), run.origins.get(name, "")) for name, value in values.items()]
     return sorted(rows, key=lambda row: _rank(row.origin))
 
 
@@ -231,12 +233,12 @@ def steps(run: RunData) -> tuple[list[str], list[Record]]:
     return columns, rows
 
 
-def shared_questions(runs: Sequence[RunData], most: int = 6) -> list[tuple[str, str, list[Record]]]:
-    """Held-out questions that all runs answered, those first on which the runs differ: question, gold, records."""
+def shared_questions(runs: Sequence[RunData]) -> list[tuple[str, str, list[Record]]]:
+    """Some held-out questions that all runs answered, those first on which the runs differ: question, gold, records."""
     answered = [{(new["question"], new["gold"]): new for _, new in run.pairs} for run in runs]
     common = [key for key in answered[0] if all(key in answers for answers in answered)]
     rows = [(question, gold, [answers[question, gold] for answers in answered]) for question, gold in common]
-    return sorted(rows, key=lambda row: len({bool(record["correct"]) for record in row[2]}) == 1)[:most]
+    return sorted(rows, key=lambda row: len({bool(record["correct"]) for record in row[2]}) == 1)[:MOST_SHARED]
 
 
 def _samples(run: RunData) -> Iterable[Sample]:
