@@ -1,8 +1,6 @@
-"""One attempt at one run: its folder, its hold on the run, its progress, and the ending that is always written."""
+"""One attempt at one run: its folder, its hold on the run, its progress, and the record of how it stands."""
 
-import shutil
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -10,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job import budget, life_signs, same_run
-from grpo_job.checkpoints import PARTIAL, Holding, Mirror, place_of_bell, place_of_run
-from grpo_job.disk_trouble import disk_trouble
-from grpo_job.failures import Ending, Held, Hopeless, Interrupted, Refused, RunEnded, Unexpected, Unpublished
+from grpo_job.checkpoints import Holding, Mirror, place_of_bell, place_of_run
+from grpo_job.failures import FINISHED, Ending, Held, Interrupted, Refused, Unexpected, Unpublished
 from grpo_job.health import Finding
-from grpo_job.interruption import Interruption, StopNow
+from grpo_job.interruption import Interruption
 from grpo_job.life_signs import LifeSigns
 from grpo_job.progress import Progress
 from grpo_job.ranks import ALONE, Ranks
@@ -22,15 +19,12 @@ from grpo_job.redaction import redacted, secret_values
 from grpo_job.run_folder import RunFolder, write_bytes
 from grpo_job.settings import Settings
 from grpo_job.stores import Patience, Store, StoreFailed, open_store
-from grpo_job.summary import Summary, closing_lines
+from grpo_job.summary import Summary
 from grpo_job.watchdog import Watchdog
 
-MOST_FRUITLESS_ATTEMPTS = 3
 # A checkpoint that does not reach its second home in this time, and that of its size, is left to the next one.
 MIRROR_PATIENCE = Patience(seconds=60, call=30)
 MIRROR_SECONDS = 300.0  # longest wait for the mirror when nothing hurries
-LOST_SECONDS = 2.0  # until an error on this rank can be told from the end of another one
-FINISHED = Ending(0, "finished", "trained, evaluated, published and read back")
 
 
 class Attempt:
@@ -43,19 +37,19 @@ class Attempt:
         environment: Mapping[str, str] | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        path = Path(settings.output_dir).expanduser().resolve() / settings.name_of_run()
         self.settings, self.interruption, self.ranks = settings, interruption, ranks
-        self.folder = RunFolder(path)
+        self.folder = RunFolder(settings.folder_of_run)
         self.summary = Summary(self.folder.summary, settings.name_of_run())
-        self.secrets = secret_values(environment or {})
+        self.environment = environment or {}
+        self.secrets = secret_values(self.environment)
         self.life_signs = LifeSigns(None, settings.name_of_run())
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
         self.progress = Progress(settings.log_format, secrets=self.secrets, on_phase=self.watchdog.beat)
         self.checkpoints_saved = 0
         self.answer_to_lost: Callable[[Ending], Ending] = lambda lost: lost  # what the end of another rank means here
         self.ending = FINISHED
-        remote, bell = _mirror_stores(settings, environment or {})
-        self.holding = Holding(path, remote, settings.lease_seconds, self._lost, bell=bell)
+        remote, bell = _mirror_stores(settings, self.environment)
+        self.holding = Holding(self.folder.path, remote, settings.lease_seconds, self._lost, bell=bell)
         self.mirror = (
             Mirror(remote, settings.save_total_limit, self.holding.confirm_everywhere, self._lost) if remote else None
         )
@@ -91,35 +85,6 @@ class Attempt:
             if self.ending.code != Held.code and (trouble := self.holding.release()):
                 self.progress.warn(f"the run stays locked for {self.settings.lease_seconds:g} s: {trouble}")
 
-    @contextmanager
-    def recorded(self) -> Iterator[None]:
-        """Whatever ends the body, the ending is in `summary.json`; unknown errors travel on to the door."""
-        self.interruption.grace_seconds = self.settings.grace_seconds
-        self.interruption.in_vain = self._why_in_vain
-        self.interruption.before_exit = lambda reason: self.conclude(self.interrupted(reason))
-        self.watchdog.start()
-        try:
-            self._remember_the_result()
-            self.summary.write()
-            with life_signs.served(self.settings.metrics_port, self.settings.name_of_run()) as self.life_signs:
-                yield
-            self.interruption.raise_if_asked()
-            self.interruption.close()
-        except StopNow as signal_name:
-            self._stop_in_order(f"{signal_name} was received")
-        except Interrupted as stop:
-            self._stop_in_order(str(stop))
-        except (Held, Hopeless, Unpublished) as known:
-            self.interruption.close()
-            self.conclude(known.ending())
-        except BaseException as error:
-            if not self._explains(error):
-                raise
-        else:
-            self.conclude(self.finished())
-        self.watchdog.stop()
-        self.progress.closing(closing_lines(self.summary.values, self.folder.path))
-
     def confirm_alone(self) -> None:
         """Before the end, and what is published there: raises `Held` where another attempt has taken the run over."""
         if not self.settings.publish_to:
@@ -141,22 +106,11 @@ class Attempt:
             self.progress.warn(f"the newest checkpoint did not reach {self.mirror.store.uri} in {seconds:.0f} s")
         self.tell_troubles()
 
-    def finished(self) -> Ending:
-        """How a whole run ends; where its training stopped early, with the reason."""
-        stopped = self.summary.values.get("stopped")
-        return FINISHED._replace(reason=f"{FINISHED.reason}; {stopped}") if stopped else FINISHED
-
-    def interrupted(self, reason: str) -> Ending:
-        """75; or 1 when a hang was ended, a rank was lost, or attempts end in a row without a new checkpoint."""
-        if lost := self.ranks.lost():  # the launcher ended this process for it
-            return self.answer_to_lost(lost)
-        if quiet := self.watchdog.stale_for():
-            return Unexpected(f"{reason}, after {quiet:.0f} s without any progress").ending()
-        fruitless = 0 if self.checkpoints_saved else self.summary.values["fruitless_attempts"] + 1
-        self.summary.update(fruitless_attempts=fruitless)
-        if fruitless >= MOST_FRUITLESS_ATTEMPTS:
-            return Unexpected(f"{reason}, {fruitless} times in a row without a new checkpoint").ending()
-        return Interrupted(f"{reason}: the same command resumes the run").ending()
+    def remember_the_result(self) -> None:
+        """Of a run that was trained already and goes on: should this be refused, its record stays as it was."""
+        if self.summary.values["adapter"]:
+            files = (self.folder.summary, self.folder.settings, self.folder.environment)
+            self._record = {path: path.read_bytes() for path in files if path.is_file()}
 
     def conclude(self, ending: Ending) -> Ending:
         """Write how the attempt ended; answers it as it was written."""
@@ -205,43 +159,9 @@ class Attempt:
         asked = same_run.asked_for(self.settings, stopped=bool(found.get("stopped")))
         return bool(found.get("asked_for") == asked)
 
-    def _remember_the_result(self) -> None:
-        """Of a run that was trained already and goes on: should this be refused, its record stays as it was."""
-        if self.summary.values["adapter"]:
-            files = (self.folder.summary, self.folder.settings, self.folder.environment)
-            self._record = {path: path.read_bytes() for path in files if path.is_file()}
-
-    def _explains(self, error: BaseException) -> bool:
-        """Record the ending that `error` means; False where nobody foresaw it, and its traceback is to be seen."""
-        if trouble := disk_trouble(error, self.folder.path):
-            shutil.rmtree(self.folder.checkpoints / PARTIAL, ignore_errors=True)  # room for the ending
-            self.conclude(Unexpected(trouble).ending())
-        elif not isinstance(error, RunEnded) and (lost := self.ranks.lost(LOST_SECONDS)):
-            print(redacted("".join(traceback.format_exception(error)), self.secrets), file=sys.stderr)
-            self.conclude(self.answer_to_lost(lost))
-        elif self.interruption.asked:  # what was cut short by the signal may have failed in its own words
-            print(redacted("".join(traceback.format_exception(error)), self.secrets), file=sys.stderr)
-            self._stop_in_order(f"{self.interruption.asked} was received ({type(error).__name__}: {error})")
-        else:
-            self.interruption.close()
-            known: RunEnded = error if isinstance(error, RunEnded) else Unexpected(f"{type(error).__name__}: {error}")
-            self.conclude(known.ending())
-            return known is error
-        return True
-
-    def _stop_in_order(self, reason: str) -> None:
-        """Use what is left of the grace period for the mirror, then end."""
-        self.flush_mirror(self.interruption.grace_left())
-        self.conclude(self.interrupted(reason))
-
     def _lost(self, reason: str) -> None:
         """From any thread: another attempt holds the run, so this one ends without another word in its folder."""
         self.interruption.end(reason, Held(reason).ending())
-
-    def _why_in_vain(self) -> str:
-        """A signal's grace is for the step to end, which it cannot without a rank that was lost."""
-        lost = self.ranks.lost()
-        return lost.reason if lost else ""
 
     def _hung(self, reason: str) -> None:
         """From the watchdog's thread: end a run that makes no progress."""

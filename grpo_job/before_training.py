@@ -33,11 +33,11 @@ def look_for_a_signal(engine: Engine, checked: Checked, base: BaseModel, attempt
     settings = attempt.settings
     if settings.health == "off" or not settings.probe_prompts:
         return
-    encode, seconds = Chat(base.folder).tokenizer.encode_batch, settings.reward_timeout_seconds
+    encode = Chat(base.folder).tokenizer.encode_batch
     seen = probe.probe(
         partial(engine.generate, adapter="off"),
         probe.chosen(checked.rows.train, settings),
-        [(rewards.as_trl_function(reward, seconds), reward.weight) for reward in checked.rewards],
+        rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds),
         measurement.GRADERS.answer,
         lambda texts: [len(tokens.ids) for tokens in encode(list(texts))],
         settings,

@@ -4,17 +4,15 @@
 """
 
 import os
-import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
-from grpo_job.failures import START_AGAIN, Ending, Interrupted, Refused, RunEnded, Unexpected
-from grpo_job.interruption import Interruption, StopNow
-from grpo_job.redaction import redacted, secret_values
+from grpo_job import process_end
+from grpo_job.failures import START_AGAIN, Ending, Refused
+from grpo_job.interruption import Interruption
 
 if TYPE_CHECKING:
     from grpo_job.settings import Settings
@@ -71,11 +69,10 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
 
         return job.run(resolved, os.environ, interruption)
 
-    ending = _ending_of(story)
+    ending = process_end.ending_of(story, os.environ)
     if ending.kind == START_AGAIN and not is_rank(given):
-        click.echo(f"grpo-job: {ending.reason}", err=True)
-        start_again(given)
-    _leave(ending)
+        process_end.start_again(ending.reason, given)
+    process_end.leave(ending, os.environ)
 
 
 def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Ending:
@@ -85,15 +82,17 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Ending:
     interruption.on_end = tell = launcher.teller(os.environ)
     interruption.second_signal_ends = False  # it may come from the platform, from torchrun, and from the parent
     ranks = engines.process_group()
-    if ranks.number:
-        ending = _ending_of(lambda: following.follow(resolved.settings, interruption, ranks))
-    else:
-        ending = _ending_of(lambda: job.run(resolved, os.environ, interruption, ranks))
+
+    def story() -> Ending:
+        if ranks.number:
+            return following.follow(resolved.settings, interruption, ranks)
+        return job.run(resolved, os.environ, interruption, ranks)
+
+    ending = process_end.ending_of(story, os.environ)
     in_order = ranks.end(ending)
     if tell(ending):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        end_process(0 if in_order else ending.code or 1)  # for another code torchrun ends the other processes
+        # For another code torchrun ends the other processes.
+        process_end.leave_silently(0 if in_order else ending.code or 1)
     return ending
 
 
@@ -126,7 +125,7 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool) -> No
             raise Refused(*faults)
         return Ending(0, "checked", "all checks passed")
 
-    _leave(_ending_of(story))
+    _end_with(story)
 
 
 @main.command()
@@ -143,7 +142,7 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
 
         return delivery.publish_again(run_folder, destinations, os.environ)
 
-    _leave(_ending_of(story))
+    _end_with(story)
 
 
 @main.command()
@@ -157,7 +156,7 @@ def report(run_folders: tuple[Path, ...]) -> None:
         click.echo(str(reports.build(run_folders)))
         return Ending(0, "reported", "the report is written")
 
-    _leave(_ending_of(story))
+    _end_with(story)
 
 
 @main.command()
@@ -183,7 +182,11 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
         click.echo("\n".join(reevaluation.lines(judged)))
         return Ending(0, "evaluated", judged["verdict"])
 
-    _leave(_ending_of(story))
+    _end_with(story)
+
+
+def _end_with(story: Callable[[], Ending]) -> None:
+    process_end.leave(process_end.ending_of(story, os.environ), os.environ)
 
 
 def _read(assignments: tuple[str, ...]) -> "Resolved":
@@ -194,33 +197,9 @@ def _read(assignments: tuple[str, ...]) -> "Resolved":
 
 
 def _unknown_rewards(settings: "Settings") -> list[str]:
-    """A fault for each name that is not on the menu. Dotted paths are imported later, for that may be heavy."""
     from grpo_job import rewards
 
-    named = [(name, weight) for name, weight in settings.rewards if "." not in name]
-    try:
-        rewards.load(named or [("correct", 1.0)])
-    except Refused as refusal:
-        return [f"GRPO_REWARDS: {fault}" for fault in refusal.faults]
-    return []
-
-
-def _ending_of(story: Callable[[], Ending]) -> Ending:
-    """Run, and turn whatever it raises into an ending. Only an unexpected error shows its traceback."""
-    try:
-        return story()
-    except RunEnded as known:
-        return known.ending()
-    except StopNow as signal_name:
-        return Interrupted(f"{signal_name} was received before the run began").ending()
-    except Exception as error:
-        click.echo(_without_secrets(traceback.format_exc()), err=True)
-        return Unexpected(f"{type(error).__name__}: {error}").ending()
-
-
-def _without_secrets(text: str) -> str:
-    """Errors of libraries and rewards may hold what the environment holds."""
-    return redacted(text, secret_values(os.environ))
+    return rewards.unknown(name for name, _ in settings.rewards)
 
 
 def _steer_libraries(settings: "Settings") -> int:
@@ -231,26 +210,3 @@ def _steer_libraries(settings: "Settings") -> int:
     if distrust:
         click.echo(f"grpo-job: GRPO_CACHE_DIR: {distrust}", err=True)
     return gpus
-
-
-def _leave(ending: Ending) -> None:
-    """Say the reason of a bad ending on standard error, and exit with its code."""
-    if ending.code:
-        click.echo(_without_secrets(f"grpo-job: {ending.kind} (exit {ending.code})\n{ending.reason}"), err=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    end_process(ending.code)
-
-
-def start_again(environment: dict[str, str]) -> NoReturn:
-    """This program anew in the same process; what libraries started beside it ends."""
-    import psutil
-
-    for child in psutil.Process().children(recursive=True):
-        child.kill()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-
-
-end_process: Callable[[int], None] = os._exit  # library threads (vLLM, tokenizers) must not hold the process

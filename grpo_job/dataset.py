@@ -89,6 +89,12 @@ def gold(answer: Any) -> str:
     return str("" if answer is None else answer).rsplit("####", 1)[-1].strip()
 
 
+def prompt_of(question: str, settings: Settings) -> list[dict[str, str]]:
+    """The chat that asks it: GRPO_SYSTEM_PROMPT where there is one, then the question."""
+    system = [{"role": "system", "content": settings.system_prompt}] if settings.system_prompt else []
+    return [*system, {"role": "user", "content": question}]
+
+
 @dataclass
 class _Filter:
     """Keeps good rows of one split and counts the others. `forbidden` questions are those of training."""
@@ -130,9 +136,8 @@ class _Filter:
 def _row(item: Mapping[str, Any], settings: Settings) -> Row:
     question = item[settings.prompt_column]
     question = "" if question is None else str(question).strip()
-    system = [{"role": "system", "content": settings.system_prompt}] if settings.system_prompt else []
     return {
-        "prompt": [*system, {"role": "user", "content": question}],
+        "prompt": prompt_of(question, settings),
         "question": question,
         "answer": gold(item[settings.answer_column]),
     }
@@ -182,11 +187,11 @@ def _set_apart(raw: Iterable[Mapping[str, Any]], settings: Settings) -> tuple[li
 def _require_enough(
     train: Sequence[Row], train_counts: Counts, held_out: Sequence[Row], held_counts: Counts, settings: Settings
 ) -> None:
-    needed = settings.per_device_train_batch_size * settings.generation_micro_steps // settings.num_generations
-    if len(train) < max(1, needed):
+    needed = max(1, settings.completions_per_generation // settings.num_generations)
+    if len(train) < needed:
         raise Refused(
             f"GRPO_DATASET: {settings.dataset!r} was given; it has {train_counts.sentence()} to train on, and one "
-            f"generation takes {max(1, needed)} different prompts; allowed: more rows, a larger GRPO_MAX_PROMPT_LENGTH "
+            f"generation takes {needed} different prompts; allowed: more rows, a larger GRPO_MAX_PROMPT_LENGTH "
             "where they are too long, or a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
         )
     if not held_out:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from grpo_job import publishing, redaction, reports
-from grpo_job.attempt import FINISHED, Attempt
+from grpo_job.attempt import Attempt
 from grpo_job.base_model import BaseModel
 from grpo_job.evaluation import judgement
-from grpo_job.failures import Ending, Hopeless, Refused, Unpublished
+from grpo_job.failures import FINISHED, Ending, Hopeless, Refused, Unpublished
 from grpo_job.publishing import Published
 from grpo_job.run_folder import RunFolder, read_json, write_json
 from grpo_job.stores import Patience
@@ -35,7 +35,7 @@ def report_the_end(attempt: Attempt) -> None:
         attempt.progress.warn(f"the report could not be written: {type(error).__name__}: {error}")
 
 
-def publish(attempt: Attempt, environment: Mapping[str, str]) -> None:
+def publish(attempt: Attempt) -> None:
     """Send the result everywhere it was asked for; one destination's failure does not stop the others.
 
     Raises `Hopeless` where the verdict is below GRPO_PUBLISH_IF, `Unpublished` where a destination failed.
@@ -50,7 +50,7 @@ def publish(attempt: Attempt, environment: Mapping[str, str]) -> None:
         folder,
         settings.publish_to,
         private=settings.publish_private,
-        environment=environment,
+        environment=attempt.environment,
         patience=Patience(seconds=settings.publish_seconds),
     )
     attempt.summary.update(published=arrived(places))

@@ -31,8 +31,10 @@ class ExitCode(NamedTuple):
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h
 START_AGAIN = "again"  # the kind of an ending that no cluster sees: the door starts the process anew
 
+FINISHED = Ending(0, "finished", "trained, evaluated, published and read back")
+
 EXIT_CODES = (
-    ExitCode(0, "finished", "trained, evaluated, published and read back", "be glad"),
+    ExitCode(*FINISHED, "be glad"),
     ExitCode(1, "unexpected", "unexpected error", "try again, a few times"),
     ExitCode(2, "refused", "settings, credentials, data or machine refused before training", "not try again"),
     ExitCode(

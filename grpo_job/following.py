@@ -62,11 +62,8 @@ def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:
     """This process's part of the engine, from what rank 0 found in its checks."""
     rows, folder = ranks.share(None)
     base = base_model.fetch(settings.model, word.model_commit or settings.model_revision)
-    path = Path(settings.reward_path).expanduser() if settings.reward_path else None
-    functions = [
-        (rewards.as_trl_function(reward, settings.reward_timeout_seconds), reward.weight)
-        for reward in rewards.load(settings.rewards, path)
-    ]
+    chosen = rewards.load(settings.rewards, settings.reward_path)
+    functions = rewards.as_trl_functions(chosen, settings.reward_timeout_seconds)
     return engines.build(word.engine, settings, base, rows, functions, folder, word.plan, ranks)
 
 

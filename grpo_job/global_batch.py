@@ -43,7 +43,7 @@ def fault(settings: Settings, processes: int) -> str | None:
         return None
     batch, group = settings.per_device_train_batch_size, settings.num_generations
     said = f"{batch} (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x"
-    step, generation = settings.completions_per_step, batch * settings.generation_micro_steps
+    step, generation = settings.completions_per_step, settings.completions_per_generation
     if generation % (processes * group):
         return (
             f"{said} {settings.generation_micro_steps} (micro-steps of a generation) = {generation} completions are no "

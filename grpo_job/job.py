@@ -5,26 +5,29 @@ handed to the next here.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from grpo_job import (
     back_off,
     base_model,
     before_training,
     delivery,
+    endings,
     engines,
     machine,
     measurement,
     preflight,
+    resuming,
     rewards,
     samples,
     training,
 )
-from grpo_job.attempt import FINISHED, Attempt
-from grpo_job.failures import Ending, Hopeless
+from grpo_job.attempt import Attempt
+from grpo_job.failures import FINISHED, Ending, Hopeless
 from grpo_job.interruption import Interruption
 from grpo_job.midway import Midway
 from grpo_job.progress import libraries_write_to
-from grpo_job.ranks import ALONE, Load, Ranks, Train
+from grpo_job.ranks import ALONE, Load, Ranks
 from grpo_job.run_folder import write_json
 from grpo_job.settings_reader import Resolved
 from grpo_job.trackers import Trackers
@@ -40,35 +43,30 @@ def run(resolved: Resolved, environment: Mapping[str, str], interruption: Interr
     if not attempt.is_finished():
         with attempt.alone():  # another attempt may hold the run, or even end it while this one waits
             if not attempt.is_finished():
-                return _do_what_is_left(attempt, resolved, environment)
+                return _do_what_is_left(attempt, resolved)
     attempt.progress.say(f"run {settings.name_of_run()} is finished already: {attempt.folder.path}")
     return FINISHED
 
 
-def _do_what_is_left(attempt: Attempt, resolved: Resolved, environment: Mapping[str, str]) -> Ending:
+def _do_what_is_left(attempt: Attempt, resolved: Resolved) -> Ending:
     settings, phase = attempt.settings, attempt.progress.phase
-    with attempt.recorded():
+    with endings.recorded(attempt):
         write_json(attempt.folder.settings, {"settings": settings.model_dump(mode="json"), "from": resolved.origins})
         if not attempt.is_trained():
-            _train_and_measure(attempt, environment)
+            _train_and_measure(attempt)
         with phase("publish", f"publishing to {', '.join(settings.publish_to) or 'the run folder only'}"):
             attempt.confirm_alone()
-            delivery.publish(attempt, environment)
+            delivery.publish(attempt)
     if attempt.ending.code == Hopeless.code:
         delivery.report_the_end(attempt)
     return attempt.ending
 
 
-def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None:
+def _train_and_measure(attempt: Attempt) -> None:
     settings, phase = attempt.settings, attempt.progress.phase
     with phase("check", f"run {settings.name_of_run()}: checking"):
-        checked = preflight.check(settings, environment, back_off.within(attempt.folder))
-        rows = checked.rows
-        attempt.progress.say(f"training on {rows.train_counts.sentence()}")
-        for finding in checked.findings:
-            if finding.status == "warned":
-                attempt.progress.warn(finding.sentence)
-        attempt.progress.say(f"held out: {len(rows.held_out)} of {rows.held_out_counts.sentence()}")
+        checked = preflight.check(settings, attempt.environment, back_off.within(attempt.folder))
+        _tell_findings(attempt, checked)
     with phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
         _write_environment(attempt, checked, base)
@@ -86,24 +84,16 @@ def _train_and_measure(attempt: Attempt, environment: Mapping[str, str]) -> None
 
 def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel, trackers: Trackers) -> None:
     """All that needs the model in memory."""
-    settings, ranks, rows, phase = attempt.settings, attempt.ranks, checked.rows, attempt.progress.phase
+    settings, rows, phase = attempt.settings, checked.rows, attempt.progress.phase
     with phase("load", f"loading {settings.model} with the engine {checked.engine}"):
-        keeper = training.keeper_of(attempt, base.commit, rows.revision)
-        resume = training.resume_point(attempt, keeper)
-        functions = [
-            (rewards.as_trl_function(reward, settings.reward_timeout_seconds), reward.weight)
-            for reward in checked.rewards
-        ]
-        ranks.say(Load(checked.engine, checked.plan, base.commit))
-        ranks.share((rows.train, keeper.partial))
-        engine = engines.build(
-            checked.engine, settings, base, rows.train, functions, keeper.partial, checked.plan, ranks
-        )
-        training.refuse_fewer_steps(attempt, resume, engine.planned_steps)
+        keeper = resuming.keeper_of(attempt, base.commit, rows.revision)
+        resume = resuming.resume_point(attempt, keeper)
+        engine = _build(attempt, checked, base, keeper.partial)
+        resuming.refuse_fewer_steps(attempt, resume, engine.planned_steps)
     attempt.summary.forget_result()
     with phase("evaluate", "evaluating the base"):
         before = measurement.evaluate(engine, "off", rows.held_out, checked.rewards, attempt)
-    attempt.summary.update(stopped=None, **({} if resume else {"health": []}))
+    attempt.summary.forget_stop(anew=resume is None)
     budget = before_training.budget_of(attempt, fresh=resume is None)
     if resume is None:
         before_training.look_for_a_signal(engine, checked, base, attempt)
@@ -114,11 +104,7 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
         watcher = training.Watcher(
             attempt, keeper, engine.planned_steps, done, midway=midway, trackers=trackers, budget=budget
         )
-        if midway.go_on_from(resume, time_left=resume is None or watcher.has_time_for_more(done)):
-            from_checkpoint = resume.folder if resume else None
-            ranks.say(Train(from_checkpoint))
-            with watcher.watching():
-                engine.train(watcher, from_checkpoint)
+        training.train(engine, watcher, midway, resume)
     if verdict := watcher.health.verdict:
         measurement.keep(engine, attempt)
         attempt.flush_mirror()
@@ -133,6 +119,24 @@ def _with_engine(attempt: Attempt, checked: preflight.Checked, base: base_model.
     measurement.judge(before, after, attempt)
     attempt.flush_mirror()
     engine.close()
+
+
+def _build(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel, folder: Path) -> engines.Engine:
+    """The engine, on all ranks together."""
+    settings, ranks, rows = attempt.settings, attempt.ranks, checked.rows.train
+    functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
+    ranks.say(Load(checked.engine, checked.plan, base.commit))
+    ranks.share((rows, folder))
+    return engines.build(checked.engine, settings, base, rows, functions, folder, checked.plan, ranks)
+
+
+def _tell_findings(attempt: Attempt, checked: preflight.Checked) -> None:
+    rows, progress = checked.rows, attempt.progress
+    progress.say(f"training on {rows.train_counts.sentence()}")
+    for finding in checked.findings:
+        if finding.status == "warned":
+            progress.warn(finding.sentence)
+    progress.say(f"held out: {len(rows.held_out)} of {rows.held_out_counts.sentence()}")
 
 
 def _write_environment(attempt: Attempt, checked: preflight.Checked, base: base_model.BaseModel) -> None:

@@ -14,6 +14,7 @@ from grpo_job.attempt import Attempt
 from grpo_job.checkpoints import Checkpoint
 from grpo_job.engines import Engine
 from grpo_job.evaluation import held_out
+from grpo_job.health import HELD_OUT
 from grpo_job.measurement import GRADERS
 from grpo_job.run_folder import WEIGHTS, read_jsonl, write_bytes
 
@@ -25,7 +26,7 @@ class Midway:
         self.engine, self.attempt, self.settings = engine, attempt, attempt.settings
         self.rows = rows[: attempt.settings.eval_steps_rows]
         self.taken: dict[int, float] = {
-            row["step"]: row["eval_accuracy"] for row in read_jsonl(attempt.folder.metrics) if "eval_accuracy" in row
+            row["step"]: row[HELD_OUT] for row in read_jsonl(attempt.folder.metrics) if HELD_OUT in row
         }
 
     def due(self, step: int, planned: int) -> bool:
@@ -43,7 +44,7 @@ class Midway:
         if self.settings.keep == "best" and accuracy > max(self.taken.values(), default=-1.0):
             self._keep()
         self.taken[step] = accuracy
-        return {"eval_accuracy": accuracy, "eval_format": kept}
+        return {HELD_OUT: accuracy, "eval_format": kept}
 
     def best_step(self) -> int | None:
         """The step with the highest accuracy, of equal ones the first, which is nearest to the base."""

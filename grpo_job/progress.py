@@ -20,6 +20,8 @@ from rich.text import Text
 
 from grpo_job.redaction import redacted
 
+BAR = 24  # characters
+
 
 class Progress:
     """Says what happens on standard output, and remembers how long each phase took."""
@@ -78,12 +80,11 @@ class Progress:
         """A line that a person should look at; the run goes on."""
         self.say(f"warning: {text}", style="yellow", event="warning")
 
-    def step(self, step: int, planned: int, metrics: dict[str, float], seconds_left: float | None) -> None:
+    def step(self, step: int, planned: int, metrics: dict[str, float], seconds_left: float) -> None:
         """A training step: its reward, and the time left."""
-        left = "" if seconds_left is None else f", {timedelta(seconds=int(seconds_left))} left"
         reward, spread = metrics.get("reward"), metrics.get("reward_std")
         told = "" if reward is None else f"reward {reward:.3f} ± {spread or 0:.3f}"
-        text = f"step {step}/{planned}  {told}{left}"
+        text = f"step {step}/{planned}  {told}, {timedelta(seconds=int(seconds_left))} left"
         if self._format == "json":
             self.say(text, event="step", step=step, planned=planned, metrics=metrics)
         elif self._format == "rich":
@@ -131,6 +132,6 @@ def _flush() -> None:
     sys.stderr.flush()
 
 
-def _bar(step: int, planned: int, width: int = 24) -> str:
-    done = round(width * step / max(1, planned))
-    return "━" * done + "╌" * (width - done)
+def _bar(step: int, planned: int) -> str:
+    done = round(BAR * step / max(1, planned))
+    return "━" * done + "╌" * (BAR - done)

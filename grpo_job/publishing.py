@@ -17,7 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from grpo_job.failures import EXIT_CODES, Refused
+from grpo_job.failures import FINISHED, Refused
 from grpo_job.redaction import SHORTEST
 from grpo_job.stores import MANIFEST, Patience, StoreFailed, open_store
 from grpo_job.stores.trees import manifest_of
@@ -126,9 +126,8 @@ def _shareable(path: Path, hidden: Mapping[str, str]) -> bytes:
 
 def _settled(summary: dict[str, Any]) -> dict[str, Any]:
     """The summary without what changes after the report is written, so that publishing again finds it equal."""
-    finished = EXIT_CODES[0]
     settled = {key: value for key, value in summary.items() if key not in ("attempts", "fruitless_attempts")}
-    settled |= {"ending": {"code": finished.code, "kind": finished.kind, "reason": finished.meaning}, "published": []}
+    settled |= {"ending": FINISHED._asdict(), "published": []}
     for key in ("seconds", "cost"):
         if isinstance(spent := summary.get(key), dict):
             settled[key] = {phase: value for phase, value in spent.items() if phase not in ("publish", "total")}

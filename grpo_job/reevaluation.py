@@ -120,7 +120,7 @@ def _judged(
         checked = preflight.check(settings, environment)
     with progress.phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
-    functions = [(rewards.as_trl_function(one, settings.reward_timeout_seconds), one.weight) for one in checked.rewards]
+    functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
     held_out = checked.rows.held_out
     with libraries_write_to(scratch.library_log):
         with progress.phase("load", f"loading {settings.model} with the engine {checked.engine}"):

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from grpo_job import dataset
 from grpo_job.attempt import Attempt
 from grpo_job.base_model import BaseModel
 from grpo_job.chat import Chat
@@ -15,8 +16,7 @@ TEMPERATURE, TOP_P, MOST_TOKENS = 0.8, 0.95, 1024
 def answer(engine: Engine, base: BaseModel, attempt: Attempt) -> None:
     """Put `samples` into the summary: for each question the prompt, and the answers before and after."""
     settings = attempt.settings
-    system = [{"role": "system", "content": settings.system_prompt}] if settings.system_prompt else []
-    prompts = [[*system, {"role": "user", "content": question}] for question in settings.questions_to_show]
+    prompts = [dataset.prompt_of(question, settings) for question in _questions(settings.sample_prompts)]
     lengths = Chat(base.folder).lengths(prompts) if prompts else []
     fitting = [prompt for prompt, tokens in zip(prompts, lengths, strict=True) if tokens < settings.max_seq_length]
     longest = max((tokens for tokens in lengths if tokens < settings.max_seq_length), default=0)
@@ -26,6 +26,11 @@ def answer(engine: Engine, base: BaseModel, attempt: Attempt) -> None:
             f"the system prompt they fill GRPO_MAX_SEQ_LENGTH={settings.max_seq_length}"
         )
     attempt.summary.update(samples=_answered(engine, fitting, longest, attempt) if fitting else [])
+
+
+def _questions(told: str) -> list[str]:
+    """GRPO_SAMPLE_PROMPTS one by one."""
+    return [] if told == "none" else [one.strip() for one in told.split("|") if one.strip()]
 
 
 def _answered(

@@ -7,6 +7,7 @@ becomes settings, and where each value came from, is in `settings_reader.py`.
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -196,22 +197,29 @@ class Settings(BaseModel):
         return self.steps_per_generation or self.gradient_accumulation_steps
 
     @property
-    def questions_to_show(self) -> list[str]:
-        """`sample_prompts` one by one."""
-        return [] if self.sample_prompts == "none" else [q.strip() for q in self.sample_prompts.split("|") if q.strip()]
-
-    @property
     def completions_per_step(self) -> int:
         """Completions that one optimizer step learns from."""
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
 
+    @property
+    def completions_per_generation(self) -> int:
+        """Completions that are sampled at once, for one optimizer step or for several."""
+        return self.per_device_train_batch_size * self.generation_micro_steps
+
+    @property
+    def groups_per_step(self) -> float:
+        """Groups of completions, each of one prompt, that one optimizer step learns from; it may share one."""
+        return self.completions_per_step / self.num_generations
+
+    @property
+    def folder_of_run(self) -> Path:
+        """`GRPO_OUTPUT_DIR/GRPO_RUN_ID`, absolute; it may not be there yet."""
+        return Path(self.output_dir).expanduser().resolve() / self.name_of_run()
+
     def changing_result(self) -> dict[str, Any]:
         """The settings of which another value would give another adapter, as JSON values."""
-        harmless = {
-            name
-            for name, field in type(self).model_fields.items()
-            if isinstance(field.json_schema_extra, dict) and not field.json_schema_extra["changes_result"]
-        }
+        fields = type(self).model_fields
+        harmless = {name for name, field in fields.items() if field.json_schema_extra == {"changes_result": False}}
         return self.model_dump(mode="json", exclude=harmless)
 
     def result_hash(self) -> str:

@@ -10,6 +10,7 @@ from grpo_job import library_environment, machine, trackers
 from grpo_job.compiled_cache import open_cache
 from grpo_job.failures import Refused
 from grpo_job.library_environment import Variable
+from grpo_job.run_folder import RunFolder
 from grpo_job.settings import Settings
 
 
@@ -28,7 +29,7 @@ def steer(settings: Settings, environment: MutableMapping[str, str]) -> tuple[in
         raise Refused(f"GRPO_CACHE_DIR: {settings.cache_dir!r} was given; it cannot be written: {error}") from error
     set_missing(library_environment.library_environment(root), environment)
     # Trackers that the user sent nowhere else write below the run folder.
-    folder = Path(settings.output_dir).expanduser().resolve() / settings.name_of_run() / "trackers"
+    folder = RunFolder(settings.folder_of_run).trackers
     for name, value in trackers.variables(settings.report_to, folder).items():
         environment.setdefault(name, value)
     return len(seen), distrust

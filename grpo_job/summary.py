@@ -62,6 +62,12 @@ class Summary:
         nothing = {"after": None, "verdict": None, "p_value": None}
         self.update(accuracy=nothing, format={"after": None}, adapter=None, published=[])
 
+    def forget_stop(self, *, anew: bool) -> None:
+        """The training goes on: why it stopped does not hold any more; where it begins `anew`, nor do its findings."""
+        self.update(stopped=None)
+        if anew:
+            self.update(health=[])
+
     def update(self, **values: Any) -> None:
         """Set keys; a dict is merged into the one that is there."""
         for key, value in values.items():

@@ -1,6 +1,5 @@
-"""Around the training: where it resumes, what is written at each step, when it saves and stops."""
+"""A chapter of the story: what is written at each step of the training, and when it saves and stops."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,64 +9,16 @@ from typing import Any
 
 import psutil
 
-from grpo_job import machine, same_run
 from grpo_job.attempt import Attempt
 from grpo_job.budget import Budget
 from grpo_job.checkpoints import Checkpoint, Keeper
-from grpo_job.failures import Refused
-from grpo_job.health import Health
+from grpo_job.engines import Engine
+from grpo_job.health import HELD_OUT, Health
 from grpo_job.midway import Midway
 from grpo_job.progress import libraries_write_to
+from grpo_job.ranks import Train
 from grpo_job.run_folder import append_jsonl, read_jsonl
 from grpo_job.trackers import TrackerRun, Trackers, identity
-
-
-def keeper_of(attempt: Attempt, model_commit: str | None, rows_revision: str | None) -> Keeper:
-    """The checkpoints of this run, which agree on all that alters the training."""
-    keeper = Keeper(
-        attempt.folder.checkpoints,
-        {**same_run.identity(attempt.settings), "model_commit": model_commit, "dataset_commit": rows_revision},
-        keep=attempt.settings.save_total_limit,
-        extras=(attempt.folder.metrics, attempt.folder.completions, attempt.folder.best_adapter),
-        facts={"settings_hash": attempt.settings.result_hash(), "versions": machine.versions()},
-    )
-    if attempt.mirror:
-        keeper.in_use = attempt.mirror.in_use
-    return keeper
-
-
-def resume_point(attempt: Attempt, keeper: Keeper) -> Checkpoint | None:
-    """The checkpoint to go on from, with metrics and completions as they were then.
-
-    Raises `Refused` with the differing settings when the checkpoint is of another run, and where a run that has a
-    result has none to go on from.
-    """
-    keeper.clear_partial()
-    if attempt.settings.resume == "never":
-        _forget(attempt, keeper)
-        return None
-    checkpoint, damages = keeper.newest_good()
-    if attempt.mirror:
-        damages += attempt.mirror.bring_newer(keeper, than=checkpoint.step if checkpoint else 0)
-        checkpoint, _ = keeper.newest_good()
-    for damage in damages:
-        attempt.progress.warn(damage)
-    if checkpoint and (differences := keeper.differences(checkpoint)):
-        raise Refused(
-            f"GRPO_RUN_ID={attempt.settings.name_of_run()}: its checkpoint at step {checkpoint.step} was made with "
-            f"other settings ({'; '.join(differences)}); allowed: the same settings, another GRPO_RUN_ID, or "
-            "GRPO_RESUME=never"
-        )
-    if checkpoint is None:
-        _say_that_there_is_none(attempt)
-    _go_back(attempt, keeper, checkpoint)
-    return checkpoint
-
-
-def refuse_fewer_steps(attempt: Attempt, resume: Checkpoint | None, planned: int) -> None:
-    """Raises `Refused` where the checkpoint is of a later step than the training now asked for has."""
-    if resume and (refusal := same_run.too_few_steps(attempt.settings, planned, resume.step)):
-        raise Refused(refusal)
 
 
 @contextmanager
@@ -95,43 +46,17 @@ def start_trackers(trackers: Trackers, attempt: Attempt, keeper: Keeper, resume:
     trackers.start(settings.report_to, run, read_jsonl(attempt.folder.metrics))
 
 
-def _say_that_there_is_none(attempt: Attempt) -> None:
-    """A run whose checkpoints are lost begins anew, but not unnoticed, and never over a result."""
-    summary = attempt.summary.values
-    places = f"no good checkpoint is in {attempt.folder.checkpoints}"
-    if attempt.mirror:
-        places += f" or at {attempt.mirror.store.uri}"
-    if summary["adapter"]:
-        raise Refused(
-            f"GRPO_RUN_ID={attempt.settings.name_of_run()}: that run has a result after {summary['steps']['done']} "
-            f"steps, and {places} to go on from; allowed: another GRPO_RUN_ID, or GRPO_RESUME=never to begin anew"
-        )
-    if summary["attempts"] > 1:
-        attempt.progress.warn(f"attempt {summary['attempts']} begins with step 1: {places}")
+def train(engine: Engine, watcher: "Watcher", midway: Midway, resume: Checkpoint | None) -> None:
+    """Train, on all ranks, from `resume` where there is one.
 
-
-def _forget(attempt: Attempt, keeper: Keeper) -> None:
-    """Begin anew."""
-    keeper.forget()
-    shutil.rmtree(attempt.folder.trackers, ignore_errors=True)
-    if attempt.mirror:
-        attempt.mirror.forget()
-    for written in keeper.extras:
-        written.unlink(missing_ok=True)
-
-
-def _go_back(attempt: Attempt, keeper: Keeper, checkpoint: Checkpoint | None) -> None:
-    """Take metrics and completions from the checkpoint: the steps behind it will be done again."""
-    step = checkpoint.step if checkpoint else 0
-    lost = max((row["step"] for row in read_jsonl(attempt.folder.metrics)), default=0) - step
-    keeper.restore_extras(checkpoint)
-    attempt.summary.update(steps={"done": step})
-    if lost > 0:
-        earlier = attempt.summary.values["steps"]["lost_to_resume"]
-        attempt.summary.update(steps={"lost_to_resume": earlier + lost})
-        attempt.progress.say(f"resuming after step {step}; {lost} steps are done again")
-    elif step:
-        attempt.progress.say(f"resuming after step {step}")
+    Where an earlier attempt did all that can be done, the adapter of its checkpoint is taken.
+    """
+    time_left = resume is None or watcher.has_time_for_more(resume.step)
+    if midway.go_on_from(resume, time_left=time_left):
+        checkpoint = resume.folder if resume else None
+        watcher.attempt.ranks.say(Train(checkpoint))
+        with watcher.watching():
+            engine.train(watcher, checkpoint)
 
 
 class Watcher:
@@ -190,7 +115,7 @@ class Watcher:
         cost = self.attempt.summary.values["cost"] or {}
         signs = self.attempt.life_signs
         signs.step(step, self.planned, metrics)
-        signs.set(accuracy=metrics.get("eval_accuracy"), cost_usd=cost.get("total"), seconds=seconds)
+        signs.set(accuracy=metrics.get(HELD_OUT), cost_usd=cost.get("total"), seconds=seconds)
 
     def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
         append_jsonl(self.attempt.folder.completions, [{"step": step, **row} for row in rows])

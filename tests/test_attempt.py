@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from grpo_job import endings
 from grpo_job.attempt import Attempt
 from grpo_job.failures import Held, Hopeless, Refused
 from grpo_job.interruption import Interruption, StopNow
@@ -22,7 +23,7 @@ def attempt_at(folder: Path, **settings: str) -> Attempt:
 
 @contextmanager
 def run(attempt: Attempt) -> Iterator[None]:
-    with attempt.alone(), attempt.recorded():
+    with attempt.alone(), endings.recorded(attempt):
         yield
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from grpo_job import cli, failures, job, preflight
+from grpo_job import cli, failures, job, preflight, process_end
 from grpo_job.failures import Ending
 from grpo_job.interruption import Interruption, StopNow
 from grpo_job.preflight import Examined
@@ -20,7 +20,7 @@ Invoke = Callable[..., tuple[int | None, str, str]]
 def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Call the door in this process: exit code, standard output and standard error."""
     codes: list[int] = []
-    monkeypatch.setattr(cli, "end_process", codes.append)
+    monkeypatch.setattr(process_end, "end_process", codes.append)
     monkeypatch.setattr(cli, "_steer_libraries", lambda settings: 0)
 
     def call(*arguments: str, **environment: str) -> tuple[int | None, str, str]:

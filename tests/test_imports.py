@@ -13,8 +13,9 @@ PACKAGE = Path(__file__).parents[1] / "grpo_job"
 PARTS = {"dataset", "rewards", "engines", "evaluation", "checkpoints", "publishing", "reports", "health", "trackers"}
 BELOW = ("settings", "kinds", "setting_kinds", "grpo_config", "recipes", "run_folder", "failures", "redaction")
 ABOVE = {
-    "cli", "job", "attempt", "before_training", "training", "back_off", "midway", "measurement", "samples", "delivery",
-    "reevaluation", "preflight",
+    "cli", "process_end", "steering", "launcher", "following", "job", "attempt", "endings", "resuming",
+    "before_training", "training", "midway", "measurement", "samples", "delivery", "back_off", "reevaluation",
+    "preflight",
 }  # fmt: skip
 
 

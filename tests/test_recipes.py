@@ -5,7 +5,7 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from grpo_job import cli, preflight
+from grpo_job import cli, preflight, process_end
 from grpo_job.failures import Refused
 from grpo_job.grpo_config import OWNED
 from grpo_job.recipes import RECIPES
@@ -93,7 +93,7 @@ def test_check_prints_each_value_of_the_reference_run_with_its_origin(monkeypatc
         raise Refused("GRPO_MODEL: no network here")
 
     monkeypatch.setattr(preflight, "check", refuse)
-    monkeypatch.setattr(cli, "end_process", lambda code: None)
+    monkeypatch.setattr(process_end, "end_process", lambda code: None)
     printed = CliRunner().invoke(cli.main, ["check"], env={"GRPO_RECIPE": "tutorial"}).stdout.splitlines()
     rows = dict(line.split(maxsplit=1) for line in printed if line.startswith("  GRPO_"))
     for _, field, _, text in REFERENCE_RUN:

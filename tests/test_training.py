@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from grpo_job import training
+from grpo_job import resuming, training
 from grpo_job.attempt import Attempt
 from grpo_job.checkpoints import Checkpoint, Keeper
 from grpo_job.failures import Held, Refused
@@ -25,8 +25,8 @@ def attempt_at(folder: Path, **settings: object) -> Attempt:
 
 
 def resumed(attempt: Attempt) -> tuple[Keeper, Checkpoint | None]:
-    keeper = training.keeper_of(attempt, None, None)
-    return keeper, training.resume_point(attempt, keeper)
+    keeper = resuming.keeper_of(attempt, None, None)
+    return keeper, resuming.resume_point(attempt, keeper)
 
 
 def trained(attempt: Attempt, *, first: int = 1, last: int) -> None:
@@ -101,8 +101,8 @@ def test_fewer_steps_than_were_done_are_refused_by_name(tmp_path: Path) -> None:
     attempt = attempt_at(tmp_path, max_steps=7)
     _, checkpoint = resumed(attempt)
     with pytest.raises(Refused, match="GRPO_MAX_STEPS asks for 7 steps, and that run has done 8"):
-        training.refuse_fewer_steps(attempt, checkpoint, 7)
-    training.refuse_fewer_steps(attempt, checkpoint, 8)
+        resuming.refuse_fewer_steps(attempt, checkpoint, 7)
+    resuming.refuse_fewer_steps(attempt, checkpoint, 8)
 
 
 def test_what_a_save_has_cost_so_far_outlives_a_kill(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_other_revisions_of_model_or_rows_are_refused_by_name(tmp_path: Path) ->
     trained(attempt_at(tmp_path), last=4)
     attempt = attempt_at(tmp_path)
     with pytest.raises(Refused, match="dataset_commit: None -> 'b2'; model_commit: None -> 'a1'"):
-        training.resume_point(attempt, training.keeper_of(attempt, "a1", "b2"))
+        resuming.resume_point(attempt, resuming.keeper_of(attempt, "a1", "b2"))
 
 
 @pytest.mark.parametrize("changed", [{"max_steps": 60}, {"log_format": "json"}, {"save_steps": 2}, {"eval_rows": 9}])

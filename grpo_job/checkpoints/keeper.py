@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from grpo_job.run_folder import flush_folder, sha256, write_bytes, write_json
 from grpo_job.same_run import differences
+from grpo_job.stores import MANIFEST
 
-MANIFEST = "manifest.json"
 PARTIAL = ".partial"
 REPLACED = ".replaced"
 NAME = re.compile(r"step-(\d{6,})")

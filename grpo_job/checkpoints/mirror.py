@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from grpo_job.checkpoints.keeper import MANIFEST, NAME, Checkpoint, Keeper, damage_of, name_of
+from grpo_job.checkpoints.keeper import NAME, Checkpoint, Keeper, damage_of, name_of
 from grpo_job.failures import Held, Unexpected
-from grpo_job.stores import Outpaced, Store, StoreFailed
+from grpo_job.stores import MANIFEST, Outpaced, Store, StoreFailed
 
 ARRIVING = ".arriving"
 

@@ -5,6 +5,7 @@ from typing import Any
 
 SIGNIFICANCE = 0.05
 CONFIDENCE = 0.95
+RESAMPLES, SEED = 10_000, 0  # of the bootstrap: the same records give the same interval
 IMPROVED, UNCHANGED, WORSE = VERDICTS = ("improved", "no evidence of a change", "worse")
 
 
@@ -34,9 +35,7 @@ def mcnemar(newly_right: int, newly_wrong: int) -> float:
     return float(binomtest(newly_right, changed, 0.5).pvalue) if changed else 1.0
 
 
-def paired_bootstrap(
-    newly_right: int, newly_wrong: int, rows: int, *, resamples: int = 10_000, seed: int = 0
-) -> tuple[float, float]:
+def paired_bootstrap(newly_right: int, newly_wrong: int, rows: int) -> tuple[float, float]:
     """95 % percentile interval for accuracy after minus before (B. Efron, Annals of Statistics 7, 1979).
 
     Rows are drawn with their two answers together. Only how many of each kind are drawn matters, and those
@@ -48,7 +47,7 @@ def paired_bootstrap(
     import numpy as np
 
     kinds = np.array([newly_right, newly_wrong, rows - newly_right - newly_wrong]) / rows
-    drawn = np.random.default_rng(seed).multinomial(rows, kinds, size=resamples)
+    drawn = np.random.default_rng(SEED).multinomial(rows, kinds, size=RESAMPLES)
     differences = (drawn[:, 0] - drawn[:, 1]) / rows
     low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)

@@ -29,7 +29,7 @@ class History(NamedTuple):
     def window(self, groups: float = 0) -> Sequence[Row]:
         """The last rows: as many as hold the steps, and the groups, that a sign must last. Empty: not so many yet."""
         settings = self.settings
-        groups_per_step = max(1.0, settings.completions_per_step / settings.num_generations)
+        groups_per_step = max(1.0, settings.groups_per_step)
         steps = math.ceil(max(settings.health_steps, groups / groups_per_step))
         first = int(self.last["step"]) - steps
         earliest = self.rows[0]["step"] - settings.logging_steps  # the first row tells of these steps too

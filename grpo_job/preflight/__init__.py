@@ -75,17 +75,18 @@ class _Examination:
         self.found, self.layout = Findings(), ONE
 
     def whole(self) -> Examined:
-        places = Places(self.settings, self.environment, offline=self.offline)
+        settings = self.settings
+        places = Places(settings, self.environment, offline=self.offline)
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
-        chosen = self.found.attempt("rewards", lambda: _rewards(self.settings))
+        chosen = self.found.attempt("rewards", lambda: rewards.load(settings.rewards, settings.reward_path))
         base, config, chat = self._model()
         engine, plan = self._machine(base, config) if base and config else (None, None)
         rows = self._rows(chat)
         if rows and chosen:
-            self.found += reward_checks.findings(chosen, rows.train, self.settings)
+            self.found += reward_checks.findings(chosen, rows.train, settings)
         if rows and config and engine:
             self._estimate(ModelShape.from_config(config), engine, plan, len(rows.train))
-        self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(self.settings.report_to)]
+        self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(settings.report_to)]
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
             return Examined(self.found, None)
@@ -168,11 +169,3 @@ class _Examination:
 
 def _wants_gpu(settings: Settings, shape: ModelShape) -> bool:
     return settings.engine == "unsloth" or shape.parameters > engines.MOST_PARAMETERS_ON_CPU
-
-
-def _rewards(settings: Settings) -> list[rewards.Reward]:
-    path = Path(settings.reward_path).expanduser() if settings.reward_path else None
-    try:
-        return rewards.load(settings.rewards, path)
-    except Refused as refusal:
-        raise Refused(*(f"GRPO_REWARDS: {fault}" for fault in refusal.faults)) from refusal

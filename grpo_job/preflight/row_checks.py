@@ -128,5 +128,4 @@ def _passes(rows: Rows, settings: Settings) -> float:
     """How often each row is seen."""
     if settings.max_steps == -1:
         return settings.num_train_epochs
-    prompts = settings.max_steps * settings.completions_per_step / settings.num_generations
-    return prompts / settings.num_iterations / max(1, len(rows.train))
+    return settings.max_steps * settings.groups_per_step / settings.num_iterations / max(1, len(rows.train))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from grpo_job.reports import content, panels, plots, themes, wording
+from grpo_job.reports import content, panels, plots, side_by_side, themes, wording
 from grpo_job.reports.run_data import RunData, read
 from grpo_job.run_folder import write_text
 
@@ -97,6 +97,7 @@ def _render(template: str, **values: Any) -> str:
     environment.globals |= {
         "figure": figure,
         "content": content,
+        "side_by_side": side_by_side,
         "themes": themes,
         "svg": lambda item, wide=False: Markup(plots.svg(item, wide=wide)),
         "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),

@@ -12,7 +12,7 @@ import difflib
 import math
 import numbers
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,19 +50,20 @@ class RewardFailed(Unexpected):
     """A reward raised, hung, or returned something that is not a number."""
 
 
-def load(names: Sequence[tuple[str, float]], reward_path: Path | None = None) -> list[Reward]:
-    """The rewards that are asked for by name or dotted path, in that order; every fault at once if any.
+def load(names: Sequence[tuple[str, float]], reward_path: str | Path | None = None) -> list[Reward]:
+    """The rewards that are asked for by name or dotted path, in that order. Raises `Refused` with every fault.
 
     `reward_path` is the folder in which the modules of dotted paths are looked for first.
 
     >>> [reward.name for reward in load([("correct", 2.0), ("format_tags", 0.5)])]
     ['correct', 'format_tags']
     """
+    folder = Path(reward_path).expanduser() if reward_path else None
     rewards: list[Reward] = []
     faults = [] if names else ["no reward is named: a run without one learns nothing"]
     for name, weight in names:
         try:
-            reward = Reward(name.rpartition(".")[2], weight, _function(name, reward_path))
+            reward = Reward(name.rpartition(".")[2], weight, _function(name, folder))
         except Refused as refusal:
             faults.extend(refusal.faults)
             continue
@@ -70,20 +71,40 @@ def load(names: Sequence[tuple[str, float]], reward_path: Path | None = None) ->
             faults.append(f"two rewards are named {reward.name!r}, so their metrics could not be told apart")
         rewards.append(reward)
     if faults:
-        raise Refused(*faults)
+        raise Refused(*map(_fault, faults))
     return rewards
 
 
-def _function(name: str, reward_path: Path | None) -> RewardFunction:
+def unknown(names: Iterable[str]) -> list[str]:
+    """A fault for each name that is not on the menu. Dotted paths are left to `load`, for to import them may be heavy.
+
+    >>> unknown(["correct", "my_rewards.brief"])
+    []
+    """
+    return [_fault(_not_on_the_menu(name)) for name in names if "." not in name and name not in MENU]
+
+
+def _fault(sentence: str) -> str:
+    return f"GRPO_REWARDS: {sentence}"
+
+
+def _not_on_the_menu(name: str) -> str:
+    nearest = difflib.get_close_matches(name, MENU, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    return f"there is no reward {name!r}{hint} Accepted: {', '.join(MENU)}, or a dotted path (module.function)"
+
+
+def _function(name: str, folder: Path | None) -> RewardFunction:
     if "." in name:
-        return custom.load(name, reward_path)
+        return custom.load(name, folder)
     if name not in MENU:
-        nearest = difflib.get_close_matches(name, MENU, n=1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        raise Refused(
-            f"there is no reward {name!r}{hint} Accepted: {', '.join(MENU)}, or a dotted path (module.function)"
-        )
+        raise Refused(_not_on_the_menu(name))
     return MENU[name]
+
+
+def as_trl_functions(rewards: Iterable[Reward], timeout_seconds: float) -> list[tuple[TrlFunction, float]]:
+    """Each reward as the function that TRL calls, and its weight in the sum."""
+    return [(as_trl_function(reward, timeout_seconds), reward.weight) for reward in rewards]
 
 
 def as_trl_function(reward: Reward, timeout_seconds: float | None = None) -> TrlFunction:

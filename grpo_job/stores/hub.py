@@ -17,7 +17,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from grpo_job.failures import Refused
 from grpo_job.stores import hub_errors
 from grpo_job.stores.hub_repo import Branch, HubRepo, Moved, Operation, Tree, differs
-from grpo_job.stores.retries import Attempts, Outpaced, Patience, StoreFailed
+from grpo_job.stores.retries import CHECK, Attempts, Outpaced, Patience, StoreFailed
 from grpo_job.stores.trees import (
     MANIFEST,
     Entries,
@@ -31,7 +31,6 @@ from grpo_job.stores.trees import (
     size_of,
 )
 
-CHECK = Patience(seconds=25, call=12, first_wait=0.2, longest_wait=3)
 logger = logging.getLogger(__name__)
 
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from grpo_job.failures import Refused
 from grpo_job.run_folder import flush_folder, sha256
-from grpo_job.stores.retries import SLOWEST, Patience, StoreFailed, TooSlow, within
+from grpo_job.stores.retries import CHECK, SLOWEST, Patience, StoreFailed, TooSlow, within
 from grpo_job.stores.trees import (
     MANIFEST,
     Entries,
@@ -32,7 +32,7 @@ from grpo_job.stores.trees import (
 
 T = TypeVar("T")
 
-CHECK_SECONDS = 25.0
+CHECK_SECONDS = CHECK.seconds
 UNFINISHED = ".unfinished-"
 
 

@@ -45,6 +45,9 @@ class Patience:
     longest_wait: float = 30.0
 
 
+CHECK = Patience(seconds=25, call=12, first_wait=0.2, longest_wait=3)  # what `Store.check` promises
+
+
 class Attempts:
     """One operation's budget of time, spent over as many calls and retries as fit into it.
 

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError
 
 from grpo_job.failures import Refused
 from grpo_job.stores import s3_errors
-from grpo_job.stores.retries import Attempts, Patience, StoreFailed
+from grpo_job.stores.retries import CHECK, Attempts, Patience, StoreFailed
 from grpo_job.stores.s3_objects import Connection, S3Objects
 from grpo_job.stores.trees import (
     MANIFEST,
@@ -31,7 +31,6 @@ from grpo_job.stores.trees import (
 )
 
 LATEST = "latest.json"
-CHECK = Patience(seconds=25, call=12, first_wait=0.2, longest_wait=3)
 
 
 class S3Store:

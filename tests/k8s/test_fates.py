@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from grpo_job.attempt import MOST_FRUITLESS_ATTEMPTS
+from grpo_job.endings import MOST_FRUITLESS_ATTEMPTS
 from grpo_job.failures import EXIT_CODES, EXIT_INTERRUPTED
 from tests.k8s.job_controller import Fate, PodEnding, fate
 from tests.k8s.manifests import WITH_JOBS, jobs, load, of_kind
