@@ -113,7 +113,9 @@ class Attempt:
             self.interruption.close()
             self.conclude(known.ending())
         except BaseException as error:
-            if not self._explains(error):
+            with self.interruption.noted():  # torchrun's SIGTERM behind a lost rank must not hide it
+                explained = self._explains(error)
+            if not explained:
                 raise
         else:
             self.conclude(self.finished())
@@ -214,9 +216,11 @@ class Attempt:
     def _explains(self, error: BaseException) -> bool:
         """Record the ending that `error` means; False where nobody foresaw it, and its traceback is to be seen."""
         if trouble := disk_trouble(error, self.folder.path):
+            self.interruption.close()
             shutil.rmtree(self.folder.checkpoints / PARTIAL, ignore_errors=True)  # room for the ending
             self.conclude(Unexpected(trouble).ending())
         elif not isinstance(error, RunEnded) and (lost := self.ranks.lost(LOST_SECONDS)):
+            self.interruption.close()
             print(redacted("".join(traceback.format_exception(error)), self.secrets), file=sys.stderr)
             self.conclude(self.answer_to_lost(lost))
         elif self.interruption.asked:  # what was cut short by the signal may have failed in its own words
