@@ -26,6 +26,7 @@ HEAVY = (
 # Ended after 3 seconds of its own: the clock on the wall counts what else the machine does, too.
 DOORS = f"""
 import json, os, resource, runpy, sys, tempfile, traceback
+sys.modules.update(dict.fromkeys({HEAVY!r}))
 import grpo_job.cli, grpo_job.rewards, grpo_job.settings_reader
 
 def open_the_door(environment, said):
@@ -39,7 +40,6 @@ def open_the_door(environment, said):
         traceback.print_exc()
     os._exit(1)
 
-sys.modules.update(dict.fromkeys({HEAVY!r}))
 sys.argv = ["entrypoint.py"]
 ended = []
 for environment in json.load(sys.stdin):
@@ -182,8 +182,10 @@ BAD: list[tuple[dict[str, str], str]] = [
 def ended() -> list[tuple[int, str]]:
     """Exit code and standard error of `python entrypoint.py` in each bad environment."""
     environments = json.dumps([environment for environment, _ in BAD])
-    command = [sys.executable, "-c", DOORS]
-    opened = subprocess.run(command, input=environments, cwd=ROOT, capture_output=True, text=True, check=True)
+    opened = subprocess.run(
+        [sys.executable, "-c", DOORS],
+        input=environments, cwd=ROOT, capture_output=True, text=True, timeout=300, check=True,
+    )  # fmt: skip
     return [(code, said) for code, said in json.loads(opened.stdout)]
 
 
