@@ -100,7 +100,7 @@ image-cpu:  ## the small image without CUDA, IMAGE:CPU_TAG
 	$(call build,cpu,$(CPU_TAG))
 
 image-test: $(VENV)/.dev image-cpu  ## the CPU image, run under every restriction, with its pods
-	GRPO_TEST_IMAGE=$(IMAGE):$(CPU_TAG) $(BIN)/pytest -n 0 tests/image tests/k8s/test_in_podman.py
+	GRPO_TEST_IMAGE=$(IMAGE):$(CPU_TAG) $(BIN)/pytest -n 2 --dist loadfile tests/image tests/k8s/test_in_podman.py
 	GRPO_TEST_IMAGE=$(IMAGE):$(CPU_TAG) $(BIN)/python -m tests.image.cold_start
 
 $(VENV)/tools/.done: locks/tools.lock

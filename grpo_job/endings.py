@@ -42,7 +42,9 @@ def recorded(attempt: Attempt) -> Iterator[None]:
         interruption.close()
         attempt.conclude(known.ending())
     except BaseException as error:
-        if not _explains(attempt, error):
+        with interruption.noted():  # torchrun's SIGTERM behind a lost rank must not hide it
+            explained = _explains(attempt, error)
+        if not explained:
             raise
     else:
         attempt.conclude(_finished(attempt))
@@ -72,9 +74,11 @@ def _interrupted(attempt: Attempt, reason: str) -> Ending:
 def _explains(attempt: Attempt, error: BaseException) -> bool:
     """Record the ending that `error` means; False where nobody foresaw it, and its traceback is to be seen."""
     if trouble := disk_trouble(error, attempt.folder.path):
+        attempt.interruption.close()
         shutil.rmtree(attempt.folder.checkpoints / PARTIAL, ignore_errors=True)  # room for the ending
         attempt.conclude(Unexpected(trouble).ending())
     elif not isinstance(error, RunEnded) and (lost := attempt.ranks.lost(LOST_SECONDS)):
+        attempt.interruption.close()
         _show(attempt, error)
         attempt.conclude(attempt.answer_to_lost(lost))
     elif asked := attempt.interruption.asked:  # what was cut short by the signal may have failed in its own words

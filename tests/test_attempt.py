@@ -2,6 +2,8 @@
 
 import errno
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,8 @@ from grpo_job.attempt import Attempt
 from grpo_job.failures import Held, Hopeless, Refused
 from grpo_job.interruption import Interruption, StopNow
 from grpo_job.settings_reader import resolve
+
+ROOT = Path(__file__).parents[1]
 
 
 def attempt_at(folder: Path, **settings: str) -> Attempt:
@@ -138,100 +142,40 @@ def test_who_has_lost_the_run_writes_no_ending(tmp_path: Path) -> None:
     assert summary(tmp_path) == before
 
 
-def test_who_waited_while_another_finished_finds_the_run_finished(tmp_path: Path) -> None:
-    first, second = attempt_at(tmp_path), attempt_at(tmp_path)
-    with run(first):
-        pass
-    assert not second.is_finished()
-    with second.alone():
-        assert second.is_finished()
+# As `cli.py` would: torchrun sends SIGTERM to the others when it has seen that one process ended.
+ANOTHER_RANK_ENDS = """
+import os, signal, sys
+from grpo_job.attempt import Attempt
+from grpo_job.endings import recorded
+from grpo_job.failures import Unexpected
+from grpo_job.interruption import Interruption, StopNow
+from grpo_job.ranks import OneProcess
+from grpo_job.settings_reader import resolve
+
+def torchrun():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+class Lost(OneProcess):
+    def lost(self, wait=0.0):
+        if wait:
+            torchrun()
+        return Unexpected("rank 1 was killed").ending()
+
+settings = resolve({"GRPO_RECIPE": "smoke", "GRPO_OUTPUT_DIR": sys.argv[1], "GRPO_RUN_ID": "run"}).settings
+interruption = Interruption().install()
+interruption.second_signal_ends = False
+attempt = Attempt(settings, interruption, ranks=Lost())
+try:
+    with attempt.alone(), recorded(attempt):
+        raise RuntimeError("Connection closed by peer")
+    torchrun()
+except StopNow:
+    sys.exit(75)
+sys.exit(attempt.ending.code)
+"""
 
 
-def test_a_run_that_was_published_elsewhere_is_finished_here_too(tmp_path: Path) -> None:
-    mirror = f"file://{tmp_path}/mirror"
-    here = {"checkpoint_to": mirror, "publish_to": f"file://{tmp_path}/published"}
-    with run(attempt_at(tmp_path / "one", **here)):
-        pass
-    second = attempt_at(tmp_path / "two", **here)
-    with second.alone():
-        assert second.is_finished()
-
-
-def test_a_run_that_was_published_nowhere_is_done_again_where_its_folder_is_not(tmp_path: Path) -> None:
-    mirror = f"file://{tmp_path}/mirror"
-    with run(attempt_at(tmp_path / "one", checkpoint_to=mirror)):
-        pass
-    second = attempt_at(tmp_path / "two", checkpoint_to=mirror)
-    with second.alone():
-        assert not second.is_finished()
-
-
-def test_the_next_attempt_begins_at_once_however_this_one_ends(tmp_path: Path) -> None:
-    for error in (StopNow("SIGTERM"), Refused("wrong"), OSError(errno.ENOSPC, "full")):
-        with run(attempt_at(tmp_path, lease_seconds="60")):
-            raise error
-
-
-def test_attempts_in_folders_of_their_own_count_and_pay_together(tmp_path: Path) -> None:
-    def elsewhere(name: str) -> Attempt:
-        return attempt_at(tmp_path / name, checkpoint_to=f"file://{tmp_path}/mirror")
-
-    first = elsewhere("one")
-    with run(first):
-        first.progress.seconds["train"] = 100.0
-        first.progress.started -= 200.0
-        raise StopNow("SIGTERM")
-    codes = [first.ending.code, interrupted(elsewhere("two")), interrupted(elsewhere("three"))]
-    assert codes == [75, 75, 1]
-    found = summary(tmp_path / "three")
-    assert found["attempts"] == 3
-    assert found["seconds"]["train"] == 100.0  # type: ignore[index]
-    assert found["seconds"]["total"] >= 200.0  # type: ignore[index]
-
-
-def test_who_comes_back_to_its_folder_learns_of_the_attempts_made_elsewhere(tmp_path: Path) -> None:
-    mirror = f"file://{tmp_path}/mirror"
-    for name in ("one", "two", "one"):
-        interrupted(attempt_at(tmp_path / name, checkpoint_to=mirror), saved=1)
-    assert summary(tmp_path / "one")["attempts"] == 3
-
-
-@pytest.mark.parametrize("changed", [{"max_steps": "60"}, {"eval_rows": "7"}, {"lora_rank": "4"}])
-def test_a_finished_run_is_not_finished_for_other_settings(tmp_path: Path, changed: dict[str, str]) -> None:
-    with run(attempt_at(tmp_path)):
-        pass
-    assert attempt_at(tmp_path, log_format="json").is_finished()
-    assert not attempt_at(tmp_path, **changed).is_finished()
-
-
-def test_a_run_that_its_budget_ended_is_not_finished_for_a_larger_one(tmp_path: Path) -> None:
-    attempt = attempt_at(tmp_path, max_hours="1")
-    with run(attempt):
-        attempt.summary.update(stopped="ended after step 3 of 30")
-    assert attempt_at(tmp_path, max_hours="1").is_finished()
-    assert not attempt_at(tmp_path, max_hours="2").is_finished()
-
-
-def test_a_run_that_was_published_elsewhere_with_other_settings_is_not_finished(tmp_path: Path) -> None:
-    here = {"checkpoint_to": f"file://{tmp_path}/mirror", "publish_to": f"file://{tmp_path}/published"}
-    with run(attempt_at(tmp_path / "one", **here)):
-        pass
-    second = attempt_at(tmp_path / "two", max_steps="60", **here)
-    with second.alone():
-        assert not second.is_finished()
-
-
-def test_a_finished_run_whose_continuation_is_refused_keeps_its_record(tmp_path: Path) -> None:
-    with run(attempt_at(tmp_path)):
-        pass
-    trained = attempt_at(tmp_path)
-    trained.summary.update(adapter={"path": "adapter", "sha256": "a1"})
-    trained.note(trained.ending)
-    before = summary(tmp_path)
-    refused = attempt_at(tmp_path, lora_rank="4")
-    with run(refused):
-        refused.summary.forget_result()
-        raise Refused("lora_rank: 16 -> 4")
-    assert refused.ending.code == 2
-    assert summary(tmp_path) == before
-    assert attempt_at(tmp_path).is_finished()
+def test_the_end_of_another_rank_stays_the_reason_when_torchruns_signal_comes_behind_it(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", ANOTHER_RANK_ENDS, tmp_path], cwd=ROOT, capture_output=True)
+    assert ended.returncode == 1, ended.stderr.decode()
+    assert summary(tmp_path)["ending"]["reason"] == "rank 1 was killed"  # type: ignore[index]

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 from typing import IO
 
@@ -35,22 +34,20 @@ class Process:
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
         )  # fmt: skip
 
-    def wait_until_ready(self) -> None:
+    def wait_for(self, line: str) -> None:
         stdout: IO[bytes] | None = self.popen.stdout
         assert stdout is not None
-        assert stdout.readline() == b"ready\n"
+        assert stdout.readline().decode() == f"{line}\n"
 
     def rest(self) -> tuple[int, str, str]:
         """Exit code, and what is said from now on to standard output and standard error."""
         out, err = self.popen.communicate(timeout=LONGEST_SECONDS)
         return self.popen.returncode, out.decode(), err.decode()
 
-    def signalled(self, *numbers: signal.Signals) -> tuple[int, str, str]:
-        """What happens after these signals."""
-        self.wait_until_ready()
-        for number in numbers:
-            self.popen.send_signal(number)
-            time.sleep(0.1)
+    def signalled(self, number: signal.Signals) -> tuple[int, str, str]:
+        """What happens after this signal."""
+        self.wait_for("ready")
+        self.popen.send_signal(number)
         return self.rest()
 
 
@@ -82,9 +79,13 @@ def test_a_second_signal_ends_at_once_with_75_after_the_ending_is_written() -> N
         def write(reason): say("written:", reason); return Interrupted(reason).ending()
         interruption.before_exit = write
         with interruption.at_step_boundary():
-            say("ready"); time.sleep(60)
+            say("ready"); until_asked(); say("asked"); time.sleep(60)
     """)
-    code, out, err = process.signalled(signal.SIGTERM, signal.SIGTERM)
+    process.wait_for("ready")
+    process.popen.send_signal(signal.SIGTERM)
+    process.wait_for("asked")
+    process.popen.send_signal(signal.SIGTERM)
+    code, out, err = process.rest()
     assert (code, out) == (75, "written: SIGTERM was received a second time\n")
     assert err == "grpo-job: SIGTERM was received a second time\n"
 
@@ -116,7 +117,7 @@ def test_the_alarm_of_a_library_is_no_reason_to_end() -> None:
         signal.signal(signal.SIGALRM, lambda *_: None); signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
         say("ready"); time.sleep(0.5); signal.setitimer(signal.ITIMER_REAL, 0); say("alive")
     """)
-    process.wait_until_ready()
+    process.wait_for("ready")
     assert process.rest() == (0, "alive\n", "")
 
 
@@ -145,16 +146,17 @@ def test_a_forked_worker_dies_by_the_signal_and_a_started_program_too() -> None:
         child = os.fork()
         if child == 0:
             time.sleep(60); os._exit(0)
+        answers, answering = os.pipe()
         other = os.fork()
         if other == 0:
-            signal.signal(signal.SIGTERM, lambda *_: os._exit(3)); time.sleep(60)
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(3)); os.write(answering, b"."); time.sleep(60)
         program = subprocess.Popen(["sleep", "60"])
-        time.sleep(0.1); os.kill(child, signal.SIGTERM); os.kill(other, signal.SIGTERM); program.terminate()
+        os.read(answers, 1); os.kill(child, signal.SIGTERM); os.kill(other, signal.SIGTERM); program.terminate()
         say("ready")
         say(os.WTERMSIG(os.waitpid(child, 0)[1]), os.WEXITSTATUS(os.waitpid(other, 0)[1]), program.wait())
         time.sleep(0.5)  # long enough to be ended if the workers' signals were taken for one's own
     """)
-    process.wait_until_ready()
+    process.wait_for("ready")
     assert process.rest() == (0, "15 3 -15\n", "")
 
 

@@ -32,26 +32,15 @@ tell = teller(os.environ)
 Launch = Callable[..., Ending]
 
 
-@pytest.fixture
-def launch(monkeypatch: pytest.MonkeyPatch) -> Launch:
-    """Run with two processes of this source; `asked` is sent to the parent once both are there."""
-
-    def launched(source: str, asked: str | None = None, grace: float = 20.0) -> Ending:
-        monkeypatch.setattr(launcher, "command", lambda layout: [sys.executable, "-c", TORCHRUN, TELLS + source])
-        interruption = Interruption()
-        if asked:
-            threading.Thread(target=ask, args=(interruption, asked)).start()
-        return launcher.run(Layout(2), Settings(grace_seconds=grace), os.environ, interruption)
-
-    return launched
-
-
-def ask(interruption: Interruption, name: str) -> None:
-    """As the signal would, once the processes have had time to say that they handle it."""
-    while sum("LOCAL_RANK" in said(process) for process in psutil.Process().children(recursive=True)) < 2:
+def ask(interruption: Interruption, name: str, once: Callable[[], bool]) -> None:
+    """As the signal would."""
+    while not once():
         time.sleep(0.05)
-    time.sleep(2.0)
     interruption.ask(name)
+
+
+def both_are_there() -> bool:
+    return sum("LOCAL_RANK" in said(process) for process in psutil.Process().children(recursive=True)) >= 2
 
 
 def said(process: psutil.Process) -> dict[str, str]:
@@ -59,6 +48,20 @@ def said(process: psutil.Process) -> dict[str, str]:
         return process.environ()
     except psutil.Error:
         return {}
+
+
+@pytest.fixture
+def launch(monkeypatch: pytest.MonkeyPatch) -> Launch:
+    """Run with two processes of this source; `asked` is sent to the parent `once` they are ready for it."""
+
+    def launched(source: str, asked: str | None = None, once: Callable[[], bool] = both_are_there) -> Ending:
+        monkeypatch.setattr(launcher, "command", lambda layout: [sys.executable, "-c", TORCHRUN, TELLS + source])
+        interruption = Interruption()
+        if asked:
+            threading.Thread(target=ask, args=(interruption, asked, once)).start()
+        return launcher.run(Layout(2), Settings(grace_seconds=20.0), os.environ, interruption)
+
+    return launched
 
 
 @pytest.mark.parametrize("ending", [Ending(0, "finished", "done"), Ending(75, "interrupted", "SIGTERM was received")])
@@ -85,9 +88,14 @@ def heard(number, frame):
         file.write(signal.Signals(number).name)
     tell(Ending(75, "interrupted", "in order")); raise SystemExit(0)
 signal.signal(signal.SIGINT, heard)
+open({str(tmp_path)!r} + "/listens-" + os.environ["LOCAL_RANK"], "x")
 time.sleep(60)
 """
-    assert launch(source, asked="SIGINT") == Ending(75, "interrupted", "in order")
+
+    def both_listen() -> bool:
+        return len(list(tmp_path.glob("listens-*"))) == 2
+
+    assert launch(source, asked="SIGINT", once=both_listen) == Ending(75, "interrupted", "in order")
     assert [(tmp_path / rank).read_text() for rank in ("0", "1")] == ["SIGINT", "SIGINT"]
 
 

@@ -16,7 +16,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from grpo_job.failures import Refused
 from grpo_job.stores import hub_errors
-from grpo_job.stores.hub_repo import Branch, HubRepo, Moved, Operation, Tree, differs
+from grpo_job.stores.hub_repo import Branch, HubRepo, Moved, Operation, Tree, another_client, differs
 from grpo_job.stores.retries import CHECK, Attempts, Outpaced, Patience, StoreFailed
 from grpo_job.stores.trees import (
     MANIFEST,
@@ -50,7 +50,7 @@ class HubStore:
         self._fence = ""
 
     def check(self) -> None:
-        attempts = Attempts(CHECK, hub_errors.wait)
+        attempts = Attempts(CHECK, hub_errors.wait, renew=another_client)
         repo = HubRepo(self._api, self._branch, attempts)
         try:
             self._know_the_token(repo)
@@ -164,7 +164,8 @@ class HubStore:
             probe.remove_branch()
 
     def _open(self, *, size: int = 0) -> HubRepo:
-        return HubRepo(self._api, self._branch, Attempts(self._patience, hub_errors.wait, size=size))
+        attempts = Attempts(self._patience, hub_errors.wait, renew=another_client, size=size)
+        return HubRepo(self._api, self._branch, attempts)
 
 
 def _changes(repo: HubRepo, folder: Path, name: str, replaces: Sequence[str], parent: str) -> Sequence[Operation]:

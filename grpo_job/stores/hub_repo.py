@@ -7,12 +7,13 @@ of the operation, for a writer may have several under way at once.
 
 import secrets
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from hashlib import sha1
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, close_session
 from huggingface_hub.hf_api import RepoFile
 
 from grpo_job.run_folder import sha256
@@ -162,6 +163,14 @@ class HubRepo:
             if hub_errors.is_missing(failure.__cause__ or failure):
                 return None
             raise
+
+
+def another_client() -> None:
+    """The client of the whole process is replaced: an abandoned call may have left a lock of it held for ever.
+
+    In a thread, because closing the old client waits for that lock too.
+    """
+    threading.Thread(target=close_session, daemon=True, name="close-session").start()
 
 
 def differs(path: Path, there: RepoFile | None) -> bool:

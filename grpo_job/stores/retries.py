@@ -18,6 +18,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 SLOWEST = 1_000_000  # bytes a second: a transfer gets at least this much more time for its size
+INSIST_SECONDS = 1.0  # until an abandoned call that goes on is told again to stop
 
 # Never the global generator: a mirror's retries must not move a training run's random numbers.
 _dice = random.SystemRandom()
@@ -52,12 +53,20 @@ class Attempts:
     """One operation's budget of time, spent over as many calls and retries as fit into it.
 
     `wait` looks at a failure and answers the seconds to wait at least before the next try, or None
-    when trying again cannot help.
+    when trying again cannot help. `renew` is called behind a call that was abandoned.
     """
 
-    def __init__(self, patience: Patience, wait: Callable[[BaseException], float | None], *, size: int = 0) -> None:
+    def __init__(
+        self,
+        patience: Patience,
+        wait: Callable[[BaseException], float | None],
+        *,
+        renew: Callable[[], object] = lambda: None,
+        size: int = 0,
+    ) -> None:
         self._patience = patience
         self._wait = wait
+        self._renew = renew
         self._end = time.monotonic() + patience.seconds + size / SLOWEST
 
     def left(self) -> float:
@@ -71,6 +80,8 @@ class Attempts:
             try:
                 return within(min(self._patience.call + size / SLOWEST, max(self.left(), 0.1)), work)
             except Exception as error:
+                if isinstance(error, TooSlow):
+                    self._renew()
                 # A try cut short by the end of the time says less than the one before it.
                 told = told if told and isinstance(error, TooSlow) else error
                 pause = self._pause(error, tries)
@@ -111,5 +122,14 @@ def within(seconds: float, work: Callable[[], T]) -> T:
 
 
 def _abandon(thread: threading.Thread) -> None:
-    """Ends a loop in `thread` at its next bytecode, such as create_repo's endless retry of a 409."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+    """Ends a loop in `thread`, such as create_repo's endless retry of a 409, though nobody waits for it.
+
+    It is told at its next bytecode, and again while it goes on: Python drops what is raised in a destructor.
+    """
+
+    def insist() -> None:
+        while thread.is_alive():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+            thread.join(INSIST_SECONDS)
+
+    threading.Thread(target=insist, daemon=True, name="store-call-end").start()

@@ -18,7 +18,7 @@ from tests.servers.hub import HubServer
 from tests.servers.s3 import ROOT, S3Server
 
 SECONDS = 0.6
-PATIENT = 20.0
+PATIENT = 8.0  # of who shall see a sign of life, and looks for the first time after a twelfth of it
 PLACE = place_of_run("hf://alice/kept", "a")
 BELL = place_of_bell(PLACE) or ""
 Opened = Callable[[], Store]
@@ -89,7 +89,7 @@ def test_a_holder_whose_checkpoint_arrives_meanwhile_keeps_the_run(at_hub: Opene
     first.take()
     threading.Timer(SECONDS / 3, sent, [mirror_of(first), keeper, 10]).start()
     with pytest.raises(Held, match="first works on this run"):
-        lease(at_hub(), "second").take()
+        lease(at_hub(), "second", PATIENT).take()
 
 
 @contextmanager

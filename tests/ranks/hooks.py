@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +16,7 @@ class SignalAtStep:
     number: int
 
     def __call__(self) -> None:
-        if int(os.environ.get("RANK", "0")) != self.rank:
-            return
-        from grpo_job.engines.callbacks import ListeningCallback
-
-        original = ListeningCallback.on_step_begin
-
-        def begin(callback: Any, args: Any, state: Any, control: Any, **more: Any) -> None:
-            original(callback, args, state, control, **more)
-            if state.global_step + 1 == self.step:
-                os.kill(os.getpid(), self.number)
-
-        ListeningCallback.on_step_begin = begin  # type: ignore[method-assign]
+        _at_step(self.rank, self.step, lambda: os.kill(os.getpid(), self.number))
 
 
 @dataclass(frozen=True)
@@ -38,18 +28,26 @@ class FailAtStep:
     said: str
 
     def __call__(self) -> None:
-        if int(os.environ.get("RANK", "0")) != self.rank:
-            return
-        from grpo_job.engines.callbacks import ListeningCallback
+        _at_step(self.rank, self.step, self._fail)
 
-        original = ListeningCallback.on_step_begin
+    def _fail(self) -> None:
+        raise RuntimeError(self.said)
 
-        def begin(callback: Any, args: Any, state: Any, control: Any, **more: Any) -> None:
-            original(callback, args, state, control, **more)
-            if state.global_step + 1 == self.step:
-                raise RuntimeError(self.said)
 
-        ListeningCallback.on_step_begin = begin  # type: ignore[method-assign]
+def _at_step(rank: int, step: int, act: Callable[[], object]) -> None:
+    """In the process of `rank`, `act` as it begins `step`."""
+    if int(os.environ.get("RANK", "0")) != rank:
+        return
+    from grpo_job.engines.callbacks import ListeningCallback
+
+    original = ListeningCallback.on_step_begin
+
+    def begin(callback: Any, args: Any, state: Any, control: Any, **more: Any) -> None:
+        original(callback, args, state, control, **more)
+        if state.global_step + 1 == step:
+            act()
+
+    ListeningCallback.on_step_begin = begin  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -94,20 +95,31 @@ def test_an_attempt_that_never_saved_leaves_no_step_twice(tracker: str, tmp_path
     assert SCALARS[tracker](tmp_path, "loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
 
 
+@pytest.fixture(scope="module")
+def terminated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that every tracker which is installed was told of, across a SIGTERM."""
+    installed = [name for name in SCALARS if find_spec(name)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return interrupted(installed, tmp_path_factory.mktemp("terminated"), signal.SIGTERM, code=75)
+
+
 @pytest.mark.slow
-def test_a_tracker_receives_one_continuous_run_across_a_sigterm(tracker: str, tmp_path: Path) -> None:
-    interrupted(tracker, tmp_path, signal.SIGTERM, code=75)
+def test_a_tracker_receives_one_continuous_run_across_a_sigterm(tracker: str, terminated: Path) -> None:
+    assert_continuous(tracker, terminated)
 
 
 @pytest.mark.slow
 def test_a_tracker_that_loses_what_it_holds_back_receives_one_continuous_run_across_a_sigkill(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
-    interrupted("wandb", tmp_path, signal.SIGKILL, code=-signal.SIGKILL)
+    assert_continuous("wandb", interrupted(["wandb"], tmp_path, signal.SIGKILL, code=-signal.SIGKILL))
 
 
-def interrupted(tracker: str, folder: Path, number: int, *, code: int) -> None:
-    """A run through the container's door, for the tracker must find its variables when it is imported."""
-    settings = {"GRPO_REPORT_TO": tracker, "GRPO_EVAL_STEPS": "2", "GRPO_MAX_STEPS": "12", "WANDB_MODE": "offline"}
+def interrupted(names: list[str], folder: Path, number: int, *, code: int) -> Path:
+    """A run through the container's door, for a tracker must find its variables when it is imported."""
+    settings = {
+        "GRPO_REPORT_TO": ",".join(names), "GRPO_EVAL_STEPS": "2", "GRPO_MAX_STEPS": "12", "WANDB_MODE": "offline",
+    }  # fmt: skip
     run = folder / runs.RUN_ID
     first = runs.start_cold(folder, settings)
     assert first.wait_until(lambda: len(read_jsonl(run / "metrics.jsonl")) >= 3), first.said()
@@ -116,6 +128,10 @@ def interrupted(tracker: str, folder: Path, number: int, *, code: int) -> None:
     again = runs.start_cold(folder, settings)
     assert again.wait() == 0, again.said()
     assert "GRPO_REPORT_TO" not in first.said() + again.said()
+    return run
+
+
+def assert_continuous(tracker: str, run: Path) -> None:
     metrics = read_jsonl(run / "metrics.jsonl")
     for tag in ("reward", "eval_accuracy"):
         expected = [(row["step"], round(row[tag], 6)) for row in metrics if tag in row]
