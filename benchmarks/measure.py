@@ -32,7 +32,7 @@ TRAINING: dict[str, Any] = {
 
 CACHES = (
     "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "CUDA_CACHE_PATH", "VLLM_CACHE_ROOT", "UNSLOTH_COMPILE_LOCATION",
-    "UNSLOTH_MEGA_CACHE_DIR",
+    "UNSLOTH_MEGA_CACHE_DIR", "PYTHONPYCACHEPREFIX",
 )  # fmt: skip
 
 
@@ -55,6 +55,8 @@ def use_caches(folder: Path | None) -> bool | None:
     cold = not folder.exists() or not any(folder.iterdir())
     for name in CACHES:
         os.environ[name] = str(folder.resolve() / name.lower())
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have bytecode; those of a test machine may not
+    sys.pycache_prefix, sys.dont_write_bytecode = os.environ["PYTHONPYCACHEPREFIX"], False
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return cold
 
@@ -83,11 +85,13 @@ def dataset(path: Path) -> Any:
     )
 
 
-class DistinctCharacters:
-    """A reward that varies between completions of a random model, so that every step has a gradient.
+def distinct_characters(completion: str, answer: str) -> float:
+    """A reward that varies between completions of a random model, so that every step has a gradient."""
+    return len(set(completion)) / 100
 
-    Counts the generated tokens on the way. `__name__` is what TRL logs it under.
-    """
+
+class DistinctCharacters:
+    """The same for TRL. Counts the generated tokens on the way. `__name__` is what TRL logs it under."""
 
     __name__ = "distinct_characters"
 
@@ -96,7 +100,7 @@ class DistinctCharacters:
 
     def __call__(self, completions: list[Any], completion_ids: list[list[int]], **_: Any) -> list[float]:
         self.tokens.append(sum(len(ids) for ids in completion_ids))
-        return [len(set(completion[0]["content"])) / 100 for completion in completions]
+        return [distinct_characters(completion[0]["content"], "") for completion in completions]
 
 
 class Watch:

@@ -4,8 +4,10 @@ What lies there is loaded as code (Triton's launchers, vLLM's graphs). The folde
 that a whole group writes to is the rule in clusters.
 """
 
+import importlib.util
 import os
 import stat
+import sys
 import tempfile
 from pathlib import Path
 
@@ -21,6 +23,16 @@ def open_cache(folder: Path) -> tuple[Path, str | None]:
         return folder, None
     fresh = Path(tempfile.mkdtemp(prefix="grpo-job-cache-"))
     return fresh, f"compiled code in {folder} is not trusted, for {fault}: it is compiled anew, in {fresh}"
+
+
+def keep_bytecode(folder: Path) -> None:
+    """Where PyTorch was installed without bytecode, keep in `folder` what Python compiles of all modules from now on.
+
+    Some installers and images leave it out, and PYTHONDONTWRITEBYTECODE keeps it out: 15 s of each start on a GPU.
+    """
+    torch = importlib.util.find_spec("torch")
+    if torch and torch.cached and not Path(torch.cached).exists() and sys.pycache_prefix is None:
+        sys.pycache_prefix, sys.dont_write_bytecode = str(folder), False
 
 
 def _fault(status: os.stat_result) -> str | None:

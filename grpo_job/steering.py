@@ -7,7 +7,7 @@ from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 
 from grpo_job import library_environment, machine, trackers
-from grpo_job.compiled_cache import open_cache
+from grpo_job.compiled_cache import keep_bytecode, open_cache
 from grpo_job.failures import Refused
 from grpo_job.library_environment import Variable
 from grpo_job.run_folder import RunFolder
@@ -28,6 +28,7 @@ def steer(settings: Settings, environment: MutableMapping[str, str]) -> tuple[in
     except OSError as error:
         raise Refused(f"GRPO_CACHE_DIR: {settings.cache_dir!r} was given; it cannot be written: {error}") from error
     set_missing(library_environment.library_environment(root), environment)
+    keep_bytecode(root / "bytecode")
     # Trackers that the user sent nowhere else write below the run folder.
     folder = RunFolder(settings.folder_of_run).trackers
     for name, value in trackers.variables(settings.report_to, folder).items():

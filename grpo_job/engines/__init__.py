@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from grpo_job import global_batch
 from grpo_job.base_model import BaseModel
 from grpo_job.engines import gpu_plan
+from grpo_job.engines.collection import keep_what_is_loaded, no_collection
 from grpo_job.engines.gpu_plan import Plan, Within
+from grpo_job.engines.lean_import import lean_imports
 from grpo_job.engines.shapes import Gpu, ModelShape
 from grpo_job.failures import Refused
 from grpo_job.layout import ONE, Layout
@@ -165,17 +167,35 @@ def build(
 
     `plan` is None where there is no GPU. All `ranks` of a run build together.
     """
+    with no_collection():
+        built = _built(engine, settings, base, rows, rewards, folder, plan, ranks)
+        keep_what_is_loaded()
+    return built
+
+
+def _built(
+    engine: str,
+    settings: Settings,
+    base: BaseModel,
+    rows: Sequence[dict[str, Any]],
+    rewards: RewardFunctions,
+    folder: Path,
+    plan: Plan | None,
+    ranks: Ranks,
+) -> Engine:
     match engine, plan:
         case "unsloth", Plan():
             from grpo_job.engines.unsloth_vllm import UnslothVllm
 
             return UnslothVllm(settings, base, rows, rewards, folder, plan)
         case "trl", Plan():
-            from grpo_job.engines.trl_vllm import TrlVllm
+            with lean_imports():
+                from grpo_job.engines.trl_vllm import TrlVllm
 
             return TrlVllm(settings, base, rows, rewards, folder, plan, ranks)
         case "trl", None:
-            from grpo_job.engines.plain_trl import PlainTrl
+            with lean_imports():
+                from grpo_job.engines.plain_trl import PlainTrl
 
             return PlainTrl(settings, base, rows, rewards, folder, ranks)
         case _:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import trl.generation.vllm_generation
 from numpy.random import SeedSequence
+from torch.distributed.elastic.utils.distributed import get_free_port
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
 from trl import GRPOConfig
 from trl.trainer.utils import ensure_master_addr_port
@@ -50,7 +51,8 @@ class TrlVllm(VllmTrainerEngine):
         self.planned_steps = planned_steps(settings, len(rows))
         settings = share(settings, ranks.count)
         if ranks.count == 1:
-            ensure_master_addr_port()  # a free port: accelerate's own, 29500, may be another run's on this machine
+            # A free port; accelerate and TRL would try 29500 first, as every other run on this machine does.
+            ensure_master_addr_port(port=get_free_port())
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
         set_seed(settings.lora_seed)
         self.model = add_lora(_load(base.folder, plan), settings)

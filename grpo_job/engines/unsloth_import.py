@@ -5,16 +5,15 @@ Unsloth has to be imported before trl, transformers and peft, with the variables
 """
 
 import importlib.abc
-import importlib.metadata
 import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from types import ModuleType
 from typing import Any
 
+from grpo_job.engines.lean_import import lean_imports
 from grpo_job.library_environment import OVERWRITTEN_BY_UNSLOTH
 
 # Models of full attention alone. Unsloth loads kernels for linear attention beside others: 1.8 s.
@@ -25,20 +24,9 @@ def import_unsloth(model_type: str) -> Any:
     """Import Unsloth, for models of this type; its `FastLanguageModel`. The first heavy import of the process."""
     if model_type in FULL_ATTENTION:
         os.environ.setdefault("UNSLOTH_DISABLE_VENDORED_FLA", "1")
-    with variables_kept(), _packages_listed_once(), on_import("unsloth.models.rl", _patch_the_grpo_trainer_only):
+    with variables_kept(), lean_imports(), on_import("unsloth.models.rl", _patch_the_grpo_trainer_only):
         from unsloth import FastLanguageModel
     return FastLanguageModel
-
-
-@contextmanager
-def _packages_listed_once() -> Iterator[None]:
-    """transformers, trl and Unsloth each read the metadata of all packages: 0.7 s a time."""
-    original = importlib.metadata.packages_distributions
-    importlib.metadata.packages_distributions = cache(original)
-    try:
-        yield
-    finally:
-        importlib.metadata.packages_distributions = original
 
 
 def _patch_the_grpo_trainer_only(module: ModuleType) -> None:

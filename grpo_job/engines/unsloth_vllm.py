@@ -7,7 +7,6 @@ asks `Rollouts` for completions, evaluation asks `generate`: both through the sa
 Heavy imports stand inside the functions, behind `import_unsloth`.
 """
 
-import gc
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,9 +82,6 @@ class UnslothVllm(VllmTrainerEngine):
         _spare_module_walks(trainer)
         if plan.training_graphs:
             replay_layers(self.model.get_base_model().model, plan.row_tokens)
-        # What is loaded by now stays: later collections need not look at it.
-        gc.collect()
-        gc.freeze()
         return trainer
 
 

@@ -1,5 +1,6 @@
 """The arguments that vLLM is built with, whoever builds it."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,14 +49,19 @@ def compilation(plan: Plan) -> dict[str, Any] | int:
 @contextmanager
 def llm_built_with(ours: dict[str, Any], module: Any) -> Iterator[None]:
     """Unsloth and TRL build `module.LLM` from arguments of their own and pass few through; ours go over them."""
-    original = module.LLM
+    import vllm.renderers.hf as renderer
+
+    original, pool = module.LLM, renderer.maybe_make_thread_pool
 
     class WithOurArguments(original):  # type: ignore[misc, valid-type]
         def __init__(self, **theirs: Any) -> None:
             super().__init__(**{**theirs, **ours})
 
     module.LLM = WithOurArguments
+    # One thread asks, in tokens: no copies of the tokenizer for others. 1.5 s with Qwen's.
+    renderer.maybe_make_thread_pool = lambda tokenizer, copies=1: tokenizer
+    gc.freeze()  # vLLM collects garbage six times while it starts; what is imported is none
     try:
         yield
     finally:
-        module.LLM = original
+        module.LLM, renderer.maybe_make_thread_pool = original, pool

@@ -1,13 +1,13 @@
 """Completions from vLLM: for TRL's trainer through `Rollouts`, for evaluation through `generate`."""
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from numpy.random import SeedSequence
 
 from grpo_job.engines import Adapter, Prompts
+from grpo_job.engines.collection import no_collection
 from grpo_job.engines.vllm_weights import OwnWeights, SeparateWeights, SharedWeights
 
 Weights = OwnWeights | SharedWeights | SeparateWeights
@@ -68,7 +68,7 @@ class Rollouts:
             SamplingParams(**self.sampling, n=num_generations, seed=seed)
             for seed in self.seeds.draw(self.trainer.state.global_step, len(distinct))
         ]
-        with profiler or nullcontext(), _no_collection():
+        with profiler or nullcontext(), no_collection():
             outputs = _ask(self.llm, self.weights.serve("on"), distinct, sampling)
         completions = [completion for output in outputs for completion in output.outputs]
         return (
@@ -119,7 +119,7 @@ def generate(
         )
         for index in range(len(ids))
     ]
-    with _no_collection():
+    with no_collection():
         outputs = _ask(llm, weights.serve(adapter), ids, sampling)
     answers = [[list(completion.token_ids) for completion in output.outputs] for output in outputs]
     decoded = [tokenizer.batch_decode(one, skip_special_tokens=True) for one in answers]
@@ -130,15 +130,3 @@ def _ask(engine: Any, lora_request: Any, ids: Sequence[list[int]], sampling: Any
     prompts = [{"prompt_token_ids": list(one)} for one in ids]
     outputs: list[Any] = engine.generate(prompts, sampling, use_tqdm=False, lora_request=lora_request)
     return outputs
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """A full garbage collection looks at millions of objects in the middle of a decode."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
