@@ -42,7 +42,7 @@ def main() -> None:
             "GRPO_ENGINE": options.engine,
             "GRPO_PROCESSES": str(options.processes),
             "GRPO_SAVE_STEPS": "250",
-            "GRPO_REWARDS": "measure.distinct_characters:1",
+            "GRPO_REWARDS": "correct:1,measure.distinct_characters:1",
             "GRPO_REWARD_PATH": str(Path(__file__).resolve().parent),
             "GRPO_OUTPUT_DIR": outputs,
             "GRPO_RUN_ID": "benchmark",
