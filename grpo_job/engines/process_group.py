@@ -31,7 +31,9 @@ GOODBYE_SECONDS = 10.0
 class ProcessGroup:
     """The ranks of a run of several processes; see `Ranks`. Made at the start of each process."""
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Callable[[str], object]) -> None:
+        """`ask`: what another rank was asked is asked of this process too, when it has a word for all."""
+        self._ask = ask
         self.number, self.count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         self._store = self._connect()
         self._watched = self._connect()  # another connection: the main thread may be waiting in the first
@@ -47,6 +49,7 @@ class ProcessGroup:
         """From rank 0 to all others. Raises `Interrupted` where one of them was asked to stop."""
         for number in range(1, self.count):
             if reason := self._note(f"asked/{number}"):
+                self._ask(reason)
                 raise Interrupted(f"{reason} was received by rank {number}")
         self._put(word)
 
