@@ -20,8 +20,9 @@ from grpo_job.failures import Ending, Interrupted, Unexpected
 from grpo_job.ranks import Word
 
 LOOK_SECONDS = 0.05
-# A hang while training is the watchdog's to end, long before. These end one while the ranks load, and one of rank 0
-# that even its watchdog does not see; rank 0 may evaluate between two steps.
+# A hang is the watchdog's to end, long before: rank 0, which waits for the others, does nothing. These end a wait on
+# a GPU while the ranks load, which looks like work, and a hang of rank 0 that even its watchdog does not see; rank 0
+# may evaluate between two steps.
 TRAINER_SECONDS = 1800
 TOGETHER_SECONDS = 3600
 # For all to hear how the run ended, before the launcher ends who did not.
