@@ -81,7 +81,7 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Ending:
 
     interruption.on_end = tell = launcher.teller(os.environ)
     interruption.second_signal_ends = False  # it may come from the platform, from torchrun, and from the parent
-    ranks = engines.process_group()
+    ranks = engines.process_group(interruption.ask)
 
     def story() -> Ending:
         if ranks.number:

@@ -45,6 +45,7 @@ def recorded(attempt: Attempt) -> Iterator[None]:
         with interruption.noted():  # torchrun's SIGTERM behind a lost rank must not hide it
             explained = _explains(attempt, error)
         if not explained:
+            attempt.watchdog.stop()
             raise
     else:
         attempt.conclude(_finished(attempt))

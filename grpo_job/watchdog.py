@@ -50,11 +50,12 @@ class Watchdog:
         self._work = (0.0, 0.0)
         self._quiet = self._busy = 0.0
         self._over = threading.Event()
+        self.thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
     def start(self) -> None:
         self.beat()
         self._work = self._work_done()
-        threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+        self.thread.start()
 
     def stop(self) -> None:
         self._over.set()
@@ -99,7 +100,8 @@ class Watchdog:
         before = time.monotonic()
         while not self._over.wait(self.tick_seconds):
             now = time.monotonic()
-            # A process that was frozen, or a machine that slept, did not hang in that time.
+            # A process that was frozen, or a machine that slept, did not hang in that time. From outside of Python,
+            # where it is for twice the limit, frozen and stuck are the same.
             self._quiet += min(now - before, 2 * self.tick_seconds)
             if not (self.steps_tell and self.step_seconds):
                 self._look_at_the_machine(now - before)
@@ -111,6 +113,7 @@ class Watchdog:
                 return
             # Where C code keeps the interpreter to itself this thread cannot run; one outside of Python can.
             faulthandler.dump_traceback_later(2 * self.limit, exit=True, file=self.log)
+        faulthandler.cancel_dump_traceback_later()  # `stop` may have come between the look and the line above
 
     def _look_at_the_machine(self, seconds: float) -> None:
         """Where no steps tell of progress, its work does."""

@@ -1,5 +1,6 @@
 """A run that stops making progress is noticed; a run that is only slow is left alone."""
 
+import faulthandler
 import os
 import signal
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,21 +18,26 @@ from grpo_job.watchdog import Watchdog
 ROOT = Path(__file__).parents[1]
 TICK = 0.02
 WAIT = 10.0
+PROCESSOR_TIME, BYTES_WRITTEN, BOTH, NEITHER = (1.0, 0.0), (0.0, 1e6), (1.0, 1e6), (0.0, 0.0)
 
 
 class Watched:
-    """A watchdog that ticks fast, over a process whose work the test decides."""
+    """A watchdog that ticks fast, over a process that does the work of `each_tick` between two looks."""
 
     def __init__(self, folder: Path, least_seconds: float = 0.2, busy_seconds: float = 2.0) -> None:
-        self.work = (0.0, 0.0)
+        self.each_tick, self.work = BOTH, (0.0, 0.0)
         self.hung = threading.Event()
         self.reason = ""
         self.log = (folder / "log").open("wb")
         self.dog = Watchdog(
             folder / "heartbeat", self._hang, log=self.log.fileno(),
-            least_seconds=least_seconds, busy_seconds=busy_seconds, tick_seconds=TICK, work_done=lambda: self.work,
+            least_seconds=least_seconds, busy_seconds=busy_seconds, tick_seconds=TICK, work_done=self._work_done,
         )  # fmt: skip
         self.dog.start()
+
+    def _work_done(self) -> tuple[float, float]:
+        self.work = self.work[0] + self.each_tick[0], self.work[1] + self.each_tick[1]
+        return self.work
 
     def _hang(self, reason: str) -> None:
         self.reason = reason
@@ -39,10 +45,21 @@ class Watched:
 
 
 @pytest.fixture
-def watched(tmp_path: Path) -> object:
+def outside(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was asked of the thread outside of Python, in place of it: it would end the process of the tests, whose
+    threads wait for longer than twice these limits where the machine is busy."""
+    asked: list[str] = []
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *_, **__: asked.append("end"))
+    monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: asked.append("let live"))
+    return asked
+
+
+@pytest.fixture
+def watched(tmp_path: Path, outside: list[str]) -> Iterator[Watched]:
     found = Watched(tmp_path)
     yield found
     found.dog.stop()
+    found.dog.thread.join()
 
 
 def test_a_run_without_progress_is_ended_with_the_stacks_of_all_threads(watched: Watched, tmp_path: Path) -> None:
@@ -72,49 +89,59 @@ def test_a_step_may_take_ten_times_the_usual(watched: Watched) -> None:
 
 def test_work_of_the_machine_is_no_progress_while_steps_tell(watched: Watched) -> None:
     with watched.dog.steps([0.01]):
-        assert _works_until(watched, watched.hung.is_set)
+        assert watched.hung.wait(WAIT)
 
 
-@pytest.mark.parametrize("kind", [(1.0, 0.0), (0.0, 1e6)], ids=["processor time", "bytes written"])
+@pytest.mark.parametrize("kind", [PROCESSOR_TIME, BYTES_WRITTEN], ids=["processor time", "bytes written"])
 def test_elsewhere_the_work_of_the_machine_is_progress(watched: Watched, kind: tuple[float, float]) -> None:
-    assert not _works_until(watched, watched.hung.is_set, kind, seconds=0.8)
+    watched.each_tick = kind
+    assert not watched.hung.wait(0.8)
 
 
 def test_between_steps_the_work_of_the_machine_is_progress(watched: Watched) -> None:
     with watched.dog.steps([0.01]), watched.dog.between_steps():
-        assert not _works_until(watched, watched.hung.is_set, seconds=0.8)
+        assert not watched.hung.wait(0.8)
 
 
 def test_a_loop_without_an_end_before_the_first_step_is_noticed_though_it_works(watched: Watched) -> None:
+    watched.each_tick = PROCESSOR_TIME
     with watched.dog.steps([]):
-        assert _works_until(watched, watched.hung.is_set, (1.0, 0.0))
+        assert watched.hung.wait(WAIT)
     assert float(watched.reason.split()[3]) >= 2
 
 
 def test_work_that_writes_is_progress_for_as_long_as_it_takes(watched: Watched) -> None:
-    assert not _works_until(watched, watched.hung.is_set, seconds=2.5)
+    assert not watched.hung.wait(2.5)
 
 
 def test_a_download_that_hangs_is_noticed_too(watched: Watched) -> None:
+    watched.each_tick = NEITHER
     assert watched.hung.wait(WAIT)
 
 
-def _works_until(
-    watched: Watched, over: Callable[[], bool], kind: tuple[float, float] = (1.0, 1e6), seconds: float = WAIT
-) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not over():
-        watched.work = watched.work[0] + kind[0], watched.work[1] + kind[1]
-        time.sleep(TICK / 2)
-    return over()
+def test_a_watchdog_that_is_stopped_while_it_looks_lets_the_process_live(tmp_path: Path, outside: list[str]) -> None:
+    looking, stopped = threading.Event(), threading.Event()
+
+    def work_done() -> tuple[float, float]:
+        if threading.current_thread() is dog.thread:
+            looking.set()
+            stopped.wait(WAIT)
+        return 0.0, 0.0
+
+    dog = Watchdog(tmp_path / "heartbeat", lambda reason: None, tick_seconds=TICK, work_done=work_done)
+    dog.start()
+    assert looking.wait(WAIT)
+    dog.stop()
+    stopped.set()
+    dog.thread.join(WAIT)
+    assert outside[-2:] == ["end", "let live"]
 
 
 STORY = """
-import os, sys, threading, time
+import faulthandler, os, sys, threading, time
 from pathlib import Path
 from grpo_job.watchdog import Watchdog
 dog = Watchdog(Path(sys.argv[1]), lambda reason: os._exit(1), least_seconds=1.0, tick_seconds=0.1)
-dog.start()
 def say(*words): print(*words, flush=True)
 """
 
@@ -128,6 +155,8 @@ def process(folder: Path, story: str) -> subprocess.Popen[str]:
 
 def test_a_process_that_was_frozen_did_not_hang(tmp_path: Path) -> None:
     frozen = process(tmp_path, """
+        faulthandler.dump_traceback_later = lambda *_, **__: None  # seen from outside of Python, frozen is stuck
+        dog.start()
         with dog.steps([0.01]):
             say("ready"); time.sleep(0.5); dog.beat(); say("alive"); os._exit(0)
     """)  # fmt: skip
@@ -143,8 +172,11 @@ def test_a_process_that_was_frozen_did_not_hang(tmp_path: Path) -> None:
 def test_c_code_that_keeps_the_interpreter_to_itself_is_ended_from_outside_of_python(tmp_path: Path) -> None:
     stuck = process(tmp_path, """
         import ctypes
+        looked, later = threading.Event(), faulthandler.dump_traceback_later
+        faulthandler.dump_traceback_later = lambda *given, **named: (later(*given, **named), looked.set())
+        dog.start()
         with dog.steps([0.01]):
-            time.sleep(0.5)  # the watchdog looks once
+            looked.wait()
             ctypes.PyDLL(None).sleep(60)  # a PyDLL keeps the lock of the interpreter
     """)  # fmt: skip
     _, err = stuck.communicate(timeout=30)

@@ -202,11 +202,11 @@ def _built(
             raise Refused(f"GRPO_ENGINE: {engine!r} was given; allowed: unsloth (on a GPU), trl")
 
 
-def process_group() -> "ProcessGroup":
-    """This process's place among those that its launcher started."""
+def process_group(ask: Callable[[str], object]) -> "ProcessGroup":
+    """This process's place among those that its launcher started. Rank 0's `ask` hears what another rank was asked."""
     from grpo_job.engines.process_group import ProcessGroup
 
-    return ProcessGroup()
+    return ProcessGroup(ask)
 
 
 def merge(base: BaseModel, adapter: Path, folder: Path) -> None:

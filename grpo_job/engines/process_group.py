@@ -20,8 +20,9 @@ from grpo_job.failures import Ending, Interrupted, Unexpected
 from grpo_job.ranks import Word
 
 LOOK_SECONDS = 0.05
-# A hang while training is the watchdog's to end, long before. These end one while the ranks load, and one of rank 0
-# that even its watchdog does not see; rank 0 may evaluate between two steps.
+# A hang is the watchdog's to end, long before: rank 0, which waits for the others, does nothing. These end a wait on
+# a GPU while the ranks load, which looks like work, and a hang of rank 0 that even its watchdog does not see; rank 0
+# may evaluate between two steps.
 TRAINER_SECONDS = 1800
 TOGETHER_SECONDS = 3600
 # For all to hear how the run ended, before the launcher ends who did not.
@@ -31,7 +32,9 @@ GOODBYE_SECONDS = 10.0
 class ProcessGroup:
     """The ranks of a run of several processes; see `Ranks`. Made at the start of each process."""
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Callable[[str], object]) -> None:
+        """`ask`: what another rank was asked is asked of this process too, when it has a word for all."""
+        self._ask = ask
         self.number, self.count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         self._store = self._connect()
         self._watched = self._connect()  # another connection: the main thread may be waiting in the first
@@ -47,6 +50,7 @@ class ProcessGroup:
         """From rank 0 to all others. Raises `Interrupted` where one of them was asked to stop."""
         for number in range(1, self.count):
             if reason := self._note(f"asked/{number}"):
+                self._ask(reason)
                 raise Interrupted(f"{reason} was received by rank {number}")
         self._put(word)
 

@@ -1,5 +1,6 @@
 """What each of several ranks does with its part: rows, answers, gradients."""
 
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,15 @@ from accelerate.data_loader import BatchSamplerShard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import BatchSampler
 
+from grpo_job.attempt import Attempt
+from grpo_job.endings import recorded
 from grpo_job.engines.flat_optimizer import flatten
+from grpo_job.engines.process_group import ProcessGroup
 from grpo_job.engines.row_stream import RowStream
 from grpo_job.engines.trainer_engine import TrainerEngine
+from grpo_job.interruption import Interruption
 from grpo_job.ranks import Answer
+from grpo_job.settings_reader import resolve
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
@@ -107,6 +113,39 @@ def test_between_two_steps_the_others_listen_already() -> None:
     assert len(engine.generate(["a", "b"])) == 2  # type: ignore[list-item]
     listening.join()
     assert meeting.said == []
+
+
+def test_what_another_rank_was_asked_gives_rank_0_its_grace_and_a_signal_in_it_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torchrun = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    interruption = Interruption()
+    interruption.second_signal_ends = False
+    for name, value in {"WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": torchrun.port}.items():
+        monkeypatch.setenv(name, str(value))
+    ranks = []
+    for number in (0, 1):
+        monkeypatch.setenv("RANK", str(number))
+        ranks.append(ProcessGroup(interruption.ask))
+    other = threading.Thread(target=lambda: ranks[1].hear(lambda: "SIGTERM"), daemon=True)
+    other.start()
+    torchrun.wait(["grpo-job/asked/1"])
+    settings = {"GRPO_RECIPE": "smoke", "GRPO_OUTPUT_DIR": str(tmp_path), "GRPO_RUN_ID": "run"}
+    attempt = Attempt(resolve(settings).settings, interruption, ranks=ranks[0])
+    graces = []
+
+    def flush(seconds: float) -> None:
+        graces.append(seconds)
+        interruption._handle(signal.SIGTERM, None)  # torchrun's, when the other rank has ended
+
+    monkeypatch.setattr(attempt, "flush_mirror", flush)
+    with attempt.alone(), recorded(attempt):
+        ranks[0].say(Answer())
+    assert attempt.ending.code == 75
+    assert attempt.ending.reason.startswith("SIGTERM was received by rank 1: ")
+    assert [grace > 0 for grace in graces] == [True]
+    assert ranks[0].end(attempt.ending)
+    other.join()
 
 
 def layers() -> torch.nn.Module:

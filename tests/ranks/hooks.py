@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,20 @@ class SignalAtStep:
 
     def __call__(self) -> None:
         _at_step(self.rank, self.step, lambda: os.kill(os.getpid(), self.number))
+
+
+@dataclass(frozen=True)
+class StopInLoad:
+    """The process of `rank`, which is not 0, stands still before it has loaded its part."""
+
+    rank: int
+
+    def __call__(self) -> None:
+        if int(os.environ.get("RANK", "0")) != self.rank:
+            return
+        from grpo_job import engines
+
+        engines.build = lambda *_: os.kill(os.getpid(), signal.SIGSTOP)
 
 
 @dataclass(frozen=True)
@@ -61,7 +76,8 @@ class ShortWatchdog:
 
         defaults = watchdog.Watchdog.__init__.__kwdefaults__
         assert defaults is not None
-        defaults.update(least_seconds=self.least_seconds, tick_seconds=0.1)
+        # A look is work itself, which is not to be taken for the run's.
+        defaults.update(least_seconds=self.least_seconds, tick_seconds=self.least_seconds / 10)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from grpo_job.checkpoints import Holding
 from grpo_job.run_folder import read_json, read_jsonl
 from tests.ranks import runs
-from tests.ranks.hooks import FailAtStep, ScriptedCompletions, ShortWatchdog, SignalAtStep
+from tests.ranks.hooks import FailAtStep, ScriptedCompletions, ShortWatchdog, SignalAtStep, StopInLoad
 from tests.test_endings import BOXED, own_reward
 
 pytestmark = pytest.mark.slow
@@ -142,6 +142,13 @@ def test_a_rank_that_is_lost_ends_the_run_with_1_and_it_resumes(hooks: list[Any]
     assert runs.ranks_left(tmp_path) == []
     assert runs.finish(tmp_path) == 0
     assert summary(tmp_path)["steps"]["done"] == 6
+
+
+def test_a_rank_that_hangs_while_it_loads_is_lost_to_the_watchdog_too(tmp_path: Path) -> None:
+    cut = runs.start(tmp_path, hooks=[StopInLoad(1), ShortWatchdog(10.0)])
+    assert cut.wait() == 1, cut.said()
+    assert summary(tmp_path)["ending"]["reason"].startswith("no progress for ")
+    assert runs.ranks_left(tmp_path) == []
 
 
 def test_rank_0_killed_ends_the_run_with_1_and_it_resumes(tmp_path: Path) -> None:

@@ -58,8 +58,12 @@ def test_of_all_orders_of_the_tags_one_is_right() -> None:
     assert sum(tag_count("".join(order), "1") == 1.0 for order in itertools.permutations(TAGS)) == 1
 
 
+def text_without_tags(max_size: int) -> st.SearchStrategy[str]:
+    return st.text(max_size=max_size).filter(lambda text: not any(tag in text for tag in TAGS))
+
+
 @settings(deadline=None, max_examples=200)
-@given(st.text(max_size=40), st.text(max_size=10))
+@given(text_without_tags(40), text_without_tags(10))
 def test_every_reasoning_and_answer_without_tags_fits_the_format(reasoning: str, answer: str) -> None:
     completion = f"<reasoning>{reasoning}</reasoning>{answer and chr(10)}<answer>{answer}</answer>"
     expected = 1.0 if reasoning.strip() and answer.strip() else 0.0
