@@ -44,11 +44,19 @@ class TrainerEngine:
 
     def generate(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions, see `Engine.generate`; each rank answers its share of the prompts."""
-        if self.ranks.count == 1:
+        if self._answers_alone(len(prompts)):
             return self.answer(prompts, **options)
-        if not self.training:  # between two steps the others are listening already
+        if not self.training:
             self.ranks.say(Answer())
         return self._answer_share(self.ranks.share(Asked(list(prompts), options)))
+
+    def _answers_alone(self, prompts: int) -> bool:
+        """Whether this rank needs no other: a batch of so few prompts takes it as long as a single one.
+
+        Between two steps the others are listening already, and ranks that answer as one answer all together.
+        """
+        few = prompts < self.ranks.count and self.tensor_parallel == 1 and not self.training
+        return self.ranks.count == 1 or few
 
     def answer_along(self) -> None:
         """On a rank that is not 0: its part of what rank 0 generates."""
