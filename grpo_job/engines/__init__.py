@@ -139,7 +139,7 @@ def plan(
         max_seq_length=settings.max_seq_length,
         max_prompt_length=settings.max_prompt_length,
         max_completion_length=settings.max_completion_length,
-        completions_per_step=settings.per_device_train_batch_size * settings.generation_micro_steps,
+        completions_per_step=settings.completions_per_generation,
         per_device_train_batch_size=settings.per_device_train_batch_size,
         lora_rank=settings.lora_rank,
         max_steps=settings.max_steps if settings.max_steps > 0 else 1000,

@@ -85,8 +85,7 @@ def planned_steps(settings: Settings, rows: int) -> int:
     """Optimizer steps of the whole run; `num_train_epochs` counts passes over all `rows`."""
     if settings.max_steps > 0:
         return settings.max_steps
-    prompts_per_step = settings.completions_per_step / settings.num_generations
-    return max(1, round(settings.num_train_epochs * rows * settings.num_iterations / prompts_per_step))
+    return max(1, round(settings.num_train_epochs * rows * settings.num_iterations / settings.groups_per_step))
 
 
 def steps_per_buffer(settings: Settings) -> int:
