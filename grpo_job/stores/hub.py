@@ -128,11 +128,12 @@ class HubStore:
 
     def _parent(self, repo: HubRepo) -> str:
         """The commit to write on top of: the head, which after a claim must be our own."""
+        known = self._fence  # before the head is looked at: meanwhile another thread may commit, and move both
         head = repo.head() or self._made(repo)
-        while self._fence and self._fence != head:
-            # A commit whose reply was lost may have landed since.
-            self._fence = repo.landed(self._fence)
-            if not self._fence:
+        while known and known != head:
+            # Another thread's commit, or one whose reply was lost.
+            known = repo.landed(known)
+            if not known:
                 self._fence = "lost"
                 raise Outpaced(f"{self.uri}: another attempt has taken over, so nothing more is written there.")
         return head

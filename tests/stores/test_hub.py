@@ -12,6 +12,7 @@ import pytest
 
 from grpo_job.stores import Outpaced, Patience, Store, StoreFailed
 from grpo_job.stores import hub as hub_store
+from grpo_job.stores.hub_repo import HubRepo
 from tests.servers.hub import HubServer
 from tests.stores.cases import StoreCases, make_tree
 from tests.stores.on_the_hub import commits, open, refusal
@@ -161,6 +162,24 @@ def test_a_holder_knows_its_own_commit_after_a_lost_reply_and_a_given_up_push(
 
 
 @pytest.mark.slow
+def test_what_another_thread_of_the_holder_commits_meanwhile_is_no_other_attempt(
+    open: Callable[..., Store], hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open()
+    store.write("before.json", b"{}")
+    assert store.claim("lease/000001.json", "first")
+    look, others = HubRepo.head, iter([lambda: store.write("checkpoint.json", b"{}")])
+
+    def look_while_another_commits(repo: HubRepo) -> str:
+        seen = look(repo)
+        next(others, lambda: None)()
+        return seen
+
+    monkeypatch.setattr(HubRepo, "head", look_while_another_commits)
+    store.write("answer.json", b"{}")
+    assert {entry.name for entry in store.list()} >= {"checkpoint.json", "answer.json"}
+
+
 def test_the_stock_clients_read_rows_and_models_by_their_ids(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo("owner/model", {"config.json": b"{}", "model.safetensors": b"weights"})
     hub.add_repo("openai/gsm8k", gsm8k(), kind="dataset")
