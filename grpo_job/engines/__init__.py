@@ -168,38 +168,25 @@ def build(
     `plan` is None where there is no GPU. All `ranks` of a run build together.
     """
     with no_collection():
-        built = _built(engine, settings, base, rows, rewards, folder, plan, ranks)
+        match engine, plan:
+            case "unsloth", Plan():
+                from grpo_job.engines.unsloth_vllm import UnslothVllm
+
+                built: Engine = UnslothVllm(settings, base, rows, rewards, folder, plan)
+            case "trl", Plan():
+                with lean_imports():
+                    from grpo_job.engines.trl_vllm import TrlVllm
+
+                built = TrlVllm(settings, base, rows, rewards, folder, plan, ranks)
+            case "trl", None:
+                with lean_imports():
+                    from grpo_job.engines.plain_trl import PlainTrl
+
+                built = PlainTrl(settings, base, rows, rewards, folder, ranks)
+            case _:
+                raise Refused(f"GRPO_ENGINE: {engine!r} was given; allowed: unsloth (on a GPU), trl")
         keep_what_is_loaded()
     return built
-
-
-def _built(
-    engine: str,
-    settings: Settings,
-    base: BaseModel,
-    rows: Sequence[dict[str, Any]],
-    rewards: RewardFunctions,
-    folder: Path,
-    plan: Plan | None,
-    ranks: Ranks,
-) -> Engine:
-    match engine, plan:
-        case "unsloth", Plan():
-            from grpo_job.engines.unsloth_vllm import UnslothVllm
-
-            return UnslothVllm(settings, base, rows, rewards, folder, plan)
-        case "trl", Plan():
-            with lean_imports():
-                from grpo_job.engines.trl_vllm import TrlVllm
-
-            return TrlVllm(settings, base, rows, rewards, folder, plan, ranks)
-        case "trl", None:
-            with lean_imports():
-                from grpo_job.engines.plain_trl import PlainTrl
-
-            return PlainTrl(settings, base, rows, rewards, folder, ranks)
-        case _:
-            raise Refused(f"GRPO_ENGINE: {engine!r} was given; allowed: unsloth (on a GPU), trl")
 
 
 def process_group(ask: Callable[[str], object]) -> "ProcessGroup":
