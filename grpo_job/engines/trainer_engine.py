@@ -44,19 +44,11 @@ class TrainerEngine:
 
     def generate(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions, see `Engine.generate`; each rank answers its share of the prompts."""
-        if self._answers_alone(len(prompts)):
+        if self.ranks.count == 1:
             return self.answer(prompts, **options)
-        if not self.training:
+        if not self.training:  # between two steps the others are listening already
             self.ranks.say(Answer())
         return self._answer_share(self.ranks.share(Asked(list(prompts), options)))
-
-    def _answers_alone(self, prompts: int) -> bool:
-        """Whether this rank needs no other: a batch of so few prompts takes it as long as a single one.
-
-        Between two steps the others are listening already, and ranks that answer as one answer all together.
-        """
-        few = prompts < self.ranks.count and self.tensor_parallel == 1 and not self.training
-        return self.ranks.count == 1 or few
 
     def answer_along(self) -> None:
         """On a rank that is not 0: its part of what rank 0 generates."""
@@ -133,9 +125,14 @@ class VllmTrainerEngine(TrainerEngine):
         return [answers[0] for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
 
     def close(self) -> None:
-        """Stop vLLM and its threads."""
+        """Stop vLLM and its threads; several processes leave that to their end.
+
+        vLLM would destroy the process group, which NCCL does not do before all ranks ask for it.
+        """
         import torch
 
+        if self.ranks.count > 1:
+            return
         self.llm.llm_engine.engine_core.shutdown()
-        if torch.distributed.is_initialized() and torch.distributed.get_world_size() == 1:
-            torch.distributed.destroy_process_group()  # several processes would wait for each other
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

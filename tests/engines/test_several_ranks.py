@@ -18,7 +18,7 @@ from grpo_job.endings import recorded
 from grpo_job.engines.flat_optimizer import flatten
 from grpo_job.engines.process_group import ProcessGroup
 from grpo_job.engines.row_stream import RowStream
-from grpo_job.engines.trainer_engine import TrainerEngine
+from grpo_job.engines.trainer_engine import TrainerEngine, VllmTrainerEngine
 from grpo_job.interruption import Interruption
 from grpo_job.ranks import Answer
 from grpo_job.settings_reader import resolve
@@ -91,7 +91,7 @@ def on_ranks(count: int, tensor_parallel: int, prompts: list[str], **options: An
 
 
 @pytest.mark.parametrize(("count", "tensor_parallel"), [(2, 1), (4, 1), (2, 2), (4, 2)])
-@pytest.mark.parametrize("prompts", [4, 7, 8])
+@pytest.mark.parametrize("prompts", [1, 3, 8])
 def test_the_ranks_answer_together_what_one_would_with_the_same_seeds(
     count: int, tensor_parallel: int, prompts: int
 ) -> None:
@@ -101,22 +101,26 @@ def test_the_ranks_answer_together_what_one_would_with_the_same_seeds(
     assert [[answer.partition(": ")[2] for answer in one] for one in answers] == expected
     assert said == [Answer()]
     groups = {one[0].partition(": ")[0] for one in answers}
-    assert len(groups) == count // tensor_parallel
+    assert len(groups) == min(prompts, count // tensor_parallel)
 
 
-def test_ranks_that_answer_as_one_all_answer_a_single_prompt() -> None:
-    answers, said = on_ranks(2, 2, ["prompt 0"], seed=7)
-    assert answers == [["0: prompt 0 7"]]
-    assert said == [Answer()]
+class Vllm:
+    """As far as an engine closes it: in several processes it would wait for the others."""
+
+    def __init__(self) -> None:
+        self.llm_engine = self.engine_core = self
+        self.closed = False
+
+    def shutdown(self) -> None:
+        self.closed = True
 
 
-@pytest.mark.parametrize("prompts", [1, 3])
-def test_fewer_prompts_than_ranks_are_answered_by_the_first_alone_and_the_others_hear_nothing(prompts: int) -> None:
-    meeting = Meeting(4)
-    engine = Echo(Seat(meeting, 0), 1)
-    asked: Any = [f"prompt {number}" for number in range(prompts)]
-    assert engine.generate(asked, seed=7) == [[f"0: {prompt} {7 + place}"] for place, prompt in enumerate(asked)]
-    assert meeting.said == []
+@pytest.mark.parametrize("count", [1, 2])
+def test_only_an_engine_of_one_process_takes_vllm_and_its_process_group_down(count: int) -> None:
+    engine = VllmTrainerEngine()
+    engine.ranks, engine.llm = Seat(Meeting(count), 0), Vllm()  # type: ignore[assignment]
+    engine.close()
+    assert engine.llm.closed == (count == 1)
 
 
 def test_between_two_steps_the_others_listen_already() -> None:
