@@ -71,8 +71,6 @@ RANGES: dict[str, Any] = {
     "torch_empty_cache_steps": Count,
     "vllm_importance_sampling_clip_max": Positive,
     "vllm_importance_sampling_clip_min": NonNegative,
-    "vllm_max_model_length": Count,
-    "vllm_tensor_parallel_size": Count,
 }
 
 # Options that the job decides by itself, and the setting to use instead.
@@ -84,6 +82,7 @@ OWNED: dict[str, str] = {
     "auto_find_batch_size": "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE",
     "batch_eval_metrics": "GRPO_EVAL_ROWS",
     "data_seed": "GRPO_SEED",
+    "deepspeed": "GRPO_SHARD_BASE",
     "disable_tqdm": "GRPO_LOG_FORMAT",
     "do_eval": "GRPO_EVAL_ROWS",
     "do_predict": "GRPO_EVAL_ROWS",
@@ -95,6 +94,8 @@ OWNED: dict[str, str] = {
     "eval_on_start": "the base is always evaluated",
     "eval_strategy": "GRPO_EVAL_STEPS",
     "eval_use_gather_object": "GRPO_EVAL_ROWS",
+    "fsdp": "GRPO_SHARD_BASE",
+    "fsdp_config": "GRPO_SHARD_BASE",
     "greater_is_better": "GRPO_KEEP",
     "hub_always_push": "GRPO_PUBLISH_TO",
     "hub_model_id": "GRPO_PUBLISH_TO=hf://owner/name",
@@ -142,11 +143,13 @@ OWNED: dict[str, str] = {
     "use_vllm": "GRPO_ENGINE",
     "vllm_group_port": "GRPO_ENGINE; vLLM runs in the job's own process",
     "vllm_importance_sampling_cap": "GRPO_VLLM_IMPORTANCE_SAMPLING_CLIP_MAX",
+    "vllm_max_model_length": "GRPO_MAX_SEQ_LENGTH",
     "vllm_mode": "GRPO_ENGINE; vLLM runs in the job's own process",
     "vllm_server_base_url": "GRPO_ENGINE; vLLM runs in the job's own process",
     "vllm_server_host": "GRPO_ENGINE; vLLM runs in the job's own process",
     "vllm_server_port": "GRPO_ENGINE; vLLM runs in the job's own process",
     "vllm_server_timeout": "GRPO_ENGINE; vLLM runs in the job's own process",
+    "vllm_tensor_parallel_size": "GRPO_PROCESSES; the plan spreads vLLM over their GPUs where it must",
 }
 
 KINDS: dict[str, Any] = {

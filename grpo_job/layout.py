@@ -51,6 +51,11 @@ def layout(settings: Settings, environment: Mapping[str, str], gpus: int) -> Lay
             f"GRPO_ENGINE: 'unsloth' was given; it trains in one process, and this run has {found.world}: "
             "allowed is trl, or GRPO_PROCESSES=1 for one GPU"
         )
+    if settings.shard_base is True and found.processes == 1:
+        raise Refused(
+            "GRPO_SHARD_BASE: true was given; it takes several processes on a machine, and this run has one: "
+            "allowed: auto, false, or more GRPO_PROCESSES"
+        )
     if fault := global_batch.fault(settings, found.world):
         raise Refused(fault)
     return found

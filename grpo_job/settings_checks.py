@@ -117,6 +117,15 @@ def _workers_for_prefetch(settings: Settings) -> str | None:
     return f"GRPO_DATALOADER_PREFETCH_FACTOR={ahead} needs GRPO_DATALOADER_NUM_WORKERS; allowed: at least 1 worker"
 
 
+def _only_16_bits_are_shared(settings: Settings) -> str | None:
+    if not (settings.shard_base is True and settings.load_in_4bit is True):
+        return None
+    return (
+        "GRPO_SHARD_BASE=true does not go with GRPO_LOAD_IN_4BIT=true: only 16-bit weights can be cut; "
+        "allowed: one of them, the other auto or false"
+    )
+
+
 def _cost_has_a_price(settings: Settings) -> str | None:
     if settings.max_cost is None or settings.price_per_hour is not None:
         return None
@@ -153,6 +162,7 @@ CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     _one_length_of_training: {"max_steps", "num_train_epochs"},
     _clips_in_order: {"vllm_importance_sampling_clip_min", "vllm_importance_sampling_clip_max"},
     _evaluations_to_decide_by: {"keep", "stop_at_accuracy", "eval_steps"},
+    _only_16_bits_are_shared: {"shard_base", "load_in_4bit"},
     _cost_has_a_price: {"max_cost", "price_per_hour"},
     _workers_for_prefetch: {"dataloader_prefetch_factor", "dataloader_num_workers"},
 }

@@ -44,6 +44,11 @@ def test_there_is_one_process_a_gpu_unless_something_else_was_said(
             "GRPO_PROCESSES=1 for one GPU",
         ),
         (
+            MANY.model_copy(update={"shard_base": True}), {**MEETING, "PET_NPROC_PER_NODE": "1"}, 1,
+            "GRPO_SHARD_BASE: true was given; it takes several processes on a machine, and this run has one: "
+            "allowed: auto, false, or more GRPO_PROCESSES",
+        ),
+        (
             MANY, {"PET_NNODES": "2", "PET_NODE_RANK": "0"}, 4,
             "PET_MASTER_ADDR, PET_MASTER_PORT: not given, and PET_NNODES=2 machines must meet; allowed: all of them",
         ),

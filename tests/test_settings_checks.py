@@ -32,6 +32,11 @@ def test_arithmetic_that_comes_out_even_is_accepted(given: dict[str, int]) -> No
     ("given", "sentence"),
     [
         (
+            {"shard_base": True, "load_in_4bit": True},
+            "GRPO_SHARD_BASE=true does not go with GRPO_LOAD_IN_4BIT=true: only 16-bit weights can be cut; "
+            "allowed: one of them, the other auto or false",
+        ),
+        (
             {"num_generations": 3},
             "GRPO_NUM_GENERATIONS=3 does not divide the 4 completions of a generation = 4 "
             "(GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x 1 micro-step (GRPO_GRADIENT_ACCUMULATION_STEPS); "

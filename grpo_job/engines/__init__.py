@@ -147,6 +147,7 @@ def plan(
         gpu_memory_utilization=None if share == "auto" else share,
         gradient_checkpointing=settings.gradient_checkpointing,
         standby=settings.standby,
+        shard_base=settings.shard_base,
         training_graphs=settings.training_graphs,
         most_bytes=tried.bytes if tried else None,
         apart=layout.processes if layout.world > 1 or settings.engine == "trl" else 0,

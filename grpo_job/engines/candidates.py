@@ -58,6 +58,8 @@ class Candidate:
     """training has a base of its own, and vLLM always one in 16 bits"""
     spread: int = 1
     """GPUs over which vLLM's base is spread (tensor parallelism)"""
+    shards: int = 1
+    """GPUs that share the base for training (FSDP)"""
 
     def seconds(self, work: Work) -> float:
         """What it costs a step beyond the fastest candidate."""
@@ -86,13 +88,21 @@ def candidates(
 
 
 def candidates_apart(
-    work: Work, load_in_4bit: bool | Auto, recompute: bool | Auto, spreads: Sequence[int]
+    work: Work,
+    load_in_4bit: bool | Auto,
+    recompute: bool | Auto,
+    shard: bool | Auto,
+    spreads: Sequence[int],
+    processes: int,
 ) -> Iterator[Candidate]:
-    """The same for one of several processes, whose vLLM may be spread over so many of their GPUs."""
-    for in_4bit, checkpointing, micro, sequences, spread in product(
-        _open(load_in_4bit), _open(recompute), _micro_batches(work), _waves(work.completions), spreads
+    """The same for one of `processes` of a machine, whose vLLM may be spread over so many of their GPUs."""
+    for in_4bit, checkpointing, sharded, micro, sequences, spread in product(
+        _open(load_in_4bit), _open(recompute), _open(shard), _micro_batches(work), _waves(work.completions), spreads
     ):
-        yield Candidate(in_4bit, "copy", checkpointing, micro, False, sequences, apart=True, spread=spread)
+        if sharded and (in_4bit or processes == 1):
+            continue  # bitsandbytes' weights cannot be cut
+        shards = processes if sharded else 1
+        yield Candidate(in_4bit, "copy", checkpointing, micro, False, sequences, True, spread, shards)
 
 
 def _open(value: bool | Auto) -> tuple[bool, ...]:

@@ -66,6 +66,7 @@ class Plan:
     budget: float
     choices: tuple[Choice, ...]
     tensor_parallel: int = 1
+    base_shards: int = 1
 
     @property
     def merged_rollout(self) -> bool:
@@ -117,6 +118,7 @@ def plan(
     gpu_memory_utilization: float | None = None,
     gradient_checkpointing: bool | Auto = "auto",
     standby: bool | Auto = "auto",
+    shard_base: bool | Auto = "auto",
     training_graphs: bool | Auto = "auto",
     most_bytes: float | None = None,
     apart: int = 0,
@@ -124,7 +126,8 @@ def plan(
     """The fastest way to run that fits; `Refused` with the numbers where none does.
 
     `most_bytes`: less than the GPU has, where more was tried and failed. `apart`: how many processes this machine has,
-    a GPU each, where TRL's own engine trains: each on a base of its own, and their vLLMs may be one. 0: Unsloth.
+    a GPU each, where TRL's own engine trains: each on a base of its own, or on one that they share, and their vLLMs
+    may be one. 0: Unsloth.
     """
     prompt = max_seq_length - max_completion_length if max_prompt_length is None else max_prompt_length
     work = Work(
@@ -133,17 +136,21 @@ def plan(
     )  # fmt: skip
     given = {
         "load_in_4bit": load_in_4bit, "gradient_checkpointing": gradient_checkpointing, "standby": standby,
+        "shard_base": shard_base,
         "gpu_memory_utilization": "auto" if gpu_memory_utilization is None else gpu_memory_utilization,
     }  # fmt: skip
     most = gpu.memory if most_bytes is None else most_bytes
     budget = min(gpu.memory * USABLE_SHARE, most)
     best: Candidate | None = None
     if apart:
-        ways = list(candidates_apart(work, load_in_4bit, gradient_checkpointing, _spreads(model, apart)))
+        spreads = _spreads(model, apart)
+        ways = list(candidates_apart(work, load_in_4bit, gradient_checkpointing, shard_base, spreads, apart))
     else:
         ways = list(candidates(work, load_in_4bit, gradient_checkpointing, standby))
-    for candidate in sorted(ways, key=lambda one: (one.in_4bit, one.seconds(work))):
-        by_choice = load_in_4bit == "auto" and not candidate.in_4bit
+    ordered = sorted(ways, key=lambda one: (one.in_4bit, one.shards, one.seconds(work)))
+    tries = [(one, load_in_4bit == "auto" and not one.in_4bit) for one in ordered]
+    # Parts of 16 bits may be smaller than all of 4.
+    for candidate, by_choice in [*tries, *((one, False) for one in ordered if one.shards > 1)]:
         limit = min(gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE), most)
         memory = estimate(candidate, gpu, model, work, gpu_memory_utilization)
         if _fits(memory, model, work, limit) and not (by_choice and _is_cramped(candidate, work, standby)):
@@ -221,4 +228,5 @@ def _describe(
         budget=budget,
         choices=(*reasons(chosen, gpu, model, work, memory, used, decode, given), replay),
         tensor_parallel=chosen.spread,
+        base_shards=chosen.shards,
     )

@@ -79,8 +79,16 @@ def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, shar
 
 def _training_copy(candidate: Candidate, model: ModelShape) -> float:
     if candidate.apart:
-        return model.weights(in_4bit=candidate.in_4bit)
+        return (
+            _shared_base(candidate.shards, model) if candidate.shards > 1 else model.weights(in_4bit=candidate.in_4bit)
+        )
     return model.linear_parameters * BYTES_16BIT if candidate.hand_over == "copy" else 0.0
+
+
+def _shared_base(shards: int, model: ModelShape) -> float:
+    """A part of the layers, two layers that are gathered at once, and what stands outside of them."""
+    layers = model.linear_parameters * BYTES_16BIT
+    return layers / shards + 2 * layers / model.layers + model.other_parameters * BYTES_16BIT
 
 
 def kv_needed(model: ModelShape, work: Work, sequences: int, spread: int) -> float:

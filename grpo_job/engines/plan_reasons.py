@@ -31,7 +31,7 @@ def reasons(
 ) -> tuple[Choice, ...]:
     """Each decision with its reason. `given`: what the settings say, `auto` where they leave it open."""
     sequences = chosen.sequences * chosen.spread
-    several = (_why_spread(chosen, model),) if chosen.apart else ()
+    several = (_why_spread(chosen, model), _why_shard(chosen, memory, given)) if chosen.apart else ()
     return (
         *several,
         Choice("arithmetic", gpu.dtype, f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"),
@@ -70,6 +70,15 @@ def _why_spread(chosen: Candidate, model: ModelShape) -> Choice:
     size = f"vLLM's {model.weights(in_4bit=False) / GB:.1f} GB"
     fit = "fit on each GPU" if chosen.spread == 1 else f"do not fit beside training: {chosen.spread} GPUs share them"
     return Choice("tensor_parallel", chosen.spread, f"{size} {fit}")
+
+
+def _why_shard(chosen: Candidate, memory: Memory, given: Mapping[str, Any]) -> Choice:
+    size = f"{memory.training_copy / GB:.1f} GB"
+    if chosen.shards > 1:
+        reason = f"{size} on each of {chosen.shards} GPUs that share the base for training: it does not fit on one"
+    else:
+        reason = f"{size} of weights for training fit on each GPU"
+    return Choice("shard_base", chosen.shards > 1, reason, _was_given(given, "shard_base"))
 
 
 def _why_recompute(chosen: Candidate, model: ModelShape, work: Work, given: Mapping[str, Any]) -> Choice:
@@ -136,6 +145,7 @@ def _cures(given: Mapping[str, Any], work: Work) -> list[str]:
         "load_in_4bit": ("GRPO_LOAD_IN_4BIT=auto", given["load_in_4bit"] is False),
         "gradient_checkpointing": ("GRPO_GRADIENT_CHECKPOINTING=auto", given["gradient_checkpointing"] is False),
         "standby": ("GRPO_STANDBY=auto", given["standby"] is False),
+        "shard_base": ("GRPO_SHARD_BASE=auto", given["shard_base"] is False),
         "gpu_memory_utilization": (
             "GRPO_VLLM_GPU_MEMORY_UTILIZATION=auto",
             _was_given(given, "gpu_memory_utilization"),

@@ -59,11 +59,14 @@ class TrainerEngine:
         raise NotImplementedError
 
     def _answer_share(self, asked: Asked) -> list[list[str]]:
-        """All answers, on every rank. The seed of a prompt is the same whoever answers it."""
+        """All answers, on every rank. The seed of a prompt is the same whoever answers it.
+
+        A rank without a prompt answers none: the weights that it answers with may be gathered from all.
+        """
         groups, group = self.ranks.count // self.tensor_parallel, self.ranks.number // self.tensor_parallel
         start, end = (len(asked.prompts) * part // groups for part in (group, group + 1))
         seed = asked.options.get("seed", 0) + start * asked.options.get("samples", 1)
-        own = self.answer(asked.prompts[start:end], **{**asked.options, "seed": seed}) if start < end else []
+        own = self.answer(asked.prompts[start:end], **{**asked.options, "seed": seed})
         shares = self.ranks.gather(own)[:: self.tensor_parallel]
         return [answers for share in shares for answers in share]
 

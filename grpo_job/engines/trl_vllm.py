@@ -1,8 +1,9 @@
 """TRL's own trainer on a GPU, vLLM in the same process: bf16 base with a LoRA.
 
 The yardstick beside Unsloth, the fallback for models that Unsloth does not support, and the engine of several
-GPUs, where each process trains on a base of its own and gradients are averaged (DDP). vLLM holds weights of its own,
-into which the adapter is folded; where they do not fit beside training, several GPUs share them.
+GPUs, where each process trains on a base of its own, or on its part of one (FSDP), and gradients are averaged (DDP).
+vLLM holds weights of its own, into which the adapter is folded; where they do not fit beside training, several GPUs
+share them.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from trl.trainer.utils import ensure_master_addr_port
 from grpo_job.base_model import BaseModel
 from grpo_job.engines import RewardFunctions, rehearsal
 from grpo_job.engines.callbacks import ListeningCallback
+from grpo_job.engines.fully_sharded import shard_layers
 from grpo_job.engines.gpu_plan import Plan
 from grpo_job.engines.grpo_arguments import grpo_arguments, on_gpu, planned_steps, steps_per_buffer
 from grpo_job.engines.job_trainer import JobTrainer
@@ -55,7 +57,7 @@ class TrlVllm(VllmTrainerEngine):
             ensure_master_addr_port(port=get_free_port())
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
         set_seed(settings.lora_seed)
-        self.model = add_lora(_load(base.folder, plan), settings)
+        self.model = self._with_lora(settings, plan)
         self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
         arguments = {
@@ -78,9 +80,18 @@ class TrlVllm(VllmTrainerEngine):
         rollouts.seeds = Seeds(seed_of(settings.seed, ranks.number // plan.tensor_parallel))
         self.trainer.vllm_generation = rollouts
 
+    def _with_lora(self, settings: Settings, plan: Plan) -> Any:
+        """The base under a fresh LoRA, on this process's GPU; a shared one is cut there layer by layer."""
+        device = torch.device("cuda", torch.cuda.current_device())
+        if plan.base_shards == 1:
+            return add_lora(_load(self.base.folder, plan, device), settings)
+        model = add_lora(_load(self.base.folder, plan, torch.device("cpu")), settings)
+        shard_layers(model, device, plan.base_shards)
+        return model
 
-def _load(folder: Path, plan: Plan) -> Any:
-    """The base on this process's GPU, in 4 bits where the plan says so."""
+
+def _load(folder: Path, plan: Plan, device: torch.device) -> Any:
+    """The base on `device`, in 4 bits where the plan says so."""
     quantized = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -90,7 +101,7 @@ def _load(folder: Path, plan: Plan) -> Any:
     return AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, plan.dtype),
-        device_map={"": torch.cuda.current_device()},
+        device_map={"": device},
         quantization_config=quantized if plan.load_in_4bit else None,
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from grpo_job.engines import Adapter
+from grpo_job.engines.fully_sharded import gathered
 from grpo_job.engines.gpu_plan import Plan
 from grpo_job.engines.peft_adapter import ADAPTER
 
@@ -130,10 +131,10 @@ def _is_quantized(layer: Any) -> bool:
 
 
 def _base_weight(layer: Any) -> torch.Tensor:
-    """In 16 bits, also of a base that training holds in 4."""
+    """In 16 bits, also of a base that training holds in 4; whole, also of one that several GPUs share."""
     weight = layer.base_layer.weight
     if not _is_quantized(layer):
-        return weight.data
+        return gathered(weight.data)
     from bitsandbytes.functional import dequantize_4bit
 
     return dequantize_4bit(weight.data, weight.quant_state)

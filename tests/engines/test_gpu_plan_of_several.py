@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from grpo_job.engines.gpu_plan import Plan
-from grpo_job.engines.shapes import GB
+from grpo_job.engines.gpu_plan import ROOMY_SHARE, Plan
+from grpo_job.engines.shapes import GB, Gpu
 from grpo_job.failures import Refused
 from tests.engines.test_gpu_plan import GPUS, SHAPES, SIZES, tutorial, with_batch
 
@@ -24,11 +24,13 @@ def test_each_of_several_processes_trains_on_a_base_of_its_own_or_the_run_is_ref
         chosen = of_several(name, size, processes)
     except Refused:
         assert GPUS[name].memory < 45 * GB
+        assert processes < 8 or name == "T4"
         return
     assert chosen.memory.total <= chosen.budget
     assert (chosen.hand_over, chosen.standby) == ("copy", False)
     assert processes % chosen.tensor_parallel == 0
-    assert chosen.memory.training_copy == SHAPES[size].weights(in_4bit=chosen.load_in_4bit)
+    if chosen.base_shards == 1:
+        assert chosen.memory.training_copy == SHAPES[size].weights(in_4bit=chosen.load_in_4bit)
     assert chosen.memory.weights == SHAPES[size].weights(in_4bit=False) / chosen.tensor_parallel
 
 
@@ -44,9 +46,38 @@ def test_a_model_that_fits_each_gpu_is_not_spread(name: str) -> None:
 def test_a_model_that_does_not_fit_one_24_gb_gpu_is_spread_over_several(name: str, size: str, processes: int) -> None:
     chosen = of_several(name, size, processes)
     assert chosen.tensor_parallel > 1
-    assert chosen.load_in_4bit
+    assert chosen.load_in_4bit or chosen.base_shards == processes
     reasons = {choice.name: choice.reason for choice in chosen.choices}
     assert reasons["tensor_parallel"].endswith(f"{chosen.tensor_parallel} GPUs share them")
+
+
+@pytest.mark.parametrize(("gpu", "size", "processes"), [("L4", "7B", 4), ("A10G", "14B", 8), ("A100-40", "32B", 8)])
+def test_a_base_that_fits_one_gpu_in_4_bits_alone_is_shared_in_16_where_there_are_enough(
+    gpu: str, size: str, processes: int
+) -> None:
+    chosen = of_several(gpu, size, processes, **with_batch(16))
+    assert (chosen.base_shards, chosen.load_in_4bit) == (processes, False)
+    assert chosen.memory.total <= chosen.budget
+    reasons = {choice.name: choice.reason for choice in chosen.choices}
+    assert reasons["shard_base"].endswith(f"{processes} GPUs that share the base for training: it does not fit on one")
+    assert of_several(gpu, size, processes, **with_batch(16), shard_base=False).load_in_4bit
+
+
+def test_parts_in_16_bits_are_taken_without_room_to_spare_where_all_in_4_does_not_fit() -> None:
+    gpu = Gpu("58 GB", 58 * GB, (8, 9))
+    chosen = tutorial(gpu, SHAPES["72B"], apart=8, **with_batch(32))
+    assert (chosen.base_shards, chosen.tensor_parallel, chosen.load_in_4bit) == (8, 8, False)
+    assert ROOMY_SHARE * gpu.memory < chosen.memory.total <= chosen.budget
+    with pytest.raises(Refused, match="GRPO_SHARD_BASE=auto"):
+        tutorial(gpu, SHAPES["72B"], apart=8, **with_batch(32), shard_base=False)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_a_base_is_shared_in_16_bits_where_the_user_says_so(processes: int) -> None:
+    chosen = of_several("H200", "7B", processes, shard_base=True)
+    assert (chosen.base_shards, chosen.load_in_4bit) == (processes, False)
+    assert chosen.memory.training_copy < of_several("H200", "7B", processes).memory.training_copy
+    assert next(choice.given for choice in chosen.choices if choice.name == "shard_base")
 
 
 def test_transformers_own_layers_keep_more_than_unsloths() -> None:

@@ -1,4 +1,4 @@
-"""The embedded sample on two GPUs: each with a vLLM of its own, and with one that both share."""
+"""The embedded sample on two GPUs: each with a vLLM and a base of its own, and with one that both share."""
 
 import json
 import signal
@@ -48,19 +48,22 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 @pytest.mark.parametrize(
-    ("settings", "door", "spread"),
+    ("settings", "door", "spread", "shards"),
     [
-        (ON_TWO, ("entrypoint.py",), 1),
-        (ON_TWO, ("-c", SPREAD), 2),
-        ({**ON_TWO, "GRPO_LOAD_IN_4BIT": "true"}, ("-c", SPREAD), 2),
+        (ON_TWO, ("entrypoint.py",), 1, 1),
+        (ON_TWO, ("-c", SPREAD), 2, 1),
+        ({**ON_TWO, "GRPO_LOAD_IN_4BIT": "true"}, ("-c", SPREAD), 2, 1),
+        ({**ON_TWO, "GRPO_SHARD_BASE": "true"}, ("entrypoint.py",), 1, 2),
+        ({**ON_TWO, "GRPO_SHARD_BASE": "true"}, ("-c", SPREAD), 2, 2),
     ],
-    ids=["a vLLM each", "one vLLM", "one vLLM, training in 4 bits"],
+    ids=["a vLLM each", "one vLLM", "one vLLM, training in 4 bits", "one base", "one vLLM, one base"],
 )
 def test_two_gpus_learn_the_sample_as_one_does(
-    settings: dict[str, str], door: tuple[str, ...], spread: int, one: RunFolder, tmp_path: Path
+    settings: dict[str, str], door: tuple[str, ...], spread: int, shards: int, one: RunFolder, tmp_path: Path
 ) -> None:
     two = finished(tmp_path, settings, door)
-    assert read_json(two.environment)["plan"]["tensor_parallel"] == spread
+    plan = read_json(two.environment)["plan"]
+    assert (plan["tensor_parallel"], plan["base_shards"]) == (spread, shards)
     curves = {"one": curve(one), "two": curve(two)}
     print(json.dumps(curves))
     for ours, theirs in zip(curves["two"], curves["one"], strict=True):
