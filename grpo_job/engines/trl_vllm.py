@@ -83,15 +83,14 @@ class TrlVllm(VllmTrainerEngine):
     def _with_lora(self, settings: Settings, plan: Plan) -> Any:
         """The base under a fresh LoRA, on this process's GPU; a shared one is cut there layer by layer."""
         device = torch.device("cuda", torch.cuda.current_device())
-        if plan.base_shards == 1:
-            return add_lora(_load(self.base.folder, plan, device), settings)
-        model = add_lora(_load(self.base.folder, plan, torch.device("cpu")), settings)
-        shard_layers(model, device, plan.base_shards)
+        model = add_lora(_load(self.base.folder, plan, device if plan.base_shards == 1 else None), settings)
+        if plan.base_shards > 1:
+            shard_layers(model, device, plan.base_shards)
         return model
 
 
-def _load(folder: Path, plan: Plan, device: torch.device) -> Any:
-    """The base on `device`, in 4 bits where the plan says so."""
+def _load(folder: Path, plan: Plan, device: torch.device | None) -> Any:
+    """The base on `device`, in 4 bits where the plan says so; without a device in the host's memory."""
     quantized = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -101,7 +100,7 @@ def _load(folder: Path, plan: Plan, device: torch.device) -> Any:
     return AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, plan.dtype),
-        device_map={"": device},
+        device_map={"": device} if device else None,
         quantization_config=quantized if plan.load_in_4bit else None,
     )
 
