@@ -147,10 +147,7 @@ def plan(
         ways = list(candidates_apart(work, load_in_4bit, gradient_checkpointing, shard_base, spreads, apart))
     else:
         ways = list(candidates(work, load_in_4bit, gradient_checkpointing, standby))
-    ordered = sorted(ways, key=lambda one: (one.in_4bit, one.shards, one.seconds(work)))
-    tries = [(one, load_in_4bit == "auto" and not one.in_4bit) for one in ordered]
-    # Parts of 16 bits may be smaller than all of 4.
-    for candidate, by_choice in [*tries, *((one, False) for one in ordered if one.shards > 1)]:
+    for candidate, by_choice in _in_order(ways, work, load_in_4bit):
         limit = min(gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE), most)
         memory = estimate(candidate, gpu, model, work, gpu_memory_utilization)
         if _fits(memory, model, work, limit) and not (by_choice and _is_cramped(candidate, work, standby)):
@@ -160,6 +157,14 @@ def plan(
         raise Refused(refusal(ways, gpu, model, work, gpu_memory_utilization, given, budget))
     replay = plan_replay(best, gpu, work, memory, budget, training_graphs, apart)
     return _describe(best, gpu, model, work, gpu_memory_utilization, given, budget, replay)
+
+
+def _in_order(ways: list[Candidate], work: Work, load_in_4bit: bool | Auto) -> list[tuple[Candidate, bool]]:
+    """What to try, the best first, and whether it must leave room: it need not where nothing smaller may follow."""
+    ordered = sorted(ways, key=lambda one: (one.in_4bit, one.shards, one.seconds(work)))
+    tries = [(one, load_in_4bit == "auto" and not one.in_4bit) for one in ordered]
+    # A part of 16 bits may be smaller than all of 4.
+    return [*tries, *((one, False) for one in ordered if one.shards > 1)]
 
 
 def _spreads(model: ModelShape, processes: int) -> list[int]:

@@ -78,10 +78,10 @@ def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, shar
 
 
 def _training_copy(candidate: Candidate, model: ModelShape) -> float:
+    if candidate.shards > 1:
+        return _shared_base(candidate.shards, model)
     if candidate.apart:
-        return (
-            _shared_base(candidate.shards, model) if candidate.shards > 1 else model.weights(in_4bit=candidate.in_4bit)
-        )
+        return model.weights(in_4bit=candidate.in_4bit)
     return model.linear_parameters * BYTES_16BIT if candidate.hand_over == "copy" else 0.0
 
 
