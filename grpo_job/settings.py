@@ -80,9 +80,7 @@ class Settings(BaseModel):
         "linear layers that get a LoRA",
     )
     lora_seed: Seed = setting(1234, "seed of the LoRA's first weights")
-    shard_base: YesNoAuto = _harmless(
-        "auto", "the processes of a machine share the base for training (FSDP); auto: where 16 bits fit in no other way"
-    )
+    shard_base: YesNoAuto = _harmless("auto", "a machine's GPUs share the base for training (FSDP); auto: the plan")
     standby: YesNoAuto = _harmless("auto", "vLLM frees its memory while training; auto: the plan")
     training_graphs: YesNoAuto = _harmless(
         "auto", "unsloth replays forward and backward as CUDA graphs; auto: where steps are small and many"

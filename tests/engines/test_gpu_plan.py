@@ -40,10 +40,7 @@ CONFIGS = {
 }
 SIZES = list(CONFIGS)
 # For several GPUs.
-LARGE = {
-    "32B": _qwen(5120, 27648, 64, 40, 8, 152064, False),
-    "72B": _qwen(8192, 29568, 80, 64, 8, 152064, False),
-}
+LARGE = {"32B": _qwen(5120, 27648, 64, 40, 8, 152064, False), "72B": _qwen(8192, 29568, 80, 64, 8, 152064, False)}
 SHAPES = {name: ModelShape.from_config(config) for name, config in (CONFIGS | LARGE).items()}
 BY_MEMORY = sorted(GPUS.values(), key=lambda gpu: gpu.memory)
 
