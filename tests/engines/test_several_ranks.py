@@ -67,10 +67,11 @@ class Echo(TrainerEngine):
     """Answers a prompt with its rank, the prompt and the seed of each sample."""
 
     def __init__(self, ranks: Any, tensor_parallel: int) -> None:
-        self.ranks, self.tensor_parallel = ranks, tensor_parallel
+        self.ranks, self.tensor_parallel, self.asked = ranks, tensor_parallel, 0
 
     def answer(self, prompts: Any, *, seed: int = 0, samples: int = 1, **_: Any) -> list[list[str]]:
         group = self.ranks.number // self.tensor_parallel
+        self.asked += 1
         return [
             [f"{group}: {prompt} {seed + place * samples + sample}" for sample in range(samples)]
             for place, prompt in enumerate(prompts)
@@ -78,7 +79,10 @@ class Echo(TrainerEngine):
 
 
 def on_ranks(count: int, tensor_parallel: int, prompts: list[str], **options: Any) -> tuple[list[list[str]], list[Any]]:
-    """What rank 0 gets, and what it said to the others on the way."""
+    """What rank 0 gets, and what it said to the others on the way.
+
+    Each rank answers once, also where no prompt is left for it: a fold may gather the base's parts from all.
+    """
     meeting = Meeting(count)
     engines = [Echo(Seat(meeting, number), tensor_parallel) for number in range(count)]
     others = [threading.Thread(target=engine.answer_along) for engine in engines[1:]]
@@ -87,6 +91,7 @@ def on_ranks(count: int, tensor_parallel: int, prompts: list[str], **options: An
     answers = engines[0].generate(prompts, **options)  # type: ignore[arg-type]
     for other in others:
         other.join()
+    assert [engine.asked for engine in engines] == [1] * count
     return answers, meeting.said
 
 
