@@ -14,12 +14,14 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
+from grpo_job.failures import Refused
+
 
 def shard_layers(model: Any, device: torch.device, shards: int) -> None:
     """Leave on `device` this rank's part of each layer of a PeftModel, and all that is in no layer.
 
     `shards` ranks of one machine, neighbours in number, share a layer. All ranks call it together, before accelerate
-    prepares the model.
+    prepares the model. Raises `Refused` where the model's class does not say what its layers are.
     """
     mesh = init_device_mesh(device.type, (dist.get_world_size() // shards, shards), mesh_dim_names=("copy", "part"))
     layers = _layers(model)
@@ -39,8 +41,13 @@ def gathered(weight: torch.Tensor) -> torch.Tensor:
 
 
 def _layers(model: Any) -> list[Any]:
-    names = set(model.get_base_model()._no_split_modules)
-    return [module for module in model.modules() if type(module).__name__ in names]
+    base = model.get_base_model()
+    names = set(base._no_split_modules or ())
+    if found := [module for module in base.modules() if type(module).__name__ in names]:
+        return found
+    raise Refused(
+        f"GRPO_SHARD_BASE: {type(base).__name__} does not name its layers, so it cannot be cut; allowed: false"
+    )
 
 
 def _leave_to_ddp_what_is_whole(model: Any) -> None:

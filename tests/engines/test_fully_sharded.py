@@ -12,9 +12,11 @@ from accelerate import Accelerator
 from transformers import AutoModelForCausalLM
 
 from grpo_job import sample
+from grpo_job.engines import fully_sharded
 from grpo_job.engines.fully_sharded import shard_layers
 from grpo_job.engines.peft_adapter import add_lora
 from grpo_job.engines.vllm_weights import _fold, lora_layers
+from grpo_job.failures import Refused
 from grpo_job.settings import Settings
 
 CPU = torch.device("cpu")
@@ -62,6 +64,13 @@ def train_rank(rank: int, folder: str, recompute: bool) -> None:
         "held": sum(layer.base_layer.weight.to_local().numel() for layer in layers),
     }
     torch.save(found, f"{folder}/{rank}.pt")
+
+
+def test_a_model_that_does_not_name_its_layers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = sample_with_lora()
+    monkeypatch.setattr(model.get_base_model(), "_no_split_modules", None)
+    with pytest.raises(Refused, match="Qwen2ForCausalLM does not name its layers, so it cannot be cut; allowed: false"):
+        fully_sharded._layers(model)
 
 
 @pytest.mark.slow

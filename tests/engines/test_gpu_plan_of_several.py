@@ -1,4 +1,4 @@
-"""The plan where each of several processes trains on a base of its own, and vLLM's weights may be spread over GPUs."""
+"""The plan of several processes, a GPU each: training's base and vLLM's on each GPU, or shared by them."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def of_several(gpu: str, size: str, processes: int, **changes: Any) -> Plan:
 @pytest.mark.parametrize("processes", [2, 4, 8])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", GPUS)
-def test_each_of_several_processes_trains_on_a_base_of_its_own_or_the_run_is_refused(
+def test_each_of_several_processes_trains_on_a_base_of_its_own_or_a_part_of_one_or_is_refused(
     name: str, size: str, processes: int
 ) -> None:
     try:
@@ -29,8 +29,12 @@ def test_each_of_several_processes_trains_on_a_base_of_its_own_or_the_run_is_ref
     assert chosen.memory.total <= chosen.budget
     assert (chosen.hand_over, chosen.standby) == ("copy", False)
     assert processes % chosen.tensor_parallel == 0
+    whole = SHAPES[size].weights(in_4bit=chosen.load_in_4bit)
     if chosen.base_shards == 1:
-        assert chosen.memory.training_copy == SHAPES[size].weights(in_4bit=chosen.load_in_4bit)
+        assert chosen.memory.training_copy == whole
+    else:
+        assert (chosen.base_shards, chosen.load_in_4bit) == (processes, False)
+        assert whole / processes < chosen.memory.training_copy < whole
     assert chosen.memory.weights == SHAPES[size].weights(in_4bit=False) / chosen.tensor_parallel
 
 

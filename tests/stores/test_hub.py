@@ -161,7 +161,6 @@ def test_a_holder_knows_its_own_commit_after_a_lost_reply_and_a_given_up_push(
     assert holder.differences(tree, "step-1") == holder.differences(tree, "step-2") == []
 
 
-@pytest.mark.slow
 def test_what_another_thread_of_the_holder_commits_meanwhile_is_no_other_attempt(
     open: Callable[..., Store], hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +179,7 @@ def test_what_another_thread_of_the_holder_commits_meanwhile_is_no_other_attempt
     assert {entry.name for entry in store.list()} >= {"checkpoint.json", "answer.json"}
 
 
+@pytest.mark.slow
 def test_the_stock_clients_read_rows_and_models_by_their_ids(hub: HubServer, tmp_path: Path) -> None:
     hub.add_repo("owner/model", {"config.json": b"{}", "model.safetensors": b"weights"})
     hub.add_repo("openai/gsm8k", gsm8k(), kind="dataset")
