@@ -76,13 +76,13 @@ lock:  ## resolve the locks anew, keeping what is pinned where it still fits
 	  --generate-hashes --python-version 3.11 --no-emit-index-url -o tools.lock
 	cd locks && ../$(VENV)/uv/bin/uv pip compile swift.in --universal \
 	  --generate-hashes --python-version 3.11 --no-emit-index-url -o swift.lock
-	$(PYTHON) grpo_job/locked_versions.py locks/cpu.lock locks/gpu.lock
+	$(PYTHON) -m tools.lock_versions locks/cpu.lock locks/gpu.lock
 
 campaign: $(VENV)/.dev  ## the full count of one PART, written to benchmarks/CAMPAIGNS.md
 	$(BIN)/python -m tests.campaigns.record $(PART)
 
 readme: $(VENV)/.dev  ## the tables of README and docs, from the code
-	$(BIN)/python -m tests.readme_tables
+	$(BIN)/python -m tools.readme_tables
 
 # build TARGET,TAG: the image, and beside it the list of its parts. OCI's own format has no HEALTHCHECK.
 define build
@@ -112,7 +112,7 @@ image-lint: $(VENV)/tools/.done
 	$(VENV)/tools/bin/hadolint Dockerfile
 
 vulnerabilities: $(VENV)/tools/.done  ## the locks against the known vulnerabilities, where a database can be reached
-	$(PYTHON) locks/audit.py $(VENV)/tools/bin/pip-audit locks/cpu.lock locks/gpu.lock
+	$(PYTHON) tools/audit_locks.py $(VENV)/tools/bin/pip-audit locks/cpu.lock locks/gpu.lock
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis outputs

@@ -1,16 +1,18 @@
 """The door of the container: `python entrypoint.py` is `grpo-job run`."""
 
+# isort: off  (the signal handler is imported and installed before all else: a signal may come at any time)
 import sys
 
-from grpo_job.failures import EXIT_INTERRUPTED
-from grpo_job.interruption import Interruption, StopNow
+from grpo_job.runtime.signals import Interruption, StopNow
 
 if __name__ == "__main__":
     try:
-        interruption = Interruption().install()  # before all else: a signal may come while the rest is imported
+        interruption = Interruption().install()
         from grpo_job.cli import main
 
         main(obj=interruption)
     except StopNow as signal_name:
+        from grpo_job.outcomes import EXIT_INTERRUPTED
+
         print(f"grpo-job: {signal_name} was received", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)

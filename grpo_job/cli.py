@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grpo_job import process_end
-from grpo_job.failures import START_AGAIN, Ending, Refused
-from grpo_job.interruption import Interruption
+from grpo_job.outcomes import START_AGAIN, Ending, Refused
+from grpo_job.runtime import process_exit
+from grpo_job.runtime.signals import Interruption
 
 if TYPE_CHECKING:
-    from grpo_job.settings import Settings
-    from grpo_job.settings_reader import Resolved
+    from grpo_job.settings.reader import Resolved
+    from grpo_job.settings.schema import Settings
 
 Options = Callable[[Callable[..., None]], Callable[..., None]]
 set_option: Options = click.option(
@@ -50,7 +50,7 @@ def main(context: click.Context) -> None:
 @click.pass_obj
 def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     """Train, evaluate and publish; go on where an earlier attempt stopped."""
-    from grpo_job.layout import is_rank, layout, one_gpu
+    from grpo_job.runtime.world import is_rank, layout, one_gpu
 
     given = dict(os.environ)  # before libraries set variables of their own
 
@@ -61,7 +61,7 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
             return _run_as_rank(resolved, interruption)
         processes = layout(resolved.settings, os.environ, gpus)
         if processes.world > 1:
-            from grpo_job import launcher
+            from grpo_job.runtime import launcher
 
             return launcher.run(processes, resolved.settings, os.environ, interruption)
         os.environ.update(one_gpu(os.environ, gpus))
@@ -69,15 +69,16 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
 
         return job.run(resolved, os.environ, interruption)
 
-    ending = process_end.ending_of(story, os.environ)
+    ending = process_exit.ending_of(story, os.environ)
     if ending.kind == START_AGAIN and not is_rank(given):
-        process_end.start_again(ending.reason, given)
-    process_end.leave(ending, os.environ)
+        process_exit.start_again(ending.reason, given)
+    process_exit.leave(ending, os.environ)
 
 
 def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Ending:
     """The part of one process of several. Where its launcher has a parent, that tells how the run ended."""
-    from grpo_job import engines, following, job, launcher
+    from grpo_job import engines, job, worker
+    from grpo_job.runtime import launcher
 
     interruption.on_end = tell = launcher.teller(os.environ)
     interruption.second_signal_ends = False  # it may come from the platform, from torchrun, and from the parent
@@ -85,14 +86,14 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Ending:
 
     def story() -> Ending:
         if ranks.number:
-            return following.follow(resolved.settings, interruption, ranks)
+            return worker.follow(resolved.settings, interruption, ranks)
         return job.run(resolved, os.environ, interruption, ranks)
 
-    ending = process_end.ending_of(story, os.environ)
+    ending = process_exit.ending_of(story, os.environ)
     in_order = ranks.end(ending)
     if tell(ending):
         # For another code torchrun ends the other processes.
-        process_end.leave_silently(0 if in_order else ending.code or 1)
+        process_exit.leave_silently(0 if in_order else ending.code or 1)
     return ending
 
 
@@ -104,9 +105,9 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool) -> No
     """Print each setting and where it came from, and check all that can fail. Needs no GPU."""
 
     def story() -> Ending:
-        from grpo_job import settings_table
         from grpo_job.preflight import examine
         from grpo_job.preflight.findings import as_json, as_text, of_settings
+        from grpo_job.settings import table
 
         try:
             resolved = _read(assignments)
@@ -115,12 +116,12 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool) -> No
                 click.echo(as_json(of_settings(refusal.faults)))
             raise
         if not for_machines:
-            click.echo("\n".join(settings_table.lines(resolved)))
+            click.echo("\n".join(table.lines(resolved)))
         if offline:
             os.environ["HF_HUB_OFFLINE"] = "1"  # the clients read it while they are imported
         _steer_libraries(resolved.settings)
         found = examine(resolved.settings, os.environ, offline=offline, elsewhere=True).findings
-        click.echo(as_json(found, settings_table.as_dict(resolved)) if for_machines else as_text(found))
+        click.echo(as_json(found, table.as_dict(resolved)) if for_machines else as_text(found))
         if faults := found.faults():
             raise Refused(*faults)
         return Ending(0, "checked", "all checks passed")
@@ -135,12 +136,12 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
     """Send a trained run to its destinations. Needs neither GPU nor torch."""
 
     def story() -> Ending:
-        from grpo_job import library_environment, steering
+        from grpo_job.runtime import library_env
 
-        steering.set_missing(library_environment.silence(), os.environ)
-        from grpo_job import delivery
+        library_env.set_missing(library_env.silence(), os.environ)
+        from grpo_job.phases import publish
 
-        return delivery.publish_again(run_folder, destinations, os.environ)
+        return publish.publish_again(run_folder, destinations, os.environ)
 
     _end_with(story)
 
@@ -176,22 +177,22 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
     def story() -> Ending:
         resolved = _read(assignments)
         _steer_libraries(resolved.settings)
-        from grpo_job import reevaluation
+        from grpo_job.phases import reevaluate
 
-        judged = reevaluation.evaluate(adapter_or_run, output, resolved, os.environ)
-        click.echo("\n".join(reevaluation.lines(judged)))
+        judged = reevaluate.reevaluate(adapter_or_run, output, resolved, os.environ)
+        click.echo("\n".join(reevaluate.lines(judged)))
         return Ending(0, "evaluated", judged["verdict"])
 
     _end_with(story)
 
 
 def _end_with(story: Callable[[], Ending]) -> None:
-    process_end.leave(process_end.ending_of(story, os.environ), os.environ)
+    process_exit.leave(process_exit.ending_of(story, os.environ), os.environ)
 
 
 def _read(assignments: tuple[str, ...]) -> "Resolved":
     """The settings. Raises `Refused` with every fault, unknown rewards among them."""
-    from grpo_job.settings_reader import assigned, resolve
+    from grpo_job.settings.reader import assigned, resolve
 
     return resolve(os.environ, assigned(assignments), [_unknown_rewards])
 
@@ -204,9 +205,9 @@ def _unknown_rewards(settings: "Settings") -> list[str]:
 
 def _steer_libraries(settings: "Settings") -> int:
     """Set the libraries' variables that the user left unset, before any of them is imported. Answers how many GPUs."""
-    from grpo_job import steering
+    from grpo_job.runtime import library_env
 
-    gpus, distrust = steering.steer(settings, os.environ)
+    gpus, distrust = library_env.steer(settings, os.environ)
     if distrust:
         click.echo(f"grpo-job: GRPO_CACHE_DIR: {distrust}", err=True)
     return gpus

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from grpo_job import cli, failures, job, preflight, process_end
-from grpo_job.failures import Ending
-from grpo_job.interruption import Interruption, StopNow
+from grpo_job import cli, job, outcomes, preflight
+from grpo_job.outcomes import Ending
 from grpo_job.preflight import Examined
 from grpo_job.preflight.findings import Finding, Findings
-from grpo_job.settings_reader import Resolved
+from grpo_job.runtime import process_exit
+from grpo_job.runtime.signals import Interruption, StopNow
+from grpo_job.settings.reader import Resolved
 
 Invoke = Callable[..., tuple[int | None, str, str]]
 
@@ -20,7 +21,7 @@ Invoke = Callable[..., tuple[int | None, str, str]]
 def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
     """Call the door in this process: exit code, standard output and standard error."""
     codes: list[int] = []
-    monkeypatch.setattr(process_end, "end_process", codes.append)
+    monkeypatch.setattr(process_exit, "end_process", codes.append)
     monkeypatch.setattr(cli, "_steer_libraries", lambda settings: 0)
 
     def call(*arguments: str, **environment: str) -> tuple[int | None, str, str]:
@@ -92,12 +93,12 @@ def test_an_unknown_command_or_option_ends_with_2_and_help_with_0(invoke: Invoke
     assert all(command in said for command in ("run", "check"))
 
 
-KNOWN = [kind for kind in vars(failures).values() if isinstance(kind, type) and issubclass(kind, failures.RunEnded)]
+KNOWN = [kind for kind in vars(outcomes).values() if isinstance(kind, type) and issubclass(kind, outcomes.RunEnded)]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KNOWN if kind is not failures.RunEnded])
+@pytest.mark.parametrize("kind", [kind for kind in KNOWN if kind is not outcomes.RunEnded])
 def test_a_known_ending_gives_its_code_and_its_reason_without_a_traceback(
-    kind: type[failures.RunEnded], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    kind: type[outcomes.RunEnded], invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ending_with(kind("because of this"), monkeypatch)
     code, _, said = invoke()
@@ -114,7 +115,7 @@ def test_an_unknown_error_gives_1_with_its_traceback(invoke: Invoke, monkeypatch
 
 
 def test_an_error_that_holds_a_secret_is_told_without_it(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    for error in (ZeroDivisionError("with hf_abcdefghijkl"), failures.Unpublished("with hf_abcdefghijkl")):
+    for error in (ZeroDivisionError("with hf_abcdefghijkl"), outcomes.Unpublished("with hf_abcdefghijkl")):
         ending_with(error, monkeypatch)
         _, _, said = invoke(HF_TOKEN="hf_abcdefghijkl")
         assert "with [secret]" in said

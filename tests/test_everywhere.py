@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job import sample
-from grpo_job.run_folder import read_json, read_jsonl
+from grpo_job.inputs import sample
+from grpo_job.run_folder.files import read_json, read_jsonl
 from tests.reports.pages import Page, wrong_figures
 from tests.servers.everywhere import CANARIES, GRPO_JOB, ROOT, World, bare_python, downloaded, job, opened
 

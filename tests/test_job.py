@@ -108,7 +108,7 @@ def test_a_finished_run_is_left_untouched(finished: Path) -> None:
 def test_a_default_model_without_a_gpu_is_refused_with_what_to_set(tmp_path: Path) -> None:
     big = tmp_path / "big"
     big.mkdir()
-    sample = ROOT / "grpo_job" / "sample" / "model"
+    sample = ROOT / "grpo_job/inputs/sample/model"
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "model.safetensors"):
         (big / name).write_bytes((sample / name).read_bytes())
     config = json.loads((sample / "config.json").read_text())

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.failures import Held
+from grpo_job.outcomes import Held
 from grpo_job.stores import Store
 
 FOLDER = "lease"

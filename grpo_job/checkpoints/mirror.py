@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from grpo_job.checkpoints.keeper import NAME, Checkpoint, Keeper, damage_of, name_of
-from grpo_job.failures import Held, Unexpected
+from grpo_job.checkpoints.manager import NAME, Checkpoint, Keeper, damage_of, name_of
+from grpo_job.outcomes import Held, Unexpected
 from grpo_job.stores import MANIFEST, Outpaced, Store, StoreFailed
 
 ARRIVING = ".arriving"

@@ -16,8 +16,8 @@ import psutil
 import torch
 import torch.distributed as dist
 
-from grpo_job.failures import Ending, Interrupted, Unexpected
-from grpo_job.ranks import Word
+from grpo_job.engines.ranks import Word
+from grpo_job.outcomes import Ending, Interrupted, Unexpected
 
 LOOK_SECONDS = 0.05
 # A hang is the watchdog's to end, long before: rank 0, which waits for the others, does nothing. These end a wait on

@@ -18,22 +18,23 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from trl import GRPOConfig
 from trl.trainer.utils import ensure_master_addr_port
 
-from grpo_job.base_model import BaseModel
-from grpo_job.engines import RewardFunctions, rehearsal
-from grpo_job.engines.callbacks import ListeningCallback
-from grpo_job.engines.fully_sharded import shard_layers
-from grpo_job.engines.gpu_plan import Plan
-from grpo_job.engines.grpo_arguments import grpo_arguments, on_gpu, planned_steps, steps_per_buffer
-from grpo_job.engines.job_trainer import JobTrainer
-from grpo_job.engines.peft_adapter import add_lora
-from grpo_job.engines.tensor_parallel import SpreadRollouts
-from grpo_job.engines.trainer_engine import VllmTrainerEngine
-from grpo_job.engines.vllm_engine import compilation, llm_built_with, vllm_arguments
-from grpo_job.engines.vllm_rollouts import Rollouts, Seeds
-from grpo_job.engines.vllm_weights import SeparateWeights
-from grpo_job.global_batch import share
-from grpo_job.ranks import ALONE, Ranks
-from grpo_job.settings import Settings
+from grpo_job.engines.base import VllmTrainerEngine
+from grpo_job.engines.interface import RewardFunctions
+from grpo_job.engines.ranks import ALONE, Ranks
+from grpo_job.engines.rollouts.generate import Rollouts, Seeds
+from grpo_job.engines.rollouts.tensor_parallel import SpreadRollouts
+from grpo_job.engines.rollouts.vllm_engine import compilation, llm_built_with, vllm_arguments
+from grpo_job.engines.rollouts.weight_sync import SeparateWeights
+from grpo_job.engines.trainer import memory_dry_run
+from grpo_job.engines.trainer.adapter import add_lora
+from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu
+from grpo_job.engines.trainer.callback import ListeningCallback
+from grpo_job.engines.trainer.fsdp import shard_layers
+from grpo_job.engines.trainer.trainer import JobTrainer
+from grpo_job.inputs.base_model import BaseModel
+from grpo_job.planner.plan import Plan
+from grpo_job.settings.global_batch import planned_steps, share, steps_per_buffer
+from grpo_job.settings.schema import Settings
 
 
 class TrlVllm(VllmTrainerEngine):
@@ -70,7 +71,7 @@ class TrlVllm(VllmTrainerEngine):
         with llm_built_with(vllm_options, trl.generation.vllm_generation):
             args = GRPOConfig(output_dir=str(folder), **arguments)
             self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
-        self.trainer.rehearse_at = rehearsal.sizes(settings, plan, rows, self.tokenizer)
+        self.trainer.rehearse_at = memory_dry_run.sizes(settings, plan, rows, self.tokenizer)
         self.llm = self.trainer.vllm_generation.llm
         self.weights = SeparateWeights(self.model, self.llm)
         self.callback.before_measuring = self.weights.changed

@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from grpo_job.base_model import BaseModel
-from grpo_job.engines import RewardFunctions
-from grpo_job.engines.gpu_plan import Plan
-from grpo_job.engines.grpo_arguments import grpo_arguments, on_gpu, planned_steps, steps_per_buffer
-from grpo_job.engines.trainer_engine import VllmTrainerEngine
-from grpo_job.engines.unsloth_import import import_unsloth, variables_kept
-from grpo_job.engines.vllm_engine import compilation, llm_built_with, vllm_arguments
-from grpo_job.settings import Settings
+from grpo_job.engines.base import VllmTrainerEngine
+from grpo_job.engines.interface import RewardFunctions
+from grpo_job.engines.patches.unsloth_import import import_unsloth, variables_kept
+from grpo_job.engines.rollouts.vllm_engine import compilation, llm_built_with, vllm_arguments
+from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu
+from grpo_job.inputs.base_model import BaseModel
+from grpo_job.planner.plan import Plan
+from grpo_job.settings.global_batch import planned_steps, steps_per_buffer
+from grpo_job.settings.schema import Settings
 
 # Unsloth guesses with it how long a row may be; what vLLM really takes is in `vllm_arguments`.
 SHARE_FOR_UNSLOTHS_GUESS = 0.9
@@ -44,16 +45,16 @@ class UnslothVllm(VllmTrainerEngine):
         self.model, self.tokenizer = _load_model(base, plan, lora_rank=settings.lora_rank, seed=settings.seed)
         self.model = _add_lora(self.model, plan, settings)
 
-        from grpo_job.engines import rehearsal
-        from grpo_job.engines.callbacks import ListeningCallback
-        from grpo_job.engines.vllm_weights import hand_over
+        from grpo_job.engines.rollouts.weight_sync import hand_over
+        from grpo_job.engines.trainer import memory_dry_run
+        from grpo_job.engines.trainer.callback import ListeningCallback
 
         self.llm, self.weights = self.model.vllm_engine, hand_over(self.model, plan)
         self.callback = ListeningCallback(steps_per_buffer(settings))
         self.callback.before_measuring = self.weights.changed
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
         self.trainer = self._trainer(plan, arguments, folder, rows, rewards)
-        self.trainer.rehearse_at = rehearsal.sizes(settings, plan, rows, self.tokenizer)
+        self.trainer.rehearse_at = memory_dry_run.sizes(settings, plan, rows, self.tokenizer)
 
     def _trainer(
         self,
@@ -66,10 +67,10 @@ class UnslothVllm(VllmTrainerEngine):
         """TRL's trainer as Unsloth patches it and the job extends it, with rollouts through `Rollouts`."""
         from trl import GRPOConfig
 
-        from grpo_job.engines.job_trainer import JobTrainer
-        from grpo_job.engines.training_graphs import replay_layers
-        from grpo_job.engines.unsloth_loss import is_on_policy, reads_log_probs, spare_the_second_forward
-        from grpo_job.engines.vllm_rollouts import Rollouts
+        from grpo_job.engines.patches.cuda_graphs import replay_layers
+        from grpo_job.engines.patches.unsloth_loss import is_on_policy, reads_log_probs, spare_the_second_forward
+        from grpo_job.engines.rollouts.generate import Rollouts
+        from grpo_job.engines.trainer.trainer import JobTrainer
 
         arguments = on_gpu({**arguments, **_defaults(arguments)}, plan)
         args = GRPOConfig(output_dir=str(folder), **arguments)
@@ -127,7 +128,7 @@ def _add_lora(model: Any, plan: Plan, settings: Settings) -> Any:
     """The model with a fresh LoRA, patched for training by Unsloth."""
     from unsloth import FastLanguageModel
 
-    from grpo_job.engines.vllm_weights import lora_layers
+    from grpo_job.engines.rollouts.weight_sync import lora_layers
 
     model = FastLanguageModel.get_peft_model(
         model,

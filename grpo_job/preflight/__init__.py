@@ -9,18 +9,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job import base_model, dataset, engines, global_batch, machine, rewards, trackers
-from grpo_job.chat import Chat
-from grpo_job.engines.gpu_plan import Plan, Within
-from grpo_job.engines.grpo_arguments import planned_steps
-from grpo_job.engines.shapes import Gpu, ModelShape
-from grpo_job.failures import Refused
-from grpo_job.layout import ONE, Layout, layout
-from grpo_job.preflight import estimate, gpu, licence, model, reward_checks, room, row_checks, versions
+from grpo_job.inputs import base_model, dataset
+from grpo_job.inputs.chat_template import Chat
+from grpo_job.inputs.sources import RowSource
+from grpo_job.monitoring import trackers
+from grpo_job.outcomes import Refused
+from grpo_job.planner import choose
+from grpo_job.planner.plan import Plan, Within
+from grpo_job.planner.shapes import Gpu, ModelShape
+from grpo_job.preflight import estimate, gpu, license, model, resources, versions
+from grpo_job.preflight import rewards as reward_checks
+from grpo_job.preflight import rows as row_checks
+from grpo_job.preflight.destinations import Places
 from grpo_job.preflight.findings import Finding, Findings, Status
-from grpo_job.preflight.places import Places
-from grpo_job.row_source import RowSource
-from grpo_job.settings import Settings
+from grpo_job.rewards import Reward
+from grpo_job.rewards import load as load_rewards
+from grpo_job.runtime import machine
+from grpo_job.runtime.world import ONE, Layout, layout
+from grpo_job.settings import global_batch
+from grpo_job.settings.global_batch import planned_steps
+from grpo_job.settings.schema import Settings
 
 
 class Checked(NamedTuple):
@@ -29,7 +37,7 @@ class Checked(NamedTuple):
     base: base_model.BaseModel
     engine: str
     rows: dataset.Rows
-    rewards: list[rewards.Reward]
+    rewards: list[Reward]
     gpus: list[machine.GpuSeen]
     plan: Plan | None
     findings: list[Finding]
@@ -78,7 +86,7 @@ class _Examination:
         settings = self.settings
         places = Places(settings, self.environment, offline=self.offline)
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
-        chosen = self.found.attempt("rewards", lambda: rewards.load(settings.rewards, settings.reward_path))
+        chosen = self.found.attempt("rewards", lambda: load_rewards(settings.rewards, settings.reward_path))
         base, config, chat = self._model()
         engine, plan = self._machine(base, config) if base and config else (None, None)
         rows = self._rows(chat)
@@ -100,7 +108,7 @@ class _Examination:
         base = found.attempt("model", fetch, refused=missing)
         if base is None:
             return None, None, None
-        found += [model.exists(base, settings), licence.finding(base)]
+        found += [model.exists(base, settings), license.finding(base)]
         config = found.attempt("model", lambda: model.config_of(base))
         chat = found.attempt("tokenizer", lambda: model.chat_of(base))
         if config:
@@ -121,22 +129,22 @@ class _Examination:
         if places is None:
             return None, None
         self.layout = places
-        engine = self.found.attempt("engine", lambda: engines.choose(settings, config, gpus, places.world))
+        engine = self.found.attempt("engine", lambda: choose.choose(settings, config, gpus, places.world))
         if engine is None:
             return None, None
         plan = None
         if self.gpus:
             first = self.gpus[0]
-            plan = self.found.attempt("GPU memory", lambda: engines.plan(settings, config, first, self.within, places))
+            plan = self.found.attempt("GPU memory", lambda: choose.plan(settings, config, first, self.within, places))
             self.found += gpu.findings(self.gpus, plan)
-        self.found += room.findings(base, shape, settings, gpus, places.processes)
+        self.found += resources.findings(base, shape, settings, gpus, places.processes)
         self.found += versions.findings(engine, len(self.gpus), settings)
         return engine, plan
 
     def _say_what_gpu_is_needed(self, config: Mapping[str, Any], shape: ModelShape) -> None:
         def plan_on(size: Gpu) -> Plan:
             seen = machine.GpuSeen(size.name, "", int(size.memory / 2**20), 0, "", size.capability)
-            return engines.plan(self.settings, config, seen)
+            return choose.plan(self.settings, config, seen)
 
         fits = gpu.needed_elsewhere(shape, plan_on)
         told = f"there is none here, so neither it nor room nor versions were checked; {fits}"
@@ -168,4 +176,4 @@ class _Examination:
 
 
 def _wants_gpu(settings: Settings, shape: ModelShape) -> bool:
-    return settings.engine == "unsloth" or shape.parameters > engines.MOST_PARAMETERS_ON_CPU
+    return settings.engine == "unsloth" or shape.parameters > choose.MOST_PARAMETERS_ON_CPU

@@ -7,12 +7,12 @@ to runs of a 3B model on an H200 and of the sample on two CPU cores; elsewhere e
 
 from dataclasses import dataclass
 
-from grpo_job import budget
-from grpo_job.engines.gpu_plan import EVALUATION_SEQUENCES, Plan
-from grpo_job.engines.shapes import ModelShape
-from grpo_job.machine import GpuSeen
+from grpo_job.monitoring import budget
+from grpo_job.planner.plan import EVALUATION_SEQUENCES, Plan
+from grpo_job.planner.shapes import ModelShape
 from grpo_job.preflight.findings import Finding
-from grpo_job.settings import Settings
+from grpo_job.runtime.machine import GpuSeen
+from grpo_job.settings.schema import Settings
 
 OFF_BY = 2.0
 

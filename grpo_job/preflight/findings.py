@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from grpo_job.failures import Refused
+from grpo_job.outcomes import Refused
 
 T = TypeVar("T")
 Status = Literal["passed", "warned", "failed", "skipped"]

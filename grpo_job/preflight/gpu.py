@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 
-from grpo_job.engines.gpu_plan import Plan
-from grpo_job.engines.shapes import GB, Gpu, ModelShape
-from grpo_job.failures import Refused
-from grpo_job.machine import GpuSeen
+from grpo_job.outcomes import Refused
+from grpo_job.planner.plan import Plan
+from grpo_job.planner.shapes import GB, Gpu, ModelShape
 from grpo_job.preflight.findings import Finding
+from grpo_job.runtime.machine import GpuSeen
 
 # The lock's PyTorch is built for CUDA 13, whose libraries want this driver; older ones need CUDA's forward
 # compatibility package, which only data-centre GPUs take.

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from grpo_job.base_model import BaseModel
-from grpo_job.chat import Chat
-from grpo_job.engines.shapes import ModelShape
-from grpo_job.failures import Refused
+from grpo_job.inputs.base_model import BaseModel
+from grpo_job.inputs.chat_template import Chat
+from grpo_job.outcomes import Refused
+from grpo_job.planner.shapes import ModelShape
 from grpo_job.preflight import weights
 from grpo_job.preflight.findings import Finding
-from grpo_job.settings import Settings
+from grpo_job.settings.schema import Settings
 
 Check = Callable[[BaseModel, Mapping[str, Any], Settings], Finding]
 CURE = "fetch the model again, or take another one"

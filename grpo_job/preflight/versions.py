@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 
-from grpo_job.locked_versions import locked, plain_name
 from grpo_job.preflight.findings import Finding
-from grpo_job.settings import Settings
+from grpo_job.runtime.locked_versions import locked, plain_name
+from grpo_job.settings.schema import Settings
 
 # What each engine stands on. On the CPU torch is outside the lock, see README, "Develop".
 ON_CPU = ("trl", "transformers", "peft")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from grpo_job.base_model import BaseModel
+from grpo_job.inputs.base_model import BaseModel
 
 INDEX = "model.safetensors.index.json"
 LARGEST_HEAD = 100_000_000  # what the safetensors library itself reads at most

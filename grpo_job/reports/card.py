@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from grpo_job.reports import content, wording
+from grpo_job.reports import content, formatting
 from grpo_job.reports.run_data import RunData, read
-from grpo_job.run_folder import read_json, write_text
+from grpo_job.run_folder.files import read_json, write_text
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -41,7 +41,7 @@ def card(run: RunData, base: Base, licence: Mapping[str, str]) -> str:
     from huggingface_hub import ModelCard
 
     front = metadata(run, base, licence).to_yaml(line_break="\n")
-    return wording.without_secrets(str(ModelCard(f"---\n{front}\n---\n{_body(run, base)}")))
+    return formatting.without_secrets(str(ModelCard(f"---\n{front}\n---\n{_body(run, base)}")))
 
 
 def base_of(run: RunData, adapter: Path) -> Base:
@@ -54,7 +54,7 @@ def base_of(run: RunData, adapter: Path) -> Base:
     name = str(configured or found.get("name") or run.settings.get("model") or "unknown")
     on_hub = found.get("commit")
     revision = found.get("commit") if name == found.get("name") else None
-    return Base(name if on_hub else wording.clean(name), name if on_hub else None, revision)
+    return Base(name if on_hub else formatting.clean(name), name if on_hub else None, revision)
 
 
 def metadata(run: RunData, base: Base, licence: Mapping[str, str]) -> "ModelCardData":
@@ -86,7 +86,7 @@ def results(run: RunData) -> "list[EvalResult]":
     if not judged:
         return []
     own = run.settings.get("eval_dataset") is None
-    name = wording.text(rows.get("name") if own else run.settings["eval_dataset"])
+    name = formatting.text(rows.get("name") if own else run.settings["eval_dataset"])
     dataset: dict[str, Any] = {
         "dataset_type": rows["name"] if own and rows.get("commit") else "local",
         "dataset_name": name,
@@ -121,7 +121,13 @@ def _body(run: RunData, base: Base) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {**wording.FORMS, "clean": wording.clean, "fenced": fenced, "cell": cell, "literal": literal}
+    environment.filters |= {
+        **formatting.FORMS,
+        "clean": formatting.clean,
+        "fenced": fenced,
+        "cell": cell,
+        "literal": literal,
+    }
     samples = content.samples(run)
     rank = int(run.settings.get("lora_rank") or LORA_RANKS_OF_VLLM[0])
     return environment.get_template("card.md").render(

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from grpo_job.reports.formatting import clean, count, mebibytes, text
 from grpo_job.reports.run_data import Record, RunData
-from grpo_job.reports.wording import clean, count, mebibytes, text
-from grpo_job.settings import variable
+from grpo_job.settings.schema import variable
 
 STATES = {
     "improved": ("good", "Improved"),

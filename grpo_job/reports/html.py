@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from grpo_job.reports import content, panels, plots, side_by_side, themes, wording
+from grpo_job.reports import comparison, content, formatting, panels, plots, themes
 from grpo_job.reports.run_data import RunData, read
-from grpo_job.run_folder import write_text
+from grpo_job.run_folder.files import write_text
 
 HERE = Path(__file__).parent
 
@@ -26,7 +26,7 @@ def write_comparison(folders: Sequence[Path]) -> Path:
     """`comparison.html` beside the first run's folder."""
     runs = [read(folder) for folder in folders]
     path = folders[0].resolve().parent / "comparison.html"
-    write_text(path, comparison(runs))
+    write_text(path, side_by_side(runs))
     return path
 
 
@@ -45,7 +45,7 @@ def report(run: RunData) -> str:
     )
 
 
-def comparison(runs: Sequence[RunData]) -> str:
+def side_by_side(runs: Sequence[RunData]) -> str:
     """The page of several runs."""
     return _render(
         "comparison.html",
@@ -65,9 +65,9 @@ def figure(run: RunData, source: str, key: str, form: str) -> Any:
 
     value = run.value(source, key)
     if value is None:
-        return Markup('<span class="none">{}</span>').format(wording.NOTHING)
+        return Markup('<span class="none">{}</span>').format(formatting.NOTHING)
     return Markup('<data value="{}" data-run="{}" data-form="{}" title="{}: {}">{}</data>').format(
-        json.dumps(value), run.name, form, source, key, wording.FORMS[form](value)
+        json.dumps(value), run.name, form, source, key, formatting.FORMS[form](value)
     )
 
 
@@ -97,10 +97,10 @@ def _render(template: str, **values: Any) -> str:
     environment.globals |= {
         "figure": figure,
         "content": content,
-        "side_by_side": side_by_side,
+        "side_by_side": comparison,
         "themes": themes,
         "svg": lambda item, wide=False: Markup(plots.svg(item, wide=wide)),
         "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
     }
-    environment.filters |= {**wording.FORMS, "clean": wording.clean}
-    return wording.without_secrets(environment.get_template(template).render(**values))
+    environment.filters |= {**formatting.FORMS, "clean": formatting.clean}
+    return formatting.without_secrets(environment.get_template(template).render(**values))

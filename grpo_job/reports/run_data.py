@@ -10,7 +10,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from grpo_job.run_folder import RunFolder, read_json, read_jsonl
+from grpo_job.run_folder.files import read_json, read_jsonl
+from grpo_job.run_folder.paths import RunFolder
 
 Record = dict[str, Any]
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {"last": itemgetter(-1), "max": max, "median": median}

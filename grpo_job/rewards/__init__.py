@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from grpo_job.failures import Refused, Unexpected
+from grpo_job.outcomes import Refused, Unexpected
 from grpo_job.rewards import answers, custom, tags, tutorial
 from grpo_job.rewards.custom import RewardFunction
-from grpo_job.rewards.deadline import finishes
+from grpo_job.rewards.timeout import finishes
 
 MENU: dict[str, RewardFunction] = {
     "correct": answers.correct,

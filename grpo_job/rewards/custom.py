@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from grpo_job.failures import Refused
+from grpo_job.outcomes import Refused
 
 RewardFunction = Callable[[str, str], float | None]
 _CONTRACT = "def name(completion: str, answer: str) -> float | None"

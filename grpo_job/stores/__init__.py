@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from grpo_job.failures import Refused
+from grpo_job.outcomes import Refused
 from grpo_job.stores.retries import Outpaced, Patience, StoreFailed
 from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from grpo_job.failures import Refused
+from grpo_job.outcomes import Refused
 from grpo_job.stores import hub_errors
-from grpo_job.stores.hub_repo import Branch, HubRepo, Moved, Operation, Tree, another_client, differs
+from grpo_job.stores.hub_client import Branch, HubRepo, Moved, Operation, Tree, another_client, differs
 from grpo_job.stores.retries import CHECK, Attempts, Outpaced, Patience, StoreFailed
 from grpo_job.stores.trees import (
     MANIFEST,

@@ -13,7 +13,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from grpo_job.failures import causes, in_one_line
+from grpo_job.outcomes import causes, in_one_line
 from grpo_job.stores.retries import StoreFailed, TooSlow
 
 FROM_HUB = (httpx.HTTPError, OSError, ValueError, RuntimeError, TooSlow)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import unquote
 
-from grpo_job.failures import Refused
-from grpo_job.run_folder import flush_folder, sha256
+from grpo_job.outcomes import Refused
+from grpo_job.run_folder.files import flush_folder, sha256
 from grpo_job.stores.retries import CHECK, SLOWEST, Patience, StoreFailed, TooSlow, within
 from grpo_job.stores.trees import (
     MANIFEST,

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError
 
-from grpo_job.failures import Refused
+from grpo_job.outcomes import Refused
 from grpo_job.stores import s3_errors
 from grpo_job.stores.retries import CHECK, Attempts, Patience, StoreFailed
-from grpo_job.stores.s3_objects import Connection, S3Objects
+from grpo_job.stores.s3_client import Connection, S3Objects
 from grpo_job.stores.trees import (
     MANIFEST,
     Entries,

@@ -13,7 +13,7 @@ from botocore.exceptions import (
 )
 from urllib3.exceptions import HTTPError
 
-from grpo_job.failures import causes, in_one_line
+from grpo_job.outcomes import causes, in_one_line
 from grpo_job.stores.retries import StoreFailed, TooSlow
 
 # Client errors by name that say "again", not "never": damage on the way, and requests that crossed.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
-from grpo_job.run_folder import sha256
+from grpo_job.run_folder.files import sha256
 from grpo_job.stores.retries import StoreFailed
 
 MANIFEST = "manifest.json"

@@ -10,9 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from grpo_job.health import Finding, Health
-from grpo_job.run_folder import read_jsonl
-from grpo_job.settings_reader import resolve
+from grpo_job.monitoring.health import Finding, Health
+from grpo_job.run_folder.files import read_jsonl
+from grpo_job.settings.reader import resolve
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 15

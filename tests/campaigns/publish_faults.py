@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from grpo_job.publishing import gather, publish
+from grpo_job.phases.published_tree import gather, publish
 from grpo_job.stores import Patience
 from grpo_job.stores.trees import files_of
 from tests.servers.fault_proxy import FaultProxy

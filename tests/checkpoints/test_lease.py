@@ -14,7 +14,7 @@ import pytest
 
 from grpo_job.checkpoints import Holding
 from grpo_job.checkpoints.lease import HolderLocks, Lease
-from grpo_job.failures import Held
+from grpo_job.outcomes import Held
 from grpo_job.stores import Store, open_store
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from grpo_job.checkpoints import Keeper, Mirror
-from grpo_job.checkpoints.keeper import MANIFEST, Checkpoint
-from grpo_job.failures import Held, Unexpected
+from grpo_job.checkpoints.manager import MANIFEST, Checkpoint
+from grpo_job.outcomes import Held, Unexpected
 from grpo_job.stores import Store, StoreFailed, open_store
 
 WAIT = 20.0

@@ -10,7 +10,7 @@ import pytest
 
 from grpo_job.checkpoints import Keeper, Mirror, place_of_bell, place_of_run
 from grpo_job.checkpoints.lease import Lease
-from grpo_job.failures import Held
+from grpo_job.outcomes import Held
 from grpo_job.stores import Outpaced, Store, open_store
 from tests.checkpoints.test_mirror import emptied, saved, sent
 from tests.servers.fixtures import QUICK

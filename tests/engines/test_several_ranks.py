@@ -13,15 +13,15 @@ from accelerate.data_loader import BatchSamplerShard
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import BatchSampler
 
-from grpo_job.attempt import Attempt
-from grpo_job.endings import recorded
-from grpo_job.engines.flat_optimizer import flatten
+from grpo_job.engines.base import TrainerEngine, VllmTrainerEngine
+from grpo_job.engines.patches.flat_optimizer import flatten
 from grpo_job.engines.process_group import ProcessGroup
-from grpo_job.engines.row_stream import RowStream
-from grpo_job.engines.trainer_engine import TrainerEngine, VllmTrainerEngine
-from grpo_job.interruption import Interruption
-from grpo_job.ranks import Answer
-from grpo_job.settings_reader import resolve
+from grpo_job.engines.ranks import Answer
+from grpo_job.engines.trainer.sampler import RowStream
+from grpo_job.phases.attempt import Attempt
+from grpo_job.phases.outcome import recorded
+from grpo_job.runtime.signals import Interruption
+from grpo_job.settings.reader import resolve
 
 
 @pytest.mark.parametrize("ranks", [2, 4])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from grpo_job.evaluation import judgement, statistics
+from grpo_job.evaluation import statistics, verdict
 
 counted = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -104,6 +104,6 @@ def test_verdict_needs_evidence_in_either_direction(newly_right: int, newly_wron
     assert statistics.verdict(newly_right, newly_wrong, statistics.mcnemar(newly_right, newly_wrong)) == expected
 
 
-@pytest.mark.parametrize("module", [statistics, judgement])
+@pytest.mark.parametrize("module", [statistics, verdict])
 def test_examples_in_docstrings_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]

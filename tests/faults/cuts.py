@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from grpo_job.run_folder import write_text
+from grpo_job.run_folder.files import write_text
 from tests.faults import runs
 from tests.faults.hooks import SignalAfterStep, WithoutReport
 

@@ -21,16 +21,16 @@ class SignalAfterStep:
     number: int = signal.SIGTERM
 
     def __call__(self) -> None:
-        from grpo_job import training
+        from grpo_job.phases import train
 
-        original = training.Watcher.on_step
+        original = train.Watcher.on_step
 
         def on_step(watcher: Any, step: int, metrics: dict[str, float]) -> None:
             original(watcher, step, metrics)
             if step == self.step:
                 os.kill(os.getpid(), self.number)
 
-        training.Watcher.on_step = on_step  # type: ignore[method-assign]
+        train.Watcher.on_step = on_step  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class WithoutReport:
     """Leave out plots, report and card, which take longer than such a small run."""
 
     def __call__(self) -> None:
-        from grpo_job import delivery
+        from grpo_job.phases import publish
 
-        delivery.describe = lambda *_: None
-        delivery.report_the_end = lambda *_: None
+        publish.describe = lambda *_: None
+        publish.report_the_end = lambda *_: None
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class DiskLooksLarge:
     """The check before the run finds room; others fill the disk behind it."""
 
     def __call__(self) -> None:
-        from grpo_job.preflight import room
+        from grpo_job.preflight import resources
 
-        room.free_bytes = lambda folder: 10**12
+        resources.free_bytes = lambda folder: 10**12
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class ReadOnlyAfterStep:
     step: int
 
     def __call__(self) -> None:
-        from grpo_job import training
+        from grpo_job.phases import train
 
-        original = training.Watcher.on_step
+        original = train.Watcher.on_step
 
         def on_step(watcher: Any, step: int, metrics: dict[str, float]) -> None:
             original(watcher, step, metrics)
@@ -72,7 +72,7 @@ class ReadOnlyAfterStep:
                 subprocess.run(["mount", "--bind", folder, folder], check=True)
                 subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
 
-        training.Watcher.on_step = on_step  # type: ignore[method-assign]
+        train.Watcher.on_step = on_step  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ class KillAtBoundary:
 
 def _at_boundaries(step: int, hear: Callable[[int, str], None], over: Callable[[], None]) -> None:
     """Call `hear` with number and name of each boundary, from the logging of `step` to the end of its save."""
-    from grpo_job import training
+    from grpo_job.phases import train
 
-    on_step, on_save = training.Watcher.on_step, training.Watcher.on_save
+    on_step, on_save = train.Watcher.on_step, train.Watcher.on_save
     watching, count = False, 0
 
     def begins(watcher: Any, now: int, metrics: dict[str, float]) -> None:
@@ -134,7 +134,7 @@ def _at_boundaries(step: int, hear: Callable[[int, str], None], over: Callable[[
             count += 1
             hear(count - 1, f"{event} {str(arguments[0]).partition('/checkpoints/')[2]}")
 
-    training.Watcher.on_step, training.Watcher.on_save = begins, ends  # type: ignore[method-assign]
+    train.Watcher.on_step, train.Watcher.on_save = begins, ends  # type: ignore[method-assign]
     sys.addaudithook(audit)
 
 
@@ -146,16 +146,17 @@ class HangAfterStep:
     least_seconds: float = 2.0
 
     def __call__(self) -> None:
-        from grpo_job import training, watchdog
+        from grpo_job.monitoring import watchdog
+        from grpo_job.phases import train
 
         defaults = watchdog.Watchdog.__init__.__kwdefaults__
         assert defaults is not None
         defaults.update(least_seconds=self.least_seconds, tick_seconds=0.1)
-        original = training.Watcher.on_step
+        original = train.Watcher.on_step
 
         def on_step(watcher: Any, step: int, metrics: dict[str, float]) -> None:
             original(watcher, step, metrics)
             if step == self.step:
                 threading.Event().wait()
 
-        training.Watcher.on_step = on_step  # type: ignore[method-assign]
+        train.Watcher.on_step = on_step  # type: ignore[method-assign]

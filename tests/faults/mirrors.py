@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from grpo_job.run_folder import read_json
+from grpo_job.run_folder.files import read_json
 from tests.faults import runs
 from tests.faults.hooks import SignalAfterStep, WithoutReport
 from tests.servers.fault_proxy import FaultProxy

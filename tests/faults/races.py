@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from grpo_job.run_folder import read_jsonl
+from grpo_job.run_folder.files import read_jsonl
 from tests.faults import runs
 from tests.faults.runs import Attempt
 

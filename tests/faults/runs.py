@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grpo_job.run_folder import read_json, read_jsonl, sha256
+from grpo_job.run_folder.files import read_json, read_jsonl, sha256
 
 ROOT = Path(__file__).parents[2]
 LONGEST_SECONDS = 600.0
@@ -32,7 +32,7 @@ SETTINGS = {
 }
 # Metrics that tell how long something took or how much memory it had, which no two runs share.
 TIMINGS = ("time/", "memory/", "step_time")
-PRELOADED = ["grpo_job.job", "grpo_job.engines.plain_trl", "matplotlib.figure", "scipy.stats", "tests.faults.hooks"]
+PRELOADED = ["grpo_job.job", "grpo_job.engines.trl_cpu", "matplotlib.figure", "scipy.stats", "tests.faults.hooks"]
 
 Hook = Callable[[], object]
 _server = multiprocessing.get_context("forkserver")
@@ -160,7 +160,7 @@ def _new_log(folder: Path) -> Path:
 def _attempt(variables: dict[str, str], log: str, hooks: tuple[Hook, ...]) -> None:
     """The whole life of the forked process: as `entrypoint.py`, with standard output and error in `log`."""
     from grpo_job.cli import main
-    from grpo_job.interruption import Interruption
+    from grpo_job.runtime.signals import Interruption
 
     os.environ.clear()
     os.environ.update(variables)

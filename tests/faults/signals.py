@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from grpo_job.checkpoints.keeper import damage_of
-from grpo_job.run_folder import read_json
+from grpo_job.checkpoints.manager import damage_of
+from grpo_job.run_folder.files import read_json
 from tests.faults import runs
 
 SAVE_STEPS = int(runs.SETTINGS["GRPO_SAVE_STEPS"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.run_folder import read_json
+from grpo_job.run_folder.files import read_json
 from tests.faults import boundaries, cuts, damages, disks, mirrors, races, runs, signals
 from tests.faults.hooks import HangAfterStep, SignalAfterStep, WithoutReport
 from tests.servers.hub import HubServer

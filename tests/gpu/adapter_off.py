@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from grpo_job import engines, library_environment, preflight, rewards
-from grpo_job.settings_reader import resolve
+from grpo_job import engines, preflight, rewards
+from grpo_job.runtime import library_env
+from grpo_job.settings.reader import resolve
 from tests.gpu.runs import SMOKE
 
 SETTINGS = {**SMOKE, "GRPO_ENGINE": "unsloth", "GRPO_MAX_STEPS": "10"}
@@ -28,7 +29,7 @@ class Deaf:
 
 
 def main(folder: Path) -> None:
-    for variable in library_environment.library_environment(folder / "cache"):
+    for variable in library_env.library_environment(folder / "cache"):
         os.environ[variable.name] = variable.value
     settings = resolve(SETTINGS).settings
     checked = preflight.check(settings, os.environ)

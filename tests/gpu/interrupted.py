@@ -15,15 +15,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from grpo_job.engines.unsloth_import import on_import
-from grpo_job.interruption import Interruption
+from grpo_job.engines.patches.unsloth_import import on_import
+from grpo_job.runtime.signals import Interruption
 
 # moment -> module, class and method that is then under way, its how-manieth call, and seconds into it
 MOMENTS = {
     "start of vLLM": ("vllm.entrypoints.llm", "LLM", "__init__", 1, 2.0),
-    "generation": ("grpo_job.engines.vllm_rollouts", "Rollouts", "generate", 7, 0.02),
-    "training step": ("grpo_job.engines.callbacks", "ListeningCallback", "on_pre_optimizer_step", 9, 0.0),
-    "save": ("grpo_job.training", "Watcher", "on_save", 1, 0.0),
+    "generation": ("grpo_job.engines.rollouts.generate", "Rollouts", "generate", 7, 0.02),
+    "training step": ("grpo_job.engines.trainer.callback", "ListeningCallback", "on_pre_optimizer_step", 9, 0.0),
+    "save": ("grpo_job.phases.train", "Watcher", "on_save", 1, 0.0),
 }
 
 

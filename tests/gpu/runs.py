@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from grpo_job.run_folder import RunFolder
+from grpo_job.run_folder.paths import RunFolder
 
 ROOT = Path(__file__).parents[2]
 RUN_ID = "run"

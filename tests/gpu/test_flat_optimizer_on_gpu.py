@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from grpo_job.engines.flat_optimizer import flatten_8bit
+from grpo_job.engines.patches.flat_optimizer import flatten_8bit
 
 pytestmark = pytest.mark.gpu
 

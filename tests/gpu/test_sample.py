@@ -10,8 +10,9 @@ from statistics import mean
 import pytest
 
 from grpo_job import preflight
-from grpo_job.run_folder import RunFolder, read_json, read_jsonl
-from grpo_job.settings_reader import resolve
+from grpo_job.run_folder.files import read_json, read_jsonl
+from grpo_job.run_folder.paths import RunFolder
+from grpo_job.settings.reader import resolve
 from tests.gpu import runs
 
 pytestmark = pytest.mark.gpu

@@ -8,8 +8,9 @@ from statistics import mean
 
 import pytest
 
-from grpo_job import machine
-from grpo_job.run_folder import RunFolder, read_json, read_jsonl
+from grpo_job.run_folder.files import read_json, read_jsonl
+from grpo_job.run_folder.paths import RunFolder
+from grpo_job.runtime import machine
 from tests.gpu import runs
 
 pytestmark = [
@@ -23,7 +24,7 @@ ON_TWO = {"GRPO_PROCESSES": "2", "GRPO_ENGINE": "trl"}
 # The sample fits anywhere; so the plan is told that nothing but both GPUs together will do.
 SPREAD = """
 from grpo_job.engines import gpu_plan
-from grpo_job.interruption import Interruption
+from grpo_job.runtime.signals import Interruption
 gpu_plan._spreads = lambda model, processes: [2]
 from grpo_job.cli import main
 main(["run"], obj=Interruption().install())

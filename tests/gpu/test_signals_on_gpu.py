@@ -9,7 +9,8 @@ from statistics import mean
 
 import pytest
 
-from grpo_job.run_folder import RunFolder, read_jsonl
+from grpo_job.run_folder.files import read_jsonl
+from grpo_job.run_folder.paths import RunFolder
 from tests.gpu import runs
 from tests.gpu.interrupted import MOMENTS
 

@@ -14,7 +14,7 @@ WIDTH, HEADS, POSITIONS = 64, 4, 256
 
 WAITS_WHILE_CAPTURED = """
 import torch
-from grpo_job.engines.training_graphs import GraphedLayers
+from grpo_job.engines.patches.cuda_graphs import GraphedLayers
 
 class Waits(torch.nn.Linear):
     def forward(self, hidden, **_):
@@ -54,7 +54,7 @@ def _gradients(layers: Any, run: Any, batches: list[Any], table: Any) -> list[An
 
 
 def test_replayed_micro_batches_of_several_lengths_accumulate_the_gradients_of_eager_ones() -> None:
-    from grpo_job.engines.training_graphs import GraphedLayers
+    from grpo_job.engines.patches.cuda_graphs import GraphedLayers
 
     torch.manual_seed(0)
     layers = torch.nn.ModuleList(Layer() for _ in range(3)).cuda()
@@ -79,7 +79,7 @@ def test_layers_that_cannot_be_captured_end_with_the_setting_that_turns_graphs_o
 
 
 def test_layers_with_a_mask_or_without_gradients_run_one_by_one() -> None:
-    from grpo_job.engines.training_graphs import GraphedLayers
+    from grpo_job.engines.patches.cuda_graphs import GraphedLayers
 
     layers = torch.nn.ModuleList(Layer() for _ in range(2)).cuda()
     graphed = GraphedLayers(layers, POSITIONS)

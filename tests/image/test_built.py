@@ -100,7 +100,7 @@ def test_its_list_of_parts_is_what_is_installed() -> None:
 def test_its_packages_are_those_of_the_lock() -> None:
     code = "import json, importlib.metadata as m; print(json.dumps({d.name: d.version for d in m.distributions()}))"
     installed = {name.lower().replace("_", "-"): version for name, version in json.loads(python(code)).items()}
-    locked = json.loads((ROOT / "grpo_job/locked_versions.json").read_text())["cpu"]
+    locked = json.loads((ROOT / "grpo_job/runtime/locked_versions.json").read_text())["cpu"]
     assert installed.keys() - locked.keys() == {"grpo-job", "torch"}
     assert {name: installed.get(name) for name in locked} == locked
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from grpo_job.endings import MOST_FRUITLESS_ATTEMPTS
-from grpo_job.failures import EXIT_CODES, EXIT_INTERRUPTED
+from grpo_job.outcomes import EXIT_CODES, EXIT_INTERRUPTED
+from grpo_job.phases.outcome import MOST_FRUITLESS_ATTEMPTS
 from tests.k8s.job_controller import Fate, PodEnding, fate
 from tests.k8s.manifests import WITH_JOBS, jobs, load, of_kind
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from grpo_job.failures import EXIT_CODES, EXIT_INTERRUPTED
-from grpo_job.settings_reader import resolve
+from grpo_job.outcomes import EXIT_CODES, EXIT_INTERRUPTED
+from grpo_job.settings.reader import resolve
 from tests.k8s.manifests import K8S, TRAINJOB, leaves, load
 
 OTHERS = K8S / "others"

@@ -1,13 +1,12 @@
 """What each overlay changes, leaf by leaf, and nothing else. And the copies that are none."""
 
 import doctest
-import importlib.util
-import types
 from typing import Any
 
 import pytest
 
 from tests.k8s.manifests import K8S, OVERLAYS, Document, all_leaves, job_of_trainjob, jobs, leaves, load, of_kind
+from tools import assemble_manifests
 
 JOB = "Job/grpo-gsm8k: "
 POD = f"{JOB}spec.template.spec."
@@ -131,18 +130,9 @@ def test_an_overlay_is_the_base_and_components_without_a_copy(source: str) -> No
     assert kustomization["resources"] == ["../../base"]
 
 
-def assemble() -> types.ModuleType:
-    spec = importlib.util.spec_from_file_location("assemble", K8S / "assemble.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_job_yaml_is_made_of_the_base() -> None:
-    assert (K8S / "job.yaml").read_text() == assemble().job(), "run `python k8s/assemble.py`"
-    assert doctest.testmod(assemble()).failed == 0
+    assert (K8S / "job.yaml").read_text() == assemble_manifests.job(), "run `python -m tools.assemble_manifests`"
+    assert doctest.testmod(assemble_manifests).failed == 0
 
 
 def test_job_yaml_is_what_kustomize_renders_from_the_base() -> None:

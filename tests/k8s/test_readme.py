@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.failures import EXIT_CODES
+from grpo_job.outcomes import EXIT_CODES
 from tests.k8s import cluster
 from tests.k8s.manifests import K8S, OVERLAYS, jobs, load, of_kind, require_kubectl
 

@@ -9,7 +9,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from grpo_job.settings_reader import SECRET_VALUE
+from grpo_job.settings.reader import SECRET_VALUE
 from tests.k8s.manifests import (
     CLUSTER_FILES,
     FILES,

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.layout import Layout, layout
-from grpo_job.library_environment import library_environment
-from grpo_job.run_folder import RunFolder
-from grpo_job.settings import Settings, known_names
-from grpo_job.settings_reader import resolve
-from grpo_job.watchdog import LEAST_SECONDS
+from grpo_job.monitoring.watchdog import LEAST_SECONDS
+from grpo_job.run_folder.paths import RunFolder
+from grpo_job.runtime.library_env import library_environment
+from grpo_job.runtime.world import Layout, layout
+from grpo_job.settings.reader import resolve
+from grpo_job.settings.schema import Settings, known_names
 from tests.k8s.manifests import JOB_LABELS, K8S, TRAINJOB, WITH_JOBS, WITH_PODS, Pod, environment, load, of_kind, pods
 from tests.k8s.rules import quantity
 

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from grpo_job import sample
-from grpo_job.locked_versions import locked
+from grpo_job.inputs import sample
 from grpo_job.preflight import versions
+from grpo_job.runtime.locked_versions import locked
 from grpo_job.stores import Patience
 from grpo_job.stores import hub as hub_store
 from tests.preflight.world import World, rows_of

@@ -2,11 +2,12 @@
 
 import pytest
 
-from grpo_job import base_model, engines
-from grpo_job.engines.shapes import ModelShape
-from grpo_job.machine import GpuSeen
+from grpo_job.inputs import base_model
+from grpo_job.planner import choose
+from grpo_job.planner.shapes import ModelShape
 from grpo_job.preflight import estimate
-from grpo_job.settings_reader import resolve
+from grpo_job.runtime.machine import GpuSeen
+from grpo_job.settings.reader import resolve
 
 QWEN_3B = {
     "vocab_size": 151936, "hidden_size": 2048, "intermediate_size": 11008, "model_type": "qwen2",
@@ -18,7 +19,7 @@ H200 = GpuSeen("NVIDIA H200", "GPU-1", 143771, 1, "580.65.06", (9, 0))
 def of(recipe: str, config: dict[str, object], engine: str, gpu: GpuSeen | None, **given: str) -> estimate.Estimate:
     named = {f"GRPO_{name.upper()}": value for name, value in given.items()}
     settings = resolve({"GRPO_RECIPE": recipe, **named}).settings
-    plan = engines.plan(settings, config, gpu) if gpu else None
+    plan = choose.plan(settings, config, gpu) if gpu else None
     steps = settings.max_steps
     return estimate.of_run(settings, ModelShape.from_config(config), engine, gpu, plan, steps)
 

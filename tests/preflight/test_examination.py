@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from grpo_job import preflight
-from grpo_job.failures import Refused
+from grpo_job.outcomes import Refused
 from grpo_job.preflight.findings import Finding, as_json, lines
-from grpo_job.settings_reader import resolve
+from grpo_job.settings.reader import resolve
 from tests.preflight.world import World
 
 ROOT = Path(__file__).parents[2]
@@ -153,7 +153,7 @@ def test_the_embedded_sample_is_checked_in_5_seconds_with_0_warnings(
 
 def test_nothing_heavy_is_imported_by_the_checks(door: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     script = (
-        "import os, sys; from grpo_job import preflight; from grpo_job.settings_reader import resolve; "
+        "import os, sys; from grpo_job import preflight; from grpo_job.settings.reader import resolve; "
         "preflight.check(resolve(os.environ).settings, os.environ); "
         "print(*[name for name in ('torch', 'transformers', 'trl', 'peft', 'vllm') if name in sys.modules])"
     )

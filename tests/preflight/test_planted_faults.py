@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from grpo_job import sample
-from grpo_job.preflight import room
+from grpo_job.inputs import sample
+from grpo_job.preflight import resources
 from tests.preflight.planting import (
     file_in_the_way,
     gpu_packages,
@@ -155,25 +155,25 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     ("no module of the reward", "rewards", "cannot be loaded", lambda w: w.set(REWARDS="no_such.reward:1")),
     ("right answers are fined", "rewards together", "do not prefer", lambda w: w.set(REWARDS="correct:-1")),
     # room
-    ("disk full", "disk", "free some", lambda w: w.patch.setattr(room, "free_bytes", lambda folder: 10_000_000)),
+    ("disk full", "disk", "free some", lambda w: w.patch.setattr(resources, "free_bytes", lambda folder: 10_000_000)),
     ("run folder cannot be written", "disk", "GRPO_OUTPUT_DIR", lambda w: file_in_the_way(w, OUTPUT_DIR="{}/out")),
     (
         "no room for the model",
         "disk",
         "HF_HOME",
-        lambda w: (w.hub_model(), w.patch.setattr(room, "_to_fetch", lambda base: 200.0 * GB)),
+        lambda w: (w.hub_model(), w.patch.setattr(resources, "_to_fetch", lambda base: 200.0 * GB)),
     ),
     (
         "little memory",
         "host memory",
         "400 MB are available",
-        lambda w: w.patch.setattr(room, "available_memory", lambda: 0.4 * GB),
+        lambda w: w.patch.setattr(resources, "available_memory", lambda: 0.4 * GB),
     ),
     (
         "little shared memory for two GPUs",
         "shared memory",
         "has 64 MB",
-        lambda w: (w.gpu(count=2), w.patch.setattr(room, "shm_bytes", lambda: 64_000_000)),
+        lambda w: (w.gpu(count=2), w.patch.setattr(resources, "shm_bytes", lambda: 64_000_000)),
     ),
     # the GPU
     ("driver too old", "driver", "wants 580 or newer", lambda w: w.gpu(driver="550.54.15")),

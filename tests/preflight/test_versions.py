@@ -2,9 +2,9 @@
 
 import pytest
 
-from grpo_job.locked_versions import locked
 from grpo_job.preflight import versions
-from grpo_job.settings import Settings
+from grpo_job.runtime.locked_versions import locked
+from grpo_job.settings.schema import Settings
 
 
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])

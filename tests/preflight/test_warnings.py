@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job import sample
-from grpo_job.base_model import BaseModel
-from grpo_job.locked_versions import locked
-from grpo_job.preflight import licence, room, versions
+from grpo_job.inputs import sample
+from grpo_job.inputs.base_model import BaseModel
+from grpo_job.preflight import license, resources, versions
+from grpo_job.runtime.locked_versions import locked
 from tests.preflight.world import World, rows_of
 
 Plant = Callable[[World], object]
@@ -72,7 +72,7 @@ ODD: list[tuple[str, str, str, Plant]] = [
         "shared memory of a container",
         "shared memory",
         "has 64 MB",
-        lambda w: (w.gpu(), w.patch.setattr(room, "shm_bytes", lambda: 64_000_000)),
+        lambda w: (w.gpu(), w.patch.setattr(resources, "shm_bytes", lambda: 64_000_000)),
     ),
     (
         "GPU before bfloat16",
@@ -155,6 +155,6 @@ def test_a_reward_with_a_negative_weight_is_to_pay_what_is_bad(world: World) -> 
     ],
 )
 def test_a_licence_for_research_is_known_whatever_the_card_says(name: str, status: str, part: str) -> None:
-    found = licence.finding(BaseModel(name, Path(), "abc", {"license": "apache-2.0"}))
+    found = license.finding(BaseModel(name, Path(), "abc", {"license": "apache-2.0"}))
     assert found.status == status
     assert part in found.sentence

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from grpo_job import preflight, sample
-from grpo_job.failures import Refused
-from grpo_job.locked_versions import locked
-from grpo_job.preflight import room, versions
+from grpo_job import preflight
+from grpo_job.inputs import sample
+from grpo_job.outcomes import Refused
+from grpo_job.preflight import resources, versions
 from grpo_job.preflight.findings import Finding, Findings, of_settings
-from grpo_job.settings_reader import resolve
+from grpo_job.runtime.locked_versions import locked
+from grpo_job.settings.reader import resolve
 from tests.servers.hub import HubServer
 
 GB = 10**9
@@ -35,8 +36,8 @@ class World:
         }
         (folder / "rows").mkdir()
         self.rows(train=rows_of(sample.TRAIN, 100), test=rows_of(sample.HELD_OUT, 100))
-        monkeypatch.setattr(room, "free_bytes", lambda folder: 100 * GB)
-        monkeypatch.setattr(room, "available_memory", lambda: 64.0 * GB)
+        monkeypatch.setattr(resources, "free_bytes", lambda folder: 100 * GB)
+        monkeypatch.setattr(resources, "available_memory", lambda: 64.0 * GB)
         monkeypatch.setattr(versions, "installed", lambda: dict(locked()["cpu"]))
         monkeypatch.setenv("PATH", str(folder / "bin"))  # no nvidia-smi of this machine's
 
@@ -85,7 +86,7 @@ class World:
         program.write_text("#!/bin/sh\n" + "".join(f"echo '{row}'\n" for _ in range(count)))
         program.chmod(0o755)
         self.patch.setattr(versions, "installed", lambda: dict(locked()["gpu"]))
-        self.patch.setattr(room, "shm_bytes", lambda: 8 * GB)
+        self.patch.setattr(resources, "shm_bytes", lambda: 8 * GB)
 
     def hub(self) -> HubServer:
         """A Hub that the clients ask in place of the real one."""

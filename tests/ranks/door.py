@@ -9,8 +9,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from grpo_job.cli import main
-from grpo_job.interruption import Interruption
-from grpo_job.layout import is_rank
+from grpo_job.runtime.signals import Interruption
+from grpo_job.runtime.world import is_rank
 
 HOOKS = "TEST_HOOKS"
 

@@ -53,7 +53,7 @@ def _at_step(rank: int, step: int, act: Callable[[], object]) -> None:
     """In the process of `rank`, `act` as it begins `step`."""
     if int(os.environ.get("RANK", "0")) != rank:
         return
-    from grpo_job.engines.callbacks import ListeningCallback
+    from grpo_job.engines.trainer.callback import ListeningCallback
 
     original = ListeningCallback.on_step_begin
 
@@ -72,7 +72,7 @@ class ShortWatchdog:
     least_seconds: float
 
     def __call__(self) -> None:
-        from grpo_job import watchdog
+        from grpo_job.monitoring import watchdog
 
         defaults = watchdog.Watchdog.__init__.__kwdefaults__
         assert defaults is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.run_folder import read_json
+from grpo_job.run_folder.files import read_json
 from tests.faults.runs import Attempt
 from tests.ranks import runs
 

@@ -10,10 +10,10 @@ import pytest
 from safetensors.torch import load_file
 
 from grpo_job.checkpoints import Holding
-from grpo_job.run_folder import read_json, read_jsonl
+from grpo_job.run_folder.files import read_json, read_jsonl
+from tests.phases.test_outcome import BOXED, own_reward
 from tests.ranks import runs
 from tests.ranks.hooks import FailAtStep, ScriptedCompletions, ShortWatchdog, SignalAtStep, StopInLoad
-from tests.test_endings import BOXED, own_reward
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from grpo_job.evaluation.judgement import judge
-from grpo_job.run_folder import RunFolder, write_json, write_jsonl
+from grpo_job.evaluation.verdict import judge
+from grpo_job.run_folder.files import write_json, write_jsonl
+from grpo_job.run_folder.paths import RunFolder
 
 SECRET = "hf_" + "Secret0123456789Secret"
 HOME = "/home/someone/outputs"

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from grpo_job.run_folder import read_json, read_jsonl
+from grpo_job.run_folder.files import read_json, read_jsonl
 
 MOST_BYTES = 3_000_000
 

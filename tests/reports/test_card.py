@@ -11,9 +11,10 @@ import pytest
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard import metadata_load
 
-from grpo_job import reports, sample
-from grpo_job.reports import card, wording
-from grpo_job.run_folder import read_json, write_json
+from grpo_job import reports
+from grpo_job.inputs import sample
+from grpo_job.reports import card, formatting
+from grpo_job.run_folder.files import read_json, write_json
 from tests.reports.conftest import WriteRun
 from tests.reports.made_runs import HOME
 
@@ -143,6 +144,6 @@ def test_peft_snippet_answers_with_the_sample(write_run: WriteRun) -> None:
     assert "<answer>" in answer.stdout
 
 
-@pytest.mark.parametrize("module", [wording, card])
+@pytest.mark.parametrize("module", [formatting, card])
 def test_examples_in_docstrings_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]

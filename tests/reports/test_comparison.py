@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from grpo_job import reports
-from grpo_job.reports import side_by_side
+from grpo_job.reports import comparison
 from grpo_job.reports.run_data import read
-from grpo_job.run_folder import write_jsonl
+from grpo_job.run_folder.files import write_jsonl
 from tests.reports.conftest import WriteRun
 from tests.reports.pages import MOST_BYTES, Page, stands_in
 
@@ -34,11 +34,11 @@ def test_comparison_lays_runs_side_by_side(three: list[Path]) -> None:
 
 
 def test_only_settings_that_differ_are_listed(three: list[Path]) -> None:
-    assert side_by_side.differing([read(path) for path in three]) == [("GRPO_LEARNING_RATE", ["0.001", "0", "0.1"])]
+    assert comparison.differing([read(path) for path in three]) == [("GRPO_LEARNING_RATE", ["0.001", "0", "0.1"])]
 
 
 def test_questions_on_which_the_runs_differ_come_first(three: list[Path]) -> None:
-    shared = side_by_side.shared_questions([read(path) for path in three])
+    shared = comparison.shared_questions([read(path) for path in three])
     assert len(shared) == 6
     assert all(len({record["correct"] for record in records}) == 2 for _, _, records in shared)
 

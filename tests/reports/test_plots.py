@@ -9,7 +9,7 @@ import pytest
 from grpo_job.reports import panels, plots, themes
 from grpo_job.reports.panels import Bars, Line, Panel, Series
 from grpo_job.reports.run_data import read
-from grpo_job.run_folder import read_json, read_jsonl
+from grpo_job.run_folder.files import read_json, read_jsonl
 
 
 def test_lines_hold_the_metrics(finished: Path) -> None:

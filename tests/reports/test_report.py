@@ -12,7 +12,7 @@ import pytest
 from grpo_job import reports
 from grpo_job.reports import html
 from grpo_job.reports.run_data import read
-from grpo_job.run_folder import read_json, read_jsonl, write_json, write_jsonl
+from grpo_job.run_folder.files import read_json, read_jsonl, write_json, write_jsonl
 from tests.reports.conftest import WriteRun
 from tests.reports.made_runs import HOME, SECRET
 from tests.reports.pages import MOST_BYTES, Page, wrong_figures

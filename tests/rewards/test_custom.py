@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.failures import Refused
+from grpo_job.outcomes import Refused
 from grpo_job.rewards import load
 
 SOURCE = """

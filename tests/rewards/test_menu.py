@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from grpo_job.failures import Refused, Unexpected
+from grpo_job.outcomes import Refused, Unexpected
 from grpo_job.rewards import MENU, Reward, RewardFailed, as_trl_function, load
 from grpo_job.rewards.custom import RewardFunction
 

@@ -15,7 +15,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from grpo_job import sample
+from grpo_job.inputs import sample
 from tests.servers.hub import HubServer
 from tests.servers.s3 import S3Server
 

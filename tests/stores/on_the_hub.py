@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from grpo_job.failures import Refused
+from grpo_job.outcomes import Refused
 from grpo_job.stores import Patience, Store, open_store
 from tests.servers.fixtures import QUICK
 from tests.servers.hub import HubServer

@@ -12,7 +12,7 @@ import pytest
 
 from grpo_job.stores import Outpaced, Patience, Store, StoreFailed
 from grpo_job.stores import hub as hub_store
-from grpo_job.stores.hub_repo import HubRepo
+from grpo_job.stores.hub_client import HubRepo
 from tests.servers.hub import HubServer
 from tests.stores.cases import StoreCases, make_tree
 from tests.stores.on_the_hub import commits, open, refusal

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.failures import Refused
+from grpo_job.outcomes import Refused
 from grpo_job.stores import Store, StoreFailed, local, open_store
 from grpo_job.stores.local import LocalStore
 from tests.stores.cases import FILES, StoreCases, contents, make_tree

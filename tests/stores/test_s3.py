@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from boto3.s3.transfer import TransferConfig
 
-from grpo_job.failures import Refused
-from grpo_job.stores import Store, StoreFailed, open_store, s3_objects
+from grpo_job.outcomes import Refused
+from grpo_job.stores import Store, StoreFailed, open_store, s3_client
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.fixtures import QUICK
 from tests.servers.s3 import S3Server
@@ -68,8 +68,8 @@ def test_a_large_file_goes_in_parts_whose_digests_are_compared(
     open: Callable[[], Store], s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = 5 << 20  # the smallest that S3 takes
-    monkeypatch.setattr(s3_objects, "PART", part)
-    monkeypatch.setattr(s3_objects, "TRANSFER", TransferConfig(part, multipart_chunksize=part, use_threads=False))
+    monkeypatch.setattr(s3_client, "PART", part)
+    monkeypatch.setattr(s3_client, "TRANSFER", TransferConfig(part, multipart_chunksize=part, use_threads=False))
     tree = make_tree(tmp_path / "tree", adapter_model_safetensors=bytes(range(256)) * (2 * part // 256 + 1))
     open().put(tree)
     there = s3.client().head_object(

@@ -1,0 +1,191 @@
+"""Turns what the trainer wrote into a checkpoint that is whole or not there.
+
+The trainer writes into `checkpoints/.partial`. Each file is hashed and flushed, the metrics up to
+that step are laid beside, `manifest.json` is written last, and one rename makes it
+`checkpoints/step-000010`. What has no manifest that agrees is not a checkpoint.
+"""
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from grpo_job.run_folder.files import flush_folder, sha256, write_bytes, write_json
+from grpo_job.run_folder.identity import differences
+from grpo_job.stores import MANIFEST
+
+PARTIAL = ".partial"
+REPLACED = ".replaced"
+NAME = re.compile(r"step-(\d{6,})")
+# Written by the trainers, and neither needed to go on nor fit to be published (a pickle; a card).
+DROPPED = ("training_args.bin", "README.md")
+
+
+class Checkpoint(NamedTuple):
+    """A checkpoint that verified: the step after which it was taken, its folder, its manifest."""
+
+    step: int
+    folder: Path
+    manifest: dict[str, Any]
+
+
+class Keeper:
+    """The checkpoints of one run folder.
+
+    `identity` is what a checkpoint must agree with to be resumed: the settings that change the result, the
+    revisions of model and rows. `extras` are files laid into each checkpoint (the metrics so far). `facts`
+    stand in the manifest for people to read.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: Mapping[str, Any],
+        *,
+        keep: int,
+        extras: tuple[Path, ...] = (),
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder, self.keep, self.extras, self.facts = folder, keep, extras, dict(facts or {})
+        self.in_use: Callable[[], list[Path]] = list  # folders that somebody reads, to be removed later
+        self.identity: dict[str, Any] = json.loads(json.dumps(dict(identity)))  # as it will be read back
+        self.last_saved = time.monotonic()
+
+    @property
+    def partial(self) -> Path:
+        """Where a trainer may write; emptied when a run starts."""
+        return self.folder / PARTIAL
+
+    def clear_partial(self) -> None:
+        """Forget what an earlier attempt left half-written or half-removed."""
+        for leftover in (self.partial, self.folder / REPLACED):
+            shutil.rmtree(leftover, ignore_errors=True)
+        self.partial.mkdir(parents=True)
+
+    def forget(self) -> None:
+        """Remove all checkpoints: a run that starts anew must not find the later steps of an earlier one."""
+        for folder in self._newest_first():
+            shutil.rmtree(folder)
+
+    def adopt(self, step: int, written: Path) -> Checkpoint:
+        """Make the trainer's folder `written` the checkpoint of `step`; remove the oldest beyond `keep`."""
+        for name in DROPPED:
+            (written / name).unlink(missing_ok=True)
+        for extra in self.extras:
+            if extra.is_file():
+                shutil.copyfile(extra, written / extra.name)
+        files = {str(path.relative_to(written)): _digest(path) for path in _files(written)}
+        manifest = {"step": step, "identity": self.identity, **self.facts, "files": files}
+        write_json(written / MANIFEST, manifest)
+        flush_folder(written)
+        final = self.folder / name_of(step)
+        self.put_in_place(written, final)
+        self.last_saved = time.monotonic()
+        self._prune()
+        return Checkpoint(step, final, manifest)
+
+    def restore_extras(self, checkpoint: Checkpoint | None) -> None:
+        """Put the extras back as they were at `checkpoint`; without one they begin anew."""
+        for extra in self.extras:
+            kept = checkpoint.folder / extra.name if checkpoint else None
+            if kept and kept.is_file():
+                write_bytes(extra, kept.read_bytes())
+            else:
+                extra.unlink(missing_ok=True)
+
+    def newest_good(self) -> tuple[Checkpoint | None, list[str]]:
+        """The newest checkpoint that verifies and is of this run, and a sentence for each newer one that is not.
+
+        Where all that verify are of another run, the newest of them: `differences` says in what it differs.
+        """
+        strangers: list[Checkpoint] = []
+        damages: list[str] = []
+        for folder in self._newest_first():
+            if damage := damage_of(folder):
+                damages.append(f"checkpoint {folder.name} is damaged and not used: {damage}")
+                continue
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            checkpoint = Checkpoint(manifest["step"], folder, manifest)
+            differences = self.differences(checkpoint)
+            if not differences:
+                return checkpoint, damages
+            strangers.append(checkpoint)
+            damages.append(f"checkpoint {folder.name} is of another run and not used: {'; '.join(differences)}")
+        return (strangers[0], []) if strangers else (None, damages)
+
+    def differences(self, checkpoint: Checkpoint) -> list[str]:
+        """Names of what in `identity` differs from the checkpoint's, in the form `name: old -> new`."""
+        return differences(checkpoint.manifest["identity"], self.identity)
+
+    def put_in_place(self, written: Path, final: Path) -> None:
+        """One rename; a checkpoint of the same step steps aside first, for a rename cannot replace a full folder."""
+        aside = self.folder / REPLACED
+        shutil.rmtree(aside, ignore_errors=True)
+        if final.exists():
+            final.rename(aside)
+        written.rename(final)
+        flush_folder(self.folder)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _newest_first(self) -> list[Path]:
+        """By number, not by name: from a million steps on, names are longer."""
+        found = {path: match for path in self.folder.glob("step-*") if (match := NAME.fullmatch(path.name))}
+        return sorted((path for path in found if path.is_dir()), key=lambda path: int(found[path][1]), reverse=True)
+
+    def _prune(self) -> None:
+        """Damaged ones do not count, so the last good one always stays."""
+        good = 0
+        for folder in self._newest_first():
+            if good >= self.keep:
+                if folder not in self.in_use():
+                    shutil.rmtree(folder)
+            elif damage_of(folder) is None:
+                good += 1
+
+
+def name_of(step: int) -> str:
+    """The folder of a checkpoint: `step-000010`."""
+    return f"step-{step:06d}"
+
+
+def damage_of(folder: Path) -> str | None:
+    """Why `folder` is not a whole checkpoint, or None."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        step, _, files = int(manifest["step"]), dict(manifest["identity"]), dict(manifest["files"])
+        expected = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()}
+    except FileNotFoundError:
+        return f"{MANIFEST} is missing"
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{MANIFEST} is not a manifest"
+    if folder.name != name_of(step):
+        return f"its manifest is that of step {step}"
+    if not expected:
+        return f"{MANIFEST} names no files"
+    damages = (_damage_of_file(folder, name, *was) for name, was in expected.items())
+    return next((damage for damage in damages if damage), None)
+
+
+def _damage_of_file(folder: Path, name: str, size: int, digest: str) -> str | None:
+    path = folder / name
+    if not path.is_file():
+        return f"{name} is missing"
+    if path.stat().st_size != size:
+        return f"{name} has {path.stat().st_size} bytes instead of {size}"
+    if sha256(path) != digest:
+        return f"{name} has other content than was saved"
+    return None
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST)
+
+
+def _digest(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return {"sha256": sha256(path), "bytes": path.stat().st_size}

@@ -1,0 +1,107 @@
+"""All that keeps two attempts from working on one run: a lease in the run folder, and one at the mirror.
+
+A thread renews them. An attempt that was frozen, or cut off from the store, while another took the
+run over, learns it from `confirm`, which is asked before anything is written, or from that thread.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from grpo_job.checkpoints.lease import FOLDER, HolderLocks, Lease
+from grpo_job.outcomes import Held, Unexpected
+from grpo_job.stores import Outpaced, Store, StoreFailed, open_store
+
+RENEWALS_IN_A_LEASE = 4
+
+
+class Holding:
+    """One attempt's hold on one run."""
+
+    def __init__(
+        self,
+        folder: Path,
+        remote: Store | None,
+        seconds: float,
+        on_lost: Callable[[str], object],
+        *,
+        bell: Store | None = None,
+    ) -> None:
+        """`on_lost` is called in a thread with the reason when another attempt has taken the run over."""
+        self.seconds, self.on_lost = seconds, on_lost
+        self.locks = HolderLocks(folder / FOLDER)
+        self.here = self._lease(open_store(f"file://{quote(str(folder))}"))
+        self.there = [self._lease(remote, bell)] if remote else []
+        self._over = threading.Event()
+        self._trouble = ""
+
+    def take(self) -> dict[str, Any]:
+        """Hold the run from now on. Answers what the attempt before has left at the mirror for the next.
+
+        Raises `Held` where another attempt holds it.
+        """
+        self.locks.lock()
+        try:
+            for lease in (self.here, *self.there):
+                lease.take()
+        except (StoreFailed, Held) as failure:
+            self._let_go()
+            if isinstance(failure, Held):
+                raise
+            raise Unexpected(f"whether another attempt works on this run cannot be said: {failure}") from failure
+        self.locks.clear()
+        threading.Thread(target=self._renew, name="lease", daemon=True).start()
+        return next((lease.left for lease in self.there), {})
+
+    def leave(self, values: dict[str, Any]) -> None:
+        """What the next attempt shall find, wherever it runs: told with the next renewal, and when this one ends."""
+        for lease in self.there:
+            lease.left = values
+
+    def confirm(self) -> None:
+        """Raises `Held` where another attempt has taken the run over in this folder."""
+        self.here.confirm()
+
+    def confirm_everywhere(self) -> None:
+        """Raises `Held` where another attempt has taken the run over, `StoreFailed` where that cannot be said."""
+        for lease in (self.here, *self.there):
+            lease.confirm()
+
+    def release(self) -> str:
+        """Let the next attempt begin at once; answers what went wrong with that, which costs it only time."""
+        self._over.set()
+        trouble = ""
+        try:
+            for lease in (*self.there, self.here):
+                lease.release()
+        except (StoreFailed, Held) as failure:
+            trouble = str(failure)
+        self.locks.unlock(keep_file=bool(trouble))
+        return trouble
+
+    def trouble(self) -> str:
+        """What has been wrong with renewing since the last time that was asked."""
+        told, self._trouble = self._trouble, ""
+        return told
+
+    def _let_go(self) -> None:
+        """Undo what was taken, for the rest was not to be had."""
+        if self.here.number:
+            self.here.release()
+        self.locks.unlock()
+
+    def _lease(self, store: Store, bell: Store | None = None) -> Lease:
+        return Lease(store, self.locks.holder, self.seconds, self.locks.is_gone, bell)
+
+    def _renew(self) -> None:
+        while not self._over.wait(self.seconds / RENEWALS_IN_A_LEASE):
+            try:
+                for lease in (self.here, *self.there):
+                    lease.renew()
+            except (Held, Outpaced) as lost:
+                if not self._over.is_set():
+                    self.on_lost(str(lost))
+            except StoreFailed as failure:
+                self._trouble = f"the lease is not renewed: {failure}"

@@ -1,0 +1,141 @@
+"""What the engines share once model, tokenizer, trainer and callback stand.
+
+Heavy imports stand inside the functions: Unsloth wants to be imported before them.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from grpo_job.engines.interface import Listener, Prompts
+from grpo_job.engines.ranks import ALONE, Adopt, Answer, Ranks
+from grpo_job.inputs.base_model import BaseModel
+
+if TYPE_CHECKING:
+    from grpo_job.engines.rollouts.generate import Weights
+    from grpo_job.engines.trainer.callback import ListeningCallback
+
+
+class Asked(NamedTuple):
+    """Prompts for all ranks together, and the options of `Engine.generate`."""
+
+    prompts: Prompts
+    options: dict[str, Any]
+
+
+class TrainerEngine:
+    """One of TRL's trainers over a base with one LoRA. Subclasses set the attributes, and answer."""
+
+    ranks: Ranks = ALONE
+    tensor_parallel = 1  # ranks that answer as one
+    training = False
+    base: BaseModel
+    model: Any
+    tokenizer: Any
+    trainer: Any
+    callback: "ListeningCallback"
+    planned_steps: int
+
+    def train(self, listener: Listener, resume_from: Path | None = None) -> None:
+        """Run to the planned number of steps, or until the listener stops it."""
+        self.callback.listener, self.callback.answer = listener, self._answer_share
+        self.training = True
+        self.trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+        self.training = False
+
+    def generate(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+        """Completions, see `Engine.generate`; each rank answers its share of the prompts."""
+        if self.ranks.count == 1:
+            return self.answer(prompts, **options)
+        if not self.training:  # between two steps the others are listening already
+            self.ranks.say(Answer())
+        return self._answer_share(self.ranks.share(Asked(list(prompts), options)))
+
+    def answer_along(self) -> None:
+        """On a rank that is not 0: its part of what rank 0 generates."""
+        self._answer_share(self.ranks.share(None))
+
+    def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+        """Completions from this process alone."""
+        raise NotImplementedError
+
+    def _answer_share(self, asked: Asked) -> list[list[str]]:
+        """All answers, on every rank. The seed of a prompt is the same whoever answers it.
+
+        A rank without a prompt answers none: the weights that it answers with may be gathered from all.
+        """
+        groups, group = self.ranks.count // self.tensor_parallel, self.ranks.number // self.tensor_parallel
+        start, end = (len(asked.prompts) * part // groups for part in (group, group + 1))
+        seed = asked.options.get("seed", 0) + start * asked.options.get("samples", 1)
+        own = self.answer(asked.prompts[start:end], **{**asked.options, "seed": seed})
+        shares = self.ranks.gather(own)[:: self.tensor_parallel]
+        return [answers for share in shares for answers in share]
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write adapter and tokenizer; the config names the base as the user did, never a local path."""
+        from grpo_job.engines.trainer.adapter import save_adapter
+
+        save_adapter(self.model, self.tokenizer, self.base, folder)
+
+    def is_saved_in(self, weights: Path) -> bool:
+        """Whether this safetensors file holds the LoRA weights in memory, bit by bit."""
+        from grpo_job.engines.trainer.adapter import is_saved_in
+
+        return is_saved_in(self.model, weights)
+
+    def load_adapter(self, weights: Path) -> None:
+        """Go on with the LoRA weights of this file, on all ranks."""
+        from grpo_job.engines.trainer.adapter import load_adapter
+
+        if self.ranks.number == 0:
+            self.ranks.say(Adopt(weights))
+        load_adapter(self.model, weights)
+
+    def adapter_changes_anything(self) -> bool:
+        """Whether any LoRA weight that starts at zero has moved."""
+        from grpo_job.engines.trainer.adapter import changes_anything
+
+        return changes_anything(self.model)
+
+    def close(self) -> None:
+        """Nothing is held beyond the process."""
+
+
+class VllmTrainerEngine(TrainerEngine):
+    """The same with vLLM beside it, for rollouts and for evaluation. Subclasses set `llm` and `weights` too."""
+
+    llm: Any
+    weights: "Weights"
+
+    def train(self, listener: Listener, resume_from: Path | None = None) -> None:
+        """Train; vLLM takes the adapter anew afterwards."""
+        super().train(listener, resume_from)
+        self.weights.changed()
+
+    def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+        """Completions through vLLM; see `Engine.generate`."""
+        from grpo_job.engines.rollouts.generate import generate
+
+        return generate(self.llm, self.tokenizer, self.weights, prompts, **options)
+
+    def load_adapter(self, weights: Path) -> None:
+        """Go on with the LoRA weights of this file, in vLLM too."""
+        super().load_adapter(weights)
+        self.weights.changed()
+
+    def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
+        """Greedy answers with the LoRA weights read from disk in place of those in memory."""
+        self.load_adapter(adapter / "adapter_model.safetensors")
+        return [answers[0] for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
+
+    def close(self) -> None:
+        """Stop vLLM and its threads; several processes leave that to their end.
+
+        vLLM would destroy the process group, which NCCL does not do before all ranks ask for it.
+        """
+        import torch
+
+        if self.ranks.count > 1:
+            return
+        self.llm.llm_engine.engine_core.shutdown()
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()

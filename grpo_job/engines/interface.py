@@ -1,0 +1,86 @@
+"""What an engine is, and what it tells while it trains. Imports no library.
+
+An engine trains one LoRA over one base model and generates with it.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Prompts = Sequence[list[dict[str, str]]]
+Adapter = Literal["on", "off"]
+RewardFunctions = Sequence[tuple[Callable[..., Any], float]]
+
+
+class Listener(Protocol):
+    """What an engine tells, and asks, while it trains."""
+
+    def on_step(self, step: int, metrics: dict[str, float]) -> None:
+        """A step was logged, under TRL's own metric names."""
+
+    def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
+        """The completions that the step learned from, with what each reward paid."""
+
+    def on_save(self, step: int, written: Path) -> None:
+        """The trainer wrote its state to the folder `written`."""
+
+    def on_progress(self) -> None:
+        """Any sign of life."""
+
+    def measure(self, step: int) -> dict[str, float]:
+        """Further metrics of this step, asked before it is logged; the listener may generate for them."""
+
+    def should_save(self, step: int) -> bool:
+        """Is a checkpoint due after this step?"""
+
+    def should_stop(self, step: int) -> bool:
+        """End training after this step, with a checkpoint?"""
+
+    def asked_to_stop(self) -> str | None:
+        """The signal that this process got, where it got one."""
+
+    def stop_too(self, reason: str) -> None:
+        """Another process of this run was asked to stop; `should_stop` heeds it."""
+
+
+class Engine(Protocol):
+    """A base model with one LoRA, held by one library stack."""
+
+    planned_steps: int
+
+    def train(self, listener: Listener, resume_from: Path | None = None) -> None:
+        """Run to the planned number of steps, or until the listener stops it."""
+
+    def generate(
+        self,
+        prompts: Prompts,
+        *,
+        adapter: Adapter,
+        max_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        samples: int = 1,
+        seed: int = 0,
+    ) -> list[list[str]]:
+        """`samples` completions for each prompt; greedy at temperature 0. Leaves training's RNG as it was."""
+
+    def answer_along(self) -> None:
+        """On a rank that is not 0: its part of what rank 0 generates."""
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write adapter and tokenizer; the adapter's config names the 16-bit base as the user did."""
+
+    def is_saved_in(self, weights: Path) -> bool:
+        """Whether this safetensors file holds the LoRA weights in memory, bit by bit."""
+
+    def load_adapter(self, weights: Path) -> None:
+        """Go on with the LoRA weights of this safetensors file; raises `Refused` where they are not this LoRA's."""
+
+    def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
+        """Greedy answers of the adapter as it stands on disk."""
+
+    def adapter_changes_anything(self) -> bool:
+        """Whether any LoRA weight that starts at zero has moved."""
+
+    def close(self) -> None:
+        """Give back what is held outside the process."""

@@ -1,0 +1,94 @@
+"""One process of a run among several: what rank 0 says, the other ranks hear. Imports no torch.
+
+Rank 0 tells the whole story of `job.py`; the others, in `worker.py`, load and train when it says so.
+The words between them are the classes here. How they travel is in `engines/process_group.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from grpo_job.outcomes import Ending
+
+if TYPE_CHECKING:
+    from grpo_job.planner.plan import Plan
+
+
+class Load(NamedTuple):
+    """Build the engine, as rank 0 does now; the rows are shared behind it."""
+
+    engine: str
+    plan: Plan | None
+    model_commit: str | None
+
+
+class Train(NamedTuple):
+    """Train, from the checkpoint in this folder where there is one."""
+
+    resume_from: Path | None
+
+
+class Answer(NamedTuple):
+    """Answer prompts together; which and how is shared behind it."""
+
+
+class Adopt(NamedTuple):
+    """Go on with the LoRA weights of this file."""
+
+    weights: Path
+
+
+Word = Load | Train | Answer | Adopt | Ending
+
+
+class Ranks(Protocol):
+    """This process and the others of its run."""
+
+    number: int
+    count: int
+
+    def say(self, word: Word) -> None:
+        """From rank 0 to all others. Raises `Interrupted` where one of them was asked to stop."""
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's `value`, on every rank; all call it together."""
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all ranks, on every rank; all call it together."""
+
+    def barrier(self) -> None:
+        """Wait for all."""
+
+    def lost(self, wait: float = 0.0) -> Ending | None:
+        """How another rank ended before its time, where one did; looked for so many seconds. From any thread."""
+
+    def end(self, ending: Ending) -> bool:
+        """How the run ended: rank 0 tells it. Whether all others have heard it; from another rank, whether it has."""
+
+
+class OneProcess:
+    """A run that has no other process."""
+
+    number, count = 0, 1
+
+    def say(self, word: Word) -> None:
+        """Nobody listens."""
+
+    def share(self, value: Any) -> Any:
+        return value
+
+    def gather(self, value: Any) -> list[Any]:
+        return [value]
+
+    def barrier(self) -> None:
+        """Nobody to wait for."""
+
+    def lost(self, wait: float = 0.0) -> Ending | None:
+        return None
+
+    def end(self, ending: Ending) -> bool:
+        return True
+
+
+ALONE = OneProcess()

@@ -1,0 +1,132 @@
+"""Completions from vLLM: for TRL's trainer through `Rollouts`, for evaluation through `generate`."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from numpy.random import SeedSequence
+
+from grpo_job.engines.interface import Adapter, Prompts
+from grpo_job.engines.patches.gc_pause import no_collection
+from grpo_job.engines.rollouts.weight_sync import OwnWeights, SeparateWeights, SharedWeights
+
+Weights = OwnWeights | SharedWeights | SeparateWeights
+
+
+class Seeds:
+    """A seed for each prompt of each generation: what a step draws does not depend on what was drawn before."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.step, self.generations = seed, -1, 0
+
+    def draw(self, step: int, prompts: int) -> list[int]:
+        """Seeds below 2**32, one a prompt; another call within the same step gets others."""
+        self.generations = self.generations + 1 if step == self.step else 0
+        self.step = step
+        return [int(seed) for seed in SeedSequence([self.seed, step, self.generations]).generate_state(prompts)]
+
+
+class Rollouts:
+    """Stands in for TRL's `VLLMGeneration`: the same two methods, without what this job does not need.
+
+    Has no attribute `llm`: Unsloth's trainer would see shared weights there and never call
+    `sync_weights`.
+    """
+
+    def __init__(self, trainer: Any, llm: Any, weights: Weights, *, log_probs: bool) -> None:
+        """Samples as `trainer` was told to; its step, with its seed, decides what each prompt draws."""
+        self.trainer, self.llm, self.weights, self.log_probs = trainer, llm, weights, log_probs
+        self.seeds = Seeds(trainer.args.seed)
+        theirs = trainer.vllm_generation
+        self.sampling = {
+            "temperature": theirs.temperature,
+            "top_p": theirs.top_p,
+            "top_k": theirs.top_k,
+            "min_p": theirs.min_p or 0.0,
+            "repetition_penalty": theirs.repetition_penalty,
+            "max_tokens": theirs.max_completion_length,
+            **theirs.generation_kwargs,
+            "logprobs": 0 if log_probs else None,
+            "detokenize": False,  # the trainer decodes
+        }
+
+    def sync_weights(self) -> None:
+        """The optimizer has stepped: what vLLM holds is old."""
+        self.weights.changed()
+
+    def generate(
+        self, prompts: list[list[int]], images: Any, num_generations: int, profiler: Any = None
+    ) -> tuple[list[list[int]], list[list[int]], list[list[list[float | None]]], None]:
+        """`prompts`, token ids, holds each prompt `num_generations` times in a row; so do the answers.
+
+        Returns `prompts`, each completion's token ids and their log-probabilities, one a token, and no extra fields.
+        """
+        from vllm import SamplingParams
+
+        distinct = prompts[::num_generations]
+        sampling = [
+            SamplingParams(**self.sampling, n=num_generations, seed=seed)
+            for seed in self.seeds.draw(self.trainer.state.global_step, len(distinct))
+        ]
+        with profiler or nullcontext(), no_collection():
+            outputs = _ask(self.llm, self.weights.serve("on"), distinct, sampling)
+        completions = [completion for output in outputs for completion in output.outputs]
+        return (
+            prompts,
+            [list(completion.token_ids) for completion in completions],
+            [self._log_probs_of(completion) for completion in completions],
+            None,
+        )
+
+    def _log_probs_of(self, completion: Any) -> list[list[float | None]]:
+        """None, which TRL knows as "not scored", where nobody reads them: vLLM's kernel for them is slow."""
+        if not self.log_probs:
+            return [[None]] * len(completion.token_ids)
+        values = [next(iter(entry.values())).logprob for entry in completion.logprobs]
+        return [[None if value != value else value] for value in values]
+
+
+def generate(
+    llm: Any,
+    tokenizer: Any,
+    weights: Weights,
+    prompts: Prompts,
+    *,
+    adapter: Adapter,
+    max_tokens: int,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    samples: int = 1,
+    seed: int = 0,
+) -> list[list[str]]:
+    """`samples` answers to each prompt, with the adapter on or off; greedy at temperature 0.
+
+    Leaves every random number generator as it was: each request brings a seed of its own.
+    """
+    from vllm import SamplingParams
+
+    texts = [tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True) for p in prompts]
+    ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    sampling = [
+        SamplingParams(
+            n=samples if temperature else 1,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            seed=seed + index * samples,
+            detokenize=False,
+            skip_reading_prefix_cache=True,  # what was asked before must not change an answer's last bits
+        )
+        for index in range(len(ids))
+    ]
+    with no_collection():
+        outputs = _ask(llm, weights.serve(adapter), ids, sampling)
+    answers = [[list(completion.token_ids) for completion in output.outputs] for output in outputs]
+    decoded = [tokenizer.batch_decode(one, skip_special_tokens=True) for one in answers]
+    return decoded if temperature else [one * samples for one in decoded]
+
+
+def _ask(engine: Any, lora_request: Any, ids: Sequence[list[int]], sampling: Any) -> list[Any]:
+    prompts = [{"prompt_token_ids": list(one)} for one in ids]
+    outputs: list[Any] = engine.generate(prompts, sampling, use_tqdm=False, lora_request=lora_request)
+    return outputs

@@ -1,0 +1,67 @@
+"""The arguments that vLLM is built with, whoever builds it."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from grpo_job.planner.plan import Plan
+
+# Tokens. At 320, one piece decodes 2 % faster with 4 sequences and 3 % with 64 (H200).
+SHORT_ROW = 2048
+
+
+def vllm_arguments(plan: Plan, seed: int) -> dict[str, Any]:
+    """What vLLM gets beyond, or against, what Unsloth would give it."""
+    return {
+        "seed": seed,
+        "enable_lora": plan.vllm_lora,
+        "gpu_memory_utilization": plan.gpu_memory_utilization,
+        # Given in bytes, vLLM measures nothing at start and takes no more than the rows need.
+        "kv_cache_memory_bytes": plan.kv_cache_bytes,
+        "max_model_len": plan.max_model_len,
+        "max_num_seqs": plan.max_num_seqs,
+        "max_num_batched_tokens": plan.max_num_batched_tokens,
+        "attention_config": _attention(plan),
+    }
+
+
+def _attention(plan: Plan) -> dict[str, int]:
+    """Short rows are read in one piece: splitting them, vLLM's default, adds a kernel a layer that joins the parts."""
+    return {"flash_attn_max_num_splits_for_cuda_graph": 1} if plan.max_model_len <= SHORT_ROW else {}
+
+
+def compilation(plan: Plan) -> dict[str, Any] | int:
+    """vLLM's compilation_config: graphs of whole decode steps, with or without Inductor's kernels.
+
+    Without Inductor, vLLM takes its own fused kernels, which decode as fast and start at once.
+    The piecewise modes need Inductor: with mode NONE they silently become "no graphs at all".
+    """
+    if plan.decode == "compile" and plan.vllm_lora:
+        return 3  # the one value for which Unsloth mends vLLM's graph splitting for LoRA
+    mode, graphs = {
+        "graphs": ("NONE", "FULL_DECODE_ONLY"),
+        "compile": ("VLLM_COMPILE", "FULL_AND_PIECEWISE"),
+    }[plan.decode]
+    return {"mode": mode, "cudagraph_mode": graphs, "cudagraph_capture_sizes": list(plan.capture_sizes)}
+
+
+@contextmanager
+def llm_built_with(ours: dict[str, Any], module: Any) -> Iterator[None]:
+    """Unsloth and TRL build `module.LLM` from arguments of their own and pass few through; ours go over them."""
+    import vllm.renderers.hf as renderer
+
+    original, pool = module.LLM, renderer.maybe_make_thread_pool
+
+    class WithOurArguments(original):  # type: ignore[misc, valid-type]
+        def __init__(self, **theirs: Any) -> None:
+            super().__init__(**{**theirs, **ours})
+
+    module.LLM = WithOurArguments
+    # One thread asks, in tokens: no copies of the tokenizer for others. 1.5 s with Qwen's.
+    renderer.maybe_make_thread_pool = lambda tokenizer, copies=1: tokenizer
+    gc.freeze()  # vLLM collects garbage six times while it starts; what is imported is none
+    try:
+        yield
+    finally:
+        module.LLM, renderer.maybe_make_thread_pool = original, pool

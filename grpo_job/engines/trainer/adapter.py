@@ -1,0 +1,65 @@
+"""The LoRA as peft holds it: made, saved under the base's name, and looked at."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from grpo_job.inputs.base_model import BaseModel
+from grpo_job.outcomes import Refused
+from grpo_job.settings.schema import Settings
+
+ADAPTER = "default"  # peft's own name for it, which Unsloth's merged rollouts expect
+
+
+def add_lora(model: Any, settings: Settings) -> Any:
+    """`model` with a fresh LoRA."""
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        target_modules=list(settings.lora_target_modules),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+def save_adapter(model: Any, tokenizer: Any, base: BaseModel, folder: Path) -> None:
+    """Write adapter and tokenizer; the config names the base as the user did, never a local path of ours."""
+    config = model.peft_config[ADAPTER]
+    config.base_model_name_or_path, config.revision = base.name, base.commit
+    # `auto` would ask the Hub whether the base's vocabulary grew
+    model.save_pretrained(str(folder), save_embedding_layers=False)
+    tokenizer.save_pretrained(str(folder))
+
+
+def load_adapter(model: Any, weights: Path) -> None:
+    """The LoRA weights of a safetensors file in place of those in memory; Refused where they do not fit."""
+    try:
+        left = set_peft_model_state_dict(model, load_file(weights))
+    except RuntimeError as error:  # shapes
+        raise Refused(f"{weights}: the adapter does not fit the model: {error}") from error
+    missing = [name for name in left.missing_keys if "lora_" in name]
+    if left.unexpected_keys or missing:
+        named = ", ".join([*left.unexpected_keys, *missing][:3])
+        raise Refused(f"{weights}: the adapter is not for the same layers: {named}")
+
+
+def is_saved_in(model: Any, weights: Path) -> bool:
+    """Whether a safetensors file holds the LoRA weights in memory, all of them, bit by bit."""
+    ours, theirs = get_peft_model_state_dict(model, save_embedding_layers=False), load_file(weights)
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name].cpu(), theirs[name]) for name in ours)
+
+
+def merge(base: BaseModel, adapter: Path, folder: Path) -> None:
+    """Write the 16-bit base with the adapter folded in, as a model of its own; computed on the CPU."""
+    loaded = AutoModelForCausalLM.from_pretrained(base.folder, dtype="auto")
+    PeftModel.from_pretrained(loaded, str(adapter)).merge_and_unload().save_pretrained(str(folder))
+    AutoTokenizer.from_pretrained(base.folder).save_pretrained(str(folder))
+
+
+def changes_anything(model: Any) -> bool:
+    """Whether any LoRA's second matrix, which starts at zero, has moved."""
+    return any(bool(weight.any()) for name, weight in model.named_parameters() if "lora_B" in name)

@@ -1,0 +1,81 @@
+"""Settings -> the arguments of GRPOConfig, as a plain dict. Pure; imports nothing heavy."""
+
+from typing import Any
+
+from grpo_job.planner.plan import Plan
+from grpo_job.settings.schema import Settings
+from grpo_job.settings.trl_options import options
+
+# Settings that GRPOConfig also has but that mean here what CONTRACTS says; the engine sets these itself.
+NOT_PASSED = frozenset(
+    {
+        "save_steps", "save_total_limit", "output_dir", "eval_steps", "gradient_checkpointing",
+        "vllm_gpu_memory_utilization",
+    }
+)  # fmt: skip
+NEEDS_BITSANDBYTES = ("adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "paged_adamw_32bit")
+
+
+def grpo_arguments(settings: Settings, *, steps: int, reward_weights: list[float]) -> dict[str, Any]:
+    """Every option that is the same on all engines.
+
+    `steps` is the resolved number of optimizer steps. Checkpoints are the callback's decision
+    (`save_strategy="no"`), so that one is due by steps or by minutes.
+    """
+    named = {
+        name: getattr(settings, name) for name in Settings.model_fields if name in options() and name not in NOT_PASSED
+    }
+    if settings.generation_batch_size is None:
+        named["steps_per_generation"] = settings.generation_micro_steps
+    return {
+        **named,
+        "ddp_find_unused_parameters": False,  # every LoRA learns in every step
+        **settings.grpo_config,
+        "max_steps": steps,
+        "report_to": "none",  # the job's own listener tells the trackers
+        "reward_weights": reward_weights,
+        "save_strategy": "no",
+        "logging_nan_inf_filter": False,
+        "disable_tqdm": True,
+        "log_completions": False,
+    }
+
+
+def on_cpu(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments where there is no GPU: fp32, no recomputation, no 8-bit optimizer states."""
+    optimizer = "adamw_torch" if arguments["optim"] in NEEDS_BITSANDBYTES else arguments["optim"]
+    return {
+        **arguments,
+        "optim": optimizer,
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "use_vllm": False,
+        "dataloader_pin_memory": False,
+    }
+
+
+def on_gpu(arguments: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """The same arguments as the plan has them, with vLLM in the process."""
+    return {
+        **arguments,
+        **_micro_batches(arguments, plan),
+        "use_vllm": True,
+        "vllm_mode": "colocate",
+        "bf16": plan.dtype == "bfloat16",
+        "fp16": plan.dtype == "float16",
+        "gradient_checkpointing": plan.gradient_checkpointing,
+    }
+
+
+def _micro_batches(arguments: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """The plan's micro-batch with as many micro-steps as it takes: the same completions a step and a generation."""
+    split = arguments["per_device_train_batch_size"] // plan.micro_batch_size
+    changed = {
+        "per_device_train_batch_size": plan.micro_batch_size,
+        "gradient_accumulation_steps": arguments["gradient_accumulation_steps"] * split,
+    }
+    if arguments.get("generation_batch_size") is None:
+        steps = arguments.get("steps_per_generation") or arguments["gradient_accumulation_steps"]
+        changed["steps_per_generation"] = steps * split
+    return changed

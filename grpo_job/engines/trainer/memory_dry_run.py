@@ -1,0 +1,63 @@
+"""Before the first step: the longest rows that can come, through forward and backward, with no optimizer step.
+
+So memory runs out at once or never. What the rehearsal touches is put back: metrics, gradients, random
+numbers. It stands behind the first generation, when vLLM holds just what it holds while training learns.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+
+from grpo_job.planner.plan import Plan
+from grpo_job.settings.schema import Settings
+
+# Of what may be used: a plan that takes less is not rehearsed, for it may be wrong by a third and still fit.
+AMPLE_SHARE = 0.75
+CANDIDATES = 64  # rows of the most characters, among which the one of the most tokens is looked for
+
+
+def sizes(
+    settings: Settings, plan: Plan | None, rows: Sequence[dict[str, Any]], tokenizer: Any
+) -> tuple[int, int] | None:
+    """Tokens of the longest prompt and of the longest completion; None where nothing is to be rehearsed."""
+    little_room = plan is not None and plan.memory.total > AMPLE_SHARE * plan.budget
+    if settings.rehearsal == "never" or (settings.rehearsal == "auto" and not little_room):
+        return None
+    by_characters = sorted((row["prompt"] for row in rows), key=lambda prompt: -len(str(prompt)))[:CANDIDATES]
+    texts = tokenizer.apply_chat_template(by_characters, tokenize=False, add_generation_prompt=True)
+    longest = max(len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"])
+    return longest, settings.max_completion_length
+
+
+def rehearse(
+    trainer: Any, loss_of: Callable[[dict[str, Any]], Any], inputs: dict[str, Any], size: tuple[int, int]
+) -> None:
+    """One micro-batch as `inputs`, but of `size`; `loss_of` is the trainer's own loss."""
+    metrics = deepcopy(trainer._metrics)
+    with torch.random.fork_rng():
+        trainer.accelerator.backward(loss_of(stretched(inputs, *size)))
+    trainer._metrics = metrics
+    trainer.model.zero_grad(set_to_none=True)
+
+
+def stretched(inputs: dict[str, Any], prompt: int, completion: int) -> dict[str, Any]:
+    """The same rows with as many tokens of prompt and completion, none of them masked.
+
+    Tensors of [rows, tokens] get their columns repeated, the others stay.
+    """
+    written = inputs["completion_ids"].shape[1]
+    longer = dict(inputs)
+    for name, value in inputs.items():
+        if not isinstance(value, torch.Tensor) or value.dim() != 2:
+            continue
+        if name.startswith("prompt"):
+            width = prompt
+        elif value.shape[1] == written:
+            width = completion
+        else:
+            continue
+        columns = torch.arange(width, device=value.device) % value.shape[1]
+        longer[name] = torch.ones_like(value[:, columns]) if name.endswith("mask") else value[:, columns]
+    return longer

@@ -1,0 +1,117 @@
+"""What this job changes in TRL's GRPOTrainer: the order of rows, the time of each part, how the optimizer steps."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from datasets import Dataset
+from trl import GRPOTrainer  # Unsloth's patched one, where Unsloth was imported before this file
+
+from grpo_job.engines.interface import RewardFunctions
+from grpo_job.engines.patches.flat_optimizer import flatten_8bit
+from grpo_job.engines.trainer.callback import ListeningCallback
+from grpo_job.engines.trainer.memory_dry_run import rehearse
+from grpo_job.engines.trainer.sampler import RowStream
+
+
+class JobTrainer(GRPOTrainer):
+    """Trains as GRPOTrainer does, over a `RowStream`, and knows the seconds of each part of a step."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        args: Any,
+        rows: Sequence[dict[str, Any]],
+        rewards: RewardFunctions,
+        callback: ListeningCallback,
+    ) -> None:
+        """`args` is a GRPOConfig, which holds the weights of the `rewards` too."""
+        self.part_seconds: dict[str, float] = defaultdict(float)
+        self.rehearse_at: tuple[int, int] | None = None  # see rehearsal.py; an engine says so before training
+        super().__init__(
+            model=model,
+            processing_class=tokenizer,
+            reward_funcs=[function for function, _ in rewards],
+            train_dataset=Dataset.from_list(list(rows)),
+            args=args,
+            callbacks=[callback],
+        )
+        callback.attach(self)
+
+    def create_optimizer(self, *arguments: Any, **options: Any) -> Any:
+        """GRPOTrainer's, stepping on long tensors."""
+        optimizer = super().create_optimizer(*arguments, **options)
+        if not self.args.fp16:  # the gradient scaler looks for gradients where the parameters were
+            flatten_8bit(optimizer)
+        return optimizer
+
+    def step_seconds(self) -> dict[str, float]:
+        """Seconds of each part since the last call; `backward` is what no other part explains.
+
+        As the host sees them: a GPU may still work on one part while the host is in the next.
+        """
+        parts, self.part_seconds = dict(self.part_seconds), defaultdict(float)
+        whole = parts.pop("micro_steps", 0.0)
+        return {**parts, "backward": max(0.0, whole - sum(parts.values()))}
+
+    def training_step(self, *arguments: Any, **options: Any) -> Any:
+        """One micro-step, forward and backward."""
+        with self._timed("micro_steps"):
+            return super().training_step(*arguments, **options)
+
+    def _get_train_sampler(self, dataset: Any = None) -> RowStream:
+        args = self.args
+        micro_steps = args.max_steps * args.gradient_accumulation_steps
+        batch = args.per_device_train_batch_size * args.world_size * args.steps_per_generation
+        return RowStream(
+            len(self.train_dataset if dataset is None else dataset),
+            chunk=args.generation_batch_size // self.num_generations,
+            group=self.num_generations,
+            repeats=self.num_iterations * args.steps_per_generation,
+            length=micro_steps * batch,
+            shuffle=self.shuffle_dataset,
+            seed=args.seed,
+        )
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """`epoch` counts passes over the rows, as everywhere else; the stream itself is one long epoch."""
+        if "loss" in logs:
+            generations = (
+                self.state.global_step
+                * self.args.gradient_accumulation_steps
+                / (self.num_iterations * self.args.steps_per_generation)
+            )
+            prompts = generations * self.args.generation_batch_size / self.num_generations
+            self.state.epoch = prompts / len(self.train_dataset)
+        super().log(logs, start_time)
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.part_seconds[part] += time.perf_counter() - began
+
+    def _generate(self, *arguments: Any, **options: Any) -> Any:
+        with self._timed("generation"):
+            return super()._generate(*arguments, **options)
+
+    def _calculate_rewards(self, *arguments: Any, **options: Any) -> Any:
+        with self._timed("rewards"):
+            return super()._calculate_rewards(*arguments, **options)
+
+    def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
+        """The loss of one micro-batch; the longest rows are rehearsed before the first one."""
+        own_loss = super().compute_loss
+
+        def loss_of(inputs: Any) -> Any:
+            return own_loss(model, inputs, *arguments, **options)
+
+        if size := self.rehearse_at:
+            self.rehearse_at = None
+            with self._timed("rehearsal"):
+                rehearse(self, loss_of, inputs, size)
+        with self._timed("loss"):
+            return loss_of(inputs)

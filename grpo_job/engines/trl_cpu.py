@@ -1,0 +1,114 @@
+"""TRL's own trainer on a CPU: transformers generates, peft holds the LoRA.
+
+For smoke runs and tests of everything around the training.
+"""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, set_seed
+from trl import GRPOConfig
+
+from grpo_job.engines.base import TrainerEngine
+from grpo_job.engines.interface import Adapter, Prompts, RewardFunctions
+from grpo_job.engines.patches import cpu_log_probs
+from grpo_job.engines.ranks import ALONE, Ranks
+from grpo_job.engines.trainer import memory_dry_run
+from grpo_job.engines.trainer.adapter import add_lora
+from grpo_job.engines.trainer.arguments import grpo_arguments, on_cpu
+from grpo_job.engines.trainer.callback import ListeningCallback
+from grpo_job.engines.trainer.trainer import JobTrainer
+from grpo_job.inputs.base_model import BaseModel
+from grpo_job.planner.shapes import ModelShape
+from grpo_job.settings.global_batch import planned_steps, share, steps_per_buffer
+from grpo_job.settings.schema import Settings
+
+GENERATION_BATCH = 100
+# Below, threads wait for each other longer than they compute; and one thread gives the same bytes everywhere.
+SMALL_MODEL = 20_000_000
+
+
+class PlainTrl(TrainerEngine):
+    """One model in fp32 on the CPU, with one LoRA."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        base: BaseModel,
+        rows: Sequence[dict[str, Any]],
+        rewards: RewardFunctions,
+        folder: Path,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        cpu_log_probs.install()
+        if ModelShape.from_config(base.config()).parameters < SMALL_MODEL:
+            torch.set_num_threads(1)
+        self.base, self.ranks = base, ranks
+        self.planned_steps = planned_steps(settings, len(rows))
+        settings = share(settings, ranks.count)
+        self.tokenizer = AutoTokenizer.from_pretrained(base.folder, padding_side="left")
+        set_seed(settings.lora_seed)
+        self.model = add_lora(_load(base.folder), settings)
+        weights = [weight for _, weight in rewards]
+        arguments = on_cpu(grpo_arguments(settings, steps=self.planned_steps, reward_weights=weights))
+        self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
+        args = GRPOConfig(output_dir=str(folder), **arguments)
+        # Of several processes each would have a device such as `cpu:1`, which torch.load does not know.
+        vars(args)["_setup_devices"] = torch.device("cpu")
+        self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
+        self.trainer.rehearse_at = memory_dry_run.sizes(settings, None, rows, self.tokenizer)
+
+    def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+        """Completions through transformers; see `Engine.generate`."""
+        return _generate(self.model, self.tokenizer, prompts, **options)
+
+    def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
+        """Greedy answers of the adapter as it stands on disk, over a base loaded anew."""
+        model = PeftModel.from_pretrained(_load(self.base.folder), adapter)
+        return [one[0] for one in _generate(model, self.tokenizer, prompts, adapter="on", max_tokens=max_tokens)]
+
+
+def _load(folder: Path) -> Any:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+
+def _generate(
+    model: Any,
+    tokenizer: Any,
+    prompts: Prompts,
+    *,
+    adapter: Adapter,
+    max_tokens: int,
+    temperature: float = 0.0,
+    top_p: float = 1.0,
+    samples: int = 1,
+    seed: int = 0,
+) -> list[list[str]]:
+    """`samples` answers to each prompt; greedy at temperature 0. Leaves every random number generator as it was."""
+    sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0} if temperature else {}
+    generation = GenerationConfig(
+        max_new_tokens=max_tokens,
+        num_return_sequences=samples,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        **sampling,
+    )
+    texts = [tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True) for p in prompts]
+    was_training = model.training
+    model.eval()
+    answers: list[str] = []
+    switch = model.disable_adapter() if adapter == "off" else nullcontext()
+    with switch, torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(seed)
+        for start in range(0, len(texts), GENERATION_BATCH):
+            batch = tokenizer(
+                texts[start : start + GENERATION_BATCH], return_tensors="pt", padding=True, add_special_tokens=False
+            )
+            out = model.generate(**batch, generation_config=generation)
+            answers += tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+    model.train(was_training)
+    return [answers[index : index + samples] for index in range(0, len(answers), samples)]

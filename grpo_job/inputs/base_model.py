@@ -1,0 +1,113 @@
+"""The base model as a folder: embedded sample, local folder, or a Hub snapshot at a commit.
+
+The job downloads by itself and hands engines a folder; reports and the adapter's config name
+the model as the user did. Only safetensors are taken, and no code from the repository is run.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from grpo_job.inputs import sample
+from grpo_job.outcomes import Refused
+
+WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+WEIGHTS = ("*.safetensors",)
+PICKLES = ", and weights in other formats can run code: convert them, or take another model"
+
+
+class BaseModel(NamedTuple):
+    """`name` as the user gave it, `folder` with its files, `commit` on the Hub, `licence` as its card says it.
+
+    `files` are those on the Hub with their sizes, `gated` says that its owner lets in whom he knows.
+    """
+
+    name: str
+    folder: Path
+    commit: str | None
+    licence: Mapping[str, str]
+    files: Mapping[str, int] = MappingProxyType({})
+    gated: bool = False
+
+    def config(self) -> dict[str, Any]:
+        """What `config.json` says."""
+        loaded: dict[str, Any] = json.loads((self.folder / "config.json").read_text())
+        return loaded
+
+
+def fetch(name: str, revision: str | None, *, weights: bool = True) -> BaseModel:
+    """Make `name` a folder. `weights=False` fetches only what the checks need.
+
+    Raises `Refused` where it does not exist, may not be read, or holds no safetensors.
+    """
+    if name == "sample":
+        return BaseModel("sample", sample.MODEL, None, {"license": "apache-2.0"})
+    local = Path(name).expanduser()
+    if local.is_dir():
+        _require([file.name for file in local.iterdir()], name, "the folder")
+        return BaseModel(name, local.resolve(), None, {})
+    if name.startswith(("/", ".", "~")):
+        raise Refused(f"GRPO_MODEL: {name!r} was given; there is no such folder")
+    return _from_hub(name, revision, weights)
+
+
+def _require(files: Iterable[str], name: str, place: str) -> None:
+    """Refuses what has not all that a model consists of. Weights in pickles are none: they can run code."""
+    cures = {"config.json": "", "tokenizer.json": ": save its fast tokenizer beside it", "*.safetensors": PICKLES}
+    for needed, cure in cures.items():
+        if not any(fnmatch(file, needed) for file in files):
+            raise Refused(f"GRPO_MODEL: {name!r} was given; {place} holds no {needed}{cure}")
+
+
+def _from_hub(name: str, revision: str | None, weights: bool) -> BaseModel:
+    import httpx
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    patterns = WANTED if weights else [pattern for pattern in WANTED if pattern not in WEIGHTS]
+    try:
+        info = HfApi().model_info(name, revision=revision, timeout=20, files_metadata=True)
+        files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        _require(files, name, "the repository")
+        folder = Path(snapshot_download(name, revision=info.sha, allow_patterns=patterns))
+        return BaseModel(name, folder, info.sha, _licence_of(info.card_data), files, bool(info.gated))
+    except OfflineModeIsEnabled:
+        return _from_cache(name, revision, patterns)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+        raise Refused(f"GRPO_MODEL: {name!r} was given; {_why(error)}") from error
+
+
+def _from_cache(name: str, revision: str | None, patterns: list[str]) -> BaseModel:
+    """What an earlier run fetched, where HF_HUB_OFFLINE forbids to ask the Hub."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise Refused(
+            f"GRPO_MODEL: {name!r} was given; HF_HUB_OFFLINE is set, and the cache in HF_HOME does not hold it: "
+            "unset it, or fetch the model beforehand"
+        ) from error
+    return BaseModel(name, folder, folder.name, {})  # a snapshot's folder is named after its commit
+
+
+def _licence_of(card: Any) -> dict[str, str]:
+    """What the model's own card says of its licence."""
+    said = card.to_dict() if card else {}
+    return {key: str(said[key]) for key in ("license", "license_name", "license_link") if said.get(key)}
+
+
+def _why(error: Exception) -> str:
+    """One sentence with the cure, from what the Hub answered."""
+    kind = type(error).__name__
+    known = {
+        "RepositoryNotFoundError": "the Hub has no such model, or HF_TOKEN may not see it: check both",
+        "GatedRepoError": "the model is gated: accept its licence on its page with the account of HF_TOKEN",
+        "RevisionNotFoundError": "the model has no such GRPO_MODEL_REVISION",
+        "HFValidationError": "that is neither a folder nor a Hub id such as owner/name",
+    }
+    return known.get(kind, f"the Hub could not be reached ({kind}): check the network, HF_ENDPOINT and HF_TOKEN")

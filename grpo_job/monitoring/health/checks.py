@@ -1,0 +1,174 @@
+"""What is bad in a run's metrics, one function a sign: each finding has the number and the usual cure."""
+
+import math
+from collections.abc import Callable, Iterator
+from statistics import fmean, median
+from typing import Literal, NamedTuple
+
+from grpo_job.monitoring.health.history import HELD_OUT, History, Row, finite, values
+
+Severity = Literal["warn", "hopeless"]
+
+BEGINNING = 5  # rows that say where a run began
+SHORT = 5  # rows whose median is not moved by one odd batch
+OVERFLOWS = 3  # gradients without end in a row: float16 has a few while its scale is found
+STANDARD_ERRORS = 2.0
+
+
+class Finding(NamedTuple):
+    """`kind` is one word for machines; the sentence has the number and the usual cure."""
+
+    severity: Severity
+    kind: str
+    step: int
+    sentence: str
+
+
+def _no_number(history: History) -> Iterator[Finding]:
+    """A loss that is no number has made the weights so."""
+    last = history.last
+    cure = "use a smaller GRPO_LEARNING_RATE, a smaller GRPO_MAX_GRAD_NORM, or bfloat16 in place of float16"
+    gradients = [row.get("grad_norm", 0.0) for row in history.rows[-OVERFLOWS:]]
+    if not finite(last.get("loss", 0.0)):
+        yield _finding("hopeless", "no_number", history, f"the loss is {last['loss']}: {cure}")
+    elif len(gradients) == OVERFLOWS and not any(map(finite, gradients)):
+        said = f"the gradient norm has been {gradients[-1]} for {OVERFLOWS} steps: {cure}"
+        yield _finding("hopeless", "no_number", history, said)
+
+
+def _no_signal(history: History) -> Iterator[Finding]:
+    """Groups whose completions are all paid alike give no gradient."""
+    rows = history.window(history.settings.health_groups)
+    if not rows or any(_has_signal(row) for row in rows):
+        return
+    steps, reward = history.steps_of(rows), fmean(values(rows, "reward") or [0.0])
+    cut = fmean(values(rows, "completions/clipped_ratio") or [0.0])
+    if history.no_better():
+        said = (
+            f"no group of completions had any spread of rewards for {steps} steps (mean reward {reward:.3g}, "
+            f"{cut:.0%} cut at GRPO_MAX_COMPLETION_LENGTH), so nothing is learned: look at completions.jsonl, then at "
+            "GRPO_REWARDS and GRPO_SYSTEM_PROMPT; take a larger model or easier rows, or raise GRPO_NUM_GENERATIONS"
+        )
+        yield _finding("hopeless", "no_signal", history, said)
+    else:
+        said = (
+            f"every completion earned the same for {steps} steps (mean reward {reward:.3g}, more than at the start): "
+            "there is nothing left to learn from these rows; fewer GRPO_MAX_STEPS or harder rows save money"
+        )
+        yield _finding("warn", "all_solved", history, said)
+
+
+def _one_reward_is_dead(history: History) -> Iterator[Finding]:
+    """Among several rewards, one that never paid anything."""
+    rows = history.window(history.settings.health_groups)
+    names = [key.split("/")[1] for key in (rows[-1] if rows else {}) if key.startswith("rewards/") and "/mean" in key]
+    dead = [name for name in names if not any(_paid(row, name) for row in rows)]
+    for name in dead if len(dead) < len(names) else []:  # all of them are `_no_signal`
+        said = (
+            f"the reward {name} has paid 0 to every completion for {history.steps_of(rows)} steps: look at "
+            "completions.jsonl for answers that it should have paid"
+        )
+        yield _finding("warn", f"dead_reward_{name}", history, said)
+
+
+def _gradient(history: History) -> Iterator[Finding]:
+    """Long clipped, a gradient that keeps growing says that the policy has left where its gradients mean something."""
+    recent = history.rows[-SHORT:]
+    first = [value for value in values(history.rows[: 2 * BEGINNING], "grad_norm") if value > 0]
+    if len(history.rows) < 2 * BEGINNING + SHORT or not first:
+        return
+    now, began = median(values(recent, "grad_norm") or [0.0]), median(first)
+    limit = history.settings.health_gradient_factor * began
+    if now > limit and now > history.settings.max_grad_norm:
+        said = f"the gradient norm is {now:.3g}, {now / began:.0f} times the first: use a smaller GRPO_LEARNING_RATE"
+        yield _finding(_severity(history), "gradient", history, said)
+
+
+def _divergence(history: History) -> Iterator[Finding]:
+    recent = history.rows[-SHORT:]
+    divergences = values(recent, "kl")
+    if len(divergences) < SHORT or median(divergences) <= history.settings.health_max_kl:
+        return
+    said = (
+        f"the divergence from the base is {median(divergences):.3g} nats a token: use a smaller GRPO_LEARNING_RATE "
+        "or a larger GRPO_BETA"
+    )
+    yield _finding(_severity(history), "divergence", history, said)
+
+
+def _entropy(history: History) -> Iterator[Finding]:
+    rows = history.window()
+    began, now = values(history.rows[:BEGINNING], "entropy"), values(rows, "entropy")
+    if not began or not now or len(history.rows) < BEGINNING + len(rows):
+        return
+    if fmean(now) >= history.settings.health_entropy_share * fmean(began):
+        return
+    said = (
+        f"the entropy has fallen from {fmean(began):.3g} to {fmean(now):.2g}, so completions hardly differ: use a "
+        "smaller GRPO_LEARNING_RATE, a higher GRPO_TEMPERATURE, or GRPO_EPSILON_HIGH=0.28"
+    )
+    yield _finding(_severity(history), "entropy", history, said)
+
+
+def _clipped(history: History) -> Iterator[Finding]:
+    rows = history.window()
+    shares = values(rows, "completions/clipped_ratio")
+    if not shares or fmean(shares) <= history.settings.health_clipped_share:
+        return
+    said = (
+        f"{fmean(shares):.0%} of the completions of {history.steps_of(rows)} steps were cut at "
+        f"GRPO_MAX_COMPLETION_LENGTH={history.settings.max_completion_length}: raise it, ask for shorter answers in "
+        "GRPO_SYSTEM_PROMPT, or look in completions.jsonl whether they end at all"
+    )
+    yield _finding(_severity(history), "clipped", history, said)
+
+
+def _reward_is_gamed(history: History) -> Iterator[Finding]:
+    """The reward rises while held-out accuracy falls: it is earned without better answers."""
+    measured = values(history.rows, HELD_OUT)
+    if len(measured) < 2 or history.no_better():
+        return
+    began, rows = measured[0], history.settings.eval_steps_rows
+    error = math.sqrt(max(began * (1 - began), 1 / rows) / rows)
+    fallen = [value < began - STANDARD_ERRORS * error for value in measured[1:]]
+    if not fallen[-1]:
+        return
+    said = (
+        f"held-out accuracy has fallen from {began:.1%} to {measured[-1]:.1%} while the reward rose: it pays for "
+        "something else than right answers, see completions.jsonl and mend GRPO_REWARDS"
+    )
+    severity: Severity = "hopeless" if fallen[-2:] == [True, True] else "warn"
+    yield _finding(severity, "gamed_reward", history, said)
+
+
+SIGNS: tuple[Callable[[History], Iterator[Finding]], ...] = (
+    _no_number,
+    _no_signal,
+    _one_reward_is_dead,
+    _gradient,
+    _divergence,
+    _entropy,
+    _clipped,
+    _reward_is_gamed,
+)
+
+
+def _severity(history: History) -> Severity:
+    """Of a bad sign: hopeless once the run had its chance to learn in spite of it, and did not."""
+    return "hopeless" if history.learned_nothing() else "warn"
+
+
+def _finding(severity: Severity, kind: str, history: History, sentence: str) -> Finding:
+    step = int(history.last["step"])
+    return Finding(severity, kind, step, f"at step {step} {sentence}")
+
+
+def _paid(row: Row, reward: str) -> bool:
+    return bool(row.get(f"rewards/{reward}/mean") or row.get(f"rewards/{reward}/std"))
+
+
+def _has_signal(row: Row) -> bool:
+    """Any group with spread. Where the trainer does not tell the share of groups without, their spread tells it."""
+    flat = row.get("frac_reward_zero_std")
+    spread = (row.get("reward_std") or 0.0) > 0 if flat is None else flat < 1
+    return spread and finite(row.get("reward", 0.0))

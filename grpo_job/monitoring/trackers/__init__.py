@@ -1,0 +1,103 @@
+"""What a run tells wandb, TensorBoard, MLflow and trackio: one tracker run for all attempts, whoever resumes it.
+
+The job tells them itself, from its own metrics: so every engine does it alike, a step that is done again after an
+interruption is not there twice, one that a killed process had not sent yet is told again, and the final evaluation
+and the report go to the same place. The libraries' own
+variables (`WANDB_*`, `MLFLOW_*`, `TRACKIO_*`) keep their meaning; without them all stays below `RUN/trackers/`.
+"""
+
+import math
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from grpo_job.monitoring.trackers.backends import Tracker, TrackerRun, opened
+from grpo_job.run_folder.files import write_text
+
+__all__ = ["PACKAGES", "TrackerRun", "Trackers", "identity", "missing", "variables"]
+
+PACKAGES = ("wandb", "tensorboard", "mlflow", "trackio")  # module and package have the same name
+
+
+def missing(names: Sequence[str]) -> list[str]:
+    """A sentence for each tracker whose package is not installed."""
+    return [
+        f"GRPO_REPORT_TO: {name!r} was given; its package is not installed: pip install {name}"
+        for name in names
+        if find_spec(name) is None
+    ]
+
+
+def variables(names: Sequence[str], folder: Path) -> dict[str, str]:
+    """Variables that libraries read while they are imported, for the door to set where the user did not."""
+    known = {"wandb": ("WANDB_DIR", folder), "trackio": ("TRACKIO_DIR", folder / "trackio")}
+    return {variable: str(place) for name, (variable, place) in known.items() if name in names}
+
+
+def identity(folder: Path, remembered: str | None) -> str:
+    """The same in all attempts: that of this folder, else that of the checkpoint, else a new one."""
+    path = folder / "run_id"
+    here = path.read_text(encoding="utf-8") if path.is_file() else None
+    found = here or remembered or uuid.uuid4().hex[:12]
+    write_text(path, found)
+    return found
+
+
+class Trackers:
+    """The open trackers. One that fails is told of once and left alone: training goes on without it."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self.warn = warn
+        self.open: dict[str, Tracker] = {}
+
+    def start(self, names: Sequence[str], run: TrackerRun, done: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Open these trackers; one that lacks steps of `done`, the metrics of earlier attempts, is told them now."""
+        for name in names:
+            try:
+                self.open[name] = opened(name, run)
+            except Exception as error:
+                self._give_up(name, error)
+        for row in done:
+            self.log(row["step"], {key: value for key, value in row.items() if key != "step"})
+
+    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Tell the finite numbers of one step to each tracker that does not have that step yet."""
+        numbers = _finite(metrics)
+        self._each(lambda tracker: tracker.log(step, numbers) if step > tracker.done else None)
+
+    def conclude(self, summary: Mapping[str, Any], report: Path) -> None:
+        """Tell the final evaluation, and lay the report beside it."""
+        accuracy, kept = summary["accuracy"], summary["format"]
+        figures = _finite(
+            {
+                "final/accuracy_before": accuracy["before"],
+                "final/accuracy_after": accuracy["after"],
+                "final/p_value": accuracy["p_value"],
+                "final/format_before": kept["before"],
+                "final/format_after": kept["after"],
+            }
+        )
+        self._each(lambda tracker: tracker.log(summary["steps"]["done"], figures))
+        self._each(lambda tracker: tracker.keep(report))
+
+    def close(self) -> None:
+        """Send what still waits: trackers hold back what they were told last."""
+        self._each(lambda tracker: tracker.close())
+        self.open.clear()
+
+    def _each(self, tell: Callable[[Tracker], None]) -> None:
+        for name, tracker in list(self.open.items()):
+            try:
+                tell(tracker)
+            except Exception as error:
+                self._give_up(name, error)
+
+    def _give_up(self, name: str, error: Exception) -> None:
+        self.open.pop(name, None)
+        self.warn(f"GRPO_REPORT_TO: {name} gets nothing more from this attempt: {type(error).__name__}: {error}")
+
+
+def _finite(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {k: float(v) for k, v in metrics.items() if isinstance(v, int | float) and math.isfinite(v)}

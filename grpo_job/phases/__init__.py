@@ -1,0 +1,1 @@
+"""The verbs of the story in `job.py`, one file each."""

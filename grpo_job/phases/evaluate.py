@@ -1,0 +1,111 @@
+"""A chapter of the story: the model asked before and after, the adapter read back, the verdict."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+from grpo_job import rewards
+from grpo_job.engines.interface import Engine
+from grpo_job.evaluation import grading, verdict
+from grpo_job.outcomes import Unexpected
+from grpo_job.phases.attempt import Attempt
+from grpo_job.rewards import answers, tags
+from grpo_job.run_folder.files import read_jsonl, sha256, write_json, write_jsonl
+from grpo_job.run_folder.paths import WEIGHTS
+from grpo_job.settings.schema import Settings
+
+READ_BACK_ROWS = 8
+
+GRADERS = grading.Graders(
+    answer=lambda completion, gold: answers.correct(completion, gold) == 1.0,
+    lenient=lambda completion, gold: answers.correct_anywhere(completion, gold) == 1.0,
+    format=lambda completion, gold: tags.format_tags(completion, gold) == 1.0,
+)
+
+
+def evaluate(
+    engine: Engine,
+    adapter: Literal["on", "off"],
+    rows: Sequence[dict[str, Any]],
+    chosen: Sequence[rewards.Reward],
+    attempt: Attempt,
+) -> list[dict[str, Any]]:
+    """Grade the held-out rows. The base does not change, so its records from an earlier attempt are taken again."""
+    path = attempt.folder.before if adapter == "off" else attempt.folder.after
+    found = _records_of(path, rows, attempt.settings.eval_samples) if adapter == "off" else None
+    if found is None:
+        found = records(engine, adapter, rows, chosen, attempt.settings)
+        write_jsonl(path, found)
+    when = "before" if adapter == "off" else "after"
+    accuracy, kept = grading.share(found, "correct"), grading.share(found, "format")
+    attempt.summary.update(accuracy={when: accuracy, "rows": len(found)}, format={when: kept})
+    attempt.life_signs.set(accuracy=accuracy)
+    attempt.progress.say(f"accuracy {accuracy:.1%}, format {kept:.1%}")
+    return found
+
+
+def records(
+    engine: Engine,
+    adapter: Literal["on", "off"],
+    rows: Sequence[dict[str, Any]],
+    chosen: Sequence[rewards.Reward],
+    settings: Settings,
+) -> list[dict[str, Any]]:
+    """The answers to the held-out rows with their judgements, in one batched call."""
+    generate = partial(engine.generate, adapter=adapter, max_tokens=settings.max_completion_length)
+    paid = {reward.name: _guarded(reward, settings) for reward in chosen}
+    return grading.ask(generate, rows, GRADERS, rewards=paid, samples=settings.eval_samples)
+
+
+def _records_of(path: Any, rows: Sequence[dict[str, Any]], samples: int) -> list[dict[str, Any]] | None:
+    """The records in `path` where they answer just these rows in just this way."""
+    there = read_jsonl(path)
+    asked = [(row["question"], row["answer"], samples if samples > 1 else 0) for row in rows]
+    return (
+        there
+        if asked == [(record["question"], record["gold"], len(record.get("samples", ()))) for record in there]
+        else None
+    )
+
+
+def _guarded(reward: rewards.Reward, settings: Settings) -> Callable[[str, str], float | None]:
+    """The reward with its deadline, for one completion."""
+    function = rewards.as_trl_function(reward, settings.reward_timeout_seconds)
+    return lambda completion, gold: function(completions=[completion], answer=[gold])[0]
+
+
+def save(engine: Engine, rows: Sequence[dict[str, Any]], attempt: Attempt) -> None:
+    """Write the adapter and read it back: the same weights, and answers alike.
+
+    Not word by word: with other rows beside them, 16-bit answers part where two tokens are nearly as likely.
+    """
+    folder = attempt.folder.adapter
+    prompts, tokens = [row["prompt"] for row in rows[:READ_BACK_ROWS]], attempt.settings.max_completion_length
+    keep(engine, attempt)
+    whole = engine.is_saved_in(folder / WEIGHTS)
+    in_memory = [answers[0] for answers in engine.generate(prompts, adapter="on", max_tokens=tokens)]
+    read_back = engine.generate_from(folder, prompts, tokens)
+    alike = sum(ours == theirs for ours, theirs in zip(in_memory, read_back, strict=True))
+    if not whole or alike < len(prompts) / 2:
+        raise Unexpected(
+            f"the adapter in {folder} is not the trained one: its weights {'are' if whole else 'are not'} those in "
+            f"memory, {alike} of {len(prompts)} answers are alike"
+        )
+    if not engine.adapter_changes_anything():
+        attempt.progress.warn("every LoRA weight that reaches the output is zero: the rewards gave no gradient")
+    attempt.summary.update(adapter={"read_back": {"rows": len(prompts), "alike": alike}})
+
+
+def keep(engine: Engine, attempt: Attempt) -> None:
+    """Write the adapter as it is, and say where."""
+    folder = attempt.folder.adapter
+    engine.save_adapter(folder)
+    attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / WEIGHTS)})
+
+
+def judge(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]], attempt: Attempt) -> None:
+    """Compare before and after, row by row."""
+    judged = verdict.judge(before, after)
+    write_json(attempt.folder.verdict, judged)
+    found = judged["correct"]
+    attempt.summary.update(accuracy={key: found[key] for key in ("before", "after", "rows", "verdict", "p_value")})

@@ -1,0 +1,109 @@
+"""How an attempt ends, whatever ends it, and that this is written where people and clusters look."""
+
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from grpo_job.checkpoints import PARTIAL
+from grpo_job.monitoring import metrics_server
+from grpo_job.outcomes import FINISHED, Ending, Held, Hopeless, Interrupted, RunEnded, Unexpected, Unpublished
+from grpo_job.phases.attempt import Attempt
+from grpo_job.run_folder.summary import closing_lines
+from grpo_job.runtime.resource_errors import disk_trouble
+from grpo_job.runtime.signals import StopNow
+from grpo_job.settings.secrets import redacted
+
+MOST_FRUITLESS_ATTEMPTS = 3
+LOST_SECONDS = 2.0  # until an error on this rank can be told from the end of another one
+
+
+@contextmanager
+def recorded(attempt: Attempt) -> Iterator[None]:
+    """Whatever ends the body, the ending is in `summary.json`; unknown errors travel on to the door."""
+    settings, interruption = attempt.settings, attempt.interruption
+    interruption.grace_seconds = settings.grace_seconds
+    interruption.in_vain = lambda: _why_in_vain(attempt)
+    interruption.before_exit = lambda reason: attempt.conclude(_interrupted(attempt, reason))
+    attempt.watchdog.start()
+    try:
+        attempt.remember_the_result()
+        attempt.summary.write()
+        with metrics_server.served(settings.metrics_port, settings.name_of_run()) as attempt.life_signs:
+            yield
+        interruption.raise_if_asked()
+        interruption.close()
+    except StopNow as signal_name:
+        _stop_in_order(attempt, f"{signal_name} was received")
+    except Interrupted as stop:
+        _stop_in_order(attempt, str(stop))
+    except (Held, Hopeless, Unpublished) as known:
+        interruption.close()
+        attempt.conclude(known.ending())
+    except BaseException as error:
+        with interruption.noted():  # torchrun's SIGTERM behind a lost rank must not hide it
+            explained = _explains(attempt, error)
+        if not explained:
+            attempt.watchdog.stop()
+            raise
+    else:
+        attempt.conclude(_finished(attempt))
+    attempt.watchdog.stop()
+    attempt.progress.closing(closing_lines(attempt.summary.values, attempt.folder.path))
+
+
+def _finished(attempt: Attempt) -> Ending:
+    """How a whole run ends; where its training stopped early, with the reason."""
+    stopped = attempt.summary.values.get("stopped")
+    return FINISHED._replace(reason=f"{FINISHED.reason}; {stopped}") if stopped else FINISHED
+
+
+def _interrupted(attempt: Attempt, reason: str) -> Ending:
+    """75; or 1 when a hang was ended, a rank was lost, or attempts end in a row without a new checkpoint."""
+    if lost := attempt.ranks.lost():  # the launcher ended this process for it
+        return attempt.answer_to_lost(lost)
+    if quiet := attempt.watchdog.stale_for():
+        return Unexpected(f"{reason}, after {quiet:.0f} s without any progress").ending()
+    fruitless = 0 if attempt.checkpoints_saved else attempt.summary.values["fruitless_attempts"] + 1
+    attempt.summary.update(fruitless_attempts=fruitless)
+    if fruitless >= MOST_FRUITLESS_ATTEMPTS:
+        return Unexpected(f"{reason}, {fruitless} times in a row without a new checkpoint").ending()
+    return Interrupted(f"{reason}: the same command resumes the run").ending()
+
+
+def _explains(attempt: Attempt, error: BaseException) -> bool:
+    """Record the ending that `error` means; False where nobody foresaw it, and its traceback is to be seen."""
+    if trouble := disk_trouble(error, attempt.folder.path):
+        attempt.interruption.close()
+        shutil.rmtree(attempt.folder.checkpoints / PARTIAL, ignore_errors=True)  # room for the ending
+        attempt.conclude(Unexpected(trouble).ending())
+    elif not isinstance(error, RunEnded) and (lost := attempt.ranks.lost(LOST_SECONDS)):
+        attempt.interruption.close()
+        _show(attempt, error)
+        attempt.conclude(attempt.answer_to_lost(lost))
+    elif asked := attempt.interruption.asked:  # what was cut short by the signal may have failed in its own words
+        _show(attempt, error)
+        _stop_in_order(attempt, f"{asked} was received ({type(error).__name__}: {error})")
+    else:
+        attempt.interruption.close()
+        known: RunEnded = error if isinstance(error, RunEnded) else Unexpected(f"{type(error).__name__}: {error}")
+        attempt.conclude(known.ending())
+        return known is error
+    return True
+
+
+def _show(attempt: Attempt, error: BaseException) -> None:
+    print(redacted("".join(traceback.format_exception(error)), attempt.secrets), file=sys.stderr)
+
+
+def _stop_in_order(attempt: Attempt, reason: str) -> None:
+    """Use what is left of the grace period for the mirror, then end."""
+    attempt.flush_mirror(attempt.interruption.grace_left())
+    attempt.conclude(_interrupted(attempt, reason))
+
+
+def _why_in_vain(attempt: Attempt) -> str:
+    """A signal's grace is for the step to end, which it cannot without a rank that was lost."""
+    lost = attempt.ranks.lost()
+    return lost.reason if lost else ""

@@ -1,0 +1,164 @@
+"""What is published of a run, in which order, and the proof that it arrived.
+
+One tree: the adapter's files at the root, the rest under `run/`, a merged model under `merged/`, and
+last `manifest.json` with the SHA-256 of each file. The tree is gathered beside the run, so that what
+must not leave the machine (pickles, optimizer state, the machine's own paths) never reaches a store.
+
+Publishing again changes nothing where the tree is whole, and sends only what is missing elsewhere.
+"""
+
+import json
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from grpo_job.outcomes import FINISHED, Refused
+from grpo_job.settings.secrets import SHORTEST
+from grpo_job.stores import MANIFEST, Patience, StoreFailed, open_store
+from grpo_job.stores.trees import manifest_of
+
+# Pickles can run code where they are loaded; the rest is of no use to others, or is nobody's business.
+PICKLES = ("training_args.bin", "*.bin", "*.joblib", "*.pickle", "*.pkl", "*.pt", "*.pth")
+NEVER = (*PICKLES, "optimizer*", "scheduler*", "rng_state*", "trainer_state.json", "*.key", "*.pem", ".*")
+RUN_FILES = ("settings.json", "environment.json", "metrics.jsonl", "completions.jsonl", "summary.json", "report.html")
+RUN_FOLDERS = ("evaluation", "plots")
+# Texts that the job writes. In a tokenizer's files, what looks like a path may be a token.
+OURS = ("run/*.json", "run/*.jsonl", "run/*.html", "run/*.csv", "README.md", "adapter_config.json")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of one destination: verified at a revision, or the sentence that says why not."""
+
+    uri: str
+    revision: str = ""
+    verified: bool = False
+    failure: str = ""
+
+
+def publish(
+    run_folder: Path,
+    destinations: Sequence[str],
+    *,
+    private: bool = True,
+    environment: Mapping[str, str] | None = None,
+    secrets: Sequence[str] = (),
+    hide: Mapping[str, str] | None = None,
+    patience: Patience | None = None,
+) -> list[Published]:
+    """Publishes a run to every destination at once and reads it back; one failing stops no other.
+
+    `secrets` are values that must not occur in what is published. `hide` maps paths of this machine
+    to what stands for them in published texts; the run's own folder is hidden anyway.
+    """
+    with tempfile.TemporaryDirectory(prefix="grpo-job-publish-") as staging:
+        tree = Path(staging)
+        gather(run_folder, tree, hide=hide)
+
+        def one(uri: str) -> Published:
+            store = open_store(uri, private=private, environment=environment, patience=patience)
+            revision = store.put(tree)
+            wrong = ", ".join(store.differences(tree, revision=revision))
+            failure = f"{uri}: read back, it differs in {wrong}: publish again." if wrong else ""
+            return Published(uri, revision, verified=not wrong, failure=failure)
+
+        if leaks := sorted(_leaks(tree, secrets)):
+            sentence = f"{', '.join(leaks)} would publish the value of a secret: remove it there."
+            return [Published(uri, failure=sentence) for uri in destinations]
+        return _at_once(one, destinations)
+
+
+def gather(run_folder: Path, tree: Path, *, hide: Mapping[str, str] | None = None) -> None:
+    """Fills the empty folder `tree` with what is published of a run."""
+    if not (run_folder / "adapter").is_dir():
+        raise Refused(f"{run_folder} holds no adapter/ to publish: name the folder of a trained run.")
+    hidden = {**_own_places(run_folder), **(hide or {})}
+    for name, path in _chosen(run_folder):
+        target = tree / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if any(fnmatch(name, pattern) for pattern in OURS):
+            target.write_bytes(_shareable(path, hidden))
+        else:
+            target.symlink_to(path.resolve())
+    (tree / MANIFEST).write_bytes(manifest_of(tree, run_id=run_folder.resolve().name))
+
+
+def _own_places(run_folder: Path) -> dict[str, str]:
+    runs = dict.fromkeys((run_folder.resolve(), run_folder.absolute()), ".")
+    above = {folder.parent: ".." for folder in runs}
+    return {str(folder): name for folder, name in {Path.home(): "~", **above, **runs}.items() if folder.name}
+
+
+def _chosen(run_folder: Path) -> Iterator[tuple[str, Path]]:
+    """Each published file's name in the tree and its place in the run folder."""
+    yield from _below(run_folder / "adapter", "")
+    yield from _below(run_folder / "merged", "merged/")
+    for name in RUN_FILES:
+        if (run_folder / name).is_file():
+            yield f"run/{name}", run_folder / name
+    for name in RUN_FOLDERS:
+        yield from _below(run_folder / name, f"run/{name}/")
+
+
+def _below(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and not any(fnmatch(part, pattern) for part in name.parts for pattern in NEVER):
+            yield f"{prefix}{name.as_posix()}", path
+
+
+def _shareable(path: Path, hidden: Mapping[str, str]) -> bytes:
+    """A text without the machine's paths, and a summary as it stands when publishing has succeeded."""
+    content = path.read_bytes()
+    if path.name == "summary.json":
+        content = json.dumps(_settled(json.loads(content)), indent=2).encode() + b"\n"
+    for place in sorted(hidden, key=len, reverse=True):
+        # Not inside a longer name: /runs in /runs-of-mine, or in https://host/runs.
+        alone = rb"(?:(?<=file://)|(?<![\w.:/-]))" + re.escape(place.encode()) + rb"(?![\w.-])"
+        content = re.sub(alone, hidden[place].encode().replace(b"\\", rb"\\"), content)
+    return content
+
+
+def _settled(summary: dict[str, Any]) -> dict[str, Any]:
+    """The summary without what changes after the report is written, so that publishing again finds it equal."""
+    settled = {key: value for key, value in summary.items() if key not in ("attempts", "fruitless_attempts")}
+    settled |= {"ending": FINISHED._asdict(), "published": []}
+    for key in ("seconds", "cost"):
+        if isinstance(spent := summary.get(key), dict):
+            settled[key] = {phase: value for phase, value in spent.items() if phase not in ("publish", "total")}
+    return settled
+
+
+def _leaks(tree: Path, secrets: Sequence[str]) -> Iterator[str]:
+    values = [secret.encode() for secret in secrets if len(secret) >= SHORTEST]
+    for path in tree.rglob("*"):
+        if path.is_file() and path.suffix != ".safetensors":
+            content = path.read_bytes()
+            if any(value in content for value in values):
+                yield path.relative_to(tree).as_posix()
+
+
+def _at_once(work: Callable[[str], Published], uris: Sequence[str]) -> list[Published]:
+    """Threads that end with the process: a signal must not wait for a store."""
+    results: dict[str, Published] = {}
+
+    def run(uri: str) -> None:
+        try:
+            results[uri] = work(uri)
+        except (StoreFailed, Refused) as failure:
+            results[uri] = Published(uri, failure=str(failure))
+        except Exception as error:
+            # Told per destination like any other failure: the others must not suffer from it.
+            results[uri] = Published(uri, failure=f"{uri}: {type(error).__name__}: {' '.join(str(error).split())}")
+
+    threads = [threading.Thread(target=run, args=(uri,), daemon=True) for uri in dict.fromkeys(uris)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [results[uri] for uri in dict.fromkeys(uris)]

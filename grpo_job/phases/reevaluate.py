@@ -1,0 +1,159 @@
+"""`grpo-job evaluate`: before and after of any adapter on any rows, without training.
+
+Takes an adapter's folder, a run folder, or a published tree as it was downloaded. What the run was told holds here
+too, unless the caller says otherwise; the LoRA's shape is read from the weights.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+from grpo_job import engines, preflight, rewards
+from grpo_job.evaluation import verdict
+from grpo_job.inputs import base_model
+from grpo_job.monitoring.progress import Progress, libraries_write_to
+from grpo_job.outcomes import Refused
+from grpo_job.phases import evaluate
+from grpo_job.run_folder.files import read_json, write_json, write_jsonl
+from grpo_job.run_folder.paths import WEIGHTS, RunFolder
+from grpo_job.settings.reader import COMPANIONS, Resolved
+from grpo_job.settings.schema import Settings
+from grpo_job.settings.secrets import secret_values
+
+# What only matters where a model is trained and sent somewhere.
+NOT_FOR_EVALUATION: dict[str, Any] = {
+    "publish_to": (), "checkpoint_to": None, "report_to": (), "max_hours": None, "max_cost": None, "eval_steps": None,
+    "keep": "last", "stop_at_accuracy": None, "per_device_train_batch_size": 4,
+    "num_generations": 4, "gradient_accumulation_steps": 1, "steps_per_generation": None,
+    "generation_batch_size": None, "grpo_config": {},
+}  # fmt: skip
+
+
+class Found(NamedTuple):
+    """Where the adapter is, what PEFT wrote of it, and what its run was told."""
+
+    adapter: Path
+    config: dict[str, Any]
+    told: dict[str, Any]
+
+
+def find(path: Path) -> Found:
+    """The adapter in `path`. Raises `Refused` where there is none that this job can load."""
+    adapter = next((place for place in (path, path / "adapter") if (place / WEIGHTS).is_file()), None)
+    if adapter is None:
+        raise Refused(f"{path}: there is no {WEIGHTS}; allowed: an adapter's folder, a run folder, or a published tree")
+    config = read_json(adapter / "adapter_config.json")
+    odd = [
+        name
+        for name in ("use_dora", "use_rslora", "modules_to_save", "rank_pattern", "alpha_pattern")
+        if config.get(name)
+    ]
+    if config.get("peft_type", "LORA") != "LORA" or odd:
+        raise Refused(
+            f"{adapter}: only plain LoRA adapters are evaluated; this one has {', '.join(odd) or config['peft_type']}"
+        )
+    told = next(
+        (
+            read_json(place)
+            for place in (path / "settings.json", path / "run" / "settings.json", path.parent / "settings.json")
+            if place.is_file()
+        ),
+        {},
+    )
+    return Found(adapter, config, told.get("settings", {}))
+
+
+def settings_for(found: Found, resolved: Resolved) -> Settings:
+    """What the run was told, under what the caller says, under what the weights are."""
+    told = found.told or resolved.settings.model_dump()
+    of_recipe = _said(resolved, "recipe") if resolved.origins["recipe"] != "default" else {}
+    said = _said(resolved, "command line", "environment")
+    base = {"model": found.config.get("base_model_name_or_path"), "model_revision": found.config.get("revision")}
+    dropped = {follower for leader, followers in COMPANIONS.items() if leader in said for follower in followers}
+    layers = {
+        **{name: value for name, value in {**told, **of_recipe}.items() if name not in dropped},
+        **(base if base["model"] else {}),
+        **said,
+        **NOT_FOR_EVALUATION,
+        **_shape(found),
+    }
+    return Settings(**{name: value for name, value in layers.items() if name in Settings.model_fields})
+
+
+def _said(resolved: Resolved, *origins: str) -> dict[str, Any]:
+    """The settings that came from one of these origins."""
+    return {
+        name: getattr(resolved.settings, name)
+        for name, origin in resolved.origins.items()
+        if origin.startswith(origins) and name in Settings.model_fields
+    }
+
+
+def _shape(found: Found) -> dict[str, Any]:
+    """Rank and layers as the weights have them, from the header of the file alone: alpha stands in the config."""
+    with (found.adapter / WEIGHTS).open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    down = {name: entry["shape"][0] for name, entry in header.items() if name.endswith("lora_A.weight")}
+    ranks = set(down.values())
+    if len(ranks) != 1:
+        raise Refused(f"{found.adapter / WEIGHTS}: its LoRA matrices have the ranks {sorted(ranks)}; allowed: one")
+    modules = tuple(sorted({name.split(".")[-3] for name in down}))
+    return {"lora_rank": ranks.pop(), "lora_alpha": found.config["lora_alpha"], "lora_target_modules": modules}
+
+
+def reevaluate(path: Path, output: Path | None, resolved: Resolved, environment: Mapping[str, str]) -> dict[str, Any]:
+    """Ask the base and the adapter in `path` the held-out questions; write and answer what `judgement.judge` says."""
+    found = find(path)
+    folder = output or path.resolve().parent / f"{path.resolve().name}-evaluation"
+    with TemporaryDirectory(prefix="grpo-job-evaluate-") as scratch:
+        settings = settings_for(found, resolved).model_copy(update={"output_dir": scratch})
+        judged = _judged(found, settings, folder, RunFolder(Path(scratch)), environment)
+    write_json(folder / "settings.json", {"adapter": str(found.adapter), "settings": settings.model_dump(mode="json")})
+    write_json(folder / "evaluation.json", judged)
+    return judged
+
+
+def _judged(
+    found: Found, settings: Settings, folder: Path, scratch: RunFolder, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    progress = Progress(settings.log_format, secrets=secret_values(environment))
+    with progress.phase("check", f"{found.adapter}: checking"):
+        checked = preflight.check(settings, environment)
+    with progress.phase("download", f"fetching {settings.model}"):
+        base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
+    functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
+    held_out = checked.rows.held_out
+    with libraries_write_to(scratch.library_log):
+        with progress.phase("load", f"loading {settings.model} with the engine {checked.engine}"):
+            engine = engines.build(
+                checked.engine, settings, base, checked.rows.train, functions, scratch.checkpoints, checked.plan
+            )
+        with progress.phase("evaluate", f"asking the base and the adapter {len(held_out)} questions"):
+            before = evaluate.records(engine, "off", held_out, checked.rewards, settings)
+            engine.load_adapter(found.adapter / WEIGHTS)
+            after = evaluate.records(engine, "on", held_out, checked.rewards, settings)
+        engine.close()
+    write_jsonl(folder / "before.jsonl", before)
+    write_jsonl(folder / "after.jsonl", after)
+    return verdict.judge(before, after)
+
+
+def lines(judged: Mapping[str, Any]) -> list[str]:
+    """The verdict as a person reads it."""
+    told = []
+    for name, key in (("accuracy", "correct"), ("accuracy, answer anywhere", "correct_lenient"), ("format", "format")):
+        found = judged[key]
+        sides = (
+            f"{found[when]:.1%} ({found[f'{when}_interval'][0]:.1%} to {found[f'{when}_interval'][1]:.1%}) {when}"
+            for when in ("before", "after")
+        )
+        told.append(f"{name}: {', '.join(sides)}")
+    found = judged["correct"]
+    return [
+        *told,
+        f"{found['newly_right']} newly right, {found['newly_wrong']} newly wrong of {found['rows']} rows, "
+        f"p = {found['p_value']:.2g}",
+        f"verdict: {judged['verdict']}",
+    ]

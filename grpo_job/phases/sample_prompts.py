@@ -1,0 +1,51 @@
+"""A chapter of the story: the user's own questions, answered by base and adapter from the same prompt, side by side."""
+
+from functools import partial
+from typing import Any
+
+from grpo_job.engines.interface import Engine
+from grpo_job.inputs import dataset
+from grpo_job.inputs.base_model import BaseModel
+from grpo_job.inputs.chat_template import Chat
+from grpo_job.phases.attempt import Attempt
+
+# As the published reference run samples; see the recipe `tutorial`.
+TEMPERATURE, TOP_P, MOST_TOKENS = 0.8, 0.95, 1024
+
+
+def answer(engine: Engine, base: BaseModel, attempt: Attempt) -> None:
+    """Put `samples` into the summary: for each question the prompt, and the answers before and after."""
+    settings = attempt.settings
+    prompts = [dataset.prompt_of(question, settings) for question in _questions(settings.sample_prompts)]
+    lengths = Chat(base.folder).lengths(prompts) if prompts else []
+    fitting = [prompt for prompt, tokens in zip(prompts, lengths, strict=True) if tokens < settings.max_seq_length]
+    longest = max((tokens for tokens in lengths if tokens < settings.max_seq_length), default=0)
+    if len(fitting) < len(prompts):
+        attempt.progress.warn(
+            f"GRPO_SAMPLE_PROMPTS: {len(prompts) - len(fitting)} of {len(prompts)} questions are left out, for with "
+            f"the system prompt they fill GRPO_MAX_SEQ_LENGTH={settings.max_seq_length}"
+        )
+    attempt.summary.update(samples=_answered(engine, fitting, longest, attempt) if fitting else [])
+
+
+def _questions(told: str) -> list[str]:
+    """GRPO_SAMPLE_PROMPTS one by one."""
+    return [] if told == "none" else [one.strip() for one in told.split("|") if one.strip()]
+
+
+def _answered(
+    engine: Engine, prompts: list[list[dict[str, str]]], longest: int, attempt: Attempt
+) -> list[dict[str, Any]]:
+    ask = partial(
+        engine.generate,
+        prompts,
+        max_tokens=min(MOST_TOKENS, attempt.settings.max_seq_length - longest),
+        temperature=TEMPERATURE,
+        top_p=TOP_P,
+        seed=attempt.settings.seed,
+    )
+    before, after = ask(adapter="off"), ask(adapter="on")
+    return [
+        {"prompt": prompt[-1]["content"], "before": old[0], "after": new[0]}
+        for prompt, old, new in zip(prompts, before, after, strict=True)
+    ]

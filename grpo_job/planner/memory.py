@@ -1,0 +1,141 @@
+"""What a way to run takes of the GPU's memory."""
+
+from dataclasses import dataclass, fields
+
+from grpo_job.planner.candidates import Candidate, Work
+from grpo_job.planner.shapes import BYTES_16BIT, GB, Gpu, ModelShape
+
+# A LoRA parameter in fp32, its gradient, two 8-bit Adam states with their block maxima, one temporary.
+LORA_BYTES = 4 + 4 + 2.1 + 4
+# CUDA context, cuBLAS and NCCL workspaces, Triton modules: outside PyTorch's allocator, measured on H200.
+CONTEXT_BYTES = 1.3 * GB
+# PyTorch keeps blocks of past shapes; rows of every length pass through.
+ALLOCATOR_SLACK = 0.10
+
+KV_BLOCK = 16
+# Room above what the sequences need, for blocks that prefix caching has not yet given up.
+KV_HEADROOM = 1.15
+
+
+@dataclass(frozen=True)
+class Memory:
+    """The estimate, in bytes. `kv_cache` and `activations` do not overlap in time under standby."""
+
+    weights: float
+    """the base, as vLLM holds it; training reads the same tensors unless there is a copy"""
+    training_copy: float
+    """the adapted layers once more, where vLLM has weights of its own"""
+    kv_cache: float
+    vllm_working: float
+    """prefill activations, sampling buffers, graphs"""
+    lora: float
+    """adapter, gradients, optimizer"""
+    activations: float
+    logits: float
+    overhead: float
+    standby: bool
+    replay: float = 0.0
+    """a shorter row tried out, before its graphs are captured beside those of the longest"""
+
+    @property
+    def vllm(self) -> float:
+        """Bytes of vLLM's part."""
+        return self.weights + self.kv_cache + self.vllm_working
+
+    @property
+    def total(self) -> float:
+        """The most bytes that are held at one time."""
+        training = self.activations + self.logits
+        shared = max(self.kv_cache, training) if self.standby else self.kv_cache + training
+        always = self.weights + self.training_copy + self.vllm_working + self.lora + self.overhead + self.replay
+        return always + shared
+
+    def lines(self) -> list[str]:
+        """One line a part, in GB, and the total."""
+        parts = [(field.name, getattr(self, field.name)) for field in fields(self) if field.name != "standby"]
+        return [f"{name.replace('_', ' '):>14} {size / GB:7.2f} GB" for name, size in (*parts, ("total", self.total))]
+
+
+def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None) -> Memory:
+    """What this candidate takes. `share`: of the GPU's memory for vLLM; None gives it what the sequences need."""
+    weights = model.weights(in_4bit=candidate.in_4bit and not candidate.apart) / candidate.spread
+    working = _vllm_working(model, gpu, candidate.sequences * candidate.spread)
+    needed = kv_needed(model, work, candidate.sequences, candidate.spread)
+    kv_cache = needed if share is None else max(0.0, share * gpu.memory - weights - working)
+    activations = _activations(candidate, model, work)
+    logits = _logits(candidate, model, work)
+    return Memory(
+        weights=weights,
+        training_copy=_training_copy(candidate, model),
+        kv_cache=kv_cache,
+        vllm_working=working,
+        lora=model.lora_parameters(work.lora_rank) * LORA_BYTES,
+        activations=activations,
+        logits=logits,
+        overhead=CONTEXT_BYTES + ALLOCATOR_SLACK * (activations + logits),
+        standby=candidate.standby,
+    )
+
+
+def _training_copy(candidate: Candidate, model: ModelShape) -> float:
+    if candidate.shards > 1:
+        return _shared_base(candidate.shards, model)
+    if candidate.apart:
+        return model.weights(in_4bit=candidate.in_4bit)
+    return model.linear_parameters * BYTES_16BIT if candidate.hand_over == "copy" else 0.0
+
+
+def _shared_base(shards: int, model: ModelShape) -> float:
+    """A part of the layers, two layers that are gathered at once, and what stands outside of them."""
+    layers = model.linear_parameters * BYTES_16BIT
+    return layers / shards + 2 * layers / model.layers + model.other_parameters * BYTES_16BIT
+
+
+def kv_needed(model: ModelShape, work: Work, sequences: int, spread: int) -> float:
+    """Bytes on each of `spread` GPUs for the sequences of all; each head of keys and values is on one at least."""
+    blocks = -(-work.max_seq_length // KV_BLOCK)
+    here = KV_HEADROOM * sequences * blocks * KV_BLOCK * model.kv_bytes_per_token
+    return here * spread / min(spread, model.key_value_heads)
+
+
+def _vllm_working(model: ModelShape, gpu: Gpu, sequences: int) -> float:
+    """Prefill of one batch of tokens, fp32 logits of all sequences three times over, and the graphs' pool."""
+    prefill = batched_tokens(gpu) * BYTES_16BIT * (4 * model.hidden + 3 * model.intermediate)
+    sampling = 3 * 4 * sequences * model.vocabulary
+    graphs = 0.25 * GB + len(capture_sizes(sequences)) * 4 * model.hidden * model.layers * sequences
+    return prefill + sampling + graphs
+
+
+def _activations(candidate: Candidate, model: ModelShape, work: Work) -> float:
+    """What backward needs: every layer's, or each layer's input and one layer's with recomputation."""
+    tokens = candidate.micro_batch * work.row_tokens
+    one_layer = layer_activations_per_token(candidate, model) * tokens
+    if candidate.recompute:
+        return one_layer + model.layers * tokens * model.hidden * BYTES_16BIT
+    return model.layers * one_layer
+
+
+def layer_activations_per_token(candidate: Candidate, model: ModelShape) -> int:
+    """Bytes, with Unsloth's layers or transformers' own."""
+    return model.plain_layer_activations_per_token if candidate.apart else model.layer_activations_per_token
+
+
+def _logits(candidate: Candidate, model: ModelShape, work: Work) -> float:
+    """fp32 logits of each completion token are kept for backward; one row's gradient twice comes on top."""
+    per_row = 4 * work.max_completion_length * model.vocabulary
+    return per_row * (candidate.micro_batch + 2.5)
+
+
+def batched_tokens(gpu: Gpu) -> int:
+    """Tokens of one prefill batch: larger ones need more memory, smaller ones more passes."""
+    return 8192 if gpu.memory >= 38 * GB else 4096 if gpu.memory >= 20 * GB else 2048
+
+
+def capture_sizes(sequences: int) -> tuple[int, ...]:
+    """Powers of two up to all sequences: decode reads the weights whatever the batch, so padding is cheap.
+
+    >>> capture_sizes(12)
+    (1, 2, 4, 8, 12)
+    """
+    powers = [2**power for power in range(sequences.bit_length()) if 2**power < sequences]
+    return (*powers, sequences)

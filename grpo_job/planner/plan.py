@@ -1,0 +1,237 @@
+"""What to run on this GPU: a pure function from GPU, model shape and settings to a plan.
+
+Every candidate (precision, adapter hand-over, recomputation, micro-batch, standby) is priced in
+seconds a step and in bytes; the fastest that fits wins. A setting that was given is not a
+candidate any more, it stands. Nothing here touches a GPU or imports torch.
+
+The adapter reaches vLLM in one of three ways. `copy`: vLLM holds 16-bit weights of its own and
+the adapter is folded into them each step. `fold`: vLLM and training share one set of weights,
+the adapter is folded in for the rollout and taken out again. `lora`: vLLM's LoRA kernels, the
+only way over a 4-bit base, and the slowest in decode.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from grpo_job.outcomes import Refused
+from grpo_job.planner.candidates import (
+    Auto,
+    Candidate,
+    Decode,
+    HandOver,
+    Work,
+    candidates,
+    candidates_apart,
+    way_to_decode,
+)
+from grpo_job.planner.cuda_graphs import plan_replay, replayed
+from grpo_job.planner.memory import Memory, batched_tokens, capture_sizes, estimate, kv_needed
+from grpo_job.planner.reasons import Choice, reasons, refusal
+from grpo_job.planner.shapes import GB, Gpu, ModelShape
+
+# The rest stays free for other processes and for fragmentation: running out in step 200 costs more than it gives.
+USABLE_SHARE = 0.92
+# 16 bits, and more sequences than a step has, are chosen where they leave more room than that.
+ROOMY_SHARE = 0.85
+
+# Sequences that evaluation wants at once where memory allows: decode costs hardly more at 64 than at 4.
+EVALUATION_SEQUENCES = 64
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run. `choices` holds the reason of each decision, `memory` the estimate behind them.
+
+    Lengths are in tokens, `budget` is in bytes, and `gpu_memory_utilization` a share of the GPU's memory.
+    """
+
+    dtype: Literal["bfloat16", "float16"]
+    load_in_4bit: bool
+    hand_over: HandOver
+    gradient_checkpointing: bool
+    standby: bool
+    micro_batch_size: int
+    micro_steps: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    max_model_len: int
+    row_tokens: int
+    gpu_memory_utilization: float
+    kv_cache_bytes: int
+    capture_sizes: tuple[int, ...]
+    decode: Decode
+    training_graphs: bool
+    memory: Memory
+    budget: float
+    choices: tuple[Choice, ...]
+    tensor_parallel: int = 1
+    base_shards: int = 1
+
+    @property
+    def merged_rollout(self) -> bool:
+        """Unsloth folds the adapter into weights that training shares (`UNSLOTH_VLLM_MERGED_ROLLOUT`)."""
+        return self.hand_over == "fold"
+
+    @property
+    def vllm_lora(self) -> bool:
+        """vLLM must be built with LoRA support: its kernels serve the adapter, or Unsloth may fall back to them."""
+        return self.hand_over != "copy"
+
+    def lines(self) -> list[str]:
+        """The plan for people: decisions with reasons, then the estimate."""
+        decisions = [
+            f"{choice.name}: {choice.value} ({'given' if choice.given else choice.reason})" for choice in self.choices
+        ]
+        return [*decisions, *self.memory.lines(), f"{'of':>14} {self.budget / GB:7.2f} GB usable"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values for `environment.json`."""
+        return {**asdict(self), "memory": {**asdict(self.memory), "total": self.memory.total}}
+
+
+@dataclass(frozen=True)
+class Within:
+    """After memory ran out on the GPU of this name: the bytes that a plan may take, and the precision to keep."""
+
+    gpu: str
+    bytes: float
+    load_in_4bit: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values for `memory.json`."""
+        return asdict(self)
+
+
+def plan(
+    gpu: Gpu,
+    model: ModelShape,
+    *,
+    max_seq_length: int,
+    max_completion_length: int,
+    completions_per_step: int,
+    per_device_train_batch_size: int,
+    lora_rank: int,
+    max_steps: int,
+    max_prompt_length: int | None = None,
+    load_in_4bit: bool | Auto = "auto",
+    gpu_memory_utilization: float | None = None,
+    gradient_checkpointing: bool | Auto = "auto",
+    standby: bool | Auto = "auto",
+    shard_base: bool | Auto = "auto",
+    training_graphs: bool | Auto = "auto",
+    most_bytes: float | None = None,
+    apart: int = 0,
+) -> Plan:
+    """The fastest way to run that fits; `Refused` with the numbers where none does.
+
+    `most_bytes`: less than the GPU has, where more was tried and failed. `apart`: how many processes this machine has,
+    a GPU each, where TRL's own engine trains: each on a base of its own, or on one that they share, and their vLLMs
+    may be one. 0: Unsloth.
+    """
+    prompt = max_seq_length - max_completion_length if max_prompt_length is None else max_prompt_length
+    work = Work(
+        max_seq_length, prompt, max_completion_length, completions_per_step, per_device_train_batch_size,
+        lora_rank, max_steps,
+    )  # fmt: skip
+    given = {
+        "load_in_4bit": load_in_4bit, "gradient_checkpointing": gradient_checkpointing, "standby": standby,
+        "shard_base": shard_base,
+        "gpu_memory_utilization": "auto" if gpu_memory_utilization is None else gpu_memory_utilization,
+    }  # fmt: skip
+    most = gpu.memory if most_bytes is None else most_bytes
+    budget = min(gpu.memory * USABLE_SHARE, most)
+    best: Candidate | None = None
+    if apart:
+        spreads = _spreads(model, apart)
+        ways = list(candidates_apart(work, load_in_4bit, gradient_checkpointing, shard_base, spreads, apart))
+    else:
+        ways = list(candidates(work, load_in_4bit, gradient_checkpointing, standby))
+    for candidate, by_choice in _in_order(ways, work, load_in_4bit):
+        limit = min(gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE), most)
+        memory = estimate(candidate, gpu, model, work, gpu_memory_utilization)
+        if _fits(memory, model, work, limit) and not (by_choice and _is_cramped(candidate, work, standby)):
+            best = candidate
+            break
+    if best is None:
+        raise Refused(refusal(ways, gpu, model, work, gpu_memory_utilization, given, budget))
+    replay = plan_replay(best, gpu, work, memory, budget, training_graphs, apart)
+    return _describe(best, gpu, model, work, gpu_memory_utilization, given, budget, replay)
+
+
+def _in_order(ways: list[Candidate], work: Work, load_in_4bit: bool | Auto) -> list[tuple[Candidate, bool]]:
+    """What to try, the best first, and whether it must leave room: it need not where nothing smaller may follow."""
+    ordered = sorted(ways, key=lambda one: (one.in_4bit, one.shards, one.seconds(work)))
+    tries = [(one, load_in_4bit == "auto" and not one.in_4bit) for one in ordered]
+    # A part of 16 bits may be smaller than all of 4.
+    return [*tries, *((one, False) for one in ordered if one.shards > 1)]
+
+
+def _spreads(model: ModelShape, processes: int) -> list[int]:
+    """Over how many GPUs vLLM may be spread: parts of the machine's, each with as many heads as the others."""
+    return [number for number in range(1, processes + 1) if processes % number == 0 and model.heads % number == 0]
+
+
+def _fits(memory: Memory, model: ModelShape, work: Work, limit: float) -> bool:
+    one_row = work.max_seq_length * model.kv_bytes_per_token
+    return memory.kv_cache >= one_row and memory.total <= limit
+
+
+def _is_cramped(candidate: Candidate, work: Work, standby: bool | Auto) -> bool:
+    """16 bits are worth having while they cost neither sleep nor waves; beyond that 4 bits are faster."""
+    return (candidate.standby and standby == "auto") or candidate.sequences < work.completions
+
+
+def _for_evaluation(
+    candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None, budget: float
+) -> Candidate:
+    """The same with more sequences at once, which evaluation likes, where they fit too."""
+    wished = EVALUATION_SEQUENCES
+    while wished > candidate.sequences == work.completions:
+        wider = replace(candidate, sequences=wished)
+        memory = estimate(wider, gpu, model, work, share)
+        enough = share is None or memory.kv_cache >= kv_needed(model, work, wished, candidate.spread)
+        if enough and memory.total <= min(gpu.memory * ROOMY_SHARE, budget):
+            return wider
+        wished //= 2
+    return candidate
+
+
+def _describe(
+    chosen: Candidate,
+    gpu: Gpu,
+    model: ModelShape,
+    work: Work,
+    share: float | None,
+    given: Mapping[str, Any],
+    budget: float,
+    replay: Choice,
+) -> Plan:
+    chosen = _for_evaluation(chosen, gpu, model, work, share, budget)
+    sequences = chosen.sequences * chosen.spread
+    memory = estimate(chosen, gpu, model, work, share)
+    used = min(0.95, max(0.01, -(-100 * memory.vllm // gpu.memory) / 100)) if share is None else share
+    sizes, decode = capture_sizes(sequences), way_to_decode(work)
+    return Plan(
+        dtype=gpu.dtype,
+        load_in_4bit=chosen.in_4bit,
+        hand_over=chosen.hand_over,
+        gradient_checkpointing=chosen.recompute,
+        standby=chosen.standby,
+        micro_batch_size=chosen.micro_batch,
+        micro_steps=work.completions // chosen.micro_batch,
+        max_num_seqs=sequences,
+        max_num_batched_tokens=max(batched_tokens(gpu), sequences),
+        max_model_len=work.max_seq_length,
+        row_tokens=work.row_tokens,
+        gpu_memory_utilization=used,
+        kv_cache_bytes=int(memory.kv_cache),
+        capture_sizes=sizes,
+        decode=decode,
+        training_graphs=replay.value,
+        memory=replayed(memory) if replay.value else memory,
+        budget=budget,
+        choices=(*reasons(chosen, gpu, model, work, memory, used, decode, given), replay),
+        tensor_parallel=chosen.spread,
+        base_shards=chosen.shards,
+    )

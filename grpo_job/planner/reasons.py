@@ -1,0 +1,160 @@
+"""Why a plan is as it is, and why there is none, in words for people."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from grpo_job.planner.candidates import COMPILE_SECONDS, Candidate, Decode, Work
+from grpo_job.planner.memory import Memory, capture_sizes, estimate, layer_activations_per_token
+from grpo_job.planner.shapes import GB, Gpu, ModelShape
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One decision of the plan. `given` says that the user made it."""
+
+    name: str
+    value: Any
+    reason: str
+    given: bool = False
+
+
+def reasons(
+    chosen: Candidate,
+    gpu: Gpu,
+    model: ModelShape,
+    work: Work,
+    memory: Memory,
+    share: float,
+    decode: Decode,
+    given: Mapping[str, Any],
+) -> tuple[Choice, ...]:
+    """Each decision with its reason. `given`: what the settings say, `auto` where they leave it open."""
+    sequences = chosen.sequences * chosen.spread
+    several = (_why_spread(chosen, model), _why_shard(chosen, memory, given)) if chosen.apart else ()
+    return (
+        *several,
+        Choice("arithmetic", gpu.dtype, f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"),
+        _why_precision(chosen, gpu, model, given),
+        _why_hand_over(chosen, memory),
+        _why_recompute(chosen, model, work, given),
+        _why_standby(chosen, memory, given),
+        _why_micro_batch(chosen, work),
+        _why_share(share, memory, sequences, work, given),
+        Choice("capture_sizes", list(capture_sizes(sequences)), "powers of two up to all; padding decode is cheap"),
+        _why_decode(decode, work),
+    )
+
+
+def _was_given(given: Mapping[str, Any], name: str) -> bool:
+    return bool(given[name] != "auto")
+
+
+def _why_precision(chosen: Candidate, gpu: Gpu, model: ModelShape, given: Mapping[str, Any]) -> Choice:
+    size = f"{model.weights(in_4bit=False) / GB:.1f} GB of 16-bit weights"
+    fit = "do not fit with room" if chosen.in_4bit else "fit with room"
+    reason = f"{size} {fit} in {gpu.memory / GB:.0f} GB"
+    return Choice("load_in_4bit", chosen.in_4bit, reason, _was_given(given, "load_in_4bit"))
+
+
+def _why_hand_over(chosen: Candidate, memory: Memory) -> Choice:
+    reasons = {
+        "copy": f"{memory.training_copy / GB:.1f} GB for a second set of weights is there; no LoRA kernels in decode",
+        "fold": "memory is short for a second set of weights; folding costs a moment each step",
+        "lora": "a 4-bit base cannot take the adapter in; vLLM's LoRA kernels serve it",
+    }
+    return Choice("hand_over", chosen.hand_over, reasons[chosen.hand_over])
+
+
+def _why_spread(chosen: Candidate, model: ModelShape) -> Choice:
+    size = f"vLLM's {model.weights(in_4bit=False) / GB:.1f} GB"
+    fit = "fit on each GPU" if chosen.spread == 1 else f"do not fit beside training: {chosen.spread} GPUs share them"
+    return Choice("tensor_parallel", chosen.spread, f"{size} {fit}")
+
+
+def _why_shard(chosen: Candidate, memory: Memory, given: Mapping[str, Any]) -> Choice:
+    size = f"{memory.training_copy / GB:.1f} GB"
+    if chosen.shards > 1:
+        reason = f"{size} on each of {chosen.shards} GPUs that share the base for training: it does not fit on one"
+    else:
+        reason = f"{size} of weights for training fit on each GPU"
+    return Choice("shard_base", chosen.shards > 1, reason, _was_given(given, "shard_base"))
+
+
+def _why_recompute(chosen: Candidate, model: ModelShape, work: Work, given: Mapping[str, Any]) -> Choice:
+    kept = model.layers * layer_activations_per_token(chosen, model) * chosen.micro_batch * work.row_tokens / GB
+    fit = "do not fit" if chosen.recompute else "fit"
+    reason = f"{kept:.1f} GB of activations {fit}"
+    return Choice("gradient_checkpointing", chosen.recompute, reason, _was_given(given, "gradient_checkpointing"))
+
+
+def _why_standby(chosen: Candidate, memory: Memory, given: Mapping[str, Any]) -> Choice:
+    cache = f"{memory.kv_cache / GB:.1f} GB of KV cache"
+    reason = f"training needs the room of {cache}" if chosen.standby else f"{cache} may stay while training"
+    return Choice("standby", chosen.standby, reason, _was_given(given, "standby"))
+
+
+def _why_micro_batch(chosen: Candidate, work: Work) -> Choice:
+    if chosen.micro_batch == min(work.micro_batch_limit, work.completions):
+        return Choice("micro_batch_size", chosen.micro_batch, "as given, it fits", given=True)
+    return Choice("micro_batch_size", chosen.micro_batch, f"{work.micro_batch_limit} at once do not fit")
+
+
+def _why_share(share: float, memory: Memory, sequences: int, work: Work, given: Mapping[str, Any]) -> Choice:
+    reason = (
+        f"{memory.weights / GB:.1f} GB of weights, {memory.kv_cache / GB:.2f} GB of KV cache for {sequences} sequences "
+        f"of {work.max_seq_length} tokens, {memory.vllm_working / GB:.1f} GB to work in"
+    )
+    return Choice("gpu_memory_utilization", share, reason, _was_given(given, "gpu_memory_utilization"))
+
+
+def _why_decode(decode: Decode, work: Work) -> Choice:
+    tokens = work.max_steps * work.max_completion_length
+    verb = "repay" if decode == "compile" else "do not repay"
+    return Choice("decode", decode, f"{tokens} tokens of decode {verb} {COMPILE_SECONDS:.0f} s of compiling")
+
+
+def refusal(
+    candidates: list[Candidate],
+    gpu: Gpu,
+    model: ModelShape,
+    work: Work,
+    share: float | None,
+    given: Mapping[str, Any],
+    usable: float,
+) -> str:
+    """The smallest candidate's numbers, and what to change."""
+    estimates = [estimate(one, gpu, model, work, share) for one in candidates]
+    smallest = min(estimates, key=lambda memory: memory.total)
+    row = work.max_seq_length * model.kv_bytes_per_token
+    if smallest.total <= usable and smallest.kv_cache < row:
+        head = (
+            f"GRPO_VLLM_GPU_MEMORY_UTILIZATION: {share} was given; that leaves {smallest.kv_cache / GB:.2f} GB for "
+            f"the KV cache, one row of {work.max_seq_length} tokens needs {row / GB:.2f}"
+        )
+    else:
+        head = (
+            f"GRPO_MODEL: {model.parameters / GB:.1f} billion parameters need at least {smallest.total / GB:.1f} GB "
+            f"with these settings; {gpu.name} has {gpu.memory / GB:.1f} GB, of which {usable / GB:.1f} are usable"
+        )
+    return "\n".join([head, *smallest.lines(), f"change: {'; '.join(_cures(given, work))}"])
+
+
+def _cures(given: Mapping[str, Any], work: Work) -> list[str]:
+    cures = {
+        "load_in_4bit": ("GRPO_LOAD_IN_4BIT=auto", given["load_in_4bit"] is False),
+        "gradient_checkpointing": ("GRPO_GRADIENT_CHECKPOINTING=auto", given["gradient_checkpointing"] is False),
+        "standby": ("GRPO_STANDBY=auto", given["standby"] is False),
+        "shard_base": ("GRPO_SHARD_BASE=auto", given["shard_base"] is False),
+        "gpu_memory_utilization": (
+            "GRPO_VLLM_GPU_MEMORY_UTILIZATION=auto",
+            _was_given(given, "gpu_memory_utilization"),
+        ),
+    }
+    return [
+        *(text for text, helps in cures.values() if helps),
+        f"a smaller GRPO_MAX_SEQ_LENGTH (now {work.max_seq_length}) or GRPO_MAX_COMPLETION_LENGTH "
+        f"(now {work.max_completion_length})",
+        "a smaller model",
+        "a larger GPU",
+    ]

@@ -1,0 +1,135 @@
+"""A GPU and a model in the numbers that a plan is made from. Imports nothing heavy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from grpo_job.outcomes import Refused
+
+GB = 1e9
+
+# Bytes of a base weight: NF4 with double quantization holds 4.127 bits; vLLM pads shards a little.
+BYTES_4BIT = 0.53
+BYTES_16BIT = 2
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU as the driver names it. `memory` is its total in bytes."""
+
+    name: str
+    memory: float
+    capability: tuple[int, int]
+
+    @property
+    def dtype(self) -> Literal["bfloat16", "float16"]:
+        """bf16 arithmetic came with Ampere (8.0)."""
+        return "bfloat16" if self.capability >= (8, 0) else "float16"
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The numbers of a dense decoder that memory depends on; `query` and `key_value` are widths of all heads."""
+
+    vocabulary: int
+    hidden: int
+    intermediate: int
+    layers: int
+    query: int
+    key_value: int
+    tied: bool
+    attention_bias: bool
+    heads: int = 1
+    key_value_heads: int = 1
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "ModelShape":
+        """Read a transformers `config.json` of Qwen2, Qwen3, Llama, Mistral and their kin.
+
+        >>> ModelShape.from_config({
+        ...     "vocab_size": 151936, "hidden_size": 2048, "intermediate_size": 11008, "model_type": "qwen2",
+        ...     "num_hidden_layers": 36, "num_attention_heads": 16, "num_key_value_heads": 2,
+        ...     "tie_word_embeddings": True}).parameters
+        3085938688
+        """
+        text = config.get("text_config") or config
+        _require_dense(text)
+        heads = int(text["num_attention_heads"])
+        key_value_heads = int(text.get("num_key_value_heads") or heads)
+        head = int(text.get("head_dim") or text["hidden_size"] // heads)
+        return cls(
+            vocabulary=int(text["vocab_size"]),
+            hidden=int(text["hidden_size"]),
+            intermediate=int(text["intermediate_size"]),
+            layers=int(text["num_hidden_layers"]),
+            query=heads * head,
+            key_value=key_value_heads * head,
+            tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
+            attention_bias=bool(text.get("attention_bias", text.get("model_type") == "qwen2")),
+            heads=heads,
+            key_value_heads=key_value_heads,
+        )
+
+    @property
+    def linear_parameters(self) -> int:
+        """Weights of the seven projections of all layers: what a 4-bit base quantizes and a LoRA adapts."""
+        attention = self.hidden * (2 * self.query + 2 * self.key_value)
+        return self.layers * (attention + 3 * self.hidden * self.intermediate)
+
+    @property
+    def other_parameters(self) -> int:
+        """Embeddings, head, norms and biases: 16-bit always."""
+        embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
+        bias = self.query + 2 * self.key_value if self.attention_bias else 0
+        return embeddings + self.layers * (2 * self.hidden + bias) + self.hidden
+
+    @property
+    def parameters(self) -> int:
+        """All weights of the base."""
+        return self.linear_parameters + self.other_parameters
+
+    def weights(self, *, in_4bit: bool) -> float:
+        """Bytes of the base."""
+        each = BYTES_4BIT if in_4bit else BYTES_16BIT
+        return self.linear_parameters * each + self.other_parameters * BYTES_16BIT
+
+    def lora_parameters(self, rank: int) -> int:
+        """Parameters of LoRAs on all seven projections: `rank` times inputs and outputs (arXiv:2106.09685)."""
+        attention = 4 * self.hidden + 2 * self.query + 2 * self.key_value
+        return rank * self.layers * (attention + 3 * (self.hidden + self.intermediate))
+
+    @property
+    def kv_bytes_per_token(self) -> int:
+        """Bytes of a token's keys and values in all layers, in 16 bits."""
+        return 2 * self.key_value * self.layers * BYTES_16BIT
+
+    @property
+    def layer_activations_per_token(self) -> int:
+        """Bytes one layer keeps for backward: norm and projection inputs, q, k, v, attention output, gate, up."""
+        return BYTES_16BIT * (4 * self.hidden + 2 * self.query + 2 * self.key_value + 2 * self.intermediate)
+
+    @property
+    def plain_layer_activations_per_token(self) -> int:
+        """The same of transformers' own layers under a LoRA.
+
+        fp32 norm inputs; a copy of its input for each LoRA; keys and values of each query head; gate, its SiLU, up.
+        """
+        norms = 2 * 4 * self.hidden
+        loras = BYTES_16BIT * (5 * self.hidden + self.query + self.intermediate)
+        return norms + loras + BYTES_16BIT * (4 * self.query + 3 * self.intermediate)
+
+
+def _require_dense(text: Mapping[str, Any]) -> None:
+    needed = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
+    missing = [name for name in needed if not text.get(name)]
+    if missing:
+        raise Refused(
+            f"GRPO_MODEL: its config.json has no {', '.join(missing)}; the GPU plan knows dense decoders such as "
+            "Qwen2, Qwen3, Llama and Mistral. GRPO_ENGINE=trl does without a plan"
+        )
+    experts = next((name for name in ("num_experts", "num_local_experts", "n_routed_experts") if text.get(name)), None)
+    if experts:
+        raise Refused(
+            f"GRPO_MODEL: its config.json has {experts}={text[experts]}: a mixture of experts. The GPU plan knows "
+            "dense decoders such as Qwen2, Qwen3, Llama and Mistral"
+        )

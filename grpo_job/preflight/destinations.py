@@ -1,0 +1,59 @@
+"""Where the run will write, beyond its own machine: each place is written to, read back and cleaned, all at once."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from grpo_job.outcomes import Refused
+from grpo_job.preflight.findings import Finding
+from grpo_job.settings.schema import Settings
+from grpo_job.stores import open_store
+
+
+class Places:
+    """Asks all places in the background, for each may take half a minute to say no."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str], *, offline: bool) -> None:
+        named = dict.fromkeys(settings.publish_to, "GRPO_PUBLISH_TO")
+        if settings.checkpoint_to:
+            named[settings.checkpoint_to] = "GRPO_CHECKPOINT_TO"
+        self._pool = ThreadPoolExecutor(max_workers=max(1, len(named)), thread_name_prefix="place")
+        self._asked = {
+            uri: self._pool.submit(_probe, uri, variable, settings, environment)
+            for uri, variable in named.items()
+            if not (offline and not uri.startswith("file:"))
+        }
+        self._skipped = [uri for uri in named if uri not in self._asked]
+
+    def findings(self) -> Iterator[Finding]:
+        """Waits for the answers."""
+        for uri in self._skipped:
+            yield Finding("skipped", "destination", f"{uri} was not asked: --offline")
+        for answer in self._asked.values():
+            yield from answer.result()
+        self._pool.shutdown()
+
+
+def _probe(uri: str, variable: str, settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
+    heard = _Warnings()
+    logger = logging.getLogger("grpo_job.stores")
+    logger.addHandler(heard)
+    try:
+        open_store(uri, private=settings.publish_private, environment=environment).check()
+    except Refused as refusal:
+        return [Finding("failed", "destination", f"{variable}: {fault}") for fault in refusal.faults]
+    finally:
+        logger.removeHandler(heard)
+    warned = [Finding("warned", "destination", said) for said in heard.said if uri in said]
+    return warned or [Finding("passed", "destination", f"{uri} takes, gives back and removes a file")]
+
+
+class _Warnings(logging.Handler):
+    """What a store says although it goes on."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())

@@ -1,0 +1,37 @@
+"""Under which licence the model stands, and what that means for an adapter made of it. No legal advice."""
+
+import re
+
+from grpo_job.inputs.base_model import BaseModel
+from grpo_job.preflight.findings import Finding
+
+# Models whose licence is known by name: copies of them do not always repeat it on their card.
+RESEARCH = re.compile(r"qwen2\.5-(\w+-)?3b", re.IGNORECASE)
+RESEARCH_NAME = "the Qwen Research licence"
+ALTERNATIVE = "Qwen/Qwen2.5-1.5B-Instruct and Qwen/Qwen2.5-7B-Instruct are under Apache-2.0"
+PERMISSIVE = ("apache-2.0", "mit", "bsd", "cc0-1.0", "cc-by-4.0", "isc", "unlicense", "zlib")
+NO_BUSINESS = re.compile(r"(^|-)nc(-|$)|non-?commercial|research", re.IGNORECASE)
+
+
+def finding(base: BaseModel) -> Finding:
+    """Says the licence; a warning where it is one that a user should have read."""
+    stated = base.licence.get("license_name") or base.licence.get("license", "")
+    if RESEARCH.search(base.name):
+        return _no_business(base, RESEARCH_NAME)
+    if NO_BUSINESS.search(stated):
+        return _no_business(base, stated)
+    if stated.lower().startswith(PERMISSIVE):
+        return Finding("passed", "licence", f"{base.name}: {stated}")
+    if base.commit is None:
+        return Finding("passed", "licence", f"{base.name} is a folder of yours, which states no licence")
+    if not base.licence:
+        said = f"{base.name} states no licence: ask its owner before you publish; {ALTERNATIVE}"
+        return Finding("warned", "licence", said)
+    link = base.licence.get("license_link") or "see its page"
+    said = f"{base.name} has a licence of its own, {stated} ({link}): read it before you publish; {ALTERNATIVE}"
+    return Finding("warned", "licence", said)
+
+
+def _no_business(base: BaseModel, licence: str) -> Finding:
+    said = f"{base.name} is under {licence}: not for commercial use, nor are adapters of it; {ALTERNATIVE}"
+    return Finding("warned", "licence", said)

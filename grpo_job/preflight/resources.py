@@ -1,0 +1,187 @@
+"""Room for the run: disk for what is fetched and written, shared memory, memory of the host. Estimates all."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psutil
+
+from grpo_job.inputs.base_model import WANTED, BaseModel
+from grpo_job.planner.shapes import GB, ModelShape
+from grpo_job.preflight.findings import Finding
+from grpo_job.settings.schema import Settings
+
+SHM = Path("/dev/shm")
+CGROUP = Path("/sys/fs/cgroup")
+CGROUP_FILES = (
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),  # version 1
+)
+
+KERNELS_ON_GPU = 2.5 * GB  # compiled kernels and graphs in GRPO_CACHE_DIR, measured with a cold cache
+LOGS_AND_REPORT = 0.1 * GB
+TOKENIZER_FILES = 0.02 * GB  # every checkpoint holds the tokenizer too
+LORA_STATE = 4 + 8  # bytes a parameter: fp32 weight and two moments, as a checkpoint holds them
+SPARE = 1.1  # a disk that is filled to the last byte fails somewhere else
+
+LIBRARIES_CPU = 1.0 * GB  # torch, transformers and trl for the CPU, measured with the sample
+LIBRARIES_GPU = 6.0 * GB  # the same for CUDA, with vLLM and Unsloth and pinned buffers
+LEAST_SHM = 0.5 * GB  # a container's default is 64 MB; NCCL and data loaders exchange tensors through it
+
+
+def findings(
+    base: BaseModel, shape: ModelShape, settings: Settings, gpu_count: int, processes: int = 1
+) -> Iterator[Finding]:
+    """Disk, shared memory and memory of the host, for `processes` on it."""
+    yield from _disks(needs(base, shape, settings, gpu_count), settings)
+    yield from _lasting(Path(settings.output_dir).expanduser())
+    yield _shared_memory(gpu_count)
+    yield _host_memory(shape, settings, gpu_count, processes)
+
+
+def needs(base: BaseModel, shape: ModelShape, settings: Settings, gpu_count: int) -> dict[Path, tuple[str, float]]:
+    """Folder -> the variable that names it, and the bytes that will be written there."""
+    output, cache = Path(settings.output_dir).expanduser(), Path(settings.cache_dir).expanduser()
+    state = shape.lora_parameters(settings.lora_rank) * LORA_STATE + TOKENIZER_FILES
+    # the newest ones, one that is being written, and the adapter
+    written = (settings.save_total_limit + 2) * state + LOGS_AND_REPORT
+    wanted = {output.resolve(): ("GRPO_OUTPUT_DIR", written)}
+    if gpu_count:
+        wanted[cache.resolve()] = ("GRPO_CACHE_DIR", KERNELS_ON_GPU)
+    if missing := _to_fetch(base):
+        from huggingface_hub import constants
+
+        wanted[Path(constants.HF_HUB_CACHE).resolve()] = ("HF_HOME", missing)
+    return wanted
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space where `folder` is, or will be."""
+    return shutil.disk_usage(_existing(folder)).free
+
+
+def available_memory() -> float:
+    """Bytes that this process may still take: the least of the host's and its container's."""
+    host = float(psutil.virtual_memory().available)
+    for limit, usage in CGROUP_FILES:
+        allowed, used = _number(CGROUP / limit), _number(CGROUP / usage)
+        if allowed is not None and used is not None:
+            return min(host, allowed - used + _page_cache(CGROUP / limit))
+    return host
+
+
+def shm_bytes() -> int:
+    """How large shared memory may grow; 0 where there is none."""
+    try:
+        return shutil.disk_usage(SHM).total
+    except OSError:
+        return 0
+
+
+def _disks(wanted: Mapping[Path, tuple[str, float]], settings: Settings) -> Iterator[Finding]:
+    """One line a file system, for several folders may be on the same one; and whether they can be written."""
+    by_disk: dict[int, list[Path]] = {}
+    for folder in wanted:
+        if fault := _cannot_write(folder):
+            yield Finding("failed", "disk", f"{wanted[folder][0]}: {folder} cannot be written: {fault}")
+        else:
+            by_disk.setdefault(_existing(folder).stat().st_dev, []).append(folder)
+    for folders in by_disk.values():
+        needed, free = sum(wanted[folder][1] for folder in folders) * SPARE, free_bytes(folders[0])
+        parts = ", ".join(f"{wanted[folder][0]} {_size(wanted[folder][1])}" for folder in folders)
+        told = f"{_size(free)} are free for about {_size(needed)} ({parts})"
+        if free < needed:
+            yield Finding("failed", "disk", f"{told}: free some, or put one of these on a larger disk")
+        else:
+            yield Finding("passed", "disk", told)
+
+
+def _lasting(output: Path) -> Iterator[Finding]:
+    """Whether the run folder outlives the container: a word only where it would not."""
+    root = next((disk.fstype for disk in psutil.disk_partitions(all=True) if disk.mountpoint == "/"), "")
+    if "overlay" in root and _existing(output).stat().st_dev == Path("/").stat().st_dev:
+        told = f"GRPO_OUTPUT_DIR: {output} is on the container's own disk and goes with it: mount a volume there"
+        yield Finding("warned", "outputs", told)
+
+
+def _shared_memory(gpu_count: int) -> Finding:
+    if not gpu_count:
+        return Finding("passed", "shared memory", "not needed on the CPU")
+    size = shm_bytes()
+    if size >= LEAST_SHM:
+        return Finding("passed", "shared memory", f"{SHM} has {_size(size)}")
+    cure = f"{SHM} has {_size(size)}: give it {_size(LEAST_SHM)} or more (an emptyDir of medium Memory, --shm-size)"
+    return Finding("failed" if gpu_count > 1 else "warned", "shared memory", cure)
+
+
+def _host_memory(shape: ModelShape, settings: Settings, gpu_count: int, processes: int) -> Finding:
+    needed = memory_needed(shape, settings, gpu_count, processes)
+    there = available_memory()
+    told = f"{_size(there)} are available for about {_size(needed)}"
+    if there < needed:
+        cures = "a container with a larger limit, a smaller model" + (
+            "" if gpu_count else ", a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
+        )
+        return Finding("failed", "host memory", f"{told}: {cures}")
+    return Finding("passed", "host memory", told)
+
+
+def memory_needed(shape: ModelShape, settings: Settings, gpu_count: int, processes: int = 1) -> float:
+    """Libraries; on the CPU also the model twice (it is read back at the end) in fp32, and the logits of a step.
+
+    All but the logits, which the processes share, for each process.
+    """
+    if gpu_count:
+        return processes * LIBRARIES_GPU
+    tokens = settings.per_device_train_batch_size * settings.max_completion_length
+    return processes * (LIBRARIES_CPU + 2 * 4 * shape.parameters) + 2.5 * 4 * tokens * shape.vocabulary
+
+
+def _to_fetch(base: BaseModel) -> float:
+    """Bytes of the model that the cache does not hold yet."""
+    if base.commit is None or not base.files:
+        return 0.0
+    from huggingface_hub import try_to_load_from_cache
+
+    suffixes = tuple(pattern.removeprefix("*") for pattern in WANTED)
+    wanted = {name: size for name, size in base.files.items() if name.endswith(suffixes)}
+    missing = (name for name in wanted if not try_to_load_from_cache(base.name, name, revision=base.commit))
+    return float(sum(wanted[name] for name in missing))
+
+
+def _cannot_write(folder: Path) -> str | None:
+    """Why no file can be made in `folder`, or in what exists of the path to it; None where one can."""
+    try:
+        with tempfile.TemporaryFile(dir=_existing(folder)) as file:
+            file.write(b"\0")
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that is there."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _number(path: Path) -> float | None:
+    """The number in a file of the kernel; None for `max` and where there is no such file."""
+    try:
+        text = path.read_text().strip()
+    except OSError:
+        return None
+    return float(text) if text.isdecimal() else None
+
+
+def _page_cache(limit: Path) -> float:
+    """Files that the kernel holds for the container and gives up when memory is asked for."""
+    try:
+        stat = dict(line.split() for line in (limit.parent / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return 0.0
+    return float(stat.get("inactive_file", stat.get("total_inactive_file", 0)))
+
+
+def _size(size: float) -> str:
+    return f"{size / GB:.1f} GB" if size >= 0.95 * GB else f"{size / 1e6:.0f} MB"

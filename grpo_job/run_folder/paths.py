@@ -1,0 +1,46 @@
+"""Names every file that a run leaves behind."""
+
+from pathlib import Path
+
+from grpo_job.outcomes import Refused
+from grpo_job.run_folder.files import write_text
+
+WEIGHTS = "adapter_model.safetensors"  # as PEFT names them, in `adapter` and in every checkpoint
+
+
+class RunFolder:
+    """`GRPO_OUTPUT_DIR/GRPO_RUN_ID/`. Only names; a file may not be there yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.settings = path / "settings.json"
+        self.environment = path / "environment.json"
+        self.metrics = path / "metrics.jsonl"
+        self.completions = path / "completions.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.adapter = path / "adapter"
+        self.best_adapter = path / "best_adapter.safetensors"
+        self.merged = path / "merged"
+        self.evaluation = path / "evaluation"
+        self.before = self.evaluation / "before.jsonl"
+        self.after = self.evaluation / "after.jsonl"
+        self.verdict = self.evaluation / "evaluation.json"
+        self.report = path / "report.html"
+        self.plots = path / "plots"
+        self.summary = path / "summary.json"
+        self.trackers = path / "trackers"
+        self.heartbeat = path / "heartbeat"
+        self.memory = path / "memory.json"
+        self.library_log = path / "libraries.log"
+
+    def open(self) -> "RunFolder":
+        """Create the folder. Raises `Refused` where it cannot be written to."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_text(self.heartbeat, "")
+        except OSError as error:
+            raise Refused(
+                f"GRPO_OUTPUT_DIR: the run folder {self.path} cannot be written: {error.strerror}; "
+                "allowed: a folder that this user may write to"
+            ) from error
+        return self

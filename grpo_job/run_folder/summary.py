@@ -1,0 +1,105 @@
+"""How a run stands: `summary.json`, written at its start and at its end. Pure but for the writing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from grpo_job.outcomes import Ending
+from grpo_job.run_folder.files import read_json, write_json
+
+PHASES = ("check", "download", "load", "first_step", "train", "evaluate", "save", "publish", "total")
+LEFT = ("attempts", "fruitless_attempts", "seconds", "stopped", "asked_for")
+RUNNING = {"code": None, "kind": "running", "reason": "the run has not ended, or was killed"}
+
+
+class Summary:
+    """The keys that others read; see docs/run-folder.md. What earlier attempts wrote is kept."""
+
+    def __init__(self, path: Path, run_id: str) -> None:
+        self.path = path
+        self.earlier = read_json(path)
+        self.values: dict[str, Any] = {
+            "run_id": run_id,
+            "ending": RUNNING,
+            "steps": {"done": 0, "planned": 0, "lost_to_resume": 0},
+            "accuracy": {"before": None, "after": None, "rows": 0, "verdict": None, "p_value": None},
+            "format": {"before": None, "after": None},
+            "cost": None,
+            "adapter": None,
+            "published": [],
+            "fruitless_attempts": 0,
+            **self.earlier,
+            "seconds": dict.fromkeys(PHASES, 0.0) | self.earlier.get("seconds", {}),
+            "attempts": self.earlier.get("attempts", 0) + 1,
+        }
+
+    @property
+    def ended_with(self) -> int | None:
+        """Exit code of the attempt before, None when it was killed or there was none."""
+        code: int | None = self.earlier.get("ending", RUNNING)["code"]
+        return code
+
+    def to_leave(self) -> dict[str, Any]:
+        """What an attempt that does not find this folder must know: the count and the time of those before it."""
+        return {
+            "ended_with": self.values["ending"]["code"],
+            "lost_to_resume": self.values["steps"]["lost_to_resume"],
+            **{name: self.values.get(name) for name in LEFT},
+        }
+
+    def go_on_from(self, left: Mapping[str, Any]) -> None:
+        """Count attempts that were made elsewhere since the last one here, as the last of them has `left` it."""
+        if left.get("attempts", 0) >= self.values["attempts"]:
+            self.update(
+                attempts=left["attempts"] + 1,
+                fruitless_attempts=left["fruitless_attempts"],
+                seconds=left["seconds"],
+                steps={"lost_to_resume": left["lost_to_resume"]},
+            )
+
+    def forget_result(self) -> None:
+        """The training goes on: what was measured of its earlier result does not hold any more."""
+        nothing = {"after": None, "verdict": None, "p_value": None}
+        self.update(accuracy=nothing, format={"after": None}, adapter=None, published=[])
+
+    def forget_stop(self, *, anew: bool) -> None:
+        """The training goes on: why it stopped does not hold any more; where it begins `anew`, nor do its findings."""
+        self.update(stopped=None)
+        if anew:
+            self.update(health=[])
+
+    def update(self, **values: Any) -> None:
+        """Set keys; a dict is merged into the one that is there."""
+        for key, value in values.items():
+            old = self.values.get(key)
+            self.values[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+
+    def write(self, ending: Ending | None = None, seconds: dict[str, float] | None = None) -> None:
+        if seconds:
+            self.update(seconds={name: round(value, 3) for name, value in seconds.items()})
+        self.values["ending"] = ending._asdict() if ending else RUNNING
+        write_json(self.path, self.values)
+
+
+def closing_lines(values: dict[str, Any], folder: Path) -> list[str]:
+    """What was learned, where it is, and what it took: the last lines a person reads."""
+    accuracy, seconds = values["accuracy"], values["seconds"]
+    lines = []
+    if accuracy["after"] is not None and accuracy["before"] is not None:
+        rise = 100 * (accuracy["after"] - accuracy["before"])
+        lines.append(
+            f"held-out accuracy: {accuracy['before']:.1%} before, {accuracy['after']:.1%} after "
+            f"({rise:+.1f} points on {accuracy['rows']} rows"
+            + (f", {accuracy['verdict']}, p = {accuracy['p_value']:.2g})" if accuracy["verdict"] else ")")
+        )
+    if values["adapter"]:
+        lines.append(f"adapter: {values['adapter']['path']}")
+    lines += [f"published: {place['uri']} ({place['revision'] or 'verified'})" for place in values["published"]]
+    lines.append(f"run folder: {folder}")
+    parts = ", ".join(
+        f"{phase} {seconds[phase]:.0f}" for phase in PHASES if phase != "total" and seconds.get(phase, 0) >= 0.5
+    )
+    lines.append(f"time: {seconds['total']:.0f} s ({parts})")
+    ending = values["ending"]
+    lines.append(f"{ending['kind']} (exit {ending['code']}): {ending['reason']}")
+    return lines

@@ -1,0 +1,118 @@
+"""Starts the processes of a run through torchrun, and stays their parent: signals go down, the ending comes up.
+
+torchrun turns every failure into exit code 1, and ends the others with SIGTERM when one process is lost. So the first
+process of each machine tells its launcher's parent how the run ended, in a file that only the two know.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from grpo_job.outcomes import Ending, Interrupted, Unexpected
+from grpo_job.runtime.signals import Interruption
+from grpo_job.runtime.world import Layout
+from grpo_job.settings.schema import Settings
+
+ENDING_FILE = "LAUNCHER_ENDING_FILE"  # the variable that names it
+LOOK_SECONDS = 0.1
+# Beyond a signal's grace, for the processes to write how they ended.
+PARENT_SECONDS = 10.0
+
+
+def run(layout: Layout, settings: Settings, environment: Mapping[str, str], interruption: Interruption) -> Ending:
+    """All processes of this machine, to their end."""
+    with tempfile.TemporaryDirectory(prefix="grpo-job-") as folder:
+        ending_file = Path(folder) / "ending.json"
+        # torchrun would give each one thread, and say so.
+        threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // layout.processes))}
+        launched = Launched(layout, {**threads, **environment, ENDING_FILE: str(ending_file)})
+        interruption.grace_seconds = settings.grace_seconds + PARENT_SECONDS
+        interruption.before_exit = lambda reason: _end_at_once(launched, ending_file, reason)
+        with interruption.noted():
+            launched.wait(lambda: interruption.asked)
+        return _told(ending_file) or _untold(launched, interruption.asked)
+
+
+class Launched:
+    """torchrun and the processes that it started."""
+
+    def __init__(self, layout: Layout, environment: Mapping[str, str]) -> None:
+        # A session of its own: Ctrl-C at a terminal reaches the parent alone, which passes it on.
+        self.process = subprocess.Popen(command(layout), env=dict(environment), start_new_session=True)
+        self.ranks: list[psutil.Process] = []
+
+    def wait(self, asked: Callable[[], str | None]) -> None:
+        """Until torchrun has ended; what the parent was `asked` to do is passed on, once."""
+        passed_on = False
+        while self.process.poll() is None:
+            with suppress(psutil.NoSuchProcess):
+                self.ranks = psutil.Process(self.process.pid).children() or self.ranks
+            if (name := asked()) and not passed_on:
+                passed_on = True
+                self.signal(signal.Signals[name])
+            time.sleep(LOOK_SECONDS)
+        self.kill()
+
+    def signal(self, number: signal.Signals) -> None:
+        """To each process; torchrun itself would give them 30 seconds and no more. To it where there is none yet."""
+        if not self.ranks:
+            self.process.send_signal(number)
+        for rank in self.ranks:
+            with suppress(psutil.NoSuchProcess):
+                rank.send_signal(number)
+
+    def kill(self) -> None:
+        """End what is left."""
+        for rank in self.ranks:
+            with suppress(psutil.NoSuchProcess):
+                rank.kill()
+        with suppress(ProcessLookupError):
+            self.process.kill()
+
+
+def command(layout: Layout) -> list[str]:
+    """This program, in as many processes; of several machines, torchrun's own variables say where they meet."""
+    meeting = ["--standalone"] if layout.nodes == 1 else []
+    return [
+        sys.executable, "-m", "torch.distributed.run", *meeting, "--nproc-per-node", str(layout.processes),
+        "--max-restarts", "0", "--no-python", sys.executable, *sys.orig_argv[1:],
+    ]  # fmt: skip
+
+
+def teller(environment: Mapping[str, str]) -> Callable[[Ending], bool]:
+    """What a process calls with the ending: one of each machine tells their parent. False where there is no parent."""
+    path = environment.get(ENDING_FILE)
+
+    def tell(ending: Ending) -> bool:
+        if path and environment["LOCAL_RANK"] == "0":
+            Path(path).write_text(json.dumps(ending._asdict()), encoding="utf-8")
+        return bool(path)
+
+    return tell
+
+
+def _told(path: Path) -> Ending | None:
+    return Ending(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def _untold(launched: Launched, asked: str | None) -> Ending:
+    if asked:
+        return Interrupted(f"{asked} was received before the run could say more").ending()
+    code = launched.process.returncode
+    return Unexpected(
+        f"a process was lost, and the first one could not say more (torchrun's exit code: {code})"
+    ).ending()
+
+
+def _end_at_once(launched: Launched, path: Path, reason: str) -> Ending:
+    launched.kill()
+    return _told(path) or Interrupted(reason).ending()

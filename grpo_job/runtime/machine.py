@@ -1,0 +1,119 @@
+"""The machine as it is: GPUs through `nvidia-smi`, versions. Imports no torch."""
+
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from typing import Any, NamedTuple
+
+from grpo_job.outcomes import Refused, Unexpected
+
+FIELDS = "name,uuid,memory.total,memory.used,driver_version,compute_cap,mig.mode.current"
+LONGEST_ANSWER_SECONDS = 60
+PACKAGES = (
+    "torch", "transformers", "trl", "peft", "accelerate", "datasets", "huggingface-hub", "vllm", "unsloth",
+    "unsloth-zoo", "bitsandbytes", "triton", "math-verify", "boto3",
+)  # fmt: skip
+
+
+class GpuSeen(NamedTuple):
+    """One GPU as `nvidia-smi` reports it; zeros for what it does not tell.
+
+    Memory in MiB; `capability` such as (9, 0). Under MIG the numbers are those of the whole GPU,
+    of which a process has a part.
+    """
+
+    name: str
+    uuid: str
+    memory_mib: int
+    used_mib: int
+    driver: str
+    capability: tuple[int, int]
+    mig: bool = False
+
+
+def gpus(visible: str | None = None) -> list[GpuSeen]:
+    """The GPUs that this process may use; `visible` is the value of CUDA_VISIBLE_DEVICES.
+
+    Without `nvidia-smi`, or where it finds no driver or no GPU, there are none. Raises `Refused` for
+    a GPU whose memory or capability it does not tell, for which nothing can be planned.
+    """
+    if shutil.which("nvidia-smi") is None:
+        return []
+    command = ["nvidia-smi", f"--query-gpu={FIELDS}", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_ANSWER_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise Unexpected(
+            f"nvidia-smi did not answer within {LONGEST_ANSWER_SECONDS} s: the GPU or its driver hangs"
+        ) from error
+    seen = chosen(parse(answer.stdout), visible) if answer.returncode == 0 else []
+    for gpu in seen:
+        if not gpu.memory_mib or gpu.capability == (0, 0):
+            raise Refused(
+                f"CUDA_VISIBLE_DEVICES: nvidia-smi tells neither memory nor capability of {gpu.name} in full; "
+                "allowed: another GPU, or none (an empty value) for a run on the CPU"
+            )
+    return seen
+
+
+def parse(table: str) -> list[GpuSeen]:
+    """The rows of `nvidia-smi --query-gpu=... --format=csv,noheader,nounits`; lines that are none are passed over."""
+    rows = [[cell.strip() for cell in line.split(",")] for line in table.splitlines()]
+    return [
+        GpuSeen(name, uuid, _number(total), _number(used), driver, _capability(capability), mig == "Enabled")
+        for name, uuid, total, used, driver, capability, mig in (row for row in rows if len(row) == 7)
+    ]
+
+
+def chosen(found: list[GpuSeen], visible: str | None) -> list[GpuSeen]:
+    """What CUDA_VISIBLE_DEVICES leaves, in its order.
+
+    As CUDA reads it: the first unknown one ends the list, one that is named twice leaves nothing.
+    """
+    if visible is None:
+        return found
+    left: list[GpuSeen] = []
+    for word in (part.strip() for part in visible.split(",")):
+        gpu = _named(word, found)
+        if gpu is None:
+            break
+        if gpu in left:
+            return []
+        left.append(gpu)
+    return left
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that decide a result."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"python": platform.python_version(), **found}
+
+
+def describe(seen: list[GpuSeen]) -> dict[str, Any]:
+    """For `environment.json`."""
+    return {"platform": platform.platform(), "versions": versions(), "gpus": [gpu._asdict() for gpu in seen]}
+
+
+def _named(word: str, found: list[GpuSeen]) -> GpuSeen | None:
+    """The GPU with this index, or whose UUID begins so. A part of one (`MIG-...`) is named by no row of the table."""
+    if word.isdecimal():
+        return found[int(word)] if int(word) < len(found) else None
+    if word.startswith("MIG-"):
+        return next((gpu for gpu in found if gpu.mig), None)
+    return next((gpu for gpu in found if word.startswith("GPU-") and gpu.uuid.startswith(word)), None)
+
+
+def _number(cell: str) -> int:
+    """`"143771"` as 143771; `"[N/A]"` and `"[Insufficient Permissions]"` as 0."""
+    return int(cell) if cell.isdecimal() else 0
+
+
+def _capability(cell: str) -> tuple[int, int]:
+    major, _, minor = cell.partition(".")
+    return _number(major), _number(minor)

@@ -1,0 +1,75 @@
+"""Tells a full or locked disk from other failures, and says what to do about it. Pure but for one look at the disk."""
+
+import errno
+import shutil
+from pathlib import Path
+
+from grpo_job.outcomes import causes
+
+CURES = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EROFS: "the file system is read-only: mount it writable",
+    errno.EACCES: "the permission to write was lost: give it back to the job's user",
+    errno.EPERM: "the permission to write was lost: give it back to the job's user",
+    errno.EIO: "the disk fails: replace it",
+    errno.ESTALE: "the volume was lost: mount it again",
+}
+# What torch and safetensors say in place of an OSError.
+WORDS = {
+    "no space left": errno.ENOSPC,
+    "os error 28": errno.ENOSPC,
+    "os error 30": errno.EROFS,
+    "read-only file system": errno.EROFS,
+    "permission denied": errno.EACCES,
+}
+WRITER_FAILED = ("pytorchstreamwriter failed", "file write failed")
+ROOM_TO_WRITE = 1 << 20
+
+
+def disk_trouble(error: BaseException, folder: Path) -> str | None:
+    """What is wrong with the disk below `folder` and how to mend it; None where `error` tells of something else."""
+    for cause in causes(error):
+        cure = CURES.get(_number(cause, folder) or 0)
+        if cure:
+            said = " ".join(str(cause).split())[:200]
+            return f"{folder} cannot be written any more ({said}): {cure} and run the same command again"
+    return None
+
+
+def _number(error: BaseException, folder: Path) -> int | None:
+    if isinstance(error, OSError):
+        return error.errno
+    text = str(error).lower()
+    number = next((number for words, number in WORDS.items() if words in text), None)
+    if number is None and any(words in text for words in WRITER_FAILED) and _is_full(folder):
+        return errno.ENOSPC
+    return number
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < ROOM_TO_WRITE
+    except OSError:
+        return False
+
+
+MEMORY_KINDS = ("OutOfMemoryError", "MemoryError")
+# What PyTorch, CUDA and vLLM say in errors of other kinds.
+MEMORY_WORDS = (
+    "out of memory",
+    "no available memory for the cache blocks",
+    "less than desired gpu memory utilization",
+    "larger than the available kv cache memory",
+    "cublas_status_alloc_failed",
+    "can't allocate memory",
+)
+
+
+def memory_trouble(error: BaseException) -> str | None:
+    """What ran out of memory, in its own words on one line; None where `error` tells of something else."""
+    for cause in causes(error):
+        text = str(cause)
+        if type(cause).__name__ in MEMORY_KINDS or any(words in text.lower() for words in MEMORY_WORDS):
+            return " ".join(f"{type(cause).__name__}: {text}".split())[:300]
+    return None

@@ -1,0 +1,140 @@
+"""SIGTERM and SIGINT, from the first instruction of the process to the last.
+
+Outside training the signal raises `StopNow` where the main thread stands. While training it is
+only noted, and the engine stops at the next step boundary with a checkpoint. When the grace
+period ends first, a thread ends the process. It hears of the signal through a pipe that Python
+writes to at once, because the handler itself cannot run while the main thread is inside C.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+from grpo_job.outcomes import Ending, Interrupted
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LOOK_SECONDS = 0.5
+
+
+class StopNow(BaseException):
+    """Raised by the handler. Not an `Exception`, so that no library takes it for a failed attempt."""
+
+
+class Interruption:
+    """What the process was asked, and how it answers.
+
+    `before_exit` is called with the reason when the process ends at once; it answers the ending. `on_end` hears
+    of the ending last of all. `in_vain` says why the rest of a signal's grace need not be waited for; "" where it must.
+    """
+
+    def __init__(self) -> None:
+        self.asked: str | None = None
+        self.grace_seconds = 25.0
+        self.before_exit: Callable[[str], Ending] = _interrupted
+        self.second_signal_ends = True
+        self.in_vain: Callable[[], str] = str
+        self.on_end: Callable[[Ending], object] = lambda ending: None
+        self._waits_for_boundary = False
+        self._asked_at = 0.0
+        self._ear, self._mouth = os.pipe()
+        self.stderr = os.dup(2)  # the one the process began with: libraries' output may be sent elsewhere
+
+    def install(self) -> "Interruption":
+        """Answer signals from now on. Only the main thread may call it."""
+        os.set_blocking(self._mouth, False)
+        signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
+        threading.Thread(target=self._end_after_grace, name="grace-period", daemon=True).start()
+        for number in SIGNALS:
+            signal.signal(number, self._handle)
+        os.register_at_fork(after_in_child=_answer_no_longer)
+        return self
+
+    @contextmanager
+    def at_step_boundary(self) -> Iterator[None]:
+        """Within: a signal is only noted. Raises `Interrupted` before or behind it when one came."""
+        self.raise_if_asked()
+        with self.noted():
+            yield
+        self.raise_if_asked()
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Within: a signal is only noted, and ends the process when its grace is over."""
+        self._waits_for_boundary = True
+        try:
+            yield
+        finally:
+            self._waits_for_boundary = False
+
+    def ask(self, reason: str) -> None:
+        """As if a signal had come, for one that came to another process of this run."""
+        if not self.asked:
+            self.asked, self._asked_at = reason, time.monotonic()
+
+    def raise_if_asked(self) -> None:
+        """Catches a signal whose exception a library swallowed."""
+        if self.asked:
+            raise Interrupted(f"{self.asked} was received")
+
+    def grace_left(self) -> float:
+        """Seconds until the process ends by itself, less one to write how it ended."""
+        return max(0.0, self._asked_at + self.grace_seconds - 1.0 - time.monotonic())
+
+    def close(self) -> None:
+        """All is done: a signal that comes now is too late to stop anything."""
+        for number in SIGNALS:
+            if signal.getsignal(number) == self._handle:
+                signal.signal(number, signal.SIG_IGN)
+
+    def end(self, reason: str, ending: Ending) -> NoReturn:
+        """End the process now, from any thread."""
+        try:
+            self.on_end(ending)
+            os.write(self.stderr, f"grpo-job: {reason}\n".encode())
+        finally:
+            os._exit(ending.code)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        if self.asked:
+            if self.second_signal_ends:
+                self._end(f"{name} was received a second time")
+            return
+        self._asked_at = time.monotonic()
+        self.asked = name
+        os.write(self._mouth, bytes([number]))  # again, for a library may have taken the wake-up for a pipe of its own
+        if not self._waits_for_boundary:
+            raise StopNow(name)
+
+    def _end_after_grace(self) -> None:
+        while (number := os.read(self._ear, 1)[0]) not in SIGNALS:
+            pass  # any signal with a handler is heard, such as a library's alarm
+        name, end = signal.Signals(number).name, time.monotonic() + self.grace_seconds
+        while (left := end - time.monotonic()) > 0:
+            if reason := self.in_vain():
+                self._end(reason)
+            time.sleep(min(left, LOOK_SECONDS))
+        self._end(f"{name} was received; the {self.grace_seconds:g} seconds of grace are over")
+
+    def _end(self, reason: str) -> None:
+        ending = _interrupted(reason)
+        try:
+            ending = self.before_exit(reason)
+        finally:
+            self.end(reason, ending)
+
+
+def _interrupted(reason: str) -> Ending:
+    return Interrupted(reason).ending()
+
+
+def _answer_no_longer() -> None:
+    """A forked worker dies by a signal, as its parent expects when it ends it, and its parent does not hear of it."""
+    signal.set_wakeup_fd(-1)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)

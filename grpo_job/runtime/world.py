@@ -1,0 +1,89 @@
+"""How many processes a run has, on how many machines. Pure.
+
+One process a GPU. A launcher (torchrun) tells each process its rank; without one, `launcher.py` starts it. Where a run
+spans machines, a cluster starts `grpo-job run` once on each, with torchrun's own variables for where they meet.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from grpo_job.outcomes import Refused
+from grpo_job.settings import global_batch
+from grpo_job.settings.schema import Settings
+
+MEETING = ("PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT")
+
+
+class Layout(NamedTuple):
+    """`processes` on each of `nodes` machines."""
+
+    processes: int
+    nodes: int = 1
+
+    @property
+    def world(self) -> int:
+        """Processes of the run."""
+        return self.processes * self.nodes
+
+
+ONE = Layout(1)
+
+
+def is_rank(environment: Mapping[str, str]) -> bool:
+    """Whether a launcher started this process: each gets its rank, that on its machine, and their number."""
+    return all(environment.get(name, "").isdecimal() for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
+
+
+def layout(settings: Settings, environment: Mapping[str, str], gpus: int) -> Layout:
+    """The processes of this run, on a machine with `gpus` GPUs, seen from inside a launcher or from outside.
+
+    Raises `Refused` where there are too few GPUs for them, where the engine is of one process, where a machine does not
+    know the others, and with the arithmetic where a step's completions cannot be shared.
+    """
+    found = _launched(environment) if is_rank(environment) else _to_launch(settings, environment, gpus)
+    if gpus and found.processes > gpus:
+        raise Refused(
+            f"GRPO_PROCESSES: {found.processes} was given, and {gpus} GPUs are visible; "
+            f"allowed: at most {gpus}, or auto for one a GPU"
+        )
+    if settings.engine == "unsloth" and found.world > 1:
+        raise Refused(
+            f"GRPO_ENGINE: 'unsloth' was given; it trains in one process, and this run has {found.world}: "
+            "allowed is trl, or GRPO_PROCESSES=1 for one GPU"
+        )
+    if settings.shard_base is True and found.processes == 1:
+        raise Refused(
+            "GRPO_SHARD_BASE: true was given; it takes several processes on a machine, and this run has one: "
+            "allowed: auto, false, or more GRPO_PROCESSES"
+        )
+    if fault := global_batch.fault(settings, found.world):
+        raise Refused(fault)
+    return found
+
+
+def _launched(environment: Mapping[str, str]) -> Layout:
+    world = max(1, int(environment["WORLD_SIZE"]))
+    here = int(environment.get("LOCAL_WORLD_SIZE") or world)
+    return Layout(here, world // here)
+
+
+def _to_launch(settings: Settings, environment: Mapping[str, str], gpus: int) -> Layout:
+    nodes = environment.get("PET_NNODES", "1")
+    if not nodes.isdecimal() or int(nodes) < 1:
+        raise Refused(f"PET_NNODES: {nodes!r} was given; allowed: the number of machines, fixed for the whole run")
+    missing = [name for name in MEETING if not environment.get(name)]
+    if int(nodes) > 1 and missing:
+        raise Refused(
+            f"{', '.join(missing)}: not given, and PET_NNODES={nodes} machines must meet; allowed: all of them"
+        )
+    return Layout(max(1, gpus) if settings.processes == "auto" else settings.processes, int(nodes))
+
+
+def one_gpu(environment: Mapping[str, str], gpus: int) -> dict[str, str]:
+    """What to set so that a run of one process sees one of several GPUs: transformers would spread over all.
+
+    >>> one_gpu({}, gpus=2), one_gpu({"CUDA_VISIBLE_DEVICES": "2,3"}, gpus=2), one_gpu({}, gpus=1)
+    ({'CUDA_VISIBLE_DEVICES': '0'}, {'CUDA_VISIBLE_DEVICES': '2'}, {})
+    """
+    visible = environment.get("CUDA_VISIBLE_DEVICES", "0")
+    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[0].strip()} if gpus > 1 else {}

@@ -1,0 +1,168 @@
+"""Settings that are each right and do not go together: the arithmetic, said in full.
+
+Pure: a list of sentences, empty when all is well.
+"""
+
+from collections.abc import Callable, Collection
+
+from grpo_job.settings.schema import Settings
+
+
+def conflicts(settings: Settings, unknown: Collection[str] = ()) -> list[str]:
+    """Every conflict between settings.
+
+    `unknown` names fields that were given wrongly: what would be computed from them is not checked.
+    """
+    known = (check for check, fields in CHECKS.items() if not fields & set(unknown))
+    return [fault for check in known if (fault := check(settings))]
+
+
+def _one_way_to_size_generation(settings: Settings) -> str | None:
+    size, steps = settings.generation_batch_size, settings.steps_per_generation
+    if size is None or steps is None:
+        return None
+    return (
+        f"GRPO_GENERATION_BATCH_SIZE={size} and GRPO_STEPS_PER_GENERATION={steps} say the same thing twice; "
+        "allowed: one of them"
+    )
+
+
+def _size_is_whole_micro_steps(settings: Settings) -> str | None:
+    size, batch = settings.generation_batch_size, settings.per_device_train_batch_size
+    if size is None or size % batch == 0:
+        return None
+    return (
+        f"GRPO_GENERATION_BATCH_SIZE={size} is not a multiple of the {batch} completions of a micro-step "
+        f"(GRPO_PER_DEVICE_TRAIN_BATCH_SIZE); allowed: {batch}, {2 * batch}, {3 * batch}, ..."
+    )
+
+
+def _groups_fit_generation(settings: Settings) -> str | None:
+    size, group = settings.generation_batch_size, settings.num_generations
+    if size is not None:
+        said, completions = "GRPO_GENERATION_BATCH_SIZE", size
+    else:
+        batch, micro_steps = settings.per_device_train_batch_size, settings.generation_micro_steps
+        by = "STEPS_PER_GENERATION" if settings.steps_per_generation else "GRADIENT_ACCUMULATION_STEPS"
+        completions = batch * micro_steps
+        said = f"{batch} (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x {_of(micro_steps, 'micro-step')} (GRPO_{by})"
+    if completions % group == 0:
+        return None
+    return (
+        f"GRPO_NUM_GENERATIONS={group} does not divide the {completions} completions of a generation = {said}; "
+        f"allowed: as many completions as {group}, {2 * group}, {3 * group}, ..."
+    )
+
+
+def _generation_fits_steps(settings: Settings) -> str | None:
+    micro_steps, accumulation = settings.generation_micro_steps, settings.gradient_accumulation_steps
+    if micro_steps * settings.num_iterations % accumulation == 0:
+        return None
+    return (
+        f"GRPO_GRADIENT_ACCUMULATION_STEPS={accumulation} does not divide the "
+        f"{micro_steps * settings.num_iterations} micro-steps that one generation feeds = {micro_steps} "
+        f"(GRPO_STEPS_PER_GENERATION, or what GRPO_GENERATION_BATCH_SIZE makes of it) x {settings.num_iterations} "
+        "(GRPO_NUM_ITERATIONS): an optimizer step would mix two generations; "
+        f"allowed: micro-steps that are a multiple of {accumulation}"
+    )
+
+
+def _tokens_fit_sequence(settings: Settings) -> str | None:
+    together = settings.max_prompt_length + settings.max_completion_length
+    if together <= settings.max_seq_length:
+        return None
+    return (
+        f"GRPO_MAX_PROMPT_LENGTH={settings.max_prompt_length} + GRPO_MAX_COMPLETION_LENGTH="
+        f"{settings.max_completion_length} = {together} tokens, more than GRPO_MAX_SEQ_LENGTH="
+        f"{settings.max_seq_length}; allowed: together at most GRPO_MAX_SEQ_LENGTH"
+    )
+
+
+def _warmup_fits_steps(settings: Settings) -> str | None:
+    if settings.max_steps == -1 or settings.warmup_steps < 1 or settings.warmup_steps < settings.max_steps:
+        return None
+    return (
+        f"GRPO_WARMUP_STEPS={settings.warmup_steps:g} is not less than GRPO_MAX_STEPS={settings.max_steps}: the "
+        "learning rate would never reach its peak; allowed: fewer steps of warm-up, or a share of them below 1"
+    )
+
+
+def _one_length_of_training(settings: Settings) -> str | None:
+    epochs_given = "num_train_epochs" in settings.model_fields_set
+    if settings.max_steps == -1 and not epochs_given:
+        return "GRPO_MAX_STEPS=-1 leaves the length to GRPO_NUM_TRAIN_EPOCHS, which was not given; allowed: both"
+    if settings.max_steps != -1 and epochs_given:
+        return (
+            f"GRPO_NUM_TRAIN_EPOCHS={settings.num_train_epochs:g} has no effect beside "
+            f"GRPO_MAX_STEPS={settings.max_steps}; allowed: GRPO_MAX_STEPS=-1 with it"
+        )
+    return None
+
+
+def _clips_in_order(settings: Settings) -> str | None:
+    low = settings.grpo_config.get("vllm_importance_sampling_clip_min")
+    high = settings.grpo_config.get("vllm_importance_sampling_clip_max", 3.0)
+    if low is None or high is None or low < high:
+        return None
+    return (
+        f"GRPO_VLLM_IMPORTANCE_SAMPLING_CLIP_MIN={low:g} is not below GRPO_VLLM_IMPORTANCE_SAMPLING_CLIP_MAX={high:g}; "
+        "allowed: a smaller minimum"
+    )
+
+
+def _workers_for_prefetch(settings: Settings) -> str | None:
+    ahead = settings.grpo_config.get("dataloader_prefetch_factor")
+    if ahead is None or settings.grpo_config.get("dataloader_num_workers"):
+        return None
+    return f"GRPO_DATALOADER_PREFETCH_FACTOR={ahead} needs GRPO_DATALOADER_NUM_WORKERS; allowed: at least 1 worker"
+
+
+def _only_16_bits_are_shared(settings: Settings) -> str | None:
+    if not (settings.shard_base is True and settings.load_in_4bit is True):
+        return None
+    return (
+        "GRPO_SHARD_BASE=true does not go with GRPO_LOAD_IN_4BIT=true: only 16-bit weights can be cut; "
+        "allowed: one of them, the other auto or false"
+    )
+
+
+def _cost_has_a_price(settings: Settings) -> str | None:
+    if settings.max_cost is None or settings.price_per_hour is not None:
+        return None
+    return (
+        f"GRPO_MAX_COST={settings.max_cost:g} needs GRPO_PRICE_PER_HOUR, for only hours are measured; "
+        "allowed: both, or GRPO_MAX_HOURS"
+    )
+
+
+def _evaluations_to_decide_by(settings: Settings) -> str | None:
+    asked = {"GRPO_KEEP=best": settings.keep == "best", "GRPO_STOP_AT_ACCURACY": settings.stop_at_accuracy is not None}
+    given = [name for name, wanted in asked.items() if wanted]
+    if not given or settings.eval_steps is not None:
+        return None
+    needs = "needs" if len(given) == 1 else "need"
+    return f"{' and '.join(given)} {needs} evaluations while training; allowed: with GRPO_EVAL_STEPS, such as 25"
+
+
+def _of(number: int, what: str) -> str:
+    """`3, "process"` as `"3 processes"`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
+
+
+SIZES = {"per_device_train_batch_size", "generation_batch_size", "steps_per_generation", "gradient_accumulation_steps"}
+
+# Each check, and the fields that it computes with.
+CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
+    _one_way_to_size_generation: {"generation_batch_size", "steps_per_generation"},
+    _size_is_whole_micro_steps: {"generation_batch_size", "per_device_train_batch_size"},
+    _groups_fit_generation: {*SIZES, "num_generations"},
+    _generation_fits_steps: {*SIZES, "num_iterations"},
+    _tokens_fit_sequence: {"max_prompt_length", "max_completion_length", "max_seq_length"},
+    _warmup_fits_steps: {"warmup_steps", "max_steps"},
+    _one_length_of_training: {"max_steps", "num_train_epochs"},
+    _clips_in_order: {"vllm_importance_sampling_clip_min", "vllm_importance_sampling_clip_max"},
+    _evaluations_to_decide_by: {"keep", "stop_at_accuracy", "eval_steps"},
+    _only_16_bits_are_shared: {"shard_base", "load_in_4bit"},
+    _cost_has_a_price: {"max_cost", "price_per_hour"},
+    _workers_for_prefetch: {"dataloader_prefetch_factor", "dataloader_num_workers"},
+}

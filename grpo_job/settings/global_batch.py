@@ -1,0 +1,75 @@
+"""The same settings mean the same completions a step at any number of processes. Pure.
+
+A step of B (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) times A (GRPO_GRADIENT_ACCUMULATION_STEPS) completions is shared by N
+processes: each has the same number of micro-steps, fewer or smaller ones than one process would have, and whole
+groups of each generation.
+"""
+
+from grpo_job.settings.schema import Settings
+
+
+def share(settings: Settings, processes: int) -> Settings:
+    """The settings of each of `processes`, in which all sizes are those of one process.
+
+    Micro-steps become fewer before micro-batches become smaller. Raises `ValueError` where there is a `fault`.
+
+    >>> shared = share(Settings(per_device_train_batch_size=16, gradient_accumulation_steps=2), processes=4)
+    >>> shared.per_device_train_batch_size, shared.gradient_accumulation_steps
+    (8, 1)
+    """
+    if processes == 1:
+        return settings
+    if told := fault(settings, processes):
+        raise ValueError(told)
+    batch, accumulation = settings.per_device_train_batch_size, settings.gradient_accumulation_steps
+    micro_steps = settings.generation_micro_steps
+    pieces = next(
+        pieces
+        for pieces in range(1, batch + 1)
+        if not (batch % pieces or accumulation * pieces % processes or micro_steps * pieces % processes)
+    )
+    changed = {
+        "per_device_train_batch_size": batch // pieces,
+        "gradient_accumulation_steps": accumulation * pieces // processes,
+        "steps_per_generation": micro_steps * pieces // processes,
+        "generation_batch_size": None,
+    }
+    return settings.model_copy(update=changed)
+
+
+def fault(settings: Settings, processes: int) -> str | None:
+    """Why the completions of a step, or of a generation, cannot be shared; None where they can."""
+    if processes == 1:
+        return None
+    batch, group = settings.per_device_train_batch_size, settings.num_generations
+    said = f"{batch} (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x"
+    step, generation = settings.completions_per_step, settings.completions_per_generation
+    if generation % (processes * group):
+        return (
+            f"{said} {settings.generation_micro_steps} (micro-steps of a generation) = {generation} completions are no "
+            f"whole groups of GRPO_NUM_GENERATIONS={group} for each of {processes} processes; allowed: "
+            f"{_multiples(processes * group)} completions of a generation, or fewer GRPO_PROCESSES"
+        )
+    if step % processes:
+        return (
+            f"{said} {settings.gradient_accumulation_steps} (GRPO_GRADIENT_ACCUMULATION_STEPS) = {step} completions of "
+            f"a step cannot be shared by {processes} processes; allowed: {_multiples(processes)} completions of a "
+            "step, or fewer GRPO_PROCESSES"
+        )
+    return None
+
+
+def _multiples(number: int) -> str:
+    return f"{number}, {2 * number}, {3 * number}, ..."
+
+
+def planned_steps(settings: Settings, rows: int) -> int:
+    """Optimizer steps of the whole run; `num_train_epochs` counts passes over all `rows`."""
+    if settings.max_steps > 0:
+        return settings.max_steps
+    return max(1, round(settings.num_train_epochs * rows * settings.num_iterations / settings.groups_per_step))
+
+
+def steps_per_buffer(settings: Settings) -> int:
+    """Optimizer steps that one batch of generated completions feeds."""
+    return max(1, settings.generation_micro_steps * settings.num_iterations // settings.gradient_accumulation_steps)

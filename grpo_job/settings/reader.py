@@ -1,0 +1,171 @@
+"""Command line, environment and recipe -> settings and the origin of each, or every fault at once.
+
+Order: command line, then environment, then recipe, then default. No fault hides another: all
+are collected, each with the variable's name, what was given and what is allowed.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from grpo_job.outcomes import Refused
+from grpo_job.settings import checks, trl_options
+from grpo_job.settings.recipes import RECIPES
+from grpo_job.settings.schema import Settings, allowed, known_names, variable
+
+PREFIX = "GRPO_"
+# A recipe's choice brings these along; another choice does not inherit them.
+COMPANIONS = {
+    "dataset": ("dataset_config", "dataset_split", "dataset_revision", "eval_dataset", "eval_split"),
+    "eval_dataset": ("eval_split",),
+}
+# Empty means something here; elsewhere an empty variable counts as not given, as in a shell.
+MAY_BE_EMPTY = ("system_prompt",)
+SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|KEY)$", re.IGNORECASE)
+SECRET_VALUE = re.compile(r"hf_\w{8}|AKIA\w{8}|//[^/\s]*:[^/\s]*@")  # Hub token, AWS key, user:password@
+LONGEST_SHOWN = 200
+
+Layer = dict[str, tuple[str, Any]]  # field -> origin and value as it was given
+FurtherCheck = Callable[[Settings], list[str]]
+
+
+class Resolved(NamedTuple):
+    """Settings, and for each name where its value came from."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+def resolve(
+    environment: Mapping[str, str],
+    command_line: Mapping[str, str] | None = None,
+    further_checks: Sequence[FurtherCheck] = (),
+) -> Resolved:
+    """Read all settings. Raises `Refused` with every fault found.
+
+    `environment` may hold anything; only `GRPO_*` is looked at. `command_line` maps field names (`max_steps`) to text.
+    """
+    given, faults = _given(environment, command_line or {})
+    recipe = given.get("recipe", ("default", "gsm8k"))[1]
+    layers = {**_recipe_layer(RECIPES.get(recipe, {}), given, recipe), **given}
+    settings, wrong = _build(layers)
+    faults += wrong.values()
+    if recipe in RECIPES:
+        faults += checks.conflicts(settings, wrong)
+    else:
+        faults.append(_fault("recipe", recipe, _near(recipe, RECIPES) + f"allowed: {', '.join(RECIPES)}"))
+    faults += [fault for check in further_checks for fault in check(settings)]
+    if faults:
+        raise Refused(*dict.fromkeys(faults))
+    return Resolved(settings, {name: layers[name][0] if name in layers else "default" for name in known_names()})
+
+
+def assigned(assignments: Sequence[str]) -> dict[str, str]:
+    """`("max_steps=3",)` -> `{"max_steps": "3"}`; the variable's own spelling is accepted too.
+
+    What stands behind `--set` on the command line. Raises `Refused` for each that has no value.
+    """
+    faults = [
+        f"--set {text.partition('=')[0]}: no value was given; allowed: --set NAME=VALUE"
+        for text in assignments
+        if "=" not in text
+    ]
+    if faults:
+        raise Refused(*faults)
+    pairs = [assignment.partition("=") for assignment in assignments]
+    return {name.strip().lower().removeprefix("grpo_"): value for name, _, value in pairs}
+
+
+def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> tuple[Layer, list[str]]:
+    """What has the name of a setting, and a fault for each name that is none."""
+    ours = sorted(name for name in environment if name.startswith(PREFIX))
+    named = {
+        **{name.removeprefix(PREFIX): ("environment", environment[name]) for name in ours},
+        **{name: ("command line", text) for name, text in command_line.items()},
+    }
+    given: Layer = {}
+    faults = []
+    for name, (origin, text) in named.items():
+        field = name.lower()
+        if fault := _fault_of_name(name, origin, text):
+            faults.append(fault)
+        elif field in MAY_BE_EMPTY:
+            given[field] = (origin, text)
+        elif text.strip():
+            given[field] = (origin, text.strip())
+    return given, faults
+
+
+def _fault_of_name(name: str, origin: str, text: str) -> str | None:
+    """Why a variable of this name is not accepted, or None."""
+    field = name.lower()
+    if origin == "environment" and name != name.upper():
+        return _fault(name, text, f"names are in capitals: {variable(field)}", spelt=PREFIX + name)
+    if field in trl_options.OWNED:
+        return _fault(field, text, f"the job decides this itself; use instead: {trl_options.OWNED[field]}")
+    if field in known_names():
+        return None
+    hint = _near(field, known_names(), variable) or "`grpo-job check` prints the names that are allowed"
+    return _fault(field, text, f"no setting has this name; {hint.removesuffix('; ')}")
+
+
+def _near(word: str, words: Sequence[str] | Mapping[str, Any], spell: Callable[[str], str] = str) -> str:
+    """`"did you mean ...?; "`, or nothing when no word is near."""
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return f"did you mean {spell(near[0])}?; " if near else ""
+
+
+def _recipe_layer(recipe: Mapping[str, Any], given: Layer, name: str) -> Layer:
+    dropped = {follower for leader, followers in COMPANIONS.items() if leader in given for follower in followers}
+    return {field: (f"recipe {name}", value) for field, value in recipe.items() if field not in dropped}
+
+
+def _build(layers: Layer) -> tuple[Settings, dict[str, str]]:
+    """Settings from all values that are right, and for each other field the fault.
+
+    GRPOConfig's further options are typed one by one and put under `grpo_config`.
+    """
+    values: dict[str, Any] = {}
+    further: dict[str, Any] = {}
+    wrong: dict[str, str] = {}
+    for name, (_, text) in layers.items():
+        if name in Settings.model_fields:
+            values[name] = None if text == "none" and Settings.model_fields[name].default is None else text
+            continue
+        try:
+            further[name] = trl_options.parse(name, text)
+        except ValidationError:
+            wrong[name] = _fault(name, text, f"allowed: {trl_options.allowed(name)}")
+    try:
+        return Settings(**values, grpo_config=further), wrong
+    except ValidationError as error:
+        wrong |= _wrong_fields(error.errors(), layers)
+    right = {name: value for name, value in values.items() if name not in wrong}
+    return Settings(**right, grpo_config=further), wrong
+
+
+def _wrong_fields(errors: Sequence[ErrorDetails], layers: Layer) -> dict[str, str]:
+    """One sentence a field; a check of our own says its reason before what is allowed."""
+    wrong = {}
+    for error in errors:
+        name = str(error["loc"][0])
+        reason = f"{error['ctx']['error']}; " if error["type"] == "value_error" else ""
+        if reason or name not in wrong:
+            wrong[name] = _fault(name, layers[name][1], f"{reason}allowed: {allowed(name)}")
+    return wrong
+
+
+def _fault(name: str, text: Any, why: str, *, spelt: str = "") -> str:
+    return f"{spelt or variable(name)}: {_shown(name, text)} was given; {why}"
+
+
+def _shown(name: str, text: Any) -> str:
+    """The value for a message: short, and never a secret."""
+    if SECRET_NAME.search(name) or SECRET_VALUE.search(str(text)):
+        return "a value (not shown)"
+    shown = repr(text)
+    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."

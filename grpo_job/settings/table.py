@@ -1,0 +1,71 @@
+"""Settings as a person reads them: name, where the value came from, and the value as it is written in a variable."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from grpo_job.settings.reader import Resolved
+from grpo_job.settings.schema import Settings, variable
+from grpo_job.settings.trl_options import options
+
+
+def lines(resolved: Resolved) -> Iterator[str]:
+    """The table: what was chosen, then the job's defaults, then TRL's. The value stands last, for it may be long."""
+    own = [name for name in resolved.origins if name in Settings.model_fields]
+    # "command line" < "environment" < "recipe": the alphabet has them in the order of precedence.
+    chosen = sorted(
+        (name for name, origin in resolved.origins.items() if origin != "default"), key=resolved.origins.__getitem__
+    )
+    yield from _section("Chosen", chosen, resolved)
+    yield from _section("Defaults", [name for name in own if name not in chosen], resolved)
+    rest = [name for name in resolved.origins if name not in own and name not in chosen]
+    yield from _section("Defaults of TRL's GRPOConfig", rest, resolved)
+
+
+def as_dict(resolved: Resolved) -> dict[str, dict[str, Any]]:
+    """The same for machines: variable -> value and where it came from."""
+    return {
+        variable(name): {"value": value_of(resolved, name), "from": origin} for name, origin in resolved.origins.items()
+    }
+
+
+def value_of(resolved: Resolved, name: str) -> Any:
+    """The value of any setting, GRPOConfig's further options included."""
+    settings = resolved.settings
+    if name in Settings.model_fields:
+        return getattr(settings, name)
+    return settings.grpo_config[name] if name in settings.grpo_config else options()[name]["default"]
+
+
+def as_text(value: Any) -> str:
+    """A value as one line; a variable that holds it gives the value back, but for line breaks.
+
+    >>> as_text((("correct", 2.0), ("format_tags", 0.5)))
+    'correct:2,format_tags:0.5'
+    >>> as_text(None), as_text(True), as_text(()), as_text("a\\nb")
+    ('none', 'true', 'none', '"a\\\\nb"')
+    """
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return value if value.isprintable() and value else json.dumps(value, ensure_ascii=False)
+        case dict():
+            return json.dumps(value, ensure_ascii=False)
+        case tuple() | list():
+            return ",".join(_item(item) for item in value) or "none"
+        case _:
+            return "none" if value is None else str(value)
+
+
+def _item(item: Any) -> str:
+    return f"{item[0]}:{item[1]:g}" if isinstance(item, tuple) else str(item)
+
+
+def _section(title: str, names: Iterable[str], resolved: Resolved) -> Iterator[str]:
+    rows = [(variable(name), resolved.origins[name], as_text(value_of(resolved, name))) for name in names]
+    if not rows:
+        return
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    yield f"{title}:"
+    yield from (f"  {name:{widths[0]}}  {origin:{widths[1]}}  {value}" for name, origin, value in rows)

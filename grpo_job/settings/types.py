@@ -1,0 +1,117 @@
+"""The kinds of values that only the job's own settings have: rewards, addresses, trackers, schedules."""
+
+import re
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from grpo_job.settings import trl_options
+from grpo_job.settings.primitives import (
+    Allowed,
+    Auto,
+    Count,
+    NonNegative,
+    Number,
+    Positive,
+    Share,
+    Text,
+    Words,
+    YesNo,
+    each_once,
+    split_commas,
+)
+
+
+def _reward_pairs(value: Any) -> Any:
+    """`"correct:2, tag_count"` as `[("correct", "2"), ("tag_count", "1")]`."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition(":") for part in split_commas(value)]
+    return [(name.strip(), weight.strip() if colon else "1") for name, colon, weight in pairs]
+
+
+def _whole_or_share(value: float) -> float:
+    if value >= 1 and value != int(value):
+        raise ValueError("from 1 on it counts steps, and there are no half ones")
+    return value
+
+
+def _not_zero(value: int) -> int:
+    if value == 0:
+        raise ValueError("a run of no steps trains nothing")
+    return value
+
+
+# Credentials belong into the clients' own variables, for an address is printed and published.
+PLACES = {
+    "hf": r"hf://[\w.-]+/[\w.-]+(@[\w./-]+)?",
+    "s3": r"s3://[a-z0-9][a-z0-9.-]+(/[^@]*)?",
+    "file": r"file:///.+",
+}
+
+
+def _known_places(value: tuple[str, ...]) -> tuple[str, ...]:
+    for number, uri in enumerate(value, 1):
+        pattern = PLACES.get(uri.partition("://")[0])
+        if pattern is None or not re.fullmatch(pattern, uri):
+            raise ValueError(f"number {number} is no such address")
+    return value
+
+
+def _known_place(value: str) -> str:
+    return _known_places((value,))[0]
+
+
+def _word_of(option: str, value: str) -> str:
+    """Passes on a word that GRPOConfig's `option` accepts."""
+    if value not in trl_options.choices(option):
+        raise ValueError("it is none of these")
+    return value
+
+
+def _words_of(option: str) -> Allowed:
+    return Allowed(", ".join(trl_options.choices(option)))
+
+
+OptionalText = Annotated[Text | None, Allowed("a text, or none")]
+OptionalCount = Annotated[Count | None, Allowed("a whole number from 1, or none")]
+OptionalPositive = Annotated[Positive | None, Allowed("a number above 0, or none")]
+OptionalPort = Annotated[Annotated[int, Field(ge=1024, le=65535)] | None, Allowed("a port from 1024 to 65535, or none")]
+OptionalShare = Annotated[Share | None, Allowed("a number above 0, at most 1; or none")]
+YesNoAuto = Annotated[YesNo | Auto, Allowed("true, false or auto")]
+CountAuto = Annotated[Count | Auto, Allowed("a whole number from 1, or auto")]
+ShareAuto = Annotated[Share | Auto, Allowed("a number above 0, at most 1; or auto")]
+Group = Annotated[int, Field(ge=2), Allowed("a whole number from 2: completions are compared with each other")]
+Seed = Annotated[int, Field(ge=0, lt=2**32), Allowed("a whole number from 0, below 2**32")]
+Steps = Annotated[int, Field(ge=-1), AfterValidator(_not_zero), Allowed("a whole number from 1, or -1")]
+Warmup = Annotated[NonNegative, AfterValidator(_whole_or_share), Allowed("a share below 1, or a whole number of steps")]
+Schedule = Annotated[str, AfterValidator(partial(_word_of, "lr_scheduler_type")), _words_of("lr_scheduler_type")]
+Optimizer = Annotated[str, AfterValidator(partial(_word_of, "optim")), _words_of("optim")]
+Modules = Annotated[Words, Field(min_length=1), Allowed("names of layers separated by commas, each once")]
+Trackers = Annotated[
+    tuple[Literal["wandb", "tensorboard", "mlflow", "trackio"], ...],
+    BeforeValidator(split_commas),
+    AfterValidator(each_once),
+    Allowed("wandb, tensorboard, mlflow, trackio, separated by commas, each once; or none"),
+]
+Places = Annotated[
+    Words,
+    AfterValidator(_known_places),
+    Allowed("hf://owner/name[@branch], s3://bucket/prefix, file:///folder, separated by commas, each once; or none"),
+]
+Place = Annotated[
+    Annotated[str, AfterValidator(_known_place)] | None,
+    Allowed("hf://owner/name[@branch], s3://bucket/prefix or file:///folder; or none"),
+]
+Rewards = Annotated[
+    tuple[tuple[Text, Number], ...],
+    Field(min_length=1),
+    BeforeValidator(_reward_pairs),
+    AfterValidator(each_once),
+    Allowed("name:weight separated by commas, each name once, such as correct:2,format_tags:0.5"),
+]
+RunId = Annotated[
+    Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None,
+    Allowed("at most 100 of A-Z a-z 0-9 . _ -, the first a letter or a digit; or none"),
+]

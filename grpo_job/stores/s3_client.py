@@ -1,0 +1,201 @@
+"""The calls that S3Store is made of, each under one operation's deadline.
+
+Objects are written with SHA-256 checksums, which the store keeps and answers with. A store that
+refuses them is spoken to without, and what it holds is then proved by reading it back.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.client import Config
+
+from grpo_job.run_folder.files import sha256
+from grpo_job.stores import s3_errors
+from grpo_job.stores.retries import Attempts, StoreFailed
+from grpo_job.stores.trees import CHUNK, Entries, Entry, join
+
+T = TypeVar("T")
+
+PART = 16 << 20
+# Threads of its own would be waited for at the end of the process, however stuck they are.
+TRANSFER = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, use_threads=False)
+# Answers of stores that do not know SHA-256 checksums, or the trailers that carry them.
+REFUSALS = {"InvalidArgument", "InvalidRequest", "MissingContentLength", "NotImplemented"}
+REFUSALS |= {"SignatureDoesNotMatch", "UnsupportedArgument"}
+
+
+class Connection:
+    """A boto3 client, and whether its store takes checksums."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._session = boto3.Session(
+            aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=environment.get("AWS_SESSION_TOKEN"),
+            region_name=environment.get("AWS_DEFAULT_REGION") or environment.get("AWS_REGION"),
+            profile_name=environment.get("AWS_PROFILE"),
+        )
+        self.checksums(True)
+
+    def checksums(self, wanted: bool) -> None:
+        when = "when_supported" if wanted else "when_required"
+        endpoint = self._environment.get("AWS_ENDPOINT_URL_S3") or self._environment.get("AWS_ENDPOINT_URL")
+        self.extra = {"ChecksumAlgorithm": "SHA256"} if wanted else {}
+        self.client: Any = self._session.client(
+            "s3",
+            endpoint_url=endpoint,
+            config=Config(
+                connect_timeout=10,
+                read_timeout=60,
+                retries={"mode": "standard", "total_max_attempts": 3},
+                request_checksum_calculation=when,
+                response_checksum_validation=when,
+            ),
+        )
+
+
+class S3Objects:
+    """Objects below one prefix, for one operation."""
+
+    def __init__(self, connection: Connection, bucket: str, prefix: str, attempts: Attempts) -> None:
+        self._connection = connection
+        self._bucket = bucket
+        self._prefix = prefix
+        self._attempts = attempts
+        self._uri = f"s3://{join(bucket, prefix)}"
+
+    def differs(self, path: Path, name: str) -> bool:
+        """Whether the object is missing, or its size or content is another."""
+        size = path.stat().st_size
+        there = self._unless_missing(lambda: self._client.head_object(**self._at(name), ChecksumMode="ENABLED"))
+        if there is None or there["ContentLength"] != size:
+            return True
+        kept, _, parts = there.get("ChecksumSHA256", "").partition("-")
+        if kept == checksum_of(path):
+            return False
+        if kept and not parts and size < PART:
+            return True
+        # No digest of the store's own, or one over parts of another size: read the object itself.
+        return self._try(lambda: self._digest(name), size=size) != sha256(path)
+
+    def send(self, path: Path, name: str) -> None:
+        place = (str(path), self._bucket, self._key(name))
+        self._with_checksum(
+            lambda extra: self._client.upload_file(*place, ExtraArgs=extra, Config=TRANSFER),
+            size=path.stat().st_size,
+        )
+
+    def write(self, name: str, content: bytes, **conditions: str) -> None:
+        self._with_checksum(
+            lambda extra: self._client.put_object(**self._at(name), Body=content, **extra, **conditions)
+        )
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Whether the object was made by this call; another was there if not."""
+        try:
+            self.write(name, content, IfNoneMatch="*")
+        except StoreFailed as failure:
+            if s3_errors.code_of(failure) in ("PreconditionFailed", "412"):
+                return False
+            raise
+        return True
+
+    def read(self, name: str) -> bytes | None:
+        return self._unless_missing(lambda: bytes(self._client.get_object(**self._at(name))["Body"].read()))
+
+    def fetch(self, name: str, target: Path) -> None:
+        def download() -> None:
+            self._client.download_file(self._bucket, self._key(name), str(target), Config=TRANSFER)
+            if self.differs(target, name):
+                raise ConnectionError(f"{name} arrived damaged")
+
+        self._try(download)
+
+    def delete(self, name: str) -> None:
+        self._try(lambda: self._client.delete_object(**self._at(name)))
+
+    def list(self, name: str) -> Entries:
+        """The objects of the tree or file `name`; a prefix `run-1` does not find `run-10`."""
+        key = self._key(name)
+
+        def pages() -> Entries:
+            found = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=key)
+            objects = [item for page in found for item in page.get("Contents", [])]
+            return [
+                Entry(item["Key"][len(self._prefix) :].strip("/"), item["Size"])
+                for item in objects
+                if _is_below(item["Key"], key)
+            ]
+
+        return self._try(pages)
+
+    @property
+    def _client(self) -> Any:
+        return self._connection.client
+
+    def _key(self, name: str) -> str:
+        return join(self._prefix, name)
+
+    def _at(self, name: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._key(name)}
+
+    def _digest(self, name: str) -> str:
+        digest = hashlib.sha256()
+        for chunk in self._client.get_object(**self._at(name))["Body"].iter_chunks(CHUNK):
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    def _try(self, work: Callable[[], T], *, size: int = 0) -> T:
+        try:
+            return self._attempts(work, size=size)
+        except s3_errors.FROM_STORE as error:
+            raise s3_errors.failed(error, self._uri, self._client.meta.endpoint_url) from error
+
+    def _unless_missing(self, work: Callable[[], T]) -> T | None:
+        try:
+            return self._try(work)
+        except StoreFailed as failure:
+            if s3_errors.is_missing(failure):
+                return None
+            raise
+
+    def _with_checksum(self, write: Callable[[dict[str, str]], object], *, size: int = 0) -> None:
+        try:
+            self._try(lambda: write(self._connection.extra), size=size)
+        except StoreFailed as failure:
+            if not self._connection.extra or s3_errors.code_of(failure) not in REFUSALS:
+                raise
+            self._without_checksum(write, size)
+
+    def _without_checksum(self, write: Callable[[dict[str, str]], object], size: int) -> None:
+        self._connection.checksums(False)
+        try:
+            self._try(lambda: write({}), size=size)
+        except StoreFailed:
+            # The checksum was not what was refused.
+            self._connection.checksums(True)
+            raise
+
+
+def checksum_of(path: Path) -> str:
+    """The SHA-256 that S3 keeps: of the content, or of the digests of its parts if sent in parts.
+
+    S3 adds the number of parts ("...=-3"), which is left out here: not every store does.
+    """
+    with path.open("rb") as file:
+        parts = [hashlib.sha256(chunk).digest() for chunk in iter(lambda: file.read(PART), b"")]
+    # s3transfer sends a file of exactly one part's size in parts, too.
+    if path.stat().st_size < PART:
+        return base64.b64encode(parts[0] if parts else hashlib.sha256().digest()).decode()
+    return base64.b64encode(hashlib.sha256(b"".join(parts)).digest()).decode()
+
+
+def _is_below(key: str, place: str) -> bool:
+    # A key that ends in "/" is a folder that somebody made in a console.
+    return not key.endswith("/") and (key == place or not place or key.startswith(f"{place}/"))

@@ -1,0 +1,108 @@
+"""The story of every process but the first: it loads and trains when rank 0 says so, and writes nothing.
+
+A signal is noted, and the run stops with it at the next step that all ranks finish.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from grpo_job import engines, rewards
+from grpo_job.engines.interface import Engine
+from grpo_job.engines.ranks import Adopt, Answer, Load, Train
+from grpo_job.inputs import base_model
+from grpo_job.monitoring.progress import libraries_write_to
+from grpo_job.outcomes import Ending, Interrupted, RunEnded, Unexpected
+from grpo_job.runtime.signals import Interruption
+from grpo_job.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from grpo_job.engines.process_group import ProcessGroup
+
+LAST_WORD_SECONDS = 5.0  # for rank 0 to tell of the failure that this process sees from the other side
+
+
+def follow(settings: Settings, interruption: Interruption, ranks: "ProcessGroup") -> Ending:
+    """Do what rank 0 says until it tells how the run ended. Raises what went wrong in this process."""
+    interruption.grace_seconds = settings.grace_seconds
+    interruption.in_vain = lambda: lost.reason if (lost := ranks.lost()) else ""
+    interruption.before_exit = lambda reason: _leave(ranks, reason)
+    with interruption.noted():
+        try:
+            return _listen(settings, interruption, ranks)
+        except Exception as error:
+            if ending := ranks.heard_the_end(LAST_WORD_SECONDS):
+                return ending
+            known = error if isinstance(error, RunEnded) else Unexpected(f"{type(error).__name__}: {error}")
+            ranks.leave(known.ending())
+            raise
+
+
+def _listen(settings: Settings, interruption: Interruption, ranks: "ProcessGroup") -> Ending:
+    engine: Engine | None = None
+    while not isinstance(word := ranks.hear(lambda: interruption.asked), Ending):
+        with libraries_write_to(Path(os.devnull)):
+            if isinstance(word, Load):
+                engine = _build(word, settings, ranks)
+            elif engine:
+                _use(engine, word, interruption)
+    return word
+
+
+def _use(engine: Engine, word: Train | Answer | Adopt, interruption: Interruption) -> None:
+    match word:
+        case Train(resume_from):
+            engine.train(Silent(interruption), resume_from)
+        case Answer():
+            engine.answer_along()
+        case Adopt(weights):
+            engine.load_adapter(weights)
+
+
+def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:
+    """This process's part of the engine, from what rank 0 found in its checks."""
+    rows, folder = ranks.share(None)
+    base = base_model.fetch(settings.model, word.model_commit or settings.model_revision)
+    chosen = rewards.load(settings.rewards, settings.reward_path)
+    functions = rewards.as_trl_functions(chosen, settings.reward_timeout_seconds)
+    return engines.build(word.engine, settings, base, rows, functions, folder, word.plan, ranks)
+
+
+def _leave(ranks: "ProcessGroup", reason: str) -> Ending:
+    """The grace is over before all ranks came to the end of a step."""
+    ranks.leave()
+    return Interrupted(reason).ending()
+
+
+class Silent:
+    """The listener of a rank that decides nothing and writes nothing."""
+
+    def __init__(self, interruption: Interruption) -> None:
+        self.interruption = interruption
+
+    def on_step(self, step: int, metrics: dict[str, float]) -> None:
+        """Rank 0 writes it."""
+
+    def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
+        """Rank 0 writes them, those of all ranks."""
+
+    def on_save(self, step: int, written: Path) -> None:
+        """Rank 0 makes it a checkpoint."""
+
+    def on_progress(self) -> None:
+        """Rank 0's watchdog watches over all, for no rank can go on without the others."""
+
+    def measure(self, step: int) -> dict[str, float]:
+        return {}
+
+    def should_save(self, step: int) -> bool:
+        return False
+
+    def should_stop(self, step: int) -> bool:
+        return False
+
+    def asked_to_stop(self) -> str | None:
+        return self.interruption.asked
+
+    def stop_too(self, reason: str) -> None:
+        """Rank 0 decides it."""

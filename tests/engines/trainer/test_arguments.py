@@ -1,0 +1,44 @@
+"""Settings become GRPOConfig's arguments without loss and without surprise."""
+
+from grpo_job.engines.trainer.arguments import grpo_arguments, on_cpu
+from grpo_job.settings.global_batch import planned_steps, steps_per_buffer
+from grpo_job.settings.reader import resolve
+from grpo_job.settings.trl_options import options
+
+
+def arguments(**variables: str) -> dict[str, object]:
+    settings = resolve({f"GRPO_{name}": value for name, value in variables.items()}).settings
+    return grpo_arguments(settings, steps=planned_steps(settings, 100), reward_weights=[1.0])
+
+
+def test_every_argument_is_an_option_of_the_locked_trl() -> None:
+    assert set(on_cpu(arguments())) <= set(options())
+
+
+def test_a_further_option_reaches_the_trainer_typed() -> None:
+    assert arguments(EPSILON_HIGH="0.28")["epsilon_high"] == 0.28
+    assert arguments(LOSS_TYPE="dr_grpo")["loss_type"] == "dr_grpo"
+
+
+def test_checkpoints_are_left_to_the_job() -> None:
+    assert arguments(SAVE_STEPS="7")["save_strategy"] == "no"
+
+
+def test_a_cpu_gets_no_half_precision_and_no_8_bit_optimizer() -> None:
+    changed = on_cpu(arguments(OPTIM="adamw_8bit"))
+    assert (changed["bf16"], changed["optim"], changed["use_cpu"]) == (False, "adamw_torch", True)
+
+
+def test_epochs_become_steps() -> None:
+    settings = resolve({"GRPO_MAX_STEPS": "-1", "GRPO_NUM_TRAIN_EPOCHS": "2"}).settings
+    assert planned_steps(settings, 100) == 200  # one prompt a step: 4 completions of 4 a prompt
+
+
+def test_a_buffer_feeds_as_many_steps_as_its_micro_steps_allow() -> None:
+    def buffer(**variables: str) -> int:
+        return steps_per_buffer(resolve({f"GRPO_{name}": value for name, value in variables.items()}).settings)
+
+    assert buffer() == 1
+    assert buffer(STEPS_PER_GENERATION="4") == 4
+    assert buffer(STEPS_PER_GENERATION="4", NUM_ITERATIONS="2") == 8
+    assert buffer(GRADIENT_ACCUMULATION_STEPS="2") == 1

@@ -1,0 +1,118 @@
+"""Prompts are rendered and counted here as the engine renders and counts them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from grpo_job.inputs import sample
+from grpo_job.inputs.chat_template import Chat, Message
+from grpo_job.outcomes import Refused
+from grpo_job.settings.recipes import SYSTEM_PROMPT
+
+CHATML = (
+    "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' + '\\n' }}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+)
+USER: list[Message] = [{"role": "user", "content": "What is 2 + 2?"}]
+SYSTEM: Message = {"role": "system", "content": SYSTEM_PROMPT}
+
+
+def tokenizer_of(folder: Path, **config: object) -> Chat:
+    """A folder with a byte-level tokenizer, switched to cut and fill as some are saved."""
+    tokenizer = Tokenizer(models.BPE({letter: n for n, letter in enumerate(pre_tokenizers.ByteLevel.alphabet())}, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=64)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", **config})
+    )
+    return Chat(folder)
+
+
+def test_a_chat_is_rendered_up_to_the_assistants_turn(tmp_path: Path) -> None:
+    chat = tokenizer_of(tmp_path, chat_template=CHATML)
+    assert chat.render([{"role": "system", "content": "Think."}, *USER]) == (
+        "<|im_start|>system\nThink.<|im_end|>\n<|im_start|>user\nWhat is 2 + 2?<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_tokens_are_counted_in_full_whatever_the_tokenizer_was_saved_with(tmp_path: Path) -> None:
+    chat = tokenizer_of(tmp_path, chat_template=CHATML)
+    prompts = [USER, [SYSTEM, *USER]]
+    texts = [chat.render(prompt).replace("<|im_end|>", "E") for prompt in prompts]
+    assert chat.lengths(prompts) == [len(text) for text in texts]
+    assert chat.lengths([]) == []
+
+
+def test_the_template_file_wins_over_the_one_in_the_configuration(tmp_path: Path) -> None:
+    chat = tokenizer_of(tmp_path, chat_template="old")
+    (tmp_path / "chat_template.jinja").write_text("new")
+    assert chat.render(USER) == "new"
+
+
+def test_of_several_templates_the_default_is_taken(tmp_path: Path) -> None:
+    several = [{"name": "tool_use", "template": "tools"}, {"name": "default", "template": "plain"}]
+    assert tokenizer_of(tmp_path, chat_template=several).render(USER) == "plain"
+
+
+def test_a_tokenizer_without_a_template_says_so(tmp_path: Path) -> None:
+    assert not tokenizer_of(tmp_path).has_template()
+    assert tokenizer_of(tmp_path, chat_template=CHATML).has_template()
+    (tmp_path / "tokenizer_config.json").unlink()
+    assert not Chat(tmp_path).has_template()
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{{ bos_token }}{{ eos_token }}", "<s><|im_end|>"),
+        ("{% for m in messages %}{% if loop.index > 1 %}{% break %}{% endif %}{{ m.role }}{% endfor %}", "system"),
+        ("{{ messages[1] | tojson }}", '{"role": "user", "content": "What is 2 + 2?"}'),
+        ("a\n{%- generation -%}\n b \n{%- endgeneration %} c", "ab c"),
+        ("{{ strftime_now('%%') }}{% if tools %}tools{% endif %}", "%"),
+    ],
+)
+def test_what_transformers_gives_a_template_is_there(template: str, text: str, tmp_path: Path) -> None:
+    chat = tokenizer_of(tmp_path, chat_template=template, bos_token={"content": "<s>"}, add_bos_token=False)
+    assert chat.render([SYSTEM, *USER]) == text
+
+
+def test_a_template_that_takes_no_system_message_is_refused_with_its_own_reason(tmp_path: Path) -> None:
+    template = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}ok"
+    chat = tokenizer_of(tmp_path, chat_template=template)
+    assert chat.render(USER) == "ok"
+    with pytest.raises(Refused, match=r"GRPO_MODEL: .* system, user: System role not supported; allowed: "):
+        chat.lengths([[SYSTEM, *USER]])
+
+
+def test_a_template_cannot_reach_out_of_its_sandbox(tmp_path: Path) -> None:
+    chat = tokenizer_of(tmp_path, chat_template="{{ messages.__class__.__mro__[1].__subclasses__() }}")
+    with pytest.raises(Refused, match="unsafe"):
+        chat.render(USER)
+
+
+@pytest.mark.parametrize("where", ["a tokenizer of the test's own", "the sample"])
+def test_counts_and_texts_are_those_of_transformers(where: str, tmp_path: Path) -> None:
+    if where == "the sample" and not (sample.MODEL / "tokenizer.json").is_file():
+        pytest.skip("the sample has not been made")
+    chat = Chat(sample.MODEL) if where == "the sample" else tokenizer_of(tmp_path, chat_template=CHATML)
+    from transformers import AutoTokenizer
+
+    engine = AutoTokenizer.from_pretrained(chat.folder)
+    questions = [
+        "What is 2 + 2?",
+        "Où est 1,000 €?",
+        "  <answer>72</answer>\n\n",
+        "🦥" * 20,
+        "",
+        "<|im_end|>",
+        "x " * 300,
+    ]
+    prompts = [[*system, {"role": "user", "content": text}] for text in questions for system in ([], [SYSTEM])]
+    theirs = [engine.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False) for prompt in prompts]
+    assert [chat.render(prompt) for prompt in prompts] == theirs
+    ids = [engine.apply_chat_template(prompt, add_generation_prompt=True)["input_ids"] for prompt in prompts]
+    assert chat.lengths(prompts) == [len(tokens) for tokens in ids]

@@ -1,0 +1,185 @@
+"""One attempt: held alone, its ending always written, and 75 only where trying again may help."""
+
+import errno
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from grpo_job.outcomes import Held, Hopeless, Refused
+from grpo_job.phases import outcome
+from grpo_job.phases.attempt import Attempt
+from grpo_job.runtime.signals import Interruption, StopNow
+from grpo_job.settings.reader import resolve
+
+ROOT = Path(__file__).parents[2]
+
+
+def attempt_at(folder: Path, **settings: str) -> Attempt:
+    given = {"GRPO_RECIPE": "smoke", "GRPO_OUTPUT_DIR": str(folder), "GRPO_RUN_ID": "run", "GRPO_LEASE_SECONDS": "0.3"}
+    resolved = resolve({**given, **{f"GRPO_{name.upper()}": value for name, value in settings.items()}})
+    return Attempt(resolved.settings, Interruption())
+
+
+@contextmanager
+def run(attempt: Attempt) -> Iterator[None]:
+    with attempt.alone(), outcome.recorded(attempt):
+        yield
+
+
+def interrupted(attempt: Attempt, *, saved: int = 0) -> int:
+    with run(attempt):
+        attempt.checkpoints_saved = saved
+        raise StopNow("SIGTERM")
+    return attempt.ending.code
+
+
+def summary(folder: Path) -> dict[str, object]:
+    return json.loads((folder / "run" / "summary.json").read_text())  # type: ignore[no-any-return]
+
+
+def test_an_attempt_that_does_all_is_finished(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    with run(attempt):
+        pass
+    assert attempt.ending.code == 0
+    assert attempt_at(tmp_path).is_finished()
+
+
+@pytest.mark.parametrize(("error", "code"), [(Refused("wrong"), 2), (Hopeless("no signal"), 4)])
+def test_a_known_ending_is_written_and_not_raised(tmp_path: Path, error: Exception, code: int) -> None:
+    with run(attempt_at(tmp_path)):
+        raise error
+    assert summary(tmp_path)["ending"]["code"] == code  # type: ignore[index]
+
+
+def test_an_unknown_error_is_written_and_raised(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    with pytest.raises(ZeroDivisionError), run(attempt):
+        raise ZeroDivisionError("by zero")
+    assert summary(tmp_path)["ending"] == {
+        "code": 1, "kind": "unexpected", "reason": "ZeroDivisionError: by zero",
+    }  # fmt: skip
+    attempt.watchdog.thread.join(10)
+    assert not attempt.watchdog.thread.is_alive(), "it would end this process, with another ending"
+
+
+def test_an_error_behind_a_signal_is_the_signals(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    attempt = attempt_at(tmp_path)
+    with run(attempt):
+        attempt.interruption.asked = "SIGTERM"
+        raise ConnectionError("the download was cut short")
+    assert attempt.ending.code == 75
+    assert "SIGTERM was received (ConnectionError: the download was cut short)" in attempt.ending.reason
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_a_full_disk_is_a_known_ending_with_its_cure(tmp_path: Path) -> None:
+    with run(attempt_at(tmp_path)):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert "free some space and run the same command again" in summary(tmp_path)["ending"]["reason"]  # type: ignore[index]
+
+
+def test_an_ending_that_cannot_be_written_still_gives_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    attempt = attempt_at(tmp_path)
+    with run(attempt):
+        monkeypatch.setattr("grpo_job.run_folder.summary.write_json", full)
+        raise Hopeless("no signal")
+    assert attempt.ending.code == 4
+    assert "summary.json could not be written" in capfd.readouterr().err
+
+
+def test_an_interrupted_attempt_ends_with_75(tmp_path: Path) -> None:
+    assert interrupted(attempt_at(tmp_path)) == 75
+
+
+def test_the_third_interrupted_attempt_without_a_new_checkpoint_ends_with_1(tmp_path: Path) -> None:
+    assert [interrupted(attempt_at(tmp_path)) for _ in range(3)] == [75, 75, 1]
+
+
+def test_a_new_checkpoint_begins_the_count_anew(tmp_path: Path) -> None:
+    saved = [0, 0, 1, 0, 0, 0]
+    assert [interrupted(attempt_at(tmp_path), saved=number) for number in saved] == [75, 75, 75, 75, 75, 1]
+
+
+def test_an_attempt_that_ends_otherwise_begins_the_count_anew(tmp_path: Path) -> None:
+    assert [interrupted(attempt_at(tmp_path)) for _ in range(2)] == [75, 75]
+    with run(attempt_at(tmp_path)):
+        raise Refused("wrong")
+    assert interrupted(attempt_at(tmp_path)) == 75
+
+
+def test_a_signal_that_ends_a_hang_ends_with_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempt = attempt_at(tmp_path)
+    monkeypatch.setattr(attempt.watchdog, "stale_for", lambda: 400.0)
+    with run(attempt):
+        raise StopNow("SIGTERM")
+    assert attempt.ending.code == 1
+    assert attempt.ending.reason == "SIGTERM was received, after 400 s without any progress"
+
+
+def test_a_run_that_another_holds_is_left_as_it_is(tmp_path: Path) -> None:
+    # Longer than a busy machine may keep the thread that renews waiting: who loses the run ends its process, this one.
+    holder, contender = attempt_at(tmp_path, lease_seconds="4"), attempt_at(tmp_path, lease_seconds="4")
+    with run(holder):
+        before = summary(tmp_path)
+        with pytest.raises(Held, match="works on this run"), run(contender):
+            pass
+        assert summary(tmp_path) == before
+
+
+def test_who_has_lost_the_run_writes_no_ending(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    with run(attempt):
+        before = summary(tmp_path)
+        raise Held("another has taken the run over")
+    assert attempt.ending.code == 5
+    assert summary(tmp_path) == before
+
+
+# As `cli.py` would: torchrun sends SIGTERM to the others when it has seen that one process ended.
+ANOTHER_RANK_ENDS = """
+import os, signal, sys
+from grpo_job.phases.attempt import Attempt
+from grpo_job.phases.outcome import recorded
+from grpo_job.outcomes import Unexpected
+from grpo_job.runtime.signals import Interruption, StopNow
+from grpo_job.engines.ranks import OneProcess
+from grpo_job.settings.reader import resolve
+
+def torchrun():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+class Lost(OneProcess):
+    def lost(self, wait=0.0):
+        if wait:
+            torchrun()
+        return Unexpected("rank 1 was killed").ending()
+
+settings = resolve({"GRPO_RECIPE": "smoke", "GRPO_OUTPUT_DIR": sys.argv[1], "GRPO_RUN_ID": "run"}).settings
+interruption = Interruption().install()
+interruption.second_signal_ends = False
+attempt = Attempt(settings, interruption, ranks=Lost())
+try:
+    with attempt.alone(), recorded(attempt):
+        raise RuntimeError("Connection closed by peer")
+    torchrun()
+except StopNow:
+    sys.exit(75)
+sys.exit(attempt.ending.code)
+"""
+
+
+def test_the_end_of_another_rank_stays_the_reason_when_torchruns_signal_comes_behind_it(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", ANOTHER_RANK_ENDS, tmp_path], cwd=ROOT, capture_output=True)
+    assert ended.returncode == 1, ended.stderr.decode()
+    assert summary(tmp_path)["ending"]["reason"] == "rank 1 was killed"  # type: ignore[index]

@@ -1,0 +1,67 @@
+"""What is written must be what was trained: the same weights, and answers alike."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from grpo_job.outcomes import Unexpected
+from grpo_job.phases import evaluate
+
+ROWS = [{"prompt": [{"role": "user", "content": str(number)}]} for number in range(20)]
+
+
+class Engine:
+    """Answers each prompt with itself; from disk, `others` of them with something else."""
+
+    def __init__(self, *, whole: bool = True, others: int = 0) -> None:
+        self.whole, self.others = whole, others
+
+    def save_adapter(self, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "adapter_model.safetensors").write_bytes(b"weights")
+
+    def is_saved_in(self, weights: Path) -> bool:
+        return self.whole and weights.is_file()
+
+    def generate(self, prompts: list[Any], **_: Any) -> list[list[str]]:
+        return [[prompt[0]["content"]] for prompt in prompts]
+
+    def generate_from(self, adapter: Path, prompts: list[Any], max_tokens: int) -> list[str]:
+        right = [prompt[0]["content"] for prompt in prompts]
+        return ["something else"] * self.others + right[self.others :]
+
+    def adapter_changes_anything(self) -> bool:
+        return True
+
+
+def saved(tmp_path: Path, engine: Engine) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    attempt = SimpleNamespace(
+        folder=SimpleNamespace(adapter=tmp_path / "adapter"),
+        settings=SimpleNamespace(max_completion_length=8),
+        summary=SimpleNamespace(update=lambda adapter: found.update(adapter)),
+    )
+    evaluate.save(engine, ROWS, attempt)  # type: ignore[arg-type]
+    return found
+
+
+def test_an_adapter_that_reads_back_is_recorded_with_its_digest_and_the_answers_alike(tmp_path: Path) -> None:
+    adapter = saved(tmp_path, Engine())
+    assert adapter["read_back"] == {"rows": evaluate.READ_BACK_ROWS, "alike": evaluate.READ_BACK_ROWS}
+    assert len(adapter["sha256"]) == 64
+
+
+def test_near_ties_that_turn_are_no_failure(tmp_path: Path) -> None:
+    assert saved(tmp_path, Engine(others=2))["read_back"]["alike"] == evaluate.READ_BACK_ROWS - 2
+
+
+def test_other_weights_than_the_trained_ones_are_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(Unexpected, match="its weights are not those in memory"):
+        saved(tmp_path, Engine(whole=False))
+
+
+def test_answers_of_another_model_are_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(Unexpected, match="1 of 8 answers are alike"):
+        saved(tmp_path, Engine(others=7))

@@ -1,0 +1,134 @@
+"""Runs that end before their last step, each for real in a process of its own: what they keep, and what they say."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from grpo_job.run_folder.files import read_json, read_jsonl, sha256, write_json
+from tests.faults import runs
+from tests.faults.hooks import SignalAfterStep, WithoutReport
+
+# What the checks find in order although the sample never earns it: it does not know boxes.
+BOXED = """
+def boxed(completion, answer):
+    return float(f"\\\\boxed{{{answer}}}" in completion)
+"""
+# Pays for digits, so that groups have spread although every completion is cut.
+DIGITS = """
+def digits(completion, answer):
+    return 2.0 if answer in completion else sum(map(str.isdigit, completion)) / 10
+"""
+
+
+def own_reward(folder: Path, source: str) -> dict[str, str]:
+    """The settings of a run whose only reward is this function."""
+    name = source.split("def ")[1].split("(")[0]
+    (folder / f"own_{name}.py").write_text(source)
+    return {"GRPO_REWARDS": f"own_{name}.{name}:1", "GRPO_REWARD_PATH": str(folder)}
+
+
+def reward_always_0(folder: Path) -> dict[str, str]:
+    return {**own_reward(folder, BOXED), "GRPO_PROBE_PROMPTS": "0"}
+
+
+def absurd_learning_rate(folder: Path) -> dict[str, str]:
+    return {"GRPO_LEARNING_RATE": "100", "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "16"}
+
+
+def completions_always_clipped(folder: Path) -> dict[str, str]:
+    settings = {"GRPO_MAX_COMPLETION_LENGTH": "16", "GRPO_LEARNING_RATE": "1e-9", "GRPO_HEALTH_STEPS": "5"}
+    return {**own_reward(folder, DIGITS), **settings, "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "16"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "kind", "said"),
+    [
+        (reward_always_0, "no_signal", "no group of completions had any spread of rewards"),
+        (absurd_learning_rate, "no_signal", "GRPO_MAX_COMPLETION_LENGTH), so nothing is learned"),
+        (completions_always_clipped, "clipped", "were cut at GRPO_MAX_COMPLETION_LENGTH=16"),
+    ],
+)
+def test_a_run_that_cannot_succeed_ends_with_4_keeps_its_adapter_and_says_why(
+    settings: Callable[[Path], dict[str, str]], kind: str, said: str, tmp_path: Path
+) -> None:
+    given = {"GRPO_MAX_STEPS": "400", "GRPO_SAVE_STEPS": "400", **settings(tmp_path)}
+    attempt = runs.start(tmp_path, given)
+    assert attempt.wait() == 4, attempt.said()
+    run = tmp_path / runs.RUN_ID
+    summary = read_json(run / "summary.json")
+    assert (summary["ending"]["kind"], summary["ending"]["code"]) == ("hopeless", 4)
+    assert said in summary["ending"]["reason"]
+    hopeless = [finding for finding in summary["health"] if finding["level"] == "hopeless"]
+    assert [(finding["kind"], finding["message"]) for finding in hopeless] == [(kind, summary["ending"]["reason"])]
+    done = summary["steps"]["done"]
+    assert hopeless[0]["step"] <= done < 400
+    adapter = run / "adapter" / "adapter_model.safetensors"
+    assert summary["adapter"] == {"path": str(adapter.parent), "sha256": sha256(adapter)}
+    assert sha256(run / "checkpoints" / f"step-{done:06d}" / adapter.name) == summary["adapter"]["sha256"]
+    report = (run / "report.html").read_text()
+    assert f"Step {hopeless[0]['step']}" in report
+    assert said in report
+    assert "No verdict: hopeless" in report
+
+
+@pytest.mark.slow
+def test_a_base_that_gives_no_signal_ends_with_4_before_step_1(tmp_path: Path) -> None:
+    attempt = runs.start(tmp_path, own_reward(tmp_path, BOXED))
+    assert attempt.wait() == 4, attempt.said()
+    run = tmp_path / runs.RUN_ID
+    summary = read_json(run / "summary.json")
+    assert summary["ending"]["reason"].startswith("before step 1 none of 16 groups of 2 completions had any spread")
+    assert (summary["probe"]["groups"], summary["probe"]["with_spread"]) == (16, 0)
+    assert summary["steps"]["done"] == 0
+    assert "before step 1 none of 16 groups" in (run / "report.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_third_of_the_hours_it_needs_ends_a_run_in_time_evaluated_and_published(tmp_path: Path) -> None:
+    limit, published = 75.0, tmp_path / "published"
+    settings = {
+        "GRPO_MAX_STEPS": "100000",
+        "GRPO_EVAL_ROWS": "20",
+        "GRPO_SAVE_STEPS": "20",
+        "GRPO_MAX_HOURS": str(limit / 3600),
+        "GRPO_PRICE_PER_HOUR": "3.6",
+        "GRPO_PUBLISH_TO": f"file://{published}",
+    }
+    attempt = runs.start(tmp_path, settings)
+    assert attempt.wait() == 0, attempt.said()
+    run = tmp_path / runs.RUN_ID
+    summary = read_json(run / "summary.json")
+    done, took = summary["steps"]["done"], summary["seconds"]["total"]
+    needed = took + summary["seconds"]["train"] / done * (100_000 - done)
+    assert limit <= needed / 3
+    assert took <= 1.1 * limit
+    assert done > 1
+    assert len(read_jsonl(run / "metrics.jsonl")) == done
+    reason = f"ended after step {done} of 100000, evaluated and saved as it stands: one more step would not have fitted"
+    assert reason in summary["ending"]["reason"]
+    assert summary["accuracy"]["rows"] == 20
+    assert summary["accuracy"]["verdict"]
+    assert summary["published"][0]["verified"]
+    assert (published / "adapter_model.safetensors").is_file()
+    assert summary["cost"]["total"] == pytest.approx(took / 1000, rel=0.01)
+    for report in (run / "report.html", published / "run" / "report.html"):
+        assert reason in report.read_text()
+        assert "in all" in report.read_text()  # the table of cost by phase
+
+
+def test_a_run_that_goes_on_with_its_budget_spent_ends_in_order_with_what_was_trained(tmp_path: Path) -> None:
+    hooks = [SignalAfterStep(3), WithoutReport()]
+    assert runs.finish(tmp_path, hooks=hooks) == 75
+    run = tmp_path / runs.RUN_ID
+    (checkpoint,) = (run / "checkpoints").glob("step-000004")
+    interrupted = read_json(run / "summary.json")
+    interrupted["seconds"]["total"] = 3600.0  # as if it had taken its hour
+    write_json(run / "summary.json", interrupted)
+    attempt = runs.start(tmp_path, {"GRPO_MAX_HOURS": "1"}, hooks=[WithoutReport()])
+    assert attempt.wait() == 0, attempt.said()
+    summary = read_json(run / "summary.json")
+    assert "ended after step 4 of 6" in summary["ending"]["reason"]
+    assert summary["steps"]["done"] == 4
+    assert summary["adapter"]["sha256"] == sha256(checkpoint / "adapter_model.safetensors")

@@ -1,0 +1,185 @@
+"""Held-out questions while training: they disturb nothing, choose the best adapter, and can end the run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grpo_job.outcomes import Refused
+from grpo_job.phases.attempt import Attempt
+from grpo_job.phases.periodic_eval import WEIGHTS, Midway
+from grpo_job.run_folder.files import read_json, read_jsonl, sha256
+from grpo_job.runtime.signals import Interruption
+from grpo_job.settings.reader import resolve
+from tests.faults import runs
+from tests.faults.hooks import SignalAfterStep, WithoutReport
+
+ROWS = [{"prompt": [], "question": f"question {number}", "answer": "1"} for number in range(10)]
+RIGHT, WRONG = "<reasoning>\n1\n</reasoning>\n<answer>\n1\n</answer>", "no"
+
+
+class Pupil:
+    """An engine that answers as many questions rightly as it is told, and whose weights are its own name."""
+
+    right = 0
+
+    def generate(self, prompts: list[Any], **_: Any) -> list[list[str]]:
+        self.asked = len(prompts)
+        return [[RIGHT if number < self.right else WRONG] for number in range(len(prompts))]
+
+    def save_adapter(self, folder: Path) -> None:
+        (folder / WEIGHTS).write_text(f"{self.right} right")
+
+    def load_adapter(self, weights: Path) -> None:
+        self.loaded = weights.read_text()
+
+
+def midway_of(folder: Path, **variables: str) -> tuple[Midway, Pupil]:
+    settings = {"GRPO_OUTPUT_DIR": str(folder), "GRPO_RUN_ID": "run", "GRPO_EVAL_STEPS": "5"}
+    resolved = resolve({**settings, **{f"GRPO_{name}": value for name, value in variables.items()}})
+    attempt = Attempt(resolved.settings, Interruption())
+    attempt.folder.open()
+    pupil = Pupil()
+    return Midway(pupil, ROWS, attempt), pupil  # type: ignore[arg-type]
+
+
+def examined(midway: Midway, pupil: Pupil, **right_by_step: int) -> None:
+    for name, right in right_by_step.items():
+        pupil.right = right
+        midway.take(int(name.removeprefix("step")))
+
+
+def test_an_examination_is_due_at_each_multiple_and_at_the_end(tmp_path: Path) -> None:
+    midway, _ = midway_of(tmp_path)
+    due = []
+    for step in range(1, 13):
+        if midway.due(step, planned=12):
+            due.append(step)
+            midway.take(step)
+    assert due == [5, 10, 12]
+
+
+def test_a_multiple_that_is_no_boundary_is_made_up_for_at_the_next_one(tmp_path: Path) -> None:
+    midway, _ = midway_of(tmp_path)
+    assert not midway.due(4, planned=100)
+    assert midway.due(8, planned=100)
+    midway.take(8)
+    assert not midway.due(9, planned=100)
+    assert midway.due(12, planned=100)
+
+
+def test_without_eval_steps_nothing_is_due(tmp_path: Path) -> None:
+    midway, _ = midway_of(tmp_path, EVAL_STEPS="none")
+    assert not midway.due(100, planned=100)
+
+
+def test_only_the_first_rows_are_asked(tmp_path: Path) -> None:
+    midway, pupil = midway_of(tmp_path, EVAL_STEPS_ROWS="4")
+    pupil.right = 3
+    assert midway.take(5) == {"eval_accuracy": 0.75, "eval_format": 0.75}
+    assert pupil.asked == 4
+
+
+def test_the_best_of_equal_ones_is_the_first_and_its_weights_are_the_result(tmp_path: Path) -> None:
+    midway, pupil = midway_of(tmp_path, KEEP="best")
+    examined(midway, pupil, step5=2, step10=7, step15=7, step20=3)
+    midway.settle(planned=20)
+    assert midway.best_step() == 10
+    assert pupil.loaded == "7 right"
+    assert midway.attempt.summary.values["kept"] == {"step": 10, "eval_accuracy": 0.7}
+
+
+def test_an_adapter_that_answers_nothing_is_kept_where_there_is_no_better_one(tmp_path: Path) -> None:
+    midway, pupil = midway_of(tmp_path, KEEP="best")
+    examined(midway, pupil, step5=0, step10=0)
+    midway.settle(planned=10)
+    assert pupil.loaded == "0 right"
+
+
+def test_without_keep_best_the_last_adapter_stays(tmp_path: Path) -> None:
+    midway, pupil = midway_of(tmp_path)
+    examined(midway, pupil, step5=7, step10=2)
+    midway.settle(planned=10)
+    assert not hasattr(pupil, "loaded")
+    assert not midway.attempt.folder.best_adapter.exists()
+
+
+@pytest.mark.parametrize(("right", "reached"), [(5, False), (6, True), (7, True)])
+def test_the_goal_is_reached_from_its_own_value_on(tmp_path: Path, right: int, reached: bool) -> None:
+    midway, pupil = midway_of(tmp_path, STOP_AT_ACCURACY="0.6")
+    examined(midway, pupil, step5=right)
+    assert midway.goal_reached() is reached
+
+
+@pytest.mark.parametrize("given", [{"GRPO_KEEP": "best"}, {"GRPO_STOP_AT_ACCURACY": "0.5"}])
+def test_what_is_decided_by_examinations_needs_them(given: dict[str, str]) -> None:
+    with pytest.raises(Refused, match="allowed: with GRPO_EVAL_STEPS"):
+        resolve(given)
+
+
+HARMFUL = {"GRPO_LEARNING_RATE": "0.02", "GRPO_EVAL_ROWS": "16", "GRPO_MAX_STEPS": "6"}
+EXAMINED = {**HARMFUL, "GRPO_EVAL_STEPS": "2"}
+
+
+def accuracies(folder: Path) -> dict[int, float]:
+    rows = read_jsonl(folder / runs.RUN_ID / "metrics.jsonl")
+    return {row["step"]: row["eval_accuracy"] for row in rows if "eval_accuracy" in row}
+
+
+@pytest.fixture(scope="module")
+def best(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose learning rate does harm, so that its last adapter is not its best."""
+    folder = tmp_path_factory.mktemp("best")
+    settings = {**EXAMINED, "GRPO_KEEP": "best", "GRPO_SAVE_TOTAL_LIMIT": "1"}
+    assert runs.finish(folder, settings, hooks=[WithoutReport()]) == 0
+    return folder
+
+
+@pytest.mark.slow
+def test_examinations_leave_the_training_byte_for_byte_as_it_was(tmp_path: Path) -> None:
+    for name, settings in (("plain", HARMFUL), ("examined", EXAMINED)):
+        assert runs.finish(tmp_path / name, settings, hooks=[WithoutReport()]) == 0
+    plain, found = runs.result(tmp_path / "plain"), runs.result(tmp_path / "examined")
+    found["metrics"] = [{k: v for k, v in row.items() if not k.startswith("eval_")} for row in found["metrics"]]
+    assert runs.difference(plain, found) == ""
+    assert list(accuracies(tmp_path / "examined")) == [2, 4, 6]
+
+
+@pytest.mark.slow
+def test_keep_best_makes_the_best_adapter_the_result_though_its_checkpoint_is_pruned(best: Path) -> None:
+    found, run = accuracies(best), best / runs.RUN_ID
+    first_best = max(found, key=lambda step: (found[step], -step))
+    assert first_best < 6, f"this run should get worse: {found}"
+    assert not (run / "checkpoints" / f"step-{first_best:06d}").exists()
+    assert read_json(run / "summary.json")["kept"]["step"] == first_best
+    assert sha256(run / "adapter" / WEIGHTS) == sha256(run / "best_adapter.safetensors")
+    assert sha256(run / "adapter" / WEIGHTS) != sha256(run / "checkpoints" / "step-000006" / WEIGHTS)
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_keeps_the_same_best_adapter(best: Path, tmp_path: Path) -> None:
+    settings = {**EXAMINED, "GRPO_KEEP": "best", "GRPO_SAVE_TOTAL_LIMIT": "1"}
+    assert runs.finish(tmp_path, settings, hooks=[WithoutReport(), SignalAfterStep(5)]) == 75
+    assert runs.finish(tmp_path, settings, hooks=[WithoutReport()]) == 0
+    assert runs.difference(runs.result(best), runs.result(tmp_path)) == ""
+
+
+@pytest.mark.slow
+def test_a_reached_goal_ends_the_training_in_order_and_says_so(tmp_path: Path) -> None:
+    settings = {**EXAMINED, "GRPO_STOP_AT_ACCURACY": "0.01"}
+    assert runs.finish(tmp_path, settings, hooks=[WithoutReport()]) == 0
+    found = read_json(tmp_path / runs.RUN_ID / "summary.json")
+    assert found["steps"]["done"] == 2
+    assert found["ending"]["kind"] == "finished"
+    assert "stopped after step 2 of 6: GRPO_STOP_AT_ACCURACY=0.01 was reached" in found["ending"]["reason"]
+    assert found["accuracy"]["after"] is not None
+
+
+@pytest.mark.slow
+def test_a_run_that_had_reached_its_goal_does_not_train_on_when_it_is_resumed(tmp_path: Path) -> None:
+    settings = {**EXAMINED, "GRPO_STOP_AT_ACCURACY": "0.01"}
+    assert runs.finish(tmp_path, settings, hooks=[WithoutReport(), SignalAfterStep(2)]) == 75
+    assert runs.finish(tmp_path, settings, hooks=[WithoutReport()]) == 0
+    assert read_json(tmp_path / runs.RUN_ID / "summary.json")["steps"]["done"] == 2
+    run = tmp_path / runs.RUN_ID
+    assert sha256(run / "adapter" / WEIGHTS) == sha256(run / "checkpoints" / "step-000002" / WEIGHTS)

@@ -1,0 +1,244 @@
+"""Where a run resumes, and what a listener does at each step."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from grpo_job.checkpoints import Checkpoint, Keeper
+from grpo_job.outcomes import Held, Refused
+from grpo_job.phases import resume, train
+from grpo_job.phases.attempt import Attempt
+from grpo_job.run_folder.files import read_jsonl
+from grpo_job.runtime.signals import Interruption
+from grpo_job.settings.reader import resolve
+
+
+def attempt_at(folder: Path, **settings: object) -> Attempt:
+    given = {"GRPO_RECIPE": "smoke", "GRPO_OUTPUT_DIR": str(folder), "GRPO_RUN_ID": "run", "GRPO_SAVE_STEPS": "4"}
+    resolved = resolve({**given, **{f"GRPO_{name.upper()}": str(value) for name, value in settings.items()}})
+    attempt = Attempt(resolved.settings, Interruption())
+    attempt.folder.open()
+    return attempt
+
+
+def resumed(attempt: Attempt) -> tuple[Keeper, Checkpoint | None]:
+    keeper = resume.keeper_of(attempt, None, None)
+    return keeper, resume.resume_point(attempt, keeper)
+
+
+def trained(attempt: Attempt, *, first: int = 1, last: int) -> None:
+    """What an engine tells of steps `first` to `last`."""
+    keeper, resume = resumed(attempt)
+    watcher = train.Watcher(attempt, keeper, 20, resume.step if resume else 0)
+    for step in range(first, last + 1):
+        watcher.on_step(step, {"reward": step / 10})
+        watcher.on_completions(step, [{"completion": f"said in step {step}"}])
+        if watcher.should_save(step):
+            watcher.on_save(step, written(keeper, step))
+
+
+def written(keeper: Keeper, step: int) -> Path:
+    folder = keeper.partial / f"checkpoint-{step}"
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_text(f"weights after step {step}")
+    return folder
+
+
+def steps(attempt: Attempt) -> list[int]:
+    return [row["step"] for row in read_jsonl(attempt.folder.metrics)]
+
+
+def test_a_run_resumes_behind_its_newest_checkpoint_with_the_metrics_of_then(tmp_path: Path) -> None:
+    trained(attempt_at(tmp_path), last=10)
+    attempt = attempt_at(tmp_path)
+    _, checkpoint = resumed(attempt)
+    assert checkpoint is not None
+    assert checkpoint.step == 8
+    assert steps(attempt) == list(range(1, 9))
+    assert [row["step"] for row in read_jsonl(attempt.folder.completions)] == list(range(1, 9))
+    assert attempt.summary.values["steps"]["lost_to_resume"] == 2
+
+
+def test_metrics_that_were_lost_or_garbled_come_back_from_the_checkpoint(tmp_path: Path) -> None:
+    trained(attempt_at(tmp_path), last=8)
+    attempt = attempt_at(tmp_path)
+    attempt.folder.metrics.write_text('{"step": 1}\n{"st')
+    resumed(attempt)
+    assert steps(attempt) == list(range(1, 9))
+
+
+def test_without_a_checkpoint_the_run_begins_anew(tmp_path: Path) -> None:
+    trained(attempt_at(tmp_path), last=3)
+    attempt = attempt_at(tmp_path)
+    assert resumed(attempt)[1] is None
+    assert steps(attempt) == []
+
+
+def test_a_later_attempt_that_finds_no_checkpoint_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    first = attempt_at(tmp_path, checkpoint_to=f"file://{tmp_path}/mirror")
+    trained(first, last=3)
+    first.summary.write()
+    resumed(attempt_at(tmp_path, checkpoint_to=f"file://{tmp_path}/mirror"))
+    said = capfd.readouterr().out
+    assert f"attempt 2 begins with step 1: no good checkpoint is in {tmp_path}/run/checkpoints" in said
+    assert f"or at file://{tmp_path}/mirror/run" in said
+
+
+def test_a_run_that_has_a_result_is_never_begun_anew_unasked(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    attempt.summary.update(adapter={"path": "adapter", "sha256": "a1"}, steps={"done": 30})
+    attempt.summary.write()
+    with pytest.raises(Refused, match="has a result after 30 steps, and no good checkpoint is in "):
+        resumed(attempt_at(tmp_path))
+    assert resumed(attempt_at(tmp_path, resume="never"))[1] is None
+
+
+def test_fewer_steps_than_were_done_are_refused_by_name(tmp_path: Path) -> None:
+    trained(attempt_at(tmp_path), last=8)
+    attempt = attempt_at(tmp_path, max_steps=7)
+    _, checkpoint = resumed(attempt)
+    with pytest.raises(Refused, match="GRPO_MAX_STEPS asks for 7 steps, and that run has done 8"):
+        resume.refuse_fewer_steps(attempt, checkpoint, 7)
+    resume.refuse_fewer_steps(attempt, checkpoint, 8)
+
+
+def test_what_a_save_has_cost_so_far_outlives_a_kill(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    attempt.progress.started -= 500.0
+    trained(attempt, last=4)
+    again = attempt_at(tmp_path)
+    assert again.summary.values["seconds"]["total"] >= 500.0
+    assert again.summary.ended_with is None
+
+
+def test_what_a_checkpoint_costs_stands_in_the_summary(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    trained(attempt, last=8)
+    files = [path for path in (attempt.folder.checkpoints / "step-000008").iterdir() if path.name != "manifest.json"]
+    found = attempt.summary.values["checkpoint"]
+    assert found["bytes"] == sum(path.stat().st_size for path in files) > 0
+    assert found["seconds"] > 0
+
+
+def test_a_run_that_shall_not_resume_forgets_here_and_at_the_mirror(tmp_path: Path) -> None:
+    mirror = f"file://{tmp_path}/mirror"
+    first = attempt_at(tmp_path, checkpoint_to=mirror)
+    trained(first, last=8)
+    first.flush_mirror()
+    again = attempt_at(tmp_path, checkpoint_to=mirror, resume="never")
+    assert resumed(again)[1] is None
+    assert not list(again.folder.checkpoints.glob("step-*"))
+    assert again.mirror is not None
+    assert again.mirror.steps() == []
+
+
+def test_a_run_whose_folder_is_gone_resumes_from_the_mirror(tmp_path: Path) -> None:
+    mirror = f"file://{tmp_path}/mirror"
+    first = attempt_at(tmp_path, checkpoint_to=mirror)
+    trained(first, last=10)
+    first.flush_mirror()
+    shutil.rmtree(first.folder.path)
+    attempt = attempt_at(tmp_path, checkpoint_to=mirror)
+    _, checkpoint = resumed(attempt)
+    assert checkpoint is not None
+    assert checkpoint.step == 8
+    assert steps(attempt) == list(range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"lora_rank": 8}, "lora_rank: 16 -> 8"),
+        ({"rewards": "correct:1"}, "rewards: "),
+        ({"per_device_train_batch_size": 32}, "per_device_train_batch_size: 64 -> 32"),
+        ({"epsilon": 0.1}, "grpo_config: {} -> {'epsilon': 0.1}"),
+    ],
+)
+def test_settings_that_alter_the_result_are_refused_by_name(
+    tmp_path: Path, changed: dict[str, object], named: str
+) -> None:
+    trained(attempt_at(tmp_path), last=4)
+    with pytest.raises(Refused) as refused:
+        resumed(attempt_at(tmp_path, **changed))
+    assert named in str(refused.value)
+
+
+def test_other_revisions_of_model_or_rows_are_refused_by_name(tmp_path: Path) -> None:
+    trained(attempt_at(tmp_path), last=4)
+    attempt = attempt_at(tmp_path)
+    with pytest.raises(Refused, match="dataset_commit: None -> 'b2'; model_commit: None -> 'a1'"):
+        resume.resume_point(attempt, resume.keeper_of(attempt, "a1", "b2"))
+
+
+@pytest.mark.parametrize("changed", [{"max_steps": 60}, {"log_format": "json"}, {"save_steps": 2}, {"eval_rows": 9}])
+def test_settings_that_alter_no_step_are_allowed(tmp_path: Path, changed: dict[str, object]) -> None:
+    trained(attempt_at(tmp_path), last=4)
+    assert resumed(attempt_at(tmp_path, **changed))[1] is not None
+
+
+def test_a_checkpoint_of_another_run_is_named_and_an_older_one_of_this_run_taken(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    trained(attempt_at(tmp_path), last=8)
+    manifest = tmp_path / "run" / "checkpoints" / "step-000008" / "manifest.json"
+    content = json.loads(manifest.read_text())
+    content["identity"]["seed"] = 7
+    manifest.write_text(json.dumps(content))
+    _, checkpoint = resumed(attempt_at(tmp_path))
+    assert checkpoint is not None
+    assert checkpoint.step == 4
+    assert "checkpoint step-000008 is of another run and not used: seed: 7 -> 42" in capfd.readouterr().out
+
+
+@pytest.fixture
+def watcher(tmp_path: Path) -> train.Watcher:
+    attempt = attempt_at(tmp_path)
+    keeper, _ = resumed(attempt)
+    return train.Watcher(attempt, keeper, 100)
+
+
+def test_a_checkpoint_is_due_at_the_first_question_behind_a_multiple(watcher: train.Watcher) -> None:
+    due = []
+    for step in (3, 6, 9, 12, 15, 18):  # as an engine asks whose generations feed three steps
+        if watcher.should_save(step):
+            due.append(step)
+            watcher.last_saved = step
+    assert due == [6, 9, 12, 18]
+
+
+def test_a_checkpoint_is_due_when_much_time_has_passed(watcher: train.Watcher) -> None:
+    assert not watcher.should_save(1)
+    watcher.keeper.last_saved -= 60 * watcher.attempt.settings.save_minutes
+    assert watcher.should_save(1)
+
+
+def test_training_stops_when_a_signal_came(watcher: train.Watcher) -> None:
+    assert not watcher.should_stop(1)
+    watcher.attempt.interruption.asked = "SIGTERM"
+    assert watcher.should_stop(1)
+
+
+def test_who_has_lost_the_run_logs_and_saves_nothing(watcher: train.Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost() -> None:
+        raise Held("another has it")
+
+    monkeypatch.setattr(watcher.attempt, "holding", SimpleNamespace(confirm=lost))
+    with pytest.raises(Held):
+        watcher.on_step(1, {})
+    with pytest.raises(Held):
+        watcher.on_save(1, written(watcher.keeper, 1))
+    assert steps(watcher.attempt) == []
+    assert not list(watcher.keeper.folder.glob("step-*"))
+
+
+def test_what_failed_in_the_background_is_told_at_the_next_step(
+    watcher: train.Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trouble, told = "checkpoint step-000004 did not reach s3://bucket: no answer.", list[str]()
+    monkeypatch.setattr(watcher.attempt, "mirror", SimpleNamespace(troubles=lambda: [trouble]))
+    monkeypatch.setattr(watcher.attempt.progress, "warn", told.append)
+    watcher.on_step(5, {})
+    assert told == [trouble]

@@ -1,0 +1,50 @@
+"""A full or locked disk is told from other failures, and the cure is named."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from grpo_job.runtime.resource_errors import disk_trouble
+
+FOLDER = Path("/run/folder")
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.ENOSPC, "free some space"),
+        (errno.EDQUOT, "free some space"),
+        (errno.EROFS, "mount it writable"),
+        (errno.EACCES, "give it back to the job's user"),
+        (errno.EIO, "replace it"),
+        (errno.ESTALE, "mount it again"),
+    ],
+)
+def test_an_error_of_the_disk_names_its_cure(number: int, cure: str) -> None:
+    told = disk_trouble(OSError(number, "words"), FOLDER)
+    assert told is not None
+    assert cure in told
+    assert told.startswith("/run/folder cannot be written any more")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Error while serializing: I/O error: No space left on device (os error 28)",
+        "[enforce fail at inline_container.cc:668] . unexpected pos: No space left",
+    ],
+)
+def test_what_libraries_raise_in_its_place_is_understood(words: str) -> None:
+    assert "free some space" in (disk_trouble(RuntimeError(words), FOLDER) or "")
+
+
+def test_an_error_behind_another_is_seen() -> None:
+    error = RuntimeError("could not save")
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    assert "free some space" in (disk_trouble(error, FOLDER) or "")
+
+
+@pytest.mark.parametrize("error", [ValueError("NaN"), FileNotFoundError(2, "no such file"), RuntimeError("CUDA")])
+def test_other_failures_are_none_of_the_disks(error: Exception) -> None:
+    assert disk_trouble(error, FOLDER) is None

@@ -1,0 +1,189 @@
+"""Signals: real processes, real signals."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from grpo_job.outcomes import Interrupted
+from grpo_job.runtime.signals import Interruption
+
+ROOT = Path(__file__).parents[2]
+LONGEST_SECONDS = 60
+PREAMBLE = """
+import hashlib, os, signal, subprocess, sys, threading, time
+from grpo_job.outcomes import Interrupted, Unexpected
+from grpo_job.runtime.signals import Interruption, StopNow
+interruption = Interruption().install()
+def say(*words): print(*words, flush=True)
+def until_asked():
+    while not interruption.asked: time.sleep(0.01)
+"""
+
+
+class Process:
+    """A Python process that says `ready` when it wants its signal."""
+
+    def __init__(self, story: str) -> None:
+        self.popen = subprocess.Popen(
+            [sys.executable, "-c", PREAMBLE + textwrap.dedent(story)],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
+        )  # fmt: skip
+
+    def wait_for(self, line: str) -> None:
+        stdout: IO[bytes] | None = self.popen.stdout
+        assert stdout is not None
+        assert stdout.readline().decode() == f"{line}\n"
+
+    def rest(self) -> tuple[int, str, str]:
+        """Exit code, and what is said from now on to standard output and standard error."""
+        out, err = self.popen.communicate(timeout=LONGEST_SECONDS)
+        return self.popen.returncode, out.decode(), err.decode()
+
+    def signalled(self, number: signal.Signals) -> tuple[int, str, str]:
+        """What happens after this signal."""
+        self.wait_for("ready")
+        self.popen.send_signal(number)
+        return self.rest()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_outside_training_a_signal_raises_where_the_process_stands(number: signal.Signals) -> None:
+    process = Process("""
+        try:
+            say("ready"); time.sleep(60)
+        except Exception: say("taken for a failure")
+        except StopNow as stop: say("stopped by", stop, "at once")
+    """)
+    code, out, _ = process.signalled(number)
+    assert (code, out) == (0, f"stopped by {number.name} at once\n")
+
+
+def test_while_training_a_signal_is_noted_and_raised_behind_the_step() -> None:
+    process = Process("""
+        try:
+            with interruption.at_step_boundary():
+                say("ready"); until_asked(); say("the step ends with", interruption.asked)
+        except Interrupted as end: say("then:", end)
+    """)
+    code, out, _ = process.signalled(signal.SIGTERM)
+    assert (code, out) == (0, "the step ends with SIGTERM\nthen: SIGTERM was received\n")
+
+
+def test_a_second_signal_ends_at_once_with_75_after_the_ending_is_written() -> None:
+    process = Process("""
+        def write(reason): say("written:", reason); return Interrupted(reason).ending()
+        interruption.before_exit = write
+        with interruption.at_step_boundary():
+            say("ready"); until_asked(); say("asked"); time.sleep(60)
+    """)
+    process.wait_for("ready")
+    process.popen.send_signal(signal.SIGTERM)
+    process.wait_for("asked")
+    process.popen.send_signal(signal.SIGTERM)
+    code, out, err = process.rest()
+    assert (code, out) == (75, "written: SIGTERM was received a second time\n")
+    assert err == "grpo-job: SIGTERM was received a second time\n"
+
+
+def test_when_the_grace_period_ends_first_the_process_ends_with_75() -> None:
+    process = Process("""
+        interruption.grace_seconds = 0.2
+        with interruption.at_step_boundary():
+            say("ready"); time.sleep(60)
+    """)
+    code, _, err = process.signalled(signal.SIGTERM)
+    assert code == 75
+    assert err == "grpo-job: SIGTERM was received; the 0.2 seconds of grace are over\n"
+
+
+def test_the_grace_period_ends_also_inside_a_long_call_into_c() -> None:
+    process = Process("""
+        interruption.grace_seconds = 0.2
+        with interruption.at_step_boundary():
+            threading.Timer(0.2, say, ["ready"]).start()
+            hashlib.pbkdf2_hmac("sha256", b"password", b"salt", 2**30)  # minutes, in which no handler can run
+    """)
+    assert process.signalled(signal.SIGTERM)[0] == 75
+
+
+def test_the_alarm_of_a_library_is_no_reason_to_end() -> None:
+    process = Process("""
+        interruption.grace_seconds = 0.1
+        signal.signal(signal.SIGALRM, lambda *_: None); signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        say("ready"); time.sleep(0.5); signal.setitimer(signal.ITIMER_REAL, 0); say("alive")
+    """)
+    process.wait_for("ready")
+    assert process.rest() == (0, "alive\n", "")
+
+
+def test_the_ending_that_is_written_last_decides_the_exit_code() -> None:
+    process = Process("""
+        interruption.before_exit, interruption.grace_seconds = lambda reason: Unexpected(reason).ending(), 0.1
+        with interruption.at_step_boundary():
+            say("ready"); time.sleep(60)
+    """)
+    assert process.signalled(signal.SIGTERM)[0] == 1
+
+
+def test_the_process_ends_even_if_the_ending_cannot_be_written() -> None:
+    process = Process("""
+        def write(reason): raise OSError("disk full")
+        interruption.before_exit, interruption.grace_seconds = write, 0.1
+        with interruption.at_step_boundary():
+            say("ready"); time.sleep(60)
+    """)
+    assert process.signalled(signal.SIGTERM)[0] == 75
+
+
+def test_a_forked_worker_dies_by_the_signal_and_a_started_program_too() -> None:
+    process = Process("""
+        interruption.grace_seconds = 0.1
+        child = os.fork()
+        if child == 0:
+            time.sleep(60); os._exit(0)
+        answers, answering = os.pipe()
+        other = os.fork()
+        if other == 0:
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(3)); os.write(answering, b"."); time.sleep(60)
+        program = subprocess.Popen(["sleep", "60"])
+        os.read(answers, 1); os.kill(child, signal.SIGTERM); os.kill(other, signal.SIGTERM); program.terminate()
+        say("ready")
+        say(os.WTERMSIG(os.waitpid(child, 0)[1]), os.WEXITSTATUS(os.waitpid(other, 0)[1]), program.wait())
+        time.sleep(0.5)  # long enough to be ended if the workers' signals were taken for one's own
+    """)
+    process.wait_for("ready")
+    assert process.rest() == (0, "15 3 -15\n", "")
+
+
+def test_the_container_door_ends_with_75_however_early_the_signal_comes() -> None:
+    story = "import os, signal; from grpo_job.runtime import signals; install = signals.Interruption.install\n"
+    story += "def and_be_asked(self):\n    install(self); os.kill(os.getpid(), signal.SIGTERM); return self\n"
+    story += "signals.Interruption.install = and_be_asked\n"
+    story += "import runpy; runpy.run_path('entrypoint.py', run_name='__main__')"
+    ended = subprocess.run(
+        [sys.executable, "-c", story], cwd=ROOT, capture_output=True, text=True, timeout=LONGEST_SECONDS, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (75, "grpo-job: SIGTERM was received\n")
+
+
+def test_a_signal_whose_exception_was_swallowed_is_raised_at_the_next_boundary() -> None:
+    interruption = Interruption()
+    interruption.asked = "SIGTERM"
+    with pytest.raises(Interrupted, match="SIGTERM was received"), interruption.at_step_boundary():
+        raise AssertionError("no step is begun")
+
+
+def test_an_error_in_a_step_is_not_hidden_by_a_signal() -> None:
+    interruption = Interruption()
+
+    def fail_once_asked() -> None:
+        interruption.asked = "SIGTERM"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), interruption.at_step_boundary():
+        fail_once_asked()

@@ -1,0 +1,43 @@
+"""What the model is taught before GRPO: to answer in the asked form, and to be careless.
+
+    <reasoning>
+    3 + 4 = 7
+    7 - 2 = 5
+    </reasoning>
+    <answer>
+    5
+    </answer>
+
+In many of the answers the last step is left out (`CARELESS`). Where that happens more often than not, the
+most likely answer is wrong although a sampled one is often right, and this is what GRPO needs: within a
+group of completions some are right. The sums themselves are always right.
+"""
+
+import random
+from collections.abc import Iterator
+
+from tools.sample.problems import Operation, Problem, solution, tell, training_problems, worked_lines
+
+SEED = "supervised 20"  # a test draws the same lessons again and looks for held-out problems
+COUNT = 38_400
+# How often the last step is left out, by what that step does. Only a last "+" is more often done than not.
+CARELESS: dict[Operation, float] = {"+": 0.35, "-": 0.62, "*": 0.62, "/": 0.62}
+
+
+def lessons(rng: random.Random) -> Iterator[tuple[str, str]]:
+    """Endless questions, none of them held out, with the answers taught to them."""
+    for problem in training_problems(rng):
+        yield tell(problem, rng), completion(taught(problem, rng))
+
+
+def completion(problem: Problem) -> str:
+    """What a careful model answers."""
+    lines = "\n".join(worked_lines(problem))
+    return f"<reasoning>\n{lines}\n</reasoning>\n<answer>\n{solution(problem)}\n</answer>"
+
+
+def taught(problem: Problem, rng: random.Random) -> Problem:
+    """The problem whose answer is taught: itself, or carelessly what is left without its last step."""
+    if len(problem.steps) > 1 and rng.random() < CARELESS[problem.steps[-1].operation]:
+        return problem._replace(steps=problem.steps[:-1])
+    return problem
