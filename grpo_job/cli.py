@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grpo_job.outcomes import START_AGAIN, Ending, Refused
+from grpo_job.outcomes import RESTART, InvalidRun, Outcome
 from grpo_job.runtime import process_exit
 from grpo_job.runtime.signals import Interruption
 
@@ -54,7 +54,7 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
 
     given = dict(os.environ)  # before libraries set variables of their own
 
-    def story() -> Ending:
+    def story() -> Outcome:
         resolved = _read(assignments)
         gpus = _steer_libraries(resolved.settings)
         if is_rank(os.environ):
@@ -70,12 +70,12 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
         return job.run(resolved, os.environ, interruption)
 
     ending = process_exit.ending_of(story, os.environ)
-    if ending.kind == START_AGAIN and not is_rank(given):
-        process_exit.start_again(ending.reason, given)
+    if ending.kind == RESTART and not is_rank(given):
+        process_exit.restart(ending.reason, given)
     process_exit.leave(ending, os.environ)
 
 
-def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Ending:
+def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
     """The part of one process of several. Where its launcher has a parent, that tells how the run ended."""
     from grpo_job import engines, job, worker
     from grpo_job.runtime import launcher
@@ -84,7 +84,7 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Ending:
     interruption.second_signal_ends = False  # it may come from the platform, from torchrun, and from the parent
     ranks = engines.process_group(interruption.ask)
 
-    def story() -> Ending:
+    def story() -> Outcome:
         if ranks.number:
             return worker.follow(resolved.settings, interruption, ranks)
         return job.run(resolved, os.environ, interruption, ranks)
@@ -104,14 +104,14 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Ending:
 def check(assignments: tuple[str, ...], for_machines: bool, offline: bool) -> None:
     """Print each setting and where it came from, and check all that can fail. Needs no GPU."""
 
-    def story() -> Ending:
+    def story() -> Outcome:
         from grpo_job.preflight import examine
         from grpo_job.preflight.findings import as_json, as_text, of_settings
         from grpo_job.settings import table
 
         try:
             resolved = _read(assignments)
-        except Refused as refusal:
+        except InvalidRun as refusal:
             if for_machines:
                 click.echo(as_json(of_settings(refusal.faults)))
             raise
@@ -123,8 +123,8 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool) -> No
         found = examine(resolved.settings, os.environ, offline=offline, elsewhere=True).findings
         click.echo(as_json(found, table.as_dict(resolved)) if for_machines else as_text(found))
         if faults := found.faults():
-            raise Refused(*faults)
-        return Ending(0, "checked", "all checks passed")
+            raise InvalidRun(*faults)
+        return Outcome(0, "checked", "all checks passed")
 
     _end_with(story)
 
@@ -135,7 +135,7 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool) -> No
 def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
     """Send a trained run to its destinations. Needs neither GPU nor torch."""
 
-    def story() -> Ending:
+    def story() -> Outcome:
         from grpo_job.runtime import library_env
 
         library_env.set_missing(library_env.silence(), os.environ)
@@ -151,11 +151,11 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
 def report(run_folders: tuple[Path, ...]) -> None:
     """Write the report of a run anew from its folder; of several runs, a comparison."""
 
-    def story() -> Ending:
+    def story() -> Outcome:
         from grpo_job import reports
 
         click.echo(str(reports.build(run_folders)))
-        return Ending(0, "reported", "the report is written")
+        return Outcome(0, "reported", "the report is written")
 
     _end_with(story)
 
@@ -174,24 +174,24 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
     settings are those of the run unless given.
     """
 
-    def story() -> Ending:
+    def story() -> Outcome:
         resolved = _read(assignments)
         _steer_libraries(resolved.settings)
         from grpo_job.phases import reevaluate
 
         judged = reevaluate.reevaluate(adapter_or_run, output, resolved, os.environ)
         click.echo("\n".join(reevaluate.lines(judged)))
-        return Ending(0, "evaluated", judged["verdict"])
+        return Outcome(0, "evaluated", judged["verdict"])
 
     _end_with(story)
 
 
-def _end_with(story: Callable[[], Ending]) -> None:
+def _end_with(story: Callable[[], Outcome]) -> None:
     process_exit.leave(process_exit.ending_of(story, os.environ), os.environ)
 
 
 def _read(assignments: tuple[str, ...]) -> "Resolved":
-    """The settings. Raises `Refused` with every fault, unknown rewards among them."""
+    """The settings. Raises `InvalidRun` with every fault, unknown rewards among them."""
     from grpo_job.settings.reader import assigned, resolve
 
     return resolve(os.environ, assigned(assignments), [_unknown_rewards])

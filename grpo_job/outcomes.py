@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 
-class Ending(NamedTuple):
+class Outcome(NamedTuple):
     """How a run ended, as it stands in `summary.json`.
 
     `code` is the exit code, `kind` one word for machines, `reason` one sentence for people.
@@ -29,9 +29,9 @@ class ExitCode(NamedTuple):
 
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h
-START_AGAIN = "again"  # the kind of an ending that no cluster sees: the door starts the process anew
+RESTART = "again"  # the kind of an ending that no cluster sees: the door starts the process anew
 
-FINISHED = Ending(0, "finished", "trained, evaluated, published and read back")
+FINISHED = Outcome(0, "finished", "trained, evaluated, published and read back")
 
 EXIT_CODES = (
     ExitCode(*FINISHED, "be glad"),
@@ -65,15 +65,15 @@ class RunEnded(Exception):
     code: ClassVar[int] = 1
     kind: ClassVar[str] = "unexpected"
 
-    def ending(self) -> Ending:
-        return Ending(self.code, self.kind, str(self))
+    def outcome(self) -> Outcome:
+        return Outcome(self.code, self.kind, str(self))
 
 
 class Unexpected(RunEnded):
     """Something broke that a new attempt may get past, such as a hang (exit 1)."""
 
 
-class Refused(RunEnded):
+class InvalidRun(RunEnded):
     """Settings, credentials, data or machine cannot give a run (exit 2). Holds every fault found."""
 
     code = 2
@@ -84,21 +84,21 @@ class Refused(RunEnded):
         super().__init__("\n".join(faults))
 
 
-class Unpublished(RunEnded):
+class PublishFailed(RunEnded):
     """Trained, but not every destination holds the result (exit 3)."""
 
     code = 3
     kind = "unpublished"
 
 
-class Hopeless(RunEnded):
+class Abandoned(RunEnded):
     """Training on cannot help, or the result is below what was asked for (exit 4)."""
 
     code = 4
     kind = "hopeless"
 
 
-class Held(RunEnded):
+class RunLocked(RunEnded):
     """Another live attempt holds this run (exit 5)."""
 
     code = 5

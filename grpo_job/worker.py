@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from grpo_job import engines, rewards
 from grpo_job.engines.interface import Engine
-from grpo_job.engines.ranks import Adopt, Answer, Load, Train
+from grpo_job.engines.ranks import Answer, Load, LoadAdapter, Train
 from grpo_job.inputs import base_model
 from grpo_job.monitoring.progress import libraries_write_to
-from grpo_job.outcomes import Ending, Interrupted, RunEnded, Unexpected
+from grpo_job.outcomes import Interrupted, Outcome, RunEnded, Unexpected
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.schema import Settings
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 LAST_WORD_SECONDS = 5.0  # for rank 0 to tell of the failure that this process sees from the other side
 
 
-def follow(settings: Settings, interruption: Interruption, ranks: "ProcessGroup") -> Ending:
+def follow(settings: Settings, interruption: Interruption, ranks: "ProcessGroup") -> Outcome:
     """Do what rank 0 says until it tells how the run ended. Raises what went wrong in this process."""
     interruption.grace_seconds = settings.grace_seconds
-    interruption.in_vain = lambda: lost.reason if (lost := ranks.lost()) else ""
+    interruption.give_up_reason = lambda: lost.reason if (lost := ranks.lost()) else ""
     interruption.before_exit = lambda reason: _leave(ranks, reason)
     with interruption.noted():
         try:
@@ -34,13 +34,13 @@ def follow(settings: Settings, interruption: Interruption, ranks: "ProcessGroup"
             if ending := ranks.heard_the_end(LAST_WORD_SECONDS):
                 return ending
             known = error if isinstance(error, RunEnded) else Unexpected(f"{type(error).__name__}: {error}")
-            ranks.leave(known.ending())
+            ranks.leave(known.outcome())
             raise
 
 
-def _listen(settings: Settings, interruption: Interruption, ranks: "ProcessGroup") -> Ending:
+def _listen(settings: Settings, interruption: Interruption, ranks: "ProcessGroup") -> Outcome:
     engine: Engine | None = None
-    while not isinstance(word := ranks.hear(lambda: interruption.asked), Ending):
+    while not isinstance(word := ranks.receive(lambda: interruption.asked), Outcome):
         with libraries_write_to(Path(os.devnull)):
             if isinstance(word, Load):
                 engine = _build(word, settings, ranks)
@@ -49,13 +49,13 @@ def _listen(settings: Settings, interruption: Interruption, ranks: "ProcessGroup
     return word
 
 
-def _use(engine: Engine, word: Train | Answer | Adopt, interruption: Interruption) -> None:
+def _use(engine: Engine, word: Train | Answer | LoadAdapter, interruption: Interruption) -> None:
     match word:
         case Train(resume_from):
-            engine.train(Silent(interruption), resume_from)
+            engine.train(NullListener(interruption), resume_from)
         case Answer():
-            engine.answer_along()
-        case Adopt(weights):
+            engine.join_generation()
+        case LoadAdapter(weights):
             engine.load_adapter(weights)
 
 
@@ -68,13 +68,13 @@ def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:
     return engines.build(word.engine, settings, base, rows, functions, folder, word.plan, ranks)
 
 
-def _leave(ranks: "ProcessGroup", reason: str) -> Ending:
+def _leave(ranks: "ProcessGroup", reason: str) -> Outcome:
     """The grace is over before all ranks came to the end of a step."""
     ranks.leave()
-    return Interrupted(reason).ending()
+    return Interrupted(reason).outcome()
 
 
-class Silent:
+class NullListener:
     """The listener of a rank that decides nothing and writes nothing."""
 
     def __init__(self, interruption: Interruption) -> None:

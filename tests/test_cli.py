@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from grpo_job import cli, job, outcomes, preflight
-from grpo_job.outcomes import Ending
+from grpo_job.outcomes import Outcome
 from grpo_job.preflight import Examined
 from grpo_job.preflight.findings import Finding, Findings
 from grpo_job.runtime import process_exit
@@ -37,16 +37,16 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Resolved]:
     """The settings of each run that the door starts; none is trained."""
     started: list[Resolved] = []
 
-    def run(resolved: Resolved, environment: Any, interruption: Interruption) -> Ending:
+    def run(resolved: Resolved, environment: Any, interruption: Interruption) -> Outcome:
         started.append(resolved)
-        return Ending(0, "finished", "")
+        return Outcome(0, "finished", "")
 
     monkeypatch.setattr(job, "run", run)
     return started
 
 
 def ending_with(raised: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(*_: object) -> Ending:
+    def run(*_: object) -> Outcome:
         raise raised
 
     monkeypatch.setattr(job, "run", run)
@@ -115,7 +115,7 @@ def test_an_unknown_error_gives_1_with_its_traceback(invoke: Invoke, monkeypatch
 
 
 def test_an_error_that_holds_a_secret_is_told_without_it(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    for error in (ZeroDivisionError("with hf_abcdefghijkl"), outcomes.Unpublished("with hf_abcdefghijkl")):
+    for error in (ZeroDivisionError("with hf_abcdefghijkl"), outcomes.PublishFailed("with hf_abcdefghijkl")):
         ending_with(error, monkeypatch)
         _, _, said = invoke(HF_TOKEN="hf_abcdefghijkl")
         assert "with [secret]" in said

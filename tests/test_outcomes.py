@@ -3,7 +3,7 @@
 import pytest
 
 from grpo_job import outcomes
-from grpo_job.outcomes import EXIT_CODES, Ending, Refused, RunEnded
+from grpo_job.outcomes import EXIT_CODES, InvalidRun, Outcome, RunEnded
 
 PROMISED = {
     0: ("finished", "trained, evaluated, published and read back", "be glad"),
@@ -35,7 +35,7 @@ def test_each_exit_code_means_what_was_promised(row: outcomes.ExitCode) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_failure_has_the_code_and_the_word_of_one_row(kind: type[RunEnded]) -> None:
     row = next(row for row in EXIT_CODES if row.code == kind.code)
-    assert kind("why").ending() == Ending(row.code, row.kind, "why")
+    assert kind("why").outcome() == Outcome(row.code, row.kind, "why")
 
 
 def test_every_code_but_success_belongs_to_a_failure() -> None:
@@ -43,6 +43,6 @@ def test_every_code_but_success_belongs_to_a_failure() -> None:
 
 
 def test_a_refusal_tells_every_fault_on_a_line_of_its_own() -> None:
-    refusal = Refused("first", "second")
+    refusal = InvalidRun("first", "second")
     assert refusal.faults == ("first", "second")
     assert str(refusal) == "first\nsecond"

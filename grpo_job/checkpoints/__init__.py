@@ -1,7 +1,15 @@
 """Checkpoints that are whole or not there: saved, verified, mirrored, and held by one attempt at a time."""
 
-from grpo_job.checkpoints.manager import PARTIAL, Checkpoint, Keeper
-from grpo_job.checkpoints.mirror import Mirror, place_of_bell, place_of_run
-from grpo_job.checkpoints.run_lock import Holding
+from grpo_job.checkpoints.manager import PARTIAL, Checkpoint, CheckpointManager
+from grpo_job.checkpoints.mirror import Mirror, place_of_run, place_of_takeover_request
+from grpo_job.checkpoints.run_lock import RunLock
 
-__all__ = ["PARTIAL", "Checkpoint", "Holding", "Keeper", "Mirror", "place_of_bell", "place_of_run"]
+__all__ = [
+    "PARTIAL",
+    "Checkpoint",
+    "CheckpointManager",
+    "Mirror",
+    "RunLock",
+    "place_of_run",
+    "place_of_takeover_request",
+]

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.outcomes import Held
+from grpo_job.outcomes import RunLocked
 from grpo_job.stores import Store
 
 FOLDER = "lease"
@@ -42,48 +42,59 @@ class Lease:
     """One attempt's hold on a run at one store."""
 
     def __init__(
-        self, store: Store, holder: str, seconds: float, is_gone: Callable[[str], bool], bell: Store | None = None
+        self,
+        store: Store,
+        holder: str,
+        seconds: float,
+        is_gone: Callable[[str], bool],
+        takeover_request: Store | None = None,
     ) -> None:
-        """`is_gone` answers whether a holder is known to have ended; with a `bell`, the lease is renewed when it rings.
+        """`is_gone` answers whether a holder is known to have ended; a `takeover_request` makes the holder renew.
 
         `left` is what stands beside the claim for the next holder; before this one sets it, what it found.
         """
-        self.store, self.holder, self.seconds, self.is_gone, self.bell = store, holder, seconds, is_gone, bell
+        self.store, self.holder, self.seconds, self.is_gone, self.takeover_request = (
+            store,
+            holder,
+            seconds,
+            is_gone,
+            takeover_request,
+        )
         self.number = 0
         self.renewals = 0
         self.left: dict[str, Any] = {}
         self._rung = ""
 
-    def take(self) -> None:
-        """Hold the run from now on. Raises `Held` where another attempt does."""
+    def acquire(self) -> None:
+        """Hold the run from now on. Raises `RunLocked` where another attempt does."""
         before = self._look()
         if not self._is_free(before):
             before = self._wait(before)
         self.number, self.left = before.number + 1, before.says.get("left", {})
-        if self.bell:
-            self._rung = self.bell.head()
+        if self.takeover_request:
+            self._rung = self.takeover_request.head()
         if not self.store.claim(_name(self.number), self._content(), seen=before.head):
-            raise Held(f"another attempt took the run at {self.store.uri} over in the same moment")
+            raise RunLocked(f"another attempt took the run at {self.store.uri} over in the same moment")
 
     def renew(self) -> None:
-        """Say that the holder is alive. Raises `Held` where the run was taken over."""
-        self.confirm()
-        if self.bell is None or self._rings(self.bell):
+        """Say that the holder is alive. Raises `RunLocked` where the run was taken over."""
+        self.assert_held()
+        if self.takeover_request is None or self._rings(self.takeover_request):
             self.renewals += 1
             self.store.write(_name(self.number), self._content().encode())
 
-    def confirm(self) -> None:
-        """Raises `Held` where the run was taken over."""
+    def assert_held(self) -> None:
+        """Raises `RunLocked` where the run was taken over."""
         if self.number and (other := self.store.read(_name(self.number + 1))) is not None:
-            raise Held(f"{json.loads(other)['holder']} has taken the run over; nothing more is written here")
+            raise RunLocked(f"{json.loads(other)['holder']} has taken the run over; nothing more is written here")
 
     def release(self) -> None:
         """Let the next attempt begin at once."""
-        self.confirm()
+        self.assert_held()
         self.store.write(_name(self.number), self._content(released=True).encode())
 
-    def _rings(self, bell: Store) -> bool:
-        before, self._rung = self._rung, bell.head()
+    def _rings(self, takeover_request: Store) -> bool:
+        before, self._rung = self._rung, takeover_request.head()
         return self._rung != before
 
     def _look(self) -> Claim:
@@ -101,9 +112,9 @@ class Lease:
         return not claim.number or claim.says.get("released", False) or self.is_gone(claim.says.get("holder", ""))
 
     def _wait(self, first: Claim) -> Claim:
-        """Until the holder is gone or its lease could have run out. Raises `Held` when it renews."""
-        if self.bell:
-            self.bell.write("asks.json", self._content().encode())
+        """Until the holder is gone or its lease could have run out. Raises `RunLocked` when it renews."""
+        if self.takeover_request:
+            self.takeover_request.write("asks.json", self._content().encode())
         end = time.monotonic() + self.seconds
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(left, self.seconds / 12))
@@ -111,7 +122,7 @@ class Lease:
             if self._is_free(now):
                 return now
             if now != first:
-                raise Held(f"{now.says.get('holder', 'another attempt')} works on this run ({self.store.uri})")
+                raise RunLocked(f"{now.says.get('holder', 'another attempt')} works on this run ({self.store.uri})")
         return first
 
     def _content(self, **more: Any) -> str:

@@ -33,7 +33,7 @@ class Checkpoint(NamedTuple):
     manifest: dict[str, Any]
 
 
-class Keeper:
+class CheckpointManager:
     """The checkpoints of one run folder.
 
     `identity` is what a checkpoint must agree with to be resumed: the settings that change the result, the
@@ -51,7 +51,7 @@ class Keeper:
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder, self.keep, self.extras, self.facts = folder, keep, extras, dict(facts or {})
-        self.in_use: Callable[[], list[Path]] = list  # folders that somebody reads, to be removed later
+        self.pinned: Callable[[], list[Path]] = list  # folders that somebody reads, to be removed later
         self.identity: dict[str, Any] = json.loads(json.dumps(dict(identity)))  # as it will be read back
         self.last_saved = time.monotonic()
 
@@ -71,7 +71,7 @@ class Keeper:
         for folder in self._newest_first():
             shutil.rmtree(folder)
 
-    def adopt(self, step: int, written: Path) -> Checkpoint:
+    def commit(self, step: int, written: Path) -> Checkpoint:
         """Make the trainer's folder `written` the checkpoint of `step`; remove the oldest beyond `keep`."""
         for name in DROPPED:
             (written / name).unlink(missing_ok=True)
@@ -141,7 +141,7 @@ class Keeper:
         good = 0
         for folder in self._newest_first():
             if good >= self.keep:
-                if folder not in self.in_use():
+                if folder not in self.pinned():
                     shutil.rmtree(folder)
             elif damage_of(folder) is None:
                 good += 1

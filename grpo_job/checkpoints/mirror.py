@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from grpo_job.checkpoints.manager import NAME, Checkpoint, Keeper, damage_of, name_of
-from grpo_job.outcomes import Held, Unexpected
+from grpo_job.checkpoints.manager import NAME, Checkpoint, CheckpointManager, damage_of, name_of
+from grpo_job.outcomes import RunLocked, Unexpected
 from grpo_job.stores import MANIFEST, Outpaced, Store, StoreFailed
 
 ARRIVING = ".arriving"
@@ -21,11 +21,13 @@ ARRIVING = ".arriving"
 class Mirror:
     """The checkpoints of one run at one store.
 
-    `confirm` raises `Held` where another attempt has taken the run over; then `on_lost` ends this one.
+    `assert_held` raises `RunLocked` where another attempt has taken the run over; then `on_lost` ends this one.
     """
 
-    def __init__(self, store: Store, keep: int, confirm: Callable[[], None], on_lost: Callable[[str], object]) -> None:
-        self.store, self.keep, self.confirm, self.on_lost = store, keep, confirm, on_lost
+    def __init__(
+        self, store: Store, keep: int, assert_held: Callable[[], None], on_lost: Callable[[str], object]
+    ) -> None:
+        self.store, self.keep, self.assert_held, self.on_lost = store, keep, assert_held, on_lost
         self.seconds: list[float] = []  # that each checkpoint took to arrive
         self._changed = threading.Condition()
         self._waiting: Checkpoint | None = None
@@ -42,7 +44,7 @@ class Mirror:
                 self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
                 self._thread.start()
 
-    def in_use(self) -> list[Path]:
+    def pinned(self) -> list[Path]:
         """Folders that are being read, and must stay."""
         with self._changed:
             return [checkpoint.folder for checkpoint in (self._waiting, self._going) if checkpoint]
@@ -64,7 +66,7 @@ class Mirror:
         found = [NAME.fullmatch(str(name.parent)) for name in names if name.name == MANIFEST]
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
-    def bring_newer(self, keeper: Keeper, than: int) -> list[str]:
+    def bring_newer(self, manager: CheckpointManager, than: int) -> list[str]:
         """Bring the newest good checkpoint here, if it is of a later step; a sentence for each damaged one.
 
         Raises `Unexpected` where the store cannot say what it holds: beginning anew would lose the run.
@@ -74,7 +76,7 @@ class Mirror:
             for step in self.steps():
                 if step <= than:
                     break
-                damage = self._bring(keeper, step)
+                damage = self._bring(manager, step)
                 if damage is None:
                     break
                 damages.append(f"checkpoint {name_of(step)} at {self.store.uri} is damaged and not used: {damage}")
@@ -93,15 +95,15 @@ class Mirror:
     def _unknown(self, failure: StoreFailed) -> NoReturn:
         raise Unexpected(f"which checkpoints {self.store.uri} holds cannot be said: {failure}") from failure
 
-    def _bring(self, keeper: Keeper, step: int) -> str | None:
-        """The damage of the checkpoint there, or None when it stands among the keeper's."""
-        arriving = keeper.folder / ARRIVING
+    def _bring(self, manager: CheckpointManager, step: int) -> str | None:
+        """The damage of the checkpoint there, or None when it stands among the manager's."""
+        arriving = manager.folder / ARRIVING
         shutil.rmtree(arriving, ignore_errors=True)
         folder = arriving / name_of(step)
         self.store.get(name_of(step), folder)
         damage = damage_of(folder)
         if damage is None:
-            keeper.put_in_place(folder, keeper.folder / name_of(step))
+            manager.put_in_place(folder, manager.folder / name_of(step))
         shutil.rmtree(arriving)
         return damage
 
@@ -114,7 +116,7 @@ class Mirror:
             assert checkpoint is not None
             try:
                 self._put(checkpoint)
-            except (Held, Outpaced) as lost:
+            except (RunLocked, Outpaced) as lost:
                 self.on_lost(str(lost))
             except Exception as failure:  # a thread that dies would fall silent: the next step tells
                 self._failed(f"checkpoint {checkpoint.folder.name} did not reach {self.store.uri}: {failure}")
@@ -123,7 +125,7 @@ class Mirror:
                 self._changed.notify_all()
 
     def _put(self, checkpoint: Checkpoint) -> None:
-        self.confirm()
+        self.assert_held()
         began = time.monotonic()
         others = [step for step in self.steps() if step != checkpoint.step]
         self.store.put(
@@ -149,10 +151,10 @@ def place_of_run(uri: str, run: str) -> str:
     return f"{uri.rstrip('/')}/{run}"
 
 
-def place_of_bell(place: str) -> str | None:
-    """Where who waits for the run at `place` rings; None where no bell is needed.
+def place_of_takeover_request(place: str) -> str | None:
+    """Where another attempt asks to take over the run at `place`; None where a store needs no such place.
 
-    >>> place_of_bell("hf://me/kept@run-a"), place_of_bell("s3://bucket/kept/a")
+    >>> place_of_takeover_request("hf://me/kept@run-a"), place_of_takeover_request("s3://bucket/kept/a")
     ('hf://me/kept@bell-run-a', None)
     """
     return place.replace("@", "@bell-") if place.startswith("hf://") else None

@@ -1,7 +1,7 @@
 """All that keeps two attempts from working on one run: a lease in the run folder, and one at the mirror.
 
 A thread renews them. An attempt that was frozen, or cut off from the store, while another took the
-run over, learns it from `confirm`, which is asked before anything is written, or from that thread.
+run over, learns it from `assert_held`, which is asked before anything is written, or from that thread.
 """
 
 import threading
@@ -11,13 +11,13 @@ from typing import Any
 from urllib.parse import quote
 
 from grpo_job.checkpoints.lease import FOLDER, HolderLocks, Lease
-from grpo_job.outcomes import Held, Unexpected
+from grpo_job.outcomes import RunLocked, Unexpected
 from grpo_job.stores import Outpaced, Store, StoreFailed, open_store
 
 RENEWALS_IN_A_LEASE = 4
 
 
-class Holding:
+class RunLock:
     """One attempt's hold on one run."""
 
     def __init__(
@@ -27,28 +27,28 @@ class Holding:
         seconds: float,
         on_lost: Callable[[str], object],
         *,
-        bell: Store | None = None,
+        takeover_request: Store | None = None,
     ) -> None:
         """`on_lost` is called in a thread with the reason when another attempt has taken the run over."""
         self.seconds, self.on_lost = seconds, on_lost
         self.locks = HolderLocks(folder / FOLDER)
         self.here = self._lease(open_store(f"file://{quote(str(folder))}"))
-        self.there = [self._lease(remote, bell)] if remote else []
+        self.there = [self._lease(remote, takeover_request)] if remote else []
         self._over = threading.Event()
         self._trouble = ""
 
-    def take(self) -> dict[str, Any]:
+    def acquire(self) -> dict[str, Any]:
         """Hold the run from now on. Answers what the attempt before has left at the mirror for the next.
 
-        Raises `Held` where another attempt holds it.
+        Raises `RunLocked` where another attempt holds it.
         """
         self.locks.lock()
         try:
             for lease in (self.here, *self.there):
-                lease.take()
-        except (StoreFailed, Held) as failure:
+                lease.acquire()
+        except (StoreFailed, RunLocked) as failure:
             self._let_go()
-            if isinstance(failure, Held):
+            if isinstance(failure, RunLocked):
                 raise
             raise Unexpected(f"whether another attempt works on this run cannot be said: {failure}") from failure
         self.locks.clear()
@@ -60,14 +60,14 @@ class Holding:
         for lease in self.there:
             lease.left = values
 
-    def confirm(self) -> None:
-        """Raises `Held` where another attempt has taken the run over in this folder."""
-        self.here.confirm()
+    def assert_held(self) -> None:
+        """Raises `RunLocked` where another attempt has taken the run over in this folder."""
+        self.here.assert_held()
 
-    def confirm_everywhere(self) -> None:
-        """Raises `Held` where another attempt has taken the run over, `StoreFailed` where that cannot be said."""
+    def assert_held_everywhere(self) -> None:
+        """Raises `RunLocked` where another attempt has taken the run over, `StoreFailed` where that cannot be said."""
         for lease in (self.here, *self.there):
-            lease.confirm()
+            lease.assert_held()
 
     def release(self) -> str:
         """Let the next attempt begin at once; answers what went wrong with that, which costs it only time."""
@@ -76,7 +76,7 @@ class Holding:
         try:
             for lease in (*self.there, self.here):
                 lease.release()
-        except (StoreFailed, Held) as failure:
+        except (StoreFailed, RunLocked) as failure:
             trouble = str(failure)
         self.locks.unlock(keep_file=bool(trouble))
         return trouble
@@ -92,15 +92,15 @@ class Holding:
             self.here.release()
         self.locks.unlock()
 
-    def _lease(self, store: Store, bell: Store | None = None) -> Lease:
-        return Lease(store, self.locks.holder, self.seconds, self.locks.is_gone, bell)
+    def _lease(self, store: Store, takeover_request: Store | None = None) -> Lease:
+        return Lease(store, self.locks.holder, self.seconds, self.locks.is_gone, takeover_request)
 
     def _renew(self) -> None:
         while not self._over.wait(self.seconds / RENEWALS_IN_A_LEASE):
             try:
                 for lease in (self.here, *self.there):
                     lease.renew()
-            except (Held, Outpaced) as lost:
+            except (RunLocked, Outpaced) as lost:
                 if not self._over.is_set():
                     self.on_lost(str(lost))
             except StoreFailed as failure:

@@ -13,7 +13,7 @@ from grpo_job.engines.patches.fast_imports import lean_imports
 from grpo_job.engines.patches.gc_pause import keep_what_is_loaded, no_collection
 from grpo_job.engines.ranks import ALONE, Ranks
 from grpo_job.inputs.base_model import BaseModel
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.schema import Settings
 
@@ -52,7 +52,7 @@ def build(
 
                 built = PlainTrl(settings, base, rows, rewards, folder, ranks)
             case _:
-                raise Refused(f"GRPO_ENGINE: {engine!r} was given; allowed: unsloth (on a GPU), trl")
+                raise InvalidRun(f"GRPO_ENGINE: {engine!r} was given; allowed: unsloth (on a GPU), trl")
         keep_what_is_loaded()
     return built
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grpo_job.engines.interface import Listener, Prompts
-from grpo_job.engines.ranks import ALONE, Adopt, Answer, Ranks
+from grpo_job.engines.ranks import ALONE, Answer, LoadAdapter, Ranks
 from grpo_job.inputs.base_model import BaseModel
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ class TrainerEngine:
         if self.ranks.count == 1:
             return self.answer(prompts, **options)
         if not self.training:  # between two steps the others are listening already
-            self.ranks.say(Answer())
+            self.ranks.broadcast(Answer())
         return self._answer_share(self.ranks.share(Asked(list(prompts), options)))
 
-    def answer_along(self) -> None:
+    def join_generation(self) -> None:
         """On a rank that is not 0: its part of what rank 0 generates."""
         self._answer_share(self.ranks.share(None))
 
@@ -87,7 +87,7 @@ class TrainerEngine:
         from grpo_job.engines.trainer.adapter import load_adapter
 
         if self.ranks.number == 0:
-            self.ranks.say(Adopt(weights))
+            self.ranks.broadcast(LoadAdapter(weights))
         load_adapter(self.model, weights)
 
     def adapter_changes_anything(self) -> bool:

@@ -64,7 +64,7 @@ class Engine(Protocol):
     ) -> list[list[str]]:
         """`samples` completions for each prompt; greedy at temperature 0. Leaves training's RNG as it was."""
 
-    def answer_along(self) -> None:
+    def join_generation(self) -> None:
         """On a rank that is not 0: its part of what rank 0 generates."""
 
     def save_adapter(self, folder: Path) -> None:
@@ -74,7 +74,7 @@ class Engine(Protocol):
         """Whether this safetensors file holds the LoRA weights in memory, bit by bit."""
 
     def load_adapter(self, weights: Path) -> None:
-        """Go on with the LoRA weights of this safetensors file; raises `Refused` where they are not this LoRA's."""
+        """Go on with the LoRA weights of this safetensors file; raises `InvalidRun` where they are not this LoRA's."""
 
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers of the adapter as it stands on disk."""

@@ -16,8 +16,8 @@ import psutil
 import torch
 import torch.distributed as dist
 
-from grpo_job.engines.ranks import Word
-from grpo_job.outcomes import Ending, Interrupted, Unexpected
+from grpo_job.engines.ranks import Command
+from grpo_job.outcomes import Interrupted, Outcome, Unexpected
 
 LOOK_SECONDS = 0.05
 # A hang is the watchdog's to end, long before: rank 0, which waits for the others, does nothing. These end a wait on
@@ -46,7 +46,7 @@ class ProcessGroup:
             f"process/{self.number}", pickle.dumps((os.uname().nodename, process.pid, process.create_time()))
         )
 
-    def say(self, word: Word) -> None:
+    def broadcast(self, word: Command) -> None:
         """From rank 0 to all others. Raises `Interrupted` where one of them was asked to stop."""
         for number in range(1, self.count):
             if reason := self._note(f"asked/{number}"):
@@ -54,7 +54,7 @@ class ProcessGroup:
                 raise Interrupted(f"{reason} was received by rank {number}")
         self._put(word)
 
-    def hear(self, asked: Callable[[], str | None]) -> Word:
+    def receive(self, asked: Callable[[], str | None]) -> Command:
         """The next word of rank 0; while it is waited for, rank 0 may learn what this process was `asked`."""
         told = False
         while not self._store.check([f"word/{self._words}"]):
@@ -62,13 +62,13 @@ class ProcessGroup:
                 self._store.set(f"asked/{self.number}", pickle.dumps(reason))
                 told = True
             time.sleep(LOOK_SECONDS)
-        word: Word = pickle.loads(self._store.get(f"word/{self._words}"))
+        word: Command = pickle.loads(self._store.get(f"word/{self._words}"))
         self._words += 1
-        if isinstance(word, Ending):
+        if isinstance(word, Outcome):
             self.leave()
         return word
 
-    def heard_the_end(self, seconds: float) -> Ending | None:
+    def heard_the_end(self, seconds: float) -> Outcome | None:
         """How the run ended, where rank 0 says so within this time."""
         end = time.monotonic() + seconds
         while not self._store.check(["ending"]):
@@ -76,7 +76,7 @@ class ProcessGroup:
                 return None
             time.sleep(LOOK_SECONDS)
         self.leave()
-        ending: Ending = pickle.loads(self._store.get("ending"))
+        ending: Outcome = pickle.loads(self._store.get("ending"))
         return ending
 
     def share(self, value: Any) -> Any:
@@ -95,22 +95,22 @@ class ProcessGroup:
         """Wait for all."""
         dist.barrier(group=self._group())
 
-    def lost(self, wait: float = 0.0) -> Ending | None:
+    def lost(self, wait: float = 0.0) -> Outcome | None:
         """How another rank ended before its time, where one did; looked for so many seconds. From any thread."""
         end = time.monotonic() + wait
         try:
             while (found := self._lost()) is None and time.monotonic() < end:
                 time.sleep(LOOK_SECONDS)
         except RuntimeError:  # the store went with its process
-            return Unexpected("the launcher was killed").ending()
+            return Unexpected("the launcher was killed").outcome()
         return found
 
-    def leave(self, failure: Ending | None = None) -> None:
+    def leave(self, failure: Outcome | None = None) -> None:
         """Say that this process ends, and how where that is not in order."""
         self._store.set(f"left/{self.number}", pickle.dumps(failure))
         self._has_left = failure is None
 
-    def end(self, ending: Ending) -> bool:
+    def end(self, ending: Outcome) -> bool:
         """How the run ended: rank 0 tells it. Whether all others have heard it; from another rank, whether it has."""
         if self.number:
             return self._has_left
@@ -119,7 +119,7 @@ class ProcessGroup:
         except RuntimeError:  # the launcher is gone, and with it whoever could hear
             return False
 
-    def _tell(self, ending: Ending) -> bool:
+    def _tell(self, ending: Outcome) -> bool:
         self._store.set("ending", pickle.dumps(ending))
         self._put(ending)
         end = time.monotonic() + GOODBYE_SECONDS
@@ -142,17 +142,17 @@ class ProcessGroup:
             self._joined = dist.new_group(backend="gloo", timeout=timedelta(seconds=TOGETHER_SECONDS))
         return self._joined
 
-    def _put(self, word: Word) -> None:
+    def _put(self, word: Command) -> None:
         self._store.set(f"word/{self._words}", pickle.dumps(word))
         self._words += 1
 
-    def _lost(self) -> Ending | None:
+    def _lost(self) -> Outcome | None:
         for number in (number for number in range(self.count) if number != self.number):
             if self._watched.check([f"left/{number}"]):
                 if failure := self._note(f"left/{number}", self._watched):
-                    return Ending(failure.code, failure.kind, f"rank {number}: {failure.reason}")
+                    return Outcome(failure.code, failure.kind, f"rank {number}: {failure.reason}")
             elif self._is_gone(number):
-                return Unexpected(f"rank {number} was killed").ending()
+                return Unexpected(f"rank {number} was killed").outcome()
         return None
 
     def _note(self, key: str, store: Any = None) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from grpo_job.outcomes import Ending
+from grpo_job.outcomes import Outcome
 
 if TYPE_CHECKING:
     from grpo_job.planner.plan import Plan
@@ -33,13 +33,13 @@ class Answer(NamedTuple):
     """Answer prompts together; which and how is shared behind it."""
 
 
-class Adopt(NamedTuple):
+class LoadAdapter(NamedTuple):
     """Go on with the LoRA weights of this file."""
 
     weights: Path
 
 
-Word = Load | Train | Answer | Adopt | Ending
+Command = Load | Train | Answer | LoadAdapter | Outcome
 
 
 class Ranks(Protocol):
@@ -48,7 +48,7 @@ class Ranks(Protocol):
     number: int
     count: int
 
-    def say(self, word: Word) -> None:
+    def broadcast(self, word: Command) -> None:
         """From rank 0 to all others. Raises `Interrupted` where one of them was asked to stop."""
 
     def share(self, value: Any) -> Any:
@@ -60,10 +60,10 @@ class Ranks(Protocol):
     def barrier(self) -> None:
         """Wait for all."""
 
-    def lost(self, wait: float = 0.0) -> Ending | None:
+    def lost(self, wait: float = 0.0) -> Outcome | None:
         """How another rank ended before its time, where one did; looked for so many seconds. From any thread."""
 
-    def end(self, ending: Ending) -> bool:
+    def end(self, ending: Outcome) -> bool:
         """How the run ended: rank 0 tells it. Whether all others have heard it; from another rank, whether it has."""
 
 
@@ -72,7 +72,7 @@ class OneProcess:
 
     number, count = 0, 1
 
-    def say(self, word: Word) -> None:
+    def broadcast(self, word: Command) -> None:
         """Nobody listens."""
 
     def share(self, value: Any) -> Any:
@@ -84,10 +84,10 @@ class OneProcess:
     def barrier(self) -> None:
         """Nobody to wait for."""
 
-    def lost(self, wait: float = 0.0) -> Ending | None:
+    def lost(self, wait: float = 0.0) -> Outcome | None:
         return None
 
-    def end(self, ending: Ending) -> bool:
+    def end(self, ending: Outcome) -> bool:
         return True
 
 

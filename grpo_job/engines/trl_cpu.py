@@ -60,7 +60,7 @@ class PlainTrl(TrainerEngine):
         # Of several processes each would have a device such as `cpu:1`, which torch.load does not know.
         vars(args)["_setup_devices"] = torch.device("cpu")
         self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
-        self.trainer.rehearse_at = memory_dry_run.sizes(settings, None, rows, self.tokenizer)
+        self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, None, rows, self.tokenizer)
 
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions through transformers; see `Engine.generate`."""

@@ -71,7 +71,7 @@ class TrlVllm(VllmTrainerEngine):
         with llm_built_with(vllm_options, trl.generation.vllm_generation):
             args = GRPOConfig(output_dir=str(folder), **arguments)
             self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
-        self.trainer.rehearse_at = memory_dry_run.sizes(settings, plan, rows, self.tokenizer)
+        self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.tokenizer)
         self.llm = self.trainer.vllm_generation.llm
         self.weights = SeparateWeights(self.model, self.llm)
         self.callback.before_measuring = self.weights.changed

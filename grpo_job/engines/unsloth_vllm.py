@@ -45,16 +45,16 @@ class UnslothVllm(VllmTrainerEngine):
         self.model, self.tokenizer = _load_model(base, plan, lora_rank=settings.lora_rank, seed=settings.seed)
         self.model = _add_lora(self.model, plan, settings)
 
-        from grpo_job.engines.rollouts.weight_sync import hand_over
+        from grpo_job.engines.rollouts.weight_sync import weight_sync
         from grpo_job.engines.trainer import memory_dry_run
         from grpo_job.engines.trainer.callback import ListeningCallback
 
-        self.llm, self.weights = self.model.vllm_engine, hand_over(self.model, plan)
+        self.llm, self.weights = self.model.vllm_engine, weight_sync(self.model, plan)
         self.callback = ListeningCallback(steps_per_buffer(settings))
         self.callback.before_measuring = self.weights.changed
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
         self.trainer = self._trainer(plan, arguments, folder, rows, rewards)
-        self.trainer.rehearse_at = memory_dry_run.sizes(settings, plan, rows, self.tokenizer)
+        self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.tokenizer)
 
     def _trainer(
         self,

@@ -21,7 +21,7 @@ def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple
     return float(interval.low), float(interval.high)
 
 
-def mcnemar(newly_right: int, newly_wrong: int) -> float:
+def mcnemar(gained: int, lost: int) -> float:
     """Two-sided p-value of McNemar's exact test: the changed rows as tosses of a fair coin.
 
     Q. McNemar, Psychometrika 12, 1947.
@@ -31,11 +31,11 @@ def mcnemar(newly_right: int, newly_wrong: int) -> float:
     """
     from scipy.stats import binomtest
 
-    changed = newly_right + newly_wrong
-    return float(binomtest(newly_right, changed, 0.5).pvalue) if changed else 1.0
+    changed = gained + lost
+    return float(binomtest(gained, changed, 0.5).pvalue) if changed else 1.0
 
 
-def paired_bootstrap(newly_right: int, newly_wrong: int, rows: int) -> tuple[float, float]:
+def paired_bootstrap(gained: int, lost: int, rows: int) -> tuple[float, float]:
     """95 % percentile interval for accuracy after minus before (B. Efron, Annals of Statistics 7, 1979).
 
     Rows are drawn with their two answers together. Only how many of each kind are drawn matters, and those
@@ -46,7 +46,7 @@ def paired_bootstrap(newly_right: int, newly_wrong: int, rows: int) -> tuple[flo
     """
     import numpy as np
 
-    kinds = np.array([newly_right, newly_wrong, rows - newly_right - newly_wrong]) / rows
+    kinds = np.array([gained, lost, rows - gained - lost]) / rows
     drawn = np.random.default_rng(SEED).multinomial(rows, kinds, size=RESAMPLES)
     differences = (drawn[:, 0] - drawn[:, 1]) / rows
     low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
@@ -87,7 +87,7 @@ def sampled(right: Sequence[Sequence[bool]]) -> dict[str, Any]:
     }
 
 
-def verdict(newly_right: int, newly_wrong: int, p_value: float) -> str:
+def verdict(gained: int, lost: int, p_value: float) -> str:
     """One of `VERDICTS`.
 
     >>> verdict(30, 4, 0.001), verdict(3, 4, 1.0)
@@ -95,7 +95,7 @@ def verdict(newly_right: int, newly_wrong: int, p_value: float) -> str:
     """
     if p_value >= SIGNIFICANCE:
         return UNCHANGED
-    return IMPROVED if newly_right > newly_wrong else WORSE
+    return IMPROVED if gained > lost else WORSE
 
 
 def compare(before: Sequence[bool], after: Sequence[bool]) -> dict[str, Any]:
@@ -105,19 +105,19 @@ def compare(before: Sequence[bool], after: Sequence[bool]) -> dict[str, Any]:
     """
     pairs = list(zip(before, after, strict=True))
     rows = len(pairs)
-    newly_right = sum(new and not old for old, new in pairs)
-    newly_wrong = sum(old and not new for old, new in pairs)
-    p_value = mcnemar(newly_right, newly_wrong)
+    gained = sum(new and not old for old, new in pairs)
+    lost = sum(old and not new for old, new in pairs)
+    p_value = mcnemar(gained, lost)
     return {
         "rows": rows,
         "before": sum(before) / rows,
         "after": sum(after) / rows,
         "before_interval": wilson(sum(before), rows),
         "after_interval": wilson(sum(after), rows),
-        "difference": (newly_right - newly_wrong) / rows,
-        "difference_interval": paired_bootstrap(newly_right, newly_wrong, rows),
-        "newly_right": newly_right,
-        "newly_wrong": newly_wrong,
+        "difference": (gained - lost) / rows,
+        "difference_interval": paired_bootstrap(gained, lost, rows),
+        "gained": gained,
+        "lost": lost,
         "p_value": p_value,
-        "verdict": verdict(newly_right, newly_wrong, p_value),
+        "verdict": verdict(gained, lost, p_value),
     }

@@ -14,7 +14,7 @@ def judge(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> 
     """Compare the records of `held_out.ask`, row by row.
 
     `correct` (the answer in the asked-for place), `correct_lenient` (the last answer anywhere) and `format` each
-    hold `statistics.compare`; `verdict` is that of `correct`. `newly_right` and `newly_wrong` list the rows whose
+    hold `statistics.compare`; `verdict` is that of `correct`. `gained` and `lost` list the rows whose
     answer changed sides. `sampled` is there when both sides were sampled. Raises ValueError where the two sides
     were not asked the same.
     """
@@ -27,8 +27,8 @@ def judge(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> 
         "verdict": compared["correct"]["verdict"],
         **compared,
         **_sampled(before, after),
-        "newly_right": _changed(before, after, to=True),
-        "newly_wrong": _changed(before, after, to=False),
+        "gained": _changed(before, after, to=True),
+        "lost": _changed(before, after, to=False),
     }
 
 
@@ -53,7 +53,7 @@ def kept_back(judged: dict[str, Any], publish_if: PublishIf) -> str:
     return (
         f"GRPO_PUBLISH_IF={publish_if} keeps the adapter unpublished: the verdict is {found['verdict']!r} (held-out "
         f"accuracy {found['before']:.1%} before, {found['after']:.1%} after on {found['rows']} rows, "
-        f"{found['newly_right']} newly right, {found['newly_wrong']} newly wrong, p = {found['p_value']:.2g}); "
+        f"{found['gained']} gained, {found['lost']} lost, p = {found['p_value']:.2g}); "
         "the adapter is kept in the run folder"
     )
 

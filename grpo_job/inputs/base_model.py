@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from grpo_job.inputs import sample
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 WEIGHTS = ("*.safetensors",)
@@ -41,7 +41,7 @@ class BaseModel(NamedTuple):
 def fetch(name: str, revision: str | None, *, weights: bool = True) -> BaseModel:
     """Make `name` a folder. `weights=False` fetches only what the checks need.
 
-    Raises `Refused` where it does not exist, may not be read, or holds no safetensors.
+    Raises `InvalidRun` where it does not exist, may not be read, or holds no safetensors.
     """
     if name == "sample":
         return BaseModel("sample", sample.MODEL, None, {"license": "apache-2.0"})
@@ -50,7 +50,7 @@ def fetch(name: str, revision: str | None, *, weights: bool = True) -> BaseModel
         _require([file.name for file in local.iterdir()], name, "the folder")
         return BaseModel(name, local.resolve(), None, {})
     if name.startswith(("/", ".", "~")):
-        raise Refused(f"GRPO_MODEL: {name!r} was given; there is no such folder")
+        raise InvalidRun(f"GRPO_MODEL: {name!r} was given; there is no such folder")
     return _from_hub(name, revision, weights)
 
 
@@ -59,7 +59,7 @@ def _require(files: Iterable[str], name: str, place: str) -> None:
     cures = {"config.json": "", "tokenizer.json": ": save its fast tokenizer beside it", "*.safetensors": PICKLES}
     for needed, cure in cures.items():
         if not any(fnmatch(file, needed) for file in files):
-            raise Refused(f"GRPO_MODEL: {name!r} was given; {place} holds no {needed}{cure}")
+            raise InvalidRun(f"GRPO_MODEL: {name!r} was given; {place} holds no {needed}{cure}")
 
 
 def _from_hub(name: str, revision: str | None, weights: bool) -> BaseModel:
@@ -77,7 +77,7 @@ def _from_hub(name: str, revision: str | None, weights: bool) -> BaseModel:
     except OfflineModeIsEnabled:
         return _from_cache(name, revision, patterns)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
-        raise Refused(f"GRPO_MODEL: {name!r} was given; {_why(error)}") from error
+        raise InvalidRun(f"GRPO_MODEL: {name!r} was given; {_why(error)}") from error
 
 
 def _from_cache(name: str, revision: str | None, patterns: list[str]) -> BaseModel:
@@ -88,7 +88,7 @@ def _from_cache(name: str, revision: str | None, patterns: list[str]) -> BaseMod
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
     except LocalEntryNotFoundError as error:
-        raise Refused(
+        raise InvalidRun(
             f"GRPO_MODEL: {name!r} was given; HF_HUB_OFFLINE is set, and the cache in HF_HOME does not hold it: "
             "unset it, or fetch the model beforehand"
         ) from error

@@ -17,7 +17,7 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 
 Message = dict[str, str]
 
@@ -57,14 +57,14 @@ class Chat:
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt as text, ready for the assistant's turn.
 
-        Raises `Refused` with the template's own reason where it does not take these messages.
+        Raises `InvalidRun` with the template's own reason where it does not take these messages.
         """
         known = {"messages": list(messages), "add_generation_prompt": True, "tools": None, **self._special_tokens}
         try:
             return self._template.render(known)
         except jinja2.TemplateError as error:
             roles = ", ".join(message["role"] for message in messages)
-            raise Refused(
+            raise InvalidRun(
                 f"GRPO_MODEL: its chat template does not take messages of {roles}: {error}; allowed: another model, "
                 "or an empty GRPO_SYSTEM_PROMPT"
             ) from error

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Splits
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schema import Settings
 
 Row = dict[str, Any]
@@ -58,7 +58,7 @@ class Rows(NamedTuple):
 def load(settings: Settings, lengths: TokenCounter) -> Rows:
     """Read, check and split the rows. `lengths` counts the tokens of prompts.
 
-    Raises `Refused` where the source, a split or a column is not there, or too few rows are left.
+    Raises `InvalidRun` where the source, a split or a column is not there, or too few rows are left.
     """
     source = RowSource("GRPO_DATASET", settings.dataset, settings.dataset_config, settings.dataset_revision).pinned()
     splits = source.open()
@@ -159,7 +159,7 @@ def _held_out(splits: Splits, source: RowSource, settings: Settings) -> Any | No
 def _split(splits: Splits, name: str, variable: str, source: RowSource, settings: Settings) -> Any:
     """One split, with the columns that are needed."""
     if name not in splits:
-        raise Refused(f"{variable}: {name!r} was given; {source.name} has the splits {', '.join(splits)}")
+        raise InvalidRun(f"{variable}: {name!r} was given; {source.name} has the splits {', '.join(splits)}")
     columns = splits[name].column_names
     faults = [
         f"{variable}: {column!r} was given; {source.name} has the columns {', '.join(columns)}"
@@ -170,7 +170,7 @@ def _split(splits: Splits, name: str, variable: str, source: RowSource, settings
         if column not in columns
     ]
     if faults:
-        raise Refused(*faults)
+        raise InvalidRun(*faults)
     return splits[name]
 
 
@@ -189,13 +189,13 @@ def _require_enough(
 ) -> None:
     needed = max(1, settings.completions_per_generation // settings.num_generations)
     if len(train) < needed:
-        raise Refused(
+        raise InvalidRun(
             f"GRPO_DATASET: {settings.dataset!r} was given; it has {train_counts.sentence()} to train on, and one "
             f"generation takes {needed} different prompts; allowed: more rows, a larger GRPO_MAX_PROMPT_LENGTH "
             "where they are too long, or a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
         )
     if not held_out:
-        raise Refused(
+        raise InvalidRun(
             f"GRPO_EVAL_DATASET: of {settings.eval_dataset or settings.dataset!r} there are {held_counts.sentence()} "
             f"left to evaluate on; allowed: rows with {settings.prompt_column!r} and {settings.answer_column!r} "
             "that do not occur in training"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.inputs import sample
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import StoreFailed, open_store
 
 Splits = Mapping[str, Any]  # name of a split -> datasets.Dataset
@@ -115,8 +115,8 @@ class RowSource:
         elif self.name.startswith(("/", ".", "~")) or self.path.suffix in FORMATS:
             raise self._refused("there is no such file or folder")
 
-    def _refused(self, why: str) -> Refused:
-        return Refused(f"{self.variable}: {self.name!r} was given; {why}")
+    def _refused(self, why: str) -> InvalidRun:
+        return InvalidRun(f"{self.variable}: {self.name!r} was given; {why}")
 
 
 def _options(kinds: set[str]) -> dict[str, Any]:

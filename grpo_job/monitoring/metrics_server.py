@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from grpo_job.outcomes import Ending, Refused
+from grpo_job.outcomes import InvalidRun, Outcome
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -32,11 +32,11 @@ GAUGES = {
 UNITS = {"gpu_memory_peak_bytes": 2**30}
 
 
-class LifeSigns:
+class MetricsServer:
     """Gauges that are scraped while the run goes on. Without a port nothing is opened."""
 
     def __init__(self, port: int | None, run_id: str) -> None:
-        """Raises `Refused` where the port is taken."""
+        """Raises `InvalidRun` where the port is taken."""
         self._gauges: dict[str, Any] = {}
         self._tokens: float | None = None  # read and written until the step before
         if port is None:
@@ -61,7 +61,7 @@ class LifeSigns:
         try:
             self._server, self._thread = start_http_server(port, registry=self.registry)
         except OSError as error:
-            raise Refused(
+            raise InvalidRun(
                 f"GRPO_METRICS_PORT: {port} was given; it cannot be opened: {error.strerror}; allowed: a free port"
             ) from error
 
@@ -97,16 +97,16 @@ class LifeSigns:
 
 
 @contextmanager
-def served(port: int | None, run_id: str) -> Iterator[LifeSigns]:
-    """Within: what the run tells can be scraped. Raises `Refused` where the port is taken."""
-    signs = LifeSigns(port, run_id)
+def served(port: int | None, run_id: str) -> Iterator[MetricsServer]:
+    """Within: what the run tells can be scraped. Raises `InvalidRun` where the port is taken."""
+    signs = MetricsServer(port, run_id)
     try:
         yield signs
     finally:
         signs.close()
 
 
-def leave_message(ending: Ending, path: str) -> bool:
+def leave_message(ending: Outcome, path: str) -> bool:
     """Write how the run ended where the container's platform looks for it; whether it could be written.
 
     Only into a file that is there, as a kubelet makes it, or into a folder of the user's own: a file made in /dev

@@ -2,21 +2,21 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grpo_job.checkpoints import Holding, Mirror, place_of_bell, place_of_run
+from grpo_job.checkpoints import Mirror, RunLock, place_of_run, place_of_takeover_request
 from grpo_job.engines.ranks import ALONE, Ranks
 from grpo_job.monitoring import budget, metrics_server
 from grpo_job.monitoring.health import Finding
-from grpo_job.monitoring.metrics_server import LifeSigns
-from grpo_job.monitoring.progress import Progress
+from grpo_job.monitoring.metrics_server import MetricsServer
+from grpo_job.monitoring.progress import Progress, libraries_write_to
 from grpo_job.monitoring.watchdog import Watchdog
-from grpo_job.outcomes import FINISHED, Ending, Held, Interrupted, Refused, Unexpected, Unpublished
+from grpo_job.outcomes import FINISHED, Interrupted, InvalidRun, Outcome, PublishFailed, RunLocked, Unexpected
 from grpo_job.run_folder import identity
-from grpo_job.run_folder.files import write_bytes
+from grpo_job.run_folder.files import write_bytes, write_json
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.run_folder.summary import Summary
 from grpo_job.runtime.signals import Interruption
@@ -44,16 +44,20 @@ class Attempt:
         self.summary = Summary(self.folder.summary, settings.name_of_run())
         self.environment = environment or {}
         self.secrets = secret_values(self.environment)
-        self.life_signs = LifeSigns(None, settings.name_of_run())
+        self.metrics_server = MetricsServer(None, settings.name_of_run())
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
         self.progress = Progress(settings.log_format, secrets=self.secrets, on_phase=self.watchdog.beat)
         self.checkpoints_saved = 0
-        self.answer_to_lost: Callable[[Ending], Ending] = lambda lost: lost  # what the end of another rank means here
-        self.ending = FINISHED
-        remote, bell = _mirror_stores(settings, self.environment)
-        self.holding = Holding(self.folder.path, remote, settings.lease_seconds, self._lost, bell=bell)
+        self.answer_to_lost: Callable[[Outcome], Outcome] = lambda lost: lost  # what the end of another rank means here
+        self.outcome = FINISHED
+        remote, takeover_request = _mirror_stores(settings, self.environment)
+        self.run_lock = RunLock(
+            self.folder.path, remote, settings.lease_seconds, self._lost, takeover_request=takeover_request
+        )
         self.mirror = (
-            Mirror(remote, settings.save_total_limit, self.holding.confirm_everywhere, self._lost) if remote else None
+            Mirror(remote, settings.save_total_limit, self.run_lock.assert_held_everywhere, self._lost)
+            if remote
+            else None
         )
         self._finished_elsewhere = False
         self._record: dict[Path, bytes] = {}
@@ -66,39 +70,68 @@ class Attempt:
 
     def is_trained(self) -> bool:
         """Whether nothing but publishing is left to do."""
-        return self.summary.ended_with == Unpublished.code and self._is_enough(self.summary.earlier)
+        return self.summary.ended_with == PublishFailed.code and self._is_enough(self.summary.earlier)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Within: no other attempt works on this run. Raises `Held` where one does."""
+    def lock(self) -> Iterator[bool]:
+        """Within: no other attempt works on this run; yields whether anything is left to do.
+
+        Raises `RunLocked` where another attempt holds it.
+        """
+        if self.is_finished():
+            yield self._say_finished()
+            return
+        with self._held():  # another attempt may end the run while this one waits for it
+            if self.is_finished():
+                self.outcome = FINISHED
+                yield self._say_finished()
+            else:
+                yield True
+
+    def write_settings(self, origins: Mapping[str, str]) -> None:
+        """The settings and where each came from."""
+        write_json(self.folder.settings, {"settings": self.settings.model_dump(mode="json"), "from": origins})
+
+    def library_log(self) -> AbstractContextManager[None]:
+        """Within: what libraries print goes to the run folder."""
+        return libraries_write_to(self.folder.library_log)
+
+    def _say_finished(self) -> bool:
+        self.progress.say(f"run {self.settings.name_of_run()} is finished already: {self.folder.path}")
+        return False
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
         self.folder.open()
-        left = self.holding.take()
-        self.ending = Ending(1, "unexpected", "the attempt did not come to an end")
+        left = self.run_lock.acquire()
+        self.outcome = Outcome(1, "unexpected", "the attempt did not come to an end")
         try:
             # What another attempt wrote while this one waited for it.
             self.summary = Summary(self.folder.summary, self.settings.name_of_run())
-            self.summary.go_on_from(left)
+            self.summary.restore(left)
             self.progress.count_from(self.summary.values["seconds"])
             self._finished_elsewhere = (
                 left.get("ended_with") == FINISHED.code and bool(self.settings.publish_to) and self._is_enough(left)
             )
             yield
         finally:
-            if self.ending.code != Held.code and (trouble := self.holding.release()):
+            if self.outcome.code != RunLocked.code and (trouble := self.run_lock.release()):
                 self.progress.warn(f"the run stays locked for {self.settings.lease_seconds:g} s: {trouble}")
 
-    def confirm_alone(self) -> None:
-        """Before the end, and what is published there: raises `Held` where another attempt has taken the run over."""
+    def assert_sole_owner(self) -> None:
+        """Before publishing: raises `RunLocked` where another attempt has taken the run over."""
         if not self.settings.publish_to:
-            return self.holding.confirm()
+            return self.run_lock.assert_held()
         try:
-            self.holding.confirm_everywhere()
+            self.run_lock.assert_held_everywhere()
         except StoreFailed as failure:
-            raise Unpublished(f"whether another attempt has taken the run over cannot be said: {failure}") from failure
+            raise PublishFailed(
+                f"whether another attempt has taken the run over cannot be said: {failure}"
+            ) from failure
 
-    def tell_troubles(self) -> None:
+    def report_background_errors(self) -> None:
         """Warn of what went wrong in the background."""
-        for trouble in (self.holding.trouble(), *(self.mirror.troubles() if self.mirror else ())):
+        for trouble in (self.run_lock.trouble(), *(self.mirror.troubles() if self.mirror else ())):
             if trouble:
                 self.progress.warn(trouble)
 
@@ -106,7 +139,7 @@ class Attempt:
         """Wait until the checkpoints have reached their second home, or could not."""
         if self.mirror and not self.mirror.finish(seconds):
             self.progress.warn(f"the newest checkpoint did not reach {self.mirror.store.uri} in {seconds:.0f} s")
-        self.tell_troubles()
+        self.report_background_errors()
 
     def remember_the_result(self) -> None:
         """Of a run that was trained already and goes on: should this be refused, its record stays as it was."""
@@ -114,16 +147,16 @@ class Attempt:
             files = (self.folder.summary, self.folder.settings, self.folder.environment)
             self._record = {path: path.read_bytes() for path in files if path.is_file()}
 
-    def conclude(self, ending: Ending) -> Ending:
+    def conclude(self, ending: Outcome) -> Outcome:
         """Write how the attempt ended; answers it as it was written."""
-        self.ending = ending = ending._replace(reason=redacted(ending.reason, self.secrets))
-        if ending.code == Held.code:
+        self.outcome = ending = ending._replace(reason=redacted(ending.reason, self.secrets))
+        if ending.code == RunLocked.code:
             return ending  # the folder belongs to another attempt now
         if ending.code != Interrupted.code:
             self.summary.update(fruitless_attempts=0)
         metrics_server.leave_message(ending, self.settings.termination_log)
         try:
-            if ending.code == Refused.code and self._record:
+            if ending.code == InvalidRun.code and self._record:
                 for path, content in self._record.items():
                     write_bytes(path, content)
             else:
@@ -132,29 +165,29 @@ class Attempt:
             print(f"grpo-job: {self.folder.summary} could not be written: {error}", file=sys.stderr, flush=True)
         return ending
 
-    def found(self, finding: Finding) -> None:
+    def record_finding(self, finding: Finding) -> None:
         """Health found something: told now, scraped, and kept in the summary, once of each kind and severity."""
         self.progress.warn(finding.sentence)
-        self.life_signs.set(healthy=0)
+        self.metrics_server.set(healthy=0)
         one = {"step": finding.step, "level": finding.severity, "kind": finding.kind, "message": finding.sentence}
         same = (one["kind"], one["level"])
         others = [old for old in self.summary.values.get("health", ()) if (old["kind"], old["level"]) != same]
         self.summary.update(health=[*others, one])
 
-    def spent(self) -> dict[str, float]:
+    def elapsed(self) -> dict[str, float]:
         """Seconds by phase of all attempts until now; what they cost goes into the summary."""
         seconds = {**self.progress.seconds, "total": self.progress.total()}
         self.summary.update(cost=budget.cost(seconds, self.settings.price_per_hour))
         return seconds
 
-    def note(self, ending: Ending | None = None) -> None:
+    def note(self, ending: Outcome | None = None) -> None:
         """Write how the run stands, here and for an attempt elsewhere."""
         asked = identity.asked_for(self.settings, stopped=bool(self.summary.values.get("stopped")))
         self.summary.update(asked_for=asked)
         try:
-            self.summary.write(ending, self.spent())
+            self.summary.write(ending, self.elapsed())
         finally:
-            self.holding.leave(self.summary.to_leave())
+            self.run_lock.leave(self.summary.handover_state())
 
     def _is_enough(self, found: Mapping[str, Any]) -> bool:
         """Whether a result that was made from what `found` says is what is asked for now."""
@@ -163,11 +196,11 @@ class Attempt:
 
     def _lost(self, reason: str) -> None:
         """From any thread: another attempt holds the run, so this one ends without another word in its folder."""
-        self.interruption.end(reason, Held(reason).ending())
+        self.interruption.end(reason, RunLocked(reason).outcome())
 
     def _hung(self, reason: str) -> None:
         """From the watchdog's thread: end a run that makes no progress."""
-        self.interruption.end(reason, self.conclude(Unexpected(reason).ending()))
+        self.interruption.end(reason, self.conclude(Unexpected(reason).outcome()))
 
 
 def _mirror_stores(settings: Settings, environment: Mapping[str, str]) -> tuple[Store | None, Store | None]:
@@ -176,5 +209,5 @@ def _mirror_stores(settings: Settings, environment: Mapping[str, str]) -> tuple[
         return None, None
     place = place_of_run(settings.checkpoint_to, settings.name_of_run())
     opened = partial(open_store, private=settings.publish_private, environment=environment, patience=MIRROR_PATIENCE)
-    bell = place_of_bell(place)
-    return opened(place), opened(bell) if bell else None
+    takeover_request = place_of_takeover_request(place)
+    return opened(place), opened(takeover_request) if takeover_request else None

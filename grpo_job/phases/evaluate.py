@@ -1,4 +1,4 @@
-"""A chapter of the story: the model asked before and after, the adapter read back, the verdict."""
+"""The model asked before and after, the adapter read back, the verdict."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,6 +9,7 @@ from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading, verdict
 from grpo_job.outcomes import Unexpected
 from grpo_job.phases.attempt import Attempt
+from grpo_job.preflight import Checked
 from grpo_job.rewards import answers, tags
 from grpo_job.run_folder.files import read_jsonl, sha256, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
@@ -24,23 +25,21 @@ GRADERS = grading.Graders(
 
 
 def evaluate(
-    engine: Engine,
-    adapter: Literal["on", "off"],
-    rows: Sequence[dict[str, Any]],
-    chosen: Sequence[rewards.Reward],
-    attempt: Attempt,
+    attempt: Attempt, engine: Engine, checked: Checked, *, adapter: Literal["on", "off"]
 ) -> list[dict[str, Any]]:
     """Grade the held-out rows. The base does not change, so its records from an earlier attempt are taken again."""
-    path = attempt.folder.before if adapter == "off" else attempt.folder.after
-    found = _records_of(path, rows, attempt.settings.eval_samples) if adapter == "off" else None
-    if found is None:
-        found = records(engine, adapter, rows, chosen, attempt.settings)
-        write_jsonl(path, found)
-    when = "before" if adapter == "off" else "after"
-    accuracy, kept = grading.share(found, "correct"), grading.share(found, "format")
-    attempt.summary.update(accuracy={when: accuracy, "rows": len(found)}, format={when: kept})
-    attempt.life_signs.set(accuracy=accuracy)
-    attempt.progress.say(f"accuracy {accuracy:.1%}, format {kept:.1%}")
+    with attempt.progress.phase("evaluate", f"evaluating the {'base' if adapter == 'off' else 'adapter'}"):
+        rows = checked.rows.held_out
+        path = attempt.folder.before if adapter == "off" else attempt.folder.after
+        found = _records_of(path, rows, attempt.settings.eval_samples) if adapter == "off" else None
+        if found is None:
+            found = records(engine, adapter, rows, checked.rewards, attempt.settings)
+            write_jsonl(path, found)
+        when = "before" if adapter == "off" else "after"
+        accuracy, kept = grading.share(found, "correct"), grading.share(found, "format")
+        attempt.summary.update(accuracy={when: accuracy, "rows": len(found)}, format={when: kept})
+        attempt.metrics_server.set(accuracy=accuracy)
+        attempt.progress.say(f"accuracy {accuracy:.1%}, format {kept:.1%}")
     return found
 
 
@@ -74,11 +73,16 @@ def _guarded(reward: rewards.Reward, settings: Settings) -> Callable[[str, str],
     return lambda completion, gold: function(completions=[completion], answer=[gold])[0]
 
 
-def save(engine: Engine, rows: Sequence[dict[str, Any]], attempt: Attempt) -> None:
+def save(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     """Write the adapter and read it back: the same weights, and answers alike.
 
     Not word by word: with other rows beside them, 16-bit answers part where two tokens are nearly as likely.
     """
+    with attempt.progress.phase("save", "saving the adapter and reading it back"):
+        _save_and_read_back(attempt, engine, checked.rows.held_out)
+
+
+def _save_and_read_back(attempt: Attempt, engine: Engine, rows: Sequence[dict[str, Any]]) -> None:
     folder = attempt.folder.adapter
     prompts, tokens = [row["prompt"] for row in rows[:READ_BACK_ROWS]], attempt.settings.max_completion_length
     keep(engine, attempt)
@@ -103,9 +107,10 @@ def keep(engine: Engine, attempt: Attempt) -> None:
     attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / WEIGHTS)})
 
 
-def judge(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]], attempt: Attempt) -> None:
+def judge(attempt: Attempt, before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> None:
     """Compare before and after, row by row."""
     judged = verdict.judge(before, after)
     write_json(attempt.folder.verdict, judged)
     found = judged["correct"]
     attempt.summary.update(accuracy={key: found[key] for key in ("before", "after", "rows", "verdict", "p_value")})
+    attempt.flush_mirror()

@@ -1,4 +1,4 @@
-"""A chapter of the story: memory ran out, so the run is planned again with less, in a process started anew.
+"""Memory ran out, so the run is planned again with less, in a process started anew.
 
 PyTorch and vLLM give memory back only with their process. What the plan may take shrinks with each
 trial, so the planner chooses smaller micro-batches, recomputation, standby or fewer sequences at once;
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from grpo_job.outcomes import START_AGAIN, Ending, Refused, RunEnded, Unexpected
+from grpo_job.outcomes import RESTART, InvalidRun, Outcome, RunEnded, Unexpected
 from grpo_job.phases.attempt import Attempt
 from grpo_job.planner import choose
-from grpo_job.planner.plan import Plan, Within
+from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import GB
 from grpo_job.preflight import Checked
 from grpo_job.run_folder.files import read_json, write_json
@@ -29,10 +29,10 @@ CURES = (
 )
 
 
-class StartAgain(RunEnded):
+class RestartProcess(RunEnded):
     """The same run goes on, in a process started anew."""
 
-    kind = START_AGAIN
+    kind = RESTART
 
 
 def trials(folder: RunFolder) -> list[dict[str, Any]]:
@@ -41,15 +41,15 @@ def trials(folder: RunFolder) -> list[dict[str, Any]]:
     return found
 
 
-def within(folder: RunFolder) -> Within | None:
+def memory_limit(folder: RunFolder) -> MemoryLimit | None:
     """What a plan may take at most, after what was tried; None where memory never ran out."""
     last = trials(folder)[-1:]
-    return Within(last[0]["gpu"], last[0]["bytes"], last[0]["load_in_4bit"]) if last else None
+    return MemoryLimit(last[0]["gpu"], last[0]["bytes"], last[0]["load_in_4bit"]) if last else None
 
 
 @contextmanager
-def where_memory_runs_out(attempt: Attempt, checked: Checked) -> Iterator[None]:
-    """Within: an error that tells of too little memory becomes `StartAgain`, or an ending with numbers and cures."""
+def replan_on_oom(attempt: Attempt, checked: Checked) -> Iterator[None]:
+    """Within: running out of memory becomes `RestartProcess`, or an outcome with numbers and cures."""
     attempt.answer_to_lost = lambda lost: _answer_to_lost(lost, attempt, checked)
     try:
         yield
@@ -60,10 +60,10 @@ def where_memory_runs_out(attempt: Attempt, checked: Checked) -> Iterator[None]:
         raise _answer(trouble, attempt, checked) from error
 
 
-def _answer_to_lost(lost: Ending, attempt: Attempt, checked: Checked) -> Ending:
+def _answer_to_lost(lost: Outcome, attempt: Attempt, checked: Checked) -> Outcome:
     """Memory may have run out on another rank."""
     trouble = memory_trouble(RuntimeError(lost.reason))
-    return _answer(trouble, attempt, checked).ending() if trouble else lost
+    return _answer(trouble, attempt, checked).outcome() if trouble else lost
 
 
 def _answer(trouble: str, attempt: Attempt, checked: Checked) -> RunEnded:
@@ -76,29 +76,29 @@ def _answer(trouble: str, attempt: Attempt, checked: Checked) -> RunEnded:
         return _ending(done, "\n".join([f"{told}, in spite of {len(earlier)} smaller plans", *_numbers(checked.plan)]))
     try:
         limit, again = _smaller(attempt, checked, checked.plan)
-    except Refused as refusal:
+    except InvalidRun as refusal:
         return _ending(done, "\n".join([f"{told}, and no smaller plan is left", *_numbers(checked.plan), str(refusal)]))
     trial = {"after_step": done, "error": trouble, **limit.as_dict(), "plan": _choices(again)}
     write_json(attempt.folder.memory, {"trials": [*earlier, trial]})
     attempt.summary.update(backed_off=[*earlier, trial])
-    return StartAgain(f"{told}: starting anew with a plan of {again.memory.total / GB:.1f} GB")
+    return RestartProcess(f"{told}: starting anew with a plan of {again.memory.total / GB:.1f} GB")
 
 
-def _smaller(attempt: Attempt, checked: Checked, failed: Plan) -> tuple[Within, Plan]:
-    """A plan that takes clearly less, and its limit. Raises `Refused` where there is none."""
+def _smaller(attempt: Attempt, checked: Checked, failed: Plan) -> tuple[MemoryLimit, Plan]:
+    """A plan that takes clearly less, and its limit. Raises `InvalidRun` where there is none."""
     for share in SHRINK:
-        limit = Within(checked.gpus[0].name, share * failed.memory.total, failed.load_in_4bit)
+        limit = MemoryLimit(checked.gpus[0].name, share * failed.memory.total, failed.load_in_4bit)
         try:
             config = checked.base.config()
             return limit, choose.plan(attempt.settings, config, checked.gpus[0], limit, checked.layout)
-        except Refused as refusal:
+        except InvalidRun as refusal:
             refused = refusal
     raise refused
 
 
 def _ending(done: int, sentence: str) -> RunEnded:
     """A run that never did a step will not do one on the same machine; one that did may have had bad luck."""
-    return Unexpected(sentence) if done else Refused(sentence)
+    return Unexpected(sentence) if done else InvalidRun(sentence)
 
 
 def _numbers(plan: Plan) -> list[str]:
@@ -106,5 +106,5 @@ def _numbers(plan: Plan) -> list[str]:
 
 
 def _choices(plan: Plan) -> Mapping[str, Any]:
-    names = ("micro_batch_size", "gradient_checkpointing", "standby", "hand_over", "max_num_seqs")
+    names = ("micro_batch_size", "gradient_checkpointing", "standby", "weight_sync", "max_num_seqs")
     return {name: getattr(plan, name) for name in names}

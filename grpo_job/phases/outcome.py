@@ -6,9 +6,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from grpo_job import reports
 from grpo_job.checkpoints import PARTIAL
 from grpo_job.monitoring import metrics_server
-from grpo_job.outcomes import FINISHED, Ending, Held, Hopeless, Interrupted, RunEnded, Unexpected, Unpublished
+from grpo_job.outcomes import FINISHED, Abandoned, Interrupted, Outcome, PublishFailed, RunEnded, RunLocked, Unexpected
 from grpo_job.phases.attempt import Attempt
 from grpo_job.run_folder.summary import closing_lines
 from grpo_job.runtime.resource_errors import disk_trouble
@@ -20,17 +21,17 @@ LOST_SECONDS = 2.0  # until an error on this rank can be told from the end of an
 
 
 @contextmanager
-def recorded(attempt: Attempt) -> Iterator[None]:
+def record_outcome(attempt: Attempt) -> Iterator[None]:
     """Whatever ends the body, the ending is in `summary.json`; unknown errors travel on to the door."""
     settings, interruption = attempt.settings, attempt.interruption
     interruption.grace_seconds = settings.grace_seconds
-    interruption.in_vain = lambda: _why_in_vain(attempt)
+    interruption.give_up_reason = lambda: _why_in_vain(attempt)
     interruption.before_exit = lambda reason: attempt.conclude(_interrupted(attempt, reason))
     attempt.watchdog.start()
     try:
         attempt.remember_the_result()
         attempt.summary.write()
-        with metrics_server.served(settings.metrics_port, settings.name_of_run()) as attempt.life_signs:
+        with metrics_server.served(settings.metrics_port, settings.name_of_run()) as attempt.metrics_server:
             yield
         interruption.raise_if_asked()
         interruption.close()
@@ -38,9 +39,9 @@ def recorded(attempt: Attempt) -> Iterator[None]:
         _stop_in_order(attempt, f"{signal_name} was received")
     except Interrupted as stop:
         _stop_in_order(attempt, str(stop))
-    except (Held, Hopeless, Unpublished) as known:
+    except (RunLocked, Abandoned, PublishFailed) as known:
         interruption.close()
-        attempt.conclude(known.ending())
+        attempt.conclude(known.outcome())
     except BaseException as error:
         with interruption.noted():  # torchrun's SIGTERM behind a lost rank must not hide it
             explained = _explains(attempt, error)
@@ -51,25 +52,35 @@ def recorded(attempt: Attempt) -> Iterator[None]:
         attempt.conclude(_finished(attempt))
     attempt.watchdog.stop()
     attempt.progress.closing(closing_lines(attempt.summary.values, attempt.folder.path))
+    if attempt.outcome.code == Abandoned.code:
+        _report_abandoned(attempt)
 
 
-def _finished(attempt: Attempt) -> Ending:
+def _report_abandoned(attempt: Attempt) -> None:
+    """Write the report of a run that is not published, with its outcome. What goes wrong here ends nothing."""
+    try:
+        reports.build([attempt.folder.path])
+    except Exception as error:
+        attempt.progress.warn(f"the report could not be written: {type(error).__name__}: {error}")
+
+
+def _finished(attempt: Attempt) -> Outcome:
     """How a whole run ends; where its training stopped early, with the reason."""
     stopped = attempt.summary.values.get("stopped")
     return FINISHED._replace(reason=f"{FINISHED.reason}; {stopped}") if stopped else FINISHED
 
 
-def _interrupted(attempt: Attempt, reason: str) -> Ending:
+def _interrupted(attempt: Attempt, reason: str) -> Outcome:
     """75; or 1 when a hang was ended, a rank was lost, or attempts end in a row without a new checkpoint."""
     if lost := attempt.ranks.lost():  # the launcher ended this process for it
         return attempt.answer_to_lost(lost)
     if quiet := attempt.watchdog.stale_for():
-        return Unexpected(f"{reason}, after {quiet:.0f} s without any progress").ending()
+        return Unexpected(f"{reason}, after {quiet:.0f} s without any progress").outcome()
     fruitless = 0 if attempt.checkpoints_saved else attempt.summary.values["fruitless_attempts"] + 1
     attempt.summary.update(fruitless_attempts=fruitless)
     if fruitless >= MOST_FRUITLESS_ATTEMPTS:
-        return Unexpected(f"{reason}, {fruitless} times in a row without a new checkpoint").ending()
-    return Interrupted(f"{reason}: the same command resumes the run").ending()
+        return Unexpected(f"{reason}, {fruitless} times in a row without a new checkpoint").outcome()
+    return Interrupted(f"{reason}: the same command resumes the run").outcome()
 
 
 def _explains(attempt: Attempt, error: BaseException) -> bool:
@@ -77,7 +88,7 @@ def _explains(attempt: Attempt, error: BaseException) -> bool:
     if trouble := disk_trouble(error, attempt.folder.path):
         attempt.interruption.close()
         shutil.rmtree(attempt.folder.checkpoints / PARTIAL, ignore_errors=True)  # room for the ending
-        attempt.conclude(Unexpected(trouble).ending())
+        attempt.conclude(Unexpected(trouble).outcome())
     elif not isinstance(error, RunEnded) and (lost := attempt.ranks.lost(LOST_SECONDS)):
         attempt.interruption.close()
         _show(attempt, error)
@@ -88,7 +99,7 @@ def _explains(attempt: Attempt, error: BaseException) -> bool:
     else:
         attempt.interruption.close()
         known: RunEnded = error if isinstance(error, RunEnded) else Unexpected(f"{type(error).__name__}: {error}")
-        attempt.conclude(known.ending())
+        attempt.conclude(known.outcome())
         return known is error
     return True
 

@@ -1,4 +1,4 @@
-"""A chapter of the story: the adapter examined while it trains; the best one kept, a reached goal noticed.
+"""The adapter examined while it trains; the best one kept, a reached goal noticed.
 
 Always the same first held-out rows, greedily. What was found stands in `metrics.jsonl`, which travels with each
 checkpoint, so a resumed run decides as an uninterrupted one.
@@ -20,49 +20,49 @@ from grpo_job.run_folder.files import read_jsonl, write_bytes
 from grpo_job.run_folder.paths import WEIGHTS
 
 
-class Midway:
-    """The examinations of one run; `taken` holds the accuracy by step, those of earlier attempts included."""
+class PeriodicEvaluation:
+    """The examinations of one run; `accuracies` holds the accuracy by step, those of earlier attempts included."""
 
     def __init__(self, engine: Engine, rows: Sequence[dict[str, Any]], attempt: Attempt) -> None:
         self.engine, self.attempt, self.settings = engine, attempt, attempt.settings
         self.rows = rows[: attempt.settings.eval_steps_rows]
-        self.taken: dict[int, float] = {
+        self.accuracies: dict[int, float] = {
             row["step"]: row[HELD_OUT] for row in read_jsonl(attempt.folder.metrics) if HELD_OUT in row
         }
 
     def due(self, step: int, planned: int) -> bool:
         """Whether a multiple of `eval_steps` was passed since the last one, or the training ends."""
         every = self.settings.eval_steps
-        return every is not None and (step >= planned or step // every > max(self.taken, default=0) // every)
+        return every is not None and (step >= planned or step // every > max(self.accuracies, default=0) // every)
 
-    def take(self, step: int) -> dict[str, float]:
+    def run(self, step: int) -> dict[str, float]:
         """Examine the adapter as it is after `step`, and keep it where it is the best so far."""
         generate = partial(self.engine.generate, adapter="on", max_tokens=self.settings.max_completion_length)
         records = grading.ask(generate, self.rows, GRADERS)
         accuracy, kept = grading.share(records, "correct") or 0.0, grading.share(records, "format") or 0.0
         said = f"accuracy {accuracy:.1%}, format {kept:.1%} on {len(records)} rows"
         self.attempt.progress.say(f"after step {step}: {said}")
-        if self.settings.keep == "best" and accuracy > max(self.taken.values(), default=-1.0):
+        if self.settings.keep == "best" and accuracy > max(self.accuracies.values(), default=-1.0):
             self._keep()
-        self.taken[step] = accuracy
+        self.accuracies[step] = accuracy
         return {HELD_OUT: accuracy, "eval_format": kept}
 
     def best_step(self) -> int | None:
         """The step with the highest accuracy, of equal ones the first, which is nearest to the base."""
-        return max(self.taken, key=lambda step: (self.taken[step], -step), default=None)
+        return max(self.accuracies, key=lambda step: (self.accuracies[step], -step), default=None)
 
     def goal_reached(self) -> bool:
         goal = self.settings.stop_at_accuracy
-        return goal is not None and any(accuracy >= goal for accuracy in self.taken.values())
+        return goal is not None and any(accuracy >= goal for accuracy in self.accuracies.values())
 
-    def go_on_from(self, checkpoint: Checkpoint | None, *, time_left: bool = True) -> bool:
+    def needs_training(self, checkpoint: Checkpoint | None, *, time_left: bool = True) -> bool:
         """False where an earlier attempt did all that can be done; then its adapter is taken from the checkpoint."""
         if checkpoint is None or (time_left and not self.goal_reached()):
             return True
         self.engine.load_adapter(checkpoint.folder / WEIGHTS)
         return False
 
-    def settle(self, planned: int) -> None:
+    def finish(self, planned: int) -> None:
         """After the training: say why it stopped early, and take the best adapter where that is asked for."""
         done = self.attempt.summary.values["steps"]["done"]
         if self.goal_reached() and done < planned:
@@ -70,8 +70,8 @@ class Midway:
             self.attempt.summary.update(stopped=f"stopped after step {done} of {planned}: {reached}")
         best = self.best_step()
         if self.settings.keep == "best" and best is not None:
-            self.attempt.summary.update(kept={"step": best, "eval_accuracy": self.taken[best]})
-            self.attempt.progress.say(f"the adapter of step {best} is kept: accuracy {self.taken[best]:.1%}")
+            self.attempt.summary.update(kept={"step": best, "eval_accuracy": self.accuracies[best]})
+            self.attempt.progress.say(f"the adapter of step {best} is kept: accuracy {self.accuracies[best]:.1%}")
             self.engine.load_adapter(self.attempt.folder.best_adapter)
 
     def _keep(self) -> None:

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, Protocol
 
 from grpo_job import rewards
 from grpo_job.engines.interface import Engine
-from grpo_job.inputs.base_model import BaseModel
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.budget import Budget
 from grpo_job.monitoring.health import Finding
-from grpo_job.outcomes import Hopeless, Refused
+from grpo_job.outcomes import Abandoned, InvalidRun
 from grpo_job.phases import evaluate
 from grpo_job.phases.attempt import Attempt
+from grpo_job.phases.load import Loaded
 from grpo_job.preflight import Checked
 from grpo_job.settings.schema import Settings
 
@@ -71,7 +71,7 @@ class Probe(NamedTuple):
         )
 
 
-def probe(
+def sample(
     generate: Generate,
     rows: Sequence[Row],
     rewards: Sequence[Paid],
@@ -126,25 +126,34 @@ def _has_spread(group: Sequence[float]) -> bool:
     return max(group) - min(group) > ALIKE
 
 
-def budget_of(attempt: Attempt, *, fresh: bool) -> Budget:
-    """What is left of time and money. Raises `Refused` where it does not reach a first step of a fresh run.
-
-    A run that was trained before is not refused: it ends in order with what it has.
-    """
+def budget_of(attempt: Attempt) -> Budget:
+    """What is left of time and money, now that an evaluation was measured."""
     left = Budget(attempt.settings, attempt.progress.total)
     left.took("evaluate", attempt.progress.seconds["evaluate"])
-    if fresh and (refusal := left.reason_to_refuse()):
-        raise Refused(refusal)
     return left
 
 
-def look_for_a_signal(engine: Engine, checked: Checked, base: BaseModel, attempt: Attempt) -> None:
-    """Sample from the base as training would. Raises `Hopeless` where no group has any spread of rewards."""
+def probe(attempt: Attempt, loaded: Loaded, checked: Checked) -> None:
+    """Before a fresh training: is there time for a step, and would the rewards give a signal?
+
+    Raises `InvalidRun` where the budget does not reach a first step, `Abandoned` where no group has any spread of
+    rewards. A run that was trained before is not refused: it ends in order with what it has.
+    """
+    fresh = loaded.resume_from is None
+    attempt.summary.forget_stop(anew=fresh)
+    if not fresh:
+        return
+    if refusal := budget_of(attempt).reason_to_refuse():
+        raise InvalidRun(refusal)
+    _look_for_signal(attempt, loaded.engine, checked)
+
+
+def _look_for_signal(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     settings = attempt.settings
     if settings.health == "off" or not settings.probe_prompts:
         return
-    encode = Chat(base.folder).tokenizer.encode_batch
-    seen = probe(
+    encode = Chat(checked.base.folder).tokenizer.encode_batch
+    seen = sample(
         partial(engine.generate, adapter="off"),
         chosen(checked.rows.train, settings),
         rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds),
@@ -155,6 +164,6 @@ def look_for_a_signal(engine: Engine, checked: Checked, base: BaseModel, attempt
     attempt.progress.say(f"probe of the base: {seen.sentence()}")
     attempt.summary.update(probe=seen._asdict())
     if hopeless := seen.hopeless(settings):
-        attempt.found(Finding("hopeless", "no_signal", 0, hopeless))
+        attempt.record_finding(Finding("hopeless", "no_signal", 0, hopeless))
         if settings.health == "stop":
-            raise Hopeless(hopeless)
+            raise Abandoned(hopeless)

@@ -1,52 +1,62 @@
-"""A chapter of the story: the report, the card, and the result sent to where it was asked for."""
+"""The report, the card, and the result sent to where it was asked for."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from grpo_job import reports
+from grpo_job import engines, reports
 from grpo_job.evaluation import verdict
-from grpo_job.inputs.base_model import BaseModel
-from grpo_job.outcomes import FINISHED, Ending, Hopeless, Refused, Unpublished
+from grpo_job.monitoring.trackers import Trackers
+from grpo_job.outcomes import FINISHED, Abandoned, InvalidRun, Outcome, PublishFailed
 from grpo_job.phases import published_tree
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.published_tree import Published
+from grpo_job.preflight import Checked
 from grpo_job.run_folder.files import read_json, write_json
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.settings import secrets
 from grpo_job.stores import Patience
 
 
-def describe(attempt: Attempt, base: BaseModel) -> None:
-    """Write report, plots and card from what the run folder holds by now.
+def merge(attempt: Attempt, checked: Checked) -> None:
+    """Fold the adapter into the 16-bit base, where GRPO_PUBLISH_MERGED asks for it."""
+    if attempt.settings.publish_merged:
+        with attempt.progress.phase("save", "merging adapter and base"), attempt.library_log():
+            engines.merge(checked.base, attempt.folder.adapter, attempt.folder.merged)
+
+
+def write_report(attempt: Attempt, checked: Checked, trackers: Trackers) -> None:
+    """Write report, plots and card from what the run folder holds by now, and conclude the trackers.
 
     What the run took until here is recorded on its own: the totals still grow, and what is published does not.
     """
-    seconds = attempt.spent()
-    cost = attempt.summary.values["cost"]
-    spent = {"seconds": round(seconds["total"], 3), "cost": cost["total"] if cost else None}
-    attempt.summary.update(before_publishing=spent)
-    attempt.summary.write(seconds=seconds)
-    reports.build([attempt.folder.path])
-    reports.write_card(attempt.folder.path, licence=base.licence)
-
-
-def report_the_end(attempt: Attempt) -> None:
-    """Write the report of a run that is not published, with its ending. What goes wrong here ends nothing."""
-    try:
+    with attempt.progress.phase("publish", "writing the report and the card"):
+        seconds = attempt.elapsed()
+        cost = attempt.summary.values["cost"]
+        spent = {"seconds": round(seconds["total"], 3), "cost": cost["total"] if cost else None}
+        attempt.summary.update(before_publishing=spent)
+        attempt.summary.write(seconds=seconds)
         reports.build([attempt.folder.path])
-    except Exception as error:
-        attempt.progress.warn(f"the report could not be written: {type(error).__name__}: {error}")
+        reports.write_card(attempt.folder.path, licence=checked.base.licence)
+        with attempt.library_log():
+            trackers.conclude(attempt.summary.values, attempt.folder.report)
 
 
 def publish(attempt: Attempt) -> None:
     """Send the result everywhere it was asked for; one destination's failure does not stop the others.
 
-    Raises `Hopeless` where the verdict is below GRPO_PUBLISH_IF, `Unpublished` where a destination failed.
+    Raises `Abandoned` where the verdict is below GRPO_PUBLISH_IF, `PublishFailed` where a destination failed.
     """
+    wanted = ", ".join(attempt.settings.publish_to) or "the run folder only"
+    with attempt.progress.phase("publish", f"publishing to {wanted}"):
+        attempt.assert_sole_owner()
+        _publish_result(attempt)
+
+
+def _publish_result(attempt: Attempt) -> None:
     settings, folder = attempt.settings, attempt.folder
     judged = read_json(folder.verdict)
     if not verdict.allowed(judged["verdict"], settings.publish_if):
-        raise Hopeless(verdict.kept_back(judged, settings.publish_if))
+        raise Abandoned(verdict.kept_back(judged, settings.publish_if))
     if not settings.publish_to:
         return
     places = send(
@@ -58,25 +68,25 @@ def publish(attempt: Attempt) -> None:
     )
     attempt.summary.update(published=arrived(places))
     if failures := [place.failure for place in places if not place.verified]:
-        raise Unpublished("; ".join([*failures, f"to finish: grpo-job publish {folder.path}"]))
+        raise PublishFailed("; ".join([*failures, f"to finish: grpo-job publish {folder.path}"]))
 
 
-def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[str, str]) -> Ending:
+def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[str, str]) -> Outcome:
     """Publish a trained run's folder to `destinations`, or to where its settings said; record it in its summary.
 
-    Raises `Refused` where there is nothing to publish or nowhere to go, `Unpublished` where one failed.
+    Raises `InvalidRun` where there is nothing to publish or nowhere to go, `PublishFailed` where one failed.
     """
     folder = RunFolder(path)
     settings = read_json(folder.settings).get("settings", {})
     wanted = tuple(destinations) or tuple(settings.get("publish_to", ()))
     if not wanted:
-        raise Refused(f"{path}: the run was told no destination; allowed: --to URI, such as --to hf://owner/name")
+        raise InvalidRun(f"{path}: the run was told no destination; allowed: --to URI, such as --to hf://owner/name")
     places = send(folder, wanted, private=settings.get("publish_private", True), environment=environment)
     if failures := [place.failure for place in places if not place.verified]:
-        raise Unpublished("; ".join(failures))
+        raise PublishFailed("; ".join(failures))
     done = {"ending": FINISHED._asdict(), "published": arrived(places)}
     write_json(folder.summary, {**read_json(folder.summary), **done})
-    return Ending(0, "published", ", ".join(wanted))
+    return Outcome(0, "published", ", ".join(wanted))
 
 
 def send(

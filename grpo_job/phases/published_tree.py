@@ -17,7 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from grpo_job.outcomes import FINISHED, Refused
+from grpo_job.outcomes import FINISHED, InvalidRun
 from grpo_job.settings.secrets import SHORTEST
 from grpo_job.stores import MANIFEST, Patience, StoreFailed, open_store
 from grpo_job.stores.trees import manifest_of
@@ -76,7 +76,7 @@ def publish(
 def gather(run_folder: Path, tree: Path, *, hide: Mapping[str, str] | None = None) -> None:
     """Fills the empty folder `tree` with what is published of a run."""
     if not (run_folder / "adapter").is_dir():
-        raise Refused(f"{run_folder} holds no adapter/ to publish: name the folder of a trained run.")
+        raise InvalidRun(f"{run_folder} holds no adapter/ to publish: name the folder of a trained run.")
     hidden = {**_own_places(run_folder), **(hide or {})}
     for name, path in _chosen(run_folder):
         target = tree / name
@@ -150,7 +150,7 @@ def _at_once(work: Callable[[str], Published], uris: Sequence[str]) -> list[Publ
     def run(uri: str) -> None:
         try:
             results[uri] = work(uri)
-        except (StoreFailed, Refused) as failure:
+        except (StoreFailed, InvalidRun) as failure:
             results[uri] = Published(uri, failure=str(failure))
         except Exception as error:
             # Told per destination like any other failure: the others must not suffer from it.

@@ -14,7 +14,7 @@ from grpo_job import engines, preflight, rewards
 from grpo_job.evaluation import verdict
 from grpo_job.inputs import base_model
 from grpo_job.monitoring.progress import Progress, libraries_write_to
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import evaluate
 from grpo_job.run_folder.files import read_json, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder
@@ -40,10 +40,12 @@ class Found(NamedTuple):
 
 
 def find(path: Path) -> Found:
-    """The adapter in `path`. Raises `Refused` where there is none that this job can load."""
+    """The adapter in `path`. Raises `InvalidRun` where there is none that this job can load."""
     adapter = next((place for place in (path, path / "adapter") if (place / WEIGHTS).is_file()), None)
     if adapter is None:
-        raise Refused(f"{path}: there is no {WEIGHTS}; allowed: an adapter's folder, a run folder, or a published tree")
+        raise InvalidRun(
+            f"{path}: there is no {WEIGHTS}; allowed: an adapter's folder, a run folder, or a published tree"
+        )
     config = read_json(adapter / "adapter_config.json")
     odd = [
         name
@@ -51,7 +53,7 @@ def find(path: Path) -> Found:
         if config.get(name)
     ]
     if config.get("peft_type", "LORA") != "LORA" or odd:
-        raise Refused(
+        raise InvalidRun(
             f"{adapter}: only plain LoRA adapters are evaluated; this one has {', '.join(odd) or config['peft_type']}"
         )
     told = next(
@@ -98,7 +100,7 @@ def _shape(found: Found) -> dict[str, Any]:
     down = {name: entry["shape"][0] for name, entry in header.items() if name.endswith("lora_A.weight")}
     ranks = set(down.values())
     if len(ranks) != 1:
-        raise Refused(f"{found.adapter / WEIGHTS}: its LoRA matrices have the ranks {sorted(ranks)}; allowed: one")
+        raise InvalidRun(f"{found.adapter / WEIGHTS}: its LoRA matrices have the ranks {sorted(ranks)}; allowed: one")
     modules = tuple(sorted({name.split(".")[-3] for name in down}))
     return {"lora_rank": ranks.pop(), "lora_alpha": found.config["lora_alpha"], "lora_target_modules": modules}
 
@@ -153,7 +155,6 @@ def lines(judged: Mapping[str, Any]) -> list[str]:
     found = judged["correct"]
     return [
         *told,
-        f"{found['newly_right']} newly right, {found['newly_wrong']} newly wrong of {found['rows']} rows, "
-        f"p = {found['p_value']:.2g}",
+        f"{found['gained']} gained, {found['lost']} lost of {found['rows']} rows, p = {found['p_value']:.2g}",
         f"verdict: {judged['verdict']}",
     ]

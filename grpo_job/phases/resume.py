@@ -1,18 +1,18 @@
-"""A chapter of the story: where the training resumes, and what then stands in the run folder."""
+"""Where the training resumes, and what then stands in the run folder."""
 
 import shutil
 
-from grpo_job.checkpoints import Checkpoint, Keeper
-from grpo_job.outcomes import Refused
+from grpo_job.checkpoints import Checkpoint, CheckpointManager
+from grpo_job.outcomes import InvalidRun
 from grpo_job.phases.attempt import Attempt
 from grpo_job.run_folder import identity
 from grpo_job.run_folder.files import read_jsonl
 from grpo_job.runtime import machine
 
 
-def keeper_of(attempt: Attempt, model_commit: str | None, rows_revision: str | None) -> Keeper:
+def manager_of(attempt: Attempt, model_commit: str | None, rows_revision: str | None) -> CheckpointManager:
     """The checkpoints of this run, which agree on all that alters the training."""
-    keeper = Keeper(
+    manager = CheckpointManager(
         attempt.folder.checkpoints,
         {**identity.identity(attempt.settings), "model_commit": model_commit, "dataset_commit": rows_revision},
         keep=attempt.settings.save_total_limit,
@@ -20,42 +20,42 @@ def keeper_of(attempt: Attempt, model_commit: str | None, rows_revision: str | N
         facts={"settings_hash": attempt.settings.result_hash(), "versions": machine.versions()},
     )
     if attempt.mirror:
-        keeper.in_use = attempt.mirror.in_use
-    return keeper
+        manager.pinned = attempt.mirror.pinned
+    return manager
 
 
-def resume_point(attempt: Attempt, keeper: Keeper) -> Checkpoint | None:
+def find_checkpoint(attempt: Attempt, manager: CheckpointManager) -> Checkpoint | None:
     """The checkpoint to go on from, with metrics and completions as they were then.
 
-    Raises `Refused` with the differing settings when the checkpoint is of another run, and where a run that has a
+    Raises `InvalidRun` with the differing settings when the checkpoint is of another run, and where a run that has a
     result has none to go on from.
     """
-    keeper.clear_partial()
+    manager.clear_partial()
     if attempt.settings.resume == "never":
-        _forget(attempt, keeper)
+        _forget(attempt, manager)
         return None
-    checkpoint, damages = keeper.newest_good()
+    checkpoint, damages = manager.newest_good()
     if attempt.mirror:
-        damages += attempt.mirror.bring_newer(keeper, than=checkpoint.step if checkpoint else 0)
-        checkpoint, _ = keeper.newest_good()
+        damages += attempt.mirror.bring_newer(manager, than=checkpoint.step if checkpoint else 0)
+        checkpoint, _ = manager.newest_good()
     for damage in damages:
         attempt.progress.warn(damage)
-    if checkpoint and (differences := keeper.differences(checkpoint)):
-        raise Refused(
+    if checkpoint and (differences := manager.differences(checkpoint)):
+        raise InvalidRun(
             f"GRPO_RUN_ID={attempt.settings.name_of_run()}: its checkpoint at step {checkpoint.step} was made with "
             f"other settings ({'; '.join(differences)}); allowed: the same settings, another GRPO_RUN_ID, or "
             "GRPO_RESUME=never"
         )
     if checkpoint is None:
         _say_that_there_is_none(attempt)
-    _go_back(attempt, keeper, checkpoint)
+    _go_back(attempt, manager, checkpoint)
     return checkpoint
 
 
 def refuse_fewer_steps(attempt: Attempt, resume: Checkpoint | None, planned: int) -> None:
-    """Raises `Refused` where the checkpoint is of a later step than the training now asked for has."""
+    """Raises `InvalidRun` where the checkpoint is of a later step than the training now asked for has."""
     if resume and (refusal := identity.too_few_steps(attempt.settings, planned, resume.step)):
-        raise Refused(refusal)
+        raise InvalidRun(refusal)
 
 
 def _say_that_there_is_none(attempt: Attempt) -> None:
@@ -65,7 +65,7 @@ def _say_that_there_is_none(attempt: Attempt) -> None:
     if attempt.mirror:
         places += f" or at {attempt.mirror.store.uri}"
     if summary["adapter"]:
-        raise Refused(
+        raise InvalidRun(
             f"GRPO_RUN_ID={attempt.settings.name_of_run()}: that run has a result after {summary['steps']['done']} "
             f"steps, and {places} to go on from; allowed: another GRPO_RUN_ID, or GRPO_RESUME=never to begin anew"
         )
@@ -73,21 +73,21 @@ def _say_that_there_is_none(attempt: Attempt) -> None:
         attempt.progress.warn(f"attempt {summary['attempts']} begins with step 1: {places}")
 
 
-def _forget(attempt: Attempt, keeper: Keeper) -> None:
+def _forget(attempt: Attempt, manager: CheckpointManager) -> None:
     """Begin anew."""
-    keeper.forget()
+    manager.forget()
     shutil.rmtree(attempt.folder.trackers, ignore_errors=True)
     if attempt.mirror:
         attempt.mirror.forget()
-    for written in keeper.extras:
+    for written in manager.extras:
         written.unlink(missing_ok=True)
 
 
-def _go_back(attempt: Attempt, keeper: Keeper, checkpoint: Checkpoint | None) -> None:
+def _go_back(attempt: Attempt, manager: CheckpointManager, checkpoint: Checkpoint | None) -> None:
     """Take metrics and completions from the checkpoint: the steps behind it will be done again."""
     step = checkpoint.step if checkpoint else 0
     lost = max((row["step"] for row in read_jsonl(attempt.folder.metrics)), default=0) - step
-    keeper.restore_extras(checkpoint)
+    manager.restore_extras(checkpoint)
     attempt.summary.update(steps={"done": step})
     if lost > 0:
         earlier = attempt.summary.values["steps"]["lost_to_resume"]

@@ -1,23 +1,28 @@
-"""A chapter of the story: the user's own questions, answered by base and adapter from the same prompt, side by side."""
+"""The user's own questions, answered by base and adapter from the same prompt, side by side."""
 
 from functools import partial
 from typing import Any
 
 from grpo_job.engines.interface import Engine
 from grpo_job.inputs import dataset
-from grpo_job.inputs.base_model import BaseModel
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.phases.attempt import Attempt
+from grpo_job.preflight import Checked
 
 # As the published reference run samples; see the recipe `tutorial`.
 TEMPERATURE, TOP_P, MOST_TOKENS = 0.8, 0.95, 1024
 
 
-def answer(engine: Engine, base: BaseModel, attempt: Attempt) -> None:
+def answer_sample_prompts(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     """Put `samples` into the summary: for each question the prompt, and the answers before and after."""
+    with attempt.progress.phase("evaluate", "answering the questions of GRPO_SAMPLE_PROMPTS"):
+        _answer(attempt, engine, checked)
+
+
+def _answer(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     settings = attempt.settings
     prompts = [dataset.prompt_of(question, settings) for question in _questions(settings.sample_prompts)]
-    lengths = Chat(base.folder).lengths(prompts) if prompts else []
+    lengths = Chat(checked.base.folder).lengths(prompts) if prompts else []
     fitting = [prompt for prompt, tokens in zip(prompts, lengths, strict=True) if tokens < settings.max_seq_length]
     longest = max((tokens for tokens in lengths if tokens < settings.max_seq_length), default=0)
     if len(fitting) < len(prompts):

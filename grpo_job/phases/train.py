@@ -1,24 +1,21 @@
-"""A chapter of the story: what is written at each step of the training, and when it saves and stops."""
+"""Train, with trackers and periodic evaluations, until the steps, the budget or the health of the run end it."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from statistics import median
-from typing import Any
 
-import psutil
-
-from grpo_job.checkpoints import Checkpoint, Keeper
-from grpo_job.engines.interface import Engine
+from grpo_job.checkpoints import Checkpoint, CheckpointManager
 from grpo_job.engines.ranks import Train
-from grpo_job.monitoring.budget import Budget
-from grpo_job.monitoring.health import HELD_OUT, Health
 from grpo_job.monitoring.progress import libraries_write_to
 from grpo_job.monitoring.trackers import TrackerRun, Trackers, identity
+from grpo_job.outcomes import Abandoned
 from grpo_job.phases.attempt import Attempt
-from grpo_job.phases.periodic_eval import Midway
-from grpo_job.run_folder.files import append_jsonl, read_jsonl
+from grpo_job.phases.evaluate import keep
+from grpo_job.phases.load import Loaded
+from grpo_job.phases.periodic_eval import PeriodicEvaluation
+from grpo_job.phases.probe import budget_of
+from grpo_job.phases.training_listener import TrainingListener
+from grpo_job.preflight import Checked
+from grpo_job.run_folder.files import read_jsonl
 
 
 @contextmanager
@@ -34,147 +31,54 @@ def trackers_of(attempt: Attempt) -> Iterator[Trackers]:
             trackers.close()
 
 
-def start_trackers(trackers: Trackers, attempt: Attempt, keeper: Keeper, resume: Checkpoint | None) -> None:
+def train(attempt: Attempt, loaded: Loaded, checked: Checked, trackers: Trackers) -> None:
+    """Train from the checkpoint that was found; the adapter in memory is then the one that is kept.
+
+    Raises `Abandoned` where health ends the run; its adapter is written.
+    """
+    engine, manager, checkpoint = loaded
+    budget = budget_of(attempt)
+    _start_trackers(trackers, attempt, manager, checkpoint)
+    phase = attempt.progress.phase("train", f"training {engine.planned_steps} steps")
+    with phase, attempt.interruption.at_step_boundary():
+        periodic_eval = PeriodicEvaluation(engine, checked.rows.held_out, attempt)
+        listener = TrainingListener(
+            attempt,
+            manager,
+            engine.planned_steps,
+            checkpoint.step if checkpoint else 0,
+            periodic_eval=periodic_eval,
+            trackers=trackers,
+            budget=budget,
+        )
+        _train_on_all_ranks(loaded, listener, periodic_eval)
+    if verdict := listener.health.verdict:
+        keep(engine, attempt)
+        attempt.flush_mirror()
+        raise Abandoned(verdict.sentence)
+    periodic_eval.finish(engine.planned_steps)
+
+
+def _train_on_all_ranks(loaded: Loaded, listener: TrainingListener, periodic_eval: PeriodicEvaluation) -> None:
+    """Where an earlier attempt did all that can be done, the adapter of its checkpoint is taken instead."""
+    checkpoint = loaded.resume_from
+    time_left = checkpoint is None or listener.has_time_for_more(checkpoint.step)
+    if periodic_eval.needs_training(checkpoint, time_left=time_left):
+        folder = checkpoint.folder if checkpoint else None
+        listener.attempt.ranks.broadcast(Train(folder))
+        with listener.watching():
+            loaded.engine.train(listener, folder)
+
+
+def _start_trackers(
+    trackers: Trackers, attempt: Attempt, manager: CheckpointManager, resume: Checkpoint | None
+) -> None:
     """Open those of GRPO_REPORT_TO at the same tracker run in every attempt: each checkpoint remembers which."""
     settings, folder = attempt.settings, attempt.folder.trackers
     if not settings.report_to:
         return
-    keeper.facts["tracker_run"] = found = identity(folder, resume.manifest.get("tracker_run") if resume else None)
+    manager.facts["tracker_run"] = found = identity(folder, resume.manifest.get("tracker_run") if resume else None)
     run = TrackerRun(
         settings.name_of_run(), found, folder, settings.model_dump(mode="json"), resume.step if resume else 0
     )
     trackers.start(settings.report_to, run, read_jsonl(attempt.folder.metrics))
-
-
-def train(engine: Engine, watcher: "Watcher", midway: Midway, resume: Checkpoint | None) -> None:
-    """Train, on all ranks, from `resume` where there is one.
-
-    Where an earlier attempt did all that can be done, the adapter of its checkpoint is taken.
-    """
-    time_left = resume is None or watcher.has_time_for_more(resume.step)
-    if midway.go_on_from(resume, time_left=time_left):
-        checkpoint = resume.folder if resume else None
-        watcher.attempt.ranks.say(Train(checkpoint))
-        with watcher.watching():
-            engine.train(watcher, checkpoint)
-
-
-class Watcher:
-    """Listens to an engine: writes metrics and completions, keeps checkpoints, decides to save and stop."""
-
-    def __init__(
-        self,
-        attempt: Attempt,
-        keeper: Keeper,
-        planned: int,
-        resumed_from: int = 0,
-        *,
-        midway: Midway | None = None,
-        trackers: Trackers | None = None,
-        budget: Budget | None = None,
-    ) -> None:
-        self.attempt, self.keeper, self.planned = attempt, keeper, planned
-        self.midway, self.trackers = midway, trackers
-        self.last_step_at = time.monotonic()
-        self.last_saved = resumed_from
-        self.step_seconds: list[float] = []
-        self.save_seconds: list[float] = []
-        settings = attempt.settings
-        self.health = Health(settings, read_jsonl(attempt.folder.metrics))
-        self.budget = budget or Budget(settings, attempt.progress.total)
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Within: only steps and their parts count as progress."""
-        with self.attempt.watchdog.steps(self.step_seconds):
-            yield
-
-    def on_step(self, step: int, metrics: dict[str, float]) -> None:
-        self.attempt.holding.confirm()
-        now = time.monotonic()
-        if not self.step_seconds:
-            self.attempt.progress.seconds["first_step"] = time.time() - psutil.Process().create_time()
-        self.step_seconds.append(now - self.last_step_at)
-        self.last_step_at = now
-        append_jsonl(self.attempt.folder.metrics, [{"step": step, **metrics}])
-        if self.trackers:
-            self.trackers.log(step, metrics)
-        self.attempt.summary.update(steps={"done": step, "planned": self.planned})
-        self._look_at(step, metrics)
-        left = median(self.step_seconds[-50:]) * (self.planned - step)
-        self.attempt.progress.step(step, self.planned, metrics, left)
-        self.attempt.tell_troubles()
-        self.on_progress()
-
-    def _look_at(self, step: int, metrics: dict[str, float]) -> None:
-        """What the numbers say of the run: told to people, to Prometheus, and heeded in `should_stop`."""
-        self.budget.step_took(self.step_seconds[-1])
-        for finding in self.health.heed({"step": step, **metrics}):
-            self.attempt.found(finding)
-        seconds = self.attempt.spent()["total"]
-        cost = self.attempt.summary.values["cost"] or {}
-        signs = self.attempt.life_signs
-        signs.step(step, self.planned, metrics)
-        signs.set(accuracy=metrics.get(HELD_OUT), cost_usd=cost.get("total"), seconds=seconds)
-
-    def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
-        append_jsonl(self.attempt.folder.completions, [{"step": step, **row} for row in rows])
-
-    def on_save(self, step: int, written: Path) -> None:
-        self.attempt.holding.confirm()
-        checkpoint = self.keeper.adopt(step, written)
-        self._tell_cost(checkpoint, time.monotonic() - self.last_step_at)
-        self.last_saved = step
-        self.attempt.checkpoints_saved += 1
-        self.budget.took("save", time.monotonic() - self.last_step_at)  # an engine saves right behind a step
-        self.attempt.note()
-        if self.attempt.mirror:
-            self.attempt.mirror.send(checkpoint)
-            uploads = self.attempt.mirror.seconds
-            self.budget.took("publish", max(uploads, default=0.0) * len(self.attempt.settings.publish_to))
-
-    def _tell_cost(self, checkpoint: Checkpoint, seconds: float) -> None:
-        """What a checkpoint costs, the trainer's own writing included: it follows the logging of its step."""
-        self.save_seconds.append(seconds)
-        size = sum(entry["bytes"] for entry in checkpoint.manifest["files"].values())
-        cost = {"seconds": round(median(self.save_seconds), 3), "bytes": size}
-        self.attempt.summary.update(checkpoint=cost)
-
-    def on_progress(self) -> None:
-        self.attempt.watchdog.beat()
-
-    def measure(self, step: int) -> dict[str, float]:
-        if not self.midway or not self.midway.due(step, self.planned):
-            return {}
-        with self.attempt.watchdog.between_steps():
-            return self.midway.take(step)
-
-    def should_save(self, step: int) -> bool:
-        """Whether a multiple of `save_steps` was passed since the last checkpoint, or much time.
-
-        Engines ask only where nothing generated waits to be learned from, which need not be at a multiple.
-        """
-        settings = self.attempt.settings
-        passed = step // settings.save_steps > self.last_saved // settings.save_steps
-        return passed or time.monotonic() - self.keeper.last_saved >= 60 * settings.save_minutes
-
-    def should_stop(self, step: int) -> bool:
-        return bool(
-            self.attempt.interruption.asked
-            or self.health.verdict
-            or not self.has_time_for_more(step)
-            or (self.midway and self.midway.goal_reached())
-        )
-
-    def asked_to_stop(self) -> str | None:
-        return self.attempt.interruption.asked
-
-    def stop_too(self, reason: str) -> None:
-        self.attempt.interruption.ask(reason)
-
-    def has_time_for_more(self, step: int) -> bool:
-        """Whether the budget has room for a step behind this one; the summary says where it has not."""
-        reason = self.budget.reason_to_stop(step, self.planned)
-        if reason:
-            self.attempt.summary.update(stopped=reason)
-        return reason is None

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Literal
 
 Auto = Literal["auto"]
-HandOver = Literal["copy", "fold", "lora"]
+HandOver = Literal["copy", "merge", "lora"]
 Decode = Literal["graphs", "compile"]
 
 # Seconds a step that a choice costs; estimates for 3B on an H200, used for the order alone.
@@ -16,7 +16,7 @@ RECOMPUTE_SECONDS_PER_TOKEN = 1e-5
 MICRO_STEP_SECONDS = 0.08
 STANDBY_SECONDS = 0.30
 WAVE_SECONDS = 0.50
-SPREAD_SECONDS = 0.30  # all-reduces of each layer and token, each time the GPUs double
+TENSOR_PARALLEL_SECONDS = 0.30  # all-reduces of each layer and token, each time the GPUs double
 
 # What Inductor takes on a cold start, and what its kernels save a decoded token against graphs alone.
 COMPILE_SECONDS = 30.0
@@ -49,14 +49,14 @@ class Candidate:
     """
 
     in_4bit: bool
-    hand_over: HandOver
+    weight_sync: HandOver
     recompute: bool
     micro_batch: int
     standby: bool
     sequences: int
-    apart: bool = False
+    separate_base: bool = False
     """training has a base of its own, and vLLM always one in 16 bits"""
-    spread: int = 1
+    tensor_parallel: int = 1
     """GPUs over which vLLM's base is spread (tensor parallelism)"""
     shards: int = 1
     """GPUs that share the base for training (FSDP)"""
@@ -65,12 +65,12 @@ class Candidate:
         """What it costs a step beyond the fastest candidate."""
         tokens = work.completions * work.row_tokens
         return (
-            FOLD_SECONDS * (self.hand_over == "fold")
+            FOLD_SECONDS * (self.weight_sync == "merge")
             + (RECOMPUTE_SECONDS + RECOMPUTE_SECONDS_PER_TOKEN * tokens) * self.recompute
             + MICRO_STEP_SECONDS * (work.completions // self.micro_batch - 1)
             + STANDBY_SECONDS * self.standby
             + WAVE_SECONDS * (-(-work.completions // self.sequences) - 1)
-            + SPREAD_SECONDS * (self.spread.bit_length() - 1)
+            + TENSOR_PARALLEL_SECONDS * (self.tensor_parallel.bit_length() - 1)
         )
 
 
@@ -82,12 +82,12 @@ def candidates(
         _open(load_in_4bit), _open(recompute), _open(standby), _micro_batches(work), _waves(work.completions)
     ):
         # Sleep mode and weights of vLLM's own do not go together: Unsloth's allocator never puts weights to sleep.
-        ways: tuple[HandOver, ...] = ("lora",) if in_4bit else ("fold",) if asleep else ("copy", "fold")
-        for hand_over in ways:
-            yield Candidate(in_4bit, hand_over, checkpointing, micro, asleep, sequences)
+        ways: tuple[HandOver, ...] = ("lora",) if in_4bit else ("merge",) if asleep else ("copy", "merge")
+        for weight_sync in ways:
+            yield Candidate(in_4bit, weight_sync, checkpointing, micro, asleep, sequences)
 
 
-def candidates_apart(
+def candidates_separate(
     work: Work,
     load_in_4bit: bool | Auto,
     recompute: bool | Auto,
@@ -96,13 +96,13 @@ def candidates_apart(
     processes: int,
 ) -> Iterator[Candidate]:
     """The same for one of `processes` of a machine, whose vLLM may be spread over so many of their GPUs."""
-    for in_4bit, checkpointing, sharded, micro, sequences, spread in product(
+    for in_4bit, checkpointing, sharded, micro, sequences, tensor_parallel in product(
         _open(load_in_4bit), _open(recompute), _open(shard), _micro_batches(work), _waves(work.completions), spreads
     ):
         if sharded and (in_4bit or processes == 1):
             continue  # bitsandbytes' weights cannot be cut
         shards = processes if sharded else 1
-        yield Candidate(in_4bit, "copy", checkpointing, micro, False, sequences, True, spread, shards)
+        yield Candidate(in_4bit, "copy", checkpointing, micro, False, sequences, True, tensor_parallel, shards)
 
 
 def _open(value: bool | Auto) -> tuple[bool, ...]:

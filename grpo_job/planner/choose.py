@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import plan as plans
-from grpo_job.planner.plan import Plan, Within
+from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
 from grpo_job.runtime.machine import GpuSeen
 from grpo_job.runtime.world import ONE, Layout
@@ -20,12 +20,14 @@ def choose(
 ) -> Literal["unsloth", "trl"]:
     """The engine for this model on this machine, for a run of `processes`. `config` is the model's config.json.
 
-    Raises `Refused` where no engine can train it.
+    Raises `InvalidRun` where no engine can train it.
     """
     if settings.engine == "unsloth" and gpu_count == 0:
-        raise Refused("GRPO_ENGINE: 'unsloth' was given; it needs an NVIDIA GPU, and none is visible: allowed is trl")
+        raise InvalidRun(
+            "GRPO_ENGINE: 'unsloth' was given; it needs an NVIDIA GPU, and none is visible: allowed is trl"
+        )
     if gpu_count == 0 and (parameters := ModelShape.from_config(config).parameters) > MOST_PARAMETERS_ON_CPU:
-        raise Refused(
+        raise InvalidRun(
             f"GRPO_MODEL: {settings.model!r} has {parameters / 1e9:.1f} billion parameters and no NVIDIA GPU is there: "
             "run it on a machine with a GPU, or try the job on this one with GRPO_RECIPE=smoke"
         )
@@ -35,11 +37,11 @@ def choose(
 
 
 def plan(
-    whole: Settings, config: Mapping[str, Any], gpu: GpuSeen, within: Within | None = None, layout: Layout = ONE
+    whole: Settings, config: Mapping[str, Any], gpu: GpuSeen, within: MemoryLimit | None = None, layout: Layout = ONE
 ) -> Plan:
     """What each process of `layout` runs on a `gpu` of its own; `within` counts where it is of this GPU.
 
-    Raises `Refused` with the numbers where the model cannot fit.
+    Raises `InvalidRun` with the numbers where the model cannot fit.
     """
     settings = global_batch.share(whole, layout.world)
     tried = within if within and within.gpu == gpu.name else None
@@ -61,5 +63,5 @@ def plan(
         shard_base=settings.shard_base,
         training_graphs=settings.training_graphs,
         most_bytes=tried.bytes if tried else None,
-        apart=layout.processes if layout.world > 1 or settings.engine == "trl" else 0,
+        separate_base=layout.processes if layout.world > 1 or settings.engine == "trl" else 0,
     )

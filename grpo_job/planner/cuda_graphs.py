@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.candidates import Auto, Candidate, Work
 from grpo_job.planner.memory import Memory
 from grpo_job.planner.reasons import Choice
@@ -18,19 +18,19 @@ SHORTER = 7 / 8
 
 
 def plan_replay(
-    chosen: Candidate, gpu: Gpu, work: Work, memory: Memory, budget: float, wished: bool | Auto, apart: int
+    chosen: Candidate, gpu: Gpu, work: Work, memory: Memory, budget: float, wished: bool | Auto, separate_base: int
 ) -> Choice:
-    """`wished` as the settings say it, `apart` as `gpu_plan.plan` has it.
+    """`wished` as the settings say it, `separate_base` as `gpu_plan.plan` has it.
 
-    Raises `Refused` where they ask for what cannot be.
+    Raises `InvalidRun` where they ask for what cannot be.
     """
-    obstacle = "TRL's own engine captures none" if apart else _obstacle(chosen, gpu, memory, budget)
+    obstacle = "TRL's own engine captures none" if separate_base else _obstacle(chosen, gpu, memory, budget)
     if wished == "auto":
         against = obstacle or _not_worth_it(chosen, work)
         reason = against or "launching the kernels of forward and backward takes longer than running them"
         return Choice("training_graphs", not against, reason)
     if wished and obstacle:
-        raise Refused(f"GRPO_TRAINING_GRAPHS: true was given, but {obstacle}; allowed here: auto, false")
+        raise InvalidRun(f"GRPO_TRAINING_GRAPHS: true was given, but {obstacle}; allowed here: auto, false")
     return Choice("training_graphs", wished, "", given=True)
 
 
@@ -41,7 +41,7 @@ def replayed(memory: Memory) -> Memory:
 
 def _obstacle(chosen: Candidate, gpu: Gpu, memory: Memory, budget: float) -> str | None:
     """What keeps graphs from being captured: they read weights where they were, and leave nothing to the host."""
-    if chosen.hand_over != "copy":
+    if chosen.weight_sync != "copy":
         return "training has no 16-bit weights of its own"
     if chosen.recompute:
         return "recomputation cannot be captured"

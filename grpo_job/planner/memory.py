@@ -58,9 +58,9 @@ class Memory:
 
 def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None) -> Memory:
     """What this candidate takes. `share`: of the GPU's memory for vLLM; None gives it what the sequences need."""
-    weights = model.weights(in_4bit=candidate.in_4bit and not candidate.apart) / candidate.spread
-    working = _vllm_working(model, gpu, candidate.sequences * candidate.spread)
-    needed = kv_needed(model, work, candidate.sequences, candidate.spread)
+    weights = model.weights(in_4bit=candidate.in_4bit and not candidate.separate_base) / candidate.tensor_parallel
+    working = _vllm_working(model, gpu, candidate.sequences * candidate.tensor_parallel)
+    needed = kv_needed(model, work, candidate.sequences, candidate.tensor_parallel)
     kv_cache = needed if share is None else max(0.0, share * gpu.memory - weights - working)
     activations = _activations(candidate, model, work)
     logits = _logits(candidate, model, work)
@@ -80,9 +80,9 @@ def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, shar
 def _training_copy(candidate: Candidate, model: ModelShape) -> float:
     if candidate.shards > 1:
         return _shared_base(candidate.shards, model)
-    if candidate.apart:
+    if candidate.separate_base:
         return model.weights(in_4bit=candidate.in_4bit)
-    return model.linear_parameters * BYTES_16BIT if candidate.hand_over == "copy" else 0.0
+    return model.linear_parameters * BYTES_16BIT if candidate.weight_sync == "copy" else 0.0
 
 
 def _shared_base(shards: int, model: ModelShape) -> float:
@@ -91,11 +91,11 @@ def _shared_base(shards: int, model: ModelShape) -> float:
     return layers / shards + 2 * layers / model.layers + model.other_parameters * BYTES_16BIT
 
 
-def kv_needed(model: ModelShape, work: Work, sequences: int, spread: int) -> float:
-    """Bytes on each of `spread` GPUs for the sequences of all; each head of keys and values is on one at least."""
+def kv_needed(model: ModelShape, work: Work, sequences: int, tensor_parallel: int) -> float:
+    """Bytes on each of `tensor_parallel` GPUs for all sequences; each head of keys and values is on at least one."""
     blocks = -(-work.max_seq_length // KV_BLOCK)
     here = KV_HEADROOM * sequences * blocks * KV_BLOCK * model.kv_bytes_per_token
-    return here * spread / min(spread, model.key_value_heads)
+    return here * tensor_parallel / min(tensor_parallel, model.key_value_heads)
 
 
 def _vllm_working(model: ModelShape, gpu: Gpu, sequences: int) -> float:
@@ -117,7 +117,7 @@ def _activations(candidate: Candidate, model: ModelShape, work: Work) -> float:
 
 def layer_activations_per_token(candidate: Candidate, model: ModelShape) -> int:
     """Bytes, with Unsloth's layers or transformers' own."""
-    return model.plain_layer_activations_per_token if candidate.apart else model.layer_activations_per_token
+    return model.plain_layer_activations_per_token if candidate.separate_base else model.layer_activations_per_token
 
 
 def _logits(candidate: Candidate, model: ModelShape, work: Work) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.candidates import (
     Auto,
     Candidate,
@@ -22,7 +22,7 @@ from grpo_job.planner.candidates import (
     HandOver,
     Work,
     candidates,
-    candidates_apart,
+    candidates_separate,
     way_to_decode,
 )
 from grpo_job.planner.cuda_graphs import plan_replay, replayed
@@ -48,7 +48,7 @@ class Plan:
 
     dtype: Literal["bfloat16", "float16"]
     load_in_4bit: bool
-    hand_over: HandOver
+    weight_sync: HandOver
     gradient_checkpointing: bool
     standby: bool
     micro_batch_size: int
@@ -71,12 +71,12 @@ class Plan:
     @property
     def merged_rollout(self) -> bool:
         """Unsloth folds the adapter into weights that training shares (`UNSLOTH_VLLM_MERGED_ROLLOUT`)."""
-        return self.hand_over == "fold"
+        return self.weight_sync == "merge"
 
     @property
     def vllm_lora(self) -> bool:
         """vLLM must be built with LoRA support: its kernels serve the adapter, or Unsloth may fall back to them."""
-        return self.hand_over != "copy"
+        return self.weight_sync != "copy"
 
     def lines(self) -> list[str]:
         """The plan for people: decisions with reasons, then the estimate."""
@@ -91,7 +91,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Within:
+class MemoryLimit:
     """After memory ran out on the GPU of this name: the bytes that a plan may take, and the precision to keep."""
 
     gpu: str
@@ -121,12 +121,12 @@ def plan(
     shard_base: bool | Auto = "auto",
     training_graphs: bool | Auto = "auto",
     most_bytes: float | None = None,
-    apart: int = 0,
+    separate_base: int = 0,
 ) -> Plan:
-    """The fastest way to run that fits; `Refused` with the numbers where none does.
+    """The fastest way to run that fits; `InvalidRun` with the numbers where none does.
 
-    `most_bytes`: less than the GPU has, where more was tried and failed. `apart`: how many processes this machine has,
-    a GPU each, where TRL's own engine trains: each on a base of its own, or on one that they share, and their vLLMs
+    `most_bytes`: less than the GPU has, where more was tried and failed. `separate_base`: how many processes, one per
+    GPU, this machine has where TRL's own engine trains: each has a base of its own or they share one, and their vLLMs
     may be one. 0: Unsloth.
     """
     prompt = max_seq_length - max_completion_length if max_prompt_length is None else max_prompt_length
@@ -142,9 +142,9 @@ def plan(
     most = gpu.memory if most_bytes is None else most_bytes
     budget = min(gpu.memory * USABLE_SHARE, most)
     best: Candidate | None = None
-    if apart:
-        spreads = _spreads(model, apart)
-        ways = list(candidates_apart(work, load_in_4bit, gradient_checkpointing, shard_base, spreads, apart))
+    if separate_base:
+        spreads = _spreads(model, separate_base)
+        ways = list(candidates_separate(work, load_in_4bit, gradient_checkpointing, shard_base, spreads, separate_base))
     else:
         ways = list(candidates(work, load_in_4bit, gradient_checkpointing, standby))
     for candidate, by_choice in _in_order(ways, work, load_in_4bit):
@@ -154,8 +154,8 @@ def plan(
             best = candidate
             break
     if best is None:
-        raise Refused(refusal(ways, gpu, model, work, gpu_memory_utilization, given, budget))
-    replay = plan_replay(best, gpu, work, memory, budget, training_graphs, apart)
+        raise InvalidRun(refusal(ways, gpu, model, work, gpu_memory_utilization, given, budget))
+    replay = plan_replay(best, gpu, work, memory, budget, training_graphs, separate_base)
     return _describe(best, gpu, model, work, gpu_memory_utilization, given, budget, replay)
 
 
@@ -190,7 +190,7 @@ def _for_evaluation(
     while wished > candidate.sequences == work.completions:
         wider = replace(candidate, sequences=wished)
         memory = estimate(wider, gpu, model, work, share)
-        enough = share is None or memory.kv_cache >= kv_needed(model, work, wished, candidate.spread)
+        enough = share is None or memory.kv_cache >= kv_needed(model, work, wished, candidate.tensor_parallel)
         if enough and memory.total <= min(gpu.memory * ROOMY_SHARE, budget):
             return wider
         wished //= 2
@@ -208,14 +208,14 @@ def _describe(
     replay: Choice,
 ) -> Plan:
     chosen = _for_evaluation(chosen, gpu, model, work, share, budget)
-    sequences = chosen.sequences * chosen.spread
+    sequences = chosen.sequences * chosen.tensor_parallel
     memory = estimate(chosen, gpu, model, work, share)
     used = min(0.95, max(0.01, -(-100 * memory.vllm // gpu.memory) / 100)) if share is None else share
     sizes, decode = capture_sizes(sequences), way_to_decode(work)
     return Plan(
         dtype=gpu.dtype,
         load_in_4bit=chosen.in_4bit,
-        hand_over=chosen.hand_over,
+        weight_sync=chosen.weight_sync,
         gradient_checkpointing=chosen.recompute,
         standby=chosen.standby,
         micro_batch_size=chosen.micro_batch,
@@ -232,6 +232,6 @@ def _describe(
         memory=replayed(memory) if replay.value else memory,
         budget=budget,
         choices=(*reasons(chosen, gpu, model, work, memory, used, decode, given), replay),
-        tensor_parallel=chosen.spread,
+        tensor_parallel=chosen.tensor_parallel,
         base_shards=chosen.shards,
     )

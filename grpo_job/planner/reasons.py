@@ -30,8 +30,8 @@ def reasons(
     given: Mapping[str, Any],
 ) -> tuple[Choice, ...]:
     """Each decision with its reason. `given`: what the settings say, `auto` where they leave it open."""
-    sequences = chosen.sequences * chosen.spread
-    several = (_why_spread(chosen, model), _why_shard(chosen, memory, given)) if chosen.apart else ()
+    sequences = chosen.sequences * chosen.tensor_parallel
+    several = (_why_spread(chosen, model), _why_shard(chosen, memory, given)) if chosen.separate_base else ()
     return (
         *several,
         Choice("arithmetic", gpu.dtype, f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"),
@@ -60,16 +60,20 @@ def _why_precision(chosen: Candidate, gpu: Gpu, model: ModelShape, given: Mappin
 def _why_hand_over(chosen: Candidate, memory: Memory) -> Choice:
     reasons = {
         "copy": f"{memory.training_copy / GB:.1f} GB for a second set of weights is there; no LoRA kernels in decode",
-        "fold": "memory is short for a second set of weights; folding costs a moment each step",
+        "merge": "memory is short for a second set of weights; folding costs a moment each step",
         "lora": "a 4-bit base cannot take the adapter in; vLLM's LoRA kernels serve it",
     }
-    return Choice("hand_over", chosen.hand_over, reasons[chosen.hand_over])
+    return Choice("weight_sync", chosen.weight_sync, reasons[chosen.weight_sync])
 
 
 def _why_spread(chosen: Candidate, model: ModelShape) -> Choice:
     size = f"vLLM's {model.weights(in_4bit=False) / GB:.1f} GB"
-    fit = "fit on each GPU" if chosen.spread == 1 else f"do not fit beside training: {chosen.spread} GPUs share them"
-    return Choice("tensor_parallel", chosen.spread, f"{size} {fit}")
+    fit = (
+        "fit on each GPU"
+        if chosen.tensor_parallel == 1
+        else f"do not fit beside training: {chosen.tensor_parallel} GPUs share them"
+    )
+    return Choice("tensor_parallel", chosen.tensor_parallel, f"{size} {fit}")
 
 
 def _why_shard(chosen: Candidate, memory: Memory, given: Mapping[str, Any]) -> Choice:

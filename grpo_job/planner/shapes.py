@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 
 GB = 1e9
 
@@ -123,13 +123,13 @@ def _require_dense(text: Mapping[str, Any]) -> None:
     needed = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
     missing = [name for name in needed if not text.get(name)]
     if missing:
-        raise Refused(
+        raise InvalidRun(
             f"GRPO_MODEL: its config.json has no {', '.join(missing)}; the GPU plan knows dense decoders such as "
             "Qwen2, Qwen3, Llama and Mistral. GRPO_ENGINE=trl does without a plan"
         )
     experts = next((name for name in ("num_experts", "num_local_experts", "n_routed_experts") if text.get(name)), None)
     if experts:
-        raise Refused(
+        raise InvalidRun(
             f"GRPO_MODEL: its config.json has {experts}={text[experts]}: a mixture of experts. The GPU plan knows "
             "dense decoders such as Qwen2, Qwen3, Llama and Mistral"
         )

@@ -13,9 +13,9 @@ from grpo_job.inputs import base_model, dataset
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.sources import RowSource
 from grpo_job.monitoring import trackers
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose
-from grpo_job.planner.plan import Plan, Within
+from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
 from grpo_job.preflight import estimate, gpu, license, model, resources, versions
 from grpo_job.preflight import rewards as reward_checks
@@ -51,11 +51,11 @@ class Examined(NamedTuple):
     checked: Checked | None
 
 
-def check(settings: Settings, environment: Mapping[str, str], within: Within | None = None) -> Checked:
-    """Check all parts; `within`: what the plan may take. Raises `Refused` with every fault found."""
+def check(settings: Settings, environment: Mapping[str, str], within: MemoryLimit | None = None) -> Checked:
+    """Check all parts; `within`: what the plan may take. Raises `InvalidRun` with every fault found."""
     examined = _Examination(settings, environment, within=within).whole()
     if examined.checked is None:
-        raise Refused(*examined.findings.faults())
+        raise InvalidRun(*examined.findings.faults())
     return examined.checked
 
 
@@ -76,7 +76,7 @@ class _Examination:
         *,
         offline: bool = False,
         elsewhere: bool = False,
-        within: Within | None = None,
+        within: MemoryLimit | None = None,
     ) -> None:
         self.settings, self.environment = settings, environment
         self.offline, self.elsewhere, self.within = offline, elsewhere, within

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.preflight.findings import Finding
 from grpo_job.settings.schema import Settings
 from grpo_job.stores import open_store
@@ -40,7 +40,7 @@ def _probe(uri: str, variable: str, settings: Settings, environment: Mapping[str
     logger.addHandler(heard)
     try:
         open_store(uri, private=settings.publish_private, environment=environment).check()
-    except Refused as refusal:
+    except InvalidRun as refusal:
         return [Finding("failed", "destination", f"{variable}: {fault}") for fault in refusal.faults]
     finally:
         logger.removeHandler(heard)

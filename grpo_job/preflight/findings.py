@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 
 T = TypeVar("T")
 Status = Literal["passed", "warned", "failed", "skipped"]
@@ -26,7 +26,7 @@ class Findings(list[Finding]):
         """What `step` answers; None where it refuses, with one finding for each of its faults."""
         try:
             return step()
-        except Refused as refusal:
+        except InvalidRun as refusal:
             self.extend(Finding(refused, name, fault) for fault in refusal.faults)
             return None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 from grpo_job.preflight.findings import Finding
@@ -76,7 +76,7 @@ def needed_elsewhere(shape: ModelShape, plan_on: Callable[[Gpu], Plan]) -> str:
     for size in SIZES:
         try:
             plan = plan_on(size)
-        except Refused:
+        except InvalidRun:
             continue
         return f"the run fits on an {size.name} ({plan.memory.total / GB:.1f} GB are planned there)"
     return f"{shape.parameters / 1e9:.1f} billion parameters fit on no single GPU with these settings"

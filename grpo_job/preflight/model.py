@@ -5,7 +5,7 @@ from typing import Any
 
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.inputs.chat_template import Chat
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.shapes import ModelShape
 from grpo_job.preflight import weights
 from grpo_job.preflight.findings import Finding
@@ -16,7 +16,7 @@ CURE = "fetch the model again, or take another one"
 
 
 def config_of(base: BaseModel) -> dict[str, Any]:
-    """Its config.json, of which the numbers can be read. Raises `Refused`."""
+    """Its config.json, of which the numbers can be read. Raises `InvalidRun`."""
     try:
         config = base.config()
         ModelShape.from_config(config)
@@ -26,7 +26,7 @@ def config_of(base: BaseModel) -> dict[str, Any]:
 
 
 def chat_of(base: BaseModel) -> Chat:
-    """Its tokenizer, which has a template. Raises `Refused`."""
+    """Its tokenizer, which has a template. Raises `InvalidRun`."""
     chat = Chat(base.folder)
     try:
         size = chat.tokenizer.get_vocab_size()
@@ -136,5 +136,5 @@ def _failed(name: str, base: BaseModel, why: str, allowed: str) -> Finding:
     return Finding("failed", name, _refused(base, why, allowed).faults[0])
 
 
-def _refused(base: BaseModel, why: str, allowed: str) -> Refused:
-    return Refused(f"GRPO_MODEL: {base.name!r} was given; {why}; allowed: {allowed}")
+def _refused(base: BaseModel, why: str, allowed: str) -> InvalidRun:
+    return InvalidRun(f"GRPO_MODEL: {base.name!r} was given; {why}; allowed: {allowed}")

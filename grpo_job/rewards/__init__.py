@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from grpo_job.outcomes import Refused, Unexpected
+from grpo_job.outcomes import InvalidRun, Unexpected
 from grpo_job.rewards import answers, custom, tags, tutorial
 from grpo_job.rewards.custom import RewardFunction
 from grpo_job.rewards.timeout import finishes
@@ -51,7 +51,7 @@ class RewardFailed(Unexpected):
 
 
 def load(names: Sequence[tuple[str, float]], reward_path: str | Path | None = None) -> list[Reward]:
-    """The rewards that are asked for by name or dotted path, in that order. Raises `Refused` with every fault.
+    """The rewards that are asked for by name or dotted path, in that order. Raises `InvalidRun` with every fault.
 
     `reward_path` is the folder in which the modules of dotted paths are looked for first.
 
@@ -64,14 +64,14 @@ def load(names: Sequence[tuple[str, float]], reward_path: str | Path | None = No
     for name, weight in names:
         try:
             reward = Reward(name.rpartition(".")[2], weight, _function(name, folder))
-        except Refused as refusal:
+        except InvalidRun as refusal:
             faults.extend(refusal.faults)
             continue
         if any(reward.name == other.name for other in rewards):
             faults.append(f"two rewards are named {reward.name!r}, so their metrics could not be told apart")
         rewards.append(reward)
     if faults:
-        raise Refused(*map(_fault, faults))
+        raise InvalidRun(*map(_fault, faults))
     return rewards
 
 
@@ -98,7 +98,7 @@ def _function(name: str, folder: Path | None) -> RewardFunction:
     if "." in name:
         return custom.load(name, folder)
     if name not in MENU:
-        raise Refused(_not_on_the_menu(name))
+        raise InvalidRun(_not_on_the_menu(name))
     return MENU[name]
 
 

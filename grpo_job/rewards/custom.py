@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 
 RewardFunction = Callable[[str, str], float | None]
 _CONTRACT = "def name(completion: str, answer: str) -> float | None"
@@ -23,16 +23,16 @@ def load(dotted_path: str, folder: Path | None) -> RewardFunction:
     module = _import(module_name, dotted_path, folder)
     if not hasattr(module, name):
         where = getattr(module, "__file__", None) or module_name
-        raise Refused(f"the reward {dotted_path!r} cannot be loaded: {where} has no {name!r}")
+        raise InvalidRun(f"the reward {dotted_path!r} cannot be loaded: {where} has no {name!r}")
     function = getattr(module, name)
     if problem := _problem(function):
-        raise Refused(f"{dotted_path!r} is no reward: {problem}. A reward is `{_CONTRACT}`")
+        raise InvalidRun(f"{dotted_path!r} is no reward: {problem}. A reward is `{_CONTRACT}`")
     return function  # type: ignore[no-any-return]  # checked above as far as Python can tell
 
 
 def _look_in(folder: Path) -> None:
     if not folder.is_dir():
-        raise Refused(f"the folder of rewards {folder} is not there")
+        raise InvalidRun(f"the folder of rewards {folder} is not there")
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
         importlib.invalidate_caches()
@@ -44,7 +44,7 @@ def _import(module_name: str, dotted_path: str, folder: Path | None) -> object:
     except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell
         where = f" (looked in {folder} first)" if folder else ""
         cause = f"importing {module_name!r}{where} raised {type(error).__name__}: {error}"
-        raise Refused(f"the reward {dotted_path!r} cannot be loaded: {cause}") from error
+        raise InvalidRun(f"the reward {dotted_path!r} cannot be loaded: {cause}") from error
 
 
 def _problem(function: object) -> str:

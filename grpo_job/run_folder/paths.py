@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.run_folder.files import write_text
 
 WEIGHTS = "adapter_model.safetensors"  # as PEFT names them, in `adapter` and in every checkpoint
@@ -34,12 +34,12 @@ class RunFolder:
         self.library_log = path / "libraries.log"
 
     def open(self) -> "RunFolder":
-        """Create the folder. Raises `Refused` where it cannot be written to."""
+        """Create the folder. Raises `InvalidRun` where it cannot be written to."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_text(self.heartbeat, "")
         except OSError as error:
-            raise Refused(
+            raise InvalidRun(
                 f"GRPO_OUTPUT_DIR: the run folder {self.path} cannot be written: {error.strerror}; "
                 "allowed: a folder that this user may write to"
             ) from error

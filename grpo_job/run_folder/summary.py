@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from grpo_job.outcomes import Ending
+from grpo_job.outcomes import Outcome
 from grpo_job.run_folder.files import read_json, write_json
 
 PHASES = ("check", "download", "load", "first_step", "train", "evaluate", "save", "publish", "total")
@@ -39,7 +39,7 @@ class Summary:
         code: int | None = self.earlier.get("ending", RUNNING)["code"]
         return code
 
-    def to_leave(self) -> dict[str, Any]:
+    def handover_state(self) -> dict[str, Any]:
         """What an attempt that does not find this folder must know: the count and the time of those before it."""
         return {
             "ended_with": self.values["ending"]["code"],
@@ -47,7 +47,7 @@ class Summary:
             **{name: self.values.get(name) for name in LEFT},
         }
 
-    def go_on_from(self, left: Mapping[str, Any]) -> None:
+    def restore(self, left: Mapping[str, Any]) -> None:
         """Count attempts that were made elsewhere since the last one here, as the last of them has `left` it."""
         if left.get("attempts", 0) >= self.values["attempts"]:
             self.update(
@@ -74,7 +74,7 @@ class Summary:
             old = self.values.get(key)
             self.values[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
 
-    def write(self, ending: Ending | None = None, seconds: dict[str, float] | None = None) -> None:
+    def write(self, ending: Outcome | None = None, seconds: dict[str, float] | None = None) -> None:
         if seconds:
             self.update(seconds={name: round(value, 3) for name, value in seconds.items()})
         self.values["ending"] = ending._asdict() if ending else RUNNING

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from grpo_job.outcomes import Ending, Interrupted, Unexpected
+from grpo_job.outcomes import Interrupted, Outcome, Unexpected
 from grpo_job.runtime.signals import Interruption
 from grpo_job.runtime.world import Layout
 from grpo_job.settings.schema import Settings
@@ -28,7 +28,7 @@ LOOK_SECONDS = 0.1
 PARENT_SECONDS = 10.0
 
 
-def run(layout: Layout, settings: Settings, environment: Mapping[str, str], interruption: Interruption) -> Ending:
+def run(layout: Layout, settings: Settings, environment: Mapping[str, str], interruption: Interruption) -> Outcome:
     """All processes of this machine, to their end."""
     with tempfile.TemporaryDirectory(prefix="grpo-job-") as folder:
         ending_file = Path(folder) / "ending.json"
@@ -88,11 +88,11 @@ def command(layout: Layout) -> list[str]:
     ]  # fmt: skip
 
 
-def teller(environment: Mapping[str, str]) -> Callable[[Ending], bool]:
+def teller(environment: Mapping[str, str]) -> Callable[[Outcome], bool]:
     """What a process calls with the ending: one of each machine tells their parent. False where there is no parent."""
     path = environment.get(ENDING_FILE)
 
-    def tell(ending: Ending) -> bool:
+    def tell(ending: Outcome) -> bool:
         if path and environment["LOCAL_RANK"] == "0":
             Path(path).write_text(json.dumps(ending._asdict()), encoding="utf-8")
         return bool(path)
@@ -100,19 +100,19 @@ def teller(environment: Mapping[str, str]) -> Callable[[Ending], bool]:
     return tell
 
 
-def _told(path: Path) -> Ending | None:
-    return Ending(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+def _told(path: Path) -> Outcome | None:
+    return Outcome(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
-def _untold(launched: Launched, asked: str | None) -> Ending:
+def _untold(launched: Launched, asked: str | None) -> Outcome:
     if asked:
-        return Interrupted(f"{asked} was received before the run could say more").ending()
+        return Interrupted(f"{asked} was received before the run could say more").outcome()
     code = launched.process.returncode
     return Unexpected(
         f"a process was lost, and the first one could not say more (torchrun's exit code: {code})"
-    ).ending()
+    ).outcome()
 
 
-def _end_at_once(launched: Launched, path: Path, reason: str) -> Ending:
+def _end_at_once(launched: Launched, path: Path, reason: str) -> Outcome:
     launched.kill()
-    return _told(path) or Interrupted(reason).ending()
+    return _told(path) or Interrupted(reason).outcome()

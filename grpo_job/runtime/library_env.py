@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from grpo_job.monitoring import trackers
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.runtime import machine
 from grpo_job.runtime.compile_cache import keep_bytecode, open_cache
@@ -96,7 +96,7 @@ def _vllm() -> list[Variable]:
 def steer(settings: Settings, environment: MutableMapping[str, str]) -> tuple[int, str | None]:
     """Change `environment`; how many GPUs were seen, and why compiled code lies elsewhere than asked for, if so.
 
-    Raises `Refused` where that folder cannot be written.
+    Raises `InvalidRun` where that folder cannot be written.
     """
     seen = machine.gpus(environment.get("CUDA_VISIBLE_DEVICES"))
     root = cache_folder(
@@ -105,7 +105,7 @@ def steer(settings: Settings, environment: MutableMapping[str, str]) -> tuple[in
     try:
         root, distrust = open_cache(root)
     except OSError as error:
-        raise Refused(f"GRPO_CACHE_DIR: {settings.cache_dir!r} was given; it cannot be written: {error}") from error
+        raise InvalidRun(f"GRPO_CACHE_DIR: {settings.cache_dir!r} was given; it cannot be written: {error}") from error
     set_missing(library_environment(root), environment)
     keep_bytecode(root / "bytecode")
     # Trackers that the user sent nowhere else write below the run folder.

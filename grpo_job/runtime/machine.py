@@ -6,7 +6,7 @@ import subprocess
 from importlib import metadata
 from typing import Any, NamedTuple
 
-from grpo_job.outcomes import Refused, Unexpected
+from grpo_job.outcomes import InvalidRun, Unexpected
 
 FIELDS = "name,uuid,memory.total,memory.used,driver_version,compute_cap,mig.mode.current"
 LONGEST_ANSWER_SECONDS = 60
@@ -35,7 +35,7 @@ class GpuSeen(NamedTuple):
 def gpus(visible: str | None = None) -> list[GpuSeen]:
     """The GPUs that this process may use; `visible` is the value of CUDA_VISIBLE_DEVICES.
 
-    Without `nvidia-smi`, or where it finds no driver or no GPU, there are none. Raises `Refused` for
+    Without `nvidia-smi`, or where it finds no driver or no GPU, there are none. Raises `InvalidRun` for
     a GPU whose memory or capability it does not tell, for which nothing can be planned.
     """
     if shutil.which("nvidia-smi") is None:
@@ -50,7 +50,7 @@ def gpus(visible: str | None = None) -> list[GpuSeen]:
     seen = chosen(parse(answer.stdout), visible) if answer.returncode == 0 else []
     for gpu in seen:
         if not gpu.memory_mib or gpu.capability == (0, 0):
-            raise Refused(
+            raise InvalidRun(
                 f"CUDA_VISIBLE_DEVICES: nvidia-smi tells neither memory nor capability of {gpu.name} in full; "
                 "allowed: another GPU, or none (an empty value) for a run on the CPU"
             )

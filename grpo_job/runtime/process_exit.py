@@ -8,25 +8,25 @@ from typing import NoReturn
 
 import click
 
-from grpo_job.outcomes import Ending, Interrupted, RunEnded, Unexpected
+from grpo_job.outcomes import Interrupted, Outcome, RunEnded, Unexpected
 from grpo_job.runtime.signals import StopNow
 from grpo_job.settings.secrets import redacted, secret_values
 
 
-def ending_of(story: Callable[[], Ending], environment: Mapping[str, str]) -> Ending:
+def ending_of(story: Callable[[], Outcome], environment: Mapping[str, str]) -> Outcome:
     """Tell the story, and turn whatever it raises into an ending. Only an unexpected error shows its traceback."""
     try:
         return story()
     except RunEnded as known:
-        return known.ending()
+        return known.outcome()
     except StopNow as signal_name:
-        return Interrupted(f"{signal_name} was received before the run began").ending()
+        return Interrupted(f"{signal_name} was received before the run began").outcome()
     except Exception as error:
         _say(traceback.format_exc(), environment)
-        return Unexpected(f"{type(error).__name__}: {error}").ending()
+        return Unexpected(f"{type(error).__name__}: {error}").outcome()
 
 
-def leave(ending: Ending, environment: Mapping[str, str]) -> None:
+def leave(ending: Outcome, environment: Mapping[str, str]) -> None:
     """Say the reason of a bad ending on standard error, and exit with its code."""
     if ending.code:
         _say(f"grpo-job: {ending.kind} (exit {ending.code})\n{ending.reason}", environment)
@@ -39,7 +39,7 @@ def leave_silently(code: int) -> None:
     end_process(code)
 
 
-def start_again(reason: str, environment: Mapping[str, str]) -> NoReturn:
+def restart(reason: str, environment: Mapping[str, str]) -> NoReturn:
     """Say why, and run this program anew in the same process; what libraries started beside it ends."""
     import psutil
 

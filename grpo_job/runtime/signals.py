@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from grpo_job.outcomes import Ending, Interrupted
+from grpo_job.outcomes import Interrupted, Outcome
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_SECONDS = 0.5
@@ -29,16 +29,16 @@ class Interruption:
     """What the process was asked, and how it answers.
 
     `before_exit` is called with the reason when the process ends at once; it answers the ending. `on_end` hears
-    of the ending last of all. `in_vain` says why the rest of a signal's grace need not be waited for; "" where it must.
+    of the ending last of all. `give_up_reason` says why to end before the grace period is over; "" to wait for it.
     """
 
     def __init__(self) -> None:
         self.asked: str | None = None
         self.grace_seconds = 25.0
-        self.before_exit: Callable[[str], Ending] = _interrupted
+        self.before_exit: Callable[[str], Outcome] = _interrupted
         self.second_signal_ends = True
-        self.in_vain: Callable[[], str] = str
-        self.on_end: Callable[[Ending], object] = lambda ending: None
+        self.give_up_reason: Callable[[], str] = str
+        self.on_end: Callable[[Outcome], object] = lambda ending: None
         self._waits_for_boundary = False
         self._asked_at = 0.0
         self._ear, self._mouth = os.pipe()
@@ -91,7 +91,7 @@ class Interruption:
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, signal.SIG_IGN)
 
-    def end(self, reason: str, ending: Ending) -> NoReturn:
+    def end(self, reason: str, ending: Outcome) -> NoReturn:
         """End the process now, from any thread."""
         try:
             self.on_end(ending)
@@ -116,7 +116,7 @@ class Interruption:
             pass  # any signal with a handler is heard, such as a library's alarm
         name, end = signal.Signals(number).name, time.monotonic() + self.grace_seconds
         while (left := end - time.monotonic()) > 0:
-            if reason := self.in_vain():
+            if reason := self.give_up_reason():
                 self._end(reason)
             time.sleep(min(left, LOOK_SECONDS))
         self._end(f"{name} was received; the {self.grace_seconds:g} seconds of grace are over")
@@ -129,8 +129,8 @@ class Interruption:
             self.end(reason, ending)
 
 
-def _interrupted(reason: str) -> Ending:
-    return Interrupted(reason).ending()
+def _interrupted(reason: str) -> Outcome:
+    return Interrupted(reason).outcome()
 
 
 def _answer_no_longer() -> None:

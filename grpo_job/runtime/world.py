@@ -7,7 +7,7 @@ spans machines, a cluster starts `grpo-job run` once on each, with torchrun's ow
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import global_batch
 from grpo_job.settings.schema import Settings
 
@@ -37,27 +37,27 @@ def is_rank(environment: Mapping[str, str]) -> bool:
 def layout(settings: Settings, environment: Mapping[str, str], gpus: int) -> Layout:
     """The processes of this run, on a machine with `gpus` GPUs, seen from inside a launcher or from outside.
 
-    Raises `Refused` where there are too few GPUs for them, where the engine is of one process, where a machine does not
-    know the others, and with the arithmetic where a step's completions cannot be shared.
+    Raises `InvalidRun` if there are too few GPUs for them, if the engine runs in one process only, if a machine does
+    not know the others, and, with the arithmetic, if a step's completions cannot be shared.
     """
     found = _launched(environment) if is_rank(environment) else _to_launch(settings, environment, gpus)
     if gpus and found.processes > gpus:
-        raise Refused(
+        raise InvalidRun(
             f"GRPO_PROCESSES: {found.processes} was given, and {gpus} GPUs are visible; "
             f"allowed: at most {gpus}, or auto for one a GPU"
         )
     if settings.engine == "unsloth" and found.world > 1:
-        raise Refused(
+        raise InvalidRun(
             f"GRPO_ENGINE: 'unsloth' was given; it trains in one process, and this run has {found.world}: "
             "allowed is trl, or GRPO_PROCESSES=1 for one GPU"
         )
     if settings.shard_base is True and found.processes == 1:
-        raise Refused(
+        raise InvalidRun(
             "GRPO_SHARD_BASE: true was given; it takes several processes on a machine, and this run has one: "
             "allowed: auto, false, or more GRPO_PROCESSES"
         )
     if fault := global_batch.fault(settings, found.world):
-        raise Refused(fault)
+        raise InvalidRun(fault)
     return found
 
 
@@ -70,10 +70,10 @@ def _launched(environment: Mapping[str, str]) -> Layout:
 def _to_launch(settings: Settings, environment: Mapping[str, str], gpus: int) -> Layout:
     nodes = environment.get("PET_NNODES", "1")
     if not nodes.isdecimal() or int(nodes) < 1:
-        raise Refused(f"PET_NNODES: {nodes!r} was given; allowed: the number of machines, fixed for the whole run")
+        raise InvalidRun(f"PET_NNODES: {nodes!r} was given; allowed: the number of machines, fixed for the whole run")
     missing = [name for name in MEETING if not environment.get(name)]
     if int(nodes) > 1 and missing:
-        raise Refused(
+        raise InvalidRun(
             f"{', '.join(missing)}: not given, and PET_NNODES={nodes} machines must meet; allowed: all of them"
         )
     return Layout(max(1, gpus) if settings.processes == "auto" else settings.processes, int(nodes))

@@ -41,17 +41,17 @@ def each_once(value: tuple[Any, ...]) -> tuple[Any, ...]:
 
 Auto = Literal["auto"]
 
-YesNo = Annotated[bool, Allowed("true or false")]
+Bool = Annotated[bool, Allowed("true or false")]
 Text = Annotated[str, Field(min_length=1), Allowed("a text")]
 AnyText = Annotated[str, Allowed("any text")]
-Count = Annotated[int, Field(ge=1), Allowed("a whole number from 1")]
-Whole = Annotated[int, Field(ge=0), Allowed("a whole number from 0")]
+PositiveInt = Annotated[int, Field(ge=1), Allowed("a whole number from 1")]
+NonNegativeInt = Annotated[int, Field(ge=0), Allowed("a whole number from 0")]
 Integer = Annotated[int, Allowed("a whole number")]
 Number = Annotated[float, Field(allow_inf_nan=False), Allowed("a number")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Allowed("a number above 0")]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Allowed("a number from 0")]
-Share = Annotated[float, Field(gt=0, le=1), Allowed("a number above 0, at most 1")]
-ShareOrNone = Annotated[float, Field(ge=0, le=1), Allowed("a number from 0 to 1")]
+Fraction = Annotated[float, Field(gt=0, le=1), Allowed("a number above 0, at most 1")]
+FractionOrNone = Annotated[float, Field(ge=0, le=1), Allowed("a number from 0 to 1")]
 Decay = Annotated[float, Field(ge=0, lt=1), Allowed("a number from 0, below 1")]
 Words = Annotated[
     tuple[str, ...],

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import checks, trl_options
 from grpo_job.settings.recipes import RECIPES
 from grpo_job.settings.schema import Settings, allowed, known_names, variable
@@ -45,7 +45,7 @@ def resolve(
     command_line: Mapping[str, str] | None = None,
     further_checks: Sequence[FurtherCheck] = (),
 ) -> Resolved:
-    """Read all settings. Raises `Refused` with every fault found.
+    """Read all settings. Raises `InvalidRun` with every fault found.
 
     `environment` may hold anything; only `GRPO_*` is looked at. `command_line` maps field names (`max_steps`) to text.
     """
@@ -60,14 +60,14 @@ def resolve(
         faults.append(_fault("recipe", recipe, _near(recipe, RECIPES) + f"allowed: {', '.join(RECIPES)}"))
     faults += [fault for check in further_checks for fault in check(settings)]
     if faults:
-        raise Refused(*dict.fromkeys(faults))
+        raise InvalidRun(*dict.fromkeys(faults))
     return Resolved(settings, {name: layers[name][0] if name in layers else "default" for name in known_names()})
 
 
 def assigned(assignments: Sequence[str]) -> dict[str, str]:
     """`("max_steps=3",)` -> `{"max_steps": "3"}`; the variable's own spelling is accepted too.
 
-    What stands behind `--set` on the command line. Raises `Refused` for each that has no value.
+    What stands behind `--set` on the command line. Raises `InvalidRun` for each that has no value.
     """
     faults = [
         f"--set {text.partition('=')[0]}: no value was given; allowed: --set NAME=VALUE"
@@ -75,7 +75,7 @@ def assigned(assignments: Sequence[str]) -> dict[str, str]:
         if "=" not in text
     ]
     if faults:
-        raise Refused(*faults)
+        raise InvalidRun(*faults)
     pairs = [assignment.partition("=") for assignment in assignments]
     return {name.strip().lower().removeprefix("grpo_"): value for name, _, value in pairs}
 

@@ -15,37 +15,37 @@ from pydantic import BaseModel, ConfigDict, Field
 from grpo_job.settings import trl_options
 from grpo_job.settings.primitives import (
     AnyText,
-    Count,
+    Bool,
     Decay,
+    Fraction,
     NonNegative,
+    NonNegativeInt,
     Positive,
-    Share,
+    PositiveInt,
     Text,
-    Whole,
-    YesNo,
     allowed_words,
 )
 from grpo_job.settings.types import (
-    CountAuto,
+    BoolAuto,
+    FractionAuto,
     Group,
     Modules,
     Optimizer,
-    OptionalCount,
+    OptionalFraction,
     OptionalPort,
     OptionalPositive,
-    OptionalShare,
+    OptionalPositiveInt,
     OptionalText,
     Place,
     Places,
+    PositiveIntAuto,
     Rewards,
     RunId,
     Schedule,
     Seed,
-    ShareAuto,
     Steps,
     Trackers,
     Warmup,
-    YesNoAuto,
 )
 
 
@@ -54,7 +54,7 @@ def setting(default: Any, meaning: str, *, changes_result: bool = True) -> Any:
     return Field(default, description=meaning, json_schema_extra={"changes_result": changes_result})
 
 
-def _harmless(default: Any, meaning: str) -> Any:
+def operational(default: Any, meaning: str) -> Any:
     return setting(default, meaning, changes_result=False)
 
 
@@ -64,25 +64,27 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     # what is trained
-    recipe: Text = _harmless("gsm8k", "named bundle of settings: gsm8k, tutorial or smoke")
+    recipe: Text = operational("gsm8k", "named bundle of settings: gsm8k, tutorial or smoke")
     engine: Literal["auto", "unsloth", "trl"] = setting(
         "auto", "unsloth (one GPU), trl (CPU, one GPU or many); auto: unsloth on one GPU"
     )
-    processes: CountAuto = _harmless("auto", "processes on this machine; auto: one a GPU, and one without a GPU")
+    processes: PositiveIntAuto = operational(
+        "auto", "processes on this machine; auto: one a GPU, and one without a GPU"
+    )
     model: Text = setting("unsloth/Qwen2.5-3B-Instruct", "Hub id, folder, or `sample` (embedded, for smoke runs)")
     model_revision: OptionalText = setting(None, "branch, tag or commit of the model; the commit found is recorded")
-    max_seq_length: Count = setting(1024, "tokens of prompt and completion together")
-    load_in_4bit: YesNoAuto = setting("auto", "hold the base in 4 bits; auto: only where 16 bits do not fit")
-    lora_rank: Count = setting(8, "rank of the LoRA matrices")
-    lora_alpha: Count = setting(8, "LoRA scale is alpha / rank")
+    max_seq_length: PositiveInt = setting(1024, "tokens of prompt and completion together")
+    load_in_4bit: BoolAuto = setting("auto", "hold the base in 4 bits; auto: only where 16 bits do not fit")
+    lora_rank: PositiveInt = setting(8, "rank of the LoRA matrices")
+    lora_alpha: PositiveInt = setting(8, "LoRA scale is alpha / rank")
     lora_target_modules: Modules = setting(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
         "linear layers that get a LoRA",
     )
     lora_seed: Seed = setting(1234, "seed of the LoRA's first weights")
-    shard_base: YesNoAuto = _harmless("auto", "a machine's GPUs share the base for training (FSDP); auto: the plan")
-    standby: YesNoAuto = _harmless("auto", "vLLM frees its memory while training; auto: the plan")
-    training_graphs: YesNoAuto = _harmless(
+    shard_base: BoolAuto = operational("auto", "a machine's GPUs share the base for training (FSDP); auto: the plan")
+    standby: BoolAuto = operational("auto", "vLLM frees its memory while training; auto: the plan")
+    training_graphs: BoolAuto = operational(
         "auto", "unsloth replays forward and backward as CUDA graphs; auto: where steps are small and many"
     )
 
@@ -95,27 +97,29 @@ class Settings(BaseModel):
     eval_split: OptionalText = setting(
         None, "split to evaluate on; default: test where there is one, else part of the rows"
     )
-    eval_rows: Count = setting(200, "held-out rows to evaluate before and after")
-    eval_samples: Count = setting(1, "completions per held-out row for avg@k and pass@k; 1: greedy alone")
-    eval_steps: OptionalCount = setting(None, "steps between evaluations while training; none: only before and after")
-    eval_steps_rows: Count = setting(64, "held-out rows of an evaluation while training, the first ones")
+    eval_rows: PositiveInt = setting(200, "held-out rows to evaluate before and after")
+    eval_samples: PositiveInt = setting(1, "completions per held-out row for avg@k and pass@k; 1: greedy alone")
+    eval_steps: OptionalPositiveInt = setting(
+        None, "steps between evaluations while training; none: only before and after"
+    )
+    eval_steps_rows: PositiveInt = setting(64, "held-out rows of an evaluation while training, the first ones")
     keep: Literal["last", "best"] = setting(
         "last", "adapter that is the result: of the last step, or the best measured"
     )
-    stop_at_accuracy: OptionalShare = setting(None, "held-out accuracy while training that is enough")
-    sample_prompts: Text = _harmless(
+    stop_at_accuracy: OptionalFraction = setting(None, "held-out accuracy while training that is enough")
+    sample_prompts: Text = operational(
         "How many r's are in strawberry?",
         "questions that base and adapter answer side by side, separated by |; or none",
     )
     prompt_column: Text = setting("question", "column with the question")
     answer_column: Text = setting("answer", "column with the gold answer; of `work #### 72` the part behind counts")
     system_prompt: AnyText = setting("", "system message before each question; empty for none")
-    max_prompt_length: Count = setting(256, "rows whose prompt has more tokens are left out, and counted")
+    max_prompt_length: PositiveInt = setting(256, "rows whose prompt has more tokens are left out, and counted")
 
     # rewards
     rewards: Rewards = setting((("correct", 2.0),), "reward functions and weights, `name:weight,...`")
     reward_path: OptionalText = setting(None, "folder put on the path for rewards named by a dotted path")
-    reward_timeout_seconds: Positive = _harmless(60.0, "a reward that takes longer for one batch ends the run")
+    reward_timeout_seconds: Positive = operational(60.0, "a reward that takes longer for one batch ends the run")
 
     # training: GRPOConfig's own names
     learning_rate: NonNegative = setting(5e-6, "peak learning rate")
@@ -126,69 +130,71 @@ class Settings(BaseModel):
     lr_scheduler_type: Schedule = setting("cosine", "learning-rate schedule")
     optim: Optimizer = setting("adamw_8bit", "optimizer; 8-bit ones become adamw_torch on CPU")
     max_grad_norm: NonNegative = setting(0.1, "gradient norm limit")
-    per_device_train_batch_size: Count = setting(4, "completions per micro-step, all processes together")
-    gradient_accumulation_steps: Count = setting(1, "micro-steps per optimizer step")
+    per_device_train_batch_size: PositiveInt = setting(4, "completions per micro-step, all processes together")
+    gradient_accumulation_steps: PositiveInt = setting(1, "micro-steps per optimizer step")
     num_generations: Group = setting(4, "completions sampled per prompt")
-    max_completion_length: Count = setting(200, "longest completion, in tokens")
+    max_completion_length: PositiveInt = setting(200, "longest completion, in tokens")
     max_steps: Steps = setting(250, "optimizer steps; -1: by num_train_epochs")
     num_train_epochs: Positive = setting(1.0, "passes over the rows when max_steps is -1")
     temperature: Positive = setting(1.0, "sampling temperature while training")
-    num_iterations: Count = setting(1, "optimization passes over each batch of completions")
-    steps_per_generation: OptionalCount = setting(
+    num_iterations: PositiveInt = setting(1, "optimization passes over each batch of completions")
+    steps_per_generation: OptionalPositiveInt = setting(
         None, "micro-steps per batch of completions; default: gradient_accumulation_steps"
     )
-    generation_batch_size: OptionalCount = setting(
+    generation_batch_size: OptionalPositiveInt = setting(
         None, "completions per generation, all processes together; instead of steps_per_generation"
     )
-    gradient_checkpointing: YesNoAuto = _harmless("auto", "recompute activations to save memory; auto: the plan")
-    vllm_gpu_memory_utilization: ShareAuto = _harmless("auto", "share of GPU memory for vLLM; auto: the plan")
-    logging_steps: Count = _harmless(1, "steps between lines of metrics")
+    gradient_checkpointing: BoolAuto = operational("auto", "recompute activations to save memory; auto: the plan")
+    vllm_gpu_memory_utilization: FractionAuto = operational("auto", "share of GPU memory for vLLM; auto: the plan")
+    logging_steps: PositiveInt = operational(1, "steps between lines of metrics")
     seed: Seed = setting(42, "seed of rows, sampling and LoRA")
-    report_to: Trackers = _harmless((), "trackers: wandb, tensorboard, mlflow, trackio")
+    report_to: Trackers = operational((), "trackers: wandb, tensorboard, mlflow, trackio")
     grpo_config: dict[str, Any] = Field({}, description="every other GRPOConfig option that was given")
 
     # the run
-    run_id: RunId = _harmless(None, "name of the run; default: made from what changes the result")
-    output_dir: Text = _harmless("outputs", "folder that holds run folders")
-    cache_dir: Text = _harmless("~/.cache/grpo-job", "folder for compiled kernels, good for runs to come")
-    resume: Literal["auto", "never"] = _harmless("auto", "auto: go on from the newest good checkpoint")
-    save_steps: Count = _harmless(25, "steps between checkpoints")
-    save_minutes: Positive = _harmless(10.0, "longest time between checkpoints")
-    save_total_limit: Count = _harmless(2, "checkpoints kept, the newest good ones")
-    checkpoint_to: Place = _harmless(
+    run_id: RunId = operational(None, "name of the run; default: made from what changes the result")
+    output_dir: Text = operational("outputs", "folder that holds run folders")
+    cache_dir: Text = operational("~/.cache/grpo-job", "folder for compiled kernels, good for runs to come")
+    resume: Literal["auto", "never"] = operational("auto", "auto: go on from the newest good checkpoint")
+    save_steps: PositiveInt = operational(25, "steps between checkpoints")
+    save_minutes: Positive = operational(10.0, "longest time between checkpoints")
+    save_total_limit: PositiveInt = operational(2, "checkpoints kept, the newest good ones")
+    checkpoint_to: Place = operational(
         None, "a second home of checkpoints: hf://owner/name, s3://bucket/prefix, file:///"
     )
-    lease_seconds: Positive = _harmless(60.0, "after this time without a sign of its holder, a run may be taken over")
-    grace_seconds: Positive = _harmless(25.0, "time to stop in order after a signal")
-    publish_to: Places = _harmless((), "destinations: hf://owner/name, s3://bucket/prefix, file:///folder")
-    publish_if: Literal["always", "not-worse", "improved"] = _harmless(
+    lease_seconds: Positive = operational(60.0, "after this time without a sign of its holder, a run may be taken over")
+    grace_seconds: Positive = operational(25.0, "time to stop in order after a signal")
+    publish_to: Places = operational((), "destinations: hf://owner/name, s3://bucket/prefix, file:///folder")
+    publish_if: Literal["always", "not-worse", "improved"] = operational(
         "always", "the verdict that the evaluation must reach; below it the adapter stays in the run folder"
     )
-    publish_merged: YesNo = _harmless(False, "publish the merged 16-bit model as well, in the folder merged/")
-    publish_seconds: Positive = _harmless(900.0, "longest time for one destination; it grows with what is sent")
-    publish_private: YesNo = _harmless(True, "a repository that publishing creates is private")
-    log_format: Literal["auto", "rich", "plain", "json"] = _harmless("auto", "auto: rich on a terminal, else plain")
+    publish_merged: Bool = operational(False, "publish the merged 16-bit model as well, in the folder merged/")
+    publish_seconds: Positive = operational(900.0, "longest time for one destination; it grows with what is sent")
+    publish_private: Bool = operational(True, "a repository that publishing creates is private")
+    log_format: Literal["auto", "rich", "plain", "json"] = operational("auto", "auto: rich on a terminal, else plain")
 
     # what it may cost, and when it is worth nothing; health/ says why each threshold is what it is
-    max_hours: OptionalPositive = _harmless(None, "hours of all attempts together; the run ends in order before")
-    price_per_hour: OptionalPositive = _harmless(None, "US dollars an hour of this machine, to tell the cost")
-    max_cost: OptionalPositive = _harmless(None, "US dollars; with GRPO_PRICE_PER_HOUR a limit of hours")
-    health: Literal["stop", "warn", "off"] = _harmless(
+    max_hours: OptionalPositive = operational(None, "hours of all attempts together; the run ends in order before")
+    price_per_hour: OptionalPositive = operational(None, "US dollars an hour of this machine, to tell the cost")
+    max_cost: OptionalPositive = operational(None, "US dollars; with GRPO_PRICE_PER_HOUR a limit of hours")
+    health: Literal["stop", "warn", "off"] = operational(
         "stop", "a run that cannot succeed: stop ends it with exit 4, warn says so, off does not look"
     )
-    health_steps: Count = _harmless(10, "steps that a bad sign must last at least")
-    health_groups: Count = _harmless(64, "groups of completions without spread, in a row, that mean no signal")
-    health_clipped_share: Share = _harmless(0.8, "share of completions cut at their longest that is a bad sign")
-    health_max_kl: Positive = _harmless(10.0, "divergence from the base, in nats a token, that is a bad sign")
-    health_gradient_factor: Positive = _harmless(100.0, "times its first values that a gradient norm may reach")
-    health_entropy_share: Share = _harmless(0.05, "share of its first values that the entropy may fall to")
-    probe_prompts: Whole = _harmless(16, "prompts sampled before step 1, to see whether there is a signal; 0: none")
-    rehearsal: Literal["auto", "always", "never"] = _harmless(
+    health_steps: PositiveInt = operational(10, "steps that a bad sign must last at least")
+    health_groups: PositiveInt = operational(64, "groups of completions without spread, in a row, that mean no signal")
+    health_clipped_share: Fraction = operational(0.8, "share of completions cut at their longest that is a bad sign")
+    health_max_kl: Positive = operational(10.0, "divergence from the base, in nats a token, that is a bad sign")
+    health_gradient_factor: Positive = operational(100.0, "times its first values that a gradient norm may reach")
+    health_entropy_share: Fraction = operational(0.05, "share of its first values that the entropy may fall to")
+    probe_prompts: NonNegativeInt = operational(
+        16, "prompts sampled before step 1, to see whether there is a signal; 0: none"
+    )
+    rehearsal: Literal["auto", "always", "never"] = operational(
         "auto", "before step 1 the longest rows, so that memory fails at once; auto: where the plan leaves little room"
     )
-    metrics_port: OptionalPort = _harmless(None, "port of Prometheus metrics")
-    termination_log: Text = _harmless("/dev/termination-log", "file for the ending, where it can be written")
-    allow_other_versions: YesNo = _harmless(False, "run with packages that differ from the lock")
+    metrics_port: OptionalPort = operational(None, "port of Prometheus metrics")
+    termination_log: Text = operational("/dev/termination-log", "file for the ending, where it can be written")
+    allow_other_versions: Bool = operational(False, "run with packages that differ from the lock")
 
     @property
     def generation_micro_steps(self) -> int:

@@ -10,14 +10,14 @@ from grpo_job.settings import trl_options
 from grpo_job.settings.primitives import (
     Allowed,
     Auto,
-    Count,
+    Bool,
+    Fraction,
     NonNegative,
     Number,
     Positive,
-    Share,
+    PositiveInt,
     Text,
     Words,
-    YesNo,
     each_once,
     split_commas,
 )
@@ -75,13 +75,13 @@ def _words_of(option: str) -> Allowed:
 
 
 OptionalText = Annotated[Text | None, Allowed("a text, or none")]
-OptionalCount = Annotated[Count | None, Allowed("a whole number from 1, or none")]
+OptionalPositiveInt = Annotated[PositiveInt | None, Allowed("a whole number from 1, or none")]
 OptionalPositive = Annotated[Positive | None, Allowed("a number above 0, or none")]
 OptionalPort = Annotated[Annotated[int, Field(ge=1024, le=65535)] | None, Allowed("a port from 1024 to 65535, or none")]
-OptionalShare = Annotated[Share | None, Allowed("a number above 0, at most 1; or none")]
-YesNoAuto = Annotated[YesNo | Auto, Allowed("true, false or auto")]
-CountAuto = Annotated[Count | Auto, Allowed("a whole number from 1, or auto")]
-ShareAuto = Annotated[Share | Auto, Allowed("a number above 0, at most 1; or auto")]
+OptionalFraction = Annotated[Fraction | None, Allowed("a number above 0, at most 1; or none")]
+BoolAuto = Annotated[Bool | Auto, Allowed("true, false or auto")]
+PositiveIntAuto = Annotated[PositiveInt | Auto, Allowed("a whole number from 1, or auto")]
+FractionAuto = Annotated[Fraction | Auto, Allowed("a number above 0, at most 1; or auto")]
 Group = Annotated[int, Field(ge=2), Allowed("a whole number from 2: completions are compared with each other")]
 Seed = Annotated[int, Field(ge=0, lt=2**32), Allowed("a whole number from 0, below 2**32")]
 Steps = Annotated[int, Field(ge=-1), AfterValidator(_not_zero), Allowed("a whole number from 1, or -1")]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.stores.retries import Outpaced, Patience, StoreFailed
 from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
 
@@ -26,7 +26,7 @@ class Store(Protocol):
     uri: str
 
     def check(self) -> None:
-        """Proves within 30 seconds that writing will work, by writing; else `Refused` with the cure."""
+        """Proves within 30 seconds that writing will work, by writing; else `InvalidRun` with the cure."""
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
         """Makes the tree `name` that of `folder`, sending only what is missing; answers its revision.
@@ -92,4 +92,4 @@ def open_store(
 
             return LocalStore(place, patience=patience)
         case _:
-            raise Refused(f"{uri!r} is no place to store files: use one of {ACCEPTED}.")
+            raise InvalidRun(f"{uri!r} is no place to store files: use one of {ACCEPTED}.")

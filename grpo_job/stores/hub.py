@@ -14,7 +14,7 @@ from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import hub_errors
 from grpo_job.stores.hub_client import Branch, HubRepo, Moved, Operation, Tree, another_client, differs
 from grpo_job.stores.retries import CHECK, Attempts, Outpaced, Patience, StoreFailed
@@ -35,13 +35,13 @@ logger = logging.getLogger(__name__)
 
 
 class HubStore:
-    """`hf://owner/name[@branch]`, see `Store`. Raises `Refused` for an address that names no repository."""
+    """`hf://owner/name[@branch]`, see `Store`. Raises `InvalidRun` for an address that names no repository."""
 
     def __init__(self, place: str, *, private: bool, environment: Mapping[str, str], patience: Patience) -> None:
         self.uri = f"hf://{place}"
         repo, _, branch = place.partition("@")
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-            raise Refused(f"{self.uri} names no repository: write hf://owner/name or hf://owner/name@branch.")
+            raise InvalidRun(f"{self.uri} names no repository: write hf://owner/name or hf://owner/name@branch.")
         self._branch = Branch(self.uri, repo, branch or "main", secrets.token_hex(8))
         self._private = private
         self._patience = patience
@@ -59,7 +59,7 @@ class HubStore:
                 logger.warning("%s is a public repository, and stays one: everybody can read it.", self.uri)
             self._probe(attempts)
         except StoreFailed as failure:
-            raise Refused(str(failure)) from failure
+            raise InvalidRun(str(failure)) from failure
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
         repo = self._open(size=size_of(folder))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 from urllib.parse import unquote
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.run_folder.files import flush_folder, sha256
 from grpo_job.stores.retries import CHECK, SLOWEST, Patience, StoreFailed, TooSlow, within
 from grpo_job.stores.trees import (
@@ -37,20 +37,20 @@ UNFINISHED = ".unfinished-"
 
 
 class LocalStore:
-    """`file:///folder`, see `Store`. Raises `Refused` for an address that names no absolute folder."""
+    """`file:///folder`, see `Store`. Raises `InvalidRun` for an address that names no absolute folder."""
 
     def __init__(self, place: str, *, patience: Patience) -> None:
         self.uri = f"file://{place}"
         self._root = Path(unquote(place))
         self._patience = patience
         if not self._root.is_absolute():
-            raise Refused(f"{self.uri} names no absolute folder: write file:///folder, with three slashes.")
+            raise InvalidRun(f"{self.uri} names no absolute folder: write file:///folder, with three slashes.")
 
     def check(self) -> None:
         try:
             self._in_time(CHECK_SECONDS, self._probe)
         except StoreFailed as failure:
-            raise Refused(str(failure)) from failure
+            raise InvalidRun(str(failure)) from failure
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
         def send() -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import s3_errors
 from grpo_job.stores.retries import CHECK, Attempts, Patience, StoreFailed
 from grpo_job.stores.s3_client import Connection, S3Objects
@@ -34,14 +34,14 @@ LATEST = "latest.json"
 
 
 class S3Store:
-    """`s3://bucket[/prefix]`, see `Store`. Raises `Refused` for an address that names no bucket."""
+    """`s3://bucket[/prefix]`, see `Store`. Raises `InvalidRun` for an address that names no bucket."""
 
     def __init__(self, place: str, *, environment: Mapping[str, str], patience: Patience) -> None:
         self._bucket, _, prefix = place.partition("/")
         self._prefix = prefix.strip("/")
         self.uri = f"s3://{join(self._bucket, self._prefix)}"
         if not re.fullmatch(r"[a-zA-Z0-9._-]{3,63}", self._bucket):
-            raise Refused(f"s3://{place} names no bucket: write s3://bucket or s3://bucket/prefix.")
+            raise InvalidRun(f"s3://{place} names no bucket: write s3://bucket or s3://bucket/prefix.")
         self._environment = environment
         self._patience = patience
 
@@ -56,7 +56,7 @@ class S3Store:
                 raise StoreFailed(f"{self.uri} does not give back what is written to it: use another store.")
             objects.delete(probe)
         except StoreFailed as failure:
-            raise Refused(str(failure)) from failure
+            raise InvalidRun(str(failure)) from failure
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
         objects = self._objects(size=size_of(folder))

@@ -33,7 +33,7 @@ def findings_of(seed: int, outputs: Path) -> tuple[int, list[Finding]]:
     rows = read_jsonl(outputs / f"seed-{seed}" / "metrics.jsonl")
     assert len(rows) == STEPS or code, json.dumps(rows[-1:])
     health = Health(resolve(variables).settings)
-    return code, [finding for row in rows for finding in health.heed(row)]
+    return code, [finding for row in rows for finding in health.update(row)]
 
 
 def main(count: int, first_seed: int = 0) -> int:

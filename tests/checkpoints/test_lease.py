@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.checkpoints import Holding
+from grpo_job.checkpoints import RunLock
 from grpo_job.checkpoints.lease import HolderLocks, Lease
-from grpo_job.outcomes import Held
+from grpo_job.outcomes import RunLocked
 from grpo_job.stores import Store, open_store
 
 ROOT = Path(__file__).parents[2]
@@ -43,72 +43,72 @@ def soon(work: Callable[[], object]) -> None:
 
 def test_the_first_attempt_takes_the_run_at_once(store: Store) -> None:
     first = lease(store, "first", seconds=60)
-    first.take()
+    first.acquire()
     assert json.loads(store.read("lease/000001.json") or b"")["holder"] == "first"
 
 
 def test_a_holder_that_renews_keeps_the_run(store: Store) -> None:
     first = lease(store, "first")
-    first.take()
+    first.acquire()
     soon(first.renew)
-    with pytest.raises(Held, match="first works on this run"):
-        lease(store, "second", seconds=PATIENT).take()
-    first.confirm()
+    with pytest.raises(RunLocked, match="first works on this run"):
+        lease(store, "second", seconds=PATIENT).acquire()
+    first.assert_held()
 
 
 def test_a_holder_that_is_silent_for_the_length_of_a_lease_loses_the_run(store: Store) -> None:
     first, second = lease(store, "first"), lease(store, "second")
-    first.take()
+    first.acquire()
     began = time.monotonic()
-    second.take()
+    second.acquire()
     assert time.monotonic() - began >= SECONDS
     assert second.number == 2
-    for does in (first.confirm, first.renew, first.release):
-        with pytest.raises(Held, match="second has taken the run over"):
+    for does in (first.assert_held, first.renew, first.release):
+        with pytest.raises(RunLocked, match="second has taken the run over"):
             does()
     second.renew()
 
 
 def test_a_holder_that_is_known_to_be_gone_is_not_waited_for(store: Store, no_wait: None) -> None:
-    lease(store, "first").take()
-    lease(store, "second", gone=("first",), seconds=60).take()
+    lease(store, "first").acquire()
+    lease(store, "second", gone=("first",), seconds=60).acquire()
 
 
 def test_a_holder_that_goes_while_one_waits_is_waited_for_no_longer(store: Store) -> None:
-    lease(store, "first").take()
+    lease(store, "first").acquire()
     looks = iter([False, False, True])
-    Lease(store, "second", PATIENT, lambda name: next(looks)).take()
+    Lease(store, "second", PATIENT, lambda name: next(looks)).acquire()
     assert list(looks) == []
 
 
 def test_a_released_run_is_taken_at_once_with_what_was_left_for_the_next(store: Store) -> None:
     first, second = lease(store, "first"), lease(store, "second", seconds=60)
-    first.take()
+    first.acquire()
     first.left = {"ended_with": 0}
     first.release()
-    second.take()
+    second.acquire()
     assert second.left == {"ended_with": 0}
 
 
 def test_what_was_left_survives_a_holder_that_was_killed(store: Store) -> None:
     first, third = lease(store, "first"), lease(store, "third", gone=("second",), seconds=60)
-    first.take()
+    first.acquire()
     first.left = {"attempts": 1}
     first.release()
-    lease(store, "second").take()
-    third.take()
+    lease(store, "second").acquire()
+    third.acquire()
     assert third.left == {"attempts": 1}
 
 
 def test_of_two_that_waited_for_the_same_holder_one_takes_over(store: Store) -> None:
-    lease(store, "dead").take()
+    lease(store, "dead").acquire()
     outcomes: list[str] = []
 
     def contend(name: str) -> None:
         try:
-            lease(store, name).take()
+            lease(store, name).acquire()
             outcomes.append("holds")
-        except Held:
+        except RunLocked:
             outcomes.append("held")
 
     contenders = [threading.Thread(target=contend, args=(name,)) for name in ("a", "b", "c")]
@@ -120,20 +120,20 @@ def test_of_two_that_waited_for_the_same_holder_one_takes_over(store: Store) -> 
 
 
 def test_a_store_that_lists_late_does_not_hide_a_holder(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    lease(store, "first").take()
-    lease(store, "second", gone=("first",)).take()
+    lease(store, "first").acquire()
+    lease(store, "second", gone=("first",)).acquire()
     monkeypatch.setattr(store, "list", lambda name="": [])
     third = lease(store, "third", gone=("second",), seconds=60)
-    third.take()
+    third.acquire()
     assert third.number == 3
 
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from grpo_job.checkpoints import Holding
-holding = Holding(Path(sys.argv[1]), None, float(sys.argv[2]), lambda reason: print("lost:", reason, flush=True))
-holding.take()
+from grpo_job.checkpoints import RunLock
+run_lock = RunLock(Path(sys.argv[1]), None, float(sys.argv[2]), lambda reason: print("lost:", reason, flush=True))
+run_lock.acquire()
 print("holds", flush=True)
 time.sleep(60)
 """
@@ -160,30 +160,30 @@ class Holder:
         self.popen.communicate()
 
 
-def holding(folder: Path, seconds: float, remote: Store | None = None) -> Holding:
-    return Holding(folder, remote, seconds, lambda reason: None)
+def run_lock(folder: Path, seconds: float, remote: Store | None = None) -> RunLock:
+    return RunLock(folder, remote, seconds, lambda reason: None)
 
 
 def test_a_killed_process_is_succeeded_at_once_in_the_same_folder(tmp_path: Path, no_wait: None) -> None:
     with Holder(tmp_path, 60) as holder:
         holder.popen.kill()
         holder.popen.wait()
-        holding(tmp_path, 60).take()
+        run_lock(tmp_path, 60).acquire()
 
 
 def test_a_live_process_keeps_its_run(tmp_path: Path) -> None:
-    with Holder(tmp_path, 0.5), pytest.raises(Held, match="works on this run"):
-        holding(tmp_path, PATIENT).take()
+    with Holder(tmp_path, 0.5), pytest.raises(RunLocked, match="works on this run"):
+        run_lock(tmp_path, PATIENT).acquire()
 
 
 def test_a_frozen_process_loses_its_run_and_learns_it_when_it_wakes(tmp_path: Path) -> None:
     with Holder(tmp_path, 0.5) as holder:
         os.kill(holder.popen.pid, signal.SIGSTOP)
-        successor = holding(tmp_path, 0.5)
-        successor.take()
+        successor = run_lock(tmp_path, 0.5)
+        successor.acquire()
         os.kill(holder.popen.pid, signal.SIGCONT)
         assert holder.says().startswith(f"lost: {successor.locks.holder} has taken the run over")
-        successor.confirm()
+        successor.assert_held()
 
 
 def test_the_mirrors_lease_of_a_process_that_died_in_this_folder_is_not_waited_for(
@@ -192,25 +192,25 @@ def test_the_mirrors_lease_of_a_process_that_died_in_this_folder_is_not_waited_f
     folder, remote = tmp_path / "run", open_store(f"file://{tmp_path}/remote")
     locks = HolderLocks(folder / "lease")
     locks.lock()
-    lease(remote, locks.holder).take()
+    lease(remote, locks.holder).acquire()
     os.close(locks._file or 0)  # as when the process dies: its file stays, its lock does not
-    holding(folder, 60, remote).take()
+    run_lock(folder, 60, remote).acquire()
 
 
 def test_who_is_refused_at_the_mirror_leaves_the_folder_free(tmp_path: Path) -> None:
     remote = open_store(f"file://{tmp_path}/remote")
     other = lease(remote, "other")
-    other.take()
+    other.acquire()
     soon(other.renew)
-    refused = holding(tmp_path / "run", PATIENT, remote)
-    with pytest.raises(Held, match="other works on this run"):
-        refused.take()
-    lease(open_store(f"file://{tmp_path}/run"), "next", seconds=60).take()
+    refused = run_lock(tmp_path / "run", PATIENT, remote)
+    with pytest.raises(RunLocked, match="other works on this run"):
+        refused.acquire()
+    lease(open_store(f"file://{tmp_path}/run"), "next", seconds=60).acquire()
 
 
-def test_a_released_holding_leaves_no_locks_behind(tmp_path: Path) -> None:
+def test_a_released_lock_leaves_no_locks_behind(tmp_path: Path) -> None:
     for _ in range(3):
-        held = holding(tmp_path, 60)
-        held.take()
+        held = run_lock(tmp_path, 60)
+        held.acquire()
         assert held.release() == ""
     assert not list(tmp_path.rglob("*.lock"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from grpo_job.checkpoints import Keeper
+from grpo_job.checkpoints import CheckpointManager
 from grpo_job.checkpoints.manager import MANIFEST, damage_of
 from grpo_job.run_folder.files import sha256
 
@@ -17,42 +17,42 @@ IDENTITY = {"model": "sample", "rewards": (("correct", 2.0),), "model_commit": N
 
 
 @pytest.fixture
-def keeper(tmp_path: Path) -> Keeper:
-    kept = Keeper(tmp_path / "checkpoints", IDENTITY, keep=2, extras=(tmp_path / "metrics.jsonl",))
+def manager(tmp_path: Path) -> CheckpointManager:
+    kept = CheckpointManager(tmp_path / "checkpoints", IDENTITY, keep=2, extras=(tmp_path / "metrics.jsonl",))
     kept.clear_partial()
     return kept
 
 
-def written(keeper: Keeper, step: int) -> Path:
+def written(manager: CheckpointManager, step: int) -> Path:
     """What a trainer leaves behind at `step`."""
-    folder = keeper.partial / f"checkpoint-{step}"
+    folder = manager.partial / f"checkpoint-{step}"
     folder.mkdir()
     for name in (*FILES, "training_args.bin", "README.md"):
         (folder / name).write_text(f"{name} after step {step}")
     return folder
 
 
-def saved(keeper: Keeper, *steps: int) -> Keeper:
+def saved(manager: CheckpointManager, *steps: int) -> CheckpointManager:
     for step in steps:
-        keeper.adopt(step, written(keeper, step))
-    return keeper
+        manager.commit(step, written(manager, step))
+    return manager
 
 
-def names(keeper: Keeper) -> list[str]:
-    return sorted(path.name for path in keeper.folder.glob("step-*"))
+def names(manager: CheckpointManager) -> list[str]:
+    return sorted(path.name for path in manager.folder.glob("step-*"))
 
 
-def test_what_the_trainer_wrote_becomes_a_checkpoint_named_after_its_step(keeper: Keeper) -> None:
-    folder = written(keeper, 10)
-    checkpoint = keeper.adopt(10, folder)
+def test_what_the_trainer_wrote_becomes_a_checkpoint_named_after_its_step(manager: CheckpointManager) -> None:
+    folder = written(manager, 10)
+    checkpoint = manager.commit(10, folder)
     assert checkpoint.folder.name == "step-000010"
     assert not folder.exists()
     assert sorted(path.name for path in checkpoint.folder.iterdir()) == sorted([*FILES, MANIFEST])
     assert damage_of(checkpoint.folder) is None
 
 
-def test_the_manifest_tells_step_identity_and_each_file(keeper: Keeper) -> None:
-    folder = saved(keeper, 10).folder / "step-000010"
+def test_the_manifest_tells_step_identity_and_each_file(manager: CheckpointManager) -> None:
+    folder = saved(manager, 10).folder / "step-000010"
     manifest = json.loads((folder / MANIFEST).read_text())
     assert manifest["step"] == 10
     assert manifest["identity"] == {"model": "sample", "rewards": [["correct", 2.0]], "model_commit": None}
@@ -61,36 +61,36 @@ def test_the_manifest_tells_step_identity_and_each_file(keeper: Keeper) -> None:
     }
 
 
-def test_the_metrics_up_to_the_step_are_laid_beside(keeper: Keeper, tmp_path: Path) -> None:
+def test_the_metrics_up_to_the_step_are_laid_beside(manager: CheckpointManager, tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 10}\n')
-    folder = saved(keeper, 10).folder / "step-000010"
+    folder = saved(manager, 10).folder / "step-000010"
     assert (folder / "metrics.jsonl").read_text() == '{"step": 10}\n'
     assert (tmp_path / "metrics.jsonl").is_file()
 
 
-def test_files_in_folders_are_part_of_the_checkpoint(keeper: Keeper) -> None:
-    folder = written(keeper, 10)
+def test_files_in_folders_are_part_of_the_checkpoint(manager: CheckpointManager) -> None:
+    folder = written(manager, 10)
     (folder / "deep").mkdir()
     (folder / "deep" / "state").write_text("a")
-    final = keeper.adopt(10, folder).folder
+    final = manager.commit(10, folder).folder
     (final / "deep" / "state").write_text("b")
     assert damage_of(final) == "deep/state has other content than was saved"
 
 
-def test_the_newest_checkpoint_is_found(keeper: Keeper) -> None:
-    checkpoint, damages = saved(keeper, 10, 20).newest_good()
+def test_the_newest_checkpoint_is_found(manager: CheckpointManager) -> None:
+    checkpoint, damages = saved(manager, 10, 20).newest_good()
     assert checkpoint is not None
     assert (checkpoint.step, damages) == (20, [])
 
 
-def test_the_newest_is_that_of_the_highest_number_and_not_of_the_last_name(keeper: Keeper) -> None:
-    checkpoint, _ = saved(keeper, 999_999, 1_000_000).newest_good()
+def test_the_newest_is_that_of_the_highest_number_and_not_of_the_last_name(manager: CheckpointManager) -> None:
+    checkpoint, _ = saved(manager, 999_999, 1_000_000).newest_good()
     assert checkpoint is not None
     assert checkpoint.step == 1_000_000
 
 
-def test_without_a_checkpoint_none_is_found(keeper: Keeper) -> None:
-    assert keeper.newest_good() == (None, [])
+def test_without_a_checkpoint_none_is_found(manager: CheckpointManager) -> None:
+    assert manager.newest_good() == (None, [])
 
 
 def change(name: str, how: Callable[[Path], object]) -> Callable[[Path], object]:
@@ -167,26 +167,26 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damage_is_named_and_the_checkpoint_before_is_used(damage: str, keeper: Keeper) -> None:
+def test_a_damage_is_named_and_the_checkpoint_before_is_used(damage: str, manager: CheckpointManager) -> None:
     harm, sentence = DAMAGES[damage]
-    harm(saved(keeper, 10, 20).folder / "step-000020")
-    checkpoint, damages = keeper.newest_good()
+    harm(saved(manager, 10, 20).folder / "step-000020")
+    checkpoint, damages = manager.newest_good()
     assert checkpoint is not None
     assert checkpoint.step == 10
     assert damages == [f"checkpoint step-000020 is damaged and not used: {sentence}"]
 
 
-def test_when_all_are_damaged_each_is_named_and_none_is_used(keeper: Keeper) -> None:
-    for folder in saved(keeper, 10, 20).folder.glob("step-*"):
+def test_when_all_are_damaged_each_is_named_and_none_is_used(manager: CheckpointManager) -> None:
+    for folder in saved(manager, 10, 20).folder.glob("step-*"):
         flip_a_bit(folder / "optimizer.pt")
-    checkpoint, damages = keeper.newest_good()
+    checkpoint, damages = manager.newest_good()
     assert checkpoint is None
     assert [damage.split()[1] for damage in damages] == ["step-000020", "step-000010"]
 
 
-def test_what_a_killed_save_left_behind_is_no_checkpoint_and_is_cleared(keeper: Keeper) -> None:
-    written(saved(keeper, 10), 20)
-    again = Keeper(keeper.folder, IDENTITY, keep=2)
+def test_what_a_killed_save_left_behind_is_no_checkpoint_and_is_cleared(manager: CheckpointManager) -> None:
+    written(saved(manager, 10), 20)
+    again = CheckpointManager(manager.folder, IDENTITY, keep=2)
     checkpoint, damages = again.newest_good()
     assert checkpoint is not None
     assert (checkpoint.step, damages) == (10, [])
@@ -194,61 +194,63 @@ def test_what_a_killed_save_left_behind_is_no_checkpoint_and_is_cleared(keeper: 
     assert list(again.partial.iterdir()) == []
 
 
-def test_the_oldest_beyond_those_to_keep_are_removed(keeper: Keeper) -> None:
-    assert names(saved(keeper, 10, 20, 30, 40)) == ["step-000030", "step-000040"]
+def test_the_oldest_beyond_those_to_keep_are_removed(manager: CheckpointManager) -> None:
+    assert names(saved(manager, 10, 20, 30, 40)) == ["step-000030", "step-000040"]
 
 
-def test_a_damaged_checkpoint_does_not_count_so_that_the_last_good_one_stays(keeper: Keeper) -> None:
-    keeper.keep = 1
-    saved(keeper, 10)
-    damaged = keeper.folder / "step-000090"
-    shutil.copytree(keeper.folder / "step-000010", damaged)
-    saved(keeper, 20)
-    assert names(keeper) == ["step-000020", "step-000090"]
-    flip_a_bit(keeper.folder / "step-000020" / "optimizer.pt")
-    keeper._prune()
-    assert "step-000020" in names(keeper), "nothing is removed where no good one is left"
+def test_a_damaged_checkpoint_does_not_count_so_that_the_last_good_one_stays(manager: CheckpointManager) -> None:
+    manager.keep = 1
+    saved(manager, 10)
+    damaged = manager.folder / "step-000090"
+    shutil.copytree(manager.folder / "step-000010", damaged)
+    saved(manager, 20)
+    assert names(manager) == ["step-000020", "step-000090"]
+    flip_a_bit(manager.folder / "step-000020" / "optimizer.pt")
+    manager._prune()
+    assert "step-000020" in names(manager), "nothing is removed where no good one is left"
 
 
-def test_pruning_never_leaves_a_run_without_a_good_checkpoint(keeper: Keeper) -> None:
-    keeper.keep = 1
+def test_pruning_never_leaves_a_run_without_a_good_checkpoint(manager: CheckpointManager) -> None:
+    manager.keep = 1
     for step in range(1, 9):
-        saved(keeper, step)
-        checkpoint, _ = keeper.newest_good()
+        saved(manager, step)
+        checkpoint, _ = manager.newest_good()
         assert checkpoint is not None
         assert checkpoint.step == step
 
 
-def test_a_checkpoint_of_the_same_step_is_replaced(keeper: Keeper) -> None:
-    flip_a_bit(saved(keeper, 10).folder / "step-000010" / "optimizer.pt")
-    saved(keeper, 10)
-    checkpoint, damages = keeper.newest_good()
+def test_a_checkpoint_of_the_same_step_is_replaced(manager: CheckpointManager) -> None:
+    flip_a_bit(saved(manager, 10).folder / "step-000010" / "optimizer.pt")
+    saved(manager, 10)
+    checkpoint, damages = manager.newest_good()
     assert checkpoint is not None
     assert (checkpoint.step, damages) == (10, [])
-    assert sorted(path.name for path in keeper.folder.iterdir()) == [".partial", "step-000010"]
+    assert sorted(path.name for path in manager.folder.iterdir()) == [".partial", "step-000010"]
 
 
-def test_other_folders_are_left_alone(keeper: Keeper) -> None:
-    mine = keeper.folder / "step-000010.before-my-change"
+def test_other_folders_are_left_alone(manager: CheckpointManager) -> None:
+    mine = manager.folder / "step-000010.before-my-change"
     mine.mkdir()
-    saved(keeper, 10, 20, 30, 40)
+    saved(manager, 10, 20, 30, 40)
     assert mine.is_dir()
-    assert keeper.newest_good()[1] == []
+    assert manager.newest_good()[1] == []
 
 
-def test_a_run_that_starts_anew_forgets_the_steps_of_an_earlier_one(keeper: Keeper) -> None:
-    saved(keeper, 90).forget()
-    assert names(saved(keeper, 10)) == ["step-000010"]
+def test_a_run_that_starts_anew_forgets_the_steps_of_an_earlier_one(manager: CheckpointManager) -> None:
+    saved(manager, 90).forget()
+    assert names(saved(manager, 10)) == ["step-000010"]
 
 
-def test_a_checkpoint_made_with_the_same_settings_does_not_differ(keeper: Keeper) -> None:
-    checkpoint, _ = saved(keeper, 10).newest_good()
+def test_a_checkpoint_made_with_the_same_settings_does_not_differ(manager: CheckpointManager) -> None:
+    checkpoint, _ = saved(manager, 10).newest_good()
     assert checkpoint is not None
-    assert keeper.differences(checkpoint) == []
+    assert manager.differences(checkpoint) == []
 
 
-def test_a_checkpoint_made_with_other_settings_names_the_differing_ones(keeper: Keeper) -> None:
-    checkpoint, _ = saved(keeper, 10).newest_good()
+def test_a_checkpoint_made_with_other_settings_names_the_differing_ones(manager: CheckpointManager) -> None:
+    checkpoint, _ = saved(manager, 10).newest_good()
     assert checkpoint is not None
-    other = Keeper(keeper.folder, {"model": "other", "rewards": (("correct", 2.0),), "lora_rank": 8}, keep=2)
+    other = CheckpointManager(
+        manager.folder, {"model": "other", "rewards": (("correct", 2.0),), "lora_rank": 8}, keep=2
+    )
     assert other.differences(checkpoint) == ["lora_rank: None -> 8", "model: 'sample' -> 'other'"]

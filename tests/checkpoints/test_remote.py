@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.checkpoints import Keeper, Mirror, place_of_bell, place_of_run
+from grpo_job.checkpoints import CheckpointManager, Mirror, place_of_run, place_of_takeover_request
 from grpo_job.checkpoints.lease import Lease
-from grpo_job.outcomes import Held
+from grpo_job.outcomes import RunLocked
 from grpo_job.stores import Outpaced, Store, open_store
 from tests.checkpoints.test_mirror import emptied, saved, sent
 from tests.servers.fixtures import QUICK
@@ -20,7 +20,7 @@ from tests.servers.s3 import ROOT, S3Server
 SECONDS = 0.6
 PATIENT = 8.0  # of who shall see a sign of life, and looks for the first time after a twelfth of it
 PLACE = place_of_run("hf://alice/kept", "a")
-BELL = place_of_bell(PLACE) or ""
+REQUESTS = place_of_takeover_request(PLACE) or ""
 Opened = Callable[[], Store]
 
 
@@ -46,55 +46,55 @@ def opened(request: pytest.FixtureRequest) -> Opened:
     return request.getfixturevalue(f"at_{request.param}")  # type: ignore[no-any-return]
 
 
-def lease(store: Store, holder: str, seconds: float = SECONDS, bell: Store | None = None) -> Lease:
-    return Lease(store, holder, seconds, lambda name: False, bell)
+def lease(store: Store, holder: str, seconds: float = SECONDS, takeover_request: Store | None = None) -> Lease:
+    return Lease(store, holder, seconds, lambda name: False, takeover_request)
 
 
 def mirror_of(held: Lease, lost: list[str] | None = None) -> Mirror:
-    return Mirror(held.store, 2, held.confirm, (lost if lost is not None else []).append)
+    return Mirror(held.store, 2, held.assert_held, (lost if lost is not None else []).append)
 
 
 @pytest.fixture
-def keeper(tmp_path: Path) -> Keeper:
-    return emptied(Keeper(tmp_path / "checkpoints", {"model": "sample"}, keep=2))
+def manager(tmp_path: Path) -> CheckpointManager:
+    return emptied(CheckpointManager(tmp_path / "checkpoints", {"model": "sample"}, keep=2))
 
 
-def test_an_attempt_elsewhere_goes_on_from_the_mirror(opened: Opened, keeper: Keeper) -> None:
+def test_an_attempt_elsewhere_goes_on_from_the_mirror(opened: Opened, manager: CheckpointManager) -> None:
     first, second = lease(opened(), "first"), lease(opened(), "second", seconds=60)
-    first.take()
-    sent(mirror_of(first), keeper, 10, 20, 30)
+    first.acquire()
+    sent(mirror_of(first), manager, 10, 20, 30)
     first.left = {"ended_with": 75}
     first.release()
-    second.take()
-    assert mirror_of(second).bring_newer(emptied(keeper), than=0) == []
-    checkpoint, _ = keeper.newest_good()
+    second.acquire()
+    assert mirror_of(second).bring_newer(emptied(manager), than=0) == []
+    checkpoint, _ = manager.newest_good()
     assert checkpoint is not None
     assert (checkpoint.step, second.left) == (30, {"ended_with": 75})
-    sent(mirror_of(second), keeper, 40)
+    sent(mirror_of(second), manager, 40)
     assert mirror_of(second).steps() == [40, 30]
 
 
-def test_a_silent_holder_loses_the_run_and_can_send_nothing_more(opened: Opened, keeper: Keeper) -> None:
+def test_a_silent_holder_loses_the_run_and_can_send_nothing_more(opened: Opened, manager: CheckpointManager) -> None:
     first, second, lost = lease(opened(), "first"), lease(opened(), "second"), list[str]()
-    first.take()
-    sent(mirror_of(first), keeper, 10)
-    second.take()
-    sent(mirror_of(first, lost), keeper, 20)
+    first.acquire()
+    sent(mirror_of(first), manager, 10)
+    second.acquire()
+    sent(mirror_of(first, lost), manager, 20)
     assert lost == ["second has taken the run over; nothing more is written here"]
     assert mirror_of(second).steps() == [10]
 
 
-def test_a_holder_whose_checkpoint_arrives_meanwhile_keeps_the_run(at_hub: Opened, keeper: Keeper) -> None:
+def test_a_holder_whose_checkpoint_arrives_meanwhile_keeps_the_run(at_hub: Opened, manager: CheckpointManager) -> None:
     first = lease(at_hub(), "first")
-    first.take()
-    threading.Timer(SECONDS / 3, sent, [mirror_of(first), keeper, 10]).start()
-    with pytest.raises(Held, match="first works on this run"):
-        lease(at_hub(), "second", PATIENT).take()
+    first.acquire()
+    threading.Timer(SECONDS / 3, sent, [mirror_of(first), manager, 10]).start()
+    with pytest.raises(RunLocked, match="first works on this run"):
+        lease(at_hub(), "second", PATIENT).acquire()
 
 
 @contextmanager
 def renewing(held: Lease) -> Iterator[None]:
-    """Within: the lease is renewed, as a holding's thread does it."""
+    """Within: the lease is renewed, as a run lock's thread does it."""
     over = threading.Event()
 
     def renew() -> None:
@@ -117,35 +117,37 @@ def commits(hub: HubServer) -> list[str]:
 
 
 def test_at_the_hub_only_checkpoints_are_committed_while_nobody_waits_for_the_run(
-    hub: HubServer, keeper: Keeper
+    hub: HubServer, manager: CheckpointManager
 ) -> None:
-    first = lease(on_branch(hub), "first", bell=on_branch(hub, BELL))
-    first.take()
-    sent(mirror_of(first), keeper, 10)
+    first = lease(on_branch(hub), "first", takeover_request=on_branch(hub, REQUESTS))
+    first.acquire()
+    sent(mirror_of(first), manager, 10)
     for _ in range(5):
         first.renew()
     assert commits(hub) == ["step-000010", "claim lease/000001.json"]
 
 
 def test_at_the_hub_a_holder_that_lives_answers_who_waits_with_one_commit(hub: HubServer) -> None:
-    first = lease(on_branch(hub), "first", bell=on_branch(hub, BELL))
-    first.take()
+    first = lease(on_branch(hub), "first", takeover_request=on_branch(hub, REQUESTS))
+    first.acquire()
     with renewing(first):
         for contender in ("second", "third"):
-            with pytest.raises(Held, match="first works on this run"):
-                lease(on_branch(hub), contender, PATIENT, bell=on_branch(hub, BELL)).take()
+            with pytest.raises(RunLocked, match="first works on this run"):
+                lease(on_branch(hub), contender, PATIENT, takeover_request=on_branch(hub, REQUESTS)).acquire()
     assert commits(hub) == ["lease/000001.json", "lease/000001.json", "claim lease/000001.json"]
 
 
-def test_at_the_hub_an_answer_and_a_checkpoint_at_the_same_moment_both_arrive(hub: HubServer, keeper: Keeper) -> None:
-    bell = on_branch(hub, BELL)
-    first = lease(on_branch(hub), "first", bell=bell)
-    first.take()
+def test_at_the_hub_an_answer_and_a_checkpoint_at_the_same_moment_both_arrive(
+    hub: HubServer, manager: CheckpointManager
+) -> None:
+    takeover_request = on_branch(hub, REQUESTS)
+    first = lease(on_branch(hub), "first", takeover_request=takeover_request)
+    first.acquire()
     lost: list[str] = []
     mirror = mirror_of(first, lost)
     for step in (10, 20, 30):
-        bell.write("asks.json", f"who, at step {step}?".encode())
-        sending = threading.Thread(target=sent, args=(mirror, keeper, step))
+        takeover_request.write("asks.json", f"who, at step {step}?".encode())
+        sending = threading.Thread(target=sent, args=(mirror, manager, step))
         sending.start()
         first.renew()
         sending.join()
@@ -155,38 +157,40 @@ def test_at_the_hub_an_answer_and_a_checkpoint_at_the_same_moment_both_arrive(hu
     assert commits(hub).count("lease/000001.json") == 3
 
 
-def test_a_holder_at_the_hub_that_did_not_look_is_stopped_by_the_commit_itself(at_hub: Opened, keeper: Keeper) -> None:
+def test_a_holder_at_the_hub_that_did_not_look_is_stopped_by_the_commit_itself(
+    at_hub: Opened, manager: CheckpointManager
+) -> None:
     first, second = lease(at_hub(), "first"), lease(at_hub(), "second")
-    first.take()
-    second.take()
+    first.acquire()
+    second.acquire()
     with pytest.raises(Outpaced):
-        first.store.put(saved(keeper, 10).folder, "step-000010")
+        first.store.put(saved(manager, 10).folder, "step-000010")
 
 
 def test_only_the_hub_needs_a_bell() -> None:
-    assert place_of_bell("hf://me/kept@run-a") == "hf://me/kept@bell-run-a"
-    assert place_of_bell("s3://bucket/kept/a") is None
+    assert place_of_takeover_request("hf://me/kept@run-a") == "hf://me/kept@bell-run-a"
+    assert place_of_takeover_request("s3://bucket/kept/a") is None
 
 
 def test_at_s3_the_holder_renews_its_own_claim(at_s3: Opened) -> None:
     first = lease(at_s3(), "first")
-    first.take()
-    with renewing(first), pytest.raises(Held, match="first works on this run"):
-        lease(at_s3(), "second", PATIENT).take()
+    first.acquire()
+    with renewing(first), pytest.raises(RunLocked, match="first works on this run"):
+        lease(at_s3(), "second", PATIENT).acquire()
     claim = json.loads(first.store.read("lease/000001.json") or b"")
     assert claim == {"holder": "first", "renewals": first.renewals, "left": {}}
     assert first.store.read("lease/000002.json") is None
 
 
 def test_two_that_take_over_at_the_same_moment_become_one(opened: Opened) -> None:
-    lease(opened(), "dead").take()
+    lease(opened(), "dead").acquire()
     outcomes: list[str] = []
 
     def contend(name: str) -> None:
         try:
-            lease(opened(), name).take()
+            lease(opened(), name).acquire()
             outcomes.append("holds")
-        except Held:
+        except RunLocked:
             outcomes.append("held")
 
     contenders = [threading.Thread(target=contend, args=(name,)) for name in ("a", "b")]

@@ -19,7 +19,7 @@ from grpo_job.engines.process_group import ProcessGroup
 from grpo_job.engines.ranks import Answer
 from grpo_job.engines.trainer.sampler import RowStream
 from grpo_job.phases.attempt import Attempt
-from grpo_job.phases.outcome import recorded
+from grpo_job.phases.outcome import record_outcome
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
 
@@ -53,7 +53,7 @@ class Seat:
     def __init__(self, meeting: Meeting, number: int) -> None:
         self.meeting, self.number, self.count = meeting, number, meeting.count
 
-    def say(self, word: Any) -> None:
+    def broadcast(self, word: Any) -> None:
         self.meeting.said.append(word)
 
     def share(self, value: Any) -> Any:
@@ -85,7 +85,7 @@ def on_ranks(count: int, tensor_parallel: int, prompts: list[str], **options: An
     """
     meeting = Meeting(count)
     engines = [Echo(Seat(meeting, number), tensor_parallel) for number in range(count)]
-    others = [threading.Thread(target=engine.answer_along) for engine in engines[1:]]
+    others = [threading.Thread(target=engine.join_generation) for engine in engines[1:]]
     for other in others:
         other.start()
     answers = engines[0].generate(prompts, **options)  # type: ignore[arg-type]
@@ -151,7 +151,7 @@ def test_what_another_rank_was_asked_gives_rank_0_its_grace_and_a_signal_in_it_c
     for number in (0, 1):
         monkeypatch.setenv("RANK", str(number))
         ranks.append(ProcessGroup(interruption.ask))
-    other = threading.Thread(target=lambda: ranks[1].hear(lambda: "SIGTERM"), daemon=True)
+    other = threading.Thread(target=lambda: ranks[1].receive(lambda: "SIGTERM"), daemon=True)
     other.start()
     torchrun.wait(["grpo-job/asked/1"])
     settings = {"GRPO_RECIPE": "smoke", "GRPO_OUTPUT_DIR": str(tmp_path), "GRPO_RUN_ID": "run"}
@@ -163,12 +163,12 @@ def test_what_another_rank_was_asked_gives_rank_0_its_grace_and_a_signal_in_it_c
         interruption._handle(signal.SIGTERM, None)  # torchrun's, when the other rank has ended
 
     monkeypatch.setattr(attempt, "flush_mirror", flush)
-    with attempt.alone(), recorded(attempt):
-        ranks[0].say(Answer())
-    assert attempt.ending.code == 75
-    assert attempt.ending.reason.startswith("SIGTERM was received by rank 1: ")
+    with attempt.lock(), record_outcome(attempt):
+        ranks[0].broadcast(Answer())
+    assert attempt.outcome.code == 75
+    assert attempt.outcome.reason.startswith("SIGTERM was received by rank 1: ")
     assert [grace > 0 for grace in graces] == [True]
-    assert ranks[0].end(attempt.ending)
+    assert ranks[0].end(attempt.outcome)
     other.join()
 
 

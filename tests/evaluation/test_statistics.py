@@ -33,9 +33,9 @@ def test_wilson_intervals_agree_with_statsmodels(data: st.DataObject) -> None:
 
 @counted
 @given(st.integers(0, 300), st.integers(0, 300))
-def test_mcnemar_agrees_with_statsmodels(newly_right: int, newly_wrong: int) -> None:
-    expected = mcnemar([[10, newly_wrong], [newly_right, 10]], exact=True).pvalue if newly_right + newly_wrong else 1.0
-    assert statistics.mcnemar(newly_right, newly_wrong) == pytest.approx(expected, rel=1e-9, abs=1e-300)
+def test_mcnemar_agrees_with_statsmodels(gained: int, lost: int) -> None:
+    expected = mcnemar([[10, lost], [gained, 10]], exact=True).pvalue if gained + lost else 1.0
+    assert statistics.mcnemar(gained, lost) == pytest.approx(expected, rel=1e-9, abs=1e-300)
 
 
 @counted
@@ -70,7 +70,7 @@ def test_comparison_counts_what_the_rows_say(answers: tuple[list[bool], list[boo
     before, after = (np.array(side) for side in answers)
     found = statistics.compare(*answers)
     table = [[(before & after).sum(), (before & ~after).sum()], [(~before & after).sum(), (~before & ~after).sum()]]
-    assert (found["newly_wrong"], found["newly_right"]) == (table[0][1], table[1][0])
+    assert (found["lost"], found["gained"]) == (table[0][1], table[1][0])
     assert (found["before"], found["after"]) == pytest.approx((before.mean(), after.mean()))
     assert found["difference"] == pytest.approx(after.mean() - before.mean())
     assert found["after_interval"] == pytest.approx(proportion_confint(after.sum(), len(after), method="wilson"))
@@ -96,12 +96,12 @@ def test_bootstrap_is_the_same_every_time_and_covers_the_difference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("newly_right", "newly_wrong", "expected"),
+    ("gained", "lost", "expected"),
     [(0, 0, "no evidence of a change"), (5, 0, "no evidence of a change"), (6, 0, "improved"), (0, 6, "worse"),
      (60, 50, "no evidence of a change"), (90, 20, "improved"), (20, 90, "worse")],
 )  # fmt: skip
-def test_verdict_needs_evidence_in_either_direction(newly_right: int, newly_wrong: int, expected: str) -> None:
-    assert statistics.verdict(newly_right, newly_wrong, statistics.mcnemar(newly_right, newly_wrong)) == expected
+def test_verdict_needs_evidence_in_either_direction(gained: int, lost: int, expected: str) -> None:
+    assert statistics.verdict(gained, lost, statistics.mcnemar(gained, lost)) == expected
 
 
 @pytest.mark.parametrize("module", [statistics, verdict])

@@ -67,9 +67,9 @@ def test_judgement_holds_answer_lenient_and_format_and_the_rows_that_changed() -
     assert (judged["correct"]["before"], judged["correct"]["after"]) == (0.25, 0.9)
     assert judged["correct_lenient"]["verdict"] == "no evidence of a change"
     assert judged["correct_lenient"]["before"] == judged["correct_lenient"]["after"] == 1.0
-    assert [row["question"] for row in judged["newly_right"]] == [f"{n} + 1?" for n in range(5, 18)]
-    assert judged["newly_right"][0]["after"] == "<answer>6</answer>"
-    assert judged["newly_wrong"] == []
+    assert [row["question"] for row in judged["gained"]] == [f"{n} + 1?" for n in range(5, 18)]
+    assert judged["gained"][0]["after"] == "<answer>6</answer>"
+    assert judged["lost"] == []
     assert judged["sampled"]["after"] == {"k": 2, "avg": 0.45, "pass": {"1": 0.45, "2": 0.9}}
     assert json.loads(json.dumps(judged))["correct"]["rows"] == 20
 
@@ -77,7 +77,7 @@ def test_judgement_holds_answer_lenient_and_format_and_the_rows_that_changed() -
 def test_judgement_lists_what_became_wrong() -> None:
     judged = judge(grading.ask(answering(18), ROWS, GRADERS), grading.ask(answering(2), ROWS, GRADERS))
     assert judged["verdict"] == "worse"
-    assert len(judged["newly_wrong"]) == 16
+    assert len(judged["lost"]) == 16
     assert "sampled" not in judged
 
 
@@ -101,4 +101,4 @@ def test_result_that_is_kept_back_says_why_in_one_sentence() -> None:
     judged = judge(grading.ask(answering(18), ROWS, GRADERS), grading.ask(answering(2), ROWS, GRADERS))
     sentence = kept_back(judged, "not-worse")
     assert sentence.startswith("GRPO_PUBLISH_IF=not-worse keeps the adapter unpublished: the verdict is 'worse'")
-    assert "90.0% before, 10.0% after on 20 rows, 0 newly right, 16 newly wrong, p = 3.1e-05" in sentence
+    assert "90.0% before, 10.0% after on 20 rows, 0 gained, 16 lost, p = 3.1e-05" in sentence

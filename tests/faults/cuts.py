@@ -12,7 +12,7 @@ from grpo_job.run_folder.files import write_text
 from tests.faults import runs
 from tests.faults.hooks import SignalAfterStep, WithoutReport
 
-SAMPLE = runs.ROOT / "grpo_job" / "sample"
+SAMPLE = runs.ROOT / "grpo_job/inputs/sample"
 PROMPTS_IN_A_MICRO_STEP = 2
 GENERATIONS = 4
 PASSES = 3

@@ -23,14 +23,14 @@ class SignalAfterStep:
     def __call__(self) -> None:
         from grpo_job.phases import train
 
-        original = train.Watcher.on_step
+        original = train.TrainingListener.on_step
 
-        def on_step(watcher: Any, step: int, metrics: dict[str, float]) -> None:
-            original(watcher, step, metrics)
+        def on_step(listener: Any, step: int, metrics: dict[str, float]) -> None:
+            original(listener, step, metrics)
             if step == self.step:
                 os.kill(os.getpid(), self.number)
 
-        train.Watcher.on_step = on_step  # type: ignore[method-assign]
+        train.TrainingListener.on_step = on_step  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,11 @@ class WithoutReport:
     """Leave out plots, report and card, which take longer than such a small run."""
 
     def __call__(self) -> None:
-        from grpo_job.phases import publish
+        from grpo_job import job
+        from grpo_job.phases import outcome
 
-        publish.describe = lambda *_: None
-        publish.report_the_end = lambda *_: None
+        job.write_report = lambda *_: None
+        outcome._report_abandoned = lambda *_: None
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,16 @@ class ReadOnlyAfterStep:
     def __call__(self) -> None:
         from grpo_job.phases import train
 
-        original = train.Watcher.on_step
+        original = train.TrainingListener.on_step
 
-        def on_step(watcher: Any, step: int, metrics: dict[str, float]) -> None:
-            original(watcher, step, metrics)
+        def on_step(listener: Any, step: int, metrics: dict[str, float]) -> None:
+            original(listener, step, metrics)
             if step == self.step:
-                folder = str(watcher.keeper.folder)
+                folder = str(listener.manager.folder)
                 subprocess.run(["mount", "--bind", folder, folder], check=True)
                 subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
 
-        train.Watcher.on_step = on_step  # type: ignore[method-assign]
+        train.TrainingListener.on_step = on_step  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)
@@ -113,17 +114,17 @@ def _at_boundaries(step: int, hear: Callable[[int, str], None], over: Callable[[
     """Call `hear` with number and name of each boundary, from the logging of `step` to the end of its save."""
     from grpo_job.phases import train
 
-    on_step, on_save = train.Watcher.on_step, train.Watcher.on_save
+    on_step, on_save = train.TrainingListener.on_step, train.TrainingListener.on_save
     watching, count = False, 0
 
-    def begins(watcher: Any, now: int, metrics: dict[str, float]) -> None:
+    def begins(listener: Any, now: int, metrics: dict[str, float]) -> None:
         nonlocal watching
-        on_step(watcher, now, metrics)
+        on_step(listener, now, metrics)
         watching = now == step
 
-    def ends(watcher: Any, now: int, written: Path) -> None:
+    def ends(listener: Any, now: int, written: Path) -> None:
         nonlocal watching
-        on_save(watcher, now, written)
+        on_save(listener, now, written)
         if watching:
             watching = False
             over()
@@ -134,7 +135,7 @@ def _at_boundaries(step: int, hear: Callable[[int, str], None], over: Callable[[
             count += 1
             hear(count - 1, f"{event} {str(arguments[0]).partition('/checkpoints/')[2]}")
 
-    train.Watcher.on_step, train.Watcher.on_save = begins, ends  # type: ignore[method-assign]
+    train.TrainingListener.on_step, train.TrainingListener.on_save = begins, ends  # type: ignore[method-assign]
     sys.addaudithook(audit)
 
 
@@ -152,11 +153,11 @@ class HangAfterStep:
         defaults = watchdog.Watchdog.__init__.__kwdefaults__
         assert defaults is not None
         defaults.update(least_seconds=self.least_seconds, tick_seconds=0.1)
-        original = train.Watcher.on_step
+        original = train.TrainingListener.on_step
 
-        def on_step(watcher: Any, step: int, metrics: dict[str, float]) -> None:
-            original(watcher, step, metrics)
+        def on_step(listener: Any, step: int, metrics: dict[str, float]) -> None:
+            original(listener, step, metrics)
             if step == self.step:
                 threading.Event().wait()
 
-        train.Watcher.on_step = on_step  # type: ignore[method-assign]
+        train.TrainingListener.on_step = on_step  # type: ignore[method-assign]

@@ -23,7 +23,7 @@ REWARD_BOUND = 0.25  # of 2.5 that a completion can earn, in the mean of ten ste
 ON_TWO = {"GRPO_PROCESSES": "2", "GRPO_ENGINE": "trl"}
 # The sample fits anywhere; so the plan is told that nothing but both GPUs together will do.
 SPREAD = """
-from grpo_job.engines import gpu_plan
+from grpo_job.planner import plan as gpu_plan
 from grpo_job.runtime.signals import Interruption
 gpu_plan._spreads = lambda model, processes: [2]
 from grpo_job.cli import main

@@ -10,7 +10,7 @@ import pytest
 
 from grpo_job.inputs import dataset
 from grpo_job.inputs.dataset import Rows
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schema import Settings
 
 Row = dict[str, Any]
@@ -70,6 +70,6 @@ WRITERS = {"rows.jsonl": jsonl, "rows.json": as_json, "rows.csv": as_csv, "rows.
 
 
 def refusal(source: Path | str, **given: Any) -> str:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidRun) as caught:
         load(source, **given)
     return str(caught.value)

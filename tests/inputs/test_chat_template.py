@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from grpo_job.inputs import sample
 from grpo_job.inputs.chat_template import Chat, Message
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.recipes import SYSTEM_PROMPT
 
 CHATML = (
@@ -84,13 +84,13 @@ def test_a_template_that_takes_no_system_message_is_refused_with_its_own_reason(
     template = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}ok"
     chat = tokenizer_of(tmp_path, chat_template=template)
     assert chat.render(USER) == "ok"
-    with pytest.raises(Refused, match=r"GRPO_MODEL: .* system, user: System role not supported; allowed: "):
+    with pytest.raises(InvalidRun, match=r"GRPO_MODEL: .* system, user: System role not supported; allowed: "):
         chat.lengths([[SYSTEM, *USER]])
 
 
 def test_a_template_cannot_reach_out_of_its_sandbox(tmp_path: Path) -> None:
     chat = tokenizer_of(tmp_path, chat_template="{{ messages.__class__.__mro__[1].__subclasses__() }}")
-    with pytest.raises(Refused, match="unsafe"):
+    with pytest.raises(InvalidRun, match="unsafe"):
         chat.render(USER)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from grpo_job.inputs import sample
 from grpo_job.inputs.dataset import gold, normalised
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from tests.inputs.row_files import cache_of_its_own, jsonl, load, problems, refusal
 
 __all__ = ["cache_of_its_own"]
@@ -56,7 +56,7 @@ def test_every_row_that_is_left_out_is_counted_by_its_reason(tmp_path: Path) -> 
 def test_a_prompt_of_exactly_the_longest_length_is_kept(tmp_path: Path) -> None:
     rows = load(jsonl(tmp_path / "rows.jsonl", problems(20)), max_prompt_length=5)
     assert rows.train_counts.too_long == 0
-    with pytest.raises(Refused, match=r"GRPO_MAX_PROMPT_LENGTH"):
+    with pytest.raises(InvalidRun, match=r"GRPO_MAX_PROMPT_LENGTH"):
         load(tmp_path / "rows.jsonl", max_prompt_length=4)
 
 

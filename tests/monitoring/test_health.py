@@ -46,7 +46,7 @@ NO_SPREAD = {"reward": 0.0, "reward_std": 0.0, "frac_reward_zero_std": 1.0}
 def judged(history: list[dict[str, Any]], settings: Settings = SETTINGS) -> list[Finding]:
     """Each kind at the severity and step it was first found, as a run hears of it."""
     health = Health(settings)
-    return [finding for row in history for finding in health.heed(row)]
+    return [finding for row in history for finding in health.update(row)]
 
 
 def kinds(found: list[Finding]) -> list[tuple[str, str]]:
@@ -188,7 +188,7 @@ def test_only_stop_gives_a_verdict_and_off_does_not_look() -> None:
     verdicts = {}
     for health in ("stop", "warn", "off"):
         watch = Health(SETTINGS.model_copy(update={"health": health}))
-        found = [finding for row in run_of(12, lambda step: NO_SPREAD) for finding in watch.heed(row)]
+        found = [finding for row in run_of(12, lambda step: NO_SPREAD) for finding in watch.update(row)]
         verdicts[health] = (watch.verdict.kind if watch.verdict else None, len(found) > 0)
     assert verdicts == {"stop": ("no_signal", True), "warn": (None, True), "off": (None, False)}
 
@@ -196,7 +196,7 @@ def test_only_stop_gives_a_verdict_and_off_does_not_look() -> None:
 def test_what_an_earlier_attempt_wrote_counts() -> None:
     history = run_of(12, lambda step: NO_SPREAD)
     resumed = Health(SETTINGS, history[:9])
-    assert resumed.heed(history[9])[0].kind == "no_signal"
+    assert resumed.update(history[9])[0].kind == "no_signal"
 
 
 def test_a_judge_of_no_rows_finds_nothing() -> None:

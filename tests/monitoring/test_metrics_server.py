@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from grpo_job.monitoring.metrics_server import LifeSigns, leave_message, served
-from grpo_job.outcomes import Ending, Refused
+from grpo_job.monitoring.metrics_server import MetricsServer, leave_message, served
+from grpo_job.outcomes import InvalidRun, Outcome
 
 
 def free_port() -> int:
@@ -26,7 +26,7 @@ def scraped(port: int) -> dict[str, tuple[float, dict[str, str]]]:
 
 def test_a_step_is_scraped_with_the_name_of_the_run() -> None:
     port = free_port()
-    signs = LifeSigns(port, "run-7")
+    signs = MetricsServer(port, "run-7")
     try:
         metrics = {"reward": 1.5, "time/step": 2.0, "gpu_memory_gib": 3.0, "completions/clipped_ratio": 0.25}
         signs.step(6, 250, {"num_tokens": 10_000.0, "time/step": 9.0})
@@ -58,7 +58,7 @@ def test_of_a_resumed_run_no_speed_is_told_before_its_second_step() -> None:
 
 def test_a_finding_of_health_is_seen() -> None:
     port = free_port()
-    signs = LifeSigns(port, "run")
+    signs = MetricsServer(port, "run")
     try:
         signs.set(healthy=0)
         assert scraped(port)["grpo_job_healthy"][0] == 0
@@ -67,7 +67,7 @@ def test_a_finding_of_health_is_seen() -> None:
 
 
 def test_without_a_port_nothing_is_opened() -> None:
-    signs = LifeSigns(None, "run")
+    signs = MetricsServer(None, "run")
     signs.step(1, 2, {"reward": 1.0})
     signs.set(cost_usd=1.0)
     signs.close()
@@ -77,25 +77,25 @@ def test_a_port_that_is_taken_is_refused() -> None:
     with socket.socket() as taken:
         taken.bind(("0.0.0.0", 0))
         taken.listen()
-        with pytest.raises(Refused, match="GRPO_METRICS_PORT"):
-            LifeSigns(taken.getsockname()[1], "run")
+        with pytest.raises(InvalidRun, match="GRPO_METRICS_PORT"):
+            MetricsServer(taken.getsockname()[1], "run")
 
 
 def test_the_ending_is_left_for_the_platform(tmp_path: Path) -> None:
     file = tmp_path / "termination-log"
     file.touch()
-    assert leave_message(Ending(4, "hopeless", "no group had any spread"), str(file))
+    assert leave_message(Outcome(4, "hopeless", "no group had any spread"), str(file))
     assert file.read_text() == "hopeless (exit 4): no group had any spread"
 
 
 def test_a_long_reason_is_cut_at_a_whole_letter(tmp_path: Path) -> None:
     file = tmp_path / "log"
-    assert leave_message(Ending(1, "unexpected", "ä" * 5000), str(file))
+    assert leave_message(Outcome(1, "unexpected", "ä" * 5000), str(file))
     assert len(file.read_bytes()) <= 4096
     assert file.read_text().endswith("ä")
 
 
 def test_where_it_cannot_be_written_nothing_fails(tmp_path: Path) -> None:
-    assert not leave_message(Ending(0, "finished", "well"), str(tmp_path / "missing" / "log"))
-    assert not leave_message(Ending(0, "finished", "well"), "/dev/no-such-termination-log")
+    assert not leave_message(Outcome(0, "finished", "well"), str(tmp_path / "missing" / "log"))
+    assert not leave_message(Outcome(0, "finished", "well"), "/dev/no-such-termination-log")
     assert not Path("/dev/no-such-termination-log").exists()

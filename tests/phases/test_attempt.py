@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.outcomes import Held, Hopeless, Refused
+from grpo_job.outcomes import Abandoned, InvalidRun, RunLocked
 from grpo_job.phases import outcome
 from grpo_job.phases.attempt import Attempt
 from grpo_job.runtime.signals import Interruption, StopNow
@@ -27,7 +27,7 @@ def attempt_at(folder: Path, **settings: str) -> Attempt:
 
 @contextmanager
 def run(attempt: Attempt) -> Iterator[None]:
-    with attempt.alone(), outcome.recorded(attempt):
+    with attempt.lock(), outcome.record_outcome(attempt):
         yield
 
 
@@ -35,7 +35,7 @@ def interrupted(attempt: Attempt, *, saved: int = 0) -> int:
     with run(attempt):
         attempt.checkpoints_saved = saved
         raise StopNow("SIGTERM")
-    return attempt.ending.code
+    return attempt.outcome.code
 
 
 def summary(folder: Path) -> dict[str, object]:
@@ -46,11 +46,11 @@ def test_an_attempt_that_does_all_is_finished(tmp_path: Path) -> None:
     attempt = attempt_at(tmp_path)
     with run(attempt):
         pass
-    assert attempt.ending.code == 0
+    assert attempt.outcome.code == 0
     assert attempt_at(tmp_path).is_finished()
 
 
-@pytest.mark.parametrize(("error", "code"), [(Refused("wrong"), 2), (Hopeless("no signal"), 4)])
+@pytest.mark.parametrize(("error", "code"), [(InvalidRun("wrong"), 2), (Abandoned("no signal"), 4)])
 def test_a_known_ending_is_written_and_not_raised(tmp_path: Path, error: Exception, code: int) -> None:
     with run(attempt_at(tmp_path)):
         raise error
@@ -73,8 +73,8 @@ def test_an_error_behind_a_signal_is_the_signals(tmp_path: Path, capfd: pytest.C
     with run(attempt):
         attempt.interruption.asked = "SIGTERM"
         raise ConnectionError("the download was cut short")
-    assert attempt.ending.code == 75
-    assert "SIGTERM was received (ConnectionError: the download was cut short)" in attempt.ending.reason
+    assert attempt.outcome.code == 75
+    assert "SIGTERM was received (ConnectionError: the download was cut short)" in attempt.outcome.reason
     assert "Traceback" in capfd.readouterr().err
 
 
@@ -93,8 +93,8 @@ def test_an_ending_that_cannot_be_written_still_gives_its_code(
     attempt = attempt_at(tmp_path)
     with run(attempt):
         monkeypatch.setattr("grpo_job.run_folder.summary.write_json", full)
-        raise Hopeless("no signal")
-    assert attempt.ending.code == 4
+        raise Abandoned("no signal")
+    assert attempt.outcome.code == 4
     assert "summary.json could not be written" in capfd.readouterr().err
 
 
@@ -114,7 +114,7 @@ def test_a_new_checkpoint_begins_the_count_anew(tmp_path: Path) -> None:
 def test_an_attempt_that_ends_otherwise_begins_the_count_anew(tmp_path: Path) -> None:
     assert [interrupted(attempt_at(tmp_path)) for _ in range(2)] == [75, 75]
     with run(attempt_at(tmp_path)):
-        raise Refused("wrong")
+        raise InvalidRun("wrong")
     assert interrupted(attempt_at(tmp_path)) == 75
 
 
@@ -123,8 +123,8 @@ def test_a_signal_that_ends_a_hang_ends_with_1(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(attempt.watchdog, "stale_for", lambda: 400.0)
     with run(attempt):
         raise StopNow("SIGTERM")
-    assert attempt.ending.code == 1
-    assert attempt.ending.reason == "SIGTERM was received, after 400 s without any progress"
+    assert attempt.outcome.code == 1
+    assert attempt.outcome.reason == "SIGTERM was received, after 400 s without any progress"
 
 
 def test_a_run_that_another_holds_is_left_as_it_is(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_run_that_another_holds_is_left_as_it_is(tmp_path: Path) -> None:
     holder, contender = attempt_at(tmp_path, lease_seconds="4"), attempt_at(tmp_path, lease_seconds="4")
     with run(holder):
         before = summary(tmp_path)
-        with pytest.raises(Held, match="works on this run"), run(contender):
+        with pytest.raises(RunLocked, match="works on this run"), run(contender):
             pass
         assert summary(tmp_path) == before
 
@@ -141,8 +141,8 @@ def test_who_has_lost_the_run_writes_no_ending(tmp_path: Path) -> None:
     attempt = attempt_at(tmp_path)
     with run(attempt):
         before = summary(tmp_path)
-        raise Held("another has taken the run over")
-    assert attempt.ending.code == 5
+        raise RunLocked("another has taken the run over")
+    assert attempt.outcome.code == 5
     assert summary(tmp_path) == before
 
 
@@ -150,7 +150,7 @@ def test_who_has_lost_the_run_writes_no_ending(tmp_path: Path) -> None:
 ANOTHER_RANK_ENDS = """
 import os, signal, sys
 from grpo_job.phases.attempt import Attempt
-from grpo_job.phases.outcome import recorded
+from grpo_job.phases.outcome import record_outcome
 from grpo_job.outcomes import Unexpected
 from grpo_job.runtime.signals import Interruption, StopNow
 from grpo_job.engines.ranks import OneProcess
@@ -163,19 +163,19 @@ class Lost(OneProcess):
     def lost(self, wait=0.0):
         if wait:
             torchrun()
-        return Unexpected("rank 1 was killed").ending()
+        return Unexpected("rank 1 was killed").outcome()
 
 settings = resolve({"GRPO_RECIPE": "smoke", "GRPO_OUTPUT_DIR": sys.argv[1], "GRPO_RUN_ID": "run"}).settings
 interruption = Interruption().install()
 interruption.second_signal_ends = False
 attempt = Attempt(settings, interruption, ranks=Lost())
 try:
-    with attempt.alone(), recorded(attempt):
+    with attempt.lock(), record_outcome(attempt):
         raise RuntimeError("Connection closed by peer")
     torchrun()
 except StopNow:
     sys.exit(75)
-sys.exit(attempt.ending.code)
+sys.exit(attempt.outcome.code)
 """
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.phases.attempt import Attempt
 from grpo_job.runtime.signals import StopNow
 from tests.phases.test_attempt import attempt_at, interrupted, run, summary
@@ -16,7 +16,7 @@ def test_who_waited_while_another_finished_finds_the_run_finished(tmp_path: Path
     with run(first):
         pass
     assert not second.is_finished()
-    with second.alone():
+    with second.lock():
         assert second.is_finished()
 
 
@@ -26,7 +26,7 @@ def test_a_run_that_was_published_elsewhere_is_finished_here_too(tmp_path: Path)
     with run(attempt_at(tmp_path / "one", **here)):
         pass
     second = attempt_at(tmp_path / "two", **here)
-    with second.alone():
+    with second.lock():
         assert second.is_finished()
 
 
@@ -35,12 +35,12 @@ def test_a_run_that_was_published_nowhere_is_done_again_where_its_folder_is_not(
     with run(attempt_at(tmp_path / "one", checkpoint_to=mirror)):
         pass
     second = attempt_at(tmp_path / "two", checkpoint_to=mirror)
-    with second.alone():
+    with second.lock():
         assert not second.is_finished()
 
 
 def test_the_next_attempt_begins_at_once_however_this_one_ends(tmp_path: Path) -> None:
-    for error in (StopNow("SIGTERM"), Refused("wrong"), OSError(errno.ENOSPC, "full")):
+    for error in (StopNow("SIGTERM"), InvalidRun("wrong"), OSError(errno.ENOSPC, "full")):
         with run(attempt_at(tmp_path, lease_seconds="60")):
             raise error
 
@@ -54,7 +54,7 @@ def test_attempts_in_folders_of_their_own_count_and_pay_together(tmp_path: Path)
         first.progress.seconds["train"] = 100.0
         first.progress.started -= 200.0
         raise StopNow("SIGTERM")
-    codes = [first.ending.code, interrupted(elsewhere("two")), interrupted(elsewhere("three"))]
+    codes = [first.outcome.code, interrupted(elsewhere("two")), interrupted(elsewhere("three"))]
     assert codes == [75, 75, 1]
     found = summary(tmp_path / "three")
     assert found["attempts"] == 3
@@ -90,7 +90,7 @@ def test_a_run_that_was_published_elsewhere_with_other_settings_is_not_finished(
     with run(attempt_at(tmp_path / "one", **here)):
         pass
     second = attempt_at(tmp_path / "two", max_steps="60", **here)
-    with second.alone():
+    with second.lock():
         assert not second.is_finished()
 
 
@@ -99,12 +99,12 @@ def test_a_finished_run_whose_continuation_is_refused_keeps_its_record(tmp_path:
         pass
     trained = attempt_at(tmp_path)
     trained.summary.update(adapter={"path": "adapter", "sha256": "a1"})
-    trained.note(trained.ending)
+    trained.note(trained.outcome)
     before = summary(tmp_path)
     refused = attempt_at(tmp_path, lora_rank="4")
     with run(refused):
         refused.summary.forget_result()
-        raise Refused("lora_rank: 16 -> 4")
-    assert refused.ending.code == 2
+        raise InvalidRun("lora_rank: 16 -> 4")
+    assert refused.outcome.code == 2
     assert summary(tmp_path) == before
     assert attempt_at(tmp_path).is_finished()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from grpo_job.monitoring.progress import Progress
 from grpo_job.outcomes import Unexpected
 from grpo_job.phases import evaluate
 
@@ -42,8 +43,10 @@ def saved(tmp_path: Path, engine: Engine) -> dict[str, Any]:
         folder=SimpleNamespace(adapter=tmp_path / "adapter"),
         settings=SimpleNamespace(max_completion_length=8),
         summary=SimpleNamespace(update=lambda adapter: found.update(adapter)),
+        progress=Progress("text"),
     )
-    evaluate.save(engine, ROWS, attempt)  # type: ignore[arg-type]
+    checked = SimpleNamespace(rows=SimpleNamespace(held_out=ROWS))
+    evaluate.save(attempt, engine, checked)  # type: ignore[arg-type]
     return found
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import torch
 
-from grpo_job.outcomes import Hopeless, Refused, RunEnded, Unexpected
+from grpo_job.outcomes import Abandoned, InvalidRun, RunEnded, Unexpected
 from grpo_job.phases import oom_replan
 from grpo_job.phases.attempt import Attempt
-from grpo_job.phases.oom_replan import MOST_TRIALS, StartAgain
+from grpo_job.phases.oom_replan import MOST_TRIALS, RestartProcess
 from grpo_job.planner import choose
 from grpo_job.run_folder.files import read_json, read_jsonl
 from grpo_job.runtime.machine import GpuSeen
@@ -40,14 +40,14 @@ def attempt_at(folder: Path, **variables: str) -> Attempt:
 
 def checked(attempt: Attempt, gpu: GpuSeen | None = A10) -> Any:
     """What the checks find out for a run on this GPU."""
-    plan = choose.plan(attempt.settings, QWEN_3B, gpu, oom_replan.within(attempt.folder)) if gpu else None
+    plan = choose.plan(attempt.settings, QWEN_3B, gpu, oom_replan.memory_limit(attempt.folder)) if gpu else None
     base = SimpleNamespace(config=lambda: QWEN_3B)
     return SimpleNamespace(plan=plan, gpus=[gpu] if gpu else [], base=base, layout=ONE)
 
 
 def ending_of(attempt: Attempt, found: Any, error: Exception = OUT_OF_MEMORY) -> Exception:
     known = RunEnded if oom_replan.memory_trouble(error) else type(error)
-    with pytest.raises(known) as raised, oom_replan.where_memory_runs_out(attempt, found):
+    with pytest.raises(known) as raised, oom_replan.replan_on_oom(attempt, found):
         raise error
     return raised.value
 
@@ -56,7 +56,7 @@ def test_each_plan_is_smaller_learns_from_as_many_completions_and_keeps_the_prec
     attempt = attempt_at(tmp_path)
     plans = [checked(attempt).plan]
     for _ in range(2):
-        assert isinstance(ending_of(attempt, checked(attempt)), StartAgain)
+        assert isinstance(ending_of(attempt, checked(attempt)), RestartProcess)
         plans.append(checked(attempt).plan)
     sizes = [plan.memory.total for plan in plans]
     assert sizes[1] <= 0.8 * sizes[0]
@@ -88,11 +88,11 @@ def test_another_gpu_is_planned_for_in_full(tmp_path: Path) -> None:
 def test_after_the_last_trial_the_ending_has_the_plans_numbers_and_what_to_change(tmp_path: Path) -> None:
     attempt = attempt_at(tmp_path)
     ends: list[Exception] = []
-    while not ends or isinstance(ends[-1], StartAgain):
+    while not ends or isinstance(ends[-1], RestartProcess):
         ends.append(ending_of(attempt, checked(attempt)))
     assert 1 < len(ends) <= MOST_TRIALS + 1
     told = str(ends[-1])
-    assert isinstance(ends[-1], Refused)
+    assert isinstance(ends[-1], InvalidRun)
     for part in ("micro_batch_size: ", "kv cache", "GB usable", "change: ", "GRPO_MAX_COMPLETION_LENGTH"):
         assert part in told
 
@@ -107,7 +107,7 @@ def test_a_run_that_did_steps_may_be_tried_again_where_no_plan_is_left(tmp_path:
 
 def test_without_a_gpu_it_ends_with_what_to_change(tmp_path: Path) -> None:
     ended = ending_of(attempt_at(tmp_path), checked(attempt_at(tmp_path), None), MemoryError())
-    assert isinstance(ended, Refused)
+    assert isinstance(ended, InvalidRun)
     assert "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE" in str(ended)
 
 
@@ -118,8 +118,8 @@ def test_other_errors_travel_on(error: Exception, tmp_path: Path) -> None:
 
 
 def test_an_ending_that_is_known_stays_as_it_is(tmp_path: Path) -> None:
-    attempt, known = attempt_at(tmp_path), Hopeless("a reward said: out of memory")
-    with pytest.raises(Hopeless), oom_replan.where_memory_runs_out(attempt, checked(attempt)):
+    attempt, known = attempt_at(tmp_path), Abandoned("a reward said: out of memory")
+    with pytest.raises(Abandoned), oom_replan.replan_on_oom(attempt, checked(attempt)):
         raise known
 
 
@@ -128,7 +128,7 @@ MACHINE = """
 import sys, torch
 from grpo_job import engines
 from grpo_job.engines.trl_cpu import PlainTrl
-from grpo_job.preflight import room
+from grpo_job.preflight import resources
 def build(engine, settings, base, rows, rewards, folder, plan, ranks):
     if plan.micro_batch_size > 16:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
@@ -136,7 +136,7 @@ def build(engine, settings, base, rows, rewards, folder, plan, ranks):
     split = {"per_device_train_batch_size": plan.micro_batch_size, "gradient_accumulation_steps": parts}
     return PlainTrl(settings.model_copy(update=split), base, rows, rewards, folder)
 engines.build = build
-room.available_memory = lambda: 64e9
+resources.available_memory = lambda: 64e9
 sys.argv = ["entrypoint.py"]
 from grpo_job.cli import main
 from grpo_job.runtime.signals import Interruption

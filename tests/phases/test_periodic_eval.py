@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.phases.attempt import Attempt
-from grpo_job.phases.periodic_eval import WEIGHTS, Midway
+from grpo_job.phases.periodic_eval import WEIGHTS, PeriodicEvaluation
 from grpo_job.run_folder.files import read_json, read_jsonl, sha256
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
@@ -34,86 +34,86 @@ class Pupil:
         self.loaded = weights.read_text()
 
 
-def midway_of(folder: Path, **variables: str) -> tuple[Midway, Pupil]:
+def midway_of(folder: Path, **variables: str) -> tuple[PeriodicEvaluation, Pupil]:
     settings = {"GRPO_OUTPUT_DIR": str(folder), "GRPO_RUN_ID": "run", "GRPO_EVAL_STEPS": "5"}
     resolved = resolve({**settings, **{f"GRPO_{name}": value for name, value in variables.items()}})
     attempt = Attempt(resolved.settings, Interruption())
     attempt.folder.open()
     pupil = Pupil()
-    return Midway(pupil, ROWS, attempt), pupil  # type: ignore[arg-type]
+    return PeriodicEvaluation(pupil, ROWS, attempt), pupil  # type: ignore[arg-type]
 
 
-def examined(midway: Midway, pupil: Pupil, **right_by_step: int) -> None:
+def examined(periodic_eval: PeriodicEvaluation, pupil: Pupil, **right_by_step: int) -> None:
     for name, right in right_by_step.items():
         pupil.right = right
-        midway.take(int(name.removeprefix("step")))
+        periodic_eval.run(int(name.removeprefix("step")))
 
 
 def test_an_examination_is_due_at_each_multiple_and_at_the_end(tmp_path: Path) -> None:
-    midway, _ = midway_of(tmp_path)
+    periodic_eval, _ = midway_of(tmp_path)
     due = []
     for step in range(1, 13):
-        if midway.due(step, planned=12):
+        if periodic_eval.due(step, planned=12):
             due.append(step)
-            midway.take(step)
+            periodic_eval.run(step)
     assert due == [5, 10, 12]
 
 
 def test_a_multiple_that_is_no_boundary_is_made_up_for_at_the_next_one(tmp_path: Path) -> None:
-    midway, _ = midway_of(tmp_path)
-    assert not midway.due(4, planned=100)
-    assert midway.due(8, planned=100)
-    midway.take(8)
-    assert not midway.due(9, planned=100)
-    assert midway.due(12, planned=100)
+    periodic_eval, _ = midway_of(tmp_path)
+    assert not periodic_eval.due(4, planned=100)
+    assert periodic_eval.due(8, planned=100)
+    periodic_eval.run(8)
+    assert not periodic_eval.due(9, planned=100)
+    assert periodic_eval.due(12, planned=100)
 
 
 def test_without_eval_steps_nothing_is_due(tmp_path: Path) -> None:
-    midway, _ = midway_of(tmp_path, EVAL_STEPS="none")
-    assert not midway.due(100, planned=100)
+    periodic_eval, _ = midway_of(tmp_path, EVAL_STEPS="none")
+    assert not periodic_eval.due(100, planned=100)
 
 
 def test_only_the_first_rows_are_asked(tmp_path: Path) -> None:
-    midway, pupil = midway_of(tmp_path, EVAL_STEPS_ROWS="4")
+    periodic_eval, pupil = midway_of(tmp_path, EVAL_STEPS_ROWS="4")
     pupil.right = 3
-    assert midway.take(5) == {"eval_accuracy": 0.75, "eval_format": 0.75}
+    assert periodic_eval.run(5) == {"eval_accuracy": 0.75, "eval_format": 0.75}
     assert pupil.asked == 4
 
 
 def test_the_best_of_equal_ones_is_the_first_and_its_weights_are_the_result(tmp_path: Path) -> None:
-    midway, pupil = midway_of(tmp_path, KEEP="best")
-    examined(midway, pupil, step5=2, step10=7, step15=7, step20=3)
-    midway.settle(planned=20)
-    assert midway.best_step() == 10
+    periodic_eval, pupil = midway_of(tmp_path, KEEP="best")
+    examined(periodic_eval, pupil, step5=2, step10=7, step15=7, step20=3)
+    periodic_eval.finish(planned=20)
+    assert periodic_eval.best_step() == 10
     assert pupil.loaded == "7 right"
-    assert midway.attempt.summary.values["kept"] == {"step": 10, "eval_accuracy": 0.7}
+    assert periodic_eval.attempt.summary.values["kept"] == {"step": 10, "eval_accuracy": 0.7}
 
 
 def test_an_adapter_that_answers_nothing_is_kept_where_there_is_no_better_one(tmp_path: Path) -> None:
-    midway, pupil = midway_of(tmp_path, KEEP="best")
-    examined(midway, pupil, step5=0, step10=0)
-    midway.settle(planned=10)
+    periodic_eval, pupil = midway_of(tmp_path, KEEP="best")
+    examined(periodic_eval, pupil, step5=0, step10=0)
+    periodic_eval.finish(planned=10)
     assert pupil.loaded == "0 right"
 
 
 def test_without_keep_best_the_last_adapter_stays(tmp_path: Path) -> None:
-    midway, pupil = midway_of(tmp_path)
-    examined(midway, pupil, step5=7, step10=2)
-    midway.settle(planned=10)
+    periodic_eval, pupil = midway_of(tmp_path)
+    examined(periodic_eval, pupil, step5=7, step10=2)
+    periodic_eval.finish(planned=10)
     assert not hasattr(pupil, "loaded")
-    assert not midway.attempt.folder.best_adapter.exists()
+    assert not periodic_eval.attempt.folder.best_adapter.exists()
 
 
 @pytest.mark.parametrize(("right", "reached"), [(5, False), (6, True), (7, True)])
 def test_the_goal_is_reached_from_its_own_value_on(tmp_path: Path, right: int, reached: bool) -> None:
-    midway, pupil = midway_of(tmp_path, STOP_AT_ACCURACY="0.6")
-    examined(midway, pupil, step5=right)
-    assert midway.goal_reached() is reached
+    periodic_eval, pupil = midway_of(tmp_path, STOP_AT_ACCURACY="0.6")
+    examined(periodic_eval, pupil, step5=right)
+    assert periodic_eval.goal_reached() is reached
 
 
 @pytest.mark.parametrize("given", [{"GRPO_KEEP": "best"}, {"GRPO_STOP_AT_ACCURACY": "0.5"}])
 def test_what_is_decided_by_examinations_needs_them(given: dict[str, str]) -> None:
-    with pytest.raises(Refused, match="allowed: with GRPO_EVAL_STEPS"):
+    with pytest.raises(InvalidRun, match="allowed: with GRPO_EVAL_STEPS"):
         resolve(given)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from grpo_job import rewards
-from grpo_job.phases.probe import Probe, chosen, probe
+from grpo_job.phases.probe import Probe, chosen, sample
 from grpo_job.rewards import answers
 from grpo_job.settings.schema import Settings
 
@@ -36,7 +36,7 @@ def right(completion: str, gold: str) -> bool:
 
 
 def probed(base: Base, settings: Settings = SETTINGS) -> Probe:
-    return probe(base, chosen(ROWS, settings), PAID, right, words, settings)
+    return sample(base, chosen(ROWS, settings), PAID, right, words, settings)
 
 
 RIGHT, WRONG = "<answer>{0}</answer>", "<answer>never</answer>"
@@ -73,7 +73,7 @@ def test_a_base_that_is_always_cut_is_told_so() -> None:
 
 def test_what_cannot_be_graded_adds_nothing() -> None:
     ungraded = [(lambda completions, answer: [None] * len(completions), 1.0)]
-    assert probe(Base(RIGHT), ROWS[:2], ungraded, right, words, SETTINGS).with_spread == 0
+    assert sample(Base(RIGHT), ROWS[:2], ungraded, right, words, SETTINGS).with_spread == 0
 
 
 @pytest.mark.parametrize(("prompts", "number"), [(0, 0), (3, 3), (10, 10), (99, 10)])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.phases.published_tree import Published, gather, publish
 from grpo_job.stores import Patience, open_store
 from grpo_job.stores.local import LocalStore
@@ -223,7 +223,7 @@ def test_a_secret_in_the_tree_stops_the_publishing(run: Path, tmp_path: Path) ->
 
 
 def test_a_run_without_an_adapter_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="holds no adapter/ to publish"):
+    with pytest.raises(InvalidRun, match="holds no adapter/ to publish"):
         publish(tmp_path, [f"file://{tmp_path}/published"])
 
 

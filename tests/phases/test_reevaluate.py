@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.phases.reevaluate import find, lines, settings_for
 from grpo_job.run_folder.files import read_json, read_jsonl, write_json
 from grpo_job.run_folder.paths import WEIGHTS
@@ -71,17 +71,17 @@ def test_nothing_is_sent_anywhere(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_an_adapter_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"there is no adapter_model\.safetensors; allowed: an adapter's folder"):
+    with pytest.raises(InvalidRun, match=r"there is no adapter_model\.safetensors; allowed: an adapter's folder"):
         find(tmp_path)
 
 
 def test_an_adapter_that_is_more_than_a_lora_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="only plain LoRA adapters are evaluated; this one has use_dora"):
+    with pytest.raises(InvalidRun, match="only plain LoRA adapters are evaluated; this one has use_dora"):
         find(adapter_in(tmp_path, use_dora=True))
 
 
 def test_an_adapter_of_several_ranks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"the ranks \[4, 8\]"):
+    with pytest.raises(InvalidRun, match=r"the ranks \[4, 8\]"):
         settings_for(find(adapter_in(tmp_path, ranks=(4, 8))), resolve({}))
 
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from grpo_job.checkpoints import Checkpoint, Keeper
-from grpo_job.outcomes import Held, Refused
+from grpo_job.checkpoints import Checkpoint, CheckpointManager
+from grpo_job.outcomes import InvalidRun, RunLocked
 from grpo_job.phases import resume, train
 from grpo_job.phases.attempt import Attempt
 from grpo_job.run_folder.files import read_jsonl
@@ -24,24 +24,24 @@ def attempt_at(folder: Path, **settings: object) -> Attempt:
     return attempt
 
 
-def resumed(attempt: Attempt) -> tuple[Keeper, Checkpoint | None]:
-    keeper = resume.keeper_of(attempt, None, None)
-    return keeper, resume.resume_point(attempt, keeper)
+def resumed(attempt: Attempt) -> tuple[CheckpointManager, Checkpoint | None]:
+    manager = resume.manager_of(attempt, None, None)
+    return manager, resume.find_checkpoint(attempt, manager)
 
 
 def trained(attempt: Attempt, *, first: int = 1, last: int) -> None:
     """What an engine tells of steps `first` to `last`."""
-    keeper, resume = resumed(attempt)
-    watcher = train.Watcher(attempt, keeper, 20, resume.step if resume else 0)
+    manager, resume = resumed(attempt)
+    listener = train.TrainingListener(attempt, manager, 20, resume.step if resume else 0)
     for step in range(first, last + 1):
-        watcher.on_step(step, {"reward": step / 10})
-        watcher.on_completions(step, [{"completion": f"said in step {step}"}])
-        if watcher.should_save(step):
-            watcher.on_save(step, written(keeper, step))
+        listener.on_step(step, {"reward": step / 10})
+        listener.on_completions(step, [{"completion": f"said in step {step}"}])
+        if listener.should_save(step):
+            listener.on_save(step, written(manager, step))
 
 
-def written(keeper: Keeper, step: int) -> Path:
-    folder = keeper.partial / f"checkpoint-{step}"
+def written(manager: CheckpointManager, step: int) -> Path:
+    folder = manager.partial / f"checkpoint-{step}"
     folder.mkdir()
     (folder / "adapter_model.safetensors").write_text(f"weights after step {step}")
     return folder
@@ -91,7 +91,7 @@ def test_a_run_that_has_a_result_is_never_begun_anew_unasked(tmp_path: Path) -> 
     attempt = attempt_at(tmp_path)
     attempt.summary.update(adapter={"path": "adapter", "sha256": "a1"}, steps={"done": 30})
     attempt.summary.write()
-    with pytest.raises(Refused, match="has a result after 30 steps, and no good checkpoint is in "):
+    with pytest.raises(InvalidRun, match="has a result after 30 steps, and no good checkpoint is in "):
         resumed(attempt_at(tmp_path))
     assert resumed(attempt_at(tmp_path, resume="never"))[1] is None
 
@@ -100,7 +100,7 @@ def test_fewer_steps_than_were_done_are_refused_by_name(tmp_path: Path) -> None:
     trained(attempt_at(tmp_path), last=8)
     attempt = attempt_at(tmp_path, max_steps=7)
     _, checkpoint = resumed(attempt)
-    with pytest.raises(Refused, match="GRPO_MAX_STEPS asks for 7 steps, and that run has done 8"):
+    with pytest.raises(InvalidRun, match="GRPO_MAX_STEPS asks for 7 steps, and that run has done 8"):
         resume.refuse_fewer_steps(attempt, checkpoint, 7)
     resume.refuse_fewer_steps(attempt, checkpoint, 8)
 
@@ -161,7 +161,7 @@ def test_settings_that_alter_the_result_are_refused_by_name(
     tmp_path: Path, changed: dict[str, object], named: str
 ) -> None:
     trained(attempt_at(tmp_path), last=4)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(InvalidRun) as refused:
         resumed(attempt_at(tmp_path, **changed))
     assert named in str(refused.value)
 
@@ -169,8 +169,8 @@ def test_settings_that_alter_the_result_are_refused_by_name(
 def test_other_revisions_of_model_or_rows_are_refused_by_name(tmp_path: Path) -> None:
     trained(attempt_at(tmp_path), last=4)
     attempt = attempt_at(tmp_path)
-    with pytest.raises(Refused, match="dataset_commit: None -> 'b2'; model_commit: None -> 'a1'"):
-        resume.resume_point(attempt, resume.keeper_of(attempt, "a1", "b2"))
+    with pytest.raises(InvalidRun, match="dataset_commit: None -> 'b2'; model_commit: None -> 'a1'"):
+        resume.find_checkpoint(attempt, resume.manager_of(attempt, "a1", "b2"))
 
 
 @pytest.mark.parametrize("changed", [{"max_steps": 60}, {"log_format": "json"}, {"save_steps": 2}, {"eval_rows": 9}])
@@ -194,51 +194,53 @@ def test_a_checkpoint_of_another_run_is_named_and_an_older_one_of_this_run_taken
 
 
 @pytest.fixture
-def watcher(tmp_path: Path) -> train.Watcher:
+def listener(tmp_path: Path) -> train.TrainingListener:
     attempt = attempt_at(tmp_path)
-    keeper, _ = resumed(attempt)
-    return train.Watcher(attempt, keeper, 100)
+    manager, _ = resumed(attempt)
+    return train.TrainingListener(attempt, manager, 100)
 
 
-def test_a_checkpoint_is_due_at_the_first_question_behind_a_multiple(watcher: train.Watcher) -> None:
+def test_a_checkpoint_is_due_at_the_first_question_behind_a_multiple(listener: train.TrainingListener) -> None:
     due = []
     for step in (3, 6, 9, 12, 15, 18):  # as an engine asks whose generations feed three steps
-        if watcher.should_save(step):
+        if listener.should_save(step):
             due.append(step)
-            watcher.last_saved = step
+            listener.last_saved = step
     assert due == [6, 9, 12, 18]
 
 
-def test_a_checkpoint_is_due_when_much_time_has_passed(watcher: train.Watcher) -> None:
-    assert not watcher.should_save(1)
-    watcher.keeper.last_saved -= 60 * watcher.attempt.settings.save_minutes
-    assert watcher.should_save(1)
+def test_a_checkpoint_is_due_when_much_time_has_passed(listener: train.TrainingListener) -> None:
+    assert not listener.should_save(1)
+    listener.manager.last_saved -= 60 * listener.attempt.settings.save_minutes
+    assert listener.should_save(1)
 
 
-def test_training_stops_when_a_signal_came(watcher: train.Watcher) -> None:
-    assert not watcher.should_stop(1)
-    watcher.attempt.interruption.asked = "SIGTERM"
-    assert watcher.should_stop(1)
+def test_training_stops_when_a_signal_came(listener: train.TrainingListener) -> None:
+    assert not listener.should_stop(1)
+    listener.attempt.interruption.asked = "SIGTERM"
+    assert listener.should_stop(1)
 
 
-def test_who_has_lost_the_run_logs_and_saves_nothing(watcher: train.Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_has_lost_the_run_logs_and_saves_nothing(
+    listener: train.TrainingListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def lost() -> None:
-        raise Held("another has it")
+        raise RunLocked("another has it")
 
-    monkeypatch.setattr(watcher.attempt, "holding", SimpleNamespace(confirm=lost))
-    with pytest.raises(Held):
-        watcher.on_step(1, {})
-    with pytest.raises(Held):
-        watcher.on_save(1, written(watcher.keeper, 1))
-    assert steps(watcher.attempt) == []
-    assert not list(watcher.keeper.folder.glob("step-*"))
+    monkeypatch.setattr(listener.attempt, "run_lock", SimpleNamespace(assert_held=lost))
+    with pytest.raises(RunLocked):
+        listener.on_step(1, {})
+    with pytest.raises(RunLocked):
+        listener.on_save(1, written(listener.manager, 1))
+    assert steps(listener.attempt) == []
+    assert not list(listener.manager.folder.glob("step-*"))
 
 
 def test_what_failed_in_the_background_is_told_at_the_next_step(
-    watcher: train.Watcher, monkeypatch: pytest.MonkeyPatch
+    listener: train.TrainingListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trouble, told = "checkpoint step-000004 did not reach s3://bucket: no answer.", list[str]()
-    monkeypatch.setattr(watcher.attempt, "mirror", SimpleNamespace(troubles=lambda: [trouble]))
-    monkeypatch.setattr(watcher.attempt.progress, "warn", told.append)
-    watcher.on_step(5, {})
+    monkeypatch.setattr(listener.attempt, "mirror", SimpleNamespace(troubles=lambda: [trouble]))
+    monkeypatch.setattr(listener.attempt.progress, "warn", told.append)
+    listener.on_step(5, {})
     assert told == [trouble]

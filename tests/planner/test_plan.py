@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.plan import Plan, plan
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 
@@ -69,8 +69,8 @@ def test_every_plan_fits_and_agrees_with_itself(gpu: Gpu, size: str, completions
     assert chosen.max_num_seqs <= chosen.max_num_batched_tokens
     assert 0 < chosen.gpu_memory_utilization <= 0.95
     assert chosen.gpu_memory_utilization * gpu.memory >= chosen.memory.vllm
-    assert (chosen.hand_over == "lora") == chosen.load_in_4bit
-    assert chosen.merged_rollout == (chosen.hand_over == "fold")
+    assert (chosen.weight_sync == "lora") == chosen.load_in_4bit
+    assert chosen.merged_rollout == (chosen.weight_sync == "merge")
 
 
 @pytest.mark.parametrize("gpu", GPUS.values(), ids=GPUS)
@@ -93,7 +93,7 @@ def test_a_base_that_16_bits_make_too_large_is_held_in_4(name: str, size: str) -
 @pytest.mark.parametrize("name", ["H200"])
 def test_a_large_gpu_gives_nothing_away_for_memory(name: str, size: str) -> None:
     chosen = tutorial(GPUS[name], SHAPES[size])
-    assert (chosen.load_in_4bit, chosen.hand_over) == (False, "copy")
+    assert (chosen.load_in_4bit, chosen.weight_sync) == (False, "copy")
     assert (chosen.gradient_checkpointing, chosen.standby, chosen.micro_steps) == (False, False, 1)
 
 
@@ -101,7 +101,7 @@ def test_a_large_gpu_gives_nothing_away_for_memory(name: str, size: str) -> None
 def test_more_memory_never_makes_a_plan_worse(size: str) -> None:
     def sacrifices(gpu: Gpu) -> tuple[bool, bool, bool]:
         chosen = tutorial(gpu, SHAPES[size])
-        return chosen.load_in_4bit, chosen.standby, chosen.hand_over != "copy"
+        return chosen.load_in_4bit, chosen.standby, chosen.weight_sync != "copy"
 
     found = [sacrifices(gpu) for gpu in BY_MEMORY]
     assert found == sorted(found, reverse=True)
@@ -147,7 +147,7 @@ def test_every_choice_has_a_reason() -> None:
     chosen = tutorial(GPUS["A10G"], SHAPES["7B"])
     assert all(choice.reason for choice in chosen.choices)
     named = {choice.name for choice in chosen.choices}
-    assert {"load_in_4bit", "hand_over", "gradient_checkpointing", "standby", "decode"} <= named
+    assert {"load_in_4bit", "weight_sync", "gradient_checkpointing", "standby", "decode"} <= named
 
 
 def test_the_estimate_of_the_tutorial_as_it_stands_is_near_what_was_measured() -> None:
@@ -174,7 +174,7 @@ def test_the_estimate_in_16_bits_is_near_what_was_measured() -> None:
 
 
 def test_a_model_that_cannot_fit_is_refused_with_the_numbers() -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(InvalidRun) as refused:
         tutorial(GPUS["T4"], SHAPES["14B"], load_in_4bit=False)
     text = str(refused.value)
     assert "14.8 billion parameters" in text
@@ -184,12 +184,12 @@ def test_a_model_that_cannot_fit_is_refused_with_the_numbers() -> None:
 
 
 def test_a_share_that_leaves_no_room_for_one_row_is_refused_by_its_name() -> None:
-    with pytest.raises(Refused, match=r"GRPO_VLLM_GPU_MEMORY_UTILIZATION: 0\.04 was given"):
+    with pytest.raises(InvalidRun, match=r"GRPO_VLLM_GPU_MEMORY_UTILIZATION: 0\.04 was given"):
         tutorial(GPUS["H200"], SHAPES["3B"], load_in_4bit=False, gpu_memory_utilization=0.04)
 
 
 def test_a_share_that_leaves_training_no_room_is_refused() -> None:
-    with pytest.raises(Refused, match="GRPO_VLLM_GPU_MEMORY_UTILIZATION=auto"):
+    with pytest.raises(InvalidRun, match="GRPO_VLLM_GPU_MEMORY_UTILIZATION=auto"):
         tutorial(GPUS["L4"], SHAPES["7B"], gpu_memory_utilization=0.95, standby=False)
 
 
@@ -223,7 +223,7 @@ def test_standby_overlaps_cache_and_activations_in_the_estimate() -> None:
 def test_the_plan_prints_its_reasons_and_survives_json() -> None:
     chosen = tutorial(GPUS["H200"], SHAPES["3B"])
     text = "\n".join(chosen.lines())
-    assert "hand_over: copy" in text
+    assert "weight_sync: copy" in text
     assert "usable" in text
     stored = json.loads(json.dumps(chosen.as_dict()))
     assert stored["memory"]["total"] == chosen.memory.total
@@ -244,5 +244,5 @@ def test_the_training_side_is_replayed_where_steps_are_small_and_many() -> None:
 
 @pytest.mark.parametrize("changes", [{"load_in_4bit": True}, {"gradient_checkpointing": True}])
 def test_graphs_that_were_asked_for_but_cannot_be_captured_are_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(Refused, match="GRPO_TRAINING_GRAPHS: true was given, but"):
+    with pytest.raises(InvalidRun, match="GRPO_TRAINING_GRAPHS: true was given, but"):
         tutorial(GPUS["H200"], SHAPES["3B"], training_graphs=True, **changes)

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.plan import ROOMY_SHARE, Plan
 from grpo_job.planner.shapes import GB, Gpu
 from tests.planner.test_plan import GPUS, SHAPES, SIZES, tutorial, with_batch
 
 
 def of_several(gpu: str, size: str, processes: int, **changes: Any) -> Plan:
-    return tutorial(GPUS[gpu], SHAPES[size], apart=processes, **changes)
+    return tutorial(GPUS[gpu], SHAPES[size], separate_base=processes, **changes)
 
 
 @pytest.mark.parametrize("processes", [2, 4, 8])
@@ -22,12 +22,12 @@ def test_each_of_several_processes_trains_on_a_base_of_its_own_or_a_part_of_one_
 ) -> None:
     try:
         chosen = of_several(name, size, processes)
-    except Refused:
+    except InvalidRun:
         assert GPUS[name].memory < 45 * GB
         assert processes < 8 or name == "T4"
         return
     assert chosen.memory.total <= chosen.budget
-    assert (chosen.hand_over, chosen.standby) == ("copy", False)
+    assert (chosen.weight_sync, chosen.standby) == ("copy", False)
     assert processes % chosen.tensor_parallel == 0
     whole = SHAPES[size].weights(in_4bit=chosen.load_in_4bit)
     if chosen.base_shards == 1:
@@ -69,11 +69,11 @@ def test_a_base_that_fits_one_gpu_in_4_bits_alone_is_shared_in_16_where_there_ar
 
 def test_parts_in_16_bits_are_taken_without_room_to_spare_where_all_in_4_does_not_fit() -> None:
     gpu = Gpu("58 GB", 58 * GB, (8, 9))
-    chosen = tutorial(gpu, SHAPES["72B"], apart=8, **with_batch(32))
+    chosen = tutorial(gpu, SHAPES["72B"], separate_base=8, **with_batch(32))
     assert (chosen.base_shards, chosen.tensor_parallel, chosen.load_in_4bit) == (8, 8, False)
     assert ROOMY_SHARE * gpu.memory < chosen.memory.total <= chosen.budget
-    with pytest.raises(Refused, match="GRPO_SHARD_BASE=auto"):
-        tutorial(gpu, SHAPES["72B"], apart=8, **with_batch(32), shard_base=False)
+    with pytest.raises(InvalidRun, match="GRPO_SHARD_BASE=auto"):
+        tutorial(gpu, SHAPES["72B"], separate_base=8, **with_batch(32), shard_base=False)
 
 
 @pytest.mark.parametrize("processes", [2, 4])
@@ -97,12 +97,15 @@ def test_heads_that_the_gpus_cannot_share_evenly_bound_the_spread() -> None:
 
 
 def test_a_spread_cache_holds_the_sequences_of_all_its_processes() -> None:
-    alone, spread = of_several("A100-80", "7B", 2, **with_batch(64)), of_several("L4", "7B", 2, **with_batch(64))
-    assert spread.tensor_parallel == 2
-    assert spread.max_num_seqs % 2 == 0
+    alone, tensor_parallel = (
+        of_several("A100-80", "7B", 2, **with_batch(64)),
+        of_several("L4", "7B", 2, **with_batch(64)),
+    )
+    assert tensor_parallel.tensor_parallel == 2
+    assert tensor_parallel.max_num_seqs % 2 == 0
     assert alone.tensor_parallel == 1
 
 
 def test_what_fits_no_number_of_its_gpus_is_refused_with_the_numbers() -> None:
-    with pytest.raises(Refused, match=r"14\.8 billion parameters need at least"):
+    with pytest.raises(InvalidRun, match=r"14\.8 billion parameters need at least"):
         of_several("T4", "14B", 2)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.shapes import ModelShape
 from tests.planner.test_plan import CONFIGS, SHAPES
 
@@ -35,10 +35,10 @@ def test_lora_parameters_are_those_that_training_reported_for_3b() -> None:
 @pytest.mark.parametrize("missing", ["hidden_size", "num_hidden_layers", "vocab_size"])
 def test_a_config_without_a_needed_number_is_refused_by_name(missing: str) -> None:
     config = {name: value for name, value in CONFIGS["3B"].items() if name != missing}
-    with pytest.raises(Refused, match=missing):
+    with pytest.raises(InvalidRun, match=missing):
         ModelShape.from_config(config)
 
 
 def test_a_mixture_of_experts_is_refused() -> None:
-    with pytest.raises(Refused, match="num_experts=128"):
+    with pytest.raises(InvalidRun, match="num_experts=128"):
         ModelShape.from_config({**CONFIGS["3B"], "num_experts": 128})

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from grpo_job import preflight
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.preflight.findings import Finding, as_json, lines
 from grpo_job.settings.reader import resolve
 from tests.preflight.world import World
@@ -67,7 +67,7 @@ def test_a_run_goes_on_with_what_the_checks_found(world: World) -> None:
 def test_a_run_is_refused_with_every_fault_at_once(world: World) -> None:
     world.model(max_position_embeddings=100)
     world.set(PROMPT_COLUMN="query", PUBLISH_TO=f"file://{world.folder}/rows/train.jsonl")
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(InvalidRun) as refusal:
         preflight.check(resolve(world.environment).settings, world.environment)
     for variable in ("GRPO_MAX_SEQ_LENGTH", "GRPO_PROMPT_COLUMN", "GRPO_PUBLISH_TO"):
         assert variable in str(refusal.value)

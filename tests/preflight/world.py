@@ -12,7 +12,7 @@ import pytest
 
 from grpo_job import preflight
 from grpo_job.inputs import sample
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.preflight import resources, versions
 from grpo_job.preflight.findings import Finding, Findings, of_settings
 from grpo_job.runtime.locked_versions import locked
@@ -112,7 +112,7 @@ class World:
         """All findings, of settings or of everything behind them."""
         try:
             settings = resolve(self.environment, further_checks=[_unknown_rewards]).settings
-        except Refused as refusal:
+        except InvalidRun as refusal:
             return of_settings(refusal.faults)
         return preflight.examine(settings, self.environment, **how).findings
 

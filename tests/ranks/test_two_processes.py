@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from grpo_job.checkpoints import Holding
+from grpo_job.checkpoints import RunLock
 from grpo_job.run_folder.files import read_json, read_jsonl
 from tests.phases.test_outcome import BOXED, own_reward
 from tests.ranks import runs
@@ -192,10 +192,10 @@ def holder(tmp_path: Path) -> Iterator[None]:
     """Another attempt at the run."""
     folder = tmp_path / runs.RUN_ID
     folder.mkdir()
-    holding = Holding(folder, None, 4.0, lambda reason: None)
-    holding.take()
+    run_lock = RunLock(folder, None, 4.0, lambda reason: None)
+    run_lock.acquire()
     yield
-    holding.release()
+    run_lock.release()
 
 
 @pytest.mark.usefixtures("holder")

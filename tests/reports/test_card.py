@@ -133,7 +133,7 @@ def test_peft_snippet_answers_with_the_sample(write_run: WriteRun) -> None:
     program = snippet(reports.write_card(folder), "peft")
     save = (
         "from peft import LoraConfig, get_peft_model\n"
-        "from transformers import AutoModelForCausalLM, AutoTokenizer\nfrom grpo_job import sample\n"
+        "from transformers import AutoModelForCausalLM, AutoTokenizer\nfrom grpo_job.inputs import sample\n"
         "model = AutoModelForCausalLM.from_pretrained(sample.MODEL)\n"
         "get_peft_model(model, LoraConfig(r=16, task_type='CAUSAL_LM')).save_pretrained('.')\n"
         "AutoTokenizer.from_pretrained(sample.MODEL).save_pretrained('.')\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.rewards import load
 
 SOURCE = """
@@ -47,7 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refusal(name: str, folder: Path | None) -> str:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(InvalidRun) as refused:
         load([(name, 1.0)], folder)
     return str(refused.value)
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from grpo_job.outcomes import Refused, Unexpected
+from grpo_job.outcomes import InvalidRun, Unexpected
 from grpo_job.rewards import MENU, Reward, RewardFailed, as_trl_function, load
 from grpo_job.rewards.custom import RewardFunction
 
@@ -79,26 +79,26 @@ def test_every_reward_of_the_menu_says_what_it_pays_with_an_example(name: str) -
 
 
 def test_a_misspelt_name_is_refused_with_the_nearest_and_all_accepted() -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(InvalidRun) as refused:
         load([("corect", 2.0)])
     assert "did you mean 'correct'?" in str(refused.value)
     assert all(name in str(refused.value) for name in MENU)
 
 
 def test_every_fault_is_told_at_once() -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(InvalidRun) as refused:
         load([("corect", 2.0), ("int", 1.0), ("int", 0.5), ("nowhere.reward", 1.0)])
     assert len(refused.value.faults) == 3
     assert "two rewards are named 'int'" in str(refused.value)
 
 
 def test_a_dotted_path_may_not_take_a_name_of_the_menu_twice() -> None:
-    with pytest.raises(Refused, match="two rewards are named 'correct'"):
+    with pytest.raises(InvalidRun, match="two rewards are named 'correct'"):
         load([("correct", 2.0), ("grpo_job.rewards.answers.correct", 1.0)])
 
 
 def test_no_reward_at_all_is_refused() -> None:
-    with pytest.raises(Refused, match="no reward"):
+    with pytest.raises(InvalidRun, match="no reward"):
         load([])
 
 
@@ -141,7 +141,7 @@ def test_a_reward_that_raises_stops_the_run_and_is_named(error: BaseException, t
         call(raises, "a good one", "the bad one", timeout=timeout)
     assert failed.value.__cause__ is error
     assert isinstance(failed.value, Unexpected)
-    assert failed.value.ending().code == 1
+    assert failed.value.outcome().code == 1
     for told in ("'mine'", type(error).__name__, str(error), "'the bad one'", "'72'"):
         assert told in str(failed.value)
 

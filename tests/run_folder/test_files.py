@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.run_folder import files
 from grpo_job.run_folder.files import append_jsonl, read_json, read_jsonl, sha256, write_json, write_jsonl, write_text
 from grpo_job.run_folder.paths import RunFolder
@@ -35,7 +35,7 @@ def test_naming_a_run_folder_creates_nothing_and_opening_it_does(tmp_path: Path)
 
 def test_a_run_folder_that_cannot_be_created_is_refused_with_the_setting(tmp_path: Path) -> None:
     (tmp_path / "outputs").write_text("a file in the way")
-    with pytest.raises(Refused, match=r"GRPO_OUTPUT_DIR: the run folder .* cannot be written: Not a directory"):
+    with pytest.raises(InvalidRun, match=r"GRPO_OUTPUT_DIR: the run folder .* cannot be written: Not a directory"):
         RunFolder(tmp_path / "outputs" / "run").open()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from grpo_job.outcomes import Ending
+from grpo_job.outcomes import Outcome
 from grpo_job.runtime import launcher
 from grpo_job.runtime.signals import Interruption
 from grpo_job.runtime.world import Layout
@@ -25,11 +25,11 @@ sys.exit(1 if any([child.wait() for child in children]) else 0)
 """
 TELLS = """
 import os
-from grpo_job.outcomes import Ending
+from grpo_job.outcomes import Outcome
 from grpo_job.runtime.launcher import teller
 tell = teller(os.environ)
 """
-Launch = Callable[..., Ending]
+Launch = Callable[..., Outcome]
 
 
 def ask(interruption: Interruption, name: str, once: Callable[[], bool]) -> None:
@@ -54,7 +54,7 @@ def said(process: psutil.Process) -> dict[str, str]:
 def launch(monkeypatch: pytest.MonkeyPatch) -> Launch:
     """Run with two processes of this source; `asked` is sent to the parent `once` they are ready for it."""
 
-    def launched(source: str, asked: str | None = None, once: Callable[[], bool] = both_are_there) -> Ending:
+    def launched(source: str, asked: str | None = None, once: Callable[[], bool] = both_are_there) -> Outcome:
         monkeypatch.setattr(launcher, "command", lambda layout: [sys.executable, "-c", TORCHRUN, TELLS + source])
         interruption = Interruption()
         if asked:
@@ -64,14 +64,14 @@ def launch(monkeypatch: pytest.MonkeyPatch) -> Launch:
     return launched
 
 
-@pytest.mark.parametrize("ending", [Ending(0, "finished", "done"), Ending(75, "interrupted", "SIGTERM was received")])
-def test_the_ending_of_the_first_process_is_the_parents_and_not_torchruns(ending: Ending, launch: Launch) -> None:
-    assert launch(f"tell(Ending{tuple(ending)!r}); raise SystemExit({ending.code})") == ending
+@pytest.mark.parametrize("ending", [Outcome(0, "finished", "done"), Outcome(75, "interrupted", "SIGTERM was received")])
+def test_the_ending_of_the_first_process_is_the_parents_and_not_torchruns(ending: Outcome, launch: Launch) -> None:
+    assert launch(f"tell(Outcome{tuple(ending)!r}); raise SystemExit({ending.code})") == ending
 
 
 def test_only_the_first_process_of_a_machine_speaks() -> None:
-    assert launcher.teller({launcher.ENDING_FILE: "no folder/file", "LOCAL_RANK": "1"})(Ending(1, "", "")) is True
-    assert launcher.teller({"LOCAL_RANK": "0"})(Ending(1, "", "")) is False, "it has no such parent"
+    assert launcher.teller({launcher.ENDING_FILE: "no folder/file", "LOCAL_RANK": "1"})(Outcome(1, "", "")) is True
+    assert launcher.teller({"LOCAL_RANK": "0"})(Outcome(1, "", "")) is False, "it has no such parent"
 
 
 def test_processes_that_end_without_a_word_are_an_unexpected_error(launch: Launch) -> None:
@@ -86,7 +86,7 @@ import signal, time
 def heard(number, frame):
     with open({str(tmp_path)!r} + "/" + os.environ["LOCAL_RANK"], "a") as file:
         file.write(signal.Signals(number).name)
-    tell(Ending(75, "interrupted", "in order")); raise SystemExit(0)
+    tell(Outcome(75, "interrupted", "in order")); raise SystemExit(0)
 signal.signal(signal.SIGINT, heard)
 open({str(tmp_path)!r} + "/listens-" + os.environ["LOCAL_RANK"], "x")
 time.sleep(60)
@@ -95,7 +95,7 @@ time.sleep(60)
     def both_listen() -> bool:
         return len(list(tmp_path.glob("listens-*"))) == 2
 
-    assert launch(source, asked="SIGINT", once=both_listen) == Ending(75, "interrupted", "in order")
+    assert launch(source, asked="SIGINT", once=both_listen) == Outcome(75, "interrupted", "in order")
     assert [(tmp_path / rank).read_text() for rank in ("0", "1")] == ["SIGINT", "SIGINT"]
 
 

@@ -76,7 +76,7 @@ def test_while_training_a_signal_is_noted_and_raised_behind_the_step() -> None:
 
 def test_a_second_signal_ends_at_once_with_75_after_the_ending_is_written() -> None:
     process = Process("""
-        def write(reason): say("written:", reason); return Interrupted(reason).ending()
+        def write(reason): say("written:", reason); return Interrupted(reason).outcome()
         interruption.before_exit = write
         with interruption.at_step_boundary():
             say("ready"); until_asked(); say("asked"); time.sleep(60)
@@ -123,7 +123,7 @@ def test_the_alarm_of_a_library_is_no_reason_to_end() -> None:
 
 def test_the_ending_that_is_written_last_decides_the_exit_code() -> None:
     process = Process("""
-        interruption.before_exit, interruption.grace_seconds = lambda reason: Unexpected(reason).ending(), 0.1
+        interruption.before_exit, interruption.grace_seconds = lambda reason: Unexpected(reason).outcome(), 0.1
         with interruption.at_step_boundary():
             say("ready"); time.sleep(60)
     """)

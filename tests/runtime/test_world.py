@@ -2,7 +2,7 @@
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.runtime.world import Layout, is_rank, layout, one_gpu
 from grpo_job.settings.schema import Settings
 
@@ -61,13 +61,13 @@ def test_there_is_one_process_a_gpu_unless_something_else_was_said(
 def test_what_cannot_start_is_refused_with_what_was_given(
     settings: Settings, environment: dict[str, str], gpus: int, sentence: str
 ) -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(InvalidRun) as refusal:
         layout(settings, environment, gpus)
     assert str(refusal.value) == sentence
 
 
 def test_a_batch_that_the_gpus_cannot_share_is_refused_before_anything_is_started() -> None:
-    with pytest.raises(Refused, match="= 4 completions are no whole groups of GRPO_NUM_GENERATIONS=4"):
+    with pytest.raises(InvalidRun, match="= 4 completions are no whole groups of GRPO_NUM_GENERATIONS=4"):
         layout(Settings(), {}, gpus=4)
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.reader import resolve
 
 
 def refusal(environment: dict[str, str], command_line: dict[str, str] | None = None) -> str:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(InvalidRun) as caught:
         resolve(environment, command_line)
     return str(caught.value)
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from grpo_job import cli, preflight
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.runtime import process_exit
 from grpo_job.settings.reader import resolve
 from grpo_job.settings.recipes import RECIPES
@@ -91,7 +91,7 @@ def test_the_recipe_tutorial_holds_each_value_of_the_reference_run(field: str, v
 
 def test_check_prints_each_value_of_the_reference_run_with_its_origin(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise Refused("GRPO_MODEL: no network here")
+        raise InvalidRun("GRPO_MODEL: no network here")
 
     monkeypatch.setattr(preflight, "check", refuse)
     monkeypatch.setattr(process_exit, "end_process", lambda code: None)

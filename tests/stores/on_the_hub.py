@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import Patience, Store, open_store
 from tests.servers.fixtures import QUICK
 from tests.servers.hub import HubServer
@@ -29,7 +29,7 @@ def commits(hub: HubServer, name: str = "alice/adapter", branch: str = "main") -
 
 def refusal(store: Store) -> str:
     started = time.monotonic()
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(InvalidRun) as refused:
         store.check()
     assert time.monotonic() - started < 30
     (sentence,) = refused.value.faults

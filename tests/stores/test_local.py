@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import Store, StoreFailed, local, open_store
 from grpo_job.stores.local import LocalStore
 from tests.stores.cases import FILES, StoreCases, contents, make_tree
@@ -62,7 +62,7 @@ def test_nothing_half_written_stays_when_a_write_fails(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize("place", ["/proc/no-such", "/dev/null/folder"])
 def test_a_folder_that_cannot_be_written_is_refused_with_the_cure(place: str) -> None:
-    with pytest.raises(Refused, match=rf"file://{place} cannot be used \(.*\): .*folder.*\.$") as refused:
+    with pytest.raises(InvalidRun, match=rf"file://{place} cannot be used \(.*\): .*folder.*\.$") as refused:
         open_store(f"file://{place}").check()
     assert len(refused.value.faults) == 1
 
@@ -70,18 +70,18 @@ def test_a_folder_that_cannot_be_written_is_refused_with_the_cure(place: str) ->
 def test_a_volume_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LocalStore, "write", lambda *_: time.sleep(60))
     monkeypatch.setattr(local, "CHECK_SECONDS", 0.2)
-    with pytest.raises(Refused, match=r"does not answer .*: check the volume"):
+    with pytest.raises(InvalidRun, match=r"does not answer .*: check the volume"):
         open_store(f"file://{tmp_path}/store").check()
 
 
 def test_an_address_that_is_none_is_refused_with_the_accepted_ones() -> None:
-    with pytest.raises(Refused, match="'ftp://host' is no place to store files: use one of hf://owner/name"):
+    with pytest.raises(InvalidRun, match="'ftp://host' is no place to store files: use one of hf://owner/name"):
         open_store("ftp://host")
-    with pytest.raises(Refused, match="file://relative/folder names no absolute folder"):
+    with pytest.raises(InvalidRun, match="file://relative/folder names no absolute folder"):
         open_store("file://relative/folder")
-    with pytest.raises(Refused, match="names no repository"):
+    with pytest.raises(InvalidRun, match="names no repository"):
         open_store("hf://just-a-name")
-    with pytest.raises(Refused, match="names no bucket"):
+    with pytest.raises(InvalidRun, match="names no bucket"):
         open_store("s3:///prefix")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from boto3.s3.transfer import TransferConfig
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import Store, StoreFailed, open_store, s3_client
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.fixtures import QUICK
@@ -39,7 +39,7 @@ def puts(proxy: FaultProxy) -> list[str]:
 
 
 def refusal(store: Store) -> str:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(InvalidRun) as refused:
         store.check()
     (sentence,) = refused.value.faults
     assert re.fullmatch(r"s3://[^\n]*\.", sentence)

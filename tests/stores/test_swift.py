@@ -9,7 +9,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import Store, open_store, s3_client
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.fixtures import QUICK
@@ -95,12 +95,12 @@ def test_the_store_itself_refuses_a_digest_that_is_not_the_contents(
 def test_credentials_that_cannot_write_are_found_by_check(
     open: Callable[..., Store], given: dict[str, str], cure: str
 ) -> None:
-    with pytest.raises(Refused, match=cure):
+    with pytest.raises(InvalidRun, match=cure):
         open(**given).check()
 
 
 def test_a_bucket_that_is_not_there_is_found_by_check(open: Callable[..., Store]) -> None:
-    with pytest.raises(Refused, match="there is no such bucket"):
+    with pytest.raises(InvalidRun, match="there is no such bucket"):
         open("s3://no-such-bucket/prefix").check()
 
 

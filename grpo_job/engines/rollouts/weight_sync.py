@@ -20,9 +20,9 @@ def _is_lora(module: Any) -> bool:
     return ADAPTER in (getattr(module, "lora_A", None) or ())
 
 
-def hand_over(model: Any, plan: Plan) -> "OwnWeights | SharedWeights":
+def weight_sync(model: Any, plan: Plan) -> "OwnWeights | SharedWeights":
     """How this model's adapter reaches vLLM; see `gpu_plan`."""
-    return OwnWeights(model) if plan.hand_over == "copy" else SharedWeights(model)
+    return OwnWeights(model) if plan.weight_sync == "copy" else SharedWeights(model)
 
 
 class FoldedWeights:

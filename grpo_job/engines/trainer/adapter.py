@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from grpo_job.inputs.base_model import BaseModel
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schema import Settings
 
 ADAPTER = "default"  # peft's own name for it, which Unsloth's merged rollouts expect
@@ -40,11 +40,11 @@ def load_adapter(model: Any, weights: Path) -> None:
     try:
         left = set_peft_model_state_dict(model, load_file(weights))
     except RuntimeError as error:  # shapes
-        raise Refused(f"{weights}: the adapter does not fit the model: {error}") from error
+        raise InvalidRun(f"{weights}: the adapter does not fit the model: {error}") from error
     missing = [name for name in left.missing_keys if "lora_" in name]
     if left.unexpected_keys or missing:
         named = ", ".join([*left.unexpected_keys, *missing][:3])
-        raise Refused(f"{weights}: the adapter is not for the same layers: {named}")
+        raise InvalidRun(f"{weights}: the adapter is not for the same layers: {named}")
 
 
 def is_saved_in(model: Any, weights: Path) -> bool:

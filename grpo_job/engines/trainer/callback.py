@@ -1,6 +1,6 @@
 """Trainer events -> the listener that `job.py` hands in.
 
-The engine knows no metrics file, checkpoint keeper or health judge; it calls the listener at
+The engine knows no metrics file, checkpoints or health; it calls the listener at
 step boundaries and does what it answers.
 """
 

@@ -14,14 +14,14 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 
 
 def shard_layers(model: Any, device: torch.device, shards: int) -> None:
     """Leave on `device` this rank's part of each layer of a PeftModel, and all that is in no layer.
 
     `shards` ranks of one machine, neighbours in number, share a layer. All ranks call it together, before accelerate
-    prepares the model. Raises `Refused` where the model's class does not say what its layers are.
+    prepares the model. Raises `InvalidRun` where the model's class does not say what its layers are.
     """
     mesh = init_device_mesh(device.type, (dist.get_world_size() // shards, shards), mesh_dim_names=("copy", "part"))
     layers = _layers(model)
@@ -45,7 +45,7 @@ def _layers(model: Any) -> list[Any]:
     names = set(base._no_split_modules or ())
     if found := [module for module in base.modules() if type(module).__name__ in names]:
         return found
-    raise Refused(
+    raise InvalidRun(
         f"GRPO_SHARD_BASE: {type(base).__name__} does not name its layers, so it cannot be cut; allowed: false"
     )
 

@@ -31,7 +31,7 @@ def sizes(
     return longest, settings.max_completion_length
 
 
-def rehearse(
+def dry_run(
     trainer: Any, loss_of: Callable[[dict[str, Any]], Any], inputs: dict[str, Any], size: tuple[int, int]
 ) -> None:
     """One micro-batch as `inputs`, but of `size`; `loss_of` is the trainer's own loss."""

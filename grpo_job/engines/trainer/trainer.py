@@ -12,7 +12,7 @@ from trl import GRPOTrainer  # Unsloth's patched one, where Unsloth was imported
 from grpo_job.engines.interface import RewardFunctions
 from grpo_job.engines.patches.flat_optimizer import flatten_8bit
 from grpo_job.engines.trainer.callback import ListeningCallback
-from grpo_job.engines.trainer.memory_dry_run import rehearse
+from grpo_job.engines.trainer.memory_dry_run import dry_run
 from grpo_job.engines.trainer.sampler import RowStream
 
 
@@ -30,7 +30,7 @@ class JobTrainer(GRPOTrainer):
     ) -> None:
         """`args` is a GRPOConfig, which holds the weights of the `rewards` too."""
         self.part_seconds: dict[str, float] = defaultdict(float)
-        self.rehearse_at: tuple[int, int] | None = None  # see rehearsal.py; an engine says so before training
+        self.dry_run_sizes: tuple[int, int] | None = None  # see memory_dry_run.py; an engine says so before training
         super().__init__(
             model=model,
             processing_class=tokenizer,
@@ -109,9 +109,9 @@ class JobTrainer(GRPOTrainer):
         def loss_of(inputs: Any) -> Any:
             return own_loss(model, inputs, *arguments, **options)
 
-        if size := self.rehearse_at:
-            self.rehearse_at = None
+        if size := self.dry_run_sizes:
+            self.dry_run_sizes = None
             with self._timed("rehearsal"):
-                rehearse(self, loss_of, inputs, size)
+                dry_run(self, loss_of, inputs, size)
         with self._timed("loss"):
             return loss_of(inputs)

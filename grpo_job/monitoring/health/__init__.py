@@ -41,7 +41,7 @@ class Health:
         self.found: list[Finding] = []
         self.verdict: Finding | None = None  # what ends the run; never set unless GRPO_HEALTH=stop
 
-    def heed(self, row: Row) -> list[Finding]:
+    def update(self, row: Row) -> list[Finding]:
         """One more row; answers what is new."""
         self.history.append(row)
         known = {(finding.kind, finding.severity) for finding in self.found}

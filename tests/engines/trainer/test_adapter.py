@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from grpo_job.engines.trainer.adapter import add_lora, is_saved_in, load_adapter
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schema import Settings
 
 SMALL = {"num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": 32, "intermediate_size": 16}
@@ -40,7 +40,7 @@ def test_the_weights_come_back_as_they_were(tmp_path: Path) -> None:
 def test_weights_of_another_shape_are_refused(other: dict[str, object], larger: bool, tmp_path: Path) -> None:
     sides = lora_of(**other), lora_of()
     kept, loaded = sides if larger else sides[::-1]
-    with pytest.raises(Refused, match="the adapter"):
+    with pytest.raises(InvalidRun, match="the adapter"):
         load_adapter(loaded, saved(kept, tmp_path))
 
 

@@ -16,7 +16,7 @@ from grpo_job.engines.trainer import fsdp
 from grpo_job.engines.trainer.adapter import add_lora
 from grpo_job.engines.trainer.fsdp import shard_layers
 from grpo_job.inputs import sample
-from grpo_job.outcomes import Refused
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schema import Settings
 
 CPU = torch.device("cpu")
@@ -69,7 +69,9 @@ def train_rank(rank: int, folder: str, recompute: bool) -> None:
 def test_a_model_that_does_not_name_its_layers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     model = sample_with_lora()
     monkeypatch.setattr(model.get_base_model(), "_no_split_modules", None)
-    with pytest.raises(Refused, match="Qwen2ForCausalLM does not name its layers, so it cannot be cut; allowed: false"):
+    with pytest.raises(
+        InvalidRun, match="Qwen2ForCausalLM does not name its layers, so it cannot be cut; allowed: false"
+    ):
         fsdp._layers(model)
 
 

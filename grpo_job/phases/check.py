@@ -1,0 +1,51 @@
+"""Check everything before a GPU is paid for, fetch the base model, and record what the result depends on."""
+
+from grpo_job import preflight
+from grpo_job.inputs import base_model
+from grpo_job.phases import oom_replan
+from grpo_job.phases.attempt import Attempt
+from grpo_job.preflight import Checked
+from grpo_job.run_folder.files import write_json
+from grpo_job.runtime import machine
+
+
+def check(attempt: Attempt) -> Checked:
+    """What the checks found, its base model a local folder. Raises `InvalidRun` with every fault."""
+    settings, phase = attempt.settings, attempt.progress.phase
+    with phase("check", f"run {settings.name_of_run()}: checking"):
+        checked = preflight.check(settings, attempt.environment, oom_replan.memory_limit(attempt.folder))
+        _report_findings(attempt, checked)
+    with phase("download", f"fetching {settings.model}"):
+        base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
+    checked = checked._replace(base=base)
+    _write_environment(attempt, checked)
+    return checked
+
+
+def _report_findings(attempt: Attempt, checked: Checked) -> None:
+    rows, progress = checked.rows, attempt.progress
+    progress.say(f"training on {rows.train_counts.sentence()}")
+    for finding in checked.findings:
+        if finding.status == "warned":
+            progress.warn(finding.sentence)
+    progress.say(f"held out: {len(rows.held_out)} of {rows.held_out_counts.sentence()}")
+
+
+def _write_environment(attempt: Attempt, checked: Checked) -> None:
+    """What this result depends on beside the settings."""
+    write_json(
+        attempt.folder.environment,
+        {
+            **machine.describe(checked.gpus),
+            "engine": checked.engine,
+            "plan": checked.plan.as_dict() if checked.plan else None,
+            "backed_off": oom_replan.trials(attempt.folder),
+            "model": {"name": checked.base.name, "commit": checked.base.commit},
+            "dataset": {
+                "name": attempt.settings.dataset,
+                "commit": checked.rows.revision,
+                "train": vars(checked.rows.train_counts),
+                "held_out": vars(checked.rows.held_out_counts),
+            },
+        },
+    )

@@ -1,0 +1,139 @@
+"""What is written at each step of the training, and when it saves and stops."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+
+from grpo_job.checkpoints import Checkpoint, CheckpointManager
+from grpo_job.monitoring.budget import Budget
+from grpo_job.monitoring.health import HELD_OUT, Health
+from grpo_job.monitoring.trackers import Trackers
+from grpo_job.phases.attempt import Attempt
+from grpo_job.phases.periodic_eval import PeriodicEvaluation
+from grpo_job.run_folder.files import append_jsonl, read_jsonl
+
+
+class TrainingListener:
+    """Listens to an engine: writes metrics and completions, keeps checkpoints, decides to save and stop."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        manager: CheckpointManager,
+        planned: int,
+        resumed_from: int = 0,
+        *,
+        periodic_eval: PeriodicEvaluation | None = None,
+        trackers: Trackers | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self.attempt, self.manager, self.planned = attempt, manager, planned
+        self.periodic_eval, self.trackers = periodic_eval, trackers
+        self.last_step_at = time.monotonic()
+        self.last_saved = resumed_from
+        self.step_seconds: list[float] = []
+        self.save_seconds: list[float] = []
+        settings = attempt.settings
+        self.health = Health(settings, read_jsonl(attempt.folder.metrics))
+        self.budget = budget or Budget(settings, attempt.progress.total)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Within: only steps and their parts count as progress."""
+        with self.attempt.watchdog.steps(self.step_seconds):
+            yield
+
+    def on_step(self, step: int, metrics: dict[str, float]) -> None:
+        self.attempt.run_lock.assert_held()
+        now = time.monotonic()
+        if not self.step_seconds:
+            self.attempt.progress.seconds["first_step"] = time.time() - psutil.Process().create_time()
+        self.step_seconds.append(now - self.last_step_at)
+        self.last_step_at = now
+        append_jsonl(self.attempt.folder.metrics, [{"step": step, **metrics}])
+        if self.trackers:
+            self.trackers.log(step, metrics)
+        self.attempt.summary.update(steps={"done": step, "planned": self.planned})
+        self._look_at(step, metrics)
+        left = median(self.step_seconds[-50:]) * (self.planned - step)
+        self.attempt.progress.step(step, self.planned, metrics, left)
+        self.attempt.report_background_errors()
+        self.on_progress()
+
+    def _look_at(self, step: int, metrics: dict[str, float]) -> None:
+        """What the numbers say of the run: told to people, to Prometheus, and heeded in `should_stop`."""
+        self.budget.step_took(self.step_seconds[-1])
+        for finding in self.health.update({"step": step, **metrics}):
+            self.attempt.record_finding(finding)
+        seconds = self.attempt.elapsed()["total"]
+        cost = self.attempt.summary.values["cost"] or {}
+        signs = self.attempt.metrics_server
+        signs.step(step, self.planned, metrics)
+        signs.set(accuracy=metrics.get(HELD_OUT), cost_usd=cost.get("total"), seconds=seconds)
+
+    def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
+        append_jsonl(self.attempt.folder.completions, [{"step": step, **row} for row in rows])
+
+    def on_save(self, step: int, written: Path) -> None:
+        self.attempt.run_lock.assert_held()
+        checkpoint = self.manager.commit(step, written)
+        self._tell_cost(checkpoint, time.monotonic() - self.last_step_at)
+        self.last_saved = step
+        self.attempt.checkpoints_saved += 1
+        self.budget.took("save", time.monotonic() - self.last_step_at)  # an engine saves right behind a step
+        self.attempt.note()
+        if self.attempt.mirror:
+            self.attempt.mirror.send(checkpoint)
+            uploads = self.attempt.mirror.seconds
+            self.budget.took("publish", max(uploads, default=0.0) * len(self.attempt.settings.publish_to))
+
+    def _tell_cost(self, checkpoint: Checkpoint, seconds: float) -> None:
+        """What a checkpoint costs, the trainer's own writing included: it follows the logging of its step."""
+        self.save_seconds.append(seconds)
+        size = sum(entry["bytes"] for entry in checkpoint.manifest["files"].values())
+        cost = {"seconds": round(median(self.save_seconds), 3), "bytes": size}
+        self.attempt.summary.update(checkpoint=cost)
+
+    def on_progress(self) -> None:
+        self.attempt.watchdog.beat()
+
+    def measure(self, step: int) -> dict[str, float]:
+        if not self.periodic_eval or not self.periodic_eval.due(step, self.planned):
+            return {}
+        with self.attempt.watchdog.between_steps():
+            return self.periodic_eval.run(step)
+
+    def should_save(self, step: int) -> bool:
+        """Whether a multiple of `save_steps` was passed since the last checkpoint, or much time.
+
+        Engines ask only where nothing generated waits to be learned from, which need not be at a multiple.
+        """
+        settings = self.attempt.settings
+        passed = step // settings.save_steps > self.last_saved // settings.save_steps
+        return passed or time.monotonic() - self.manager.last_saved >= 60 * settings.save_minutes
+
+    def should_stop(self, step: int) -> bool:
+        return bool(
+            self.attempt.interruption.asked
+            or self.health.verdict
+            or not self.has_time_for_more(step)
+            or (self.periodic_eval and self.periodic_eval.goal_reached())
+        )
+
+    def asked_to_stop(self) -> str | None:
+        return self.attempt.interruption.asked
+
+    def stop_too(self, reason: str) -> None:
+        self.attempt.interruption.ask(reason)
+
+    def has_time_for_more(self, step: int) -> bool:
+        """Whether the budget has room for a step behind this one; the summary says where it has not."""
+        reason = self.budget.reason_to_stop(step, self.planned)
+        if reason:
+            self.attempt.summary.update(stopped=reason)
+        return reason is None
