@@ -1,6 +1,6 @@
-"""The door: reads the environment, calls the job, owns the exit code.
+"""The command line: reads the environment, calls the job and sets the exit code.
 
-`grpo-job` without a command is `grpo-job run`. Everything heavy is imported behind the settings.
+`grpo-job` without a command is `grpo-job run`. Heavy libraries are imported after the settings are parsed.
 """
 
 import os
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Options = Callable[[Callable[..., None]], Callable[..., None]]
 set_option: Options = click.option(
     "--set", "-s", "assignments", multiple=True, metavar="NAME=VALUE",
-    help="A setting, such as max_steps=3; wins over GRPO_MAX_STEPS.",
+    help="A setting, such as max_steps=3; overrides GRPO_MAX_STEPS.",
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def main(context: click.Context) -> None:
 @set_option
 @click.pass_obj
 def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
-    """Train, evaluate and publish; go on where an earlier attempt stopped."""
+    """Train, evaluate and publish; resume where an earlier attempt stopped."""
     from grpo_job.runtime.world import is_rank, layout, one_gpu
 
     given = dict(os.environ)  # before libraries set variables of their own
@@ -76,12 +76,12 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
 
 
 def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
-    """The part of one process of several. Where its launcher has a parent, that tells how the run ended."""
+    """Run as one process of several. If the launcher has a parent, the parent reports how the run ended."""
     from grpo_job import engines, job, worker
     from grpo_job.runtime import launcher
 
     interruption.on_end = tell = launcher.teller(os.environ)
-    interruption.second_signal_ends = False  # it may come from the platform, from torchrun, and from the parent
+    interruption.second_signal_ends = False  # the platform, torchrun and the parent may each send one
     ranks = engines.process_group(interruption.ask)
 
     def story() -> Outcome:
@@ -92,17 +92,17 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
     ending = process_exit.ending_of(story, os.environ)
     in_order = ranks.end(ending)
     if tell(ending):
-        # For another code torchrun ends the other processes.
+        # On a non-zero code torchrun ends the other processes.
         process_exit.leave_silently(0 if in_order else ending.code or 1)
     return ending
 
 
 @main.command()
 @set_option
-@click.option("--json", "for_machines", is_flag=True, help="One JSON object on standard output, for machines.")
-@click.option("--offline", is_flag=True, help="Ask nothing on a network, and say what was skipped for it.")
+@click.option("--json", "for_machines", is_flag=True, help="Print one JSON object to standard output.")
+@click.option("--offline", is_flag=True, help="Make no network requests, and report what was skipped.")
 def check(assignments: tuple[str, ...], for_machines: bool, offline: bool) -> None:
-    """Print each setting and where it came from, and check all that can fail. Needs no GPU."""
+    """Print each setting with its origin, and check everything that can be checked without a GPU."""
 
     def story() -> Outcome:
         from grpo_job.preflight import examine
@@ -118,7 +118,7 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool) -> No
         if not for_machines:
             click.echo("\n".join(table.lines(resolved)))
         if offline:
-            os.environ["HF_HUB_OFFLINE"] = "1"  # the clients read it while they are imported
+            os.environ["HF_HUB_OFFLINE"] = "1"  # the clients read it on import
         _steer_libraries(resolved.settings)
         found = examine(resolved.settings, os.environ, offline=offline, elsewhere=True).findings
         click.echo(as_json(found, table.as_dict(resolved)) if for_machines else as_text(found))
@@ -131,9 +131,9 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool) -> No
 
 @main.command()
 @click.argument("run_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--to", "destinations", multiple=True, metavar="URI", help="Instead of where the run was told to go.")
+@click.option("--to", "destinations", multiple=True, metavar="URI", help="Destination to use instead of the run's own.")
 def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
-    """Send a trained run to its destinations. Needs neither GPU nor torch."""
+    """Publish a trained run. Needs neither GPU nor torch."""
 
     def story() -> Outcome:
         from grpo_job.runtime import library_env
@@ -149,7 +149,7 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
 @main.command()
 @click.argument("run_folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 def report(run_folders: tuple[Path, ...]) -> None:
-    """Write the report of a run anew from its folder; of several runs, a comparison."""
+    """Rebuild a run's report from its folder; for several runs, build a comparison."""
 
     def story() -> Outcome:
         from grpo_job import reports
@@ -164,14 +164,14 @@ def report(run_folders: tuple[Path, ...]) -> None:
 @click.argument("adapter_or_run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(
     "--output", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-    help="Folder for the records and the verdict; default: NAME-evaluation beside what is evaluated.",
+    help="Folder for the records and the verdict; default: NAME-evaluation next to the input.",
 )  # fmt: skip
 @set_option
 def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, ...]) -> None:
-    """Ask base and adapter the held-out questions, without training.
+    """Evaluate the base and an adapter on held-out rows, without training.
 
-    Takes an adapter's folder, a run folder or a published tree. GRPO_EVAL_DATASET, GRPO_EVAL_ROWS and the other
-    settings are those of the run unless given.
+    Takes an adapter folder, a run folder or a published tree. GRPO_EVAL_DATASET, GRPO_EVAL_ROWS and the other
+    settings default to those of the run.
     """
 
     def story() -> Outcome:
@@ -191,7 +191,7 @@ def _end_with(story: Callable[[], Outcome]) -> None:
 
 
 def _read(assignments: tuple[str, ...]) -> "Resolved":
-    """The settings. Raises `InvalidRun` with every fault, unknown rewards among them."""
+    """Read the settings. Raises `InvalidRun` with every fault, including unknown rewards."""
     from grpo_job.settings.reader import assigned, resolve
 
     return resolve(os.environ, assigned(assignments), [_unknown_rewards])
@@ -204,7 +204,7 @@ def _unknown_rewards(settings: "Settings") -> list[str]:
 
 
 def _steer_libraries(settings: "Settings") -> int:
-    """Set the libraries' variables that the user left unset, before any of them is imported. Answers how many GPUs."""
+    """Set the library variables that the user left unset, before any import. Returns the number of GPUs."""
     from grpo_job.runtime import library_env
 
     gpus, distrust = library_env.steer(settings, os.environ)

@@ -1,7 +1,6 @@
 """THE STORY: one run from settings to published adapter.
 
-Each verb is a file of `phases/`, which keeps its own messages and entries of the summary. The other ranks' story is in
-`worker.py`.
+Each verb is a file in `phases/` that owns its messages and summary entries. The other ranks run `worker.py`.
 """
 
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ from grpo_job.settings.reader import Resolved
 def run(
     resolved: Resolved, environment: Mapping[str, str], interruption: Interruption, ranks: Ranks = ALONE
 ) -> Outcome:
-    """Do all that is left of a run and record how it ended. Only unknown errors are raised."""
+    """Do what is left of a run and record how it ended. Raises only unknown errors."""
     attempt = Attempt(resolved.settings, interruption, environment, ranks)
     with attempt.lock() as something_is_left:
         if something_is_left:

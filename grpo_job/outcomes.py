@@ -1,7 +1,6 @@
 """The ways a run can end, and the exit code of each.
 
-Raise one of these anywhere; it travels to the door (`cli.py`), which records the ending and exits
-with its code. Anything else that is raised is an `unexpected` error with code 1.
+Raise one of these anywhere; `cli.py` exits with its code. Any other exception is an `unexpected` error (code 1).
 """
 
 from collections.abc import Iterator
@@ -9,10 +8,7 @@ from typing import ClassVar, NamedTuple
 
 
 class Outcome(NamedTuple):
-    """How a run ended, as it stands in `summary.json`.
-
-    `code` is the exit code, `kind` one word for machines, `reason` one sentence for people.
-    """
+    """How a run ended, as in `summary.json`: exit code, one word for machines, one sentence for people."""
 
     code: int
     kind: str
@@ -20,7 +16,7 @@ class Outcome(NamedTuple):
 
 
 class ExitCode(NamedTuple):
-    """One row of the exit-code table: what it means, and what a cluster should do about it."""
+    """One row of the exit-code table: its meaning, and what a cluster should do."""
 
     code: int
     kind: str
@@ -29,38 +25,39 @@ class ExitCode(NamedTuple):
 
 
 EXIT_INTERRUPTED = 75  # EX_TEMPFAIL of sysexits.h
-RESTART = "again"  # the kind of an ending that no cluster sees: the door starts the process anew
+RESTART = "again"  # never seen by a cluster: `cli.py` restarts the process
 
-FINISHED = Outcome(0, "finished", "trained, evaluated, published and read back")
+FINISHED = Outcome(0, "finished", "trained, evaluated, published and verified")
+NOT_PUBLISHED = "trained and evaluated; not published (GRPO_PUBLISH_TO is not set)"
 
 EXIT_CODES = (
-    ExitCode(*FINISHED, "be glad"),
-    ExitCode(1, "unexpected", "unexpected error", "try again, a few times"),
-    ExitCode(2, "refused", "settings, credentials, data or machine refused before training", "not try again"),
+    ExitCode(0, "finished", "trained, evaluated, and published if GRPO_PUBLISH_TO is set", "do nothing"),
+    ExitCode(1, "unexpected", "unexpected error", "retry a few times"),
+    ExitCode(2, "refused", "settings, credentials, data or machine refused before training", "not retry"),
     ExitCode(
         3,
         "unpublished",
-        "trained, not published: the artefacts are kept, `grpo-job publish RUN` finishes without a GPU",
-        "not train again",
+        "trained, not published: the artifacts are kept, `grpo-job publish RUN` publishes them without a GPU",
+        "not retry; publish",
     ),
     ExitCode(
         4,
         "hopeless",
         "stopped because the run cannot succeed, or its verdict is below `GRPO_PUBLISH_IF`; the adapter is kept",
-        "not try again",
+        "not retry",
     ),
-    ExitCode(5, "held", "another live attempt holds this run", "not try again"),
+    ExitCode(5, "held", "another live attempt holds this run", "not retry"),
     ExitCode(
         EXIT_INTERRUPTED,
         "interrupted",
         "interrupted (SIGTERM, preemption) with progress since the last attempt: resumable, nothing published",
-        "try again, uncounted",
+        "retry without counting it against the backoff limit",
     ),
 )
 
 
 class RunEnded(Exception):
-    """A run that ends for a known reason. `str()` of it is the sentence a user reads."""
+    """A run that ends for a known reason; `str()` is the message for the user."""
 
     code: ClassVar[int] = 1
     kind: ClassVar[str] = "unexpected"
@@ -70,11 +67,11 @@ class RunEnded(Exception):
 
 
 class Unexpected(RunEnded):
-    """Something broke that a new attempt may get past, such as a hang (exit 1)."""
+    """A failure that a retry may get past, such as a hang (exit 1)."""
 
 
 class InvalidRun(RunEnded):
-    """Settings, credentials, data or machine cannot give a run (exit 2). Holds every fault found."""
+    """Settings, credentials, data or machine are unusable (exit 2). Holds every fault found."""
 
     code = 2
     kind = "refused"
@@ -92,7 +89,7 @@ class PublishFailed(RunEnded):
 
 
 class Abandoned(RunEnded):
-    """Training on cannot help, or the result is below what was asked for (exit 4)."""
+    """More training cannot help, or the result is below GRPO_PUBLISH_IF (exit 4)."""
 
     code = 4
     kind = "hopeless"
@@ -113,14 +110,14 @@ class Interrupted(RunEnded):
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what lies behind it: libraries wrap errors in their own, some without `from`."""
+    """The error and its causes: libraries wrap errors in their own, some without `from`."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def in_one_line(error: BaseException) -> str:
-    """What an error says, for the middle of a sentence: at most 300 characters.
+    """The error's message for the middle of a sentence: at most 300 characters.
 
     >>> in_one_line(ValueError("no such\\n  column.")), in_one_line(KeyError())
     ('no such column', 'KeyError')

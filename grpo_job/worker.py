@@ -1,6 +1,6 @@
-"""The story of every process but the first: it loads and trains when rank 0 says so, and writes nothing.
+"""Every rank but 0: loads and trains when rank 0 says so, and writes nothing.
 
-A signal is noted, and the run stops with it at the next step that all ranks finish.
+After a signal, the run stops at the next step that all ranks finish.
 """
 
 import os
@@ -19,11 +19,11 @@ from grpo_job.settings.schema import Settings
 if TYPE_CHECKING:
     from grpo_job.engines.process_group import ProcessGroup
 
-LAST_WORD_SECONDS = 5.0  # for rank 0 to tell of the failure that this process sees from the other side
+LAST_WORD_SECONDS = 5.0  # for rank 0 to report the failure that this rank sees from the other side
 
 
 def follow(settings: Settings, interruption: Interruption, ranks: "ProcessGroup") -> Outcome:
-    """Do what rank 0 says until it tells how the run ended. Raises what went wrong in this process."""
+    """Do what rank 0 says until it sends the outcome. Raises what failed in this process."""
     interruption.grace_seconds = settings.grace_seconds
     interruption.give_up_reason = lambda: lost.reason if (lost := ranks.lost()) else ""
     interruption.before_exit = lambda reason: _leave(ranks, reason)
@@ -60,7 +60,7 @@ def _use(engine: Engine, word: Train | Answer | LoadAdapter, interruption: Inter
 
 
 def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:
-    """This process's part of the engine, from what rank 0 found in its checks."""
+    """This rank's engine, from the findings of rank 0's checks."""
     rows, folder = ranks.share(None)
     base = base_model.fetch(settings.model, word.model_commit or settings.model_revision)
     chosen = rewards.load(settings.rewards, settings.reward_path)
@@ -69,7 +69,7 @@ def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:
 
 
 def _leave(ranks: "ProcessGroup", reason: str) -> Outcome:
-    """The grace is over before all ranks came to the end of a step."""
+    """The grace period ended before all ranks finished a step."""
     ranks.leave()
     return Interrupted(reason).outcome()
 
@@ -84,13 +84,13 @@ class NullListener:
         """Rank 0 writes it."""
 
     def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
-        """Rank 0 writes them, those of all ranks."""
+        """Rank 0 writes those of all ranks."""
 
     def on_save(self, step: int, written: Path) -> None:
         """Rank 0 makes it a checkpoint."""
 
     def on_progress(self) -> None:
-        """Rank 0's watchdog watches over all, for no rank can go on without the others."""
+        """Rank 0's watchdog covers all ranks: none can proceed without the others."""
 
     def measure(self, step: int) -> dict[str, float]:
         return {}

@@ -55,7 +55,7 @@ def test_every_file_of_the_run_folder_is_there(finished: Path) -> None:
 
 def test_the_summary_has_the_keys_that_others_read(finished: Path) -> None:
     found = summary(finished)
-    assert found["ending"] == {"code": 0, "kind": "finished", "reason": "trained, evaluated, published and read back"}
+    assert found["ending"] == {"code": 0, "kind": "finished", "reason": "trained, evaluated, published and verified"}
     assert found["steps"] == {"done": 3, "planned": 3, "lost_to_resume": 0}
     assert found["accuracy"].keys() >= {"before", "after", "rows", "verdict", "p_value"}
     assert found["seconds"].keys() >= {
@@ -101,7 +101,7 @@ def test_a_finished_run_is_left_untouched(finished: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
     run = entrypoint(finished.parent)
     assert run.returncode == 0
-    assert "is finished already" in run.stdout
+    assert "is already finished" in run.stdout
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
 
 

@@ -6,13 +6,16 @@ from grpo_job import outcomes
 from grpo_job.outcomes import EXIT_CODES, InvalidRun, Outcome, RunEnded
 
 PROMISED = {
-    0: ("finished", "trained, evaluated, published and read back", "be glad"),
-    1: ("unexpected", "unexpected error", "try again, a few times"),
-    2: ("refused", "settings, credentials, data or machine refused before training", "not try again"),
-    3: ("unpublished", "trained, not published: the artefacts are kept", "not train again"),
-    4: ("hopeless", "stopped because the run cannot succeed", "not try again"),
-    5: ("held", "another live attempt holds this run", "not try again"),
-    75: ("interrupted", "interrupted (SIGTERM, preemption) with progress", "try again, uncounted"),
+    0: ("finished", "trained, evaluated, and published if GRPO_PUBLISH_TO is set", "do nothing"),
+    1: ("unexpected", "unexpected error", "retry a few times"),
+    2: ("refused", "settings, credentials, data or machine refused before training", "not retry"),
+    3: ("unpublished", "trained, not published: the artifacts are kept", "not retry; publish"),
+    4: ("hopeless", "stopped because the run cannot succeed", "not retry"),
+    5: ("held", "another live attempt holds this run", "not retry"),
+    75: (
+        "interrupted", "interrupted (SIGTERM, preemption) with progress",
+        "retry without counting it against the backoff limit",
+    ),
 }  # fmt: skip
 
 KINDS = [

@@ -1,7 +1,6 @@
-"""Rows from anywhere -> rows with `prompt` and `answer`, and a count of all left out.
+"""Reads rows as `prompt` and `answer`, and counts those left out by reason.
 
-No row disappears without a number, and a held-out row never occurs in training. Where rows come
-from is in `row_source.py`.
+A held-out row never occurs in training. Sources are in `sources.py`.
 """
 
 import hashlib
@@ -25,7 +24,7 @@ PUNCTUATION = re.compile("[,;:?\"'`\u2018\u2019\u201c\u201d]|\\.(?!\\d)|(?<!\\d)
 
 @dataclass(frozen=True)
 class Counts:
-    """What happened to the rows of one split, by reason."""
+    """Rows of one split: read, kept, and left out by reason."""
 
     read: int = 0
     kept: int = 0
@@ -37,15 +36,19 @@ class Counts:
 
     def sentence(self) -> str:
         """Such as `5 of 8 rows (left out: 1 empty, 2 duplicate)`."""
+        return f"{self.kept} of {self.read} rows{self.left_out()}"
+
+    def left_out(self) -> str:
+        """Such as ` (left out: 1 empty, 2 duplicate)`; empty if all were kept."""
         reasons = {name: number for name, number in vars(self).items() if name not in ("read", "kept") and number}
-        left_out = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in reasons.items())
-        return f"{self.kept} of {self.read} rows" + (f" (left out: {left_out})" if left_out else "")
+        told = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in reasons.items())
+        return f" (left out: {told})" if told else ""
 
 
 class Rows(NamedTuple):
     """`train` and `held_out` rows: {"prompt": messages, "question": str, "answer": str}.
 
-    `revision` is the commit on the Hub, None for rows from elsewhere.
+    `revision` is the Hub commit, None for other sources.
     """
 
     train: list[Row]
@@ -58,7 +61,7 @@ class Rows(NamedTuple):
 def load(settings: Settings, lengths: TokenCounter) -> Rows:
     """Read, check and split the rows. `lengths` counts the tokens of prompts.
 
-    Raises `InvalidRun` where the source, a split or a column is not there, or too few rows are left.
+    Raises `InvalidRun` if the source, a split or a column is missing, or too few rows are left.
     """
     source = RowSource("GRPO_DATASET", settings.dataset, settings.dataset_config, settings.dataset_revision).pinned()
     splits = source.open()
@@ -74,7 +77,7 @@ def load(settings: Settings, lengths: TokenCounter) -> Rows:
 
 
 def normalised(question: str) -> str:
-    """A question without what does not make it another one: case, spacing, Unicode form, punctuation of sentences.
+    """A question without differences of case, spacing, Unicode form and sentence punctuation.
 
     >>> normalised("How many?  It costs $1,000.50, he said.")
     'how many it costs $1000.50 he said'
@@ -85,19 +88,19 @@ def normalised(question: str) -> str:
 
 
 def gold(answer: Any) -> str:
-    """The answer itself: of GSM8K's `work #### 72` the part after the last mark."""
+    """The answer itself; for GSM8K's `work #### 72`, the part after the last `####`."""
     return str("" if answer is None else answer).rsplit("####", 1)[-1].strip()
 
 
 def prompt_of(question: str, settings: Settings) -> list[dict[str, str]]:
-    """The chat that asks it: GRPO_SYSTEM_PROMPT where there is one, then the question."""
+    """The chat: GRPO_SYSTEM_PROMPT if set, then the question."""
     system = [{"role": "system", "content": settings.system_prompt}] if settings.system_prompt else []
     return [*system, {"role": "user", "content": question}]
 
 
 @dataclass
 class _Filter:
-    """Keeps good rows of one split and counts the others. `forbidden` questions are those of training."""
+    """Keeps the usable rows of one split and counts the others; `forbidden` questions occur in training."""
 
     settings: Settings
     lengths: TokenCounter
@@ -144,7 +147,7 @@ def _row(item: Mapping[str, Any], settings: Settings) -> Row:
 
 
 def _held_out(splits: Splits, source: RowSource, settings: Settings) -> Any | None:
-    """The split to evaluate on, None where there is none."""
+    """The split to evaluate on, None if there is none."""
     if settings.eval_dataset:
         source = RowSource("GRPO_EVAL_DATASET", settings.eval_dataset).pinned()
         splits = source.open()
@@ -157,7 +160,7 @@ def _held_out(splits: Splits, source: RowSource, settings: Settings) -> Any | No
 
 
 def _split(splits: Splits, name: str, variable: str, source: RowSource, settings: Settings) -> Any:
-    """One split, with the columns that are needed."""
+    """One split. Raises `InvalidRun` if it or a needed column is missing."""
     if name not in splits:
         raise InvalidRun(f"{variable}: {name!r} was given; {source.name} has the splits {', '.join(splits)}")
     columns = splits[name].column_names
@@ -175,7 +178,7 @@ def _split(splits: Splits, name: str, variable: str, source: RowSource, settings
 
 
 def _set_apart(raw: Iterable[Mapping[str, Any]], settings: Settings) -> tuple[list[Any], list[Any]]:
-    """Hold out the rows whose question hashes lowest: the same ones in every run, equal questions together."""
+    """Hold out the rows with the lowest question hashes: the same in every run, equal questions together."""
     rows = list(raw)
     keys = [hashlib.sha256(normalised(str(row[settings.prompt_column])).encode()).hexdigest() for row in rows]
     number = min(settings.eval_rows, max(1, int(len(rows) * HELD_OUT_SHARE)))
@@ -190,13 +193,13 @@ def _require_enough(
     needed = max(1, settings.completions_per_generation // settings.num_generations)
     if len(train) < needed:
         raise InvalidRun(
-            f"GRPO_DATASET: {settings.dataset!r} was given; it has {train_counts.sentence()} to train on, and one "
-            f"generation takes {needed} different prompts; allowed: more rows, a larger GRPO_MAX_PROMPT_LENGTH "
-            "where they are too long, or a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
+            f"GRPO_DATASET: {settings.dataset!r} was given; it has {train_counts.sentence()} to train on, but one "
+            f"generation needs {needed} different prompts; allowed: more rows, a larger GRPO_MAX_PROMPT_LENGTH "
+            "if they are too long, or a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
         )
     if not held_out:
         raise InvalidRun(
-            f"GRPO_EVAL_DATASET: of {settings.eval_dataset or settings.dataset!r} there are {held_counts.sentence()} "
+            f"GRPO_EVAL_DATASET: {settings.eval_dataset or settings.dataset!r} has {held_counts.sentence()} "
             f"left to evaluate on; allowed: rows with {settings.prompt_column!r} and {settings.answer_column!r} "
             "that do not occur in training"
         )

@@ -1,4 +1,4 @@
-"""One attempt at one run: its folder, its hold on the run, its progress, and the record of how it stands."""
+"""One attempt at one run: its folder, its lock, its progress and its summary."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -24,13 +24,13 @@ from grpo_job.settings.schema import Settings
 from grpo_job.settings.secrets import redacted, secret_values
 from grpo_job.stores import Patience, Store, StoreFailed, open_store
 
-# A checkpoint that does not reach its second home in this time, and that of its size, is left to the next one.
+# A checkpoint that does not reach the mirror in this time, plus that for its size, is left to the next one.
 MIRROR_PATIENCE = Patience(seconds=60, call=30)
-MIRROR_SECONDS = 300.0  # longest wait for the mirror when nothing hurries
+MIRROR_SECONDS = 300.0  # longest wait for the mirror outside a grace period
 
 
 class Attempt:
-    """What the steps of one attempt share."""
+    """State that the phases of one attempt share."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Attempt:
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
         self.progress = Progress(settings.log_format, secrets=self.secrets, on_phase=self.watchdog.beat)
         self.checkpoints_saved = 0
-        self.answer_to_lost: Callable[[Outcome], Outcome] = lambda lost: lost  # what the end of another rank means here
+        self.answer_to_lost: Callable[[Outcome], Outcome] = lambda lost: lost  # to the loss of another rank
         self.outcome = FINISHED
         remote, takeover_request = _mirror_stores(settings, self.environment)
         self.run_lock = RunLock(
@@ -63,25 +63,22 @@ class Attempt:
         self._record: dict[Path, bytes] = {}
 
     def is_finished(self) -> bool:
-        """Whether nothing is left to do, because an earlier attempt did it here or, and published it, elsewhere."""
+        """Whether an earlier attempt finished, here or, if it published the result, elsewhere."""
         return (self.summary.ended_with == FINISHED.code and self._is_enough(self.summary.earlier)) or (
             self._finished_elsewhere
         )
 
     def is_trained(self) -> bool:
-        """Whether nothing but publishing is left to do."""
+        """Whether only publishing is left to do."""
         return self.summary.ended_with == PublishFailed.code and self._is_enough(self.summary.earlier)
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
-        """Within: no other attempt works on this run; yields whether anything is left to do.
-
-        Raises `RunLocked` where another attempt holds it.
-        """
+        """Hold the run; yields whether anything is left to do. Raises `RunLocked` if another attempt holds it."""
         if self.is_finished():
             yield self._say_finished()
             return
-        with self._held():  # another attempt may end the run while this one waits for it
+        with self._held():  # another attempt may finish the run while this one waits
             if self.is_finished():
                 self.outcome = FINISHED
                 yield self._say_finished()
@@ -89,24 +86,24 @@ class Attempt:
                 yield True
 
     def write_settings(self, origins: Mapping[str, str]) -> None:
-        """The settings and where each came from."""
+        """Write the settings and the origin of each."""
         write_json(self.folder.settings, {"settings": self.settings.model_dump(mode="json"), "from": origins})
 
     def library_log(self) -> AbstractContextManager[None]:
-        """Within: what libraries print goes to the run folder."""
+        """Redirect what libraries print to the run folder."""
         return libraries_write_to(self.folder.library_log)
 
     def _say_finished(self) -> bool:
-        self.progress.say(f"run {self.settings.name_of_run()} is finished already: {self.folder.path}")
+        self.progress.say(f"run {self.settings.name_of_run()} is already finished: {self.folder.path}")
         return False
 
     @contextmanager
     def _held(self) -> Iterator[None]:
         self.folder.open()
         left = self.run_lock.acquire()
-        self.outcome = Outcome(1, "unexpected", "the attempt did not come to an end")
+        self.outcome = Outcome(1, "unexpected", "the attempt did not end")
         try:
-            # What another attempt wrote while this one waited for it.
+            # Another attempt may have written while this one waited.
             self.summary = Summary(self.folder.summary, self.settings.name_of_run())
             self.summary.restore(left)
             self.progress.count_from(self.summary.values["seconds"])
@@ -119,39 +116,37 @@ class Attempt:
                 self.progress.warn(f"the run stays locked for {self.settings.lease_seconds:g} s: {trouble}")
 
     def assert_sole_owner(self) -> None:
-        """Before publishing: raises `RunLocked` where another attempt has taken the run over."""
+        """Before publishing: raises `RunLocked` if another attempt has taken the run over."""
         if not self.settings.publish_to:
             return self.run_lock.assert_held()
         try:
             self.run_lock.assert_held_everywhere()
         except StoreFailed as failure:
-            raise PublishFailed(
-                f"whether another attempt has taken the run over cannot be said: {failure}"
-            ) from failure
+            raise PublishFailed(f"cannot tell whether another attempt has taken the run over: {failure}") from failure
 
     def report_background_errors(self) -> None:
-        """Warn of what went wrong in the background."""
+        """Log errors of background threads as warnings."""
         for trouble in (self.run_lock.trouble(), *(self.mirror.troubles() if self.mirror else ())):
             if trouble:
                 self.progress.warn(trouble)
 
     def flush_mirror(self, seconds: float = MIRROR_SECONDS) -> None:
-        """Wait until the checkpoints have reached their second home, or could not."""
+        """Wait until the checkpoints have reached the mirror or failed to."""
         if self.mirror and not self.mirror.finish(seconds):
             self.progress.warn(f"the newest checkpoint did not reach {self.mirror.store.uri} in {seconds:.0f} s")
         self.report_background_errors()
 
     def remember_the_result(self) -> None:
-        """Of a run that was trained already and goes on: should this be refused, its record stays as it was."""
+        """Keep the record of an already trained run, in case continuing it is refused."""
         if self.summary.values["adapter"]:
             files = (self.folder.summary, self.folder.settings, self.folder.environment)
             self._record = {path: path.read_bytes() for path in files if path.is_file()}
 
     def conclude(self, ending: Outcome) -> Outcome:
-        """Write how the attempt ended; answers it as it was written."""
+        """Write how the attempt ended; returns the ending as written."""
         self.outcome = ending = ending._replace(reason=redacted(ending.reason, self.secrets))
         if ending.code == RunLocked.code:
-            return ending  # the folder belongs to another attempt now
+            return ending  # another attempt owns the folder now
         if ending.code != Interrupted.code:
             self.summary.update(fruitless_attempts=0)
         metrics_server.leave_message(ending, self.settings.termination_log)
@@ -166,7 +161,7 @@ class Attempt:
         return ending
 
     def record_finding(self, finding: Finding) -> None:
-        """Health found something: told now, scraped, and kept in the summary, once of each kind and severity."""
+        """Log a health finding, export it as a metric, and keep the last of each kind and severity in the summary."""
         self.progress.warn(finding.sentence)
         self.metrics_server.set(healthy=0)
         one = {"step": finding.step, "level": finding.severity, "kind": finding.kind, "message": finding.sentence}
@@ -175,13 +170,13 @@ class Attempt:
         self.summary.update(health=[*others, one])
 
     def elapsed(self) -> dict[str, float]:
-        """Seconds by phase of all attempts until now; what they cost goes into the summary."""
+        """Seconds by phase over all attempts so far; their cost goes into the summary."""
         seconds = {**self.progress.seconds, "total": self.progress.total()}
         self.summary.update(cost=budget.cost(seconds, self.settings.price_per_hour))
         return seconds
 
     def note(self, ending: Outcome | None = None) -> None:
-        """Write how the run stands, here and for an attempt elsewhere."""
+        """Write the state of the run, here and for attempts on other machines."""
         asked = identity.asked_for(self.settings, stopped=bool(self.summary.values.get("stopped")))
         self.summary.update(asked_for=asked)
         try:
@@ -190,21 +185,21 @@ class Attempt:
             self.run_lock.leave(self.summary.handover_state())
 
     def _is_enough(self, found: Mapping[str, Any]) -> bool:
-        """Whether a result that was made from what `found` says is what is asked for now."""
+        """Whether the result that `found` describes is the one asked for now."""
         asked = identity.asked_for(self.settings, stopped=bool(found.get("stopped")))
         return bool(found.get("asked_for") == asked)
 
     def _lost(self, reason: str) -> None:
-        """From any thread: another attempt holds the run, so this one ends without another word in its folder."""
+        """From any thread: another attempt holds the run, so this one ends and writes nothing more to its folder."""
         self.interruption.end(reason, RunLocked(reason).outcome())
 
     def _hung(self, reason: str) -> None:
-        """From the watchdog's thread: end a run that makes no progress."""
+        """From the watchdog thread: end a run that makes no progress."""
         self.interruption.end(reason, self.conclude(Unexpected(reason).outcome()))
 
 
 def _mirror_stores(settings: Settings, environment: Mapping[str, str]) -> tuple[Store | None, Store | None]:
-    """Where the checkpoints go; and on the Hub, where who waits for the run rings."""
+    """The stores of the checkpoints and, on the Hub, of takeover requests."""
     if not settings.checkpoint_to:
         return None, None
     place = place_of_run(settings.checkpoint_to, settings.name_of_run())

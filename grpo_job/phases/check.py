@@ -1,4 +1,4 @@
-"""Check everything before a GPU is paid for, fetch the base model, and record what the result depends on."""
+"""Run the checks, fetch the base model, and record what the result depends on."""
 
 from grpo_job import preflight
 from grpo_job.inputs import base_model
@@ -10,7 +10,7 @@ from grpo_job.runtime import machine
 
 
 def check(attempt: Attempt) -> Checked:
-    """What the checks found, its base model a local folder. Raises `InvalidRun` with every fault."""
+    """The findings, with the base model as a local folder. Raises `InvalidRun` with every fault."""
     settings, phase = attempt.settings, attempt.progress.phase
     with phase("check", f"run {settings.name_of_run()}: checking"):
         checked = preflight.check(settings, attempt.environment, oom_replan.memory_limit(attempt.folder))
@@ -28,11 +28,12 @@ def _report_findings(attempt: Attempt, checked: Checked) -> None:
     for finding in checked.findings:
         if finding.status == "warned":
             progress.warn(finding.sentence)
-    progress.say(f"held out: {len(rows.held_out)} of {rows.held_out_counts.sentence()}")
+    held_out = rows.held_out_counts
+    progress.say(f"evaluating on {len(rows.held_out)} of {held_out.kept} held-out rows{held_out.left_out()}")
 
 
 def _write_environment(attempt: Attempt, checked: Checked) -> None:
-    """What this result depends on beside the settings."""
+    """What the result depends on besides the settings."""
     write_json(
         attempt.folder.environment,
         {

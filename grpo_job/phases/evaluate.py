@@ -1,4 +1,4 @@
-"""The model asked before and after, the adapter read back, the verdict."""
+"""Evaluate before and after training, save the adapter and load it back, and compute the verdict."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -27,7 +27,7 @@ GRADERS = grading.Graders(
 def evaluate(
     attempt: Attempt, engine: Engine, checked: Checked, *, adapter: Literal["on", "off"]
 ) -> list[dict[str, Any]]:
-    """Grade the held-out rows. The base does not change, so its records from an earlier attempt are taken again."""
+    """Grade the held-out rows. The base does not change, so its records from an earlier attempt are reused."""
     with attempt.progress.phase("evaluate", f"evaluating the {'base' if adapter == 'off' else 'adapter'}"):
         rows = checked.rows.held_out
         path = attempt.folder.before if adapter == "off" else attempt.folder.after
@@ -50,14 +50,14 @@ def records(
     chosen: Sequence[rewards.Reward],
     settings: Settings,
 ) -> list[dict[str, Any]]:
-    """The answers to the held-out rows with their judgements, in one batched call."""
+    """Completions for the held-out rows with their grades, in one batched call."""
     generate = partial(engine.generate, adapter=adapter, max_tokens=settings.max_completion_length)
     paid = {reward.name: _guarded(reward, settings) for reward in chosen}
     return grading.ask(generate, rows, GRADERS, rewards=paid, samples=settings.eval_samples)
 
 
 def _records_of(path: Any, rows: Sequence[dict[str, Any]], samples: int) -> list[dict[str, Any]] | None:
-    """The records in `path` where they answer just these rows in just this way."""
+    """The records in `path` if they are for exactly these rows and samples."""
     there = read_jsonl(path)
     asked = [(row["question"], row["answer"], samples if samples > 1 else 0) for row in rows]
     return (
@@ -68,17 +68,17 @@ def _records_of(path: Any, rows: Sequence[dict[str, Any]], samples: int) -> list
 
 
 def _guarded(reward: rewards.Reward, settings: Settings) -> Callable[[str, str], float | None]:
-    """The reward with its deadline, for one completion."""
+    """The reward with its time limit, for one completion."""
     function = rewards.as_trl_function(reward, settings.reward_timeout_seconds)
     return lambda completion, gold: function(completions=[completion], answer=[gold])[0]
 
 
 def save(attempt: Attempt, engine: Engine, checked: Checked) -> None:
-    """Write the adapter and read it back: the same weights, and answers alike.
+    """Write the adapter and load it back: the weights must be equal, and most answers too.
 
-    Not word by word: with other rows beside them, 16-bit answers part where two tokens are nearly as likely.
+    Not all: in a batch with other rows, 16-bit answers differ where two tokens are almost equally likely.
     """
-    with attempt.progress.phase("save", "saving the adapter and reading it back"):
+    with attempt.progress.phase("save", "saving the adapter and loading it back"):
         _save_and_read_back(attempt, engine, checked.rows.held_out)
 
 
@@ -92,16 +92,16 @@ def _save_and_read_back(attempt: Attempt, engine: Engine, rows: Sequence[dict[st
     alike = sum(ours == theirs for ours, theirs in zip(in_memory, read_back, strict=True))
     if not whole or alike < len(prompts) / 2:
         raise Unexpected(
-            f"the adapter in {folder} is not the trained one: its weights {'are' if whole else 'are not'} those in "
-            f"memory, {alike} of {len(prompts)} answers are alike"
+            f"the saved adapter in {folder} differs from the trained one: its weights {'are' if whole else 'are not'} "
+            f"those in memory, {alike} of {len(prompts)} answers are the same"
         )
     if not engine.adapter_changes_anything():
-        attempt.progress.warn("every LoRA weight that reaches the output is zero: the rewards gave no gradient")
+        attempt.progress.warn("every LoRA weight that affects the output is zero: the rewards gave no gradient")
     attempt.summary.update(adapter={"read_back": {"rows": len(prompts), "alike": alike}})
 
 
 def keep(engine: Engine, attempt: Attempt) -> None:
-    """Write the adapter as it is, and say where."""
+    """Write the adapter, and its path and SHA-256 to the summary."""
     folder = attempt.folder.adapter
     engine.save_adapter(folder)
     attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / WEIGHTS)})

@@ -1,4 +1,4 @@
-"""Load the model, and find the checkpoint that the training resumes from."""
+"""Load the model, and find the checkpoint to resume from."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from grpo_job.preflight import Checked
 
 
 class Loaded(NamedTuple):
-    """The model in memory, the checkpoints of its run, and the one to resume from, where there is one."""
+    """The model in memory, the checkpoints of its run, and the one to resume from, if any."""
 
     engine: Engine
     checkpoints: CheckpointManager
@@ -21,8 +21,8 @@ class Loaded(NamedTuple):
 
 
 def load(attempt: Attempt, checked: Checked) -> Loaded:
-    """Raises `InvalidRun` where the checkpoint there cannot be resumed by this run."""
-    with attempt.progress.phase("load", f"loading {attempt.settings.model} with the engine {checked.engine}"):
+    """Raises `InvalidRun` if this run cannot resume from the checkpoint it finds."""
+    with attempt.progress.phase("load", f"loading {attempt.settings.model} with engine {checked.engine}"):
         manager = resume.manager_of(attempt, checked.base.commit, checked.rows.revision)
         checkpoint = resume.find_checkpoint(attempt, manager)
         engine = _build(attempt, checked, manager.partial)

@@ -1,9 +1,8 @@
-"""Memory ran out, so the run is planned again with less, in a process started anew.
+"""After running out of memory, restarts the process with a smaller plan.
 
-PyTorch and vLLM give memory back only with their process. What the plan may take shrinks with each
-trial, so the planner chooses smaller micro-batches, recomputation, standby or fewer sequences at once;
-the completions that a step learns from stay the same, and so does the precision of the base. The trials
-stand in the run folder, so an attempt that resumes there does not run out again.
+PyTorch and vLLM free their memory only when the process ends. Each trial lowers the memory limit, so the planner
+chooses smaller micro-batches, recomputation, standby or fewer concurrent sequences; completions per step and the
+precision of the base do not change. The trials are in the run folder, so a resumed attempt does not run out again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ from grpo_job.run_folder.paths import RunFolder
 from grpo_job.runtime.resource_errors import memory_trouble
 
 MOST_TRIALS = 3
-# Of what the plan that failed was thought to take; the later ones where no plan is as small as the first asks for.
+# Share of the failed plan's memory; the later ones are for when no plan is as small as the first allows.
 SHRINK = (0.8, 0.9, 0.97)
 CURES = (
     "a smaller GRPO_MAX_COMPLETION_LENGTH, GRPO_MAX_PROMPT_LENGTH or GRPO_PER_DEVICE_TRAIN_BATCH_SIZE (with more "
@@ -30,26 +29,26 @@ CURES = (
 
 
 class RestartProcess(RunEnded):
-    """The same run goes on, in a process started anew."""
+    """Continue the same run in a restarted process."""
 
     kind = RESTART
 
 
 def trials(folder: RunFolder) -> list[dict[str, Any]]:
-    """What was tried, oldest first: the error, the GPU, and the memory that the next plan may take."""
+    """The trials, oldest first: the error, the GPU, and the memory limit of the next plan."""
     found: list[dict[str, Any]] = read_json(folder.memory).get("trials", [])
     return found
 
 
 def memory_limit(folder: RunFolder) -> MemoryLimit | None:
-    """What a plan may take at most, after what was tried; None where memory never ran out."""
+    """The memory limit after the last trial; None if memory never ran out."""
     last = trials(folder)[-1:]
     return MemoryLimit(last[0]["gpu"], last[0]["bytes"], last[0]["load_in_4bit"]) if last else None
 
 
 @contextmanager
 def replan_on_oom(attempt: Attempt, checked: Checked) -> Iterator[None]:
-    """Within: running out of memory becomes `RestartProcess`, or an outcome with numbers and cures."""
+    """Turns running out of memory into `RestartProcess`, or into an outcome with numbers and fixes."""
     attempt.answer_to_lost = lambda lost: _answer_to_lost(lost, attempt, checked)
     try:
         yield
@@ -73,7 +72,7 @@ def _answer(trouble: str, attempt: Attempt, checked: Checked) -> RunEnded:
         return _ending(done, f"{told}; change: {CURES}")
     earlier = trials(attempt.folder)
     if len(earlier) >= MOST_TRIALS:
-        return _ending(done, "\n".join([f"{told}, in spite of {len(earlier)} smaller plans", *_numbers(checked.plan)]))
+        return _ending(done, "\n".join([f"{told}, despite {len(earlier)} smaller plans", *_numbers(checked.plan)]))
     try:
         limit, again = _smaller(attempt, checked, checked.plan)
     except InvalidRun as refusal:
@@ -81,11 +80,11 @@ def _answer(trouble: str, attempt: Attempt, checked: Checked) -> RunEnded:
     trial = {"after_step": done, "error": trouble, **limit.as_dict(), "plan": _choices(again)}
     write_json(attempt.folder.memory, {"trials": [*earlier, trial]})
     attempt.summary.update(backed_off=[*earlier, trial])
-    return RestartProcess(f"{told}: starting anew with a plan of {again.memory.total / GB:.1f} GB")
+    return RestartProcess(f"{told}: restarting with a smaller plan ({again.memory.total / GB:.1f} GB)")
 
 
 def _smaller(attempt: Attempt, checked: Checked, failed: Plan) -> tuple[MemoryLimit, Plan]:
-    """A plan that takes clearly less, and its limit. Raises `InvalidRun` where there is none."""
+    """A clearly smaller plan and its limit. Raises `InvalidRun` if there is none."""
     for share in SHRINK:
         limit = MemoryLimit(checked.gpus[0].name, share * failed.memory.total, failed.load_in_4bit)
         try:
@@ -97,7 +96,7 @@ def _smaller(attempt: Attempt, checked: Checked, failed: Plan) -> tuple[MemoryLi
 
 
 def _ending(done: int, sentence: str) -> RunEnded:
-    """A run that never did a step will not do one on the same machine; one that did may have had bad luck."""
+    """A run that never finished a step will not do so on the same machine; one that did may succeed on a retry."""
     return Unexpected(sentence) if done else InvalidRun(sentence)
 
 

@@ -1,4 +1,4 @@
-"""How an attempt ends, whatever ends it, and that this is written where people and clusters look."""
+"""Records how an attempt ends, for people and clusters, whatever ends it."""
 
 import shutil
 import sys
@@ -9,7 +9,17 @@ from contextlib import contextmanager
 from grpo_job import reports
 from grpo_job.checkpoints import PARTIAL
 from grpo_job.monitoring import metrics_server
-from grpo_job.outcomes import FINISHED, Abandoned, Interrupted, Outcome, PublishFailed, RunEnded, RunLocked, Unexpected
+from grpo_job.outcomes import (
+    FINISHED,
+    NOT_PUBLISHED,
+    Abandoned,
+    Interrupted,
+    Outcome,
+    PublishFailed,
+    RunEnded,
+    RunLocked,
+    Unexpected,
+)
 from grpo_job.phases.attempt import Attempt
 from grpo_job.run_folder.summary import closing_lines
 from grpo_job.runtime.resource_errors import disk_trouble
@@ -17,12 +27,12 @@ from grpo_job.runtime.signals import StopNow
 from grpo_job.settings.secrets import redacted
 
 MOST_FRUITLESS_ATTEMPTS = 3
-LOST_SECONDS = 2.0  # until an error on this rank can be told from the end of another one
+LOST_SECONDS = 2.0  # until an error on this rank can be told from the loss of another
 
 
 @contextmanager
 def record_outcome(attempt: Attempt) -> Iterator[None]:
-    """Whatever ends the body, the ending is in `summary.json`; unknown errors travel on to the door."""
+    """Whatever ends the body, the ending is in `summary.json`; unknown errors propagate."""
     settings, interruption = attempt.settings, attempt.interruption
     interruption.grace_seconds = settings.grace_seconds
     interruption.give_up_reason = lambda: _why_in_vain(attempt)
@@ -43,7 +53,7 @@ def record_outcome(attempt: Attempt) -> Iterator[None]:
         interruption.close()
         attempt.conclude(known.outcome())
     except BaseException as error:
-        with interruption.noted():  # torchrun's SIGTERM behind a lost rank must not hide it
+        with interruption.noted():  # torchrun's SIGTERM after a lost rank must not hide it
             explained = _explains(attempt, error)
         if not explained:
             attempt.watchdog.stop()
@@ -57,7 +67,7 @@ def record_outcome(attempt: Attempt) -> Iterator[None]:
 
 
 def _report_abandoned(attempt: Attempt) -> None:
-    """Write the report of a run that is not published, with its outcome. What goes wrong here ends nothing."""
+    """Write the report of an unpublished run, with its outcome; a failure here is only a warning."""
     try:
         reports.build([attempt.folder.path])
     except Exception as error:
@@ -65,14 +75,15 @@ def _report_abandoned(attempt: Attempt) -> None:
 
 
 def _finished(attempt: Attempt) -> Outcome:
-    """How a whole run ends; where its training stopped early, with the reason."""
+    """How a complete run ends; if its training stopped early, with the reason."""
+    reason = FINISHED.reason if attempt.settings.publish_to else NOT_PUBLISHED
     stopped = attempt.summary.values.get("stopped")
-    return FINISHED._replace(reason=f"{FINISHED.reason}; {stopped}") if stopped else FINISHED
+    return FINISHED._replace(reason=f"{reason}; {stopped}" if stopped else reason)
 
 
 def _interrupted(attempt: Attempt, reason: str) -> Outcome:
-    """75; or 1 when a hang was ended, a rank was lost, or attempts end in a row without a new checkpoint."""
-    if lost := attempt.ranks.lost():  # the launcher ended this process for it
+    """75; or 1 after a hang, a lost rank, or several attempts in a row without a new checkpoint."""
+    if lost := attempt.ranks.lost():  # so the launcher ended this process
         return attempt.answer_to_lost(lost)
     if quiet := attempt.watchdog.stale_for():
         return Unexpected(f"{reason}, after {quiet:.0f} s without any progress").outcome()
@@ -84,7 +95,7 @@ def _interrupted(attempt: Attempt, reason: str) -> Outcome:
 
 
 def _explains(attempt: Attempt, error: BaseException) -> bool:
-    """Record the ending that `error` means; False where nobody foresaw it, and its traceback is to be seen."""
+    """Record the ending that `error` means; False if it is unknown, so that its traceback is shown."""
     if trouble := disk_trouble(error, attempt.folder.path):
         attempt.interruption.close()
         shutil.rmtree(attempt.folder.checkpoints / PARTIAL, ignore_errors=True)  # room for the ending
@@ -93,7 +104,7 @@ def _explains(attempt: Attempt, error: BaseException) -> bool:
         attempt.interruption.close()
         _show(attempt, error)
         attempt.conclude(attempt.answer_to_lost(lost))
-    elif asked := attempt.interruption.asked:  # what was cut short by the signal may have failed in its own words
+    elif asked := attempt.interruption.asked:  # code interrupted by the signal may raise an error of its own
         _show(attempt, error)
         _stop_in_order(attempt, f"{asked} was received ({type(error).__name__}: {error})")
     else:
@@ -109,12 +120,12 @@ def _show(attempt: Attempt, error: BaseException) -> None:
 
 
 def _stop_in_order(attempt: Attempt, reason: str) -> None:
-    """Use what is left of the grace period for the mirror, then end."""
+    """Use the rest of the grace period for the mirror, then end."""
     attempt.flush_mirror(attempt.interruption.grace_left())
     attempt.conclude(_interrupted(attempt, reason))
 
 
 def _why_in_vain(attempt: Attempt) -> str:
-    """A signal's grace is for the step to end, which it cannot without a rank that was lost."""
+    """The grace period lets the step finish, which is impossible without a lost rank."""
     lost = attempt.ranks.lost()
     return lost.reason if lost else ""

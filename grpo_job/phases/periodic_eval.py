@@ -1,7 +1,7 @@
-"""The adapter examined while it trains; the best one kept, a reached goal noticed.
+"""Evaluates the adapter during training, keeps the best one, and stops at a target accuracy.
 
-Always the same first held-out rows, greedily. What was found stands in `metrics.jsonl`, which travels with each
-checkpoint, so a resumed run decides as an uninterrupted one.
+Always the same first held-out rows, greedily. The results are in `metrics.jsonl`, which is part of each checkpoint, so
+a resumed run decides like an uninterrupted one.
 """
 
 import tempfile
@@ -21,7 +21,7 @@ from grpo_job.run_folder.paths import WEIGHTS
 
 
 class PeriodicEvaluation:
-    """The examinations of one run; `accuracies` holds the accuracy by step, those of earlier attempts included."""
+    """The evaluations of one run; `accuracies` maps step to accuracy, including those of earlier attempts."""
 
     def __init__(self, engine: Engine, rows: Sequence[dict[str, Any]], attempt: Attempt) -> None:
         self.engine, self.attempt, self.settings = engine, attempt, attempt.settings
@@ -31,12 +31,12 @@ class PeriodicEvaluation:
         }
 
     def due(self, step: int, planned: int) -> bool:
-        """Whether a multiple of `eval_steps` was passed since the last one, or the training ends."""
+        """Whether a multiple of `eval_steps` was passed since the last evaluation, or training ends."""
         every = self.settings.eval_steps
         return every is not None and (step >= planned or step // every > max(self.accuracies, default=0) // every)
 
     def run(self, step: int) -> dict[str, float]:
-        """Examine the adapter as it is after `step`, and keep it where it is the best so far."""
+        """Evaluate the adapter after `step`, and keep it if it is the best so far."""
         generate = partial(self.engine.generate, adapter="on", max_tokens=self.settings.max_completion_length)
         records = grading.ask(generate, self.rows, GRADERS)
         accuracy, kept = grading.share(records, "correct") or 0.0, grading.share(records, "format") or 0.0
@@ -48,7 +48,7 @@ class PeriodicEvaluation:
         return {HELD_OUT: accuracy, "eval_format": kept}
 
     def best_step(self) -> int | None:
-        """The step with the highest accuracy, of equal ones the first, which is nearest to the base."""
+        """The step with the highest accuracy; of equal ones the first, which is closest to the base."""
         return max(self.accuracies, key=lambda step: (self.accuracies[step], -step), default=None)
 
     def goal_reached(self) -> bool:
@@ -56,14 +56,14 @@ class PeriodicEvaluation:
         return goal is not None and any(accuracy >= goal for accuracy in self.accuracies.values())
 
     def needs_training(self, checkpoint: Checkpoint | None, *, time_left: bool = True) -> bool:
-        """False where an earlier attempt did all that can be done; then its adapter is taken from the checkpoint."""
+        """False if an earlier attempt did all that can be done; then its adapter is loaded from the checkpoint."""
         if checkpoint is None or (time_left and not self.goal_reached()):
             return True
         self.engine.load_adapter(checkpoint.folder / WEIGHTS)
         return False
 
     def finish(self, planned: int) -> None:
-        """After the training: say why it stopped early, and take the best adapter where that is asked for."""
+        """After training: record why it stopped early, and load the best adapter if GRPO_KEEP=best."""
         done = self.attempt.summary.values["steps"]["done"]
         if self.goal_reached() and done < planned:
             reached = f"GRPO_STOP_AT_ACCURACY={self.settings.stop_at_accuracy:g} was reached"
@@ -71,11 +71,11 @@ class PeriodicEvaluation:
         best = self.best_step()
         if self.settings.keep == "best" and best is not None:
             self.attempt.summary.update(kept={"step": best, "eval_accuracy": self.accuracies[best]})
-            self.attempt.progress.say(f"the adapter of step {best} is kept: accuracy {self.accuracies[best]:.1%}")
+            self.attempt.progress.say(f"keeping the adapter of step {best}: accuracy {self.accuracies[best]:.1%}")
             self.engine.load_adapter(self.attempt.folder.best_adapter)
 
     def _keep(self) -> None:
-        """Lay the weights beside the metrics: each later checkpoint holds both, so no pruning loses them."""
+        """Save the weights next to the metrics: each later checkpoint holds both, so pruning does not lose them."""
         with tempfile.TemporaryDirectory(dir=self.attempt.folder.path, prefix=".best-") as folder:
             self.engine.save_adapter(Path(folder))
             write_bytes(self.attempt.folder.best_adapter, (Path(folder) / WEIGHTS).read_bytes())

@@ -1,7 +1,7 @@
-"""Before step 1: is there any signal? Groups of completions of the base, paid by the rewards of the run.
+"""Before step 1: samples groups of completions from the base, and checks that their rewards differ.
 
-A group whose completions are all paid alike gives no gradient. Where no group of the probe has any
-spread, training on them would change nothing, and the run ends before it is paid for.
+A group whose completions all earn the same reward gives no gradient. If no group of the probe has a non-zero reward
+std, training would change nothing, so the run ends.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +25,8 @@ Row = Mapping[str, Any]
 Paid = tuple[Callable[..., list[float | None]], float]  # a reward as TRL calls it, and its weight
 TokenCounts = Callable[[Sequence[str]], list[int]]
 
-SEED = 20_261_122  # of sampling; never the run's own, whose random numbers stay as they were
-ALIKE = 1e-6  # rewards of a group that differ by less are the same
+SEED = 20_261_122  # separate from the run's seed, so that the probe does not change the run
+ALIKE = 1e-6  # rewards of a group that differ by less are equal
 
 
 class Generate(Protocol):
@@ -38,7 +38,7 @@ class Generate(Protocol):
 
 
 class Probe(NamedTuple):
-    """What the base does: shares between 0 and 1, lengths in tokens."""
+    """How the base performs: shares between 0 and 1, lengths in tokens."""
 
     groups: int
     with_spread: int
@@ -49,25 +49,25 @@ class Probe(NamedTuple):
     clipped: float
 
     def sentence(self) -> str:
-        """All of it on one line, for the log."""
+        """One line for the log."""
         return (
-            f"{self.with_spread} of {self.groups} groups have spread, mean reward {self.reward:.3g}, accuracy "
-            f"{self.accuracy:.1%}, {self.length:.0f} tokens, {self.clipped:.0%} cut"
+            f"{self.with_spread} of {self.groups} groups have a non-zero reward std, mean reward {self.reward:.3g}, "
+            f"accuracy {self.accuracy:.1%}, {self.length:.0f} tokens, {self.clipped:.0%} truncated"
         )
 
     def hopeless(self, settings: Settings) -> str | None:
-        """Why training cannot begin to learn, with the usual cure; None where any group has a signal."""
+        """Why training cannot learn, with the usual fix; None if any group has a signal."""
         if self.with_spread:
             return None
-        why = f"before step 1 none of {self.groups} groups of {settings.num_generations} completions had any spread of "
-        told = f"{why}rewards (every one earned {self.reward:.3g}, {self.clipped:.0%} were cut): "
+        why = f"before step 1 all {self.groups} groups of {settings.num_generations} completions had zero reward std "
+        told = f"{why}(each earned {self.reward:.3g}, {self.clipped:.0%} were truncated): "
         if self.clipped > settings.health_clipped_share:
             return f"{told}raise GRPO_MAX_COMPLETION_LENGTH (now {settings.max_completion_length}), or ask for less"
         if self.accuracy == 1.0:
-            return f"{told}the base solves these rows already; take harder ones"
+            return f"{told}the base already solves these rows; use harder ones"
         return (
-            f"{told}the model never earns more, or the rewards do not see it: look at GRPO_REWARDS and "
-            "GRPO_SYSTEM_PROMPT, take a larger model or easier rows, or raise GRPO_NUM_GENERATIONS"
+            f"{told}the model never earns more, or the rewards do not detect it: check GRPO_REWARDS and "
+            "GRPO_SYSTEM_PROMPT, use a larger model or easier rows, or raise GRPO_NUM_GENERATIONS"
         )
 
 
@@ -79,7 +79,7 @@ def sample(
     count_tokens: TokenCounts,
     settings: Settings,
 ) -> Probe:
-    """Sample as training does, and grade. `rows`: those to ask, see `chosen`."""
+    """Sample as training does, and grade. `rows` come from `chosen`."""
     groups = _sample(generate, rows, settings)
     paid = _group_rewards(groups, rows, rewards)
     flat = [text for group in groups for text in group]
@@ -97,7 +97,7 @@ def sample(
 
 
 def chosen(rows: Sequence[Row], settings: Settings) -> list[Row]:
-    """Some rows from everywhere in the data, the same ones in every attempt."""
+    """Rows evenly spaced over the data, the same in every attempt."""
     number = min(settings.probe_prompts, len(rows))
     return [rows[index * len(rows) // number] for index in range(number)] if number else []
 
@@ -113,7 +113,7 @@ def _sample(generate: Generate, rows: Sequence[Row], settings: Settings) -> list
 
 
 def _group_rewards(groups: Sequence[Sequence[str]], rows: Sequence[Row], rewards: Sequence[Paid]) -> list[list[float]]:
-    """The weighted sum for each completion; what cannot be graded adds nothing, as in training."""
+    """The weighted sum for each completion; ungraded completions add nothing, as in training."""
     sums = []
     for group, row in zip(groups, rows, strict=True):
         answers = [row["answer"]] * len(group)
@@ -127,17 +127,17 @@ def _has_spread(group: Sequence[float]) -> bool:
 
 
 def budget_of(attempt: Attempt) -> Budget:
-    """What is left of time and money, now that an evaluation was measured."""
+    """The remaining time and money, with the measured time of an evaluation."""
     left = Budget(attempt.settings, attempt.progress.total)
     left.took("evaluate", attempt.progress.seconds["evaluate"])
     return left
 
 
 def probe(attempt: Attempt, loaded: Loaded, checked: Checked) -> None:
-    """Before a fresh training: is there time for a step, and would the rewards give a signal?
+    """Before step 1: is there time for a step, and do the rewards give a signal?
 
-    Raises `InvalidRun` where the budget does not reach a first step, `Abandoned` where no group has any spread of
-    rewards. A run that was trained before is not refused: it ends in order with what it has.
+    Raises `InvalidRun` if the budget does not reach a first step, `Abandoned` if no group has a non-zero reward std. A
+    resumed run is not refused: it evaluates and publishes what it has.
     """
     fresh = loaded.resume_from is None
     attempt.summary.forget_stop(anew=fresh)

@@ -1,4 +1,4 @@
-"""The report, the card, and the result sent to where it was asked for."""
+"""Write the report and the model card, and publish the result."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,16 +18,16 @@ from grpo_job.stores import Patience
 
 
 def merge(attempt: Attempt, checked: Checked) -> None:
-    """Fold the adapter into the 16-bit base, where GRPO_PUBLISH_MERGED asks for it."""
+    """Merge the adapter into the 16-bit base if GRPO_PUBLISH_MERGED is set."""
     if attempt.settings.publish_merged:
         with attempt.progress.phase("save", "merging adapter and base"), attempt.library_log():
             engines.merge(checked.base, attempt.folder.adapter, attempt.folder.merged)
 
 
 def write_report(attempt: Attempt, checked: Checked, trackers: Trackers) -> None:
-    """Write report, plots and card from what the run folder holds by now, and conclude the trackers.
+    """Write report, plots and model card from the run folder, and conclude the trackers.
 
-    What the run took until here is recorded on its own: the totals still grow, and what is published does not.
+    Time and cost up to here are recorded separately: the totals still grow, what is published does not.
     """
     with attempt.progress.phase("publish", "writing the report and the card"):
         seconds = attempt.elapsed()
@@ -42,9 +42,9 @@ def write_report(attempt: Attempt, checked: Checked, trackers: Trackers) -> None
 
 
 def publish(attempt: Attempt) -> None:
-    """Send the result everywhere it was asked for; one destination's failure does not stop the others.
+    """Send the result to every destination; one failure does not stop the others.
 
-    Raises `Abandoned` where the verdict is below GRPO_PUBLISH_IF, `PublishFailed` where a destination failed.
+    Raises `Abandoned` if the verdict is below GRPO_PUBLISH_IF, `PublishFailed` if a destination failed.
     """
     wanted = ", ".join(attempt.settings.publish_to) or "the run folder only"
     with attempt.progress.phase("publish", f"publishing to {wanted}"):
@@ -72,15 +72,15 @@ def _publish_result(attempt: Attempt) -> None:
 
 
 def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[str, str]) -> Outcome:
-    """Publish a trained run's folder to `destinations`, or to where its settings said; record it in its summary.
+    """Publish a trained run's folder to `destinations`, by default those of its settings, and update its summary.
 
-    Raises `InvalidRun` where there is nothing to publish or nowhere to go, `PublishFailed` where one failed.
+    Raises `InvalidRun` if there is nothing to publish or no destination, `PublishFailed` if one failed.
     """
     folder = RunFolder(path)
     settings = read_json(folder.settings).get("settings", {})
     wanted = tuple(destinations) or tuple(settings.get("publish_to", ()))
     if not wanted:
-        raise InvalidRun(f"{path}: the run was told no destination; allowed: --to URI, such as --to hf://owner/name")
+        raise InvalidRun(f"{path}: the run has no destination; allowed: --to URI, such as --to hf://owner/name")
     places = send(folder, wanted, private=settings.get("publish_private", True), environment=environment)
     if failures := [place.failure for place in places if not place.verified]:
         raise PublishFailed("; ".join(failures))

@@ -1,10 +1,8 @@
-"""What is published of a run, in which order, and the proof that it arrived.
+"""Publishes a run as one tree, and verifies that it arrived.
 
-One tree: the adapter's files at the root, the rest under `run/`, a merged model under `merged/`, and
-last `manifest.json` with the SHA-256 of each file. The tree is gathered beside the run, so that what
-must not leave the machine (pickles, optimizer state, the machine's own paths) never reaches a store.
-
-Publishing again changes nothing where the tree is whole, and sends only what is missing elsewhere.
+The adapter is at the root, the rest under `run/`, a merged model under `merged/`, and last `manifest.json` with
+the SHA-256 of each file. The tree is staged outside the run folder, so pickles, optimizer state and local paths never
+reach a store. Publishing again sends only what is missing.
 """
 
 import json
@@ -22,18 +20,18 @@ from grpo_job.settings.secrets import SHORTEST
 from grpo_job.stores import MANIFEST, Patience, StoreFailed, open_store
 from grpo_job.stores.trees import manifest_of
 
-# Pickles can run code where they are loaded; the rest is of no use to others, or is nobody's business.
+# Pickles can run code when loaded; the rest is of no use to others, or private.
 PICKLES = ("training_args.bin", "*.bin", "*.joblib", "*.pickle", "*.pkl", "*.pt", "*.pth")
 NEVER = (*PICKLES, "optimizer*", "scheduler*", "rng_state*", "trainer_state.json", "*.key", "*.pem", ".*")
 RUN_FILES = ("settings.json", "environment.json", "metrics.jsonl", "completions.jsonl", "summary.json", "report.html")
 RUN_FOLDERS = ("evaluation", "plots")
-# Texts that the job writes. In a tokenizer's files, what looks like a path may be a token.
+# Text files that the job writes. In tokenizer files, what looks like a path may be a token.
 OURS = ("run/*.json", "run/*.jsonl", "run/*.html", "run/*.csv", "README.md", "adapter_config.json")
 
 
 @dataclass(frozen=True)
 class Published:
-    """What became of one destination: verified at a revision, or the sentence that says why not."""
+    """The result for one destination: verified at a revision, or the reason why not."""
 
     uri: str
     revision: str = ""
@@ -51,10 +49,10 @@ def publish(
     hide: Mapping[str, str] | None = None,
     patience: Patience | None = None,
 ) -> list[Published]:
-    """Publishes a run to every destination at once and reads it back; one failing stops no other.
+    """Publish a run to every destination in parallel and verify it; one failure does not stop the others.
 
-    `secrets` are values that must not occur in what is published. `hide` maps paths of this machine
-    to what stands for them in published texts; the run's own folder is hidden anyway.
+    `secrets` must not occur in what is published. `hide` maps local paths to their replacement in published texts;
+    the run folder is always hidden.
     """
     with tempfile.TemporaryDirectory(prefix="grpo-job-publish-") as staging:
         tree = Path(staging)
@@ -64,19 +62,19 @@ def publish(
             store = open_store(uri, private=private, environment=environment, patience=patience)
             revision = store.put(tree)
             wrong = ", ".join(store.differences(tree, revision=revision))
-            failure = f"{uri}: read back, it differs in {wrong}: publish again." if wrong else ""
+            failure = f"{uri}: the published files differ in {wrong}: publish again." if wrong else ""
             return Published(uri, revision, verified=not wrong, failure=failure)
 
         if leaks := sorted(_leaks(tree, secrets)):
-            sentence = f"{', '.join(leaks)} would publish the value of a secret: remove it there."
+            sentence = f"{', '.join(leaks)} contains the value of a secret: remove it there."
             return [Published(uri, failure=sentence) for uri in destinations]
         return _at_once(one, destinations)
 
 
 def gather(run_folder: Path, tree: Path, *, hide: Mapping[str, str] | None = None) -> None:
-    """Fills the empty folder `tree` with what is published of a run."""
+    """Fill the empty folder `tree` with what is published of a run."""
     if not (run_folder / "adapter").is_dir():
-        raise InvalidRun(f"{run_folder} holds no adapter/ to publish: name the folder of a trained run.")
+        raise InvalidRun(f"{run_folder} has no adapter/ to publish: give the folder of a trained run.")
     hidden = {**_own_places(run_folder), **(hide or {})}
     for name, path in _chosen(run_folder):
         target = tree / name
@@ -95,7 +93,7 @@ def _own_places(run_folder: Path) -> dict[str, str]:
 
 
 def _chosen(run_folder: Path) -> Iterator[tuple[str, Path]]:
-    """Each published file's name in the tree and its place in the run folder."""
+    """Each published file's name in the tree and its path in the run folder."""
     yield from _below(run_folder / "adapter", "")
     yield from _below(run_folder / "merged", "merged/")
     for name in RUN_FILES:
@@ -113,7 +111,7 @@ def _below(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
 
 
 def _shareable(path: Path, hidden: Mapping[str, str]) -> bytes:
-    """A text without the machine's paths, and a summary as it stands when publishing has succeeded."""
+    """The text without local paths; a summary as it will be after publishing has succeeded."""
     content = path.read_bytes()
     if path.name == "summary.json":
         content = json.dumps(_settled(json.loads(content)), indent=2).encode() + b"\n"
@@ -125,7 +123,7 @@ def _shareable(path: Path, hidden: Mapping[str, str]) -> bytes:
 
 
 def _settled(summary: dict[str, Any]) -> dict[str, Any]:
-    """The summary without what changes after the report is written, so that publishing again finds it equal."""
+    """The summary without what changes after the report is written, so that publishing again is a no-op."""
     settled = {key: value for key, value in summary.items() if key not in ("attempts", "fruitless_attempts")}
     settled |= {"ending": FINISHED._asdict(), "published": []}
     for key in ("seconds", "cost"):
@@ -144,7 +142,7 @@ def _leaks(tree: Path, secrets: Sequence[str]) -> Iterator[str]:
 
 
 def _at_once(work: Callable[[str], Published], uris: Sequence[str]) -> list[Published]:
-    """Threads that end with the process: a signal must not wait for a store."""
+    """Daemon threads: a signal must not wait for a store."""
     results: dict[str, Published] = {}
 
     def run(uri: str) -> None:
@@ -153,7 +151,7 @@ def _at_once(work: Callable[[str], Published], uris: Sequence[str]) -> list[Publ
         except (StoreFailed, InvalidRun) as failure:
             results[uri] = Published(uri, failure=str(failure))
         except Exception as error:
-            # Told per destination like any other failure: the others must not suffer from it.
+            # Reported per destination like any other failure, so that the others go on.
             results[uri] = Published(uri, failure=f"{uri}: {type(error).__name__}: {' '.join(str(error).split())}")
 
     threads = [threading.Thread(target=run, args=(uri,), daemon=True) for uri in dict.fromkeys(uris)]

@@ -1,7 +1,7 @@
-"""`grpo-job evaluate`: before and after of any adapter on any rows, without training.
+"""`grpo-job evaluate`: base and adapter on any rows, without training.
 
-Takes an adapter's folder, a run folder, or a published tree as it was downloaded. What the run was told holds here
-too, unless the caller says otherwise; the LoRA's shape is read from the weights.
+Takes an adapter folder, a run folder, or a downloaded published tree. Settings default to those of the run; the shape
+of the LoRA is read from the weights.
 """
 
 import json
@@ -22,7 +22,7 @@ from grpo_job.settings.reader import COMPANIONS, Resolved
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.secrets import secret_values
 
-# What only matters where a model is trained and sent somewhere.
+# Settings that matter only for training and publishing.
 NOT_FOR_EVALUATION: dict[str, Any] = {
     "publish_to": (), "checkpoint_to": None, "report_to": (), "max_hours": None, "max_cost": None, "eval_steps": None,
     "keep": "last", "stop_at_accuracy": None, "per_device_train_batch_size": 4,
@@ -32,7 +32,7 @@ NOT_FOR_EVALUATION: dict[str, Any] = {
 
 
 class Found(NamedTuple):
-    """Where the adapter is, what PEFT wrote of it, and what its run was told."""
+    """The adapter's folder, its PEFT config, and the settings of its run."""
 
     adapter: Path
     config: dict[str, Any]
@@ -40,7 +40,7 @@ class Found(NamedTuple):
 
 
 def find(path: Path) -> Found:
-    """The adapter in `path`. Raises `InvalidRun` where there is none that this job can load."""
+    """The adapter in `path`. Raises `InvalidRun` if there is none that this job can load."""
     adapter = next((place for place in (path, path / "adapter") if (place / WEIGHTS).is_file()), None)
     if adapter is None:
         raise InvalidRun(
@@ -68,7 +68,7 @@ def find(path: Path) -> Found:
 
 
 def settings_for(found: Found, resolved: Resolved) -> Settings:
-    """What the run was told, under what the caller says, under what the weights are."""
+    """The run's settings, overridden by the caller's, overridden by the shape of the weights."""
     told = found.told or resolved.settings.model_dump()
     of_recipe = _said(resolved, "recipe") if resolved.origins["recipe"] != "default" else {}
     said = _said(resolved, "command line", "environment")
@@ -94,7 +94,7 @@ def _said(resolved: Resolved, *origins: str) -> dict[str, Any]:
 
 
 def _shape(found: Found) -> dict[str, Any]:
-    """Rank and layers as the weights have them, from the header of the file alone: alpha stands in the config."""
+    """Rank and layers from the header of the weights file; alpha is in the config."""
     with (found.adapter / WEIGHTS).open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     down = {name: entry["shape"][0] for name, entry in header.items() if name.endswith("lora_A.weight")}
@@ -106,7 +106,7 @@ def _shape(found: Found) -> dict[str, Any]:
 
 
 def reevaluate(path: Path, output: Path | None, resolved: Resolved, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Ask the base and the adapter in `path` the held-out questions; write and answer what `judgement.judge` says."""
+    """Evaluate the base and the adapter in `path` on the held-out rows; write and return `verdict.judge`."""
     found = find(path)
     folder = output or path.resolve().parent / f"{path.resolve().name}-evaluation"
     with TemporaryDirectory(prefix="grpo-job-evaluate-") as scratch:
@@ -128,11 +128,11 @@ def _judged(
     functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
     held_out = checked.rows.held_out
     with libraries_write_to(scratch.library_log):
-        with progress.phase("load", f"loading {settings.model} with the engine {checked.engine}"):
+        with progress.phase("load", f"loading {settings.model} with engine {checked.engine}"):
             engine = engines.build(
                 checked.engine, settings, base, checked.rows.train, functions, scratch.checkpoints, checked.plan
             )
-        with progress.phase("evaluate", f"asking the base and the adapter {len(held_out)} questions"):
+        with progress.phase("evaluate", f"evaluating base and adapter on {len(held_out)} rows"):
             before = evaluate.records(engine, "off", held_out, checked.rewards, settings)
             engine.load_adapter(found.adapter / WEIGHTS)
             after = evaluate.records(engine, "on", held_out, checked.rewards, settings)
@@ -143,7 +143,7 @@ def _judged(
 
 
 def lines(judged: Mapping[str, Any]) -> list[str]:
-    """The verdict as a person reads it."""
+    """The verdict as text, one line each."""
     told = []
     for name, key in (("accuracy", "correct"), ("accuracy, answer anywhere", "correct_lenient"), ("format", "format")):
         found = judged[key]

@@ -1,4 +1,4 @@
-"""Where the training resumes, and what then stands in the run folder."""
+"""Finds the checkpoint to resume from, and restores the run folder to its step."""
 
 import shutil
 
@@ -11,7 +11,7 @@ from grpo_job.runtime import machine
 
 
 def manager_of(attempt: Attempt, model_commit: str | None, rows_revision: str | None) -> CheckpointManager:
-    """The checkpoints of this run, which agree on all that alters the training."""
+    """The checkpoints of this run, which agree on everything that changes training."""
     manager = CheckpointManager(
         attempt.folder.checkpoints,
         {**identity.identity(attempt.settings), "model_commit": model_commit, "dataset_commit": rows_revision},
@@ -25,10 +25,10 @@ def manager_of(attempt: Attempt, model_commit: str | None, rows_revision: str | 
 
 
 def find_checkpoint(attempt: Attempt, manager: CheckpointManager) -> Checkpoint | None:
-    """The checkpoint to go on from, with metrics and completions as they were then.
+    """The checkpoint to resume from, with metrics and completions restored to it.
 
-    Raises `InvalidRun` with the differing settings when the checkpoint is of another run, and where a run that has a
-    result has none to go on from.
+    Raises `InvalidRun` with the differing settings if the checkpoint is of another run, and if a run that has a result
+    has no checkpoint.
     """
     manager.clear_partial()
     if attempt.settings.resume == "never":
@@ -53,28 +53,28 @@ def find_checkpoint(attempt: Attempt, manager: CheckpointManager) -> Checkpoint 
 
 
 def refuse_fewer_steps(attempt: Attempt, resume: Checkpoint | None, planned: int) -> None:
-    """Raises `InvalidRun` where the checkpoint is of a later step than the training now asked for has."""
+    """Raises `InvalidRun` if the checkpoint is of a later step than is now planned."""
     if resume and (refusal := identity.too_few_steps(attempt.settings, planned, resume.step)):
         raise InvalidRun(refusal)
 
 
 def _say_that_there_is_none(attempt: Attempt) -> None:
-    """A run whose checkpoints are lost begins anew, but not unnoticed, and never over a result."""
+    """A run whose checkpoints are lost restarts with a warning, but never overwrites a result."""
     summary = attempt.summary.values
-    places = f"no good checkpoint is in {attempt.folder.checkpoints}"
+    places = f"no valid checkpoint is in {attempt.folder.checkpoints}"
     if attempt.mirror:
         places += f" or at {attempt.mirror.store.uri}"
     if summary["adapter"]:
         raise InvalidRun(
             f"GRPO_RUN_ID={attempt.settings.name_of_run()}: that run has a result after {summary['steps']['done']} "
-            f"steps, and {places} to go on from; allowed: another GRPO_RUN_ID, or GRPO_RESUME=never to begin anew"
+            f"steps, but {places}; allowed: another GRPO_RUN_ID, or GRPO_RESUME=never to restart from step 1"
         )
     if summary["attempts"] > 1:
-        attempt.progress.warn(f"attempt {summary['attempts']} begins with step 1: {places}")
+        attempt.progress.warn(f"attempt {summary['attempts']} starts at step 1: {places}")
 
 
 def _forget(attempt: Attempt, manager: CheckpointManager) -> None:
-    """Begin anew."""
+    """Remove everything a restart must not find."""
     manager.forget()
     shutil.rmtree(attempt.folder.trackers, ignore_errors=True)
     if attempt.mirror:
@@ -84,7 +84,7 @@ def _forget(attempt: Attempt, manager: CheckpointManager) -> None:
 
 
 def _go_back(attempt: Attempt, manager: CheckpointManager, checkpoint: Checkpoint | None) -> None:
-    """Take metrics and completions from the checkpoint: the steps behind it will be done again."""
+    """Restore metrics and completions from the checkpoint: later steps will be repeated."""
     step = checkpoint.step if checkpoint else 0
     lost = max((row["step"] for row in read_jsonl(attempt.folder.metrics)), default=0) - step
     manager.restore_extras(checkpoint)
@@ -92,6 +92,6 @@ def _go_back(attempt: Attempt, manager: CheckpointManager, checkpoint: Checkpoin
     if lost > 0:
         earlier = attempt.summary.values["steps"]["lost_to_resume"]
         attempt.summary.update(steps={"lost_to_resume": earlier + lost})
-        attempt.progress.say(f"resuming after step {step}; {lost} steps are done again")
+        attempt.progress.say(f"resuming after step {step}; repeating {lost} steps")
     elif step:
         attempt.progress.say(f"resuming after step {step}")

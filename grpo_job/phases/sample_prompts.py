@@ -1,4 +1,4 @@
-"""The user's own questions, answered by base and adapter from the same prompt, side by side."""
+"""Answers GRPO_SAMPLE_PROMPTS with base and adapter, side by side."""
 
 from functools import partial
 from typing import Any
@@ -14,8 +14,8 @@ TEMPERATURE, TOP_P, MOST_TOKENS = 0.8, 0.95, 1024
 
 
 def answer_sample_prompts(attempt: Attempt, engine: Engine, checked: Checked) -> None:
-    """Put `samples` into the summary: for each question the prompt, and the answers before and after."""
-    with attempt.progress.phase("evaluate", "answering the questions of GRPO_SAMPLE_PROMPTS"):
+    """Write `samples` to the summary: for each question the prompt, and the answers before and after."""
+    with attempt.progress.phase("evaluate", "answering GRPO_SAMPLE_PROMPTS"):
         _answer(attempt, engine, checked)
 
 
@@ -27,14 +27,14 @@ def _answer(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     longest = max((tokens for tokens in lengths if tokens < settings.max_seq_length), default=0)
     if len(fitting) < len(prompts):
         attempt.progress.warn(
-            f"GRPO_SAMPLE_PROMPTS: {len(prompts) - len(fitting)} of {len(prompts)} questions are left out, for with "
+            f"GRPO_SAMPLE_PROMPTS: {len(prompts) - len(fitting)} of {len(prompts)} questions are left out because with "
             f"the system prompt they fill GRPO_MAX_SEQ_LENGTH={settings.max_seq_length}"
         )
     attempt.summary.update(samples=_answered(engine, fitting, longest, attempt) if fitting else [])
 
 
 def _questions(told: str) -> list[str]:
-    """GRPO_SAMPLE_PROMPTS one by one."""
+    """GRPO_SAMPLE_PROMPTS as a list."""
     return [] if told == "none" else [one.strip() for one in told.split("|") if one.strip()]
 
 

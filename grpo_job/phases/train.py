@@ -1,4 +1,4 @@
-"""Train, with trackers and periodic evaluations, until the steps, the budget or the health of the run end it."""
+"""Train, with trackers and periodic evaluations, until steps, budget or health end it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,21 +20,21 @@ from grpo_job.run_folder.files import read_jsonl
 
 @contextmanager
 def trackers_of(attempt: Attempt) -> Iterator[Trackers]:
-    """Within: trackers to be started. They are closed however the body ends, for they hold back what came last."""
+    """Trackers to be started; always closed, because they buffer the last metrics."""
     trackers = Trackers(attempt.progress.warn)
     try:
         yield trackers
     finally:
-        if attempt.interruption.asked:  # checkpoints first: a tracker may wait long for its server
+        if attempt.interruption.asked:  # checkpoints first: a tracker may wait a long time for its server
             attempt.flush_mirror(attempt.interruption.grace_left())
         with libraries_write_to(attempt.folder.library_log):
             trackers.close()
 
 
 def train(attempt: Attempt, loaded: Loaded, checked: Checked, trackers: Trackers) -> None:
-    """Train from the checkpoint that was found; the adapter in memory is then the one that is kept.
+    """Train from the checkpoint that was found; then the adapter in memory is the one to keep.
 
-    Raises `Abandoned` where health ends the run; its adapter is written.
+    Raises `Abandoned` if health checks end the run; its adapter is saved.
     """
     engine, manager, checkpoint = loaded
     budget = budget_of(attempt)
@@ -60,7 +60,7 @@ def train(attempt: Attempt, loaded: Loaded, checked: Checked, trackers: Trackers
 
 
 def _train_on_all_ranks(loaded: Loaded, listener: TrainingListener, periodic_eval: PeriodicEvaluation) -> None:
-    """Where an earlier attempt did all that can be done, the adapter of its checkpoint is taken instead."""
+    """Train, unless an earlier attempt did all that can be done: then its adapter is loaded."""
     checkpoint = loaded.resume_from
     time_left = checkpoint is None or listener.has_time_for_more(checkpoint.step)
     if periodic_eval.needs_training(checkpoint, time_left=time_left):
@@ -73,7 +73,7 @@ def _train_on_all_ranks(loaded: Loaded, listener: TrainingListener, periodic_eva
 def _start_trackers(
     trackers: Trackers, attempt: Attempt, manager: CheckpointManager, resume: Checkpoint | None
 ) -> None:
-    """Open those of GRPO_REPORT_TO at the same tracker run in every attempt: each checkpoint remembers which."""
+    """Open GRPO_REPORT_TO at the same tracker run in every attempt: each checkpoint stores its id."""
     settings, folder = attempt.settings, attempt.folder.trackers
     if not settings.report_to:
         return

@@ -1,4 +1,4 @@
-"""What is written at each step of the training, and when it saves and stops."""
+"""Records each training step, and decides when to save and stop."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from grpo_job.run_folder.files import append_jsonl, read_jsonl
 
 
 class TrainingListener:
-    """Listens to an engine: writes metrics and completions, keeps checkpoints, decides to save and stop."""
+    """Listens to an engine: writes metrics and completions, commits checkpoints, decides to save and stop."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class TrainingListener:
         self.on_progress()
 
     def _look_at(self, step: int, metrics: dict[str, float]) -> None:
-        """What the numbers say of the run: told to people, to Prometheus, and heeded in `should_stop`."""
+        """Update budget, health and Prometheus metrics; `should_stop` uses them."""
         self.budget.step_took(self.step_seconds[-1])
         for finding in self.health.update({"step": step, **metrics}):
             self.attempt.record_finding(finding)
@@ -85,7 +85,7 @@ class TrainingListener:
         self._tell_cost(checkpoint, time.monotonic() - self.last_step_at)
         self.last_saved = step
         self.attempt.checkpoints_saved += 1
-        self.budget.took("save", time.monotonic() - self.last_step_at)  # an engine saves right behind a step
+        self.budget.took("save", time.monotonic() - self.last_step_at)  # an engine saves right after a step
         self.attempt.note()
         if self.attempt.mirror:
             self.attempt.mirror.send(checkpoint)
@@ -93,7 +93,7 @@ class TrainingListener:
             self.budget.took("publish", max(uploads, default=0.0) * len(self.attempt.settings.publish_to))
 
     def _tell_cost(self, checkpoint: Checkpoint, seconds: float) -> None:
-        """What a checkpoint costs, the trainer's own writing included: it follows the logging of its step."""
+        """Record what a checkpoint costs, including the trainer's own writing, which follows the step's logging."""
         self.save_seconds.append(seconds)
         size = sum(entry["bytes"] for entry in checkpoint.manifest["files"].values())
         cost = {"seconds": round(median(self.save_seconds), 3), "bytes": size}
@@ -109,9 +109,9 @@ class TrainingListener:
             return self.periodic_eval.run(step)
 
     def should_save(self, step: int) -> bool:
-        """Whether a multiple of `save_steps` was passed since the last checkpoint, or much time.
+        """Whether a multiple of `save_steps` or `save_minutes` was passed since the last checkpoint.
 
-        Engines ask only where nothing generated waits to be learned from, which need not be at a multiple.
+        Engines ask only when no generated batch is pending, which need not be at a multiple.
         """
         settings = self.attempt.settings
         passed = step // settings.save_steps > self.last_saved // settings.save_steps
@@ -132,7 +132,7 @@ class TrainingListener:
         self.attempt.interruption.ask(reason)
 
     def has_time_for_more(self, step: int) -> bool:
-        """Whether the budget has room for a step behind this one; the summary says where it has not."""
+        """Whether the budget allows a step after this one; if not, the summary says why."""
         reason = self.budget.reason_to_stop(step, self.planned)
         if reason:
             self.attempt.summary.update(stopped=reason)

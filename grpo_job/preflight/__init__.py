@@ -1,7 +1,6 @@
-"""All that can be checked before a GPU is paid for. Needs no torch; every fault is found at once.
+"""Everything that can be checked without a GPU is checked first. Needs no torch; reports all faults at once.
 
-One file a kind of check. Each check is a small function that answers a `Finding`; this file knows
-their order, and which of them need what another one found.
+One file per kind of check. Each check is a small function that returns a `Finding`; this file runs them in order.
 """
 
 from collections.abc import Mapping
@@ -32,7 +31,7 @@ from grpo_job.settings.schema import Settings
 
 
 class Checked(NamedTuple):
-    """What the checks found out, for the run to go on with."""
+    """What the checks found, for the run to use."""
 
     base: base_model.BaseModel
     engine: str
@@ -45,14 +44,14 @@ class Checked(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """Every finding; `checked` is None where one of them failed, or where the run is to be on another machine."""
+    """Every finding; `checked` is None if one failed, or if the run needs another machine."""
 
     findings: Findings
     checked: Checked | None
 
 
 def check(settings: Settings, environment: Mapping[str, str], within: MemoryLimit | None = None) -> Checked:
-    """Check all parts; `within`: what the plan may take. Raises `InvalidRun` with every fault found."""
+    """Run all checks; `within` limits the plan's memory. Raises `InvalidRun` with every fault."""
     examined = _Examination(settings, environment, within=within).whole()
     if examined.checked is None:
         raise InvalidRun(*examined.findings.faults())
@@ -62,12 +61,12 @@ def check(settings: Settings, environment: Mapping[str, str], within: MemoryLimi
 def examine(
     settings: Settings, environment: Mapping[str, str], *, offline: bool = False, elsewhere: bool = False
 ) -> Examined:
-    """Check all parts. `offline`: ask nothing on a network. `elsewhere`: a GPU may be missing on this machine."""
+    """Run all checks. `offline`: no network requests. `elsewhere`: this machine needs no GPU."""
     return _Examination(settings, environment, offline=offline, elsewhere=elsewhere).whole()
 
 
 class _Examination:
-    """The checks in their order, and what they found out for each other."""
+    """The checks in order, with the results that later checks use."""
 
     def __init__(
         self,
@@ -147,11 +146,11 @@ class _Examination:
             return choose.plan(self.settings, config, seen)
 
         fits = gpu.needed_elsewhere(shape, plan_on)
-        told = f"there is none here, so neither it nor room nor versions were checked; {fits}"
+        told = f"this machine has none, so GPU, disk, memory and versions were not checked; {fits}"
         self.found.append(Finding("skipped", "GPU", told))
 
     def _rows(self, chat: Chat | None) -> dataset.Rows | None:
-        """Also without a tokenizer: then their other faults are found, and no lengths."""
+        """Without a tokenizer all faults but lengths are found."""
         settings = self.settings
         measuring = row_checks.Measuring(chat.lengths if chat else lambda prompts: [0] * len(prompts))
         named = [name for name in (settings.dataset, settings.eval_dataset) if name]
@@ -163,7 +162,7 @@ class _Examination:
         return rows
 
     def _share(self) -> Settings:
-        """The settings of one of several processes, with its part of the held-out rows."""
+        """The settings of one process, with its share of the held-out rows."""
         processes = self.layout.world
         rows = -(-self.settings.eval_rows // processes)
         return global_batch.share(self.settings, processes).model_copy(update={"eval_rows": rows})

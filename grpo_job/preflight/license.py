@@ -1,11 +1,11 @@
-"""Under which licence the model stands, and what that means for an adapter made of it. No legal advice."""
+"""The licence of the base model, and what it means for an adapter. Not legal advice."""
 
 import re
 
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.preflight.findings import Finding
 
-# Models whose licence is known by name: copies of them do not always repeat it on their card.
+# Models whose licence is known by name: the cards of copies do not always state it.
 RESEARCH = re.compile(r"qwen2\.5-(\w+-)?3b", re.IGNORECASE)
 RESEARCH_NAME = "the Qwen Research licence"
 ALTERNATIVE = "Qwen/Qwen2.5-1.5B-Instruct and Qwen/Qwen2.5-7B-Instruct are under Apache-2.0"
@@ -14,7 +14,7 @@ NO_BUSINESS = re.compile(r"(^|-)nc(-|$)|non-?commercial|research", re.IGNORECASE
 
 
 def finding(base: BaseModel) -> Finding:
-    """Says the licence; a warning where it is one that a user should have read."""
+    """The licence; a warning if a user should read it."""
     stated = base.licence.get("license_name") or base.licence.get("license", "")
     if RESEARCH.search(base.name):
         return _no_business(base, RESEARCH_NAME)
@@ -23,15 +23,15 @@ def finding(base: BaseModel) -> Finding:
     if stated.lower().startswith(PERMISSIVE):
         return Finding("passed", "licence", f"{base.name}: {stated}")
     if base.commit is None:
-        return Finding("passed", "licence", f"{base.name} is a folder of yours, which states no licence")
+        return Finding("passed", "licence", f"{base.name} is a local folder, which states no licence")
     if not base.licence:
         said = f"{base.name} states no licence: ask its owner before you publish; {ALTERNATIVE}"
         return Finding("warned", "licence", said)
     link = base.licence.get("license_link") or "see its page"
-    said = f"{base.name} has a licence of its own, {stated} ({link}): read it before you publish; {ALTERNATIVE}"
+    said = f"{base.name} has a custom licence, {stated} ({link}): read it before you publish; {ALTERNATIVE}"
     return Finding("warned", "licence", said)
 
 
 def _no_business(base: BaseModel, licence: str) -> Finding:
-    said = f"{base.name} is under {licence}: not for commercial use, nor are adapters of it; {ALTERNATIVE}"
+    said = f"{base.name} is under {licence}: no commercial use, also of adapters; {ALTERNATIVE}"
     return Finding("warned", "licence", said)

@@ -1,4 +1,4 @@
-"""Is this a model that the job can train: its configuration, its weights, its tokenizer. Nothing large is fetched."""
+"""Checks that the job can train this model: configuration, weights, tokenizer. Downloads nothing large."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -12,11 +12,11 @@ from grpo_job.preflight.findings import Finding
 from grpo_job.settings.schema import Settings
 
 Check = Callable[[BaseModel, Mapping[str, Any], Settings], Finding]
-CURE = "fetch the model again, or take another one"
+CURE = "download the model again, or use another one"
 
 
 def config_of(base: BaseModel) -> dict[str, Any]:
-    """Its config.json, of which the numbers can be read. Raises `InvalidRun`."""
+    """The model's config.json. Raises `InvalidRun` if it is unreadable."""
     try:
         config = base.config()
         ModelShape.from_config(config)
@@ -26,73 +26,73 @@ def config_of(base: BaseModel) -> dict[str, Any]:
 
 
 def chat_of(base: BaseModel) -> Chat:
-    """Its tokenizer, which has a template. Raises `InvalidRun`."""
+    """The model's tokenizer. Raises `InvalidRun` if it is unreadable or has no chat template."""
     chat = Chat(base.folder)
     try:
         size = chat.tokenizer.get_vocab_size()
         has_template = chat.has_template()
-    except Exception as error:  # another's files: whatever the library raises is the reason
+    except Exception as error:  # third-party files: any error of the library is the reason
         raise _refused(base, f"its tokenizer cannot be read ({type(error).__name__}: {error})", CURE) from error
     if not has_template:
-        raise _refused(base, "its tokenizer has no chat template", "take an instruct model")
+        raise _refused(base, "its tokenizer has no chat template", "use an instruct model")
     if not size:
-        raise _refused(base, "its tokenizer knows no words", CURE)
+        raise _refused(base, "its tokenizer has an empty vocabulary", CURE)
     return chat
 
 
 def findings(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Iterator[Finding]:
-    """One line for each check that needs its configuration."""
+    """One finding per check that needs the configuration."""
     for check in CHECKS:
         yield check(base, config, settings)
 
 
 def exists(base: BaseModel, settings: Settings) -> Finding:
-    """Where it is, and whether the next run will find the same one."""
+    """Where the model is, and how to pin its revision."""
     if base.commit is None:
         return Finding("passed", "model", f"{base.name} in {base.folder}")
-    advice = "" if settings.model_revision == base.commit else f"; to keep to it: GRPO_MODEL_REVISION={base.commit}"
-    gate = ", gated and open to this token" if base.gated else ""
+    advice = "" if settings.model_revision == base.commit else f"; to pin it: GRPO_MODEL_REVISION={base.commit}"
+    gate = ", gated; this token has access" if base.gated else ""
     return Finding("passed", "model", f"{base.name} at commit {base.commit[:12]}{gate}{advice}")
 
 
 def tokenizer(base: BaseModel, chat: Chat, config: Mapping[str, Any]) -> Finding:
-    """Every token has an embedding, and there is one that ends an answer."""
+    """Every token needs an embedding, and one token must end a completion."""
     text = config.get("text_config") or config
     largest, room = max(chat.tokenizer.get_vocab(with_added_tokens=True).values()), int(text["vocab_size"])
     if largest >= room:
-        why = f"its tokenizer numbers tokens up to {largest}, and the model has embeddings for {room}"
-        return _failed("tokenizer", base, why, "the tokenizer that belongs to the model")
+        why = f"its tokenizer has token ids up to {largest}, but the model has {room} embeddings"
+        return _failed("tokenizer", base, why, "the model's own tokenizer")
     if not chat.ends_with():
-        why = f"{base.name} names no eos_token, so completions may not end; name it in tokenizer_config.json"
+        why = f"{base.name} has no eos_token, so completions may not end; set it in tokenizer_config.json"
         return Finding("warned", "tokenizer", why)
-    return Finding("passed", "tokenizer", f"{largest + 1} tokens, a chat template, ends with {chat.ends_with()}")
+    return Finding("passed", "tokenizer", f"{largest + 1} tokens, has a chat template, eos_token {chat.ends_with()}")
 
 
 def _architecture(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Finding:
     named = ", ".join(config.get("architectures") or ())
     writes = not named or "CausalLM" in named or "ConditionalGeneration" in named
     if config.get("is_encoder_decoder") or not writes:
-        why = f"{named or config.get('model_type')} does not continue text"
+        why = f"{named or config.get('model_type')} is not a text generation model"
         return _failed("architecture", base, why, "a causal language model with a chat template")
     if config.get("auto_map"):
         return Finding(
             "warned",
             "architecture",
-            f"{base.name} brings code of its own (auto_map), which is never run; transformers' own {named} is taken "
-            "where there is one: choose a model without it to be sure",
+            f"{base.name} has remote code (auto_map), which is never run; transformers' own {named} is used if it "
+            "exists: to be safe, use a model without remote code",
         )
-    return Finding("passed", "architecture", f"{named or config.get('model_type')}, without code of its own")
+    return Finding("passed", "architecture", f"{named or config.get('model_type')}, no remote code")
 
 
 def _precision(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Finding:
     quantized = config.get("quantization_config")
     if not quantized:
-        return Finding("passed", "precision", "not quantized: the job quantizes by itself where it must")
+        return Finding("passed", "precision", "not quantized; the job quantizes if needed")
     method = quantized.get("quant_method", "unknown") if isinstance(quantized, dict) else "unknown"
     if method == "bitsandbytes" and settings.load_in_4bit is True:
         return Finding("passed", "precision", "quantized by bitsandbytes, as GRPO_LOAD_IN_4BIT=true expects")
-    cure = "the 16-bit model that it was made from; GRPO_LOAD_IN_4BIT=true quantizes while loading"
-    return _failed("precision", base, f"its weights are quantized already ({method})", cure)
+    cure = "the original 16-bit model; GRPO_LOAD_IN_4BIT=true quantizes while loading"
+    return _failed("precision", base, f"its weights are already quantized ({method})", cure)
 
 
 def _length(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Finding:
@@ -101,10 +101,10 @@ def _length(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> F
         return Finding(
             "failed",
             "context",
-            f"GRPO_MAX_SEQ_LENGTH: {settings.max_seq_length} was given; {base.name} reads at most {longest} tokens: "
-            "allowed is that or less",
+            f"GRPO_MAX_SEQ_LENGTH: {settings.max_seq_length} was given; {base.name} supports {longest} tokens; "
+            f"allowed: at most {longest}",
         )
-    return Finding("passed", "context", f"{settings.max_seq_length} of at most {longest or 'unlimited'} tokens")
+    return Finding("passed", "context", f"sequence length {settings.max_seq_length}, model limit {longest or 'none'}")
 
 
 def _weights(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Finding:

@@ -1,4 +1,4 @@
-"""Room for the run: disk for what is fetched and written, shared memory, memory of the host. Estimates all."""
+"""Checks estimates of disk, shared memory and host memory against what is available."""
 
 import shutil
 import tempfile
@@ -22,10 +22,10 @@ CGROUP_FILES = (
 KERNELS_ON_GPU = 2.5 * GB  # compiled kernels and graphs in GRPO_CACHE_DIR, measured with a cold cache
 LOGS_AND_REPORT = 0.1 * GB
 TOKENIZER_FILES = 0.02 * GB  # every checkpoint holds the tokenizer too
-LORA_STATE = 4 + 8  # bytes a parameter: fp32 weight and two moments, as a checkpoint holds them
-SPARE = 1.1  # a disk that is filled to the last byte fails somewhere else
+LORA_STATE = 4 + 8  # bytes per parameter in a checkpoint: fp32 weight and two moments
+SPARE = 1.1  # margin: a full disk fails elsewhere
 
-LIBRARIES_CPU = 1.0 * GB  # torch, transformers and trl for the CPU, measured with the sample
+LIBRARIES_CPU = 1.0 * GB  # torch, transformers and trl on CPU, measured with the sample
 LIBRARIES_GPU = 6.0 * GB  # the same for CUDA, with vLLM and Unsloth and pinned buffers
 LEAST_SHM = 0.5 * GB  # a container's default is 64 MB; NCCL and data loaders exchange tensors through it
 
@@ -33,7 +33,7 @@ LEAST_SHM = 0.5 * GB  # a container's default is 64 MB; NCCL and data loaders ex
 def findings(
     base: BaseModel, shape: ModelShape, settings: Settings, gpu_count: int, processes: int = 1
 ) -> Iterator[Finding]:
-    """Disk, shared memory and memory of the host, for `processes` on it."""
+    """Disk, shared memory and host memory for `processes`."""
     yield from _disks(needs(base, shape, settings, gpu_count), settings)
     yield from _lasting(Path(settings.output_dir).expanduser())
     yield _shared_memory(gpu_count)
@@ -41,10 +41,10 @@ def findings(
 
 
 def needs(base: BaseModel, shape: ModelShape, settings: Settings, gpu_count: int) -> dict[Path, tuple[str, float]]:
-    """Folder -> the variable that names it, and the bytes that will be written there."""
+    """Folder -> the variable that sets it, and the bytes that will be written there."""
     output, cache = Path(settings.output_dir).expanduser(), Path(settings.cache_dir).expanduser()
     state = shape.lora_parameters(settings.lora_rank) * LORA_STATE + TOKENIZER_FILES
-    # the newest ones, one that is being written, and the adapter
+    # kept checkpoints, one being written, and the adapter
     written = (settings.save_total_limit + 2) * state + LOGS_AND_REPORT
     wanted = {output.resolve(): ("GRPO_OUTPUT_DIR", written)}
     if gpu_count:
@@ -57,12 +57,12 @@ def needs(base: BaseModel, shape: ModelShape, settings: Settings, gpu_count: int
 
 
 def free_bytes(folder: Path) -> int:
-    """Free space where `folder` is, or will be."""
+    """Free bytes on the disk of `folder`, which may not exist yet."""
     return shutil.disk_usage(_existing(folder)).free
 
 
 def available_memory() -> float:
-    """Bytes that this process may still take: the least of the host's and its container's."""
+    """Bytes that this process can still use: the lower of host and container."""
     host = float(psutil.virtual_memory().available)
     for limit, usage in CGROUP_FILES:
         allowed, used = _number(CGROUP / limit), _number(CGROUP / usage)
@@ -72,7 +72,7 @@ def available_memory() -> float:
 
 
 def shm_bytes() -> int:
-    """How large shared memory may grow; 0 where there is none."""
+    """Size limit of shared memory in bytes; 0 if there is none."""
     try:
         return shutil.disk_usage(SHM).total
     except OSError:
@@ -80,7 +80,7 @@ def shm_bytes() -> int:
 
 
 def _disks(wanted: Mapping[Path, tuple[str, float]], settings: Settings) -> Iterator[Finding]:
-    """One line a file system, for several folders may be on the same one; and whether they can be written."""
+    """One finding per file system, because folders may share one; a failure for each unwritable folder."""
     by_disk: dict[int, list[Path]] = {}
     for folder in wanted:
         if fault := _cannot_write(folder):
@@ -90,24 +90,24 @@ def _disks(wanted: Mapping[Path, tuple[str, float]], settings: Settings) -> Iter
     for folders in by_disk.values():
         needed, free = sum(wanted[folder][1] for folder in folders) * SPARE, free_bytes(folders[0])
         parts = ", ".join(f"{wanted[folder][0]} {_size(wanted[folder][1])}" for folder in folders)
-        told = f"{_size(free)} are free for about {_size(needed)} ({parts})"
+        told = f"{_size(free)} free, about {_size(needed)} needed ({parts})"
         if free < needed:
-            yield Finding("failed", "disk", f"{told}: free some, or put one of these on a larger disk")
+            yield Finding("failed", "disk", f"{told}: free some space, or move one of these to a larger disk")
         else:
             yield Finding("passed", "disk", told)
 
 
 def _lasting(output: Path) -> Iterator[Finding]:
-    """Whether the run folder outlives the container: a word only where it would not."""
+    """A warning if the run folder does not outlive the container."""
     root = next((disk.fstype for disk in psutil.disk_partitions(all=True) if disk.mountpoint == "/"), "")
     if "overlay" in root and _existing(output).stat().st_dev == Path("/").stat().st_dev:
-        told = f"GRPO_OUTPUT_DIR: {output} is on the container's own disk and goes with it: mount a volume there"
+        told = f"GRPO_OUTPUT_DIR: {output} is on the container's disk and will be lost with it: mount a volume there"
         yield Finding("warned", "outputs", told)
 
 
 def _shared_memory(gpu_count: int) -> Finding:
     if not gpu_count:
-        return Finding("passed", "shared memory", "not needed on the CPU")
+        return Finding("passed", "shared memory", "not needed on CPU")
     size = shm_bytes()
     if size >= LEAST_SHM:
         return Finding("passed", "shared memory", f"{SHM} has {_size(size)}")
@@ -118,9 +118,9 @@ def _shared_memory(gpu_count: int) -> Finding:
 def _host_memory(shape: ModelShape, settings: Settings, gpu_count: int, processes: int) -> Finding:
     needed = memory_needed(shape, settings, gpu_count, processes)
     there = available_memory()
-    told = f"{_size(there)} are available for about {_size(needed)}"
+    told = f"{_size(there)} available, about {_size(needed)} needed"
     if there < needed:
-        cures = "a container with a larger limit, a smaller model" + (
+        cures = "use a container with a larger limit, a smaller model" + (
             "" if gpu_count else ", a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
         )
         return Finding("failed", "host memory", f"{told}: {cures}")
@@ -128,9 +128,9 @@ def _host_memory(shape: ModelShape, settings: Settings, gpu_count: int, processe
 
 
 def memory_needed(shape: ModelShape, settings: Settings, gpu_count: int, processes: int = 1) -> float:
-    """Libraries; on the CPU also the model twice (it is read back at the end) in fp32, and the logits of a step.
+    """Bytes of host memory for libraries; on CPU also two fp32 models (it is loaded back at the end) and the logits.
 
-    All but the logits, which the processes share, for each process.
+    The logits are shared by the processes, the rest is per process.
     """
     if gpu_count:
         return processes * LIBRARIES_GPU
@@ -139,7 +139,7 @@ def memory_needed(shape: ModelShape, settings: Settings, gpu_count: int, process
 
 
 def _to_fetch(base: BaseModel) -> float:
-    """Bytes of the model that the cache does not hold yet."""
+    """Bytes of the model that are not in the cache yet."""
     if base.commit is None or not base.files:
         return 0.0
     from huggingface_hub import try_to_load_from_cache
@@ -151,7 +151,7 @@ def _to_fetch(base: BaseModel) -> float:
 
 
 def _cannot_write(folder: Path) -> str | None:
-    """Why no file can be made in `folder`, or in what exists of the path to it; None where one can."""
+    """Why `folder`, or its nearest existing parent, is not writable; None if it is."""
     try:
         with tempfile.TemporaryFile(dir=_existing(folder)) as file:
             file.write(b"\0")
@@ -161,12 +161,12 @@ def _cannot_write(folder: Path) -> str | None:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """The folder or its nearest existing parent."""
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def _number(path: Path) -> float | None:
-    """The number in a file of the kernel; None for `max` and where there is no such file."""
+    """The number in a kernel file; None for `max` and for a missing file."""
     try:
         text = path.read_text().strip()
     except OSError:
@@ -175,7 +175,7 @@ def _number(path: Path) -> float | None:
 
 
 def _page_cache(limit: Path) -> float:
-    """Files that the kernel holds for the container and gives up when memory is asked for."""
+    """Bytes of the container's page cache that the kernel can reclaim."""
     try:
         stat = dict(line.split() for line in (limit.parent / "memory.stat").read_text().splitlines())
     except (OSError, ValueError):

@@ -1,8 +1,7 @@
-"""What the rewards pay for completions of which it is known what they are worth.
+"""Checks the rewards on completions of known quality.
 
-A perfect, a wrong, an empty and a garbled completion are made from real rows. How a user's own
-reward wants an answer written is not known, so each is written in several forms, and the form
-that is paid best counts.
+Makes a perfect, a wrong, an empty and a garbled completion from real rows. The format that a custom reward expects is
+unknown, so each answer is written in several forms, and the best-paid form counts.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +15,10 @@ from grpo_job.rewards import Reward, answers, as_trl_function
 from grpo_job.settings.schema import Settings
 
 ROWS = 8
-SECONDS = 10.0  # for all completions of one reward: the checks as a whole are to take less than 60
+SECONDS = 10.0  # for all completions of one reward: all checks together should take less than 60
 FORMS = {
     "tags": "<reasoning>\nIt is {0}.\n</reasoning>\n<answer>\n{0}\n</answer>",
-    # the layouts that the reference run's rewards pay, see rewards/tutorial.py
+    # the layouts that the reference run rewards, see rewards/tutorial.py
     "tags on their own lines": "\n<reasoning>\nIt is {0}.\n</reasoning>\n\n<answer>\n{0}\n</answer>\n",
     "tags in one line": "\n<reasoning>It is {0}.\n</reasoning>\n\n<answer>{0}\n</answer>\n",
     "one line": "<reasoning>It is {0}.</reasoning> <answer>{0}</answer>",
@@ -31,7 +30,7 @@ GARBLED = "</answer> \u0416\x00<reasoning><reasoning>%%%\n}}{{ \\boxed{ ####\n<a
 
 
 class Paid(NamedTuple):
-    """What one reward, or their weighted sum, pays on the average."""
+    """The mean reward, or weighted sum of rewards, per kind of completion."""
 
     perfect: float
     wrong: float
@@ -52,7 +51,7 @@ class Paid(NamedTuple):
 
 
 def findings(rewards: Sequence[Reward], rows: Sequence[Mapping[str, str]], settings: Settings) -> Iterator[Finding]:
-    """One line a reward, and one for all of them together."""
+    """One finding per reward, and one for their sum."""
     golds = [row["answer"] for row in islice(rows, ROWS)]
     wrong = [_another(gold, [row["answer"] for row in islice(rows, 200)]) for gold in golds]
     paid: dict[str, dict[str, Paid]] = {}
@@ -60,7 +59,7 @@ def findings(rewards: Sequence[Reward], rows: Sequence[Mapping[str, str]], setti
         try:
             paid[reward.name] = _paid_in_each_form(reward, golds, wrong, settings)
         except RunEnded as failure:
-            yield Finding("failed", "rewards", f"GRPO_REWARDS: {failure}; mend it: it would end the run")
+            yield Finding("failed", "rewards", f"GRPO_REWARDS: {failure}; it would end the run: fix it")
             continue
         yield _of_one(reward, paid[reward.name])
     if len(paid) == len(rewards):
@@ -70,7 +69,7 @@ def findings(rewards: Sequence[Reward], rows: Sequence[Mapping[str, str]], setti
 def _paid_in_each_form(
     reward: Reward, golds: Sequence[str], wrong: Sequence[str], settings: Settings
 ) -> dict[str, Paid]:
-    """Form -> what the reward pays; a completion that it cannot grade counts as 0, as it does in a sum."""
+    """Form -> rewards; an ungraded completion counts as 0, as in the sum."""
     function = as_trl_function(reward, min(SECONDS, settings.reward_timeout_seconds))
     texts = [form.format(value) for form in FORMS.values() for value in (*golds, *wrong)]
     texts += [""] * len(golds) + [GARBLED] * len(golds)
@@ -85,7 +84,7 @@ def _paid_in_each_form(
 
 
 def _best(forms: Mapping[str, Paid]) -> Paid:
-    """The form in which the right answer is paid best, and most above the wrong one."""
+    """The form with the highest reward for the right answer, then the largest gap to the wrong one."""
     return max(forms.values(), key=lambda paid: (paid.perfect, paid.perfect - paid.wrong))
 
 
@@ -94,23 +93,21 @@ def _of_one(reward: Reward, forms: Mapping[str, Paid]) -> Finding:
         return _of_fine(reward, forms)
     paid = _best(forms)
     if paid.nothing_tells_them_apart:
-        said = f"{reward.name} pays {paid.perfect:g} whatever the completion is, and so teaches nothing: mend it"
+        said = f"{reward.name} pays {paid.perfect:g} for every completion, so it teaches nothing: fix it"
         return Finding("warned", "rewards", said)
     if paid.prefers_nonsense:
-        said = f"{reward.name} does not pay a perfect completion better ({paid.told()}): is that meant?"
+        said = f"{reward.name} does not prefer a perfect completion ({paid.told()}): check whether this is intended"
         return Finding("warned", "rewards", said)
     return Finding("passed", "rewards", f"{reward.name} pays {paid.told()}")
 
 
 def _of_fine(reward: Reward, forms: Mapping[str, Paid]) -> Finding:
-    """A negative weight takes away for what is bad, of which these four completions may have nothing."""
+    """A negative weight penalizes something that these four completions may not contain."""
     paid = min(forms.values(), key=lambda paid: paid.perfect)
     if paid.perfect > max(paid.empty, paid.garbled):
-        said = (
-            f"{reward.name} has a negative weight and fines a perfect completion most ({paid.told()}): is that meant?"
-        )
-        return Finding("warned", "rewards", said)
-    return Finding("passed", "rewards", f"{reward.name} takes for {paid.told()}")
+        said = f"{reward.name} has a negative weight and penalizes a perfect completion most ({paid.told()})"
+        return Finding("warned", "rewards", f"{said}: check whether this is intended")
+    return Finding("passed", "rewards", f"{reward.name} penalizes {paid.told()}")
 
 
 def _of_all(rewards: Sequence[Reward], paid: Mapping[str, Mapping[str, Paid]], settings: Settings) -> Finding:
@@ -121,17 +118,17 @@ def _of_all(rewards: Sequence[Reward], paid: Mapping[str, Mapping[str, Paid]], s
     }
     best = _best(sums)
     if best.nothing_tells_them_apart or best.prefers_nonsense:
-        cure = "mend them; GRPO_HEALTH=warn lets it pass where yours want another form of answer"
+        cure = "fix them, or set GRPO_HEALTH=warn if they expect another answer format"
         status: Status = "failed" if settings.health == "stop" else "warned"
-        said = f"GRPO_REWARDS: together they do not prefer a perfect completion ({best.told()}): {cure}"
+        said = f"GRPO_REWARDS: their sum does not prefer a perfect completion ({best.told()}): {cure}"
         return Finding(status, "rewards together", said)
     if best.wrong >= best.perfect:
-        said = f"they pay a wrong answer as much as the right one ({best.told()}): add one for the answer, `correct`"
+        said = f"a wrong answer earns as much as the right one ({best.told()}): add a reward for it, such as `correct`"
         return Finding("warned", "rewards together", said)
     return Finding("passed", "rewards together", best.told())
 
 
 def _another(gold: str, others: Sequence[str]) -> str:
-    """A wrong answer of the same kind: that of another row."""
+    """A wrong answer of the same kind, from another row."""
     different = (other for other in others if not answers.equal(other, gold))
     return next(different, f"{gold}1" if gold.strip().isdigit() else f"not {gold}")

@@ -1,4 +1,4 @@
-"""Are these rows worth training on: how many are left, how long their prompts are, what was left out and why."""
+"""Checks the rows: how many are left, how long their prompts are, what was left out and why."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,18 +6,18 @@ from grpo_job.inputs.dataset import Counts, Rows, TokenCounter
 from grpo_job.preflight.findings import Finding
 from grpo_job.settings.schema import Settings
 
-# Beyond these shares, what is left is no longer what the user meant to train on.
+# Above these shares, the remaining rows are probably not what the user meant to train on.
 TOO_LONG = 0.05
 UNANSWERABLE = 0.01
 DUPLICATE = 0.2
 OVERLAP = 0.05
-FEWEST_HELD_OUT = 50  # below, one standard error is more than 7 points: no gain of a usual size shows
-KEPT = 0.99  # a limit of tokens is proposed that keeps this share
-MOST_PASSES = 20  # more over the same few rows teaches them by heart
+FEWEST_HELD_OUT = 50  # below, one standard error is more than 7 points, which hides usual gains
+KEPT = 0.99  # the proposed token limit keeps this share
+MOST_EPOCHS = 20  # more epochs over the same few rows memorize them
 
 
 class Measuring:
-    """Counts tokens like the function it is made from, and remembers every length it told."""
+    """Wraps a token counter and remembers every length it returned."""
 
     def __init__(self, count: TokenCounter) -> None:
         self.count = count
@@ -31,8 +31,10 @@ class Measuring:
 
 def findings(rows: Rows, seen: Sequence[Sequence[int]], settings: Settings) -> Iterator[Finding]:
     """One line for each check."""
-    yield Finding("passed", "rows", f"training on {rows.train_counts.sentence()}; {_passes(rows, settings):.2g} passes")
-    yield Finding("passed", "held-out rows", f"{len(rows.held_out)} of {rows.held_out_counts.sentence()}")
+    held_out = rows.held_out_counts
+    used = f"evaluating on {len(rows.held_out)} of {held_out.kept} held-out rows{held_out.left_out()}"
+    yield Finding("passed", "rows", f"training on {rows.train_counts.sentence()}; {_epochs(rows, settings):.2g} epochs")
+    yield Finding("passed", "held-out rows", used)
     yield _lengths(seen[0] if seen else (), settings)
     for check in (_answers, _duplicates, _same_answer, _few_rows):
         if said := check(rows, settings):
@@ -43,19 +45,19 @@ def findings(rows: Rows, seen: Sequence[Sequence[int]], settings: Settings) -> I
 
 
 def _lengths(seen: Sequence[int], settings: Settings) -> Finding:
-    """How long the prompts are, in the tokens of the model itself."""
+    """How long the prompts are, in tokens of the model."""
     ordered, limit = sorted(seen), settings.max_prompt_length
     if not ordered:
         return Finding("skipped", "prompt lengths", "no prompt was measured")
     share = sum(length > limit for length in ordered) / len(ordered)
-    told = f"half of the prompts have {ordered[len(ordered) // 2]} tokens or less, the longest {ordered[-1]}"
+    told = f"median prompt {ordered[len(ordered) // 2]} tokens, longest {ordered[-1]}"
     if share <= TOO_LONG:
-        return Finding("passed", "prompt lengths", f"{told}; {share:.1%} are over GRPO_MAX_PROMPT_LENGTH={limit}")
+        return Finding("passed", "prompt lengths", f"{told}; {share:.1%} exceed GRPO_MAX_PROMPT_LENGTH={limit}")
     enough = ordered[min(len(ordered) - 1, int(KEPT * len(ordered)))]
     return Finding(
         "warned",
         "prompt lengths",
-        f"{share:.1%} are over GRPO_MAX_PROMPT_LENGTH={limit} and left out; {told}: {enough} would keep {KEPT:.0%}",
+        f"{share:.1%} exceed GRPO_MAX_PROMPT_LENGTH={limit} and are left out; {told}: {enough} would keep {KEPT:.0%}",
     )
 
 
@@ -71,7 +73,7 @@ def _answers(rows: Rows, settings: Settings) -> str | None:
         return None
     return (
         f"{counts.unanswerable} rows have no answer and {counts.empty} no question: "
-        f"are GRPO_ANSWER_COLUMN={settings.answer_column} and GRPO_PROMPT_COLUMN={settings.prompt_column} meant?"
+        f"check GRPO_ANSWER_COLUMN={settings.answer_column} and GRPO_PROMPT_COLUMN={settings.prompt_column}"
     )
 
 
@@ -79,28 +81,28 @@ def _duplicates(rows: Rows, settings: Settings) -> str | None:
     if _share(rows.train_counts, "duplicate") <= DUPLICATE:
         return None
     return (
-        f"{rows.train_counts.duplicate} of {rows.train_counts.read} questions occur more than once and were left out: "
-        f"is GRPO_PROMPT_COLUMN={settings.prompt_column} the question?"
+        f"{rows.train_counts.duplicate} of {rows.train_counts.read} questions are duplicates and were left out: "
+        f"check GRPO_PROMPT_COLUMN={settings.prompt_column}"
     )
 
 
 def _same_answer(rows: Rows, settings: Settings) -> str | None:
-    """A model learns to say the one answer, whatever it is asked."""
+    """A model would learn to give the one answer to any question."""
     answers = {row["answer"] for row in rows.train}
     if len(answers) > 1 or len(rows.train) < 2:
         return None
     return (
         f"every row has the answer {next(iter(answers))!r}, which can be learned without reading the question: "
-        f"is GRPO_ANSWER_COLUMN={settings.answer_column} meant?"
+        f"check GRPO_ANSWER_COLUMN={settings.answer_column}"
     )
 
 
 def _few_rows(rows: Rows, settings: Settings) -> str | None:
-    if _passes(rows, settings) <= MOST_PASSES:
+    if _epochs(rows, settings) <= MOST_EPOCHS:
         return None
     return (
-        f"each of the {len(rows.train)} rows is seen {_passes(rows, settings):.0f} times, which is learned by heart: "
-        f"take more rows or a smaller GRPO_MAX_STEPS (now {settings.max_steps})"
+        f"{_epochs(rows, settings):.0f} epochs over {len(rows.train)} rows will overfit: "
+        f"use more rows or a smaller GRPO_MAX_STEPS (now {settings.max_steps})"
     )
 
 
@@ -110,7 +112,7 @@ def _overlap(rows: Rows, settings: Settings) -> str | None:
         return None
     return (
         f"{counts.in_training} of {counts.read} held-out questions occur in training and were left out: "
-        "take a split of its own with GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET"
+        "use a separate split with GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET"
     )
 
 
@@ -119,13 +121,12 @@ def _few_held_out(rows: Rows, settings: Settings) -> str | None:
     if number >= FEWEST_HELD_OUT:
         return None
     return (
-        f"{number} rows tell accuracy to about {100 / number**0.5:.0f} points either way: "
-        f"take {FEWEST_HELD_OUT} or more with GRPO_EVAL_ROWS, GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET"
+        f"{number} held-out rows pin accuracy down only to ±{100 / number**0.5:.0f} points; "
+        f"use at least {FEWEST_HELD_OUT} (GRPO_EVAL_ROWS, GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET)"
     )
 
 
-def _passes(rows: Rows, settings: Settings) -> float:
-    """How often each row is seen."""
+def _epochs(rows: Rows, settings: Settings) -> float:
     if settings.max_steps == -1:
         return settings.num_train_epochs
     return settings.max_steps * settings.groups_per_step / settings.num_iterations / max(1, len(rows.train))

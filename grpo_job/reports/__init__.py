@@ -1,7 +1,7 @@
-"""What a run folder says, for people: `report.html`, plots as PNG, and the adapter's model card.
+"""Builds `report.html`, plots as PNG, and the adapter's model card from a run folder.
 
-Input is the run folder's files and nothing else, so a report can be made again at any time and anywhere. A run
-that stopped early has one too. matplotlib and Jinja2 are imported when a page is made, not before.
+Reads only the run folder, so a report can be rebuilt anywhere, also of a run that stopped early. matplotlib and Jinja2
+are imported late.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,7 @@ from pathlib import Path
 def build(run_folders: Sequence[Path]) -> Path:
     """Write the report, and return its path.
 
-    Of one run: `report.html` and `plots/` inside its folder. Of several: `comparison.html` beside the first one,
-    with the runs side by side.
+    For one run: `report.html` and `plots/` in its folder. For several: `comparison.html` next to the first one.
     """
     from grpo_job.reports import html
 
@@ -22,8 +21,7 @@ def build(run_folders: Sequence[Path]) -> Path:
 def write_card(run_folder: Path, *, licence: Mapping[str, str] | None = None) -> Path:
     """Write `adapter/README.md`, the model card, and return its path.
 
-    `licence` is what the base model's own card says: `license`, and where that is "other", `license_name` and
-    `license_link`.
+    `licence` is from the base model's card: `license`, and if that is "other", `license_name` and `license_link`.
     """
     from grpo_job.reports import card
 

@@ -1,4 +1,4 @@
-"""The adapter's model card: front matter by huggingface_hub, text by a template. Needs no network."""
+"""The adapter's model card: front matter by huggingface_hub, text by a template. No network."""
 
 import json
 import re
@@ -20,7 +20,7 @@ PROJECTS = ("grpo", "lora", "trl")
 
 
 class Base(NamedTuple):
-    """The 16-bit base model: its name, and the Hub id and commit where it is on the Hub."""
+    """The 16-bit base model: its name, and its Hub id and commit if it is on the Hub."""
 
     name: str
     hub_id: str | None
@@ -45,10 +45,7 @@ def card(run: RunData, base: Base, licence: Mapping[str, str]) -> str:
 
 
 def base_of(run: RunData, adapter: Path) -> Base:
-    """What the adapter's config names, which is the 16-bit base; else the model that was set.
-
-    It is on the Hub when the run recorded the commit that it took from there.
-    """
+    """The 16-bit base in the adapter's config, else GRPO_MODEL; on the Hub if the run recorded a commit."""
     found = run.environment.get("model") or {}
     configured = read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
     name = str(configured or found.get("name") or run.settings.get("model") or "unknown")
@@ -58,7 +55,7 @@ def base_of(run: RunData, adapter: Path) -> Base:
 
 
 def metadata(run: RunData, base: Base, licence: Mapping[str, str]) -> "ModelCardData":
-    """The front matter. A base or rows that are not on the Hub are left out of it."""
+    """The front matter, without a base or rows that are not on the Hub."""
     from huggingface_hub import ModelCardData
 
     rows = run.environment.get("dataset") or {}
@@ -79,7 +76,7 @@ def metadata(run: RunData, base: Base, licence: Mapping[str, str]) -> "ModelCard
 
 
 def results(run: RunData) -> "list[EvalResult]":
-    """Accuracy after and before, on the rows that were held out."""
+    """Accuracy after and before on the held-out rows."""
     from huggingface_hub import EvalResult
 
     judged, rows = run.evaluation.get("correct"), run.environment.get("dataset") or {}
@@ -176,7 +173,7 @@ def literal(text: str) -> str:
 
 
 def cell(value: str) -> str:
-    """Text that stays in its cell of a Markdown table.
+    """Text escaped for a Markdown table cell.
 
     >>> cell("a|b")
     'a\\\\|b'

@@ -1,4 +1,4 @@
-"""Chooses what the page of several runs tells of them: figures, settings, answers. Pure; `html.py` renders it."""
+"""Chooses what a comparison shows: figures, settings, answers. Pure; `html.py` renders it."""
 
 from collections.abc import Sequence
 
@@ -14,22 +14,22 @@ COMPARED = (
     ("difference, points", "evaluation/evaluation.json", "correct.difference", "points"),
     ("p", "evaluation/evaluation.json", "correct.p_value", "p_value"),
     ("held-out questions", "summary.json", "accuracy.rows", "count"),
-    ("right anywhere, after", "evaluation/evaluation.json", "correct_lenient.after", "percent"),
-    ("format kept, before", "summary.json", "format.before", "percent"),
-    ("format kept, after", "summary.json", "format.after", "percent"),
+    ("correct anywhere, after", "evaluation/evaluation.json", "correct_lenient.after", "percent"),
+    ("format correct, before", "summary.json", "format.before", "percent"),
+    ("format correct, after", "summary.json", "format.after", "percent"),
     ("reward, last step", "metrics.jsonl", "last reward", "number"),
     ("steps", "summary.json", "steps.done", "count"),
-    ("time in all", "summary.json", "seconds.total", "seconds"),
-    ("first step done", "summary.json", "seconds.first_step", "seconds"),
-    ("a step (median)", "metrics.jsonl", "median step_time", "seconds"),
+    ("total time", "summary.json", "seconds.total", "seconds"),
+    ("time to first step", "summary.json", "seconds.first_step", "seconds"),
+    ("time per step (median)", "metrics.jsonl", "median step_time", "seconds"),
     ("tokens per second (median)", "metrics.jsonl", "median tokens_per_second", "count"),
-    ("GPU memory at its peak, GiB", "metrics.jsonl", "max gpu_memory_gib", "number"),
+    ("peak GPU memory, GiB", "metrics.jsonl", "max gpu_memory_gib", "number"),
     ("cost", "summary.json", "cost.total", "money"),
 )
 
 
 def differing(runs: Sequence[RunData]) -> list[tuple[str, list[str]]]:
-    """The settings that are not the same in all runs, with each run's value."""
+    """The settings that differ between runs, with each run's value."""
     tables = [{row.variable: row.value for row in settings(run)} for run in runs]
     names = dict.fromkeys(name for table in tables for name in table)
     rows = [(name, [table.get(name, text(None)) for table in tables]) for name in names]
@@ -38,12 +38,12 @@ def differing(runs: Sequence[RunData]) -> list[tuple[str, list[str]]]:
 
 
 def compared(runs: Sequence[RunData]) -> list[tuple[str, str, str, str]]:
-    """Those of COMPARED that some run has."""
+    """The rows of COMPARED that any run has."""
     return [row for row in COMPARED if any(run.value(row[1], row[2]) is not None for run in runs)]
 
 
 def shared_questions(runs: Sequence[RunData]) -> list[tuple[str, str, list[Record]]]:
-    """Some held-out questions that all runs answered, those first on which the runs differ: question, gold, records."""
+    """Held-out questions that all runs answered, those with different results first: question, gold, records."""
     answered = [{(new["question"], new["gold"]): new for _, new in run.pairs} for run in runs]
     common = [key for key in answered[0] if all(key in answers for answers in answered)]
     rows = [(question, gold, [answers[question, gold] for answers in answered]) for question, gold in common]

@@ -1,4 +1,4 @@
-"""Chooses what a report tells of a run: the headline, which samples, which settings. Pure; `html.py` renders it."""
+"""Chooses what a report shows of a run: headline, samples, settings. Pure; `html.py` renders it."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ STATES = {
     "no evidence of a change": ("warn", "No evidence of a change"),
     "worse": ("bad", "Worse"),
 }
-SIDES = ("Newly right", "Newly wrong", "Wrong before and after", "Right before and after")
+SIDES = ("Gained", "Lost", "Wrong before and after", "Right before and after")
 SAMPLES_SHOWN = dict(zip(SIDES, (3, 2, 1, 1), strict=True))
 MOST_CHANGED = 60
 MOST_STEPS = 200
@@ -23,14 +23,14 @@ STEP_COLUMNS = (
     "entropy", "loss", "grad_norm", "step_time",
 )  # fmt: skip
 JUDGED = (
-    ("correct", "Answer right", "in the place that was asked for"),
-    ("correct_lenient", "Answer right anywhere", "the last answer in the text"),
-    ("format", "Format kept", "the asked-for shape"),
+    ("correct", "Answer correct", "in the answer block"),
+    ("correct_lenient", "Answer correct anywhere", "the last answer in the text"),
+    ("format", "Format correct", "the requested tags"),
 )
 
 
 class Headline(NamedTuple):
-    """`tone` is good, warn or bad; `notice` says how the run ended where that is not with success."""
+    """`tone` is good, warn or bad; `notice` says how the run ended if not with success."""
 
     tone: str
     title: str
@@ -48,7 +48,7 @@ class Sample(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One variable, its value, and where that came from."""
+    """One variable, its value and origin."""
 
     variable: str
     value: str
@@ -56,12 +56,12 @@ class Setting(NamedTuple):
 
 
 def headline(run: RunData) -> Headline:
-    """The verdict; without one, how the run stands."""
+    """The verdict; without one, the state of the run."""
     ending = run.summary.get("ending") or {}
     kind, code = ending.get("kind", "unknown"), ending.get("code")
     notice = "" if code == 0 else clean(ending.get("reason") or "no summary.json was written")
     if kind == "running" and run.evaluation:
-        # the report of a run is written before it is published, and that is before its end
+        # the report is written before the run is published and ends
         notice = clean(run.summary.get("stopped") or "")
     if verdict := run.value("summary.json", "accuracy.verdict") or run.evaluation.get("verdict"):
         tone, title = STATES.get(verdict, ("warn", str(verdict)))
@@ -70,7 +70,7 @@ def headline(run: RunData) -> Headline:
 
 
 def side(before: Record, after: Record) -> str:
-    """Where a question stands, one of SIDES."""
+    """How a question changed, one of SIDES."""
     match bool(before["correct"]), bool(after["correct"]):
         case False, True:
             return SIDES[0]
@@ -83,7 +83,7 @@ def side(before: Record, after: Record) -> str:
 
 
 def samples(run: RunData) -> list[Sample]:
-    """A few questions of each side, the first ones in the order of the rows."""
+    """The first few questions of each side."""
     chosen = []
     for name, shown in SAMPLES_SHOWN.items():
         chosen += [sample for sample in _samples(run) if sample.side == name][:shown]
@@ -91,19 +91,19 @@ def samples(run: RunData) -> list[Sample]:
 
 
 def changed(run: RunData, name: str) -> tuple[list[Sample], int]:
-    """The first MOST_CHANGED questions of that side, and how many there are beyond."""
+    """The first MOST_CHANGED questions of that side, and how many more there are."""
     found = [sample for sample in _samples(run) if sample.side == name]
     return found[:MOST_CHANGED], max(0, len(found) - MOST_CHANGED)
 
 
 def asked(run: RunData) -> list[Record]:
-    """The prompts that the user wanted answered by both: `samples` of the summary."""
+    """The answers to GRPO_SAMPLE_PROMPTS: `samples` of the summary."""
     found: list[Record] = run.summary.get("samples") or []
     return found
 
 
 def rollouts(rows: Sequence[Record]) -> list[Record]:
-    """Of one step's completions those with the highest and the lowest advantage, of different text."""
+    """The distinct completions of one step with the highest and the lowest advantage."""
     different = list({(str(row.get("prompt")), row.get("completion")): row for row in rows}.values())
     ranked = sorted(different, key=lambda row: -(row.get("advantage") or 0.0))
     half = ROLLOUTS_SHOWN // 2
@@ -111,7 +111,7 @@ def rollouts(rows: Sequence[Record]) -> list[Record]:
 
 
 def question_of(prompt: Any) -> str:
-    """What was asked last in a chat, or the prompt as it is."""
+    """The last message of a chat, or the prompt as it is."""
     return str(prompt[-1]["content"]) if isinstance(prompt, list) and prompt else str(prompt)
 
 
@@ -123,7 +123,7 @@ def shortened(completion: Any) -> str:
 
 
 def settings(run: RunData) -> list[Setting]:
-    """All settings of the run, those that somebody chose first."""
+    """All settings of the run, non-default ones first."""
     values = {name: value for name, value in run.settings.items() if name != "grpo_config"}
     values |= run.settings.get("grpo_config") or {}
     rows = [Setting(variable(name), text(value), run.origins.get(name, "")) for name, value in values.items()]
@@ -131,7 +131,7 @@ def settings(run: RunData) -> list[Setting]:
 
 
 def machine(run: RunData) -> str:
-    """The GPUs, or that there is none: `2 × NVIDIA H200 (139.8 GiB each, driver 580.95)`."""
+    """The hardware, such as `2 × NVIDIA H200 (139.8 GiB each, driver 580.95)`."""
     gpus = run.environment.get("gpus") or []
     if not gpus:
         return "a CPU" if run.environment else "an unknown machine"
@@ -149,8 +149,8 @@ def origin(run: RunData) -> list[tuple[str, str]]:
         "model revision": text(model.get("commit")),
         "rows": text(rows.get("name") or run.settings.get("dataset")),
         "rows revision": text(rows.get("commit")),
-        "rows to train on": counted(rows.get("train")),
-        "rows held out": counted(rows.get("held_out")),
+        "training rows": counted(rows.get("train")),
+        "held-out rows": counted(rows.get("held_out")),
         "engine": text(run.environment.get("engine")),
         "machine": machine(run),
         "platform": text(run.environment.get("platform")),
@@ -162,7 +162,7 @@ def origin(run: RunData) -> list[tuple[str, str]]:
 
 
 def counted(counts: Record | None) -> str:
-    """How many rows of a split were kept, and why the others were not: `2 of 4 (1 duplicate, 1 in training)`."""
+    """Rows kept of a split, and why others were left out: `2 of 4 (1 duplicate, 1 in training)`."""
     if not counts:
         return text(None)
     reasons = [f"{count(n)} {why.replace('_', ' ')}" for why, n in counts.items() if n and why not in ("read", "kept")]
@@ -170,28 +170,28 @@ def counted(counts: Record | None) -> str:
 
 
 def in_all(run: RunData, what: str) -> tuple[str, str]:
-    """Key and name of the `seconds` or the `cost` in all: as they were when the run was described, where it was."""
+    """Key and label of the total `seconds` or `cost`: as of when the report was written, if it was."""
     described = f"before_publishing.{what}"
     if run.value("summary.json", described) is not None:
-        return described, "in all, without publishing"
-    return f"{what}.total", "in all"
+        return described, "total without publishing"
+    return f"{what}.total", "total"
 
 
 def cost_phases(run: RunData) -> list[str]:
-    """The phases that `cost` of the summary names. Publishing has not ended when a report is published."""
+    """The phases in `cost` of the summary. Publishing has not ended when a report is published."""
     later = ("publish", "total")
     return [name for name, value in run.summary["cost"].items() if name not in later and isinstance(value, int | float)]
 
 
 def findings(run: RunData) -> list[Record]:
-    """What the health judge found: `health` of the summary, sentences or objects with `message`."""
+    """The health findings: `health` of the summary, sentences or objects with `message`."""
     found = run.summary.get("health") or []
     objects = [item if isinstance(item, dict) else {"message": str(item)} for item in found]
     return [{**item, "message": clean(str(item.get("message", "")))} for item in objects]
 
 
 def steps(run: RunData) -> tuple[list[str], list[Record]]:
-    """Columns and rows of the table of steps; of a long run evenly chosen ones, with the first and the last."""
+    """Columns and rows of the step table; for a long run evenly spaced ones, with the first and the last."""
     columns = ["step", *(key for key in STEP_COLUMNS if key in run.keys)]
     rows = run.metrics
     if len(rows) > MOST_STEPS:

@@ -1,4 +1,4 @@
-"""Numbers and settings as people read them, without secrets and paths of the machine. Pure."""
+"""Formats numbers and settings for people, without secrets and local paths. Pure."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 NOTHING = "–"
-# A token's own shape gives it away, whatever variable it came from.
+# A token is recognized by its shape, whatever variable it came from.
 _SECRETS = re.compile(
     r"\b(?:hf_[A-Za-z0-9]{16,}|(?:AKIA|ASIA)[0-9A-Z]{16}|wandb_v1_\w{16,})|(?<=://)[^\s/@]+:[^\s/@]+(?=@)"
 )
@@ -34,7 +34,7 @@ def points(difference: float) -> str:
 
 
 def number(value: float) -> str:
-    """Four significant digits, no needless zeros.
+    """Four significant digits, no trailing zeros.
 
     >>> number(0.00012344), number(1234567.0), number(2.0), number(float("nan"))
     ('0.0001234', '1,234,567', '2', 'nan')
@@ -48,12 +48,12 @@ def number(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """Whole, its thousands set apart: `12,000`."""
+    """An integer with thousands separators: `12,000`."""
     return f"{value:,.0f}"
 
 
 def probability(p: float) -> str:
-    """What follows a "p" in a sentence.
+    """The text after "p" in a sentence.
 
     >>> probability(0.031), probability(4e-19)
     ('= 0.031', '< 0.0001')
@@ -62,7 +62,7 @@ def probability(p: float) -> str:
 
 
 def p_value(value: float) -> str:
-    """The same in a column that is headed p."""
+    """The text in a column headed p."""
     return probability(value).removeprefix("= ")
 
 
@@ -82,7 +82,7 @@ def seconds(value: float) -> str:
 
 
 def money(value: float) -> str:
-    """Without its currency; what is below ten cents with four digits behind the point."""
+    """Without currency; four decimals below 0.1."""
     return f"{value:,.2f}" if value >= 0.1 or value == 0 else f"{value:.4f}"
 
 
@@ -99,12 +99,12 @@ def size(value: float) -> str:
 
 
 def mebibytes(value: float) -> str:
-    """`size` of so many MiB."""
+    """`size` of a value in MiB."""
     return size(value * 2**20)
 
 
 def text(value: Any) -> str:
-    """A setting's value as one would type it.
+    """A setting's value as a user would type it.
 
     >>> text([["correct", 2.0], ["format_tags", 0.5]]), text(None), text(True), text(5e-6)
     ('correct:2, format_tags:0.5', '–', 'true', '5e-06')
@@ -121,7 +121,7 @@ def text(value: Any) -> str:
 
 
 def clean(sentence: str) -> str:
-    """Without secrets, and with a path of the machine cut to its last part.
+    """Without secrets, and with local paths shortened to their last part.
 
     >>> clean("the adapter in /work/outputs/smoke-1/adapter answers differently")
     'the adapter in …/adapter answers differently'
@@ -132,7 +132,7 @@ def clean(sentence: str) -> str:
 
 
 def without_secrets(page: str) -> str:
-    """Without what looks like a token, a key or a password in an address."""
+    """Without what looks like a token, a key or a password in a URL."""
     return _SECRETS.sub("(secret)", page)
 
 

@@ -1,4 +1,4 @@
-"""Renders the report of one run, and the page that lays several side by side. Each is one file without scripts."""
+"""Renders the report of one run and the comparison of several. Each is one file without scripts."""
 
 import json
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def side_by_side(runs: Sequence[RunData]) -> str:
 
 
 def figure(run: RunData, source: str, key: str, form: str) -> Any:
-    """A number of the run folder as a `<data>` element: what it says, its exact value, and where it stands."""
+    """A number of the run folder as a `<data>` element: text, exact value, and its file and key."""
     from markupsafe import Markup
 
     value = run.value(source, key)

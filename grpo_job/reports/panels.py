@@ -1,19 +1,19 @@
-"""What is plotted: runs -> lines, bars and intervals with their captions. Pure; `plots.py` draws them."""
+"""Chooses what is plotted: lines, bars and intervals with captions. Pure; `plots.py` draws them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from grpo_job.reports.run_data import RunData
 
-MOST_POINTS = 400  # of a line: a plot is some 400 pixels wide
-MOST_POINTS_OF_A_PLOT = 1_600  # many runs side by side still make a page that can be mailed
+MOST_POINTS = 400  # per line: a plot is about 400 pixels wide
+MOST_POINTS_OF_A_PLOT = 1_600  # keeps a page of many runs small enough to mail
 PHASES = ("check", "download", "load", "evaluate", "train", "save", "publish")  # first_step lies within others
 PARTS = {"time/generation": "generation", "time/rewards": "rewards", "time/loss": "loss"}
 Unit = Literal["", "share"]
 
 
 class Line(NamedTuple):
-    """One run's series over steps. `spread`: half the height of the band around it; `place`: the run's among all."""
+    """One run's series over steps. `spread`: half the height of its band; `place`: the index of the run."""
 
     label: str
     steps: list[int]
@@ -23,7 +23,7 @@ class Line(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Lines over steps that share one axis."""
+    """Lines over steps on one axis."""
 
     name: str
     title: str
@@ -35,7 +35,7 @@ class Panel(NamedTuple):
 
 
 class Series(NamedTuple):
-    """One run's bars; `place`: the run's among all, from which it has its colour in every plot."""
+    """One run's bars; `place`: the index of the run, which gives its colour in every plot."""
 
     label: str
     values: list[float]
@@ -74,47 +74,47 @@ class _Metric(NamedTuple):
 
 # What each metric means is in TRL's GRPOTrainer documentation, "Logged metrics".
 METRICS = (
-    _Metric("reward", "reward", "Reward", "Mean of a step, all rewards weighted and summed.", spread="reward_std"),
+    _Metric("reward", "reward", "Reward", "Weighted sum of all rewards, mean per step.", spread="reward_std"),
     _Metric(
-        "accuracy-in-training", "eval_accuracy", "Held-out accuracy while training", "On a part of the held-out rows.",
+        "accuracy-in-training", "eval_accuracy", "Held-out accuracy in training", "On a part of the held-out rows.",
         "share", smooth=False,
     ),
-    _Metric("length", "completions/mean_length", "Completion length", "Tokens, mean of a step."),
-    _Metric("clipped", "completions/clipped_ratio", "Cut off at the limit", "Share of completions.", "share"),
+    _Metric("length", "completions/mean_length", "Completion length", "Tokens, mean per step."),
+    _Metric("clipped", "completions/clipped_ratio", "Truncated completions", "Share of completions.", "share"),
     _Metric(
-        "groups", "frac_reward_zero_std", "Groups without spread",
-        "Share of prompts whose completions all earned the same: nothing to learn from.", "share",
+        "groups", "frac_reward_zero_std", "Groups with zero reward std",
+        "Share of prompts whose completions all earned the same, which gives no gradient.", "share",
     ),
-    _Metric("kl", "kl", "KL to the base", "How far the adapter has moved from the base model.", from_zero=True),
+    _Metric("kl", "kl", "KL divergence", "Distance of the adapter from the base model.", from_zero=True),
     _Metric("entropy", "entropy", "Entropy", "Of the next token. Near zero, sampling no longer explores."),
-    _Metric("loss", "loss", "Loss", "GRPO's loss hovers around zero; watch for jumps, not for a fall."),
+    _Metric("loss", "loss", "Loss", "The GRPO loss stays around zero; look for jumps, not for a decrease."),
     _Metric("gradient", "grad_norm", "Gradient norm", "Before clipping.", from_zero=True),
-    _Metric("learning-rate", "learning_rate", "Learning rate", "As scheduled.", smooth=False, from_zero=True),
+    _Metric("learning-rate", "learning_rate", "Learning rate", "From the schedule.", smooth=False, from_zero=True),
 )  # fmt: skip
 SPEED = (
-    _Metric("step-time", "step_time", "Time of a step", "Seconds, generation included.", from_zero=True),
-    _Metric("tokens", "tokens_per_second", "Tokens per second", "Of prompts and completions.", from_zero=True),
+    _Metric("step-time", "step_time", "Time per step", "Seconds, including generation.", from_zero=True),
+    _Metric("tokens", "tokens_per_second", "Tokens per second", "Prompts and completions.", from_zero=True),
     _Metric("memory", "gpu_memory_gib", "GPU memory", "GiB in use on the fullest GPU.", smooth=False, from_zero=True),
 )
 
 
 def reward(runs: Sequence[RunData]) -> Panel | None:
-    """The reward by step; None where none was logged."""
+    """The reward by step; None if none was logged."""
     return next(iter(_panels(runs, METRICS[:1])), None)
 
 
 def training(runs: Sequence[RunData]) -> list[Panel]:
-    """Each reward function, then all other curves of the training that were logged."""
+    """Each reward function, then all other training curves that were logged."""
     return [*_rewards(runs), *_panels(runs, METRICS[1:])]
 
 
 def speed(runs: Sequence[RunData]) -> list[Panel]:
-    """Seconds of a step, tokens a second and GPU memory by step, as far as they were logged."""
+    """Seconds per step, tokens per second and GPU memory, if logged."""
     return _panels(runs, SPEED)
 
 
 def phases(runs: Sequence[RunData]) -> Bars | None:
-    """Seconds by phase, without what took none."""
+    """Seconds by phase, without empty phases."""
     spent = [[float(run.summary.get("seconds", {}).get(phase) or 0) for phase in PHASES] for run in runs]
     kept = [index for index in range(len(PHASES)) if any(values[index] > 0 for values in spent)]
     if not kept:
@@ -123,31 +123,31 @@ def phases(runs: Sequence[RunData]) -> Bars | None:
         Series(run.name, [values[index] for index in kept], place)
         for place, (run, values) in enumerate(zip(runs, spent, strict=True))
     ]
-    return Bars("phases", "Time by phase", "Seconds, over all attempts.", [PHASES[index] for index in kept], series)
+    return Bars("phases", "Time by phase", "Seconds over all attempts.", [PHASES[index] for index in kept], series)
 
 
 def parts(runs: Sequence[RunData]) -> Bars | None:
-    """Mean seconds of a step by part; what no part accounts for is the rest."""
+    """Mean seconds per step by part; the remainder is `other`."""
     measured = [(place, run) for place, run in enumerate(runs) if run.series("step_time")[1]]
     if not any(run.series(part)[1] for _, run in measured for part in PARTS):
         return None
     return Bars(
         "parts",
-        "Time by part of a step",
-        "Seconds, mean over all steps. The rest: backward, optimizer, hand-over of the weights.",
-        [*PARTS.values(), "the rest"],
+        "Time per step by part",
+        "Seconds, mean over all steps. Other: backward, optimizer, weight sync.",
+        [*PARTS.values(), "other"],
         [Series(run.name, _mean_parts(run), place) for place, run in measured],
     )
 
 
 def accuracy(run: RunData) -> Shares | None:
-    """The three shares of `evaluation.json` with their 95 % intervals."""
-    named = {"correct": "Answer right", "correct_lenient": "Answer right\nanywhere", "format": "Format kept"}
+    """The three shares of `evaluation.json` with their 95% intervals."""
+    named = {"correct": "Answer correct", "correct_lenient": "Answer correct\nanywhere", "format": "Format correct"}
     return _shares((label, run.evaluation.get(key)) for key, label in named.items())
 
 
 def accuracies(runs: Sequence[RunData]) -> Shares | None:
-    """Each run's share of right answers."""
+    """Each run's share of correct answers."""
     return _shares((run.name, run.evaluation.get("correct")) for run in runs)
 
 
@@ -163,7 +163,7 @@ def _shares(judged: Iterable[tuple[str, dict[str, Any] | None]]) -> Shares | Non
 def _rewards(runs: Sequence[RunData]) -> list[Panel]:
     """A panel for each reward function."""
     names = dict.fromkeys(name for run in runs for name in run.reward_names)
-    caption = "What it paid, mean of a step, before its weight."
+    caption = "Mean per step, before weighting."
     return _panels(
         runs,
         [
@@ -190,7 +190,7 @@ def _panels(runs: Sequence[RunData], metrics: Sequence[_Metric]) -> list[Panel]:
 
 
 def _lines(runs: Sequence[RunData], metric: _Metric) -> list[Line]:
-    """A line for each run that logged the metric; its band only where it is alone."""
+    """A line for each run that logged the metric; with a band only for a single run."""
     lines = []
     for place, run in enumerate(runs):
         steps, values = run.series(metric.key)
@@ -202,7 +202,7 @@ def _lines(runs: Sequence[RunData], metric: _Metric) -> list[Line]:
 
 
 def _thinned(line: Line, lines: int = 1) -> Line:
-    """A line beside others with no more points than fit: each the mean of as many steps, at the last of them."""
+    """The line with as many points as fit: each is the mean of several steps, at the last of them."""
     width = -(-len(line.steps) // min(MOST_POINTS, MOST_POINTS_OF_A_PLOT // lines))
     if width <= 1:
         return line

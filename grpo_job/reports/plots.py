@@ -1,7 +1,6 @@
 """Draws panels with matplotlib: PNGs for the card, SVGs for the page.
 
-The same figure serves both. In an SVG each colour becomes the CSS variable of its name (`themes.py`), so that the
-page decides between light and dark, and text stays text.
+In an SVG each colour becomes a CSS variable (`themes.py`), so the page can switch between light and dark.
 """
 
 import io
@@ -14,8 +13,7 @@ from grpo_job.reports.panels import Bars, Line, Panel, Shares
 from grpo_job.reports.themes import LIGHT, SERIES
 
 Drawn = Panel | Bars | Shares
-# Inches, so that 9 points are some 11 CSS pixels where the page shows them: in a third of its width or on a phone, and
-# where there is room.
+# Inches, so that 9 points are about 11 CSS pixels on the page: in a third of its width or on a phone, and wide.
 SMALL, WIDE = (3.5, 2.15), (9.8, 3.0)
 SMALL_SHARES, WIDE_SHARES = (3.3, 2.9), (5.0, 2.9)
 STYLE = {
@@ -63,7 +61,7 @@ def png(drawn: Drawn, folder: Path) -> Path:
 
 
 def svg(drawn: Drawn, *, wide: bool = False) -> str:
-    """An `<svg>` element to stand in a page; its `id`s begin with the plot's name."""
+    """An `<svg>` element for a page; its `id`s begin with the plot's name."""
     out = io.StringIO()
     name = drawn.name + ("-wide" if wide else "")
     with _style({"svg.hashsalt": name}):
@@ -73,7 +71,7 @@ def svg(drawn: Drawn, *, wide: bool = False) -> str:
 
 
 def draw(drawn: Drawn, *, size: tuple[float, float], titled: bool) -> Any:
-    """The matplotlib figure. Legends stand in the page around an SVG, so only a titled figure has its own."""
+    """The matplotlib figure. The page has the legends of an SVG, so only a titled figure draws its own."""
     from matplotlib.figure import Figure
 
     with _style():
@@ -107,7 +105,7 @@ def _size(drawn: Drawn, wide: bool) -> tuple[float, float]:
 
 
 def _grown(drawn: Drawn, size: tuple[float, float]) -> tuple[float, float]:
-    """Bars and intervals of several runs need room."""
+    """Bars and intervals of several runs need more height."""
     width, height = size
     match drawn:
         case Bars():
@@ -135,7 +133,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
 
 
 def _draw_line(axes: Any, line: Line, colour: str, smooth: bool) -> None:
-    """Each step faintly, and the running mean on top; without `smooth`, or with few steps, the steps alone."""
+    """Each step faintly with the running mean on top; without `smooth`, or with few steps, only the steps."""
     import numpy as np
 
     values = np.array(line.values)
@@ -152,7 +150,7 @@ def _draw_line(axes: Any, line: Line, colour: str, smooth: bool) -> None:
 
 
 def running_mean(values: Sequence[float], window: int) -> Any:
-    """Mean of up to `window` values that end at each; NaN counts as absent."""
+    """Mean of up to `window` values ending at each; ignores NaN."""
     import numpy as np
 
     present = np.isfinite(values)
@@ -180,7 +178,7 @@ def _draw_bars(axes: Any, bars: Bars) -> None:
 
 
 def _draw_shares(axes: Any, shares: Shares) -> None:
-    """Two intervals a row: before above, after below."""
+    """Two intervals per row: before above, after below."""
     from matplotlib.ticker import PercentFormatter
 
     for row, (_, *sides) in enumerate(shares.rows):
@@ -203,7 +201,7 @@ def _colour(place: int) -> str:
 
 
 def _inline(document: str, name: str, title: str) -> str:
-    """The `<svg>` alone, with CSS variables for colours and `id`s of its own."""
+    """Only the `<svg>`, with CSS variables for colours and unique `id`s."""
     body = document[document.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<style type=\"text/css\">.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)

@@ -1,4 +1,4 @@
-"""Reads a run folder for reports. Whatever is not there is simply absent: a run that stopped early has less."""
+"""Reads a run folder for reports. Missing files are fine: a run that stopped early has fewer."""
 
 import json
 import math
@@ -19,7 +19,7 @@ AGGREGATES: dict[str, Callable[[list[float]], float]] = {"last": itemgetter(-1),
 
 @dataclass(frozen=True)
 class RunData:
-    """One run. Every figure of a report is fetched through `value`, by the file and the key it stands under."""
+    """One run. Every figure of a report comes from `value`, by file and key."""
 
     folder: RunFolder
 
@@ -55,14 +55,14 @@ class RunData:
 
     @cached_property
     def pairs(self) -> list[tuple[Record, Record]]:
-        """Records before and after of the same held-out question; none where one side is missing."""
+        """Records before and after per held-out question; empty if one side is missing."""
         before, after = read_jsonl(self.folder.before), read_jsonl(self.folder.after)
         answered = {(record["question"], record["gold"]): record for record in after}
         return [(old, new) for old in before if (new := answered.get((old["question"], old["gold"])))]
 
     @cached_property
     def rollouts(self) -> tuple[list[Record], list[Record]]:
-        """The completions of the first and of the last step that was learned from."""
+        """The completions of the first and of the last step."""
         first: list[Record] = []
         last: list[Record] = []
         for row in _lines(self.folder.completions):
@@ -76,7 +76,7 @@ class RunData:
 
     @cached_property
     def reward_names(self) -> list[str]:
-        """The rewards that the metrics name, in the order of the settings."""
+        """The rewards in the metrics, in the order of the settings."""
         found = [key.removeprefix("rewards/").removesuffix("/mean") for key in self.keys if key.endswith("/mean")]
         logged = [name for name in found if f"rewards/{name}/mean" in self.keys]
         order = [str(name).rpartition(".")[2] for name, _ in self.settings.get("rewards", ())]
@@ -84,7 +84,7 @@ class RunData:
 
     @cached_property
     def keys(self) -> list[str]:
-        """Every metric that some step has, in order of appearance."""
+        """Every logged metric, in order of appearance."""
         return list(dict.fromkeys(key for row in self.metrics for key in row))
 
     @cached_property
@@ -102,10 +102,10 @@ class RunData:
         )
 
     def value(self, source: str, key: str) -> Any:
-        """What stands in a file of the run folder; None where it does not.
+        """A value in a file of the run folder; None if it is missing.
 
         In a JSON file `key` is a path of keys (`accuracy.after`); in `metrics.jsonl` it is one of AGGREGATES and a
-        metric (`median step_time`), over the steps that have a finite number there.
+        metric (`median step_time`), over the steps with a finite value.
         """
         if source == "metrics.jsonl":
             aggregate, _, metric = key.partition(" ")
@@ -141,7 +141,7 @@ class RunData:
 
 
 def read(path: Path) -> RunData:
-    """The run in `path`: a run folder, or a published tree that holds it under `run/`."""
+    """The run in `path`: a run folder, or a published tree with `run/`."""
     inside = path / "run"
     return RunData(RunFolder(inside if (inside / "settings.json").is_file() else path))
 
@@ -158,7 +158,7 @@ def _at(value: Any, path: list[str]) -> Any:
 
 
 def _lines(path: Path) -> Iterator[Record]:
-    """The whole lines of a file that may be too long to hold."""
+    """The complete lines of a file, one at a time because it may be large."""
     if not path.is_file():
         return
     with path.open(encoding="utf-8") as file:

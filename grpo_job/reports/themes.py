@@ -1,8 +1,8 @@
-"""The colours of pages and plots, light and dark. One name for each, in CSS and in matplotlib."""
+"""Colours of pages and plots, light and dark, with the same names in CSS and matplotlib."""
 
 SERIES = ("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8")
 
-# In LIGHT no two are equal: plots are drawn in these, and each is then replaced by its name.
+# Values in LIGHT are unique: plots are drawn with them, and each is then replaced by its name.
 LIGHT = {
     "paper": "#ffffff",
     "page": "#f5f6f8",

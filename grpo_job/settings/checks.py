@@ -1,7 +1,4 @@
-"""Settings that are each right and do not go together: the arithmetic, said in full.
-
-Pure: a list of sentences, empty when all is well.
-"""
+"""Finds settings that conflict with each other; messages show the arithmetic. Pure."""
 
 from collections.abc import Callable, Collection
 
@@ -9,10 +6,7 @@ from grpo_job.settings.schema import Settings
 
 
 def conflicts(settings: Settings, unknown: Collection[str] = ()) -> list[str]:
-    """Every conflict between settings.
-
-    `unknown` names fields that were given wrongly: what would be computed from them is not checked.
-    """
+    """One message per conflict. Checks that use an `unknown` (invalid) field are skipped."""
     known = (check for check, fields in CHECKS.items() if not fields & set(unknown))
     return [fault for check in known if (fault := check(settings))]
 
@@ -22,8 +16,8 @@ def _one_way_to_size_generation(settings: Settings) -> str | None:
     if size is None or steps is None:
         return None
     return (
-        f"GRPO_GENERATION_BATCH_SIZE={size} and GRPO_STEPS_PER_GENERATION={steps} say the same thing twice; "
-        "allowed: one of them"
+        f"GRPO_GENERATION_BATCH_SIZE={size} and GRPO_STEPS_PER_GENERATION={steps} set the same thing; "
+        "allowed: only one of them"
     )
 
 
@@ -32,25 +26,25 @@ def _size_is_whole_micro_steps(settings: Settings) -> str | None:
     if size is None or size % batch == 0:
         return None
     return (
-        f"GRPO_GENERATION_BATCH_SIZE={size} is not a multiple of the {batch} completions of a micro-step "
-        f"(GRPO_PER_DEVICE_TRAIN_BATCH_SIZE); allowed: {batch}, {2 * batch}, {3 * batch}, ..."
+        f"GRPO_GENERATION_BATCH_SIZE={size} must be a multiple of GRPO_PER_DEVICE_TRAIN_BATCH_SIZE={batch}; "
+        f"allowed: {batch}, {2 * batch}, {3 * batch}, ..."
     )
 
 
 def _groups_fit_generation(settings: Settings) -> str | None:
     size, group = settings.generation_batch_size, settings.num_generations
     if size is not None:
-        said, completions = "GRPO_GENERATION_BATCH_SIZE", size
+        told, completions = "GRPO_GENERATION_BATCH_SIZE", size
     else:
         batch, micro_steps = settings.per_device_train_batch_size, settings.generation_micro_steps
         by = "STEPS_PER_GENERATION" if settings.steps_per_generation else "GRADIENT_ACCUMULATION_STEPS"
         completions = batch * micro_steps
-        said = f"{batch} (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x {_of(micro_steps, 'micro-step')} (GRPO_{by})"
+        told = f"GRPO_PER_DEVICE_TRAIN_BATCH_SIZE={batch} × {_of(micro_steps, 'micro-step')} from GRPO_{by}"
     if completions % group == 0:
         return None
     return (
-        f"GRPO_NUM_GENERATIONS={group} does not divide the {completions} completions of a generation = {said}; "
-        f"allowed: as many completions as {group}, {2 * group}, {3 * group}, ..."
+        f"GRPO_NUM_GENERATIONS={group} must divide the generation batch of {completions} completions ({told}); "
+        f"allowed: a generation batch of {group}, {2 * group}, {3 * group}, ..."
     )
 
 
@@ -59,11 +53,11 @@ def _generation_fits_steps(settings: Settings) -> str | None:
     if micro_steps * settings.num_iterations % accumulation == 0:
         return None
     return (
-        f"GRPO_GRADIENT_ACCUMULATION_STEPS={accumulation} does not divide the "
-        f"{micro_steps * settings.num_iterations} micro-steps that one generation feeds = {micro_steps} "
-        f"(GRPO_STEPS_PER_GENERATION, or what GRPO_GENERATION_BATCH_SIZE makes of it) x {settings.num_iterations} "
-        "(GRPO_NUM_ITERATIONS): an optimizer step would mix two generations; "
-        f"allowed: micro-steps that are a multiple of {accumulation}"
+        f"GRPO_GRADIENT_ACCUMULATION_STEPS={accumulation} must divide the "
+        f"{micro_steps * settings.num_iterations} micro-steps per generation ({micro_steps} from "
+        f"GRPO_STEPS_PER_GENERATION or GRPO_GENERATION_BATCH_SIZE × GRPO_NUM_ITERATIONS={settings.num_iterations}): "
+        "an optimizer step would mix two generations; "
+        f"allowed: a multiple of {accumulation} micro-steps"
     )
 
 
@@ -74,7 +68,7 @@ def _tokens_fit_sequence(settings: Settings) -> str | None:
     return (
         f"GRPO_MAX_PROMPT_LENGTH={settings.max_prompt_length} + GRPO_MAX_COMPLETION_LENGTH="
         f"{settings.max_completion_length} = {together} tokens, more than GRPO_MAX_SEQ_LENGTH="
-        f"{settings.max_seq_length}; allowed: together at most GRPO_MAX_SEQ_LENGTH"
+        f"{settings.max_seq_length}; allowed: a sum of at most GRPO_MAX_SEQ_LENGTH"
     )
 
 
@@ -83,18 +77,18 @@ def _warmup_fits_steps(settings: Settings) -> str | None:
         return None
     return (
         f"GRPO_WARMUP_STEPS={settings.warmup_steps:g} is not less than GRPO_MAX_STEPS={settings.max_steps}: the "
-        "learning rate would never reach its peak; allowed: fewer steps of warm-up, or a share of them below 1"
+        "learning rate would never reach its peak; allowed: fewer warmup steps, or a share below 1"
     )
 
 
 def _one_length_of_training(settings: Settings) -> str | None:
     epochs_given = "num_train_epochs" in settings.model_fields_set
     if settings.max_steps == -1 and not epochs_given:
-        return "GRPO_MAX_STEPS=-1 leaves the length to GRPO_NUM_TRAIN_EPOCHS, which was not given; allowed: both"
+        return "GRPO_MAX_STEPS=-1 needs GRPO_NUM_TRAIN_EPOCHS, which is not set; allowed: set both"
     if settings.max_steps != -1 and epochs_given:
         return (
-            f"GRPO_NUM_TRAIN_EPOCHS={settings.num_train_epochs:g} has no effect beside "
-            f"GRPO_MAX_STEPS={settings.max_steps}; allowed: GRPO_MAX_STEPS=-1 with it"
+            f"GRPO_NUM_TRAIN_EPOCHS={settings.num_train_epochs:g} has no effect with "
+            f"GRPO_MAX_STEPS={settings.max_steps}; allowed: GRPO_MAX_STEPS=-1"
         )
     return None
 
@@ -121,7 +115,7 @@ def _only_16_bits_are_shared(settings: Settings) -> str | None:
     if not (settings.shard_base is True and settings.load_in_4bit is True):
         return None
     return (
-        "GRPO_SHARD_BASE=true does not go with GRPO_LOAD_IN_4BIT=true: only 16-bit weights can be cut; "
+        "GRPO_SHARD_BASE=true conflicts with GRPO_LOAD_IN_4BIT=true: only 16-bit weights can be sharded; "
         "allowed: one of them, the other auto or false"
     )
 
@@ -130,8 +124,8 @@ def _cost_has_a_price(settings: Settings) -> str | None:
     if settings.max_cost is None or settings.price_per_hour is not None:
         return None
     return (
-        f"GRPO_MAX_COST={settings.max_cost:g} needs GRPO_PRICE_PER_HOUR, for only hours are measured; "
-        "allowed: both, or GRPO_MAX_HOURS"
+        f"GRPO_MAX_COST={settings.max_cost:g} needs GRPO_PRICE_PER_HOUR, because only hours are measured; "
+        "allowed: set both, or GRPO_MAX_HOURS"
     )
 
 
@@ -141,7 +135,7 @@ def _evaluations_to_decide_by(settings: Settings) -> str | None:
     if not given or settings.eval_steps is not None:
         return None
     needs = "needs" if len(given) == 1 else "need"
-    return f"{' and '.join(given)} {needs} evaluations while training; allowed: with GRPO_EVAL_STEPS, such as 25"
+    return f"{' and '.join(given)} {needs} evaluations during training; allowed: set GRPO_EVAL_STEPS, such as 25"
 
 
 def _of(number: int, what: str) -> str:
@@ -151,7 +145,7 @@ def _of(number: int, what: str) -> str:
 
 SIZES = {"per_device_train_batch_size", "generation_batch_size", "steps_per_generation", "gradient_accumulation_steps"}
 
-# Each check, and the fields that it computes with.
+# Each check, and the fields it uses.
 CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     _one_way_to_size_generation: {"generation_batch_size", "steps_per_generation"},
     _size_is_whole_micro_steps: {"generation_batch_size", "per_device_train_batch_size"},

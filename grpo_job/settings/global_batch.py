@@ -1,17 +1,16 @@
-"""The same settings mean the same completions a step at any number of processes. Pure.
+"""Divides the global batch, so that any number of processes has the same completions per step. Pure.
 
-A step of B (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) times A (GRPO_GRADIENT_ACCUMULATION_STEPS) completions is shared by N
-processes: each has the same number of micro-steps, fewer or smaller ones than one process would have, and whole
-groups of each generation.
+B (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) × A (GRPO_GRADIENT_ACCUMULATION_STEPS) completions are divided among N processes:
+each has the same number of micro-steps, fewer or smaller than one process would have, and whole groups.
 """
 
 from grpo_job.settings.schema import Settings
 
 
 def share(settings: Settings, processes: int) -> Settings:
-    """The settings of each of `processes`, in which all sizes are those of one process.
+    """The settings of each process, with sizes per process.
 
-    Micro-steps become fewer before micro-batches become smaller. Raises `ValueError` where there is a `fault`.
+    Reduces micro-steps before micro-batches. Raises `ValueError` if there is a `fault`.
 
     >>> shared = share(Settings(per_device_train_batch_size=16, gradient_accumulation_steps=2), processes=4)
     >>> shared.per_device_train_batch_size, shared.gradient_accumulation_steps
@@ -38,22 +37,22 @@ def share(settings: Settings, processes: int) -> Settings:
 
 
 def fault(settings: Settings, processes: int) -> str | None:
-    """Why the completions of a step, or of a generation, cannot be shared; None where they can."""
+    """Why the completions of a step or a generation cannot be divided; None if they can."""
     if processes == 1:
         return None
     batch, group = settings.per_device_train_batch_size, settings.num_generations
-    said = f"{batch} (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x"
+    told = f"GRPO_PER_DEVICE_TRAIN_BATCH_SIZE={batch} ×"
     step, generation = settings.completions_per_step, settings.completions_per_generation
     if generation % (processes * group):
         return (
-            f"{said} {settings.generation_micro_steps} (micro-steps of a generation) = {generation} completions are no "
-            f"whole groups of GRPO_NUM_GENERATIONS={group} for each of {processes} processes; allowed: "
-            f"{_multiples(processes * group)} completions of a generation, or fewer GRPO_PROCESSES"
+            f"{told} {settings.generation_micro_steps} (micro-steps per generation) = {generation} completions cannot "
+            f"be divided into whole groups of GRPO_NUM_GENERATIONS={group} for each of {processes} processes; allowed: "
+            f"{_multiples(processes * group)} completions per generation, or fewer GRPO_PROCESSES"
         )
     if step % processes:
         return (
-            f"{said} {settings.gradient_accumulation_steps} (GRPO_GRADIENT_ACCUMULATION_STEPS) = {step} completions of "
-            f"a step cannot be shared by {processes} processes; allowed: {_multiples(processes)} completions of a "
+            f"{told} GRPO_GRADIENT_ACCUMULATION_STEPS={settings.gradient_accumulation_steps} = {step} completions per "
+            f"step cannot be divided among {processes} processes; allowed: {_multiples(processes)} completions per "
             "step, or fewer GRPO_PROCESSES"
         )
     return None
@@ -64,7 +63,7 @@ def _multiples(number: int) -> str:
 
 
 def planned_steps(settings: Settings, rows: int) -> int:
-    """Optimizer steps of the whole run; `num_train_epochs` counts passes over all `rows`."""
+    """Optimizer steps of the whole run; `num_train_epochs` counts epochs over all `rows`."""
     if settings.max_steps > 0:
         return settings.max_steps
     return max(1, round(settings.num_train_epochs * rows * settings.num_iterations / settings.groups_per_step))

@@ -1,7 +1,4 @@
-"""The kinds of values that a setting can have, each with the words that tell a person what is allowed.
-
-A fault names what is allowed from here, never in the words of the library that found it.
-"""
+"""The types of settings, each with the text that tells a user what is allowed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,30 +9,30 @@ from pydantic import AfterValidator, BeforeValidator, Field, Json
 
 @dataclass(frozen=True)
 class Allowed:
-    """What a person may write, to stand behind `allowed: `."""
+    """What a user may write; follows `allowed: ` in messages."""
 
     words: str
 
 
 def allowed_words(annotation: Any, metadata: Iterable[Any] = ()) -> str:
-    """The words of an annotated type; those of a plain `Literal` are its values."""
+    """The text of an annotated type; for a plain `Literal` its values."""
     said = [item.words for item in (*get_args(annotation), *metadata) if isinstance(item, Allowed)]
     return said[-1] if said else ", ".join(str(value) for value in get_args(annotation))
 
 
 def split_commas(value: Any) -> Any:
-    """`"a, b"` as `["a", "b"]`, `"none"` as `[]`; anything but text is passed on."""
+    """`"a, b"` as `["a", "b"]`, `"none"` as `[]`; other types unchanged."""
     if not isinstance(value, str):
         return value
     return [] if value == "none" else [part.strip() for part in value.split(",") if part.strip()]
 
 
 def each_once(value: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Passes a list on, unless it names something twice."""
+    """Raises `ValueError` if a name occurs twice."""
     names = [item[0] if isinstance(item, tuple) else item for item in value]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"{name!r} is there {names.count(name)} times")
+            raise ValueError(f"{name!r} occurs {names.count(name)} times")
     return value
 
 

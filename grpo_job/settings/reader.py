@@ -1,7 +1,6 @@
-"""Command line, environment and recipe -> settings and the origin of each, or every fault at once.
+"""Reads settings from command line, environment, recipe and defaults, in this order of precedence.
 
-Order: command line, then environment, then recipe, then default. No fault hides another: all
-are collected, each with the variable's name, what was given and what is allowed.
+All faults are collected, each with the variable's name, the given value and what is allowed.
 """
 
 import difflib
@@ -18,12 +17,12 @@ from grpo_job.settings.recipes import RECIPES
 from grpo_job.settings.schema import Settings, allowed, known_names, variable
 
 PREFIX = "GRPO_"
-# A recipe's choice brings these along; another choice does not inherit them.
+# A recipe's value comes with these; a user's value does not inherit them.
 COMPANIONS = {
     "dataset": ("dataset_config", "dataset_split", "dataset_revision", "eval_dataset", "eval_split"),
     "eval_dataset": ("eval_split",),
 }
-# Empty means something here; elsewhere an empty variable counts as not given, as in a shell.
+# Here empty is a value; elsewhere an empty variable counts as unset.
 MAY_BE_EMPTY = ("system_prompt",)
 SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|KEY)$", re.IGNORECASE)
 SECRET_VALUE = re.compile(r"hf_\w{8}|AKIA\w{8}|//[^/\s]*:[^/\s]*@")  # Hub token, AWS key, user:password@
@@ -34,7 +33,7 @@ FurtherCheck = Callable[[Settings], list[str]]
 
 
 class Resolved(NamedTuple):
-    """Settings, and for each name where its value came from."""
+    """Settings, and the origin of each value."""
 
     settings: Settings
     origins: dict[str, str]
@@ -47,7 +46,7 @@ def resolve(
 ) -> Resolved:
     """Read all settings. Raises `InvalidRun` with every fault found.
 
-    `environment` may hold anything; only `GRPO_*` is looked at. `command_line` maps field names (`max_steps`) to text.
+    Of `environment` only `GRPO_*` is read. `command_line` maps field names (`max_steps`) to text.
     """
     given, faults = _given(environment, command_line or {})
     recipe = given.get("recipe", ("default", "gsm8k"))[1]
@@ -65,9 +64,9 @@ def resolve(
 
 
 def assigned(assignments: Sequence[str]) -> dict[str, str]:
-    """`("max_steps=3",)` -> `{"max_steps": "3"}`; the variable's own spelling is accepted too.
+    """The arguments of `--set`: `("max_steps=3",)` -> `{"max_steps": "3"}`; `GRPO_MAX_STEPS=3` works too.
 
-    What stands behind `--set` on the command line. Raises `InvalidRun` for each that has no value.
+    Raises `InvalidRun` with each that has no value.
     """
     faults = [
         f"--set {text.partition('=')[0]}: no value was given; allowed: --set NAME=VALUE"
@@ -81,7 +80,7 @@ def assigned(assignments: Sequence[str]) -> dict[str, str]:
 
 
 def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> tuple[Layer, list[str]]:
-    """What has the name of a setting, and a fault for each name that is none."""
+    """The values with a known name, and a fault for each unknown name."""
     ours = sorted(name for name in environment if name.startswith(PREFIX))
     named = {
         **{name.removeprefix(PREFIX): ("environment", environment[name]) for name in ours},
@@ -104,17 +103,17 @@ def _fault_of_name(name: str, origin: str, text: str) -> str | None:
     """Why a variable of this name is not accepted, or None."""
     field = name.lower()
     if origin == "environment" and name != name.upper():
-        return _fault(name, text, f"names are in capitals: {variable(field)}", spelt=PREFIX + name)
+        return _fault(name, text, f"names are in upper case: {variable(field)}", spelt=PREFIX + name)
     if field in trl_options.OWNED:
-        return _fault(field, text, f"the job decides this itself; use instead: {trl_options.OWNED[field]}")
+        return _fault(field, text, f"the job controls this option; use instead: {trl_options.OWNED[field]}")
     if field in known_names():
         return None
-    hint = _near(field, known_names(), variable) or "`grpo-job check` prints the names that are allowed"
+    hint = _near(field, known_names(), variable) or "`grpo-job check` prints the allowed names"
     return _fault(field, text, f"no setting has this name; {hint.removesuffix('; ')}")
 
 
 def _near(word: str, words: Sequence[str] | Mapping[str, Any], spell: Callable[[str], str] = str) -> str:
-    """`"did you mean ...?; "`, or nothing when no word is near."""
+    """`"did you mean ...?; "`, or nothing if no word is close."""
     near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     return f"did you mean {spell(near[0])}?; " if near else ""
 
@@ -125,10 +124,7 @@ def _recipe_layer(recipe: Mapping[str, Any], given: Layer, name: str) -> Layer:
 
 
 def _build(layers: Layer) -> tuple[Settings, dict[str, str]]:
-    """Settings from all values that are right, and for each other field the fault.
-
-    GRPOConfig's further options are typed one by one and put under `grpo_config`.
-    """
+    """Settings from all valid values, and a fault for each other field; GRPOConfig options go to `grpo_config`."""
     values: dict[str, Any] = {}
     further: dict[str, Any] = {}
     wrong: dict[str, str] = {}
@@ -149,7 +145,7 @@ def _build(layers: Layer) -> tuple[Settings, dict[str, str]]:
 
 
 def _wrong_fields(errors: Sequence[ErrorDetails], layers: Layer) -> dict[str, str]:
-    """One sentence a field; a check of our own says its reason before what is allowed."""
+    """One message per field; our own validators add their reason."""
     wrong = {}
     for error in errors:
         name = str(error["loc"][0])

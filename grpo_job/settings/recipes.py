@@ -1,8 +1,7 @@
-"""Named bundles of settings. A recipe is data: what the user sets wins over it.
+"""Presets of settings, which the user's own values override.
 
-`tutorial` is the published reference run, value for value, with its five reward functions as
-they are. `gsm8k` (the default) trains with the same values and mended rewards, and measures on
-GSM8K's test split. `smoke` learns the embedded sample on a CPU in a minute.
+`tutorial` is the published reference run with its exact values and rewards. `gsm8k` (the default) uses the same values
+with fixed rewards, and evaluates on GSM8K's test split. `smoke` trains the embedded sample on a CPU in a minute.
 """
 
 from typing import Any

@@ -1,16 +1,16 @@
-"""Secrets by value: what they are, and text without them."""
+"""Finds the values of secrets, and redacts them from text."""
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 NAMED = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(?:^|_)(?:API_?|ACCESS_?)?KEY(?:_|$)", re.IGNORECASE)
-SHORTEST = 8  # a shorter value occurs in texts by chance
+SHORTEST = 8  # shorter values occur in texts by chance
 HIDDEN = "[secret]"
 
 
 def secret_values(environment: Mapping[str, str]) -> list[str]:
-    """Values of the variables that are named like secrets, and of the files that such variables name."""
+    """Values of variables named like secrets, and contents of the files that such variables name."""
     found = set()
     for name, value in environment.items():
         if not NAMED.search(name):

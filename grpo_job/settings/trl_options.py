@@ -1,8 +1,7 @@
 """The options of the locked TRL's `GRPOConfig` as settings, without importing TRL.
 
-`trl_options.json` is generated (`python -m tools.list_trl_options`); this
-file adds what TRL's annotations do not tell: the accepted words of plain strings, the ranges of
-numbers, and which options the job owns.
+`trl_options.json` is generated (`python -m tools.list_trl_options`). This file adds what TRL's annotations lack: the
+allowed values of strings, the ranges of numbers, and which options the job controls.
 """
 
 import json
@@ -31,7 +30,7 @@ from grpo_job.settings.primitives import (
     allowed_words,
 )
 
-# Words that TRL 1.15 and transformers 5.17 compare a plain `str` option with.
+# Values that TRL 1.15 and transformers 5.17 accept for a `str` option.
 WORDS: dict[str, tuple[str, ...]] = {
     "importance_sampling_level": ("token", "sequence"),
     "include_num_input_tokens_seen": ("all", "non_padding", "no"),
@@ -42,7 +41,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "vllm_importance_sampling_mode": ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask"),
     "vllm_model_impl": ("vllm", "transformers"),
 }
-# Schedules that follow an evaluation by the trainer, which this job does not run.
+# Schedules that need the trainer's own evaluation, which this job does not run.
 NOT_OFFERED = ("greedy", "reduce_lr_on_plateau")
 
 RANGES: dict[str, Any] = {
@@ -73,12 +72,12 @@ RANGES: dict[str, Any] = {
     "vllm_importance_sampling_clip_min": NonNegative,
 }
 
-# Options that the job decides by itself, and the setting to use instead.
+# Options that the job controls, and the setting to use instead.
 OWNED: dict[str, str] = {
-    "bf16": "the plan chooses the precision; GRPO_LOAD_IN_4BIT chooses that of the base",
-    "fp16": "the plan chooses the precision; GRPO_LOAD_IN_4BIT chooses that of the base",
-    "bf16_full_eval": "GRPO_EVAL_ROWS steers the evaluation",
-    "fp16_full_eval": "GRPO_EVAL_ROWS steers the evaluation",
+    "bf16": "the planner sets the precision; GRPO_LOAD_IN_4BIT sets that of the base",
+    "fp16": "the planner sets the precision; GRPO_LOAD_IN_4BIT sets that of the base",
+    "bf16_full_eval": "GRPO_EVAL_ROWS controls the evaluation",
+    "fp16_full_eval": "GRPO_EVAL_ROWS controls the evaluation",
     "auto_find_batch_size": "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE",
     "batch_eval_metrics": "GRPO_EVAL_ROWS",
     "data_seed": "GRPO_SEED",
@@ -108,23 +107,23 @@ OWNED: dict[str, str] = {
     "length_column_name": "GRPO_SHUFFLE_DATASET",
     "load_best_model_at_end": "GRPO_KEEP",
     "local_rank": "the launcher's LOCAL_RANK",
-    "log_completions": "completions.jsonl always holds them",
+    "log_completions": "completions.jsonl always contains them",
     "log_completions_hub_repo": "GRPO_PUBLISH_TO",
     "log_on_each_node": "GRPO_LOG_FORMAT",
     "logging_first_step": "GRPO_LOGGING_STEPS",
-    "logging_nan_inf_filter": "what is not a number stands in the metrics as it is",
+    "logging_nan_inf_filter": "NaN and infinity are logged as they are",
     "logging_strategy": "GRPO_LOGGING_STEPS",
-    "max_tool_calling_iterations": "tools are not part of this job",
+    "max_tool_calling_iterations": "this job does not support tools",
     "metric_for_best_model": "GRPO_KEEP",
     "model_init_kwargs": "GRPO_MODEL, GRPO_MODEL_REVISION and GRPO_LOAD_IN_4BIT",
-    "num_completions_to_print": "completions.jsonl always holds them",
+    "num_completions_to_print": "completions.jsonl always contains them",
     "num_generations_eval": "held-out rows are answered once, greedily; GRPO_EVAL_ROWS",
     "parallelism_config": "the launcher's number of processes",
     "per_device_eval_batch_size": "GRPO_EVAL_ROWS",
     "prediction_loss_only": "GRPO_EVAL_ROWS",
     "push_to_hub": "GRPO_PUBLISH_TO=hf://owner/name",
-    "ref_model_mixup_alpha": "the reference is the base without its LoRA; GRPO_BETA weighs it",
-    "ref_model_sync_steps": "the reference is the base without its LoRA; GRPO_BETA weighs it",
+    "ref_model_mixup_alpha": "the reference is the base without LoRA; GRPO_BETA weighs it",
+    "ref_model_sync_steps": "the reference is the base without LoRA; GRPO_BETA weighs it",
     "remove_unused_columns": "GRPO_PROMPT_COLUMN and GRPO_ANSWER_COLUMN",
     "restore_callback_states_from_checkpoint": "GRPO_RESUME",
     "resume_from_checkpoint": "GRPO_RESUME",
@@ -133,7 +132,7 @@ OWNED: dict[str, str] = {
     "save_on_each_node": "GRPO_OUTPUT_DIR",
     "save_only_model": "GRPO_SAVE_STEPS",
     "save_strategy": "GRPO_SAVE_STEPS and GRPO_SAVE_MINUTES",
-    "sync_ref_model": "the reference is the base without its LoRA; GRPO_BETA weighs it",
+    "sync_ref_model": "the reference is the base without LoRA; GRPO_BETA weighs it",
     "train_sampling_strategy": "GRPO_SHUFFLE_DATASET",
     "transformers_continuous_batching_config": "GRPO_ENGINE",
     "trust_remote_code": "code from a model repository is never run",
@@ -149,7 +148,7 @@ OWNED: dict[str, str] = {
     "vllm_server_host": "GRPO_ENGINE; vLLM runs in the job's own process",
     "vllm_server_port": "GRPO_ENGINE; vLLM runs in the job's own process",
     "vllm_server_timeout": "GRPO_ENGINE; vLLM runs in the job's own process",
-    "vllm_tensor_parallel_size": "GRPO_PROCESSES; the plan spreads vLLM over their GPUs where it must",
+    "vllm_tensor_parallel_size": "GRPO_PROCESSES; the planner uses tensor parallelism if needed",
 }
 
 KINDS: dict[str, Any] = {
@@ -165,26 +164,26 @@ KINDS: dict[str, Any] = {
 
 @cache
 def options() -> dict[str, dict[str, Any]]:
-    """Option name -> {"kind", "optional", "default", "choices"}, as the locked TRL has it."""
+    """Option name -> {"kind", "optional", "default", "choices"}, as in the locked TRL."""
     loaded: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("trl_options.json").read_text())
     return loaded
 
 
 def choices(name: str) -> tuple[str, ...]:
-    """The words that option `name` accepts; none where it is not an option of words."""
+    """The allowed values of option `name`; empty if it is not a choice."""
     words = WORDS.get(name) or options()[name]["choices"] or ()
     return tuple(word for word in words if word not in NOT_OFFERED)
 
 
 def parse(name: str, text: Any) -> Any:
-    """The value of option `name` written as `text`. Raises pydantic's ValidationError when it is not one."""
+    """The value of option `name` from `text`. Raises pydantic's ValidationError."""
     if options()[name]["optional"] and text == "none":
         return None
     return TypeAdapter(_kind(name)).validate_python(text)
 
 
 def allowed(name: str) -> str:
-    """What a person may write for option `name`."""
+    """The allowed values of option `name`, for messages."""
     return allowed_words(_kind(name)) + (", or none" if options()[name]["optional"] else "")
 
 

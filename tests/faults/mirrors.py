@@ -67,7 +67,7 @@ def _elsewhere(place: Path, remote: Remote, dice: random.Random, whole: Path, sh
     # The signal comes while the step is logged, when whether to stop behind it has been asked already.
     if killer == signal.SIGTERM and share == 0 and behind not in (str(step), str(step + 1)):
         return what, "the last checkpoint had not reached the mirror"
-    if not said and "attempt 2 begins with step 1" not in again.said():
+    if not said and "attempt 2 starts at step 1" not in again.said():
         return what, "it began anew without a word"
     return what, runs.difference(runs.result(whole), runs.result(place))
 

@@ -24,7 +24,7 @@ from tests.k8s.discovery import KINDS, PREFIX, Object, discovery
 
 JOB_NAME, CONTROLLER = "batch.kubernetes.io/job-name", "batch.kubernetes.io/controller-uid"
 PROTOBUF = b"k8s\0"
-LOG = "finished (exit 0): trained, evaluated, published and read back\n"
+LOG = "finished (exit 0): trained, evaluated, published and verified\n"
 
 
 class Cluster:

@@ -81,10 +81,10 @@ def test_without_the_rule_for_1_an_evicted_run_without_progress_would_not_end_be
 
 
 ACTIONS = {
-    "not try again": "FailJob",
-    "not train again": "FailJob",
-    "try again, a few times": "Count",
-    "try again, uncounted": "Ignore",
+    "not retry": "FailJob",
+    "not retry; publish": "FailJob",
+    "retry a few times": "Count",
+    "retry without counting it against the backoff limit": "Ignore",
 }
 
 

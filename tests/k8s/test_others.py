@@ -159,7 +159,7 @@ class TestSlurm:
     def test_only_an_interrupted_run_goes_to_the_queue_again(self, row: Any, stage: Stage) -> None:
         assert self.submit(stage, row.code).returncode == row.code
         requeued = ["scontrol", "requeue", "17"] in stage.calls()
-        assert requeued == (row.cluster_should == "try again, uncounted")
+        assert requeued == (row.cluster_should == "retry without counting it against the backoff limit")
 
     def test_the_container_gets_settings_that_are_accepted(self, stage: Stage) -> None:
         self.submit(stage, 0)

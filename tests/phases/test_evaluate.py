@@ -66,5 +66,5 @@ def test_other_weights_than_the_trained_ones_are_a_failure(tmp_path: Path) -> No
 
 
 def test_answers_of_another_model_are_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(Unexpected, match="1 of 8 answers are alike"):
+    with pytest.raises(Unexpected, match="1 of 8 answers are the same"):
         saved(tmp_path, Engine(others=7))

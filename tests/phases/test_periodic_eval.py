@@ -113,7 +113,7 @@ def test_the_goal_is_reached_from_its_own_value_on(tmp_path: Path, right: int, r
 
 @pytest.mark.parametrize("given", [{"GRPO_KEEP": "best"}, {"GRPO_STOP_AT_ACCURACY": "0.5"}])
 def test_what_is_decided_by_examinations_needs_them(given: dict[str, str]) -> None:
-    with pytest.raises(InvalidRun, match="allowed: with GRPO_EVAL_STEPS"):
+    with pytest.raises(InvalidRun, match="allowed: set GRPO_EVAL_STEPS"):
         resolve(given)
 
 

@@ -53,17 +53,20 @@ def test_groups_with_spread_are_counted_with_accuracy_length_and_cuts() -> None:
     found = probed(Base(RIGHT, WRONG, "word " * 20, WRONG))
     assert found == Probe(groups=3, with_spread=3, reward=0.5, best=2.0, accuracy=0.25, length=5.75, clipped=0.25)
     assert found.hopeless(SETTINGS) is None
-    assert found.sentence() == "3 of 3 groups have spread, mean reward 0.5, accuracy 25.0%, 6 tokens, 25% cut"
+    assert (
+        found.sentence()
+        == "3 of 3 groups have a non-zero reward std, mean reward 0.5, accuracy 25.0%, 6 tokens, 25% truncated"
+    )
 
 
 def test_a_base_that_is_never_right_is_hopeless_with_the_usual_cures() -> None:
     said = probed(Base(*[WRONG] * 4)).hopeless(SETTINGS) or ""
-    assert said.startswith("before step 1 none of 3 groups of 4 completions had any spread of rewards")
+    assert said.startswith("before step 1 all 3 groups of 4 completions had zero reward std")
     assert "GRPO_REWARDS" in said
 
 
 def test_a_base_that_is_always_right_is_told_so() -> None:
-    assert "solves these rows already" in (probed(Base(*[RIGHT] * 4)).hopeless(SETTINGS) or "")
+    assert "already solves these rows" in (probed(Base(*[RIGHT] * 4)).hopeless(SETTINGS) or "")
 
 
 def test_a_base_that_is_always_cut_is_told_so() -> None:

@@ -209,7 +209,7 @@ def test_what_arrives_damaged_is_not_called_published(
     monkeypatch.setattr(LocalStore, "send", damage)
     (place,) = publish(run, [f"file://{tmp_path}/published"])
     assert not place.verified
-    assert "read back, it differs in adapter_model.safetensors: publish again" in place.failure
+    assert "the published files differ in adapter_model.safetensors: publish again" in place.failure
 
 
 def test_a_secret_in_the_tree_stops_the_publishing(run: Path, tmp_path: Path) -> None:
@@ -217,13 +217,13 @@ def test_a_secret_in_the_tree_stops_the_publishing(run: Path, tmp_path: Path) ->
     uris = [f"file://{tmp_path}/one", f"file://{tmp_path}/two"]
     published = publish(run, uris, secrets=["short", "hf_canarycanary"])
     assert [place.uri for place in published] == uris
-    assert all("run/completions.jsonl would publish the value of a secret" in place.failure for place in published)
+    assert all("run/completions.jsonl contains the value of a secret" in place.failure for place in published)
     assert not any("hf_canarycanary" in place.failure for place in published)
     assert not (tmp_path / "one").exists()
 
 
 def test_a_run_without_an_adapter_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRun, match="holds no adapter/ to publish"):
+    with pytest.raises(InvalidRun, match="has no adapter/ to publish"):
         publish(tmp_path, [f"file://{tmp_path}/published"])
 
 

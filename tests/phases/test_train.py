@@ -83,7 +83,7 @@ def test_a_later_attempt_that_finds_no_checkpoint_says_so(tmp_path: Path, capfd:
     first.summary.write()
     resumed(attempt_at(tmp_path, checkpoint_to=f"file://{tmp_path}/mirror"))
     said = capfd.readouterr().out
-    assert f"attempt 2 begins with step 1: no good checkpoint is in {tmp_path}/run/checkpoints" in said
+    assert f"attempt 2 starts at step 1: no valid checkpoint is in {tmp_path}/run/checkpoints" in said
     assert f"or at file://{tmp_path}/mirror/run" in said
 
 
@@ -91,7 +91,7 @@ def test_a_run_that_has_a_result_is_never_begun_anew_unasked(tmp_path: Path) -> 
     attempt = attempt_at(tmp_path)
     attempt.summary.update(adapter={"path": "adapter", "sha256": "a1"}, steps={"done": 30})
     attempt.summary.write()
-    with pytest.raises(InvalidRun, match="has a result after 30 steps, and no good checkpoint is in "):
+    with pytest.raises(InvalidRun, match="has a result after 30 steps, but no valid checkpoint is in "):
         resumed(attempt_at(tmp_path))
     assert resumed(attempt_at(tmp_path, resume="never"))[1] is None
 

@@ -45,7 +45,7 @@ def test_a_model_of_the_hub_passes_pinned_with_its_licence(world: World) -> None
     found = world.examine()
     assert [finding for finding in found if finding.status != "passed"] == []
     assert (
-        Finding("passed", "model", f"alice/model at commit {commit.id[:12]}, gated and open to this token") == found[0]
+        Finding("passed", "model", f"alice/model at commit {commit.id[:12]}, gated; this token has access") == found[0]
     )
     assert not list((world.folder / "cache").rglob("*.safetensors"))  # the weights stay where they are
 
@@ -54,7 +54,7 @@ def test_a_model_that_is_not_pinned_says_how_to_keep_to_it(world: World) -> None
     hub = world.hub_model(cardData={"license": "mit"})
     commit = hub.repos["model", "alice/model"].at("main")
     assert commit is not None
-    assert f"to keep to it: GRPO_MODEL_REVISION={commit.id}" in world.examine()[0].sentence
+    assert f"to pin it: GRPO_MODEL_REVISION={commit.id}" in world.examine()[0].sentence
 
 
 def test_a_run_goes_on_with_what_the_checks_found(world: World) -> None:

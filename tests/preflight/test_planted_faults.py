@@ -34,11 +34,11 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     # settings
     ("no setting has the name", "settings", "did you mean GRPO_MAX_STEPS?", lambda w: w.set(MAX_STEP="3")),
     ("no number", "settings", "GRPO_LEARNING_RATE: 'fast' was given", lambda w: w.set(LEARNING_RATE="fast")),
-    ("groups do not fit", "settings", "GRPO_NUM_GENERATIONS=7 does not divide", lambda w: w.set(NUM_GENERATIONS="7")),
+    ("groups do not fit", "settings", "GRPO_NUM_GENERATIONS=7 must divide", lambda w: w.set(NUM_GENERATIONS="7")),
     ("tokens do not fit", "settings", "more than GRPO_MAX_SEQ_LENGTH=256", lambda w: w.set(MAX_PROMPT_LENGTH="250")),
     ("warm-up too long", "settings", "GRPO_WARMUP_STEPS=20 is not less", lambda w: w.set(WARMUP_STEPS="20")),
     ("no such recipe", "settings", "GRPO_RECIPE: 'gsm9k' was given", lambda w: w.set(RECIPE="gsm9k")),
-    ("owned by the job", "settings", "the job decides this itself", lambda w: w.set(PUSH_TO_HUB="true")),
+    ("owned by the job", "settings", "the job controls this option", lambda w: w.set(PUSH_TO_HUB="true")),
     ("no price", "settings", "GRPO_MAX_COST=5 needs GRPO_PRICE_PER_HOUR", lambda w: w.set(MAX_COST="5")),
     ("no such reward", "settings", "did you mean 'correct'?", lambda w: w.set(REWARDS="corect:1")),
     ("no such place", "settings", "GRPO_PUBLISH_TO", lambda w: w.set(PUBLISH_TO="ftp://host/x")),
@@ -88,16 +88,21 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     (
         "writes no text",
         "architecture",
-        "BertForMaskedLM does not continue text",
+        "BertForMaskedLM is not a text generation model",
         lambda w: w.model(architectures=["BertForMaskedLM"]),
     ),
     (
         "quantized already",
         "precision",
-        "quantized already (gptq)",
+        "already quantized (gptq)",
         lambda w: w.model(quantization_config={"quant_method": "gptq"}),
     ),
-    ("reads too little", "context", "reads at most 128 tokens", lambda w: w.model(max_position_embeddings=128)),
+    (
+        "reads too little",
+        "context",
+        "supports 128 tokens; allowed: at most",
+        lambda w: w.model(max_position_embeddings=128),
+    ),
     ("weights cut short", "weights", "no whole safetensors file", lambda w: shortened(w.model() / "model.safetensors")),
     ("weights are no weights", "weights", "no head", lambda w: written(w.model() / "model.safetensors", "x")),
     ("a part of the weights missing", "weights", "model-00002-of-00002.safetensors is missing", index_of_missing_shard),
@@ -108,7 +113,7 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
         lambda w: w.set(LORA_TARGET_MODULES="q_prj,k_proj"),
     ),
     ("broken tokenizer", "tokenizer", "cannot be read", lambda w: written(w.model() / "tokenizer.json", "{}")),
-    ("tokens without embeddings", "tokenizer", "has embeddings for 100", lambda w: w.model(vocab_size=100)),
+    ("tokens without embeddings", "tokenizer", "the model has 100 embeddings", lambda w: w.model(vocab_size=100)),
     ("no chat template", "tokenizer", "has no chat template", lambda w: template(w, None)),
     (
         "template refuses the system message",
@@ -133,13 +138,13 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     ("broken rows", "rows", "cannot be read", lambda w: written(w.folder / "rows" / "train.jsonl", '{"question": ')),
     ("no answers", "rows", "100 unanswerable", lambda w: rows_changed(w, answer="")),
     ("all prompts too long", "rows", "100 too long", lambda w: w.set(MAX_PROMPT_LENGTH="5")),
-    ("fewer rows than a step", "rows", "takes 8 different prompts", lambda w: w.rows(train=rows_of(sample.TRAIN, 5))),
+    ("fewer rows than a step", "rows", "needs 8 different prompts", lambda w: w.rows(train=rows_of(sample.TRAIN, 5))),
     ("nothing held out", "rows", "GRPO_EVAL_DATASET", same_rows_held_out),
     # rewards
     ("reward raises", "rewards", "raised ZeroDivisionError", lambda w: w.reward("return 1 / 0")),
     ("reward is no number", "rewards", "neither a finite number nor None", lambda w: w.reward("return 'good'")),
-    ("reward is always 0", "rewards together", "do not prefer a perfect", lambda w: w.reward("return 0.0")),
-    ("reward grades nothing", "rewards together", "do not prefer", lambda w: w.reward("return None")),
+    ("reward is always 0", "rewards together", "does not prefer a perfect", lambda w: w.reward("return 0.0")),
+    ("reward grades nothing", "rewards together", "does not prefer", lambda w: w.reward("return None")),
     (
         "reward pays silence",
         "rewards together",
@@ -153,7 +158,7 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
         lambda w: (w.reward("while True: pass"), w.set(REWARD_TIMEOUT_SECONDS="0.2")),
     ),
     ("no module of the reward", "rewards", "cannot be loaded", lambda w: w.set(REWARDS="no_such.reward:1")),
-    ("right answers are fined", "rewards together", "do not prefer", lambda w: w.set(REWARDS="correct:-1")),
+    ("right answers are fined", "rewards together", "does not prefer", lambda w: w.set(REWARDS="correct:-1")),
     # room
     ("disk full", "disk", "free some", lambda w: w.patch.setattr(resources, "free_bytes", lambda folder: 10_000_000)),
     ("run folder cannot be written", "disk", "GRPO_OUTPUT_DIR", lambda w: file_in_the_way(w, OUTPUT_DIR="{}/out")),
@@ -166,7 +171,7 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     (
         "little memory",
         "host memory",
-        "400 MB are available",
+        "400 MB available",
         lambda w: w.patch.setattr(resources, "available_memory", lambda: 0.4 * GB),
     ),
     (
@@ -176,8 +181,8 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
         lambda w: (w.gpu(count=2), w.patch.setattr(resources, "shm_bytes", lambda: 64_000_000)),
     ),
     # the GPU
-    ("driver too old", "driver", "wants 580 or newer", lambda w: w.gpu(driver="550.54.15")),
-    ("GPU too old", "GPU", "CUDA 13 begins with 7.5", lambda w: w.gpu(name="Tesla V100", capability="7.0")),
+    ("driver too old", "driver", "needs 580 or newer", lambda w: w.gpu(driver="550.54.15")),
+    ("GPU too old", "GPU", "CUDA 13 needs 7.5", lambda w: w.gpu(name="Tesla V100", capability="7.0")),
     ("GPU does not tell", "GPU", "tells neither memory nor capability", lambda w: w.gpu(capability="[N/A]")),
     (
         "GPU too small",
@@ -185,7 +190,7 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
         "of which",
         lambda w: (w.gpu(name="NVIDIA T4", memory=15360), w.model(hidden_size=8192, num_hidden_layers=80)),
     ),
-    ("others on the GPU", "GPU memory", "other processes hold", lambda w: w.gpu(used=143000)),
+    ("others on the GPU", "GPU memory", "other processes use", lambda w: w.gpu(used=143000)),
     ("no GPU for Unsloth", "engine", "it needs an NVIDIA GPU", lambda w: w.set(ENGINE="unsloth")),
     # what is installed
     (

@@ -87,7 +87,7 @@ def test_on_the_cpu_the_logits_of_a_large_batch_are_counted() -> None:
 
 def test_shared_memory_is_not_asked_for_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "shm_bytes", lambda: 0)
-    assert Finding("passed", "shared memory", "not needed on the CPU") in list(
+    assert Finding("passed", "shared memory", "not needed on CPU") in list(
         resources.findings(BASE, SHAPE, Settings(), 0)
     )
 

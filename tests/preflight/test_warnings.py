@@ -36,10 +36,10 @@ ODD: list[tuple[str, str, str, Plant]] = [
     (
         "licence for research",
         "licence",
-        "not for commercial use",
+        "no commercial use",
         lambda w: w.hub_model(cardData={"license": "cc-by-nc-4.0"}),
     ),
-    ("no end of an answer", "tokenizer", "names no eos_token", lambda w: written_without_end(w)),
+    ("no end of an answer", "tokenizer", "has no eos_token", lambda w: written_without_end(w)),
     ("many long prompts", "prompt lengths", "would keep 99%", lambda w: w.set(MAX_PROMPT_LENGTH="50")),
     (
         "few answers missing",
@@ -50,18 +50,23 @@ ODD: list[tuple[str, str, str, Plant]] = [
     (
         "many duplicates",
         "rows",
-        "30 of 100 questions occur more than once",
+        "30 of 100 questions are duplicates",
         lambda w: rows(w, *[{"question": "1 + 1?"}] * 31),
     ),
     ("one answer", "rows", "every row has the answer '7'", lambda w: rows(w, *[{"answer": "7"}] * 100)),
-    ("few rows", "rows", "is seen 32 times", lambda w: (rows(w, of=25), w.set(MAX_STEPS="100"))),
+    ("few rows", "rows", "32 epochs over 25 rows", lambda w: (rows(w, of=25), w.set(MAX_STEPS="100"))),
     (
         "held-out rows in training",
         "held-out rows",
         "10 of 60 held-out questions occur in training",
         lambda w: w.rows(test=rows_of(sample.TRAIN, 10) + rows_of(sample.HELD_OUT, 50)),
     ),
-    ("few held-out rows", "held-out rows", "20 rows tell accuracy to about 22 points", lambda w: w.set(EVAL_ROWS="20")),
+    (
+        "few held-out rows",
+        "held-out rows",
+        "20 held-out rows pin accuracy down only to ±22 points; use at least 50",
+        lambda w: w.set(EVAL_ROWS="20"),
+    ),
     (
         "format alone is paid",
         "rewards together",
@@ -77,11 +82,11 @@ ODD: list[tuple[str, str, str, Plant]] = [
     (
         "GPU before bfloat16",
         "GPU",
-        "float16 arithmetic",
+        "training uses float16",
         lambda w: w.gpu(name="Tesla T4", memory=15360, capability="7.5"),
     ),
-    ("part of a GPU", "GPU", "is split (MIG)", lambda w: w.gpu(mig="Enabled")),
-    ("others on the GPU", "GPU memory", "other processes hold 2.1 GB", lambda w: w.gpu(used=2000)),
+    ("part of a GPU", "GPU", "is partitioned (MIG)", lambda w: w.gpu(mig="Enabled")),
+    ("others on the GPU", "GPU memory", "other processes use 2.1 GB", lambda w: w.gpu(used=2000)),
     (
         "versions allowed",
         "locked versions",
@@ -115,7 +120,7 @@ def test_a_constant_reward_beside_a_good_one_is_named(world: World) -> None:
     mine = world.environment["GRPO_REWARDS"]
     world.set(REWARDS=f"correct:2,{mine}")
     assert [finding.sentence for finding in world.warned()] == [
-        "paid pays 0.25 whatever the completion is, and so teaches nothing: mend it"
+        "paid pays 0.25 for every completion, so it teaches nothing: fix it"
     ]
 
 
@@ -149,7 +154,7 @@ def test_a_reward_with_a_negative_weight_is_to_pay_what_is_bad(world: World) -> 
     [
         ("unsloth/Qwen2.5-3B-Instruct", "warned", "Qwen Research licence"),
         ("Qwen/Qwen2.5-Coder-3B", "warned", "Qwen2.5-1.5B-Instruct"),
-        ("unsloth/Qwen2.5-3B-Instruct-bnb-4bit", "warned", "not for commercial use"),
+        ("unsloth/Qwen2.5-3B-Instruct-bnb-4bit", "warned", "no commercial use"),
         ("Qwen/Qwen2.5-7B-Instruct", "passed", "apache-2.0"),
         ("Qwen/Qwen2.5-1.5B-Instruct", "passed", "apache-2.0"),
     ],

@@ -162,7 +162,7 @@ def test_rank_0_killed_ends_the_run_with_1_and_it_resumes(tmp_path: Path) -> Non
 def test_what_cannot_be_shared_ends_with_2_before_any_process_is_started(tmp_path: Path) -> None:
     refused = runs.start(tmp_path, {"GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "2"})
     assert refused.wait() == 2
-    assert "= 2 completions are no whole groups of GRPO_NUM_GENERATIONS=2 for each of 2 processes" in refused.said()
+    assert "= 2 completions cannot be divided into whole groups of GRPO_NUM_GENERATIONS=2" in refused.said()
     assert not (tmp_path / runs.RUN_ID).exists()
 
 

@@ -154,7 +154,7 @@ def _summary(name: str, steps: int, judged: dict[str, Any], train: float, gpu: b
     cost = {"currency": "USD", "total": 1.0412, "load": 0.0689, "train": 0.7095, "evaluate": 0.2206} if gpu else None
     return {
         "run_id": name,
-        "ending": {"code": 0, "kind": "finished", "reason": "trained, evaluated, published and read back"},
+        "ending": {"code": 0, "kind": "finished", "reason": "trained, evaluated, published and verified"},
         "steps": {"done": steps, "planned": steps, "lost_to_resume": 0},
         "accuracy": {key: judged["correct"][key] for key in ("before", "after", "rows", "verdict", "p_value")},
         "format": {key: judged["format"][key] for key in ("before", "after")},

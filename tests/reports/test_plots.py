@@ -83,7 +83,7 @@ def test_svg_takes_its_colours_from_the_page(finished: Path, name: str) -> None:
     assert f"var(--{name})" in svg
     assert not re.search(r"#[0-9a-fA-F]{6}\b", svg)
     assert svg.startswith("<svg")
-    assert ">Answer right</" in svg  # text, not outlines
+    assert ">Answer correct</" in svg  # text, not outlines
 
 
 def test_themes_name_the_same_colours_each_once() -> None:

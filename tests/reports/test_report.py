@@ -122,8 +122,8 @@ def test_table_of_steps_equals_the_metrics(finished: Path) -> None:
 
 def test_samples_show_both_completions_and_what_each_reward_paid(finished: Path) -> None:
     page = page_of(finished)
-    sample = page[page.index('<div class="eyebrow">Newly right') :][:3_000]
-    assert sample.index("✗ wrong") < sample.index("correct 0") < sample.index("✓ right") < sample.index("correct 1")
+    sample = page[page.index('<div class="eyebrow">Gained') :][:3_000]
+    assert sample.index("✗ wrong") < sample.index("correct 0") < sample.index("✓ correct") < sample.index("correct 1")
 
 
 def test_page_tells_no_secret_and_no_path_of_the_machine(write_run: WriteRun) -> None:
@@ -159,7 +159,7 @@ def test_prompts_of_the_settings_are_answered_side_by_side(finished: Path) -> No
 def test_rows_that_were_left_out_are_counted(finished: Path) -> None:
     page = " ".join(re.sub("<[^>]*>", "", page_of(finished)).split())
     assert "2 held-out questions that occur in the training rows were left out" in page
-    assert "rows to train on 1,990 of 2,000 (10 duplicate)" in page.replace("on1", "on 1")
+    assert "training rows 1,990 of 2,000 (10 duplicate)" in page
 
 
 @pytest.mark.parametrize(

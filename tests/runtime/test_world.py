@@ -67,7 +67,9 @@ def test_what_cannot_start_is_refused_with_what_was_given(
 
 
 def test_a_batch_that_the_gpus_cannot_share_is_refused_before_anything_is_started() -> None:
-    with pytest.raises(InvalidRun, match="= 4 completions are no whole groups of GRPO_NUM_GENERATIONS=4"):
+    with pytest.raises(
+        InvalidRun, match="= 4 completions cannot be divided into whole groups of GRPO_NUM_GENERATIONS=4"
+    ):
         layout(Settings(), {}, gpus=4)
 
 

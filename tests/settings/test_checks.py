@@ -33,46 +33,46 @@ def test_arithmetic_that_comes_out_even_is_accepted(given: dict[str, int]) -> No
     [
         (
             {"shard_base": True, "load_in_4bit": True},
-            "GRPO_SHARD_BASE=true does not go with GRPO_LOAD_IN_4BIT=true: only 16-bit weights can be cut; "
+            "GRPO_SHARD_BASE=true conflicts with GRPO_LOAD_IN_4BIT=true: only 16-bit weights can be sharded; "
             "allowed: one of them, the other auto or false",
         ),
         (
             {"num_generations": 3},
-            "GRPO_NUM_GENERATIONS=3 does not divide the 4 completions of a generation = 4 "
-            "(GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x 1 micro-step (GRPO_GRADIENT_ACCUMULATION_STEPS); "
-            "allowed: as many completions as 3, 6, 9, ...",
+            "GRPO_NUM_GENERATIONS=3 must divide the generation batch of 4 completions "
+            "(GRPO_PER_DEVICE_TRAIN_BATCH_SIZE=4 × 1 micro-step from GRPO_GRADIENT_ACCUMULATION_STEPS); "
+            "allowed: a generation batch of 3, 6, 9, ...",
         ),
         (
             {"num_generations": 5, "per_device_train_batch_size": 2, "steps_per_generation": 3},
-            "GRPO_NUM_GENERATIONS=5 does not divide the 6 completions of a generation = 2 "
-            "(GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x 3 micro-steps (GRPO_STEPS_PER_GENERATION); "
-            "allowed: as many completions as 5, 10, 15, ...",
+            "GRPO_NUM_GENERATIONS=5 must divide the generation batch of 6 completions "
+            "(GRPO_PER_DEVICE_TRAIN_BATCH_SIZE=2 × 3 micro-steps from GRPO_STEPS_PER_GENERATION); "
+            "allowed: a generation batch of 5, 10, 15, ...",
         ),
         (
             {"num_generations": 8, "generation_batch_size": 12},
-            "GRPO_NUM_GENERATIONS=8 does not divide the 12 completions of a generation = GRPO_GENERATION_BATCH_SIZE; "
-            "allowed: as many completions as 8, 16, 24, ...",
+            "GRPO_NUM_GENERATIONS=8 must divide the generation batch of 12 completions (GRPO_GENERATION_BATCH_SIZE); "
+            "allowed: a generation batch of 8, 16, 24, ...",
         ),
         (
             {"generation_batch_size": 12, "per_device_train_batch_size": 8, "num_generations": 2},
-            "GRPO_GENERATION_BATCH_SIZE=12 is not a multiple of the 8 completions of a micro-step "
-            "(GRPO_PER_DEVICE_TRAIN_BATCH_SIZE); allowed: 8, 16, 24, ...",
+            "GRPO_GENERATION_BATCH_SIZE=12 must be a multiple of GRPO_PER_DEVICE_TRAIN_BATCH_SIZE=8; "
+            "allowed: 8, 16, 24, ...",
         ),
         (
             {"gradient_accumulation_steps": 3, "steps_per_generation": 2, "num_iterations": 2},
-            "GRPO_GRADIENT_ACCUMULATION_STEPS=3 does not divide the 4 micro-steps that one generation feeds = 2 "
-            "(GRPO_STEPS_PER_GENERATION, or what GRPO_GENERATION_BATCH_SIZE makes of it) x 2 (GRPO_NUM_ITERATIONS): "
-            "an optimizer step would mix two generations; allowed: micro-steps that are a multiple of 3",
+            "GRPO_GRADIENT_ACCUMULATION_STEPS=3 must divide the 4 micro-steps per generation (2 from "
+            "GRPO_STEPS_PER_GENERATION or GRPO_GENERATION_BATCH_SIZE × GRPO_NUM_ITERATIONS=2): "
+            "an optimizer step would mix two generations; allowed: a multiple of 3 micro-steps",
         ),
         (
             {"max_prompt_length": 900},
             "GRPO_MAX_PROMPT_LENGTH=900 + GRPO_MAX_COMPLETION_LENGTH=200 = 1100 tokens, more than "
-            "GRPO_MAX_SEQ_LENGTH=1024; allowed: together at most GRPO_MAX_SEQ_LENGTH",
+            "GRPO_MAX_SEQ_LENGTH=1024; allowed: a sum of at most GRPO_MAX_SEQ_LENGTH",
         ),
         (
             {"warmup_steps": 20, "max_steps": 20},
             "GRPO_WARMUP_STEPS=20 is not less than GRPO_MAX_STEPS=20: the learning rate would never reach its peak; "
-            "allowed: fewer steps of warm-up, or a share of them below 1",
+            "allowed: fewer warmup steps, or a share below 1",
         ),
     ],
 )  # fmt: skip

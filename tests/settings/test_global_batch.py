@@ -62,14 +62,14 @@ def test_one_process_keeps_its_settings_as_they_are() -> None:
     [
         (
             {}, 2,
-            "4 (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x 1 (micro-steps of a generation) = 4 completions are no whole "
-            "groups of GRPO_NUM_GENERATIONS=4 for each of 2 processes; allowed: 8, 16, 24, ... completions of a "
-            "generation, or fewer GRPO_PROCESSES",
+            "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE=4 × 1 (micro-steps per generation) = 4 completions cannot be divided "
+            "into whole groups of GRPO_NUM_GENERATIONS=4 for each of 2 processes; allowed: 8, 16, 24, ... completions "
+            "per generation, or fewer GRPO_PROCESSES",
         ),
         (
             {"per_device_train_batch_size": 2, "steps_per_generation": 6, "num_generations": 2}, 3,
-            "2 (GRPO_PER_DEVICE_TRAIN_BATCH_SIZE) x 1 (GRPO_GRADIENT_ACCUMULATION_STEPS) = 2 completions of a step "
-            "cannot be shared by 3 processes; allowed: 3, 6, 9, ... completions of a step, or fewer GRPO_PROCESSES",
+            "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE=2 × GRPO_GRADIENT_ACCUMULATION_STEPS=1 = 2 completions per step "
+            "cannot be divided among 3 processes; allowed: 3, 6, 9, ... completions per step, or fewer GRPO_PROCESSES",
         ),
     ],
 )  # fmt: skip

@@ -45,7 +45,7 @@ def test_an_option_that_may_be_none_accepts_the_word(name: str) -> None:
 def test_every_owned_option_is_one_of_trls_and_is_refused_with_what_to_use_instead(name: str) -> None:
     assert name in options()
     assert name not in Settings.model_fields
-    with pytest.raises(InvalidRun, match="the job decides this itself; use instead: "):
+    with pytest.raises(InvalidRun, match="the job controls this option; use instead: "):
         resolve({variable(name): "1"})
 
 
