@@ -27,7 +27,7 @@ def test_a_learning_rate_of_zero_gives_no_evidence_of_a_change(tmp_path: Path) -
     summary = read_json(tmp_path / runs.RUN_ID / "summary.json")
     assert summary["accuracy"]["verdict"] == "no evidence of a change"
     assert summary["accuracy"]["before"] == summary["accuracy"]["after"]
-    assert "GRPO_PUBLISH_IF=improved keeps the adapter unpublished" in summary["ending"]["reason"]
+    assert "not published because of GRPO_PUBLISH_IF=improved" in summary["ending"]["reason"]
 
 
 @pytest.mark.slow
@@ -57,7 +57,7 @@ def test_a_reward_that_pays_wrong_answers_is_found_out_and_not_published(tmp_pat
     assert accuracy["verdict"] == "worse", accuracy
     assert accuracy["after"] < accuracy["before"]
     assert accuracy["p_value"] < 0.05
-    said = "GRPO_PUBLISH_IF=not-worse keeps the adapter unpublished: the verdict is 'worse'"
+    said = "not published because of GRPO_PUBLISH_IF=not-worse: the verdict is 'worse'"
     assert summary["ending"]["reason"].startswith(said)
     assert said in attempt.said()
     report = html.unescape((run / "report.html").read_text())

@@ -1,1 +1,1 @@
-"""The same held-out prompts before and after, and whether the difference is real."""
+"""Grades the same held-out prompts before and after training, and tests the difference."""

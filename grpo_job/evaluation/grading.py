@@ -1,4 +1,4 @@
-"""Asks a model the held-out questions and grades the answers: greedy, one batched call."""
+"""Generates completions for the held-out rows in one batched call, and grades them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,10 +11,10 @@ TEMPERATURE = 1.0  # of the sampled answers
 
 
 class Graders(NamedTuple):
-    """How a completion is judged against a row's answer.
+    """How a completion is graded against a row's answer.
 
-    `answer`: the answer given in the asked-for place is right. `lenient`: the last answer anywhere in the
-    text is right. `format`: the asked-for shape was kept.
+    `answer`: the answer in the answer block is correct. `lenient`: the last answer in the text is correct.
+    `format`: the format is correct.
     """
 
     answer: Grader
@@ -30,10 +30,10 @@ def ask(
     rewards: Mapping[str, Reward] | None = None,
     samples: int = 1,
 ) -> list[dict[str, Any]]:
-    """One record a row: question, gold answer, greedy completion, the judgements, and what each reward pays.
+    """One record per row: question, gold answer, greedy completion, grades, and each reward.
 
-    `generate(prompts)` answers greedily; with `samples` above 1, `generate(prompts, samples=, temperature=)` is
-    called once more for avg@k and pass@k, and each record holds its `samples` too.
+    `generate(prompts)` decodes greedily; if `samples` is above 1, `generate(prompts, samples=, temperature=)` is called
+    for avg@k and pass@k, and each record has its `samples`.
     """
     prompts = [row["prompt"] for row in rows]
     answers = generate(prompts)
@@ -66,5 +66,5 @@ def grade(
 
 
 def share(records: Sequence[dict[str, Any]], key: str) -> float | None:
-    """The share of records for which `key` holds, between 0 and 1; None without records."""
+    """The share of records for which `key` is true, between 0 and 1; None without records."""
     return sum(bool(record[key]) for record in records) / len(records) if records else None

@@ -1,4 +1,4 @@
-"""Is the difference real: intervals, a paired test, sampled accuracy. Pure: numbers in, numbers out."""
+"""Confidence intervals, a paired test, and sampled accuracy. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,9 +22,7 @@ def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Two-sided p-value of McNemar's exact test: the changed rows as tosses of a fair coin.
-
-    Q. McNemar, Psychometrika 12, 1947.
+    """Two-sided p-value of McNemar's exact test (Q. McNemar, Psychometrika 12, 1947).
 
     >>> round(mcnemar(9, 1), 4)
     0.0215
@@ -36,10 +34,10 @@ def mcnemar(gained: int, lost: int) -> float:
 
 
 def paired_bootstrap(gained: int, lost: int, rows: int) -> tuple[float, float]:
-    """95 % percentile interval for accuracy after minus before (B. Efron, Annals of Statistics 7, 1979).
+    """95% percentile interval for accuracy after minus before (B. Efron, Annals of Statistics 7, 1979).
 
-    Rows are drawn with their two answers together. Only how many of each kind are drawn matters, and those
-    counts are multinomial: drawing them is drawing the rows.
+    Rows are resampled with both answers. Only the counts of gained, lost and unchanged rows matter, and they are
+    multinomial, so the counts are drawn directly.
 
     >>> paired_bootstrap(0, 0, 100)
     (0.0, 0.0)
@@ -54,7 +52,7 @@ def paired_bootstrap(gained: int, lost: int, rows: int) -> tuple[float, float]:
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:
-    """Chance that at least one of `k` completions is right, from `samples` of which `right` are.
+    """Chance that at least one of `k` completions is correct, if `right` of `samples` are.
 
     The unbiased estimator 1 - C(n-c, k) / C(n, k), as a product that cannot overflow (M. Chen et al.,
     "Evaluating Large Language Models Trained on Code", 2021, section 2.1).
@@ -99,9 +97,9 @@ def verdict(gained: int, lost: int, p_value: float) -> str:
 
 
 def compare(before: Sequence[bool], after: Sequence[bool]) -> dict[str, Any]:
-    """Shares before and after over the same rows in the same order, with intervals, p-value and verdict.
+    """Shares before and after over the same rows, at least one, with intervals, p-value and verdict.
 
-    At least one row. Shares and differences are between -1 and 1.
+    Shares are between 0 and 1, differences between -1 and 1.
     """
     pairs = list(zip(before, after, strict=True))
     rows = len(pairs)

@@ -1,4 +1,4 @@
-"""The records of before and after -> what `evaluation.json` holds, and whether the result may be published. Pure."""
+"""Computes `evaluation.json` from the records before and after, and whether the result may be published. Pure."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -11,12 +11,11 @@ PublishIf = Literal["always", "not-worse", "improved"]
 
 
 def judge(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Compare the records of `held_out.ask`, row by row.
+    """Compare the records of `grading.ask`, row by row.
 
-    `correct` (the answer in the asked-for place), `correct_lenient` (the last answer anywhere) and `format` each
-    hold `statistics.compare`; `verdict` is that of `correct`. `gained` and `lost` list the rows whose
-    answer changed sides. `sampled` is there when both sides were sampled. Raises ValueError where the two sides
-    were not asked the same.
+    `correct`, `correct_lenient` and `format` (see `grading.Graders`) each hold `statistics.compare`; `verdict` is that
+    of `correct`. `gained` and `lost` list the changed rows; `sampled` needs samples on both sides. Raises ValueError
+    if the questions differ.
     """
     if [(row["question"], row["gold"]) for row in before] != [(row["question"], row["gold"]) for row in after]:
         raise ValueError("before and after were not asked the same questions in the same order")
@@ -33,7 +32,7 @@ def judge(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> 
 
 
 def allowed(verdict: str, publish_if: PublishIf) -> bool:
-    """Whether a result of this verdict is published under `GRPO_PUBLISH_IF`.
+    """Whether a result with this verdict is published under `GRPO_PUBLISH_IF`.
 
     >>> allowed("no evidence of a change", "not-worse"), allowed("no evidence of a change", "improved")
     (True, False)
@@ -48,10 +47,10 @@ def allowed(verdict: str, publish_if: PublishIf) -> bool:
 
 
 def kept_back(judged: dict[str, Any], publish_if: PublishIf) -> str:
-    """The sentence that says why a result which is not `allowed` stays unpublished."""
+    """The message for a result that is not `allowed`."""
     found = judged["correct"]
     return (
-        f"GRPO_PUBLISH_IF={publish_if} keeps the adapter unpublished: the verdict is {found['verdict']!r} (held-out "
+        f"not published because of GRPO_PUBLISH_IF={publish_if}: the verdict is {found['verdict']!r} (held-out "
         f"accuracy {found['before']:.1%} before, {found['after']:.1%} after on {found['rows']} rows, "
         f"{found['gained']} gained, {found['lost']} lost, p = {found['p_value']:.2g}); "
         "the adapter is kept in the run folder"
@@ -69,7 +68,7 @@ def _sampled(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) 
 
 
 def _changed(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]], *, to: bool) -> list[dict[str, Any]]:
-    """The rows whose answer became right (`to=True`) or wrong, with both completions."""
+    """The rows whose answer became correct (`to=True`) or wrong, with both completions."""
     return [
         {"question": old["question"], "gold": old["gold"], "before": old["completion"], "after": new["completion"]}
         for old, new in zip(before, after, strict=True)

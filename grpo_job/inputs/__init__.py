@@ -1,1 +1,1 @@
-"""What comes from outside before training: the base model, its chat template, the rows."""
+"""Inputs of training: base model, chat template, rows."""

@@ -1,7 +1,6 @@
 """The base model as a folder: embedded sample, local folder, or a Hub snapshot at a commit.
 
-The job downloads by itself and hands engines a folder; reports and the adapter's config name
-the model as the user did. Only safetensors are taken, and no code from the repository is run.
+Only safetensors are used, and no code from the repository is run.
 """
 
 import json
@@ -16,13 +15,13 @@ from grpo_job.outcomes import InvalidRun
 
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 WEIGHTS = ("*.safetensors",)
-PICKLES = ", and weights in other formats can run code: convert them, or take another model"
+PICKLES = ", and weights in other formats can run code: convert them, or use another model"
 
 
 class BaseModel(NamedTuple):
-    """`name` as the user gave it, `folder` with its files, `commit` on the Hub, `licence` as its card says it.
+    """`name` as given, `folder` with its files, `commit` on the Hub, `licence` from its card.
 
-    `files` are those on the Hub with their sizes, `gated` says that its owner lets in whom he knows.
+    `files` are those on the Hub with their sizes; `gated` models need the owner's permission.
     """
 
     name: str
@@ -33,15 +32,15 @@ class BaseModel(NamedTuple):
     gated: bool = False
 
     def config(self) -> dict[str, Any]:
-        """What `config.json` says."""
+        """The parsed `config.json`."""
         loaded: dict[str, Any] = json.loads((self.folder / "config.json").read_text())
         return loaded
 
 
 def fetch(name: str, revision: str | None, *, weights: bool = True) -> BaseModel:
-    """Make `name` a folder. `weights=False` fetches only what the checks need.
+    """The model as a local folder. `weights=False` fetches only what the checks need.
 
-    Raises `InvalidRun` where it does not exist, may not be read, or holds no safetensors.
+    Raises `InvalidRun` if it does not exist, is not readable, or has no safetensors.
     """
     if name == "sample":
         return BaseModel("sample", sample.MODEL, None, {"license": "apache-2.0"})
@@ -55,11 +54,11 @@ def fetch(name: str, revision: str | None, *, weights: bool = True) -> BaseModel
 
 
 def _require(files: Iterable[str], name: str, place: str) -> None:
-    """Refuses what has not all that a model consists of. Weights in pickles are none: they can run code."""
-    cures = {"config.json": "", "tokenizer.json": ": save its fast tokenizer beside it", "*.safetensors": PICKLES}
+    """Raises `InvalidRun` if a needed file is missing. Pickled weights do not count: they can run code."""
+    cures = {"config.json": "", "tokenizer.json": ": save its fast tokenizer there", "*.safetensors": PICKLES}
     for needed, cure in cures.items():
         if not any(fnmatch(file, needed) for file in files):
-            raise InvalidRun(f"GRPO_MODEL: {name!r} was given; {place} holds no {needed}{cure}")
+            raise InvalidRun(f"GRPO_MODEL: {name!r} was given; {place} has no {needed}{cure}")
 
 
 def _from_hub(name: str, revision: str | None, weights: bool) -> BaseModel:
@@ -81,7 +80,7 @@ def _from_hub(name: str, revision: str | None, weights: bool) -> BaseModel:
 
 
 def _from_cache(name: str, revision: str | None, patterns: list[str]) -> BaseModel:
-    """What an earlier run fetched, where HF_HUB_OFFLINE forbids to ask the Hub."""
+    """The cached model, if HF_HUB_OFFLINE forbids requests to the Hub."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -89,25 +88,25 @@ def _from_cache(name: str, revision: str | None, patterns: list[str]) -> BaseMod
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
     except LocalEntryNotFoundError as error:
         raise InvalidRun(
-            f"GRPO_MODEL: {name!r} was given; HF_HUB_OFFLINE is set, and the cache in HF_HOME does not hold it: "
-            "unset it, or fetch the model beforehand"
+            f"GRPO_MODEL: {name!r} was given; HF_HUB_OFFLINE is set, but the model is not in the cache in HF_HOME: "
+            "unset it, or download the model first"
         ) from error
     return BaseModel(name, folder, folder.name, {})  # a snapshot's folder is named after its commit
 
 
 def _licence_of(card: Any) -> dict[str, str]:
-    """What the model's own card says of its licence."""
+    """The licence entries of the model card."""
     said = card.to_dict() if card else {}
     return {key: str(said[key]) for key in ("license", "license_name", "license_link") if said.get(key)}
 
 
 def _why(error: Exception) -> str:
-    """One sentence with the cure, from what the Hub answered."""
+    """One sentence with the fix, from the error of the Hub client."""
     kind = type(error).__name__
     known = {
-        "RepositoryNotFoundError": "the Hub has no such model, or HF_TOKEN may not see it: check both",
+        "RepositoryNotFoundError": "the Hub has no such model, or HF_TOKEN has no access to it: check both",
         "GatedRepoError": "the model is gated: accept its licence on its page with the account of HF_TOKEN",
         "RevisionNotFoundError": "the model has no such GRPO_MODEL_REVISION",
-        "HFValidationError": "that is neither a folder nor a Hub id such as owner/name",
+        "HFValidationError": "it is neither a folder nor a Hub id such as owner/name",
     }
     return known.get(kind, f"the Hub could not be reached ({kind}): check the network, HF_ENDPOINT and HF_TOKEN")

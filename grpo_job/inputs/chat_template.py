@@ -1,7 +1,7 @@
-"""A chat as the model reads it: the template of its tokenizer rendered, and tokens counted.
+"""Renders the chat template of a model, and counts tokens.
 
-Uses Jinja2 and `tokenizers` alone, so that prompts can be measured without torch. A test holds
-the counts to the engine's own.
+Uses only Jinja2 and `tokenizers`, so that prompts can be measured without torch. A test compares the counts with the
+engine's.
 """
 
 import json
@@ -23,7 +23,7 @@ Message = dict[str, str]
 
 BATCH = 512  # texts that one thread encodes at a time
 
-# Transformers' own tags around what the assistant said. In a prompt they mark nothing: `if true` does as much.
+# Transformers' tags around assistant messages. They do nothing in a prompt, so `if true` replaces them.
 OWN_TAGS = (
     (re.compile(r"(\{%[-+]?\s*)generation\b"), r"\1if true"),
     (re.compile(r"(\{%[-+]?\s*)endgeneration\b"), r"\1endif"),
@@ -38,26 +38,26 @@ class Chat:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """As transformers would load it; never cuts or pads."""
+        """As transformers would load it; never truncates or pads."""
         tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-        # A tokenizer may be saved with both switched on, and would then count all prompts alike.
+        # A tokenizer saved with these enabled would give all prompts the same length.
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        tokenizer.add_special_tokens(list(self._special_tokens.values()))  # as transformers does, where one is missing
+        tokenizer.add_special_tokens(list(self._special_tokens.values()))  # as transformers does, if one is missing
         return tokenizer
 
     def has_template(self) -> bool:
-        """Whether the model says how a chat is written as text."""
+        """Whether the tokenizer has a chat template."""
         return self._source is not None
 
     def ends_with(self) -> str | None:
-        """The token that ends an answer, where the tokenizer names one."""
+        """The `eos_token` of the tokenizer, if any."""
         return self._special_tokens.get("eos_token")
 
     def render(self, messages: Sequence[Message]) -> str:
-        """The prompt as text, ready for the assistant's turn.
+        """The prompt as text, with the generation prompt.
 
-        Raises `InvalidRun` with the template's own reason where it does not take these messages.
+        Raises `InvalidRun` with the template's error if it rejects these messages.
         """
         known = {"messages": list(messages), "add_generation_prompt": True, "tools": None, **self._special_tokens}
         try:
@@ -65,7 +65,7 @@ class Chat:
         except jinja2.TemplateError as error:
             roles = ", ".join(message["role"] for message in messages)
             raise InvalidRun(
-                f"GRPO_MODEL: its chat template does not take messages of {roles}: {error}; allowed: another model, "
+                f"GRPO_MODEL: its chat template rejects messages of {roles}: {error}; allowed: another model, "
                 "or an empty GRPO_SYSTEM_PROMPT"
             ) from error
 
@@ -87,14 +87,14 @@ class Chat:
 
     @cached_property
     def _special_tokens(self) -> dict[str, str]:
-        """`{"eos_token": "<|im_end|>", ...}`: templates call them by these names."""
+        """`{"eos_token": "<|im_end|>", ...}`, the names that templates use."""
         named = {name: value for name, value in self._config.items() if name.endswith("_token")}
         texts = {name: value["content"] if isinstance(value, dict) else value for name, value in named.items()}
         return {name: text for name, text in texts.items() if isinstance(text, str)}  # add_bos_token is true or false
 
     @cached_property
     def _source(self) -> str | None:
-        """The template file, or what `tokenizer_config.json` has: one template, or several with a default."""
+        """The template file, or that of `tokenizer_config.json`: one template, or several with a default."""
         beside = self.folder / "chat_template.jinja"
         if beside.is_file():
             return beside.read_text(encoding="utf-8")
@@ -105,7 +105,7 @@ class Chat:
 
     @cached_property
     def _template(self) -> jinja2.Template:
-        """Sandboxed, for it comes from outside; with the names that transformers gives a template."""
+        """Sandboxed, because it is third-party code; with the globals that transformers provides."""
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )

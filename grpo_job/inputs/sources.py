@@ -1,7 +1,4 @@
-"""The places that rows come from: `sample`, a file, a folder, a Hub dataset. The `datasets` library reads them.
-
-Each is refused here in a sentence that names the variable when it cannot be read.
-"""
+"""Sources of rows: `sample`, a file, a folder, an S3 prefix, a Hub dataset. The `datasets` library reads them."""
 
 import tempfile
 from collections.abc import Mapping
@@ -17,22 +14,22 @@ Splits = Mapping[str, Any]  # name of a split -> datasets.Dataset
 
 TRAIN, TEST = "train", "test"
 FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}
-# An empty cell stays empty text; else one of them turns a column of whole numbers into 72.0.
+# An empty cell stays empty text; otherwise it turns a column of integers into floats such as 72.0.
 CSV_OPTIONS = {"na_filter": False}
 HUB_SECONDS = 20
 LONGEST_REASON = 400
 
 HUB_REASONS = {
-    "RepositoryNotFoundError": "the Hub has no such dataset, or HF_TOKEN may not see it: check both",
+    "RepositoryNotFoundError": "the Hub has no such dataset, or HF_TOKEN has no access to it: check both",
     "GatedRepoError": "the dataset is gated: accept its terms on its page with the account of HF_TOKEN",
     "RevisionNotFoundError": "the dataset has no such GRPO_DATASET_REVISION",
-    "HFValidationError": "that is no file, no folder and no Hub id such as owner/name",
+    "HFValidationError": "it is neither a file nor a folder nor a Hub id such as owner/name",
 }
 
 
 @dataclass(frozen=True)
 class RowSource:
-    """One place. `variable` is how the user gave it; `commit` is known once it is `pinned`."""
+    """One source. `variable` is the setting it comes from; `commit` is known once it is `pinned`."""
 
     variable: str
     name: str
@@ -42,16 +39,16 @@ class RowSource:
 
     @property
     def path(self) -> Path:
-        """The name as a path, for rows on this machine."""
+        """The name as a local path."""
         return Path(self.name).expanduser()
 
     @property
     def is_local(self) -> bool:
-        """Whether no network is needed: the sample, or a file or folder that is there."""
+        """Whether no network is needed: the sample, or an existing file or folder."""
         return self.name == "sample" or self.path.exists()
 
     def pinned(self) -> "RowSource":
-        """The same with the commit that the Hub has now, or fetched from S3; as it is where nobody is asked."""
+        """The source at the Hub's current commit, or downloaded from S3; unchanged if local or offline."""
         if self.name.startswith("s3://"):
             return replace(self, name=self._fetched())
         self._require_place()
@@ -63,14 +60,14 @@ class RowSource:
             return self
         try:
             found = HfApi().dataset_info(self.name, revision=self.revision, timeout=HUB_SECONDS).sha
-        except Exception as error:  # whatever the client raises: without an answer there are no rows
+        except Exception as error:  # whatever the client raises, there are no rows
             kind = type(error).__name__
             unreachable = f"the Hub could not be reached ({kind}): check the network, HF_ENDPOINT and HF_TOKEN"
             raise self._refused(HUB_REASONS.get(kind, unreachable)) from error
         return replace(self, revision=found, commit=found)
 
     def _fetched(self) -> str:
-        """The object, or all objects below the prefix, in a temporary folder."""
+        """Download the object, or all objects below the prefix, to a temporary folder."""
         folder = Path(tempfile.mkdtemp(prefix="grpo-job-rows-"))
         try:
             open_store(self.name).get("", folder)
@@ -85,7 +82,7 @@ class RowSource:
         datasets.disable_progress_bars()
         try:
             splits: Splits = self._load(datasets)
-        except Exception as error:  # another's rows: whatever the library raises is the reason
+        except Exception as error:  # third-party data: any error of the library is the reason
             raise self._refused(f"it cannot be read: {_reason(error)}") from error
         return splits
 
@@ -101,7 +98,7 @@ class RowSource:
         return datasets.load_dataset(self.name, self.config, revision=self.revision)
 
     def _require_place(self) -> None:
-        """Refuses what cannot be rows before a library is asked, in plainer words than theirs."""
+        """Raises `InvalidRun` for what cannot be rows, with a clearer message than the library's."""
         if self.name == "sample":
             return
         if self.is_local:
@@ -110,7 +107,7 @@ class RowSource:
                 raise self._refused(f"allowed: a file, or a folder with files, of {', '.join(FORMATS)}")
         elif "://" in self.name:
             raise self._refused(
-                "rows cannot be read from there; allowed: a Hub id, s3://, a file, a folder or `sample`"
+                "rows cannot be read from this URI; allowed: a Hub id, s3://, a file, a folder or `sample`"
             )
         elif self.name.startswith(("/", ".", "~")) or self.path.suffix in FORMATS:
             raise self._refused("there is no such file or folder")
@@ -124,8 +121,8 @@ def _options(kinds: set[str]) -> dict[str, Any]:
 
 
 def _reason(error: BaseException) -> str:
-    """What was first wrong, on one line: the library wraps it in sentences that say nothing."""
+    """The root cause on one line: the library wraps it in generic errors."""
     while error.__cause__ is not None:
         error = error.__cause__
-    reason = " ".join(str(error).split()) or f"it holds no rows ({type(error).__name__})"
+    reason = " ".join(str(error).split()) or f"it has no rows ({type(error).__name__})"
     return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."

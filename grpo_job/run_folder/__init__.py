@@ -1,1 +1,1 @@
-"""What a run leaves behind: names of its files, how they are written, its summary and its identity."""
+"""The run folder: file names, atomic writes, the summary, and the identity of a run."""

@@ -1,4 +1,4 @@
-"""Writes files so that a reader never sees half of one, and reads them."""
+"""Reads files, and writes them atomically."""
 
 import hashlib
 import json
@@ -10,19 +10,19 @@ from typing import Any
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace `path` by `value` as indented JSON, whole or not at all."""
+    """Replace `path` atomically by `value` as indented JSON."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text`, whole or not at all, flushed to disk."""
+    """Replace `path` atomically by `text`, flushed to disk."""
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`, whole or not at all, flushed to disk."""
+    """Replace `path` atomically by `content`, flushed to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The thread is named too: at the end of the grace period a second one writes the same file.
+    # With the thread id, because at the end of the grace period a second thread writes the same file.
     partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         with partial.open("wb") as file:
@@ -35,7 +35,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """See to it that the names in `folder` are on the disk too."""
+    """Flush the file names in `folder` to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -44,18 +44,18 @@ def flush_folder(folder: Path) -> None:
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Replace `path` by one JSON object a line."""
+    """Replace `path` atomically by one JSON object per line."""
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Add one JSON object a line; a reader may see the last line unfinished."""
+    """Append one JSON object per line; a reader may see an incomplete last line."""
     with path.open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in `path`; empty when there is no such file."""
+    """The object in `path`; empty if the file is missing."""
     if not path.is_file():
         return {}
     loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -63,7 +63,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of `path`; a last line that was cut off in writing is left out."""
+    """All complete lines of `path`, without a truncated last one."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8").split("\n")

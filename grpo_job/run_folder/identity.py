@@ -1,7 +1,7 @@
-"""What must be equal between the attempts of one run, and what makes a finished run go on. Pure.
+"""What must be equal between attempts of one run, and what makes a finished run resume. Pure.
 
-A finished run goes on when it is given more steps, other held-out rows, or more of what its training
-was ended for. Anything else that alters the result makes it another run.
+A finished run resumes if it gets more steps, other held-out rows, or more of the budget that ended it. Any other change
+of the result makes it another run.
 """
 
 import hashlib
@@ -15,17 +15,17 @@ from grpo_job.settings.schema import Settings, variable
 EXTENDABLE = (
     "max_steps", "num_train_epochs", "eval_rows", "eval_dataset", "eval_split", "eval_steps", "stop_at_accuracy",
 )  # fmt: skip
-# Settings that change no step, but end a training before its last one.
+# Settings that do not change any step, but can end training early.
 LIMITS = {"max_hours", "max_cost", "price_per_hour"}
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """The settings that all attempts of a run share, as JSON values."""
+    """The settings that all attempts of a run must share, as JSON values."""
     return {name: value for name, value in settings.changing_result().items() if name not in EXTENDABLE}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What is not equal, in the form `name: old -> new`.
+    """The differing values, as `name: old -> new`.
 
     >>> differences({"seed": 1, "rank": 8}, {"seed": 2, "rank": 8})
     ['seed: 1 -> 2']
@@ -38,7 +38,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def asked_for(settings: Settings, *, stopped: bool) -> str:
-    """A digest of what a result is made from; of its limits too, where one `stopped` it before its last step."""
+    """A digest of the settings that determine the result; includes the limits if one `stopped` it early."""
     asked = settings.changing_result()
     if stopped:
         asked |= settings.model_dump(mode="json", include=LIMITS)
@@ -46,11 +46,11 @@ def asked_for(settings: Settings, *, stopped: bool) -> str:
 
 
 def too_few_steps(settings: Settings, planned: int, done: int) -> str | None:
-    """Why a run that has done `done` steps cannot become one of `planned`; None where it can."""
+    """Why a run with `done` steps cannot have only `planned` ones; None if it can."""
     if planned >= done:
         return None
     name = variable("max_steps" if settings.max_steps > 0 else "num_train_epochs")
     return (
-        f"GRPO_RUN_ID={settings.name_of_run()}: {name} asks for {planned} steps, and that run has done {done}; "
+        f"GRPO_RUN_ID={settings.name_of_run()}: {name} asks for {planned} steps, but that run has already done {done}; "
         f"allowed: at least {done} steps, or another GRPO_RUN_ID"
     )

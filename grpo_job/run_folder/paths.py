@@ -1,4 +1,4 @@
-"""Names every file that a run leaves behind."""
+"""The paths of all files in a run folder."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ WEIGHTS = "adapter_model.safetensors"  # as PEFT names them, in `adapter` and in
 
 
 class RunFolder:
-    """`GRPO_OUTPUT_DIR/GRPO_RUN_ID/`. Only names; a file may not be there yet."""
+    """`GRPO_OUTPUT_DIR/GRPO_RUN_ID/`. Only paths; a file may not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,13 +34,13 @@ class RunFolder:
         self.library_log = path / "libraries.log"
 
     def open(self) -> "RunFolder":
-        """Create the folder. Raises `InvalidRun` where it cannot be written to."""
+        """Create the folder. Raises `InvalidRun` if it is not writable."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_text(self.heartbeat, "")
         except OSError as error:
             raise InvalidRun(
                 f"GRPO_OUTPUT_DIR: the run folder {self.path} cannot be written: {error.strerror}; "
-                "allowed: a folder that this user may write to"
+                "allowed: a folder that this user can write to"
             ) from error
         return self

@@ -1,4 +1,4 @@
-"""How a run stands: `summary.json`, written at its start and at its end. Pure but for the writing."""
+"""The state of a run: `summary.json`, written at its start and at its end."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ RUNNING = {"code": None, "kind": "running", "reason": "the run has not ended, or
 
 
 class Summary:
-    """The keys that others read; see docs/run-folder.md. What earlier attempts wrote is kept."""
+    """The public keys, see docs/run-folder.md. Keeps what earlier attempts wrote."""
 
     def __init__(self, path: Path, run_id: str) -> None:
         self.path = path
@@ -35,12 +35,12 @@ class Summary:
 
     @property
     def ended_with(self) -> int | None:
-        """Exit code of the attempt before, None when it was killed or there was none."""
+        """Exit code of the previous attempt, None if it was killed or there was none."""
         code: int | None = self.earlier.get("ending", RUNNING)["code"]
         return code
 
     def handover_state(self) -> dict[str, Any]:
-        """What an attempt that does not find this folder must know: the count and the time of those before it."""
+        """What an attempt without this folder must know: the number and the time of earlier attempts."""
         return {
             "ended_with": self.values["ending"]["code"],
             "lost_to_resume": self.values["steps"]["lost_to_resume"],
@@ -48,7 +48,7 @@ class Summary:
         }
 
     def restore(self, left: Mapping[str, Any]) -> None:
-        """Count attempts that were made elsewhere since the last one here, as the last of them has `left` it."""
+        """Add attempts made on other machines since the last one here; the last of them `left` this state."""
         if left.get("attempts", 0) >= self.values["attempts"]:
             self.update(
                 attempts=left["attempts"] + 1,
@@ -58,18 +58,18 @@ class Summary:
             )
 
     def forget_result(self) -> None:
-        """The training goes on: what was measured of its earlier result does not hold any more."""
+        """Training resumes: drop the evaluation of the earlier result."""
         nothing = {"after": None, "verdict": None, "p_value": None}
         self.update(accuracy=nothing, format={"after": None}, adapter=None, published=[])
 
     def forget_stop(self, *, anew: bool) -> None:
-        """The training goes on: why it stopped does not hold any more; where it begins `anew`, nor do its findings."""
+        """Training resumes: drop why it stopped, and, if it restarts, its health findings."""
         self.update(stopped=None)
         if anew:
             self.update(health=[])
 
     def update(self, **values: Any) -> None:
-        """Set keys; a dict is merged into the one that is there."""
+        """Set keys; dicts are merged."""
         for key, value in values.items():
             old = self.values.get(key)
             self.values[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
@@ -82,7 +82,7 @@ class Summary:
 
 
 def closing_lines(values: dict[str, Any], folder: Path) -> list[str]:
-    """What was learned, where it is, and what it took: the last lines a person reads."""
+    """The final lines of the log: accuracy, where the result is, time and outcome."""
     accuracy, seconds = values["accuracy"], values["seconds"]
     lines = []
     if accuracy["after"] is not None and accuracy["before"] is not None:

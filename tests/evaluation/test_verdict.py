@@ -100,5 +100,5 @@ def test_publish_gate_lets_through_what_was_asked_for(publish_if: Any, published
 def test_result_that_is_kept_back_says_why_in_one_sentence() -> None:
     judged = judge(grading.ask(answering(18), ROWS, GRADERS), grading.ask(answering(2), ROWS, GRADERS))
     sentence = kept_back(judged, "not-worse")
-    assert sentence.startswith("GRPO_PUBLISH_IF=not-worse keeps the adapter unpublished: the verdict is 'worse'")
+    assert sentence.startswith("not published because of GRPO_PUBLISH_IF=not-worse: the verdict is 'worse'")
     assert "90.0% before, 10.0% after on 20 rows, 0 gained, 16 lost, p = 3.1e-05" in sentence

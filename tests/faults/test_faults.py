@@ -80,7 +80,7 @@ def test_a_finished_run_that_is_given_more_steps_goes_on_and_is_measured_anew(tm
     assert found["adapter"]["sha256"] == runs.result(extended)["adapter"]
     fewer = runs.start(extended, constant, hooks=[WithoutReport()])
     assert fewer.wait() == 2
-    assert "GRPO_MAX_STEPS asks for 6 steps, and that run has done 10" in fewer.said()
+    assert "GRPO_MAX_STEPS asks for 6 steps, but that run has already done 10" in fewer.said()
     assert runs.finish(extended, longer) == 0
     assert read_json(extended / runs.RUN_ID / "summary.json") == found
 

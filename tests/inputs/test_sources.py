@@ -114,11 +114,11 @@ def test_rows_of_the_hub_are_pinned_to_the_commit_that_it_has_now(at_the_hub: Hu
 @pytest.mark.parametrize(
     ("name", "revision", "status", "code", "cure"),
     [
-        ("someone/else", None, 0, "", "the Hub has no such dataset, or HF_TOKEN may not see it"),
+        ("someone/else", None, 0, "", "the Hub has no such dataset, or HF_TOKEN has no access to it"),
         ("someone/rows", "v9", 0, "", "no such GRPO_DATASET_REVISION"),
         ("someone/rows", None, 403, "GatedRepo", "accept its terms"),
         ("someone/rows", None, 500, "", "could not be reached (HfHubHTTPError): check the network, HF_ENDPOINT and"),
-        ("no id/at/all", None, 0, "", "no file, no folder and no Hub id"),
+        ("no id/at/all", None, 0, "", "neither a file nor a folder nor a Hub id"),
     ],
 )
 def test_a_dataset_that_the_hub_does_not_give_is_refused_with_the_cure(

@@ -100,7 +100,7 @@ def test_fewer_steps_than_were_done_are_refused_by_name(tmp_path: Path) -> None:
     trained(attempt_at(tmp_path), last=8)
     attempt = attempt_at(tmp_path, max_steps=7)
     _, checkpoint = resumed(attempt)
-    with pytest.raises(InvalidRun, match="GRPO_MAX_STEPS asks for 7 steps, and that run has done 8"):
+    with pytest.raises(InvalidRun, match="GRPO_MAX_STEPS asks for 7 steps, but that run has already done 8"):
         resume.refuse_fewer_steps(attempt, checkpoint, 7)
     resume.refuse_fewer_steps(attempt, checkpoint, 8)
 

@@ -76,11 +76,11 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     (
         "only pickles on the Hub",
         "model",
-        "holds no *.safetensors",
+        "has no *.safetensors",
         lambda w: w.hub_model(without="model.safetensors"),
     ),
-    ("only pickles here", "model", "holds no *.safetensors", lambda w: without(w.model() / "model.safetensors")),
-    ("no tokenizer", "model", "holds no tokenizer.json", lambda w: without(w.model() / "tokenizer.json")),
+    ("only pickles here", "model", "has no *.safetensors", lambda w: without(w.model() / "model.safetensors")),
+    ("no tokenizer", "model", "has no tokenizer.json", lambda w: without(w.model() / "tokenizer.json")),
     ("broken config", "model", "config.json cannot be read", lambda w: written(w.model() / "config.json", "{")),
     ("config without sizes", "model", "has no hidden_size", lambda w: w.model(hidden_size=None)),
     ("config of words", "model", "config.json cannot be read", lambda w: w.model(hidden_size="wide")),
@@ -118,7 +118,7 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     (
         "template refuses the system message",
         "rows",
-        "does not take messages of system, user",
+        "rejects messages of system, user",
         lambda w: (template(w, "{{ raise_exception('no system') }}"), w.set(SYSTEM_PROMPT="Think.")),
     ),
     ("template is no template", "rows", "chat template", lambda w: template(w, "{% for m in %}")),
@@ -131,7 +131,7 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     # rows
     ("no such file", "rows", "no such file", lambda w: w.set(DATASET="/nowhere/rows.jsonl")),
     ("no such dataset", "rows", "the Hub has no such dataset", lambda w: (w.hub(), w.set(DATASET="alice/none"))),
-    ("rows from afar", "rows", "rows cannot be read from there", lambda w: w.set(DATASET="gs://bucket/rows")),
+    ("rows from afar", "rows", "rows cannot be read from this URI", lambda w: w.set(DATASET="gs://bucket/rows")),
     ("no such column", "rows", "GRPO_PROMPT_COLUMN: 'query' was given", lambda w: w.set(PROMPT_COLUMN="query")),
     ("no such split", "rows", "GRPO_DATASET_SPLIT: 'learn' was given", lambda w: w.set(DATASET_SPLIT="learn")),
     ("no such held-out split", "rows", "GRPO_EVAL_SPLIT: 'val' was given", lambda w: w.set(EVAL_SPLIT="val")),

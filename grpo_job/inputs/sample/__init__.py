@@ -1,10 +1,9 @@
-"""The embedded model and rows: what a run uses with no network and no GPU.
+"""The embedded model and rows, for runs without network and GPU.
 
-A Qwen2-shaped model of some 0.7 million parameters with its own tokenizer, and generated arithmetic word
-problems. The model answers in the asked format but is careless on purpose: it often skips the last step
-of a problem, so that GRPO has something to improve within a minute. `tools/sample/make_model.py` makes all of it and
-says how; `problems.py` writes the problems. No held-out row, nor an equal problem in other words, is in
-`train.jsonl` or in what the model was trained on beforehand.
+A Qwen2-shaped model of 0.7 million parameters with its own tokenizer, and generated arithmetic word problems. The model
+uses the requested format but often skips the last step of a problem, so that GRPO can improve it within a minute.
+`tools/sample/make_model.py` makes both. No held-out row, nor the same problem in other words, is in `train.jsonl` or in
+the pretraining data.
 """
 
 from pathlib import Path
