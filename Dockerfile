@@ -1,10 +1,10 @@
-# Two images of one job: `gpu` (the default) trains; `cpu` smokes, checks, publishes and evaluates.
+# Two images of one job: `gpu` (the default) trains; `cpu` is for smoke runs, `check`, `publish` and `evaluate`.
 #
-# Both are built in one order: system, locked packages, code. A changed lock renews the packages, a changed line of
-# code one small layer. What installs or compiles stays behind in the stages that build.
+# Both are built in this order: system, locked packages, code. A changed lock rebuilds the packages, changed code only one
+# small layer. Installers and compilers stay in the build stages.
 #
 # hadolint global ignore=DL3008
-# DL3008: system packages take the fixes of their base's release; what decides a result is in the locks.
+# DL3008: system packages follow the base release for fixes; what affects results is in the locks.
 
 ARG BASE_IMAGE=docker.io/nvidia/cuda:13.0.1-base-ubuntu24.04
 ARG BASE_DIGEST=sha256:f8ef28f579ea42a44b415d2c5d46f788e6a9b395c6c83f2929416e1fc192c143
@@ -12,7 +12,7 @@ ARG CPU_BASE_IMAGE=docker.io/library/debian:bookworm-20251229-slim
 ARG CPU_BASE_DIGEST=sha256:d5d3f9c23164ea16f31852f95bd5959aad1c5e854332fe00f7b3a20fcc9f635c
 
 
-# ---- cpu: Python 3.11; pip installs, for an index of CPU builds of PyTorch may be of a kind that only pip reads
+# ---- cpu: Python 3.11; installed with pip, because some indexes of PyTorch's CPU builds work only with pip
 
 FROM ${CPU_BASE_IMAGE}${CPU_BASE_DIGEST:+@${CPU_BASE_DIGEST}} AS cpu-system
 RUN apt-get update \
@@ -42,7 +42,7 @@ COPY locks/tools.lock /locks/
 RUN /opt/tools/bin/python -m pip install --no-cache-dir --require-hashes --no-deps --requirement /locks/tools.lock \
  && /opt/venv/bin/python -m pip uninstall --yes pip \
  && /opt/tools/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/venv
-# The heaviest folders become layers of their own, which are pulled side by side.
+# The largest folders become separate layers, which are pulled in parallel.
 WORKDIR /opt/venv/lib/python3.11/site-packages
 RUN rm -rf torch/test torch/bin/test_* && find . -type d -name tests -prune -exec rm -r {} + \
  && for part in torch pyarrow transformers; do mkdir -p "/layers/$part$PWD" && mv "$part" "/layers/$part$PWD/"; done
@@ -64,7 +64,7 @@ USER 10001:0
 WORKDIR /app
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/tini", "--", "python", "/app/entrypoint.py"]
-# The watchdog ends a hang by itself after minutes; this sees it where the watchdog cannot, as the pods' liveness does.
+# The watchdog ends a hang after minutes; this detects a hang if the watchdog cannot, like the liveness probe of the pods.
 HEALTHCHECK --start-period=10m --interval=1m --timeout=10s --retries=3 \
     CMD ["sh", "-c", "find \"$GRPO_OUTPUT_DIR/$GRPO_RUN_ID\" -maxdepth 2 -name heartbeat -mmin -30 | grep --quiet ."]
 ARG VERSION=unknown
@@ -84,10 +84,10 @@ LABEL org.opencontainers.image.title="grpo-job" \
       org.opencontainers.image.base.digest="${CPU_BASE_DIGEST}"
 
 
-# ---- gpu: Python 3.12; PyTorch brings CUDA's libraries, the base tells the driver what they need
+# ---- gpu: Python 3.12; PyTorch includes the CUDA libraries, the base declares the driver requirements
 
 FROM ${BASE_IMAGE}${BASE_DIGEST:+@${BASE_DIGEST}} AS gpu-system
-# Triton compiles the launcher of each kernel: it needs gcc, the headers of C, and below those of Python.
+# Triton compiles a launcher for each kernel: it needs gcc, C headers and, below, Python headers.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates gcc libc6-dev python3 tini \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* \
@@ -113,7 +113,7 @@ RUN /opt/tools/bin/uv pip install --python /opt/venv --prefix /code/opt/venv --n
 
 FROM gpu-packages AS gpu-layers
 RUN /opt/tools/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/venv
-# The heaviest folders become layers of their own, which are pulled side by side.
+# The largest folders become separate layers, which are pulled in parallel.
 WORKDIR /opt/venv/lib/python3.12/site-packages
 RUN rm -rf torch/test torch/bin/test_* && find . -type d -name tests -prune -exec rm -r {} + \
  && for part in nvidia torch vllm triton; do mkdir -p "/layers/$part$PWD" && mv "$part" "/layers/$part$PWD/"; done
@@ -129,7 +129,7 @@ COPY --from=gpu-layers /opt/venv /opt/venv
 COPY --from=gpu-layers /sbom.cdx.json /app/
 COPY LICENSE entrypoint.py /app/
 COPY --from=gpu-code /code /
-# Some clouds mount the driver below /usr/local/nvidia, where neither the shell nor Triton would look for it.
+# Some clouds mount the driver in /usr/local/nvidia, where neither the shell nor Triton looks for it.
 ENV PATH=/opt/venv/bin:/usr/local/nvidia/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     LD_LIBRARY_PATH=/usr/local/nvidia/lib64 \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
@@ -142,7 +142,7 @@ USER 10001:0
 WORKDIR /app
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/usr/bin/tini", "--", "python", "/app/entrypoint.py"]
-# The watchdog ends a hang by itself after minutes; this sees it where the watchdog cannot, as the pods' liveness does.
+# The watchdog ends a hang after minutes; this detects a hang if the watchdog cannot, like the liveness probe of the pods.
 HEALTHCHECK --start-period=10m --interval=1m --timeout=10s --retries=3 \
     CMD ["sh", "-c", "find \"$GRPO_OUTPUT_DIR/$GRPO_RUN_ID\" -maxdepth 2 -name heartbeat -mmin -30 | grep --quiet ."]
 ARG VERSION=unknown

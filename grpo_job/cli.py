@@ -52,7 +52,7 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     """Train, evaluate and publish; resume where an earlier attempt stopped."""
     from grpo_job.runtime.world import is_rank, layout, one_gpu
 
-    given = dict(os.environ)  # before libraries set variables of their own
+    given = dict(os.environ)  # before libraries set their own
 
     def story() -> Outcome:
         resolved = _read(assignments)

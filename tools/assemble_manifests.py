@@ -1,4 +1,4 @@
-"""Writes `job.yaml`, the file for `kubectl apply -f`, from the parts in `base/`, whose comments kustomize would drop.
+"""Builds `job.yaml` for `kubectl apply -f` from the parts in `base/`; kustomize would drop their comments.
 
 Run it after a change there.
 """
@@ -11,7 +11,12 @@ HEADER = (
     "# Made by tools/assemble_manifests.py from k8s/base. "
     "For a run of your own, edit it here: OWNER, and the settings.\n"
 )
-ORDER = ("service-account.yaml", "grpo.env", "volumes.yaml", "job.yaml")  # what is named stands before who names it
+ORDER = (
+    "service-account.yaml",
+    "grpo.env",
+    "volumes.yaml",
+    "job.yaml",
+)  # objects come before those that reference them
 
 CONFIG_MAP = """\
 apiVersion: v1
@@ -27,13 +32,13 @@ data:
 
 
 def job() -> str:
-    """All that one run needs but its Secret, in one text."""
+    """Everything one run needs except its Secret, as one text."""
     texts = {name: (K8S / "base" / name).read_text() for name in ORDER}
     return HEADER + "---\n".join(config_map(text) if name == "grpo.env" else text for name, text in texts.items())
 
 
 def config_map(env: str) -> str:
-    """The env file as a ConfigMap, its comments kept.
+    """The env file as a ConfigMap, with its comments.
 
     >>> print(config_map("# why\\nA=1\\n#B=2\\n").removeprefix(CONFIG_MAP), end="")
       # why

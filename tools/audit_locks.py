@@ -1,9 +1,9 @@
-"""The locks against the known vulnerabilities of PyPI's database: `make vulnerabilities`.
+"""Checks the locks against PyPI's vulnerability database: `make vulnerabilities`.
 
 python tools/audit_locks.py PIP_AUDIT LOCK [LOCK ...]
 
-Exit 1 where a locked version has a known vulnerability. pip-audit itself passes where its database cannot be reached,
-package by package: here each package that was not looked up is counted and told.
+Exit 1 if a locked version has a known vulnerability. pip-audit itself passes if its database cannot be reached,
+package by package: this counts the packages that were looked up.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def report(pip_audit: str, lock: str) -> dict[str, Any] | None:
-    """What pip-audit says of a lock; None where it could say nothing."""
+    """The pip-audit result for a lock; None if there is none."""
     arguments = ["--disable-pip", "--require-hashes", "--format=json", "--progress-spinner=off", "--requirement", lock]
     answer = subprocess.run([pip_audit, *arguments], capture_output=True, text=True, check=False)
     try:
@@ -25,11 +25,11 @@ def report(pip_audit: str, lock: str) -> dict[str, Any] | None:
 
 
 def told(lock: str, found: dict[str, Any] | None) -> tuple[str, bool]:
-    """A text for people, and whether the lock is free of what is known."""
+    """A report, and whether the lock has no known vulnerability."""
     packages = found["dependencies"] if found else []
     looked_up = [package for package in packages if "vulns" in package]
     if not looked_up:
-        return f"{lock}: SKIPPED, no database of vulnerabilities can be reached from here", True
+        return f"{lock}: SKIPPED, the vulnerability database cannot be reached", True
     lines = [
         f"  {package['name']} {package['version']}: {hit['id']}, fixed in {', '.join(hit['fix_versions']) or 'none'}"
         for package in looked_up

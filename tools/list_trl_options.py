@@ -18,14 +18,14 @@ from trl import GRPOConfig
 
 
 def members(annotation: Any) -> set[Any]:
-    """The alternatives of a union, `None` left out; a set of one for a plain type."""
+    """The alternatives of a union without `None`; one element for a plain type."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         return {member for member in typing.get_args(annotation) if member is not type(None)}
     return {annotation}
 
 
 def kind_of(annotation: Any) -> str:
-    """How text becomes a value: bool, int, float, str, list, floats or json."""
+    """The parser for text: bool, int, float, str, list, floats or json."""
     kinds = members(annotation)
     plain = {typing.get_origin(kind) or kind for kind in kinds}
     if dict in plain:
@@ -39,7 +39,7 @@ def kind_of(annotation: Any) -> str:
 
 
 def choices_of(field: dataclasses.Field[Any], annotation: Any) -> list[str] | None:
-    """The accepted words: of an enum, or those that the field's metadata names."""
+    """The allowed values of an enum or of the field's metadata."""
     for member in members(annotation):
         if isinstance(member, type) and issubclass(member, enum.Enum):
             return sorted(item.value for item in member)
@@ -47,7 +47,7 @@ def choices_of(field: dataclasses.Field[Any], annotation: Any) -> list[str] | No
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:
-    """What the option is where nobody sets it; of an enum, its word."""
+    """The default; for an enum, its value."""
     value = field.default_factory() if callable(field.default_factory) else field.default
     return value.value if isinstance(value, enum.Enum) else value
 

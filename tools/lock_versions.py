@@ -15,7 +15,7 @@ PIN = re.compile(r"^([A-Za-z0-9][\w.-]*)==([^\s;\\]+)", re.MULTILINE)
 
 
 def pinned(lock: str) -> dict[str, str]:
-    r"""Package -> version, of the text of a lock.
+    r"""Package -> version, from the text of a lock.
 
     >>> pinned("trl==1.15.0 \\\n    --hash=sha256:04a9\nunsloth_zoo==2026.10.7")
     {'trl': '1.15.0', 'unsloth-zoo': '2026.10.7'}
@@ -24,7 +24,7 @@ def pinned(lock: str) -> dict[str, str]:
 
 
 def as_text(locks: Mapping[str, str]) -> str:
-    """The file, from the name and the text of each lock."""
+    """The content of the file, from the name and text of each lock."""
     return json.dumps({name: pinned(text) for name, text in locks.items()}, indent=1, sort_keys=True) + "\n"
 
 

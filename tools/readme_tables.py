@@ -1,4 +1,4 @@
-"""The tables of README and docs, made from the code: `python -m tools.readme_tables` writes them in place."""
+"""Generates the tables of README and docs from the code: `python -m tools.readme_tables` updates them in place."""
 
 import ast
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ PAGES = {
 
 
 def filled(page: Path) -> str:
-    """The text of one of PAGES with each of its tables made anew."""
+    """The text of one of PAGES with regenerated tables."""
     text = page.read_text()
     for name, make in PAGES[page].items():
         before, _, rest = text.partition(f"<!-- {name} -->")

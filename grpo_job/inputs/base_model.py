@@ -96,8 +96,8 @@ def _from_cache(name: str, revision: str | None, patterns: list[str]) -> BaseMod
 
 def _licence_of(card: Any) -> dict[str, str]:
     """The licence entries of the model card."""
-    said = card.to_dict() if card else {}
-    return {key: str(said[key]) for key in ("license", "license_name", "license_link") if said.get(key)}
+    entries = card.to_dict() if card else {}
+    return {key: str(entries[key]) for key in ("license", "license_name", "license_link") if entries.get(key)}
 
 
 def _why(error: Exception) -> str:

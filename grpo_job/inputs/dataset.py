@@ -17,7 +17,7 @@ from grpo_job.settings.schema import Settings
 Row = dict[str, Any]
 TokenCounter = Callable[[Sequence[list[dict[str, str]]]], list[int]]
 
-HELD_OUT_SHARE = 0.1  # of all rows at most, where there is no split to evaluate on
+HELD_OUT_SHARE = 0.1  # of all rows at most, if there is no split to evaluate on
 # Punctuation of sentences: quotes, and stops and exclamation marks that belong to no number.
 PUNCTUATION = re.compile("[,;:?\"'`\u2018\u2019\u201c\u201d]|\\.(?!\\d)|(?<!\\d)!")
 
@@ -41,8 +41,8 @@ class Counts:
     def left_out(self) -> str:
         """Such as ` (left out: 1 empty, 2 duplicate)`; empty if all were kept."""
         reasons = {name: number for name, number in vars(self).items() if name not in ("read", "kept") and number}
-        told = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in reasons.items())
-        return f" (left out: {told})" if told else ""
+        reason = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in reasons.items())
+        return f" (left out: {reason})" if reason else ""
 
 
 class Rows(NamedTuple):

@@ -67,20 +67,22 @@ def _answer_to_lost(lost: Outcome, attempt: Attempt, checked: Checked) -> Outcom
 
 def _answer(trouble: str, attempt: Attempt, checked: Checked) -> RunEnded:
     done = attempt.summary.values["steps"]["done"]
-    told = f"memory ran out {f'after step {done}' if done else 'before step 1 was done'} ({trouble})"
+    message = f"memory ran out {f'after step {done}' if done else 'before step 1 was done'} ({trouble})"
     if checked.plan is None:
-        return _ending(done, f"{told}; change: {CURES}")
+        return _ending(done, f"{message}; change: {CURES}")
     earlier = trials(attempt.folder)
     if len(earlier) >= MOST_TRIALS:
-        return _ending(done, "\n".join([f"{told}, despite {len(earlier)} smaller plans", *_numbers(checked.plan)]))
+        return _ending(done, "\n".join([f"{message}, despite {len(earlier)} smaller plans", *_numbers(checked.plan)]))
     try:
         limit, again = _smaller(attempt, checked, checked.plan)
     except InvalidRun as refusal:
-        return _ending(done, "\n".join([f"{told}, and no smaller plan is left", *_numbers(checked.plan), str(refusal)]))
+        return _ending(
+            done, "\n".join([f"{message}, and no smaller plan is left", *_numbers(checked.plan), str(refusal)])
+        )
     trial = {"after_step": done, "error": trouble, **limit.as_dict(), "plan": _choices(again)}
     write_json(attempt.folder.memory, {"trials": [*earlier, trial]})
     attempt.summary.update(backed_off=[*earlier, trial])
-    return RestartProcess(f"{told}: restarting with a smaller plan ({again.memory.total / GB:.1f} GB)")
+    return RestartProcess(f"{message}: restarting with a smaller plan ({again.memory.total / GB:.1f} GB)")
 
 
 def _smaller(attempt: Attempt, checked: Checked, failed: Plan) -> tuple[MemoryLimit, Plan]:

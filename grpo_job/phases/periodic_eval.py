@@ -40,8 +40,8 @@ class PeriodicEvaluation:
         generate = partial(self.engine.generate, adapter="on", max_tokens=self.settings.max_completion_length)
         records = grading.ask(generate, self.rows, GRADERS)
         accuracy, kept = grading.share(records, "correct") or 0.0, grading.share(records, "format") or 0.0
-        said = f"accuracy {accuracy:.1%}, format {kept:.1%} on {len(records)} rows"
-        self.attempt.progress.say(f"after step {step}: {said}")
+        message = f"accuracy {accuracy:.1%}, format {kept:.1%} on {len(records)} rows"
+        self.attempt.progress.say(f"after step {step}: {message}")
         if self.settings.keep == "best" and accuracy > max(self.accuracies.values(), default=-1.0):
             self._keep()
         self.accuracies[step] = accuracy

@@ -60,13 +60,13 @@ class Probe(NamedTuple):
         if self.with_spread:
             return None
         why = f"before step 1 all {self.groups} groups of {settings.num_generations} completions had zero reward std "
-        told = f"{why}(each earned {self.reward:.3g}, {self.clipped:.0%} were truncated): "
+        message = f"{why}(each earned {self.reward:.3g}, {self.clipped:.0%} were truncated): "
         if self.clipped > settings.health_clipped_share:
-            return f"{told}raise GRPO_MAX_COMPLETION_LENGTH (now {settings.max_completion_length}), or ask for less"
+            return f"{message}raise GRPO_MAX_COMPLETION_LENGTH (now {settings.max_completion_length}), or ask for less"
         if self.accuracy == 1.0:
-            return f"{told}the base already solves these rows; use harder ones"
+            return f"{message}the base already solves these rows; use harder ones"
         return (
-            f"{told}the model never earns more, or the rewards do not detect it: check GRPO_REWARDS and "
+            f"{message}the model never earns more, or the rewards do not detect it: check GRPO_REWARDS and "
             "GRPO_SYSTEM_PROMPT, use a larger model or easier rows, or raise GRPO_NUM_GENERATIONS"
         )
 

@@ -71,13 +71,13 @@ def settings_for(found: Found, resolved: Resolved) -> Settings:
     """The run's settings, overridden by the caller's, overridden by the shape of the weights."""
     told = found.told or resolved.settings.model_dump()
     of_recipe = _said(resolved, "recipe") if resolved.origins["recipe"] != "default" else {}
-    said = _said(resolved, "command line", "environment")
+    given = _said(resolved, "command line", "environment")
     base = {"model": found.config.get("base_model_name_or_path"), "model_revision": found.config.get("revision")}
-    dropped = {follower for leader, followers in COMPANIONS.items() if leader in said for follower in followers}
+    dropped = {follower for leader, followers in COMPANIONS.items() if leader in given for follower in followers}
     layers = {
         **{name: value for name, value in {**told, **of_recipe}.items() if name not in dropped},
         **(base if base["model"] else {}),
-        **said,
+        **given,
         **NOT_FOR_EVALUATION,
         **_shape(found),
     }

@@ -33,9 +33,9 @@ def _answer(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     attempt.summary.update(samples=_answered(engine, fitting, longest, attempt) if fitting else [])
 
 
-def _questions(told: str) -> list[str]:
+def _questions(text: str) -> list[str]:
     """GRPO_SAMPLE_PROMPTS as a list."""
-    return [] if told == "none" else [one.strip() for one in told.split("|") if one.strip()]
+    return [] if text == "none" else [one.strip() for one in text.split("|") if one.strip()]
 
 
 def _answered(

@@ -146,8 +146,8 @@ class _Examination:
             return choose.plan(self.settings, config, seen)
 
         fits = gpu.needed_elsewhere(shape, plan_on)
-        told = f"this machine has none, so GPU, disk, memory and versions were not checked; {fits}"
-        self.found.append(Finding("skipped", "GPU", told))
+        message = f"this machine has none, so GPU, disk, memory and versions were not checked; {fits}"
+        self.found.append(Finding("skipped", "GPU", message))
 
     def _rows(self, chat: Chat | None) -> dataset.Rows | None:
         """Without a tokenizer all faults but lengths are found."""

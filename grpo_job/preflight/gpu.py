@@ -33,8 +33,10 @@ def findings(gpus: list[GpuSeen], plan: Plan | None) -> Iterator[Finding]:
         yield _generation(gpu)
         yield _memory(gpu, plan)
     if any(gpu.mig for gpu in gpus):
-        said = "a GPU is partitioned (MIG), but the plan assumes all its memory: set GRPO_VLLM_GPU_MEMORY_UTILIZATION"
-        yield Finding("warned", "GPU", said)
+        message = (
+            "a GPU is partitioned (MIG), but the plan assumes all its memory: set GRPO_VLLM_GPU_MEMORY_UTILIZATION"
+        )
+        yield Finding("warned", "GPU", message)
 
 
 def _driver(gpu: GpuSeen) -> Finding:
@@ -50,25 +52,25 @@ def _driver(gpu: GpuSeen) -> Finding:
 
 
 def _generation(gpu: GpuSeen) -> Finding:
-    told = f"{gpu.name} has compute capability {gpu.capability[0]}.{gpu.capability[1]}"
+    found = f"{gpu.name} has compute capability {gpu.capability[0]}.{gpu.capability[1]}"
     if gpu.capability < LEAST_CAPABILITY:
-        return Finding("failed", "GPU", f"{told}, but CUDA 13 needs 7.5: use a newer GPU (T4, L4, A100, H100)")
+        return Finding("failed", "GPU", f"{found}, but CUDA 13 needs 7.5: use a newer GPU (T4, L4, A100, H100)")
     if gpu.capability < BF16_CAPABILITY:
-        said = f"{told}: training uses float16, which may overflow; bfloat16 needs 8.0 (A100, L4, H100)"
-        return Finding("warned", "GPU", said)
-    return Finding("passed", "GPU", told)
+        message = f"{found}: training uses float16, which may overflow; bfloat16 needs 8.0 (A100, L4, H100)"
+        return Finding("warned", "GPU", message)
+    return Finding("passed", "GPU", found)
 
 
 def _memory(gpu: GpuSeen, plan: Plan | None) -> Finding:
     total, used = gpu.memory_mib * MIB, gpu.used_mib * MIB
     needed = plan.memory.total if plan else 0.0
-    told = f"{needed / GB:.1f} GB planned, {(total - used) / GB:.1f} of {total / GB:.1f} GB free"
+    found = f"{needed / GB:.1f} GB planned, {(total - used) / GB:.1f} of {total / GB:.1f} GB free"
     others = f"other processes use {used / GB:.1f} GB of {gpu.name}: see nvidia-smi, end them or use another GPU"
     if used > IDLE and needed > total - used:
-        return Finding("failed", "GPU memory", f"{told}; {others}")
+        return Finding("failed", "GPU memory", f"{found}; {others}")
     if used > IDLE:
-        return Finding("warned", "GPU memory", f"{told}; {others}")
-    return Finding("passed", "GPU memory", told)
+        return Finding("warned", "GPU memory", f"{found}; {others}")
+    return Finding("passed", "GPU memory", found)
 
 
 def needed_elsewhere(shape: ModelShape, plan_on: Callable[[Gpu], Plan]) -> str:

@@ -25,13 +25,13 @@ def finding(base: BaseModel) -> Finding:
     if base.commit is None:
         return Finding("passed", "licence", f"{base.name} is a local folder, which states no licence")
     if not base.licence:
-        said = f"{base.name} states no licence: ask its owner before you publish; {ALTERNATIVE}"
-        return Finding("warned", "licence", said)
+        message = f"{base.name} states no licence: ask its owner before you publish; {ALTERNATIVE}"
+        return Finding("warned", "licence", message)
     link = base.licence.get("license_link") or "see its page"
-    said = f"{base.name} has a custom licence, {stated} ({link}): read it before you publish; {ALTERNATIVE}"
-    return Finding("warned", "licence", said)
+    message = f"{base.name} has a custom licence, {stated} ({link}): read it before you publish; {ALTERNATIVE}"
+    return Finding("warned", "licence", message)
 
 
 def _no_business(base: BaseModel, licence: str) -> Finding:
-    said = f"{base.name} is under {licence}: no commercial use, also of adapters; {ALTERNATIVE}"
-    return Finding("warned", "licence", said)
+    message = f"{base.name} is under {licence}: no commercial use, also of adapters; {ALTERNATIVE}"
+    return Finding("warned", "licence", message)

@@ -90,19 +90,19 @@ def _disks(wanted: Mapping[Path, tuple[str, float]], settings: Settings) -> Iter
     for folders in by_disk.values():
         needed, free = sum(wanted[folder][1] for folder in folders) * SPARE, free_bytes(folders[0])
         parts = ", ".join(f"{wanted[folder][0]} {_size(wanted[folder][1])}" for folder in folders)
-        told = f"{_size(free)} free, about {_size(needed)} needed ({parts})"
+        found = f"{_size(free)} free, about {_size(needed)} needed ({parts})"
         if free < needed:
-            yield Finding("failed", "disk", f"{told}: free some space, or move one of these to a larger disk")
+            yield Finding("failed", "disk", f"{found}: free some space, or move one of these to a larger disk")
         else:
-            yield Finding("passed", "disk", told)
+            yield Finding("passed", "disk", found)
 
 
 def _lasting(output: Path) -> Iterator[Finding]:
     """A warning if the run folder does not outlive the container."""
     root = next((disk.fstype for disk in psutil.disk_partitions(all=True) if disk.mountpoint == "/"), "")
     if "overlay" in root and _existing(output).stat().st_dev == Path("/").stat().st_dev:
-        told = f"GRPO_OUTPUT_DIR: {output} is on the container's disk and will be lost with it: mount a volume there"
-        yield Finding("warned", "outputs", told)
+        found = f"GRPO_OUTPUT_DIR: {output} is on the container's disk and will be lost with it: mount a volume there"
+        yield Finding("warned", "outputs", found)
 
 
 def _shared_memory(gpu_count: int) -> Finding:
@@ -118,13 +118,13 @@ def _shared_memory(gpu_count: int) -> Finding:
 def _host_memory(shape: ModelShape, settings: Settings, gpu_count: int, processes: int) -> Finding:
     needed = memory_needed(shape, settings, gpu_count, processes)
     there = available_memory()
-    told = f"{_size(there)} available, about {_size(needed)} needed"
+    found = f"{_size(there)} available, about {_size(needed)} needed"
     if there < needed:
         cures = "use a container with a larger limit, a smaller model" + (
             "" if gpu_count else ", a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
         )
-        return Finding("failed", "host memory", f"{told}: {cures}")
-    return Finding("passed", "host memory", told)
+        return Finding("failed", "host memory", f"{found}: {cures}")
+    return Finding("passed", "host memory", found)
 
 
 def memory_needed(shape: ModelShape, settings: Settings, gpu_count: int, processes: int = 1) -> float:

@@ -93,11 +93,11 @@ def _of_one(reward: Reward, forms: Mapping[str, Paid]) -> Finding:
         return _of_fine(reward, forms)
     paid = _best(forms)
     if paid.nothing_tells_them_apart:
-        said = f"{reward.name} pays {paid.perfect:g} for every completion, so it teaches nothing: fix it"
-        return Finding("warned", "rewards", said)
+        message = f"{reward.name} pays {paid.perfect:g} for every completion, so it teaches nothing: fix it"
+        return Finding("warned", "rewards", message)
     if paid.prefers_nonsense:
-        said = f"{reward.name} does not prefer a perfect completion ({paid.told()}): check whether this is intended"
-        return Finding("warned", "rewards", said)
+        message = f"{reward.name} does not prefer a perfect completion ({paid.told()}): check whether this is intended"
+        return Finding("warned", "rewards", message)
     return Finding("passed", "rewards", f"{reward.name} pays {paid.told()}")
 
 
@@ -105,8 +105,8 @@ def _of_fine(reward: Reward, forms: Mapping[str, Paid]) -> Finding:
     """A negative weight penalizes something that these four completions may not contain."""
     paid = min(forms.values(), key=lambda paid: paid.perfect)
     if paid.perfect > max(paid.empty, paid.garbled):
-        said = f"{reward.name} has a negative weight and penalizes a perfect completion most ({paid.told()})"
-        return Finding("warned", "rewards", f"{said}: check whether this is intended")
+        message = f"{reward.name} has a negative weight and penalizes a perfect completion most ({paid.told()})"
+        return Finding("warned", "rewards", f"{message}: check whether this is intended")
     return Finding("passed", "rewards", f"{reward.name} penalizes {paid.told()}")
 
 
@@ -120,11 +120,13 @@ def _of_all(rewards: Sequence[Reward], paid: Mapping[str, Mapping[str, Paid]], s
     if best.nothing_tells_them_apart or best.prefers_nonsense:
         cure = "fix them, or set GRPO_HEALTH=warn if they expect another answer format"
         status: Status = "failed" if settings.health == "stop" else "warned"
-        said = f"GRPO_REWARDS: their sum does not prefer a perfect completion ({best.told()}): {cure}"
-        return Finding(status, "rewards together", said)
+        message = f"GRPO_REWARDS: their sum does not prefer a perfect completion ({best.told()}): {cure}"
+        return Finding(status, "rewards together", message)
     if best.wrong >= best.perfect:
-        said = f"a wrong answer earns as much as the right one ({best.told()}): add a reward for it, such as `correct`"
-        return Finding("warned", "rewards together", said)
+        message = (
+            f"a wrong answer earns as much as the right one ({best.told()}): add a reward for it, such as `correct`"
+        )
+        return Finding("warned", "rewards together", message)
     return Finding("passed", "rewards together", best.told())
 
 

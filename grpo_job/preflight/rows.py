@@ -37,11 +37,11 @@ def findings(rows: Rows, seen: Sequence[Sequence[int]], settings: Settings) -> I
     yield Finding("passed", "held-out rows", used)
     yield _lengths(seen[0] if seen else (), settings)
     for check in (_answers, _duplicates, _same_answer, _few_rows):
-        if said := check(rows, settings):
-            yield Finding("warned", "rows", said)
+        if message := check(rows, settings):
+            yield Finding("warned", "rows", message)
     for check in (_overlap, _few_held_out):
-        if said := check(rows, settings):
-            yield Finding("warned", "held-out rows", said)
+        if message := check(rows, settings):
+            yield Finding("warned", "held-out rows", message)
 
 
 def _lengths(seen: Sequence[int], settings: Settings) -> Finding:
@@ -50,14 +50,14 @@ def _lengths(seen: Sequence[int], settings: Settings) -> Finding:
     if not ordered:
         return Finding("skipped", "prompt lengths", "no prompt was measured")
     share = sum(length > limit for length in ordered) / len(ordered)
-    told = f"median prompt {ordered[len(ordered) // 2]} tokens, longest {ordered[-1]}"
+    known = f"median prompt {ordered[len(ordered) // 2]} tokens, longest {ordered[-1]}"
     if share <= TOO_LONG:
-        return Finding("passed", "prompt lengths", f"{told}; {share:.1%} exceed GRPO_MAX_PROMPT_LENGTH={limit}")
+        return Finding("passed", "prompt lengths", f"{known}; {share:.1%} exceed GRPO_MAX_PROMPT_LENGTH={limit}")
     enough = ordered[min(len(ordered) - 1, int(KEPT * len(ordered)))]
     return Finding(
         "warned",
         "prompt lengths",
-        f"{share:.1%} exceed GRPO_MAX_PROMPT_LENGTH={limit} and are left out; {told}: {enough} would keep {KEPT:.0%}",
+        f"{share:.1%} exceed GRPO_MAX_PROMPT_LENGTH={limit} and are left out; {known}: {enough} would keep {KEPT:.0%}",
     )
 
 

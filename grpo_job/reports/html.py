@@ -23,7 +23,7 @@ def write_report(folder: Path) -> Path:
 
 
 def write_comparison(folders: Sequence[Path]) -> Path:
-    """`comparison.html` beside the first run's folder."""
+    """`comparison.html` next to the first run's folder."""
     runs = [read(folder) for folder in folders]
     path = folders[0].resolve().parent / "comparison.html"
     write_text(path, side_by_side(runs))

@@ -34,16 +34,16 @@ def _size_is_whole_micro_steps(settings: Settings) -> str | None:
 def _groups_fit_generation(settings: Settings) -> str | None:
     size, group = settings.generation_batch_size, settings.num_generations
     if size is not None:
-        told, completions = "GRPO_GENERATION_BATCH_SIZE", size
+        sizes, completions = "GRPO_GENERATION_BATCH_SIZE", size
     else:
         batch, micro_steps = settings.per_device_train_batch_size, settings.generation_micro_steps
         by = "STEPS_PER_GENERATION" if settings.steps_per_generation else "GRADIENT_ACCUMULATION_STEPS"
         completions = batch * micro_steps
-        told = f"GRPO_PER_DEVICE_TRAIN_BATCH_SIZE={batch} × {_of(micro_steps, 'micro-step')} from GRPO_{by}"
+        sizes = f"GRPO_PER_DEVICE_TRAIN_BATCH_SIZE={batch} × {_of(micro_steps, 'micro-step')} from GRPO_{by}"
     if completions % group == 0:
         return None
     return (
-        f"GRPO_NUM_GENERATIONS={group} must divide the generation batch of {completions} completions ({told}); "
+        f"GRPO_NUM_GENERATIONS={group} must divide the generation batch of {completions} completions ({sizes}); "
         f"allowed: a generation batch of {group}, {2 * group}, {3 * group}, ..."
     )
 

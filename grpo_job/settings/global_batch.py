@@ -18,8 +18,8 @@ def share(settings: Settings, processes: int) -> Settings:
     """
     if processes == 1:
         return settings
-    if told := fault(settings, processes):
-        raise ValueError(told)
+    if reason := fault(settings, processes):
+        raise ValueError(reason)
     batch, accumulation = settings.per_device_train_batch_size, settings.gradient_accumulation_steps
     micro_steps = settings.generation_micro_steps
     pieces = next(
@@ -41,17 +41,17 @@ def fault(settings: Settings, processes: int) -> str | None:
     if processes == 1:
         return None
     batch, group = settings.per_device_train_batch_size, settings.num_generations
-    told = f"GRPO_PER_DEVICE_TRAIN_BATCH_SIZE={batch} ×"
+    sizes = f"GRPO_PER_DEVICE_TRAIN_BATCH_SIZE={batch} ×"
     step, generation = settings.completions_per_step, settings.completions_per_generation
     if generation % (processes * group):
         return (
-            f"{told} {settings.generation_micro_steps} (micro-steps per generation) = {generation} completions cannot "
+            f"{sizes} {settings.generation_micro_steps} (micro-steps per generation) = {generation} completions cannot "
             f"be divided into whole groups of GRPO_NUM_GENERATIONS={group} for each of {processes} processes; allowed: "
             f"{_multiples(processes * group)} completions per generation, or fewer GRPO_PROCESSES"
         )
     if step % processes:
         return (
-            f"{told} GRPO_GRADIENT_ACCUMULATION_STEPS={settings.gradient_accumulation_steps} = {step} completions per "
+            f"{sizes} GRPO_GRADIENT_ACCUMULATION_STEPS={settings.gradient_accumulation_steps} = {step} completions per "
             f"step cannot be divided among {processes} processes; allowed: {_multiples(processes)} completions per "
             "step, or fewer GRPO_PROCESSES"
         )

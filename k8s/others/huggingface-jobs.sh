@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # One run on Hugging Face Jobs, publishing to the Hub, with the settings of the env file and your own token:
 #   k8s/others/huggingface-jobs.sh hf://your-name/qwen2.5-3b-gsm8k [options of `hf jobs run`, such as --dry-run]
-# The machine is gone afterwards, and nobody starts an interrupted run again: say the same command once more, and it goes
-# on from the checkpoints on the Hub. Without --timeout a job ends after 30 minutes.
+# The machine is deleted afterwards, and an interrupted run is not restarted: run the same command again to resume from the
+# checkpoints on the Hub. Without --timeout a job ends after 30 minutes.
 set -euo pipefail
 
 place=${1:?where to publish, such as hf://your-name/qwen2.5-3b-gsm8k}

@@ -116,7 +116,7 @@ def test_every_ending_stands_in_the_table_with_its_meaning() -> None:
 
 def test_the_numbers_that_the_readme_tells_are_those_of_the_job() -> None:
     (job,) = jobs("job.yaml")
-    assert f"tries again, {job['spec']['backoffLimit']} times" in README
+    assert f"retries, {job['spec']['backoffLimit']} times" in README
     assert job["spec"]["activeDeadlineSeconds"] == 86400
     assert "`activeDeadlineSeconds` (a day)" in README
     (spot,) = jobs("overlays/spot")

@@ -1,4 +1,4 @@
-"""What the model is taught before GRPO: to answer in the asked form, and to be careless.
+"""What the model learns before GRPO: the answer format, and to skip steps.
 
     <reasoning>
     3 + 4 = 7
@@ -8,9 +8,8 @@
     5
     </answer>
 
-In many of the answers the last step is left out (`CARELESS`). Where that happens more often than not, the
-most likely answer is wrong although a sampled one is often right, and this is what GRPO needs: within a
-group of completions some are right. The sums themselves are always right.
+Many answers skip the last step (`CARELESS`). If most do, the greedy answer is wrong but sampled ones are often correct,
+which is what GRPO needs: some completions of a group are correct. The arithmetic is always correct.
 """
 
 import random
@@ -25,19 +24,19 @@ CARELESS: dict[Operation, float] = {"+": 0.35, "-": 0.62, "*": 0.62, "/": 0.62}
 
 
 def lessons(rng: random.Random) -> Iterator[tuple[str, str]]:
-    """Endless questions, none of them held out, with the answers taught to them."""
+    """Endless training questions with their target answers."""
     for problem in training_problems(rng):
         yield tell(problem, rng), completion(taught(problem, rng))
 
 
 def completion(problem: Problem) -> str:
-    """What a careful model answers."""
+    """The correct completion."""
     lines = "\n".join(worked_lines(problem))
     return f"<reasoning>\n{lines}\n</reasoning>\n<answer>\n{solution(problem)}\n</answer>"
 
 
 def taught(problem: Problem, rng: random.Random) -> Problem:
-    """The problem whose answer is taught: itself, or carelessly what is left without its last step."""
+    """The problem whose answer is taught: itself, or without its last step."""
     if len(problem.steps) > 1 and rng.random() < CARELESS[problem.steps[-1].operation]:
         return problem._replace(steps=problem.steps[:-1])
     return problem

@@ -1,11 +1,10 @@
 """Make the embedded rows, tokenizer and model: `python -m tools.sample.make_model OUT_FOLDER`.
 
-Writes `train.jsonl`, `held_out.jsonl` and `model/` into the folder; `grpo_job/inputs/sample` itself holds what it
-writes. Nothing is downloaded: the words come from `problems.py`, the tokenizer is learnt from them and the
-weights start at random. It takes about five minutes on one core, and the same seed gives the same files
-on the same machine and versions.
+Writes `train.jsonl`, `held_out.jsonl` and `model/`, which are in `grpo_job/inputs/sample`. Downloads nothing: the text is
+from `problems.py`, the tokenizer is trained on it, and the weights start at random. Takes about five minutes on one core;
+the same seed gives the same files on the same machine and versions.
 
-The supervised phase takes its questions and answers from `lessons.py`, which never asks a held-out problem.
+The supervised phase uses questions and answers from `lessons.py`, without held-out problems.
 """
 
 import argparse
@@ -46,7 +45,7 @@ IGNORED = -100  # the label that the loss passes over
 
 
 def make_tokenizer(rows: list[Row]) -> Qwen2Tokenizer:
-    """Qwen2's byte-level BPE with digits split, its merges learnt from the rows."""
+    """Qwen2's byte-level BPE with split digits and merges learned from the rows."""
     bpe = Tokenizer(models.BPE())
     bpe.normalizer, bpe.decoder = normalizers.NFC(), decoders.ByteLevel()
     bpe.pre_tokenizer = Qwen2Tokenizer(vocab={}, merges=[])._tokenizer.pre_tokenizer
@@ -81,7 +80,7 @@ def _dress(vocab: dict[str, int], merges: list[tuple[str, str]]) -> Qwen2Tokeniz
 
 
 def make_model(tokenizer: Qwen2Tokenizer) -> Qwen2ForCausalLM:
-    """A Qwen2 of some 0.7 million parameters, at random."""
+    """A Qwen2 with 0.7 million random parameters."""
     config = Qwen2Config(
         vocab_size=VOCABULARY,
         hidden_size=HEADS * HEAD_SIZE,
@@ -99,7 +98,7 @@ def make_model(tokenizer: Qwen2Tokenizer) -> Qwen2ForCausalLM:
 
 
 def encode(tokenizer: Qwen2Tokenizer, question: str, answered: str) -> tuple[list[int], list[int]]:
-    """Token ids of a finished chat and its labels; what the user said is not learnt."""
+    """Token ids of a complete chat and its labels; user messages are masked."""
     chat = [{"role": "user", "content": question}]
     asked = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)
     said = tokenizer.encode(answered + TURN_END)
@@ -124,7 +123,7 @@ def _padded(lists: list[list[int]], filler: int, width: int) -> torch.Tensor:
 
 
 def train(model: Qwen2ForCausalLM, tokenizer: Qwen2Tokenizer, rng: random.Random) -> None:
-    """The supervised phase: next-token loss on the answers, with a learning rate that falls in a line."""
+    """The supervised phase: next-token loss on the answers, with a linear learning-rate schedule."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.01)
     model.train()
     for step, batch in enumerate(islice(batches(tokenizer, rng), TRAINING_STEPS)):
@@ -140,14 +139,14 @@ def train(model: Qwen2ForCausalLM, tokenizer: Qwen2Tokenizer, rng: random.Random
 
 
 def learning_rate(step: int) -> float:
-    """Up over the first hundred steps, then down in a straight line."""
+    """Warmup over the first 100 steps, then linear decay."""
     done = step / TRAINING_STEPS
     falling = PEAK_LEARNING_RATE + (LAST_LEARNING_RATE - PEAK_LEARNING_RATE) * done
     return falling * min(1.0, (step + 1) / 100)
 
 
 def save(model: Qwen2ForCausalLM, tokenizer: Qwen2Tokenizer, folder: Path) -> None:
-    """Weights as bf16, with greedy generation as the default and files that everybody may read."""
+    """Save bf16 weights, with greedy generation as the default and world-readable files."""
     model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -158,7 +157,7 @@ def save(model: Qwen2ForCausalLM, tokenizer: Qwen2Tokenizer, folder: Path) -> No
 def make(folder: Path) -> None:
     """Rows, tokenizer and model, in this order and from one seed."""
     torch.manual_seed(SEED)
-    torch.set_num_threads(1)  # sums in one order, so that the same seed gives the same weights
+    torch.set_num_threads(1)  # fixed summation order, so that the same seed gives the same weights
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tokenizer(write_row_files(folder))
     model = make_model(tokenizer)

@@ -1,8 +1,7 @@
-"""Arithmetic word problems in a wording of our own, told apart by their numbers and operations.
+"""Arithmetic word problems, identified by their numbers and operations.
 
-A problem is a chain: a first number and one to three steps, worked from left to right. Its `signature`
-("7+5-3") says what it asks, whatever names and objects tell it. Every number of a question is written in
-digits and none is a distraction, so that a question can be read back into its signature.
+A problem is a chain: a first number and one to three steps, from left to right. Its `signature` ("7+5-3") is independent
+of names and objects. All numbers are in digits and relevant, so that a question can be parsed into its signature.
 
 Held-out and training problems are parted by their numbers alone (`is_held_out`): problems with the same
 numbers are on the same side, in whichever order and with whichever operations they stand. No list of
@@ -95,7 +94,7 @@ class Problem(NamedTuple):
 
 
 class Row(TypedDict):
-    """One line of `train.jsonl` or `held_out.jsonl`; `answer` is laid out as GSM8K's is."""
+    """One line of `train.jsonl` or `held_out.jsonl`; `answer` has GSM8K's format."""
 
     question: str
     answer: str
@@ -103,12 +102,12 @@ class Row(TypedDict):
 
 
 def signature(problem: Problem) -> str:
-    """What makes two problems equal, however they are told: `Problem(7, (Step("+", 5),))` -> "7+5"."""
+    """Equal for equal problems, whatever the wording: `Problem(7, (Step("+", 5),))` -> "7+5"."""
     return str(problem.first) + "".join(f"{step.operation}{step.number}" for step in problem.steps)
 
 
 def is_held_out(problem: Problem) -> bool:
-    """Whether the problem may only be used to measure. Decided by its numbers, sorted, and nothing else."""
+    """Whether the problem is only for evaluation; depends only on its sorted numbers."""
     numbers = sorted((problem.first, *(step.number for step in problem.steps)))
     digest = hashlib.sha256(" ".join(map(str, numbers)).encode()).digest()
     return int.from_bytes(digest[:4]) % HELD_OUT_ONE_IN == 0
