@@ -50,7 +50,6 @@ def ask(
 def grade(
     row: dict[str, Any], completion: str, graders: Graders, rewards: Mapping[str, Reward] | None = None
 ) -> dict[str, Any]:
-    """The record of one row and one completion."""
     gold = row["answer"]
     record = {
         "question": row["question"],

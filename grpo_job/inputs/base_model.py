@@ -32,7 +32,6 @@ class BaseModel(NamedTuple):
     gated: bool = False
 
     def config(self) -> dict[str, Any]:
-        """The parsed `config.json`."""
         loaded: dict[str, Any] = json.loads((self.folder / "config.json").read_text())
         return loaded
 
@@ -95,7 +94,6 @@ def _from_cache(name: str, revision: str | None, patterns: list[str]) -> BaseMod
 
 
 def _licence_of(card: Any) -> dict[str, str]:
-    """The licence entries of the model card."""
     entries = card.to_dict() if card else {}
     return {key: str(entries[key]) for key in ("license", "license_name", "license_link") if entries.get(key)}
 

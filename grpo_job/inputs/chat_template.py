@@ -47,7 +47,6 @@ class Chat:
         return tokenizer
 
     def has_template(self) -> bool:
-        """Whether the tokenizer has a chat template."""
         return self._source is not None
 
     def ends_with(self) -> str | None:
@@ -70,7 +69,6 @@ class Chat:
             ) from error
 
     def lengths(self, prompts: Sequence[Sequence[Message]]) -> list[int]:
-        """Tokens of each rendered prompt."""
         texts = [self.render(prompt) for prompt in prompts]
         batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
         with ThreadPoolExecutor() as threads:

@@ -139,11 +139,7 @@ class _Filter:
 def _row(item: Mapping[str, Any], settings: Settings) -> Row:
     question = item[settings.prompt_column]
     question = "" if question is None else str(question).strip()
-    return {
-        "prompt": prompt_of(question, settings),
-        "question": question,
-        "answer": gold(item[settings.answer_column]),
-    }
+    return {"prompt": prompt_of(question, settings), "question": question, "answer": gold(item[settings.answer_column])}
 
 
 def _held_out(splits: Splits, source: RowSource, settings: Settings) -> Any | None:

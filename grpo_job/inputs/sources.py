@@ -39,7 +39,6 @@ class RowSource:
 
     @property
     def path(self) -> Path:
-        """The name as a local path."""
         return Path(self.name).expanduser()
 
     @property
@@ -76,7 +75,6 @@ class RowSource:
         return str(folder)
 
     def open(self) -> Splits:
-        """All splits."""
         import datasets
 
         datasets.disable_progress_bars()

@@ -86,7 +86,6 @@ class Attempt:
                 yield True
 
     def write_settings(self, origins: Mapping[str, str]) -> None:
-        """Write the settings and the origin of each."""
         write_json(self.folder.settings, {"settings": self.settings.model_dump(mode="json"), "from": origins})
 
     def library_log(self) -> AbstractContextManager[None]:

@@ -108,7 +108,6 @@ def keep(engine: Engine, attempt: Attempt) -> None:
 
 
 def judge(attempt: Attempt, before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> None:
-    """Compare before and after, row by row."""
     judged = verdict.judge(before, after)
     write_json(attempt.folder.verdict, judged)
     found = judged["correct"]

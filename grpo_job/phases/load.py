@@ -32,7 +32,6 @@ def load(attempt: Attempt, checked: Checked) -> Loaded:
 
 
 def _build(attempt: Attempt, checked: Checked, folder: Path) -> Engine:
-    """The engine, on all ranks together."""
     settings, ranks, rows = attempt.settings, attempt.ranks, checked.rows.train
     functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
     ranks.broadcast(Load(checked.engine, checked.plan, checked.base.commit))

@@ -49,7 +49,6 @@ class Probe(NamedTuple):
     clipped: float
 
     def sentence(self) -> str:
-        """One line for the log."""
         return (
             f"{self.with_spread} of {self.groups} groups have a non-zero reward std, mean reward {self.reward:.3g}, "
             f"accuracy {self.accuracy:.1%}, {self.length:.0f} tokens, {self.clipped:.0%} truncated"

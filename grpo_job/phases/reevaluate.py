@@ -143,7 +143,6 @@ def _judged(
 
 
 def lines(judged: Mapping[str, Any]) -> list[str]:
-    """The verdict as text, one line each."""
     told = []
     for name, key in (("accuracy", "correct"), ("accuracy, answer anywhere", "correct_lenient"), ("format", "format")):
         found = judged[key]

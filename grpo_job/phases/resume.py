@@ -74,7 +74,6 @@ def _say_that_there_is_none(attempt: Attempt) -> None:
 
 
 def _forget(attempt: Attempt, manager: CheckpointManager) -> None:
-    """Remove everything a restart must not find."""
     manager.forget()
     shutil.rmtree(attempt.folder.trackers, ignore_errors=True)
     if attempt.mirror:

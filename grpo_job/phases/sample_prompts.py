@@ -34,7 +34,6 @@ def _answer(attempt: Attempt, engine: Engine, checked: Checked) -> None:
 
 
 def _questions(text: str) -> list[str]:
-    """GRPO_SAMPLE_PROMPTS as a list."""
     return [] if text == "none" else [one.strip() for one in text.split("|") if one.strip()]
 
 

@@ -27,7 +27,6 @@ SIZES = (
 
 
 def findings(gpus: list[GpuSeen], plan: Plan | None) -> Iterator[Finding]:
-    """For each GPU: driver, compute capability, free memory."""
     for gpu in gpus:
         yield _driver(gpu)
         yield _generation(gpu)

@@ -41,7 +41,6 @@ def chat_of(base: BaseModel) -> Chat:
 
 
 def findings(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Iterator[Finding]:
-    """One finding per check that needs the configuration."""
     for check in CHECKS:
         yield check(base, config, settings)
 

@@ -33,7 +33,6 @@ LEAST_SHM = 0.5 * GB  # a container's default is 64 MB; NCCL and data loaders ex
 def findings(
     base: BaseModel, shape: ModelShape, settings: Settings, gpu_count: int, processes: int = 1
 ) -> Iterator[Finding]:
-    """Disk, shared memory and host memory for `processes`."""
     yield from _disks(needs(base, shape, settings, gpu_count), settings)
     yield from _lasting(Path(settings.output_dir).expanduser())
     yield _shared_memory(gpu_count)

@@ -30,7 +30,6 @@ class Measuring:
 
 
 def findings(rows: Rows, seen: Sequence[Sequence[int]], settings: Settings) -> Iterator[Finding]:
-    """One line for each check."""
     held_out = rows.held_out_counts
     used = f"evaluating on {len(rows.held_out)} of {held_out.kept} held-out rows{held_out.left_out()}"
     yield Finding("passed", "rows", f"training on {rows.train_counts.sentence()}; {_epochs(rows, settings):.2g} epochs")
@@ -45,7 +44,6 @@ def findings(rows: Rows, seen: Sequence[Sequence[int]], settings: Settings) -> I
 
 
 def _lengths(seen: Sequence[int], settings: Settings) -> Finding:
-    """How long the prompts are, in tokens of the model."""
     ordered, limit = sorted(seen), settings.max_prompt_length
     if not ordered:
         return Finding("skipped", "prompt lengths", "no prompt was measured")

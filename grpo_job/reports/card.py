@@ -37,7 +37,6 @@ def write(run_folder: Path, licence: Mapping[str, str]) -> Path:
 
 
 def card(run: RunData, base: Base, licence: Mapping[str, str]) -> str:
-    """The whole card."""
     from huggingface_hub import ModelCard
 
     front = metadata(run, base, licence).to_yaml(line_break="\n")

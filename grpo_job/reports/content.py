@@ -48,8 +48,6 @@ class Sample(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One variable, its value and origin."""
-
     variable: str
     value: str
     origin: str

@@ -31,7 +31,6 @@ def write_comparison(folders: Sequence[Path]) -> Path:
 
 
 def report(run: RunData) -> str:
-    """The page of one run."""
     return _render(
         "report.html",
         title=run.name,
@@ -46,7 +45,6 @@ def report(run: RunData) -> str:
 
 
 def side_by_side(runs: Sequence[RunData]) -> str:
-    """The page of several runs."""
     return _render(
         "comparison.html",
         title=f"{len(runs)} runs side by side",

@@ -147,7 +147,6 @@ def accuracy(run: RunData) -> Shares | None:
 
 
 def accuracies(runs: Sequence[RunData]) -> Shares | None:
-    """Each run's share of correct answers."""
     return _shares((run.name, run.evaluation.get("correct")) for run in runs)
 
 
@@ -161,7 +160,6 @@ def _shares(judged: Iterable[tuple[str, dict[str, Any] | None]]) -> Shares | Non
 
 
 def _rewards(runs: Sequence[RunData]) -> list[Panel]:
-    """A panel for each reward function."""
     names = dict.fromkeys(name for run in runs for name in run.reward_names)
     caption = "Mean per step, before weighting."
     return _panels(

@@ -89,7 +89,7 @@ class RunData:
 
     @cached_property
     def checkpoints(self) -> list[Record]:
-        """Step, name and bytes of each whole checkpoint, oldest first."""
+        """Step, name and bytes of each complete checkpoint, oldest first."""
         manifests = [
             (path.parent.name, read_json(path)) for path in self.folder.checkpoints.glob("step-*/manifest.json")
         ]

@@ -35,7 +35,6 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush the file names in `folder` to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -71,6 +70,5 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -75,8 +75,7 @@ class Settings(BaseModel):
     lora_rank: PositiveInt = setting(8, "rank of the LoRA matrices")
     lora_alpha: PositiveInt = setting(8, "LoRA scale is alpha / rank")
     lora_target_modules: Modules = setting(
-        ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
-        "linear layers to apply LoRA to",
+        ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), "linear layers to apply LoRA to"
     )
     lora_seed: Seed = setting(1234, "seed of the initial LoRA weights")
     shard_base: BoolAuto = operational(

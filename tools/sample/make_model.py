@@ -1,8 +1,8 @@
 """Make the embedded rows, tokenizer and model: `python -m tools.sample.make_model OUT_FOLDER`.
 
-Writes `train.jsonl`, `held_out.jsonl` and `model/`, which are in `grpo_job/inputs/sample`. Downloads nothing: the text is
-from `problems.py`, the tokenizer is trained on it, and the weights start at random. Takes about five minutes on one core;
-the same seed gives the same files on the same machine and versions.
+Writes `train.jsonl`, `held_out.jsonl` and `model/`, which are in `grpo_job/inputs/sample`. Downloads nothing: the text
+is from `problems.py`, the tokenizer is trained on it, and the weights start at random. Takes about five minutes on one
+core; the same seed gives the same files on the same machine and versions.
 
 The supervised phase uses questions and answers from `lessons.py`, without held-out problems.
 """

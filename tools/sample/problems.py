@@ -1,13 +1,12 @@
 """Arithmetic word problems, identified by their numbers and operations.
 
-A problem is a chain: a first number and one to three steps, from left to right. Its `signature` ("7+5-3") is independent
-of names and objects. All numbers are in digits and relevant, so that a question can be parsed into its signature.
+A problem is a chain: a first number and one to three steps, from left to right. Its `signature` ("7+5-3") does
+depend on names and objects. All numbers are in digits and relevant, so that a question can be parsed into its signature.
 
-Held-out and training problems are parted by their numbers alone (`is_held_out`): problems with the same
-numbers are on the same side, in whichever order and with whichever operations they stand. No list of
-held-out problems is needed to keep them out of training.
+Held-out and training problems are separated only by their numbers (`is_held_out`), in any order and with any
+operations, so no list of held-out problems is needed.
 
-Left out on purpose: fractions, negative results, units and anything that needs knowledge of the world.
+Left out on purpose: fractions, negative results, units and anything that needs world knowledge.
 """
 
 import hashlib
