@@ -139,7 +139,7 @@ def probe(attempt: Attempt, loaded: Loaded, checked: Checked) -> None:
     resumed run is not refused: it evaluates and publishes what it has.
     """
     fresh = loaded.resume_from is None
-    attempt.summary.forget_stop(anew=fresh)
+    attempt.summary.forget_stop(restart=fresh)
     if not fresh:
         return
     if refusal := budget_of(attempt).reason_to_refuse():

@@ -62,10 +62,10 @@ class Summary:
         nothing = {"after": None, "verdict": None, "p_value": None}
         self.update(accuracy=nothing, format={"after": None}, adapter=None, published=[])
 
-    def forget_stop(self, *, anew: bool) -> None:
+    def forget_stop(self, *, restart: bool) -> None:
         """Training resumes: drop why it stopped, and, if it restarts, its health findings."""
         self.update(stopped=None)
-        if anew:
+        if restart:
             self.update(health=[])
 
     def update(self, **values: Any) -> None:

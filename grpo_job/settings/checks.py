@@ -54,8 +54,8 @@ def _generation_fits_steps(settings: Settings) -> str | None:
         return None
     return (
         f"GRPO_GRADIENT_ACCUMULATION_STEPS={accumulation} must divide the "
-        f"{micro_steps * settings.num_iterations} micro-steps per generation ({micro_steps} from "
-        f"GRPO_STEPS_PER_GENERATION or GRPO_GENERATION_BATCH_SIZE × GRPO_NUM_ITERATIONS={settings.num_iterations}): "
+        f"{micro_steps * settings.num_iterations} micro-steps per generation ({micro_steps}, from "
+        f"GRPO_STEPS_PER_GENERATION or GRPO_GENERATION_BATCH_SIZE, × GRPO_NUM_ITERATIONS={settings.num_iterations}): "
         "an optimizer step would mix two generations; "
         f"allowed: a multiple of {accumulation} micro-steps"
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.outcomes import Abandoned, InvalidRun, RunLocked
+from grpo_job.outcomes import FINISHED, NOT_PUBLISHED, Abandoned, InvalidRun, RunLocked
 from grpo_job.phases import outcome
 from grpo_job.phases.attempt import Attempt
 from grpo_job.runtime.signals import Interruption, StopNow
@@ -48,6 +48,14 @@ def test_an_attempt_that_does_all_is_finished(tmp_path: Path) -> None:
         pass
     assert attempt.outcome.code == 0
     assert attempt_at(tmp_path).is_finished()
+
+
+@pytest.mark.parametrize(("publish_to", "reason"), [("none", NOT_PUBLISHED), ("file:///out", FINISHED.reason)])
+def test_a_finished_attempt_says_whether_it_published(tmp_path: Path, publish_to: str, reason: str) -> None:
+    attempt = attempt_at(tmp_path, publish_to=publish_to)
+    with run(attempt):
+        pass
+    assert attempt.outcome == (0, "finished", reason)
 
 
 @pytest.mark.parametrize(("error", "code"), [(InvalidRun("wrong"), 2), (Abandoned("no signal"), 4)])

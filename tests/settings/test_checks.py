@@ -60,8 +60,8 @@ def test_arithmetic_that_comes_out_even_is_accepted(given: dict[str, int]) -> No
         ),
         (
             {"gradient_accumulation_steps": 3, "steps_per_generation": 2, "num_iterations": 2},
-            "GRPO_GRADIENT_ACCUMULATION_STEPS=3 must divide the 4 micro-steps per generation (2 from "
-            "GRPO_STEPS_PER_GENERATION or GRPO_GENERATION_BATCH_SIZE × GRPO_NUM_ITERATIONS=2): "
+            "GRPO_GRADIENT_ACCUMULATION_STEPS=3 must divide the 4 micro-steps per generation (2, from "
+            "GRPO_STEPS_PER_GENERATION or GRPO_GENERATION_BATCH_SIZE, × GRPO_NUM_ITERATIONS=2): "
             "an optimizer step would mix two generations; allowed: a multiple of 3 micro-steps",
         ),
         (

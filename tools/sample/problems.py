@@ -1,7 +1,7 @@
 """Arithmetic word problems, identified by their numbers and operations.
 
-A problem is a chain: a first number and one to three steps, from left to right. Its `signature` ("7+5-3") does
-depend on names and objects. All numbers are in digits and relevant, so that a question can be parsed into its signature.
+A problem is a chain: a first number and one to three steps, from left to right. Its `signature` ("7+5-3") ignores names
+and objects. All numbers are in digits and relevant, so that a question can be parsed into its signature.
 
 Held-out and training problems are separated only by their numbers (`is_held_out`), in any order and with any
 operations, so no list of held-out problems is needed.
