@@ -37,7 +37,7 @@ $(VENV)/.dev: $(VENV)/.run locks/dev.lock
 smoke: $(VENV)/.run  ## train the embedded sample on the CPU: no GPU, no network services
 	GRPO_RECIPE=smoke GRPO_RUN_ID=smoke-$$(date +%Y%m%d-%H%M%S) $(BIN)/python entrypoint.py
 
-check: $(VENV)/.run  ## say whether a run with these settings can succeed
+check: $(VENV)/.run  ## check whether a run with these settings can succeed
 	$(BIN)/grpo-job check
 
 test: $(VENV)/.dev
@@ -64,7 +64,7 @@ format: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-lock:  ## resolve the locks anew, keeping what is pinned where it still fits
+lock:  ## resolve the locks again, keeping pinned versions that still fit
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet $(UV)
 	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra cpu --excludes cpu.excludes \
 	  --generate-hashes --python-version 3.11 --no-emit-index-url -o cpu.lock
@@ -78,10 +78,10 @@ lock:  ## resolve the locks anew, keeping what is pinned where it still fits
 	  --generate-hashes --python-version 3.11 --no-emit-index-url -o swift.lock
 	$(PYTHON) -m tools.lock_versions locks/cpu.lock locks/gpu.lock
 
-campaign: $(VENV)/.dev  ## the full count of one PART, written to benchmarks/CAMPAIGNS.md
+campaign: $(VENV)/.dev  ## all cases of one PART, written to benchmarks/CAMPAIGNS.md
 	$(BIN)/python -m tests.campaigns.record $(PART)
 
-readme: $(VENV)/.dev  ## the tables of README and docs, from the code
+readme: $(VENV)/.dev  ## regenerate the tables of README and docs
 	$(BIN)/python -m tools.readme_tables
 
 # build TARGET,TAG: the image, and beside it the list of its parts. OCI's own format has no HEALTHCHECK.
@@ -111,7 +111,7 @@ $(VENV)/tools/.done: locks/tools.lock
 image-lint: $(VENV)/tools/.done
 	$(VENV)/tools/bin/hadolint Dockerfile
 
-vulnerabilities: $(VENV)/tools/.done  ## the locks against the known vulnerabilities, where a database can be reached
+vulnerabilities: $(VENV)/tools/.done  ## check the locks against known vulnerabilities, if a database can be reached
 	$(PYTHON) tools/audit_locks.py $(VENV)/tools/bin/pip-audit locks/cpu.lock locks/gpu.lock
 
 clean:

@@ -1,4 +1,4 @@
-"""The door of the container: `python entrypoint.py` is `grpo-job run`."""
+"""The entry point of the container: `python entrypoint.py` is `grpo-job run`."""
 
 # isort: off  (the signal handler is imported and installed before all else: a signal may come at any time)
 import sys
