@@ -1,7 +1,8 @@
 """Chooses the engine, and imports it inside the choice.
 
 The only folder that imports torch, transformers, trl, peft, unsloth and vllm. An engine trains one
-LoRA over one base model and generates with it; add one by a file and one arm of `build`.
+LoRA over one base model and generates with it. To add one: an entry in `settings/engines.py`, a
+file here, an arm of `build`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,6 @@ from grpo_job.engines.patches.fast_imports import lean_imports
 from grpo_job.engines.patches.gc_pause import keep_what_is_loaded, no_collection
 from grpo_job.engines.ranks import ALONE, Ranks
 from grpo_job.inputs.base_model import BaseModel
-from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.schema import Settings
 
@@ -52,7 +52,7 @@ def build(
 
                 built = PlainTrl(settings, base, rows, rewards, folder, ranks)
             case _:
-                raise InvalidRun(f"GRPO_ENGINE: {engine!r} was given; allowed: unsloth (on a GPU), trl")
+                raise NotImplementedError(f"engines.build has no arm for {engine!r}; settings/engines.py names it")
         keep_what_is_loaded()
     return built
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from grpo_job.settings import trl_options
+from grpo_job.settings import engines, schemes, trl_options
 from grpo_job.settings.primitives import (
     AnyText,
     Bool,
@@ -27,6 +27,7 @@ from grpo_job.settings.primitives import (
 )
 from grpo_job.settings.types import (
     BoolAuto,
+    EngineName,
     FractionAuto,
     Group,
     Modules,
@@ -65,9 +66,7 @@ class Settings(BaseModel):
 
     # what is trained
     recipe: Text = operational("gsm8k", "named bundle of settings: gsm8k, tutorial or smoke")
-    engine: Literal["auto", "unsloth", "trl"] = setting(
-        "auto", "unsloth (one GPU), trl (CPU, one GPU or many); auto: unsloth on one GPU"
-    )
+    engine: EngineName = setting("auto", engines.meaning())
     processes: PositiveIntAuto = operational(
         "auto", "processes on this machine; auto: one a GPU, and one without a GPU"
     )
@@ -159,12 +158,10 @@ class Settings(BaseModel):
     save_steps: PositiveInt = operational(25, "steps between checkpoints")
     save_minutes: Positive = operational(10.0, "longest time between checkpoints")
     save_total_limit: PositiveInt = operational(2, "checkpoints kept, the newest good ones")
-    checkpoint_to: Place = operational(
-        None, "a second home of checkpoints: hf://owner/name, s3://bucket/prefix, file:///"
-    )
+    checkpoint_to: Place = operational(None, f"a second home of checkpoints: {schemes.forms()}")
     lease_seconds: Positive = operational(60.0, "after this time without a sign of its holder, a run may be taken over")
     grace_seconds: Positive = operational(25.0, "time to stop in order after a signal")
-    publish_to: Places = operational((), "destinations: hf://owner/name, s3://bucket/prefix, file:///folder")
+    publish_to: Places = operational((), f"destinations: {schemes.forms()}")
     publish_if: Literal["always", "not-worse", "improved"] = operational(
         "always", "the verdict that the evaluation must reach; below it the adapter stays in the run folder"
     )

@@ -8,13 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from grpo_job.outcomes import InvalidRun
+from grpo_job.settings.schemes import scheme_of
 from grpo_job.stores.retries import Outpaced, Patience, StoreFailed
 from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
 
-__all__ = ["ACCEPTED", "MANIFEST", "Entry", "Outpaced", "Patience", "Store", "StoreFailed", "open_store"]
-
-ACCEPTED = "hf://owner/name[@branch], s3://bucket[/prefix], file:///folder"
+__all__ = ["MANIFEST", "Entry", "Outpaced", "Patience", "Store", "StoreFailed", "open_store"]
 
 
 class Store(Protocol):
@@ -77,6 +75,7 @@ def open_store(
     """
     environment = environment or {}
     patience = patience or Patience()
+    scheme_of(uri)  # refuses what no store has, with the accepted forms
     scheme, _, place = uri.partition("://")
     match scheme:
         case "hf":
@@ -92,4 +91,4 @@ def open_store(
 
             return LocalStore(place, patience=patience)
         case _:
-            raise InvalidRun(f"{uri!r} is no place to store files: use one of {ACCEPTED}.")
+            raise NotImplementedError(f"open_store has no arm for {scheme}://, which settings/schemes.py accepts")

@@ -120,7 +120,7 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     (
         "too large for a CPU",
         "engine",
-        "no NVIDIA GPU is there",
+        "no NVIDIA GPU is visible",
         lambda w: w.model(hidden_size=2048, num_hidden_layers=36, intermediate_size=11008),
     ),
     # rows

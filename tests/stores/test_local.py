@@ -75,7 +75,7 @@ def test_a_volume_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_an_address_that_is_none_is_refused_with_the_accepted_ones() -> None:
-    with pytest.raises(InvalidRun, match="'ftp://host' is no place to store files: use one of hf://owner/name"):
+    with pytest.raises(InvalidRun, match="'ftp://host' is not an address of a store; allowed: hf://owner/name"):
         open_store("ftp://host")
     with pytest.raises(InvalidRun, match="file://relative/folder names no absolute folder"):
         open_store("file://relative/folder")
