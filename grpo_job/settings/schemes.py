@@ -66,7 +66,7 @@ def scheme_of(uri: str) -> Scheme:
     """The scheme of `uri`. Raises `InvalidRun` with the accepted forms if there is no such scheme."""
     found = SCHEMES.get(uri.partition("://")[0])
     if found is None:
-        raise InvalidRun(f"{uri!r} is not an address of a store; allowed: {forms()}")
+        raise InvalidRun(f"{uri!r} is not an address of a store; allowed: {forms()}.")
     return found
 
 
