@@ -33,7 +33,7 @@ def build(
 ) -> Engine:
     """Load the model. `rows` have `prompt` and `answer`; the trainer writes its state below `folder`.
 
-    `plan` is None where there is no GPU. All `ranks` of a run build together.
+    `plan` is None without a GPU. All `ranks` of a run must call this at the same time.
     """
     with no_collection():
         match engine, plan:
@@ -58,7 +58,7 @@ def build(
 
 
 def process_group(ask: Callable[[str], object]) -> "ProcessGroup":
-    """This process's place among those that its launcher started. Rank 0's `ask` hears what another rank was asked."""
+    """This process among those that its launcher started. Rank 0's `ask` gets the signals that other ranks received."""
     from grpo_job.engines.process_group import ProcessGroup
 
     return ProcessGroup(ask)

@@ -17,18 +17,18 @@ from grpo_job.settings.schema import Settings
 
 OFF_BY = 2.0
 
-# Memory bandwidth and dense 16-bit arithmetic of data sheets, by a part of the name; the first that fits counts.
+# Memory bandwidth and dense 16-bit FLOP/s from data sheets, by part of the name; the first match counts.
 GPUS: dict[str, tuple[float, float]] = {
     "B200": (8.0e12, 2250e12), "H200": (4.8e12, 990e12), "H100": (3.35e12, 990e12), "A100": (1.9e12, 312e12),
     "L40": (0.86e12, 362e12), "A10": (0.6e12, 125e12), "L4": (0.3e12, 121e12), "T4": (0.32e12, 65e12),
     "4090": (1.0e12, 165e12), "5090": (1.8e12, 210e12),
 }  # fmt: skip
 UNKNOWN_GPU = (1.0e12, 150e12)
-LAYER_SECONDS = 50e-6  # a token in each layer, beyond reading its weights: launching kernels
+LAYER_SECONDS = 50e-6  # per token and layer, beyond reading the weights: launching kernels
 SLOWER_IN_4BIT = 2.5  # unpacking weights, and vLLM's LoRA kernels
-ARITHMETIC_SHARE = 0.35  # of the data sheet's that training reaches
-LEARN_SECONDS = 0.4  # a step, beyond its arithmetic
-DOWNLOAD_BYTES = 100e6  # a second
+ARITHMETIC_SHARE = 0.35  # of the data sheet's FLOP/s that training reaches
+LEARN_SECONDS = 0.4  # per step, beyond its arithmetic
+DOWNLOAD_BYTES = 100e6  # per second
 
 CPU_TOKEN_SECONDS = 0.004
 CPU_DECODE = 20e9
@@ -37,7 +37,7 @@ CPU_LEARN = 100e9
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds: until step 1 begins but for the evaluation, one evaluation, one step; and how many steps."""
+    """Seconds until step 1 without the evaluation, of one evaluation and of one step; and the number of steps."""
 
     start: float
     evaluation: float
@@ -46,7 +46,7 @@ class Estimate:
 
     @property
     def total(self) -> float:
-        """The whole run, with the evaluation before and after."""
+        """Seconds of the whole run, with the evaluations before and after."""
         return self.start + 2 * self.evaluation + self.steps * self.step
 
 

@@ -20,7 +20,7 @@ def installed() -> dict[str, str]:
 def findings(engine: str, gpu_count: int, settings: Settings) -> Iterator[Finding]:
     """One line for the packages that the engine needs, one for the rest."""
     there = installed()
-    kind = "gpu" if gpu_count or "vllm" in there else "cpu"  # the image that trains checks on nodes without a GPU too
+    kind = "gpu" if gpu_count or "vllm" in there else "cpu"  # the GPU image also runs `check` without a GPU
     lock = locked()[kind]
     matters = _that_matter(engine, gpu_count, settings)
     wrong = [told for name in matters if (told := _difference(name, lock, there))]

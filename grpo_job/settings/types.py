@@ -1,4 +1,4 @@
-"""The kinds of values that only the job's own settings have: rewards, addresses, trackers, schedules."""
+"""Types of values that only the job's own settings have: engines, rewards, addresses, trackers, schedules."""
 
 from functools import partial
 from typing import Annotated, Any, Literal
