@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from grpo_job.checkpoints.manager import NAME, Checkpoint, CheckpointManager, damage_of, name_of
 from grpo_job.outcomes import RunLocked, Unexpected
+from grpo_job.settings.schemes import scheme_of
 from grpo_job.stores import MANIFEST, Outpaced, Store, StoreFailed
 
 ARRIVING = ".arriving"
@@ -146,9 +147,7 @@ def place_of_run(uri: str, run: str) -> str:
     >>> place_of_run("s3://bucket/kept/", "a"), place_of_run("hf://me/kept", "a"), place_of_run("hf://me/kept@b", "a")
     ('s3://bucket/kept/a', 'hf://me/kept@run-a', 'hf://me/kept@b-a')
     """
-    if uri.startswith("hf://"):
-        return f"{uri}-{run}" if "@" in uri else f"{uri}@run-{run}"
-    return f"{uri.rstrip('/')}/{run}"
+    return scheme_of(uri).place_of_run(uri, run)
 
 
 def place_of_takeover_request(place: str) -> str | None:
@@ -157,4 +156,4 @@ def place_of_takeover_request(place: str) -> str | None:
     >>> place_of_takeover_request("hf://me/kept@run-a"), place_of_takeover_request("s3://bucket/kept/a")
     ('hf://me/kept@bell-run-a', None)
     """
-    return place.replace("@", "@bell-") if place.startswith("hf://") else None
+    return scheme_of(place).place_of_takeover_request(place)

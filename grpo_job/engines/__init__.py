@@ -1,7 +1,8 @@
 """Chooses the engine, and imports it inside the choice.
 
 The only folder that imports torch, transformers, trl, peft, unsloth and vllm. An engine trains one
-LoRA over one base model and generates with it; add one by a file and one arm of `build`.
+LoRA over one base model and generates with it. To add one: an entry in `settings/engines.py`, a
+file here, an arm of `build`.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,6 @@ from grpo_job.engines.patches.fast_imports import lean_imports
 from grpo_job.engines.patches.gc_pause import keep_what_is_loaded, no_collection
 from grpo_job.engines.ranks import ALONE, Ranks
 from grpo_job.inputs.base_model import BaseModel
-from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.schema import Settings
 
@@ -33,7 +33,7 @@ def build(
 ) -> Engine:
     """Load the model. `rows` have `prompt` and `answer`; the trainer writes its state below `folder`.
 
-    `plan` is None where there is no GPU. All `ranks` of a run build together.
+    `plan` is None without a GPU. All `ranks` of a run must call this at the same time.
     """
     with no_collection():
         match engine, plan:
@@ -52,13 +52,13 @@ def build(
 
                 built = PlainTrl(settings, base, rows, rewards, folder, ranks)
             case _:
-                raise InvalidRun(f"GRPO_ENGINE: {engine!r} was given; allowed: unsloth (on a GPU), trl")
+                raise NotImplementedError(f"engines.build has no arm for {engine!r}; settings/engines.py names it")
         keep_what_is_loaded()
     return built
 
 
 def process_group(ask: Callable[[str], object]) -> "ProcessGroup":
-    """This process's place among those that its launcher started. Rank 0's `ask` hears what another rank was asked."""
+    """This process among those that its launcher started. Rank 0's `ask` gets the signals that other ranks received."""
     from grpo_job.engines.process_group import ProcessGroup
 
     return ProcessGroup(ask)

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from grpo_job.settings.schema import Settings
+from grpo_job.settings.schemes import scheme_of
 
 # Steps differ in length with their completions; the longest of the last ones is what one more may take.
 RECENT_STEPS = 20
 # The adapter may write longer answers than the base did, and a network has slow minutes.
 MARGIN = 1.15
-# Before they were measured: saving, and sending the result to one place.
+# Saving, before it was measured.
 SAVE_SECONDS = 5.0
-PUBLISH_SECONDS = {"hf": 20.0, "s3": 10.0, "file": 2.0}
 # Reading the adapter back, plots, report and card, which nothing before is like.
 REPORT_SECONDS = 8.0
 CURRENCY = "USD"
@@ -68,7 +68,7 @@ class Budget:
 
     def reserve(self) -> float:
         """Seconds that everything after the last step will take."""
-        publish = sum(PUBLISH_SECONDS[uri.partition("://")[0]] for uri in self.settings.publish_to)
+        publish = sum(scheme_of(uri).publish_seconds for uri in self.settings.publish_to)
         return MARGIN * (
             self.longest.get("evaluate", 0.0)
             + self.longest.get("save", SAVE_SECONDS)

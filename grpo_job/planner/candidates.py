@@ -1,4 +1,4 @@
-"""Every way to run a step, each with what it costs in seconds."""
+"""Every way to run a step, each with its cost in seconds."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ Auto = Literal["auto"]
 HandOver = Literal["copy", "merge", "lora"]
 Decode = Literal["graphs", "compile"]
 
-# Seconds a step that a choice costs; estimates for 3B on an H200, used for the order alone.
+# What a choice costs in seconds per step; estimates for 3B on an H200, used only to order the candidates.
 FOLD_SECONDS = 0.17
 RECOMPUTE_SECONDS = 0.06
 RECOMPUTE_SECONDS_PER_TOKEN = 1e-5
 MICRO_STEP_SECONDS = 0.08
 STANDBY_SECONDS = 0.30
 WAVE_SECONDS = 0.50
-TENSOR_PARALLEL_SECONDS = 0.30  # all-reduces of each layer and token, each time the GPUs double
+TENSOR_PARALLEL_SECONDS = 0.30  # all-reduces of each layer and token, each time the number of GPUs doubles
 
-# What Inductor takes on a cold start, and what its kernels save a decoded token against graphs alone.
+# What compiling with Inductor takes on a cold start, and what its kernels save per decoded token over CUDA graphs.
 COMPILE_SECONDS = 30.0
 COMPILE_SAVES_SECONDS = 0.15e-3
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one step must hold, in primitive numbers. Lengths are in tokens."""
+    """The sizes of one step. Lengths are in tokens."""
 
     max_seq_length: int
     max_prompt_length: int
@@ -37,7 +37,7 @@ class Work:
 
     @property
     def row_tokens(self) -> int:
-        """The longest prompt with the longest completion."""
+        """Tokens of the longest prompt with the longest completion."""
         return min(self.max_seq_length, self.max_prompt_length + self.max_completion_length)
 
 
@@ -45,7 +45,7 @@ class Work:
 class Candidate:
     """One way to run a step.
 
-    `micro_batch`: completions that one backward learns from; `sequences`: those that vLLM decodes at once.
+    `micro_batch`: completions in one backward pass; `sequences`: completions that vLLM decodes at once.
     """
 
     in_4bit: bool
@@ -55,14 +55,14 @@ class Candidate:
     standby: bool
     sequences: int
     separate_base: bool = False
-    """training has a base of its own, and vLLM always one in 16 bits"""
+    """training has its own base, and vLLM another, always in 16 bits"""
     tensor_parallel: int = 1
     """GPUs over which vLLM's base is spread (tensor parallelism)"""
     shards: int = 1
     """GPUs that share the base for training (FSDP)"""
 
     def seconds(self, work: Work) -> float:
-        """What it costs a step beyond the fastest candidate."""
+        """Seconds per step beyond the fastest candidate."""
         tokens = work.completions * work.row_tokens
         return (
             FOLD_SECONDS * (self.weight_sync == "merge")
@@ -77,11 +77,11 @@ class Candidate:
 def candidates(
     work: Work, load_in_4bit: bool | Auto, recompute: bool | Auto, standby: bool | Auto
 ) -> Iterator[Candidate]:
-    """All combinations that the given settings leave open."""
+    """All combinations that the settings leave open."""
     for in_4bit, checkpointing, asleep, micro, sequences in product(
         _open(load_in_4bit), _open(recompute), _open(standby), _micro_batches(work), _waves(work.completions)
     ):
-        # Sleep mode and weights of vLLM's own do not go together: Unsloth's allocator never puts weights to sleep.
+        # Sleep mode excludes separate weights for vLLM: Unsloth's allocator never puts weights to sleep.
         ways: tuple[HandOver, ...] = ("lora",) if in_4bit else ("merge",) if asleep else ("copy", "merge")
         for weight_sync in ways:
             yield Candidate(in_4bit, weight_sync, checkpointing, micro, asleep, sequences)
@@ -95,12 +95,15 @@ def candidates_separate(
     spreads: Sequence[int],
     processes: int,
 ) -> Iterator[Candidate]:
-    """The same for one of `processes` of a machine, whose vLLM may be spread over so many of their GPUs."""
+    """The same for an engine with a separate base, in `processes` on one machine.
+
+    `spreads`: over how many of their GPUs one vLLM may be spread.
+    """
     for in_4bit, checkpointing, sharded, micro, sequences, tensor_parallel in product(
         _open(load_in_4bit), _open(recompute), _open(shard), _micro_batches(work), _waves(work.completions), spreads
     ):
         if sharded and (in_4bit or processes == 1):
-            continue  # bitsandbytes' weights cannot be cut
+            continue  # bitsandbytes' weights cannot be sharded
         shards = processes if sharded else 1
         yield Candidate(in_4bit, "copy", checkpointing, micro, False, sequences, True, tensor_parallel, shards)
 
@@ -110,7 +113,7 @@ def _open(value: bool | Auto) -> tuple[bool, ...]:
 
 
 def _micro_batches(work: Work) -> list[int]:
-    """Divisors of the micro-batch that the user allowed, the largest first: each splits it into whole parts."""
+    """Divisors of the largest micro-batch that the user allows, the largest first: each splits it evenly."""
     limit = min(work.micro_batch_limit, work.completions)
     return [size for size in range(limit, 0, -1) if limit % size == 0]
 
@@ -121,6 +124,6 @@ def _waves(completions: int) -> list[int]:
 
 
 def way_to_decode(work: Work) -> Decode:
-    """Inductor's kernels where the run is long enough to repay their compilation."""
+    """Inductor's kernels if the run is long enough to make up for compiling them."""
     saved = work.max_steps * work.max_completion_length * COMPILE_SAVES_SECONDS
     return "compile" if saved > COMPILE_SECONDS else "graphs"

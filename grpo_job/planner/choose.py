@@ -1,7 +1,7 @@
 """Chooses the engine for a model on a machine, and what each of its processes runs."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import plan as plans
@@ -9,43 +9,43 @@ from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
 from grpo_job.runtime.machine import GpuSeen
 from grpo_job.runtime.world import ONE, Layout
-from grpo_job.settings import global_batch
+from grpo_job.settings import engines, global_batch
+from grpo_job.settings.engines import ENGINES
 from grpo_job.settings.schema import Settings
 
 MOST_PARAMETERS_ON_CPU = 200_000_000  # above, one step takes minutes
 
 
-def choose(
-    settings: Settings, config: Mapping[str, Any], gpu_count: int, processes: int = 1
-) -> Literal["unsloth", "trl"]:
+def choose(settings: Settings, config: Mapping[str, Any], gpu_count: int, processes: int = 1) -> str:
     """The engine for this model on this machine, for a run of `processes`. `config` is the model's config.json.
 
-    Raises `InvalidRun` where no engine can train it.
+    Raises `InvalidRun` if the engine cannot run on this machine, or if the model is too large for a CPU.
     """
-    if settings.engine == "unsloth" and gpu_count == 0:
-        raise InvalidRun(
-            "GRPO_ENGINE: 'unsloth' was given; it needs an NVIDIA GPU, and none is visible: allowed is trl"
-        )
+    engine = _wished_or_first(settings, gpu_count, processes)
+    engines.needs(engine, gpu_count)
     if gpu_count == 0 and (parameters := ModelShape.from_config(config).parameters) > MOST_PARAMETERS_ON_CPU:
         raise InvalidRun(
-            f"GRPO_MODEL: {settings.model!r} has {parameters / 1e9:.1f} billion parameters and no NVIDIA GPU is there: "
-            "run it on a machine with a GPU, or try the job on this one with GRPO_RECIPE=smoke"
+            f"GRPO_MODEL: {settings.model!r} has {parameters / 1e9:.1f} billion parameters, and no NVIDIA GPU is "
+            "visible: use a machine with a GPU, or try the job on this one with GRPO_RECIPE=smoke"
         )
-    if settings.engine != "auto":
-        return settings.engine
-    return "unsloth" if gpu_count and processes == 1 else "trl"
+    return engine
+
+
+def _wished_or_first(settings: Settings, gpu_count: int, processes: int) -> str:
+    return engines.that_run(gpu_count, processes)[0] if settings.engine == "auto" else settings.engine
 
 
 def plan(
     whole: Settings, config: Mapping[str, Any], gpu: GpuSeen, within: MemoryLimit | None = None, layout: Layout = ONE
 ) -> Plan:
-    """What each process of `layout` runs on a `gpu` of its own; `within` counts where it is of this GPU.
+    """What each process of `layout` runs on its own `gpu`; `within` counts only if it was found on this GPU.
 
-    Raises `InvalidRun` with the numbers where the model cannot fit.
+    Raises `InvalidRun` with the numbers if the model cannot fit.
     """
     settings = global_batch.share(whole, layout.world)
     tried = within if within and within.gpu == gpu.name else None
     share = settings.vllm_gpu_memory_utilization
+    engine = _wished_or_first(settings, 1, layout.world)
     return plans.plan(
         Gpu(gpu.name, gpu.memory_mib * 2**20, gpu.capability),
         ModelShape.from_config(config),
@@ -63,5 +63,5 @@ def plan(
         shard_base=settings.shard_base,
         training_graphs=settings.training_graphs,
         most_bytes=tried.bytes if tried else None,
-        separate_base=layout.processes if layout.world > 1 or settings.engine == "trl" else 0,
+        separate_base=layout.processes if ENGINES[engine].separate_base else 0,
     )

@@ -1,4 +1,4 @@
-"""Whether the training side is replayed from CUDA graphs; see `training_graphs`. Pure."""
+"""Whether forward and backward are replayed from CUDA graphs; see `training_graphs`. Pure."""
 
 from dataclasses import replace
 
@@ -8,23 +8,23 @@ from grpo_job.planner.memory import Memory
 from grpo_job.planner.reasons import Choice
 from grpo_job.planner.shapes import GB, Gpu
 
-# What capturing takes over a run, and what replaying saves a step (3B with 4 completions on an H200).
+# Seconds that capturing takes per run, and that replaying saves per step (3B with 4 completions on an H200).
 CAPTURE_SECONDS = 2.0
 SAVED_SECONDS = 0.17
-# Tokens of a micro-batch beyond which the GPU is slower than the host that launches its kernels.
+# Tokens in a micro-batch above which the GPU, not the launching of kernels, limits the speed.
 MOST_TOKENS = 8192
-# Of the longest rows' activations, those of the next shorter length.
+# Activations of the next shorter length, as a share of those of the longest rows.
 SHORTER = 7 / 8
 
 
 def plan_replay(
     chosen: Candidate, gpu: Gpu, work: Work, memory: Memory, budget: float, wished: bool | Auto, separate_base: int
 ) -> Choice:
-    """`wished` as the settings say it, `separate_base` as `gpu_plan.plan` has it.
+    """`wished` is the setting, `separate_base` that of `planner.plan.plan`.
 
-    Raises `InvalidRun` where they ask for what cannot be.
+    Raises `InvalidRun` if the setting asks for graphs that cannot be captured.
     """
-    obstacle = "TRL's own engine captures none" if separate_base else _obstacle(chosen, gpu, memory, budget)
+    obstacle = "this engine captures no CUDA graphs" if separate_base else _obstacle(chosen, gpu, memory, budget)
     if wished == "auto":
         against = obstacle or _not_worth_it(chosen, work)
         reason = against or "launching the kernels of forward and backward takes longer than running them"
@@ -35,12 +35,12 @@ def plan_replay(
 
 
 def replayed(memory: Memory) -> Memory:
-    """The estimate, with what capturing takes beside training."""
+    """The estimate, with the memory that capturing needs in addition."""
     return replace(memory, replay=SHORTER * memory.activations)
 
 
 def _obstacle(chosen: Candidate, gpu: Gpu, memory: Memory, budget: float) -> str | None:
-    """What keeps graphs from being captured: they read weights where they were, and leave nothing to the host."""
+    """Why graphs cannot be captured: they need weights at fixed addresses, and no work on the host."""
     if chosen.weight_sync != "copy":
         return "training has no 16-bit weights of its own"
     if chosen.recompute:
@@ -48,7 +48,7 @@ def _obstacle(chosen: Candidate, gpu: Gpu, memory: Memory, budget: float) -> str
     if gpu.dtype != "bfloat16":
         return "fp16 needs the host to scale the loss"
     if replayed(memory).total > budget:
-        return f"there is no room for {replayed(memory).replay / GB:.1f} GB more"
+        return f"there is no room for another {replayed(memory).replay / GB:.1f} GB"
     return None
 
 
@@ -57,5 +57,5 @@ def _not_worth_it(chosen: Candidate, work: Work) -> str | None:
     if tokens > MOST_TOKENS:
         return f"a micro-batch of {tokens} tokens keeps the GPU busy"
     if work.max_steps * SAVED_SECONDS <= CAPTURE_SECONDS:
-        return f"{work.max_steps} steps do not repay {CAPTURE_SECONDS:.0f} s of capturing"
+        return f"{work.max_steps} steps do not make up for {CAPTURE_SECONDS:.0f} s of capturing"
     return None

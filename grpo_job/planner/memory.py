@@ -1,4 +1,4 @@
-"""What a way to run takes of the GPU's memory."""
+"""How much GPU memory a candidate needs."""
 
 from dataclasses import dataclass, fields
 
@@ -9,22 +9,22 @@ from grpo_job.planner.shapes import BYTES_16BIT, GB, Gpu, ModelShape
 LORA_BYTES = 4 + 4 + 2.1 + 4
 # CUDA context, cuBLAS and NCCL workspaces, Triton modules: outside PyTorch's allocator, measured on H200.
 CONTEXT_BYTES = 1.3 * GB
-# PyTorch keeps blocks of past shapes; rows of every length pass through.
+# PyTorch caches blocks of earlier shapes, and rows have many lengths.
 ALLOCATOR_SLACK = 0.10
 
 KV_BLOCK = 16
-# Room above what the sequences need, for blocks that prefix caching has not yet given up.
+# Room above what the sequences need, for blocks that prefix caching has not freed yet.
 KV_HEADROOM = 1.15
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The estimate, in bytes. `kv_cache` and `activations` do not overlap in time under standby."""
+    """The estimate, in bytes. With standby, `kv_cache` and `activations` do not exist at the same time."""
 
     weights: float
-    """the base, as vLLM holds it; training reads the same tensors unless there is a copy"""
+    """the base in vLLM; training reads the same tensors unless there is a copy"""
     training_copy: float
-    """the adapted layers once more, where vLLM has weights of its own"""
+    """the adapted layers again, if vLLM has its own weights"""
     kv_cache: float
     vllm_working: float
     """prefill activations, sampling buffers, graphs"""
@@ -35,29 +35,29 @@ class Memory:
     overhead: float
     standby: bool
     replay: float = 0.0
-    """a shorter row tried out, before its graphs are captured beside those of the longest"""
+    """a trial run of a shorter row, before its graphs are captured in addition to those of the longest"""
 
     @property
     def vllm(self) -> float:
-        """Bytes of vLLM's part."""
+        """Bytes that vLLM holds."""
         return self.weights + self.kv_cache + self.vllm_working
 
     @property
     def total(self) -> float:
-        """The most bytes that are held at one time."""
+        """Bytes at the peak."""
         training = self.activations + self.logits
         shared = max(self.kv_cache, training) if self.standby else self.kv_cache + training
         always = self.weights + self.training_copy + self.vllm_working + self.lora + self.overhead + self.replay
         return always + shared
 
     def lines(self) -> list[str]:
-        """One line a part, in GB, and the total."""
+        """One line per part, in GB, and the total."""
         parts = [(field.name, getattr(self, field.name)) for field in fields(self) if field.name != "standby"]
         return [f"{name.replace('_', ' '):>14} {size / GB:7.2f} GB" for name, size in (*parts, ("total", self.total))]
 
 
 def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None) -> Memory:
-    """What this candidate takes. `share`: of the GPU's memory for vLLM; None gives it what the sequences need."""
+    """The memory of this candidate. `share`: of the GPU for vLLM; None gives vLLM what the sequences need."""
     weights = model.weights(in_4bit=candidate.in_4bit and not candidate.separate_base) / candidate.tensor_parallel
     working = _vllm_working(model, gpu, candidate.sequences * candidate.tensor_parallel)
     needed = kv_needed(model, work, candidate.sequences, candidate.tensor_parallel)
@@ -86,7 +86,7 @@ def _training_copy(candidate: Candidate, model: ModelShape) -> float:
 
 
 def _shared_base(shards: int, model: ModelShape) -> float:
-    """A part of the layers, two layers that are gathered at once, and what stands outside of them."""
+    """One shard of the layers, two gathered layers, and all parameters outside of the layers."""
     layers = model.linear_parameters * BYTES_16BIT
     return layers / shards + 2 * layers / model.layers + model.other_parameters * BYTES_16BIT
 
@@ -107,7 +107,7 @@ def _vllm_working(model: ModelShape, gpu: Gpu, sequences: int) -> float:
 
 
 def _activations(candidate: Candidate, model: ModelShape, work: Work) -> float:
-    """What backward needs: every layer's, or each layer's input and one layer's with recomputation."""
+    """What backward needs: those of every layer; with recomputation, each layer's input and those of one layer."""
     tokens = candidate.micro_batch * work.row_tokens
     one_layer = layer_activations_per_token(candidate, model) * tokens
     if candidate.recompute:
@@ -116,18 +116,18 @@ def _activations(candidate: Candidate, model: ModelShape, work: Work) -> float:
 
 
 def layer_activations_per_token(candidate: Candidate, model: ModelShape) -> int:
-    """Bytes, with Unsloth's layers or transformers' own."""
+    """Bytes per layer, for Unsloth's layers or those of transformers."""
     return model.plain_layer_activations_per_token if candidate.separate_base else model.layer_activations_per_token
 
 
 def _logits(candidate: Candidate, model: ModelShape, work: Work) -> float:
-    """fp32 logits of each completion token are kept for backward; one row's gradient twice comes on top."""
+    """fp32 logits of each completion token for backward, and twice the gradient of one row."""
     per_row = 4 * work.max_completion_length * model.vocabulary
     return per_row * (candidate.micro_batch + 2.5)
 
 
 def batched_tokens(gpu: Gpu) -> int:
-    """Tokens of one prefill batch: larger ones need more memory, smaller ones more passes."""
+    """Tokens in one prefill batch: larger batches need more memory, smaller ones more forward passes."""
     return 8192 if gpu.memory >= 38 * GB else 4096 if gpu.memory >= 20 * GB else 2048
 
 

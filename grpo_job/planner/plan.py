@@ -1,13 +1,13 @@
 """What to run on this GPU: a pure function from GPU, model shape and settings to a plan.
 
-Every candidate (precision, adapter hand-over, recomputation, micro-batch, standby) is priced in
-seconds a step and in bytes; the fastest that fits wins. A setting that was given is not a
-candidate any more, it stands. Nothing here touches a GPU or imports torch.
+Every candidate (precision, weight sync, recomputation, micro-batch, standby) has a cost in seconds
+per step and in bytes; the fastest that fits is chosen. A setting that the user gives is kept as it
+is. Nothing here touches a GPU or imports torch.
 
-The adapter reaches vLLM in one of three ways. `copy`: vLLM holds 16-bit weights of its own and
-the adapter is folded into them each step. `fold`: vLLM and training share one set of weights,
-the adapter is folded in for the rollout and taken out again. `lora`: vLLM's LoRA kernels, the
-only way over a 4-bit base, and the slowest in decode.
+The adapter reaches vLLM in one of three ways. `copy`: vLLM holds its own 16-bit weights, and the
+adapter is merged into them in each step. `merge`: vLLM and training share one set of weights; the
+adapter is merged for the rollout and then removed. `lora`: vLLM's LoRA kernels, the only way with
+a 4-bit base, and the slowest to decode.
 """
 
 from collections.abc import Mapping
@@ -30,18 +30,18 @@ from grpo_job.planner.memory import Memory, batched_tokens, capture_sizes, estim
 from grpo_job.planner.reasons import Choice, reasons, refusal
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 
-# The rest stays free for other processes and for fragmentation: running out in step 200 costs more than it gives.
+# The rest stays free for other processes and fragmentation: running out of memory in step 200 costs more.
 USABLE_SHARE = 0.92
-# 16 bits, and more sequences than a step has, are chosen where they leave more room than that.
+# 16 bits, and more sequences than a step needs, are chosen only up to this share.
 ROOMY_SHARE = 0.85
 
-# Sequences that evaluation wants at once where memory allows: decode costs hardly more at 64 than at 4.
+# Sequences that evaluation decodes at once if memory allows: 64 take little longer than 4.
 EVALUATION_SEQUENCES = 64
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run. `choices` holds the reason of each decision, `memory` the estimate behind them.
+    """What to run. `choices` holds the reason of each decision, `memory` the estimate that they rest on.
 
     Lengths are in tokens, `budget` is in bytes, and `gpu_memory_utilization` a share of the GPU's memory.
     """
@@ -70,12 +70,12 @@ class Plan:
 
     @property
     def merged_rollout(self) -> bool:
-        """Unsloth folds the adapter into weights that training shares (`UNSLOTH_VLLM_MERGED_ROLLOUT`)."""
+        """Unsloth merges the adapter into weights that training shares (`UNSLOTH_VLLM_MERGED_ROLLOUT`)."""
         return self.weight_sync == "merge"
 
     @property
     def vllm_lora(self) -> bool:
-        """vLLM must be built with LoRA support: its kernels serve the adapter, or Unsloth may fall back to them."""
+        """Whether vLLM must have LoRA support: its kernels apply the adapter, or Unsloth may fall back to them."""
         return self.weight_sync != "copy"
 
     def lines(self) -> list[str]:
@@ -92,7 +92,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class MemoryLimit:
-    """After memory ran out on the GPU of this name: the bytes that a plan may take, and the precision to keep."""
+    """After memory ran out on the GPU of this name: the bytes that a plan may use, and the precision to keep."""
 
     gpu: str
     bytes: float
@@ -123,11 +123,11 @@ def plan(
     most_bytes: float | None = None,
     separate_base: int = 0,
 ) -> Plan:
-    """The fastest way to run that fits; `InvalidRun` with the numbers where none does.
+    """The fastest way to run that fits. Raises `InvalidRun` with the numbers if none does.
 
-    `most_bytes`: less than the GPU has, where more was tried and failed. `separate_base`: how many processes, one per
-    GPU, this machine has where TRL's own engine trains: each has a base of its own or they share one, and their vLLMs
-    may be one. 0: Unsloth.
+    `most_bytes`: an upper limit below the memory of the GPU, after a larger plan failed. `separate_base`: 0 for an
+    engine whose training and vLLM read the same weights; otherwise the number of processes on this machine, one per
+    GPU, which may shard the base for training and spread one vLLM over their GPUs.
     """
     prompt = max_seq_length - max_completion_length if max_prompt_length is None else max_prompt_length
     work = Work(
@@ -160,15 +160,15 @@ def plan(
 
 
 def _in_order(ways: list[Candidate], work: Work, load_in_4bit: bool | Auto) -> list[tuple[Candidate, bool]]:
-    """What to try, the best first, and whether it must leave room: it need not where nothing smaller may follow."""
+    """What to try, the best first, and whether it must leave room: not if no smaller candidate may follow."""
     ordered = sorted(ways, key=lambda one: (one.in_4bit, one.shards, one.seconds(work)))
     tries = [(one, load_in_4bit == "auto" and not one.in_4bit) for one in ordered]
-    # A part of 16 bits may be smaller than all of 4.
+    # A shard in 16 bits may be smaller than the whole base in 4.
     return [*tries, *((one, False) for one in ordered if one.shards > 1)]
 
 
 def _spreads(model: ModelShape, processes: int) -> list[int]:
-    """Over how many GPUs vLLM may be spread: parts of the machine's, each with as many heads as the others."""
+    """Over how many GPUs one vLLM may be spread: divisors of the GPUs and of the attention heads."""
     return [number for number in range(1, processes + 1) if processes % number == 0 and model.heads % number == 0]
 
 
@@ -178,14 +178,14 @@ def _fits(memory: Memory, model: ModelShape, work: Work, limit: float) -> bool:
 
 
 def _is_cramped(candidate: Candidate, work: Work, standby: bool | Auto) -> bool:
-    """16 bits are worth having while they cost neither sleep nor waves; beyond that 4 bits are faster."""
+    """Whether 16 bits need sleep mode or several waves of decoding; then 4 bits are faster."""
     return (candidate.standby and standby == "auto") or candidate.sequences < work.completions
 
 
 def _for_evaluation(
     candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None, budget: float
 ) -> Candidate:
-    """The same with more sequences at once, which evaluation likes, where they fit too."""
+    """The same with more sequences at once if they fit, because evaluation is faster with them."""
     wished = EVALUATION_SEQUENCES
     while wished > candidate.sequences == work.completions:
         wider = replace(candidate, sequences=wished)

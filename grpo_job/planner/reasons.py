@@ -1,4 +1,4 @@
-"""Why a plan is as it is, and why there is none, in words for people."""
+"""Why a plan is as it is, or why there is none: text for users."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from grpo_job.planner.shapes import GB, Gpu, ModelShape
 
 @dataclass(frozen=True)
 class Choice:
-    """One decision of the plan. `given` says that the user made it."""
+    """One decision of the plan. `given`: whether the user made it."""
 
     name: str
     value: Any
@@ -29,7 +29,7 @@ def reasons(
     decode: Decode,
     given: Mapping[str, Any],
 ) -> tuple[Choice, ...]:
-    """Each decision with its reason. `given`: what the settings say, `auto` where they leave it open."""
+    """Each decision with its reason. `given`: the settings, with `auto` for what they leave open."""
     sequences = chosen.sequences * chosen.tensor_parallel
     several = (_why_spread(chosen, model), _why_shard(chosen, memory, given)) if chosen.separate_base else ()
     return (
@@ -41,7 +41,11 @@ def reasons(
         _why_standby(chosen, memory, given),
         _why_micro_batch(chosen, work),
         _why_share(share, memory, sequences, work, given),
-        Choice("capture_sizes", list(capture_sizes(sequences)), "powers of two up to all; padding decode is cheap"),
+        Choice(
+            "capture_sizes",
+            list(capture_sizes(sequences)),
+            "powers of two up to all; padding is cheap in decode",
+        ),
         _why_decode(decode, work),
     )
 
@@ -59,9 +63,9 @@ def _why_precision(chosen: Candidate, gpu: Gpu, model: ModelShape, given: Mappin
 
 def _why_hand_over(chosen: Candidate, memory: Memory) -> Choice:
     reasons = {
-        "copy": f"{memory.training_copy / GB:.1f} GB for a second set of weights is there; no LoRA kernels in decode",
-        "merge": "memory is short for a second set of weights; folding costs a moment each step",
-        "lora": "a 4-bit base cannot take the adapter in; vLLM's LoRA kernels serve it",
+        "copy": f"a second set of weights fits ({memory.training_copy / GB:.1f} GB), so decode needs no LoRA kernels",
+        "merge": "a second set of weights does not fit; merging the adapter costs a little time in each step",
+        "lora": "an adapter cannot be merged into a 4-bit base; vLLM's LoRA kernels apply it",
     }
     return Choice("weight_sync", chosen.weight_sync, reasons[chosen.weight_sync])
 
@@ -71,7 +75,7 @@ def _why_spread(chosen: Candidate, model: ModelShape) -> Choice:
     fit = (
         "fit on each GPU"
         if chosen.tensor_parallel == 1
-        else f"do not fit beside training: {chosen.tensor_parallel} GPUs share them"
+        else f"do not fit on one GPU with training: {chosen.tensor_parallel} GPUs share them"
     )
     return Choice("tensor_parallel", chosen.tensor_parallel, f"{size} {fit}")
 
@@ -79,7 +83,7 @@ def _why_spread(chosen: Candidate, model: ModelShape) -> Choice:
 def _why_shard(chosen: Candidate, memory: Memory, given: Mapping[str, Any]) -> Choice:
     size = f"{memory.training_copy / GB:.1f} GB"
     if chosen.shards > 1:
-        reason = f"{size} on each of {chosen.shards} GPUs that share the base for training: it does not fit on one"
+        reason = f"{size} on each of {chosen.shards} GPUs that shard the base for training: it does not fit on one"
     else:
         reason = f"{size} of weights for training fit on each GPU"
     return Choice("shard_base", chosen.shards > 1, reason, _was_given(given, "shard_base"))
@@ -94,27 +98,27 @@ def _why_recompute(chosen: Candidate, model: ModelShape, work: Work, given: Mapp
 
 def _why_standby(chosen: Candidate, memory: Memory, given: Mapping[str, Any]) -> Choice:
     cache = f"{memory.kv_cache / GB:.1f} GB of KV cache"
-    reason = f"training needs the room of {cache}" if chosen.standby else f"{cache} may stay while training"
+    reason = f"training needs the memory of {cache}" if chosen.standby else f"{cache} can stay during training"
     return Choice("standby", chosen.standby, reason, _was_given(given, "standby"))
 
 
 def _why_micro_batch(chosen: Candidate, work: Work) -> Choice:
     if chosen.micro_batch == min(work.micro_batch_limit, work.completions):
-        return Choice("micro_batch_size", chosen.micro_batch, "as given, it fits", given=True)
-    return Choice("micro_batch_size", chosen.micro_batch, f"{work.micro_batch_limit} at once do not fit")
+        return Choice("micro_batch_size", chosen.micro_batch, "fits as given", given=True)
+    return Choice("micro_batch_size", chosen.micro_batch, f"a micro-batch of {work.micro_batch_limit} does not fit")
 
 
 def _why_share(share: float, memory: Memory, sequences: int, work: Work, given: Mapping[str, Any]) -> Choice:
     reason = (
         f"{memory.weights / GB:.1f} GB of weights, {memory.kv_cache / GB:.2f} GB of KV cache for {sequences} sequences "
-        f"of {work.max_seq_length} tokens, {memory.vllm_working / GB:.1f} GB to work in"
+        f"of {work.max_seq_length} tokens, {memory.vllm_working / GB:.1f} GB of working memory"
     )
     return Choice("gpu_memory_utilization", share, reason, _was_given(given, "gpu_memory_utilization"))
 
 
 def _why_decode(decode: Decode, work: Work) -> Choice:
     tokens = work.max_steps * work.max_completion_length
-    verb = "repay" if decode == "compile" else "do not repay"
+    verb = "make up for" if decode == "compile" else "do not make up for"
     return Choice("decode", decode, f"{tokens} tokens of decode {verb} {COMPILE_SECONDS:.0f} s of compiling")
 
 
@@ -127,19 +131,19 @@ def refusal(
     given: Mapping[str, Any],
     usable: float,
 ) -> str:
-    """The smallest candidate's numbers, and what to change."""
+    """The numbers of the smallest candidate, and what to change."""
     estimates = [estimate(one, gpu, model, work, share) for one in candidates]
     smallest = min(estimates, key=lambda memory: memory.total)
     row = work.max_seq_length * model.kv_bytes_per_token
     if smallest.total <= usable and smallest.kv_cache < row:
         head = (
-            f"GRPO_VLLM_GPU_MEMORY_UTILIZATION: {share} was given; that leaves {smallest.kv_cache / GB:.2f} GB for "
-            f"the KV cache, one row of {work.max_seq_length} tokens needs {row / GB:.2f}"
+            f"GRPO_VLLM_GPU_MEMORY_UTILIZATION: {share} was given, which leaves {smallest.kv_cache / GB:.2f} GB for "
+            f"the KV cache; one row of {work.max_seq_length} tokens needs {row / GB:.2f} GB"
         )
     else:
         head = (
             f"GRPO_MODEL: {model.parameters / GB:.1f} billion parameters need at least {smallest.total / GB:.1f} GB "
-            f"with these settings; {gpu.name} has {gpu.memory / GB:.1f} GB, of which {usable / GB:.1f} are usable"
+            f"with these settings; {gpu.name} has {gpu.memory / GB:.1f} GB, of which {usable / GB:.1f} GB are usable"
         )
     return "\n".join([head, *smallest.lines(), f"change: {'; '.join(_cures(given, work))}"])
 

@@ -1,4 +1,4 @@
-"""A GPU and a model in the numbers that a plan is made from. Imports nothing heavy."""
+"""The numbers of a GPU and a model that a plan is made from. Imports nothing heavy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ BYTES_16BIT = 2
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU as the driver names it. `memory` is its total in bytes."""
+    """One GPU, by the name that the driver gives it. `memory` is its total in bytes."""
 
     name: str
     memory: float
@@ -23,13 +23,13 @@ class Gpu:
 
     @property
     def dtype(self) -> Literal["bfloat16", "float16"]:
-        """bf16 arithmetic came with Ampere (8.0)."""
+        """bf16 needs Ampere (compute capability 8.0) or later."""
         return "bfloat16" if self.capability >= (8, 0) else "float16"
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The numbers of a dense decoder that memory depends on; `query` and `key_value` are widths of all heads."""
+    """The sizes of a dense decoder that memory depends on; `query` and `key_value` are the widths of all heads."""
 
     vocabulary: int
     hidden: int
@@ -44,7 +44,7 @@ class ModelShape:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "ModelShape":
-        """Read a transformers `config.json` of Qwen2, Qwen3, Llama, Mistral and their kin.
+        """Read a transformers `config.json` of Qwen2, Qwen3, Llama, Mistral and similar; `InvalidRun` for others.
 
         >>> ModelShape.from_config({
         ...     "vocab_size": 151936, "hidden_size": 2048, "intermediate_size": 11008, "model_type": "qwen2",
@@ -78,18 +78,18 @@ class ModelShape:
 
     @property
     def other_parameters(self) -> int:
-        """Embeddings, head, norms and biases: 16-bit always."""
+        """Embeddings, head, norms and biases: always in 16 bits."""
         embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
         bias = self.query + 2 * self.key_value if self.attention_bias else 0
         return embeddings + self.layers * (2 * self.hidden + bias) + self.hidden
 
     @property
     def parameters(self) -> int:
-        """All weights of the base."""
+        """Number of weights of the base."""
         return self.linear_parameters + self.other_parameters
 
     def weights(self, *, in_4bit: bool) -> float:
-        """Bytes of the base."""
+        """Bytes of the weights."""
         each = BYTES_4BIT if in_4bit else BYTES_16BIT
         return self.linear_parameters * each + self.other_parameters * BYTES_16BIT
 
@@ -100,7 +100,7 @@ class ModelShape:
 
     @property
     def kv_bytes_per_token(self) -> int:
-        """Bytes of a token's keys and values in all layers, in 16 bits."""
+        """Bytes of the keys and values of one token in all layers, in 16 bits."""
         return 2 * self.key_value * self.layers * BYTES_16BIT
 
     @property
@@ -110,7 +110,7 @@ class ModelShape:
 
     @property
     def plain_layer_activations_per_token(self) -> int:
-        """The same of transformers' own layers under a LoRA.
+        """The same for the layers of transformers with a LoRA.
 
         fp32 norm inputs; a copy of its input for each LoRA; keys and values of each query head; gate, its SiLU, up.
         """
@@ -124,12 +124,12 @@ def _require_dense(text: Mapping[str, Any]) -> None:
     missing = [name for name in needed if not text.get(name)]
     if missing:
         raise InvalidRun(
-            f"GRPO_MODEL: its config.json has no {', '.join(missing)}; the GPU plan knows dense decoders such as "
-            "Qwen2, Qwen3, Llama and Mistral. GRPO_ENGINE=trl does without a plan"
+            f"GRPO_MODEL: its config.json has no {', '.join(missing)}; allowed: dense decoders such as Qwen2, Qwen3, "
+            "Llama and Mistral"
         )
     experts = next((name for name in ("num_experts", "num_local_experts", "n_routed_experts") if text.get(name)), None)
     if experts:
         raise InvalidRun(
-            f"GRPO_MODEL: its config.json has {experts}={text[experts]}: a mixture of experts. The GPU plan knows "
-            "dense decoders such as Qwen2, Qwen3, Llama and Mistral"
+            f"GRPO_MODEL: its config.json has {experts}={text[experts]}: a mixture of experts; allowed: dense "
+            "decoders such as Qwen2, Qwen3, Llama and Mistral"
         )

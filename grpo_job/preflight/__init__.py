@@ -26,6 +26,7 @@ from grpo_job.rewards import load as load_rewards
 from grpo_job.runtime import machine
 from grpo_job.runtime.world import ONE, Layout, layout
 from grpo_job.settings import global_batch
+from grpo_job.settings.engines import ENGINES
 from grpo_job.settings.global_batch import planned_steps
 from grpo_job.settings.schema import Settings
 
@@ -91,7 +92,7 @@ class _Examination:
         rows = self._rows(chat)
         if rows and chosen:
             self.found += reward_checks.findings(chosen, rows.train, settings)
-        if rows and config and engine:
+        if rows and config and engine and (plan or not self.gpus):
             self._estimate(ModelShape.from_config(config), engine, plan, len(rows.train))
         self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(settings.report_to)]
         self.found += places.findings()
@@ -175,4 +176,5 @@ class _Examination:
 
 
 def _wants_gpu(settings: Settings, shape: ModelShape) -> bool:
-    return settings.engine == "unsloth" or shape.parameters > choose.MOST_PARAMETERS_ON_CPU
+    runs_here = settings.engine == "auto" or ENGINES[settings.engine].runs(gpus=0)
+    return not runs_here or shape.parameters > choose.MOST_PARAMETERS_ON_CPU

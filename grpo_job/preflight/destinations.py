@@ -1,4 +1,4 @@
-"""Where the run will write, beyond its own machine: each place is written to, read back and cleaned, all at once."""
+"""Can the run write to its destinations: each one is written to, read and cleaned up, all at the same time."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -7,11 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from grpo_job.outcomes import InvalidRun
 from grpo_job.preflight.findings import Finding
 from grpo_job.settings.schema import Settings
+from grpo_job.settings.schemes import scheme_of
 from grpo_job.stores import open_store
 
 
 class Places:
-    """Asks all places in the background, for each may take half a minute to say no."""
+    """Checks all destinations in the background, because each may take 30 seconds to fail."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str], *, offline: bool) -> None:
         named = dict.fromkeys(settings.publish_to, "GRPO_PUBLISH_TO")
@@ -21,14 +22,14 @@ class Places:
         self._asked = {
             uri: self._pool.submit(_probe, uri, variable, settings, environment)
             for uri, variable in named.items()
-            if not (offline and not uri.startswith("file:"))
+            if not (offline and scheme_of(uri).on_network)
         }
         self._skipped = [uri for uri in named if uri not in self._asked]
 
     def findings(self) -> Iterator[Finding]:
-        """Waits for the answers."""
+        """One or more for each destination; waits for the checks."""
         for uri in self._skipped:
-            yield Finding("skipped", "destination", f"{uri} was not asked: --offline")
+            yield Finding("skipped", "destination", f"{uri} was not checked because of --offline")
         for answer in self._asked.values():
             yield from answer.result()
         self._pool.shutdown()
@@ -45,11 +46,11 @@ def _probe(uri: str, variable: str, settings: Settings, environment: Mapping[str
     finally:
         logger.removeHandler(heard)
     warned = [Finding("warned", "destination", said) for said in heard.said if uri in said]
-    return warned or [Finding("passed", "destination", f"{uri} takes, gives back and removes a file")]
+    return warned or [Finding("passed", "destination", f"{uri}: read/write check passed")]
 
 
 class _Warnings(logging.Handler):
-    """What a store says although it goes on."""
+    """Collects the warnings of a store whose check passes."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -1,4 +1,4 @@
-"""What a check found: one line of the table, for people and for machines."""
+"""What a check found, as a line of the table and as JSON."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ Status = Literal["passed", "warned", "failed", "skipped"]
 
 
 class Finding(NamedTuple):
-    """`name` is what was looked at; `sentence` says what was found, and the cure where there is something to cure."""
+    """`name` is what was checked; `sentence` is the result, and the cure if something is wrong."""
 
     status: Status
     name: str
@@ -20,10 +20,10 @@ class Finding(NamedTuple):
 
 
 class Findings(list[Finding]):
-    """All findings of one examination, in the order of the checks."""
+    """All findings of one preflight, in the order of the checks."""
 
     def attempt(self, name: str, step: Callable[[], T], *, refused: Status = "failed") -> T | None:
-        """What `step` answers; None where it refuses, with one finding for each of its faults."""
+        """The result of `step`; if it raises `InvalidRun`, None, and one finding for each fault is added."""
         try:
             return step()
         except InvalidRun as refusal:
@@ -31,12 +31,12 @@ class Findings(list[Finding]):
             return None
 
     def faults(self) -> list[str]:
-        """The sentences of all that failed."""
+        """The sentences of all failed checks."""
         return [finding.sentence for finding in self if finding.status == "failed"]
 
 
 def lines(findings: Sequence[Finding]) -> list[str]:
-    """The table. What failed stands last, where a person looks.
+    """The table. Failed checks are last, where a user looks first.
 
     >>> print(*lines([Finding("failed", "disk", "full"), Finding("passed", "rows", "ten")]), sep="\\n")
     passed   rows  ten
@@ -60,17 +60,17 @@ def tally(findings: Sequence[Finding]) -> str:
 
 
 def as_text(findings: Sequence[Finding]) -> str:
-    """The table, ready to print."""
+    """The table as one text."""
     return "\n".join(lines(findings))
 
 
 def as_json(findings: Sequence[Finding], settings: Mapping[str, Any] | None = None) -> str:
-    """For machines: whether a run may begin, every finding, and the settings with their origins."""
+    """JSON: whether a run can start, every finding, and the settings with their origins."""
     ok = all(finding.status != "failed" for finding in findings)
     found = {"ok": ok, "findings": [finding._asdict() for finding in findings], "settings": settings or {}}
     return json.dumps(found, indent=1, ensure_ascii=False)
 
 
 def of_settings(faults: Sequence[str]) -> Findings:
-    """Faults of settings, after which nothing else is looked at."""
+    """Findings for faults in settings, after which nothing else is checked."""
     return Findings(Finding("failed", "settings", fault) for fault in faults)

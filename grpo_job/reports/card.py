@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from grpo_job.reports import content, formatting
 from grpo_job.reports.run_data import RunData, read
 from grpo_job.run_folder.files import read_json, write_text
+from grpo_job.settings.engines import ENGINES
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -58,7 +59,7 @@ def metadata(run: RunData, base: Base, licence: Mapping[str, str]) -> "ModelCard
     from huggingface_hub import ModelCardData
 
     rows = run.environment.get("dataset") or {}
-    unsloth = ["unsloth"] if run.environment.get("engine") == "unsloth" else []
+    engine = ENGINES.get(run.environment.get("engine", ""))
     return ModelCardData(
         base_model=base.hub_id,
         datasets=[rows["name"]] if rows.get("commit") else None,
@@ -66,7 +67,7 @@ def metadata(run: RunData, base: Base, licence: Mapping[str, str]) -> "ModelCard
         library_name="peft",
         model_name=run.name,
         pipeline_tag="text-generation",
-        tags=[*PROJECTS, *unsloth],
+        tags=[*PROJECTS, *(engine.card_tags if engine else ())],
         base_model_relation="adapter" if base.hub_id else None,
         license=licence.get("license"),
         license_name=licence.get("license_name"),

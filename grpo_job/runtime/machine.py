@@ -7,13 +7,11 @@ from importlib import metadata
 from typing import Any, NamedTuple
 
 from grpo_job.outcomes import InvalidRun, Unexpected
+from grpo_job.settings.engines import ENGINES
 
 FIELDS = "name,uuid,memory.total,memory.used,driver_version,compute_cap,mig.mode.current"
 LONGEST_ANSWER_SECONDS = 60
-PACKAGES = (
-    "torch", "transformers", "trl", "peft", "accelerate", "datasets", "huggingface-hub", "vllm", "unsloth",
-    "unsloth-zoo", "bitsandbytes", "triton", "math-verify", "boto3",
-)  # fmt: skip
+PACKAGES = ("accelerate", "bitsandbytes", "boto3", "datasets", "huggingface-hub", "math-verify", "torch", "triton")
 
 
 class GpuSeen(NamedTuple):
@@ -85,9 +83,10 @@ def chosen(found: list[GpuSeen], visible: str | None) -> list[GpuSeen]:
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of the packages that decide a result."""
+    """Installed versions of the packages that decide a result: those of the engines, and PACKAGES."""
     found = {}
-    for package in PACKAGES:
+    needs = [where for facts in ENGINES.values() for where in (facts.on_gpu, facts.on_cpu) if where]
+    for package in sorted({*PACKAGES, *(package for one in needs for package in one.packages)}):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

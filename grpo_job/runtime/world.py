@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import global_batch
+from grpo_job.settings.engines import ENGINES, that_run
 from grpo_job.settings.schema import Settings
 
 MEETING = ("PET_NODE_RANK", "PET_MASTER_ADDR", "PET_MASTER_PORT")
@@ -46,10 +47,10 @@ def layout(settings: Settings, environment: Mapping[str, str], gpus: int) -> Lay
             f"GRPO_PROCESSES: {found.processes} was given, and {gpus} GPUs are visible; "
             f"allowed: at most {gpus}, or auto for one a GPU"
         )
-    if settings.engine == "unsloth" and found.world > 1:
+    if settings.engine != "auto" and found.world > 1 and not ENGINES[settings.engine].several_processes:
         raise InvalidRun(
-            f"GRPO_ENGINE: 'unsloth' was given; it trains in one process, and this run has {found.world}: "
-            "allowed is trl, or GRPO_PROCESSES=1 for one GPU"
+            f"GRPO_ENGINE: {settings.engine!r} was given; it trains in one process, and this run has {found.world}; "
+            f"allowed: {', '.join(that_run(gpus, found.world))}, or GRPO_PROCESSES=1"
         )
     if settings.shard_base is True and found.processes == 1:
         raise InvalidRun(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from grpo_job.settings import trl_options
+from grpo_job.settings import engines, schemes, trl_options
 from grpo_job.settings.primitives import (
     AnyText,
     Bool,
@@ -26,6 +26,7 @@ from grpo_job.settings.primitives import (
 )
 from grpo_job.settings.types import (
     BoolAuto,
+    EngineName,
     FractionAuto,
     Group,
     Modules,
@@ -64,9 +65,7 @@ class Settings(BaseModel):
 
     # model
     recipe: Text = operational("gsm8k", "preset of settings: gsm8k, tutorial or smoke")
-    engine: Literal["auto", "unsloth", "trl"] = setting(
-        "auto", "unsloth (one GPU), trl (CPU, one GPU or many); auto: unsloth on one GPU"
-    )
+    engine: EngineName = setting("auto", engines.meaning())
     processes: PositiveIntAuto = operational("auto", "processes on this machine; auto: one per GPU, or one on CPU")
     model: Text = setting("unsloth/Qwen2.5-3B-Instruct", "Hub id, folder, or `sample` (embedded, for smoke runs)")
     model_revision: OptionalText = setting(None, "branch, tag or commit of the model; the resolved commit is recorded")
@@ -163,14 +162,12 @@ class Settings(BaseModel):
     save_steps: PositiveInt = operational(25, "steps between checkpoints")
     save_minutes: Positive = operational(10.0, "maximum minutes between checkpoints")
     save_total_limit: PositiveInt = operational(2, "number of checkpoints to keep, the newest valid ones")
-    checkpoint_to: Place = operational(
-        None, "mirror for checkpoints: hf://owner/name, s3://bucket/prefix, file:///folder"
-    )
+    checkpoint_to: Place = operational(None, f"mirror for checkpoints: {schemes.forms()}")
     lease_seconds: Positive = operational(
         60.0, "seconds without renewal after which another attempt may take the run over"
     )
     grace_seconds: Positive = operational(25.0, "seconds to save and stop after a signal")
-    publish_to: Places = operational((), "destinations: hf://owner/name, s3://bucket/prefix, file:///folder")
+    publish_to: Places = operational((), f"destinations: {schemes.forms()}")
     publish_if: Literal["always", "not-worse", "improved"] = operational(
         "always", "verdict required to publish; below it the adapter stays in the run folder"
     )

@@ -1,4 +1,4 @@
-"""Settings as a person reads them: name, where the value came from, and the value as it is written in a variable."""
+"""Settings as a table: name, origin, and the value as one would write it in the variable."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -10,9 +10,9 @@ from grpo_job.settings.trl_options import options
 
 
 def lines(resolved: Resolved) -> Iterator[str]:
-    """The table: what was chosen, then the job's defaults, then TRL's. The value stands last, for it may be long."""
+    """The table: chosen settings, the job's defaults, TRL's defaults. The value is last, as it may be long."""
     own = [name for name in resolved.origins if name in Settings.model_fields]
-    # "command line" < "environment" < "recipe": the alphabet has them in the order of precedence.
+    # "command line" < "environment" < "recipe": alphabetical order is the order of precedence.
     chosen = sorted(
         (name for name, origin in resolved.origins.items() if origin != "default"), key=resolved.origins.__getitem__
     )
@@ -23,14 +23,14 @@ def lines(resolved: Resolved) -> Iterator[str]:
 
 
 def as_dict(resolved: Resolved) -> dict[str, dict[str, Any]]:
-    """The same for machines: variable -> value and where it came from."""
+    """The same as JSON values: variable -> value and origin."""
     return {
         variable(name): {"value": value_of(resolved, name), "from": origin} for name, origin in resolved.origins.items()
     }
 
 
 def value_of(resolved: Resolved, name: str) -> Any:
-    """The value of any setting, GRPOConfig's further options included."""
+    """The value of a setting or of any other option of GRPOConfig."""
     settings = resolved.settings
     if name in Settings.model_fields:
         return getattr(settings, name)
@@ -38,7 +38,7 @@ def value_of(resolved: Resolved, name: str) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """A value as one line; a variable that holds it gives the value back, but for line breaks.
+    """A value as one line; set as a variable, it gives the same value (except for line breaks).
 
     >>> as_text((("correct", 2.0), ("format_tags", 0.5)))
     'correct:2,format_tags:0.5'

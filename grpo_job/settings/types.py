@@ -1,12 +1,12 @@
-"""The kinds of values that only the job's own settings have: rewards, addresses, trackers, schedules."""
+"""Types of values that only the job's own settings have: engines, rewards, addresses, trackers, schedules."""
 
-import re
 from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from grpo_job.settings import trl_options
+from grpo_job.settings import schemes, trl_options
+from grpo_job.settings.engines import ENGINES
 from grpo_job.settings.primitives import (
     Allowed,
     Auto,
@@ -33,29 +33,26 @@ def _reward_pairs(value: Any) -> Any:
 
 def _whole_or_share(value: float) -> float:
     if value >= 1 and value != int(value):
-        raise ValueError("from 1 on it counts steps, and there are no half ones")
+        raise ValueError("a value from 1 is a number of steps and must be whole")
     return value
 
 
 def _not_zero(value: int) -> int:
     if value == 0:
-        raise ValueError("a run of no steps trains nothing")
+        raise ValueError("a run needs at least one step")
     return value
 
 
-# Credentials belong into the clients' own variables, for an address is printed and published.
-PLACES = {
-    "hf": r"hf://[\w.-]+/[\w.-]+(@[\w./-]+)?",
-    "s3": r"s3://[a-z0-9][a-z0-9.-]+(/[^@]*)?",
-    "file": r"file:///.+",
-}
+def _known_engine(value: str) -> str:
+    if value != "auto" and value not in ENGINES:
+        raise ValueError("there is no such engine")
+    return value
 
 
 def _known_places(value: tuple[str, ...]) -> tuple[str, ...]:
     for number, uri in enumerate(value, 1):
-        pattern = PLACES.get(uri.partition("://")[0])
-        if pattern is None or not re.fullmatch(pattern, uri):
-            raise ValueError(f"number {number} is no such address")
+        if not schemes.is_place(uri):
+            raise ValueError(f"address {number} has none of these forms")
     return value
 
 
@@ -64,9 +61,9 @@ def _known_place(value: str) -> str:
 
 
 def _word_of(option: str, value: str) -> str:
-    """Passes on a word that GRPOConfig's `option` accepts."""
+    """Returns a word that GRPOConfig's `option` accepts."""
     if value not in trl_options.choices(option):
-        raise ValueError("it is none of these")
+        raise ValueError("there is no such value")
     return value
 
 
@@ -74,6 +71,7 @@ def _words_of(option: str) -> Allowed:
     return Allowed(", ".join(trl_options.choices(option)))
 
 
+EngineName = Annotated[str, AfterValidator(_known_engine), Allowed(", ".join(["auto", *ENGINES]))]
 OptionalText = Annotated[Text | None, Allowed("a text, or none")]
 OptionalPositiveInt = Annotated[PositiveInt | None, Allowed("a whole number from 1, or none")]
 OptionalPositive = Annotated[Positive | None, Allowed("a number above 0, or none")]
@@ -98,11 +96,11 @@ Trackers = Annotated[
 Places = Annotated[
     Words,
     AfterValidator(_known_places),
-    Allowed("hf://owner/name[@branch], s3://bucket/prefix, file:///folder, separated by commas, each once; or none"),
+    Allowed(f"{schemes.forms()}, separated by commas, each once; or none"),
 ]
 Place = Annotated[
     Annotated[str, AfterValidator(_known_place)] | None,
-    Allowed("hf://owner/name[@branch], s3://bucket/prefix or file:///folder; or none"),
+    Allowed(f"one of {schemes.forms()}; or none"),
 ]
 Rewards = Annotated[
     tuple[tuple[Text, Number], ...],

@@ -1,65 +1,64 @@
-"""Places that hold files: the Hugging Face Hub, S3 and whatever speaks like it, a folder.
+"""Places that hold files: the Hugging Face Hub, S3 and compatible stores, a folder.
 
-One code serves what is published, checkpoints that are mirrored, leases, and rows from `s3://`.
-A store knows files and trees of files; what a tree means is for its callers to know.
+Published results, mirrored checkpoints, leases and rows from `s3://` all use this interface. A store knows files
+and trees of files, not what they mean. To add one: an entry in `settings/schemes.py`, a file here, an arm of
+`open_store`.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from grpo_job.outcomes import InvalidRun
+from grpo_job.settings.schemes import scheme_of
 from grpo_job.stores.retries import Outpaced, Patience, StoreFailed
 from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
 
-__all__ = ["ACCEPTED", "MANIFEST", "Entry", "Outpaced", "Patience", "Store", "StoreFailed", "open_store"]
-
-ACCEPTED = "hf://owner/name[@branch], s3://bucket[/prefix], file:///folder"
+__all__ = ["MANIFEST", "Entry", "Outpaced", "Patience", "Store", "StoreFailed", "open_store"]
 
 
 class Store(Protocol):
-    """A place below one URI. `name` is a file's or a tree's path below it; "" is the place itself.
+    """A place below one URI. `name` is the path of a file or tree below it; "" is the place itself.
 
-    Everything but `check` raises `StoreFailed` with one sentence when the store cannot do it.
+    Every method but `check` raises `StoreFailed`, with a one-sentence message, if the store fails.
     """
 
     uri: str
 
     def check(self) -> None:
-        """Proves within 30 seconds that writing will work, by writing; else `InvalidRun` with the cure."""
+        """Writes, reads and removes a file within 30 seconds; raises `InvalidRun` with the cure if that fails."""
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
-        """Makes the tree `name` that of `folder`, sending only what is missing; answers its revision.
+        """Makes the tree `name` equal to `folder`, sending only what is missing; returns its revision.
 
-        `replaces` names trees to remove once this one is whole (in the same commit, on the Hub).
+        `replaces` names trees to remove once this one is complete (in the same commit, on the Hub).
         """
 
     def differences(self, folder: Path, name: str = "", *, revision: str = "") -> Names:
-        """Reads back: the files of `folder` that the store lacks, or holds with another digest or size."""
+        """The files of `folder` that the store lacks, or holds with another digest or size."""
 
     def get(self, name: str, folder: Path) -> None:
-        """Brings the tree or file `name` into `folder`, each file checked, all of them or none."""
+        """Downloads the tree or file `name` to `folder` and checks each file; all of them arrive, or none."""
 
     def list(self, name: str = "") -> Entries:
         """The files below `name`."""
 
     def delete(self, name: str) -> None:
-        """Removes the tree or file `name`, its manifest first. That it is not there is no fault."""
+        """Removes the tree or file `name`, its manifest first. Does nothing if it is not there."""
 
     def read(self, name: str) -> bytes | None:
-        """A small file, None if it is not there."""
+        """The content of a small file, None if it is not there."""
 
     def write(self, name: str, content: bytes) -> None:
-        """A small file, put in place of any other."""
+        """Writes a small file, replacing any other."""
 
     def head(self) -> str:
-        """What changes with every write by anybody: the head commit on the Hub; "" elsewhere."""
+        """What changes with every write by any writer: the head commit on the Hub; "" elsewhere."""
 
     def claim(self, name: str, holder: str, *, seen: str = "") -> bool:
-        """Creates the file `name` saying `holder` if nobody has; whether it is this holder's.
+        """Creates the file `name` with the content `holder` if it does not exist; returns whether it is this holder's.
 
-        `holder` is unique to the attempt. On the Hub, the claim fails if the head is no longer `seen`,
-        and after a won claim this store writes only on top of its own commits: `Outpaced` otherwise.
+        `holder` is unique to the attempt. On the Hub, the claim fails if the head is no longer `seen`, and
+        after a won claim this store writes only on top of its own commits: it raises `Outpaced` otherwise.
         """
 
 
@@ -70,13 +69,14 @@ def open_store(
     environment: Mapping[str, str] | None = None,
     patience: Patience | None = None,
 ) -> Store:
-    """The store at `uri`; nothing is contacted yet.
+    """The store at `uri`, without contacting it. Raises `InvalidRun` if no store has this address.
 
-    `environment` holds the clients' own variables (`HF_TOKEN`, `HF_ENDPOINT`, `AWS_*`); what is not in
-    it is left to each client's own chain of credentials. `private` is for a repository made on the Hub.
+    `environment` holds the clients' own variables (`HF_TOKEN`, `HF_ENDPOINT`, `AWS_*`); for what is missing
+    there, each client uses its own chain of credentials. `private` applies to a repository created on the Hub.
     """
     environment = environment or {}
     patience = patience or Patience()
+    scheme_of(uri)
     scheme, _, place = uri.partition("://")
     match scheme:
         case "hf":
@@ -92,4 +92,4 @@ def open_store(
 
             return LocalStore(place, patience=patience)
         case _:
-            raise InvalidRun(f"{uri!r} is no place to store files: use one of {ACCEPTED}.")
+            raise NotImplementedError(f"open_store has no arm for {scheme}://, which settings/schemes.py accepts")

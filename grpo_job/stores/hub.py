@@ -1,9 +1,9 @@
 """`hf://owner/name[@branch]`: a model repository on the Hugging Face Hub, private unless told otherwise.
 
-Each write is one commit, so a tree is never half there. After a won claim, this store writes only
+Each write is one commit, so a tree is never incomplete. After a won claim, this store writes only
 on top of its own commits: the branch itself is the lease.
 
-Xet stays off (`HF_HUB_DISABLE_XET`, set at the door): with it one push may become several commits.
+Xet stays off (`HF_HUB_DISABLE_XET`, set at start-up): with it, one push may become several commits.
 """
 
 import logging
@@ -35,13 +35,15 @@ logger = logging.getLogger(__name__)
 
 
 class HubStore:
-    """`hf://owner/name[@branch]`, see `Store`. Raises `InvalidRun` for an address that names no repository."""
+    """`hf://owner/name[@branch]`, see `Store`. Raises `InvalidRun` if the address is not that of a repository."""
 
     def __init__(self, place: str, *, private: bool, environment: Mapping[str, str], patience: Patience) -> None:
         self.uri = f"hf://{place}"
         repo, _, branch = place.partition("@")
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo):
-            raise InvalidRun(f"{self.uri} names no repository: write hf://owner/name or hf://owner/name@branch.")
+            raise InvalidRun(
+                f"{self.uri} is not the address of a repository; allowed: hf://owner/name, hf://owner/name@branch."
+            )
         self._branch = Branch(self.uri, repo, branch or "main", secrets.token_hex(8))
         self._private = private
         self._patience = patience
@@ -56,7 +58,7 @@ class HubStore:
             self._know_the_token(repo)
             repo.make(private=self._private)
             if self._private and repo.is_public():
-                logger.warning("%s is a public repository, and stays one: everybody can read it.", self.uri)
+                logger.warning("%s is a public repository and stays public: everyone can read it.", self.uri)
             self._probe(attempts)
         except StoreFailed as failure:
             raise InvalidRun(str(failure)) from failure
@@ -111,7 +113,7 @@ class HubStore:
             return True
 
     def _write(self, repo: HubRepo, title: str, changes: Callable[[str], Sequence[Operation]]) -> str:
-        """Commits the changes that the head lacks, looking again whenever the head moves."""
+        """Commits the changes that the head lacks, and starts again if the head moves."""
         while True:
             parent = self._parent(repo)
             operations = changes(parent)
@@ -127,15 +129,15 @@ class HubStore:
             return commit
 
     def _parent(self, repo: HubRepo) -> str:
-        """The commit to write on top of: the head, which after a claim must be our own."""
-        known = self._fence  # before the head is looked at: meanwhile another thread may commit, and move both
+        """The commit to write on top of: the head, which after a claim must be this writer's."""
+        known = self._fence  # read before the head: another thread may commit in between and move both
         head = repo.head() or self._made(repo)
         while known and known != head:
             # Another thread's commit, or one whose reply was lost.
             known = repo.landed(known)
             if not known:
                 self._fence = "lost"
-                raise Outpaced(f"{self.uri}: another attempt has taken over, so nothing more is written there.")
+                raise Outpaced(f"{self.uri}: another attempt has taken the run over; this one no longer writes there.")
         return head
 
     def _made(self, repo: HubRepo) -> str:
@@ -146,21 +148,21 @@ class HubStore:
         try:
             repo.whoami()
         except StoreFailed as failure:
-            # The Hub limits this one question strictly, and the probe asks more of the token anyway.
+            # The Hub limits the rate of this call strictly, and the probe tests the token further anyway.
             if hub_errors.status_of(failure) != 429:
                 raise
 
     def _probe(self, attempts: Attempts) -> None:
-        """Writes, reads and removes a file, on a branch of its own that leaves no commit behind."""
+        """Writes and reads a file on a branch of its own, then removes the branch, so no commit stays."""
         branch = self._branch._replace(name=f"probe-{secrets.token_hex(4)}")
         probe = HubRepo(self._api, branch, attempts)
         content = secrets.token_bytes(16)
         probe.make(private=self._private)
         try:
-            # A name that the Hub keeps in large file storage, as it will the adapter.
+            # The Hub keeps a file of this name in large file storage, like the adapter.
             commit = probe.commit([CommitOperationAdd("probe.bin", content)], "probe", probe.head())
             if probe.read("probe.bin", commit) != content:
-                raise StoreFailed(f"{self.uri}: the Hub does not give back what is written to it: try later.")
+                raise StoreFailed(f"{self.uri}: a file written there reads back differently: try again later.")
         finally:
             probe.remove_branch()
 
@@ -170,7 +172,7 @@ class HubStore:
 
 
 def _changes(repo: HubRepo, folder: Path, name: str, replaces: Sequence[str], parent: str) -> Sequence[Operation]:
-    """What turns the tree `name` at `parent` into that of `folder`: nothing, if it is that already."""
+    """The operations that make the tree `name` at `parent` equal to `folder`; none if it is equal already."""
     tree = repo.tree(parent)
     files = files_of(folder)
     missing = [file for file, path in files.items() if differs(path, tree.get(join(name, file)))]
@@ -199,7 +201,7 @@ def _below(tree: Tree, name: str) -> Entries:
 
 
 def _token(environment: Mapping[str, str]) -> str | None:
-    """The token given; None leaves it to the client's own chain."""
+    """The token in the environment; None if the client is to use its own chain."""
     path = environment.get("HF_TOKEN_PATH", "")
     if token := environment.get("HF_TOKEN", "").strip():
         return token

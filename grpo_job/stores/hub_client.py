@@ -1,8 +1,8 @@
-"""The calls that HubStore is made of, each under one operation's deadline.
+"""The Hub calls that HubStore uses, each within the deadline of its operation.
 
-Every commit stands on a commit that was looked at (`parent_commit`), so it lands once or not at all.
-When its reply is lost, the history says whether it landed: commits bear the mark of their writer and
-of the operation, for a writer may have several under way at once.
+Every commit names the commit that it was computed from (`parent_commit`), so it is made once or not at all.
+If its reply is lost, the history tells whether it was made: each commit title has a mark of its writer and
+of the operation, because a writer may run several operations at once.
 """
 
 import secrets
@@ -26,7 +26,7 @@ Tree = dict[str, RepoFile]
 
 
 class Moved(Exception):
-    """Another commit stands where ours should go."""
+    """Another commit was made on the same parent."""
 
 
 class Branch(NamedTuple):
@@ -49,17 +49,17 @@ class HubRepo:
         self._mark = f"{branch.mark}-{secrets.token_hex(4)}"
 
     def whoami(self) -> None:
-        """Asks whether the token is accepted."""
+        """Checks that the token is accepted."""
         self._try(self._api.whoami)
 
     def make(self, *, private: bool) -> None:
-        """Creates what is missing of the repository and the branch."""
+        """Creates the repository and the branch if they are missing."""
         self._try(lambda: self._api.create_repo(self._repo, private=private, exist_ok=True))
         if self._branch.name != "main":
             self._try(lambda: self._api.create_branch(self._repo, branch=self._branch.name, exist_ok=True))
 
     def is_public(self) -> bool:
-        """Whether everybody can read the repository."""
+        """Whether everyone can read the repository."""
         return self._try(lambda: self._api.repo_info(self._repo)).private is False
 
     def head(self) -> str:
@@ -68,7 +68,7 @@ class HubRepo:
         return str(info.sha) if info else ""
 
     def tree(self, revision: str) -> Tree:
-        """The files at a commit by their path; none where `revision` is ""."""
+        """The files at a commit by their path; none if `revision` is ""."""
 
         def files() -> Tree:
             entries = self._api.list_repo_tree(self._repo, recursive=True, revision=revision)
@@ -77,16 +77,16 @@ class HubRepo:
         return self._try(files) if revision else {}
 
     def upload(self, operation: Operation) -> None:
-        """Sends a large file's content ahead of its commit, unless the Hub has it already."""
+        """Sends the content of a large file before its commit, unless the Hub has it already."""
         if isinstance(operation, CommitOperationAdd):
-            # One by one: the client sends several in threads that the process would wait for at its end.
+            # One at a time: for several, the client uses threads that the process would wait for when it exits.
             self._try(
                 lambda: self._api.preupload_lfs_files(self._repo, additions=[operation], revision=self._branch.name),
                 size=operation.upload_info.size,
             )
 
     def commit(self, operations: Sequence[Operation], title: str, parent: str) -> str:
-        """The commit of `operations` on top of `parent`; `Moved` if another commit is there."""
+        """The commit of `operations` on top of `parent`; raises `Moved` if another commit is there."""
         sent = False
 
         def once() -> str:
@@ -112,11 +112,11 @@ class HubRepo:
             raise Moved from failure
 
     def landed(self, parent: str) -> str:
-        """This writer's commit on top of `parent`, "" if there is none or another's stands there."""
+        """This writer's commit on top of `parent`; "" if there is none, or another writer's is there."""
         return self._try(lambda: self._child(parent, self._branch.mark))
 
     def read(self, name: str, revision: str) -> bytes | None:
-        """A small file at a commit, None where it is not there."""
+        """A small file at a commit, None if it is not there."""
 
         def content() -> bytes:
             with tempfile.TemporaryDirectory() as scratch:
@@ -125,7 +125,7 @@ class HubRepo:
         return self._unless_missing(content) if revision else None
 
     def fetch(self, file: RepoFile, revision: str, target: Path) -> None:
-        """A file at a commit, put in place once it is whole."""
+        """Downloads a file at a commit; it appears at `target` only once it is complete."""
 
         def download() -> None:
             with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
@@ -137,7 +137,7 @@ class HubRepo:
         self._try(download, size=file.size)
 
     def remove_branch(self) -> None:
-        """That it is not there is no fault."""
+        """Does nothing if it is not there."""
         self._unless_missing(lambda: self._api.delete_branch(self._repo, branch=self._branch.name))
 
     def _download(self, name: str, revision: str, scratch: str) -> Path:
@@ -166,7 +166,7 @@ class HubRepo:
 
 
 def another_client() -> None:
-    """The client of the whole process is replaced: an abandoned call may have left a lock of it held for ever.
+    """Replaces the HTTP client of the whole process: an abandoned call may hold a lock of it forever.
 
     In a thread, because closing the old client waits for that lock too.
     """
@@ -174,11 +174,11 @@ def another_client() -> None:
 
 
 def differs(path: Path, there: RepoFile | None) -> bool:
-    """Whether the file at the Hub is missing, or its size or content is another."""
+    """Whether the file on the Hub is missing, or has another size or content."""
     if there is None or there.size != path.stat().st_size:
         return True
     if there.lfs is not None:
         return there.lfs.sha256 != sha256(path)
-    # A file that is not in large file storage is known by its name in git.
+    # A file that is not in large file storage has only its git blob id.
     content = path.read_bytes()
     return there.blob_id != sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

@@ -1,4 +1,4 @@
-"""What the Hub's errors mean: whether trying again can help, and the sentence with the cure."""
+"""What the Hub's errors mean: whether a retry can help, and the message with the cure."""
 
 import json
 import re
@@ -24,12 +24,12 @@ HOPELESS = (
     NotADirectoryError,
     PermissionError,
 )
-# A closed client (RuntimeError) is another thread's: the library shares one, and closes it on some errors.
+# RuntimeError: the client was closed. The threads share one, and the library closes it on some errors.
 PASSING = (httpx.HTTPError, OSError, RuntimeError, TooSlow, json.JSONDecodeError)
 
 
 def wait(error: BaseException) -> float | None:
-    """Seconds to wait at least before the next try; None if it cannot help."""
+    """The least number of seconds to wait before a retry; None if a retry cannot help."""
     if isinstance(error, HOPELESS):
         return None
     response = response_of(error)
@@ -41,7 +41,7 @@ def wait(error: BaseException) -> float | None:
 
 
 def response_of(error: BaseException) -> httpx.Response | None:
-    """The Hub's own answer, from below whatever the client wrapped around it."""
+    """The Hub's response, from inside whatever the client wrapped around it; None if there was none."""
     for cause in causes(error):
         if isinstance(cause, HfHubHTTPError) and cause.response is not None:
             return cause.response
@@ -49,7 +49,7 @@ def response_of(error: BaseException) -> httpx.Response | None:
 
 
 def status_of(error: BaseException) -> int:
-    """The status of the Hub's answer, 0 where there was none."""
+    """The HTTP status of the Hub's response, 0 if there was none."""
     response = response_of(error)
     return 0 if response is None else response.status_code
 
@@ -61,7 +61,7 @@ def is_missing(error: BaseException) -> bool:
 
 
 def failed(error: BaseException, uri: str, endpoint: str) -> StoreFailed:
-    """The failure that a user reads."""
+    """The failure with the message that a user reads."""
     return StoreFailed(f"{uri}: {_cure(error, uri, endpoint)}.")
 
 
@@ -72,19 +72,19 @@ def _cure(error: BaseException, uri: str, endpoint: str) -> str:
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE is set, so the Hub cannot be used: unset it"
     if isinstance(error, (RepositoryNotFoundError, RevisionNotFoundError)):
-        return "there is no such repository or branch, or the token may not see it: correct the name or HF_TOKEN"
+        return "there is no such repository or branch, or the token cannot see it: correct the name or HF_TOKEN"
     match status_of(error):
         case 401:
             return f"{endpoint} does not accept the token (mistyped, revoked or expired): set HF_TOKEN to a valid one"
         case 403:
-            return f"the token may not write there: set HF_TOKEN to one with write access to {owner}"
+            return f"the token cannot write there: set HF_TOKEN to one with write access to {owner}"
         case 429:
-            return f"the Hub limits the rate ({in_one_line(error)}): try again later"
+            return f"the rate limit of the Hub is reached ({in_one_line(error)}): try again later"
         case 400 | 404 | 412 | 413 | 422:
-            return f"the Hub refuses it ({in_one_line(error)}): correct what it names"
+            return f"the Hub refused the request ({in_one_line(error)}): correct what it names"
     if response_of(error) is None and wait(error) is None:
         return f"{in_one_line(error)}: correct it"
-    return f"no good answer from {endpoint} ({in_one_line(error)}): check HF_ENDPOINT and the network"
+    return f"unexpected response from {endpoint} ({in_one_line(error)}): check HF_ENDPOINT and the network"
 
 
 def _asked_to_wait(response: httpx.Response) -> float:

@@ -1,7 +1,7 @@
 """`file:///folder`: a folder, or a volume mounted there.
 
-The folder itself may be a mount point, so nothing is renamed over it: each file arrives by a temporary
-file, a flush to the disk and a rename, and the tree's manifest comes last.
+The folder itself may be a mount point, so nothing is renamed over it: each file is written to a temporary
+file, flushed to disk and renamed, and the manifest of the tree is written last.
 """
 
 import os
@@ -37,14 +37,14 @@ UNFINISHED = ".unfinished-"
 
 
 class LocalStore:
-    """`file:///folder`, see `Store`. Raises `InvalidRun` for an address that names no absolute folder."""
+    """`file:///folder`, see `Store`. Raises `InvalidRun` if the address is not an absolute path."""
 
     def __init__(self, place: str, *, patience: Patience) -> None:
         self.uri = f"file://{place}"
         self._root = Path(unquote(place))
         self._patience = patience
         if not self._root.is_absolute():
-            raise InvalidRun(f"{self.uri} names no absolute folder: write file:///folder, with three slashes.")
+            raise InvalidRun(f"{self.uri} is not an absolute path; allowed: file:///folder, with three slashes.")
 
     def check(self) -> None:
         try:
@@ -108,7 +108,7 @@ class LocalStore:
             temporary = path.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
             try:
                 temporary.write_bytes(holder.encode())
-                # A link appears with its whole content and only where nothing is, on NFS too.
+                # link() is atomic and fails if the name exists, on NFS too.
                 os.link(temporary, path)
             except FileExistsError:
                 return path.read_bytes() == holder.encode()
@@ -135,15 +135,15 @@ class LocalStore:
         name, content = f".probe-{secrets.token_hex(4)}", secrets.token_bytes(16)
         self.write(name, content)
         if self.read(name) != content:
-            raise StoreFailed(f"{self.uri} does not give back what is written to it: use another folder.")
+            raise StoreFailed(f"{self.uri}: a file written there reads back differently: use another folder.")
         self.delete(name)
 
     def _in_time(self, seconds: float, work: Callable[[], T]) -> T:
-        """A volume whose server is gone does not fail: it waits for ever."""
+        """Calls on a volume whose server is gone do not fail: they block forever."""
         try:
             return within(seconds, work)
         except TooSlow as error:
-            raise StoreFailed(f"{self.uri} does not answer ({error}): check the volume.") from error
+            raise StoreFailed(f"{self.uri} does not respond ({error}): check the volume.") from error
 
     def _path(self, name: str) -> Path:
         return self._root / name.strip("/")
@@ -154,7 +154,7 @@ class LocalStore:
             raise StoreFailed(f"{self.uri}/{name} changed while it was read: try again.")
 
     def _arrive(self, name: str, fill: Callable[[BinaryIO], object]) -> None:
-        """Puts a file in place whole or not at all, and on the disk before it is called done."""
+        """Writes a file completely or not at all, and returns once it is on disk."""
         path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f"{UNFINISHED}{secrets.token_hex(8)}"

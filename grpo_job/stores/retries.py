@@ -1,10 +1,10 @@
 """Deadlines and retries around the clients of the stores.
 
-The clients retry on their own, but huggingface_hub has calls without a time limit and loops without
-an end, and neither client knows when the job has waited long enough. So every call runs under a
-deadline of its own, and what fails in passing is tried again with jitter, honouring `Retry-After`.
+The clients retry by themselves, but huggingface_hub has calls without a timeout and endless loops, and
+neither client knows how long the job can wait. So every call has a deadline of its own, and transient
+failures are retried with jitter, honouring `Retry-After`.
 
-Which failures pass is for each store to say: see `Attempts.wait`.
+Each store decides which failures are transient: see `Attempts`.
 """
 
 import ctypes
@@ -17,19 +17,19 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SLOWEST = 1_000_000  # bytes a second: a transfer gets at least this much more time for its size
-INSIST_SECONDS = 1.0  # until an abandoned call that goes on is told again to stop
+SLOWEST = 1_000_000  # bytes per second that a transfer must reach: its deadline grows with its size
+INSIST_SECONDS = 1.0  # between two requests to an abandoned call to stop
 
-# Never the global generator: a mirror's retries must not move a training run's random numbers.
+# Not the global generator: retries of a mirror must not change the random numbers of the training.
 _dice = random.SystemRandom()
 
 
 class StoreFailed(Exception):
-    """A store could not do what was asked. `str()` of it is one sentence, with the cure."""
+    """A store failed. `str()` is one sentence, with the cure."""
 
 
 class Outpaced(StoreFailed):
-    """Somebody else wrote where this holder alone should write: it holds nothing any more."""
+    """Another attempt wrote where only this holder may write, so the lease is lost."""
 
 
 class TooSlow(Exception):
@@ -50,10 +50,10 @@ CHECK = Patience(seconds=25, call=12, first_wait=0.2, longest_wait=3)  # what `S
 
 
 class Attempts:
-    """One operation's budget of time, spent over as many calls and retries as fit into it.
+    """The time budget of one operation, for as many calls and retries as fit into it.
 
-    `wait` looks at a failure and answers the seconds to wait at least before the next try, or None
-    when trying again cannot help. `renew` is called behind a call that was abandoned.
+    `wait` takes a failure and returns the least number of seconds to wait before the next try, or None if
+    a retry cannot help. `renew` is called after a call was abandoned.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Attempts:
         self._end = time.monotonic() + patience.seconds + size / SLOWEST
 
     def left(self) -> float:
-        """Seconds until the patience ends, below 0 behind that."""
+        """Seconds until the time is over; negative after that."""
         return self._end - time.monotonic()
 
     def __call__(self, work: Callable[[], T], *, size: int = 0) -> T:
-        """The result of `work`, tried until it succeeds, cannot succeed, or the time is over."""
+        """The result of `work`, which is retried until it succeeds, cannot succeed, or the time is over."""
         tries, told = 0, None
         while True:
             try:
@@ -82,7 +82,7 @@ class Attempts:
             except Exception as error:
                 if isinstance(error, TooSlow):
                     self._renew()
-                # A try cut short by the end of the time says less than the one before it.
+                # A timeout at the end of the budget tells less than the failure before it.
                 told = told if told and isinstance(error, TooSlow) else error
                 pause = self._pause(error, tries)
             if pause is None:
@@ -100,7 +100,7 @@ class Attempts:
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:
-    """The result of `work`, or TooSlow after `seconds`; the abandoned thread is told to stop."""
+    """The result of `work`; raises `TooSlow` after `seconds` and tells the abandoned thread to stop."""
     results: list[T] = []
     errors: list[BaseException] = []
 
@@ -115,16 +115,16 @@ def within(seconds: float, work: Callable[[], T]) -> T:
     thread.join(seconds)
     if thread.is_alive():
         _abandon(thread)
-        raise TooSlow(f"no answer within {seconds:.0f} seconds")
+        raise TooSlow(f"no response within {seconds:.0f} seconds")
     if errors:
         raise errors[0]
     return results[0]
 
 
 def _abandon(thread: threading.Thread) -> None:
-    """Ends a loop in `thread`, such as create_repo's endless retry of a 409, though nobody waits for it.
+    """Ends a loop in `thread`, such as create_repo's endless retry of a 409.
 
-    It is told at its next bytecode, and again while it goes on: Python drops what is raised in a destructor.
+    SystemExit is raised at its next bytecode, and again while it runs: Python drops exceptions in destructors.
     """
 
     def insist() -> None:

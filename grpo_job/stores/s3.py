@@ -1,7 +1,7 @@
-"""`s3://bucket/prefix`: Amazon S3 and the stores that speak its language, through boto3.
+"""`s3://bucket/prefix`: Amazon S3 and compatible stores, through boto3.
 
-A tree is written file by file, its manifest last; then `latest.json` below the prefix moves to it.
-Credentials, region and endpoint are boto3's own (`AWS_*`, roles, files).
+A tree is written file by file, its manifest last; then `latest.json` below the prefix is updated to name it.
+Credentials, region and endpoint are found by boto3 (`AWS_*`, roles, files).
 """
 
 import json
@@ -34,14 +34,14 @@ LATEST = "latest.json"
 
 
 class S3Store:
-    """`s3://bucket[/prefix]`, see `Store`. Raises `InvalidRun` for an address that names no bucket."""
+    """`s3://bucket[/prefix]`, see `Store`. Raises `InvalidRun` if the address is not that of a bucket."""
 
     def __init__(self, place: str, *, environment: Mapping[str, str], patience: Patience) -> None:
         self._bucket, _, prefix = place.partition("/")
         self._prefix = prefix.strip("/")
         self.uri = f"s3://{join(self._bucket, self._prefix)}"
         if not re.fullmatch(r"[a-zA-Z0-9._-]{3,63}", self._bucket):
-            raise InvalidRun(f"s3://{place} names no bucket: write s3://bucket or s3://bucket/prefix.")
+            raise InvalidRun(f"s3://{place} is not the address of a bucket; allowed: s3://bucket, s3://bucket/prefix.")
         self._environment = environment
         self._patience = patience
 
@@ -50,10 +50,10 @@ class S3Store:
         try:
             objects = self._objects(CHECK)
             objects.write(probe, content)
-            # Without the right to list, S3 answers 403 for what is merely not there yet.
+            # Without the right to list, S3 returns 403 for an object that does not exist.
             objects.list(probe)
             if objects.read(probe) != content:
-                raise StoreFailed(f"{self.uri} does not give back what is written to it: use another store.")
+                raise StoreFailed(f"{self.uri}: a file written there reads back differently: use another store.")
             objects.delete(probe)
         except StoreFailed as failure:
             raise InvalidRun(str(failure)) from failure
@@ -99,9 +99,9 @@ class S3Store:
         objects = self._objects()
         if objects.create(name, holder.encode()) and objects.create(name, holder.encode()):
             raise StoreFailed(
-                f"{self.uri}: the store ignores If-None-Match, so two runs could both hold {name}: use another."
+                f"{self.uri}: the store ignores If-None-Match, so two runs could both hold {name}: use another store."
             )
-        # After a lost reply, what stands in the way may be this very claim.
+        # After a lost reply, the object that is there may be this claim.
         return objects.read(name) == holder.encode()
 
     @cached_property

@@ -1,7 +1,7 @@
-"""The calls that S3Store is made of, each under one operation's deadline.
+"""The S3 calls that S3Store uses, each within the deadline of its operation.
 
-Objects are written with SHA-256 checksums, which the store keeps and answers with. A store that
-refuses them is spoken to without, and what it holds is then proved by reading it back.
+Objects are written with SHA-256 checksums, which the store keeps and returns. For a store that refuses
+checksums they are left out, and its objects are verified by downloading them.
 """
 
 import base64
@@ -22,15 +22,15 @@ from grpo_job.stores.trees import CHUNK, Entries, Entry, join
 T = TypeVar("T")
 
 PART = 16 << 20
-# Threads of its own would be waited for at the end of the process, however stuck they are.
+# Without its threads: the process would wait for them when it exits, even if they hang.
 TRANSFER = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, use_threads=False)
-# Answers of stores that do not know SHA-256 checksums, or the trailers that carry them.
+# Errors of stores that do not support SHA-256 checksums, or the trailers that carry them.
 REFUSALS = {"InvalidArgument", "InvalidRequest", "MissingContentLength", "NotImplemented"}
 REFUSALS |= {"SignatureDoesNotMatch", "UnsupportedArgument"}
 
 
 class Connection:
-    """A boto3 client, and whether its store takes checksums."""
+    """A boto3 client, and whether its store accepts checksums."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -71,7 +71,7 @@ class S3Objects:
         self._uri = f"s3://{join(bucket, prefix)}"
 
     def differs(self, path: Path, name: str) -> bool:
-        """Whether the object is missing, or its size or content is another."""
+        """Whether the object is missing, or has another size or content."""
         size = path.stat().st_size
         there = self._unless_missing(lambda: self._client.head_object(**self._at(name), ChecksumMode="ENABLED"))
         if there is None or there["ContentLength"] != size:
@@ -81,7 +81,7 @@ class S3Objects:
             return False
         if kept and not parts and size < PART:
             return True
-        # No digest of the store's own, or one over parts of another size: read the object itself.
+        # The store has no digest, or one over parts of another size: read the object itself.
         return self._try(lambda: self._digest(name), size=size) != sha256(path)
 
     def send(self, path: Path, name: str) -> None:
@@ -97,7 +97,7 @@ class S3Objects:
         )
 
     def create(self, name: str, content: bytes) -> bool:
-        """Whether the object was made by this call; another was there if not."""
+        """Whether this call created the object; False if one was there."""
         try:
             self.write(name, content, IfNoneMatch="*")
         except StoreFailed as failure:
@@ -178,7 +178,7 @@ class S3Objects:
         try:
             self._try(lambda: write({}), size=size)
         except StoreFailed:
-            # The checksum was not what was refused.
+            # The checksum was not the reason.
             self._connection.checksums(True)
             raise
 
@@ -186,7 +186,7 @@ class S3Objects:
 def checksum_of(path: Path) -> str:
     """The SHA-256 that S3 keeps: of the content, or of the digests of its parts if sent in parts.
 
-    S3 adds the number of parts ("...=-3"), which is left out here: not every store does.
+    S3 adds the number of parts ("...=-3"), which is left out here, because not every store does.
     """
     with path.open("rb") as file:
         parts = [hashlib.sha256(chunk).digest() for chunk in iter(lambda: file.read(PART), b"")]
@@ -197,5 +197,5 @@ def checksum_of(path: Path) -> str:
 
 
 def _is_below(key: str, place: str) -> bool:
-    # A key that ends in "/" is a folder that somebody made in a console.
+    # A key that ends in "/" is a folder that was created in a console.
     return not key.endswith("/") and (key == place or not place or key.startswith(f"{place}/"))

@@ -1,4 +1,4 @@
-"""What S3's errors mean: whether trying again can help, and the sentence with the cure."""
+"""What S3's errors mean: whether a retry can help, and the message with the cure."""
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError
 from grpo_job.outcomes import causes, in_one_line
 from grpo_job.stores.retries import StoreFailed, TooSlow
 
-# Client errors by name that say "again", not "never": damage on the way, and requests that crossed.
+# Client errors that a retry can fix: damage in transit, and concurrent requests.
 PASSING = {
     "BadDigest",
     "ConditionalRequestConflict",
@@ -28,32 +28,32 @@ PASSING = {
     "XAmzContentSHA256Mismatch",
 }
 NO_CREDENTIALS = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError, ProfileNotFound)
-# botocore lets some of urllib3's errors through when a body is cut short.
+# botocore lets some of urllib3's errors through if a body is truncated.
 FROM_STORE = (BotoCoreError, Boto3Error, ClientError, HTTPError, OSError, RecursionError, TooSlow)
 HOPELESS = (*NO_CREDENTIALS, InvalidRegionError, ParamValidationError, FileNotFoundError, PermissionError)
 
 CURES = {
     "InvalidAccessKeyId": "the store does not know the access key: correct AWS_ACCESS_KEY_ID",
-    "SignatureDoesNotMatch": "access key and secret do not belong together: correct AWS_ACCESS_KEY_ID or"
+    "SignatureDoesNotMatch": "the access key and the secret do not match: correct AWS_ACCESS_KEY_ID or"
     " AWS_SECRET_ACCESS_KEY",
     "InvalidToken": "the session token is wrong: correct AWS_SESSION_TOKEN",
     "ExpiredToken": "the credentials have expired: get new ones",
     "TokenRefreshRequired": "the credentials have expired: get new ones",
-    "RequestTimeTooSkewed": "this machine's clock is wrong: set it",
+    "RequestTimeTooSkewed": "the clock of this machine is wrong: correct it",
     "NoSuchBucket": "there is no such bucket: create it or correct its name",
-    "InvalidBucketName": "this is no bucket's name: correct it",
-    "AccessDenied": "the credentials may not {action} there: allow them s3:PutObject, s3:GetObject,"
+    "InvalidBucketName": "the name of the bucket is not valid: correct it",
+    "AccessDenied": "the credentials have no permission for {action}: allow them s3:PutObject, s3:GetObject,"
     " s3:DeleteObject and s3:ListBucket",
     "AuthorizationHeaderMalformed": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
     "PermanentRedirect": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
     "IllegalLocationConstraintException": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
-    "NotImplemented": "the store cannot do this ({action}): use another store",
+    "NotImplemented": "the store does not support {action}: use another store",
 }
 BY_STATUS = {"301": "PermanentRedirect", "403": "AccessDenied", "501": "NotImplemented"}
 
 
 def wait(error: BaseException) -> float | None:
-    """Seconds to wait at least before the next try; None if it cannot help."""
+    """The least number of seconds to wait before a retry; None if a retry cannot help."""
     if isinstance(error, RecursionError):
         return None
     for cause in causes(error):
@@ -67,7 +67,7 @@ def wait(error: BaseException) -> float | None:
 def code_of(error: BaseException) -> str:
     """S3's name for the error, "" if it did not come from the store."""
     if isinstance(error, RecursionError):
-        # botocore asks for the bucket's region, and is redirected in asking.
+        # botocore looks up the region of the bucket, and that request is redirected too.
         return "PermanentRedirect"
     for cause in causes(error):
         if isinstance(cause, ClientError):
@@ -82,7 +82,7 @@ def is_missing(error: BaseException) -> bool:
 
 
 def failed(error: BaseException, uri: str, endpoint: str) -> StoreFailed:
-    """The failure that a user reads."""
+    """The failure with the message that a user reads."""
     if isinstance(error, NO_CREDENTIALS):
         cure = "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role"
     elif (code := code_of(error)) in CURES:
@@ -90,7 +90,7 @@ def failed(error: BaseException, uri: str, endpoint: str) -> StoreFailed:
     elif isinstance(error, (InvalidRegionError, ParamValidationError, ProfileNotFound, ValueError)):
         cure = f"{in_one_line(error)}: correct the address or the AWS_* variables"
     else:
-        cure = f"no good answer from {endpoint} ({in_one_line(error)}): check AWS_ENDPOINT_URL_S3 and the network"
+        cure = f"unexpected response from {endpoint} ({in_one_line(error)}): check AWS_ENDPOINT_URL_S3 and the network"
     return StoreFailed(f"{uri}: {cure}.")
 
 

@@ -1,7 +1,7 @@
-"""Trees of files: what a folder holds, what a store should hold of it, and in which order.
+"""Trees of files: what a folder holds, what a store should hold, and in which order it is written.
 
-A tree is whole when its `manifest.json` is there. So the manifest is the last file to be written
-and the first to go, and a tree that is being replaced has none.
+A tree is complete if its `manifest.json` is there. So the manifest is the last file to be written and
+the first to be removed, and a tree that is being replaced has none.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ Entries = list[Entry]
 
 
 class Objects(Protocol):
-    """A store that writes files one by one, and so needs an order to write a tree in."""
+    """A store that writes files one by one, so the order matters."""
 
     def differs(self, path: Path, name: str) -> bool: ...
 
@@ -60,7 +60,7 @@ def size_of(folder: Path) -> int:
 
 
 def revision_of(folder: Path) -> str:
-    """Names the tree in `folder`: the digest of its manifest, or of what a manifest would say."""
+    """Identifies the tree in `folder`: the digest of its manifest, or of what a manifest would contain."""
     files = files_of(folder)
     if MANIFEST in files:
         return sha256(files[MANIFEST])
@@ -79,7 +79,7 @@ def manifest_of(folder: Path, **facts: Any) -> bytes:
 
 
 def leftovers(old_manifest: bytes | None, files: Iterable[str]) -> list[str]:
-    """What an earlier tree's manifest names and the new tree lacks. Files of others are never named."""
+    """The files that the manifest of an earlier tree names and the new tree lacks."""
     try:
         named = json.loads(old_manifest or b"{}").get("files", {})
     except (ValueError, AttributeError):
@@ -94,7 +94,7 @@ def is_safe(name: str) -> bool:
 
 
 def send_tree(store: Objects, folder: Path, name: str) -> None:
-    """Makes the tree `name` at a store that of `folder`: only what is missing, the manifest last."""
+    """Makes the tree `name` at a store equal to `folder`: sends only what is missing, the manifest last."""
     files = files_of(folder)
     missing = [file for file in files if store.differs(files[file], join(name, file))]
     if not missing:
@@ -115,14 +115,14 @@ def inside(uri: str, name: str, entries: Iterable[Entry]) -> dict[str, str]:
     """
     found = {entry.name[len(name) :].strip("/"): entry.name for entry in entries}
     if not found:
-        raise StoreFailed(f"{join(uri, name)} holds nothing: check the address.")
+        raise StoreFailed(f"{join(uri, name)} has no files: check the address.")
     return {file or PurePosixPath(join(uri, name)).name: full for file, full in found.items()}
 
 
 def fetch_tree(names: Mapping[str, str], fetch: Callable[[str, Path], None], folder: Path) -> None:
-    """Brings files into `folder`: all of them arrive beside it first, then the manifest moves last.
+    """Downloads files to `folder`: first all of them to a temporary folder, then each is moved, the manifest last.
 
-    `names` maps each file's name in the tree to the name that `fetch` knows it by.
+    `names` maps the name of each file in the tree to the name that `fetch` takes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     order = sorted((name for name in names if is_safe(name)), key=lambda name: (name == MANIFEST, name))

@@ -152,7 +152,7 @@ def test_one_destination_that_fails_does_not_stop_the_others(run: Path, everywhe
     *failed, last = everywhere.publish(run, *uris)
     assert last.verified
     assert not any(place.verified for place in failed)
-    cures = ("write access to bob", "no such bucket", "name a folder", "use one of hf://")
+    cures = ("write access to bob", "no such bucket", "name a folder", "allowed: hf://")
     assert all(cure in place.failure for cure, place in zip(cures, failed, strict=True))
     assert all("\n" not in place.failure and place.failure.endswith(".") for place in failed)
 
@@ -177,7 +177,7 @@ def test_after_a_partial_failure_only_what_is_missing_is_sent(run: Path, everywh
     puts: Callable[[], list[str]] = lambda: [line for line in proxy.requests if line.startswith("PUT")]  # noqa: E731
     proxy.rule = lambda method, path, headers: (403, b"") if method == "PUT" and len(puts()) > 5 else None
     (partial,) = everywhere.publish(run, uri)
-    assert "may not PutObject" in partial.failure
+    assert "no permission for PutObject" in partial.failure
     proxy.rule = lambda method, path, headers: None
     proxy.requests.clear()
     (whole,) = everywhere.publish(run, uri)

@@ -63,7 +63,7 @@ def test_a_base_that_fits_one_gpu_in_4_bits_alone_is_shared_in_16_where_there_ar
     assert (chosen.base_shards, chosen.load_in_4bit) == (processes, False)
     assert chosen.memory.total <= chosen.budget
     reasons = {choice.name: choice.reason for choice in chosen.choices}
-    assert reasons["shard_base"].endswith(f"{processes} GPUs that share the base for training: it does not fit on one")
+    assert reasons["shard_base"].endswith(f"{processes} GPUs that shard the base for training: it does not fit on one")
     assert of_several(gpu, size, processes, **with_batch(16), shard_base=False).load_in_4bit
 
 

@@ -14,6 +14,6 @@ def test_every_destination_is_checked_and_every_fault_told(hub: HubServer, s3: S
     environment = {**s3.environment(), "HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token("alice")}
     places = Places(Settings(publish_to=(*good, *bad)), environment, offline=False)
     found = {finding.sentence: finding.status for finding in places.findings()}
-    assert all(found[f"{uri} takes, gives back and removes a file"] == "passed" for uri in good)
+    assert all(found[f"{uri}: read/write check passed"] == "passed" for uri in good)
     failed = [sentence for sentence, status in found.items() if status == "failed"]
     assert [sentence.split(": ")[:2] for sentence in failed] == [["GRPO_PUBLISH_TO", uri] for uri in bad]

@@ -54,8 +54,8 @@ def test_money_is_told_where_there_is_a_price_and_it_is_called_an_estimate() -> 
     settings = resolve({"GRPO_PRICE_PER_HOUR": "3.6"}).settings
     found = estimate.findings(estimate.Estimate(100, 50, 1.0, 800), settings)
     assert found[0].sentence == (
-        "estimate: about 16.7 min, about 1.00 US dollars, perhaps half or double: start 1.7 min, 800 steps of 1.0 s, "
-        "two evaluations of 50 s"
+        "estimate: about 16.7 min, about 1.00 US dollars (could be off by 2x): start 1.7 min, 800 steps of 1.0 s, "
+        "two evaluations of 50 s each"
     )
 
 

@@ -80,7 +80,15 @@ def test_a_machine_without_a_gpu_says_which_one_the_run_needs(world: World) -> N
     assert len(skipped) == 1
     assert "fits on an L4" in skipped[0]
     assert not found.faults()
-    assert "no NVIDIA GPU is there" in "\n".join(world.examine().faults())
+    assert "no NVIDIA GPU is visible" in "\n".join(world.examine().faults())
+
+
+def test_no_time_is_estimated_for_a_gpu_that_the_model_does_not_fit(world: World) -> None:
+    world.gpu(name="NVIDIA T4", memory=15360)
+    world.model(hidden_size=8192, num_hidden_layers=80)
+    names = {finding.name for finding in world.examine()}
+    assert "GPU memory" in names
+    assert "time and cost" not in names
 
 
 def test_offline_nothing_is_asked_and_what_was_skipped_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +98,7 @@ def test_offline_nothing_is_asked_and_what_was_skipped_is_said(world: World, mon
     found = world.examine(offline=True)
     skipped = {finding.name: finding.sentence for finding in found if finding.status == "skipped"}
     assert skipped.keys() == {"model", "rows", "destination"}
-    assert "hf://alice/out was not asked" in skipped["destination"]
+    assert "hf://alice/out was not checked" in skipped["destination"]
     assert not found.faults()
     assert hub.requests == []
 

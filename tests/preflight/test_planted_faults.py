@@ -45,9 +45,9 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     ("no such port", "settings", "GRPO_METRICS_PORT: '80' was given", lambda w: w.set(METRICS_PORT="80")),
     # destinations and credentials
     ("no token", "destination", "no Hugging Face token was found", lambda w: token(w, None)),
-    ("token may only read", "destination", "may not write there", lambda w: token(w, "read")),
+    ("token may only read", "destination", "cannot write there", lambda w: token(w, "read")),
     ("token expired", "destination", "does not accept the token", lambda w: token(w, "expired")),
-    ("another's repository", "destination", "may not write there", lambda w: hub_place(w, "hf://bob/out")),
+    ("another's repository", "destination", "cannot write there", lambda w: hub_place(w, "hf://bob/out")),
     ("Hub out of reach", "destination", "check HF_ENDPOINT", unreachable),
     (
         "folder cannot be written",
@@ -125,7 +125,7 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     (
         "too large for a CPU",
         "engine",
-        "no NVIDIA GPU is there",
+        "no NVIDIA GPU is visible",
         lambda w: w.model(hidden_size=2048, num_hidden_layers=36, intermediate_size=11008),
     ),
     # rows

@@ -90,7 +90,7 @@ ODD: list[tuple[str, str, str, Plant]] = [
     (
         "versions allowed",
         "locked versions",
-        "GRPO_ALLOW_OTHER_VERSIONS=true allows",
+        "untested; allowed by GRPO_ALLOW_OTHER_VERSIONS=true",
         lambda w: (other_versions(w, trl="1.14.2"), w.set(ALLOW_OTHER_VERSIONS="true")),
     ),
     (

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from grpo_job.preflight.versions import MATTERS, ON_CPU
 from grpo_job.runtime import locked_versions
+from grpo_job.settings.engines import ENGINES
 from tools.lock_versions import as_text
 
 LOCKS = Path(__file__).parents[2] / "locks"
@@ -15,7 +15,7 @@ def test_the_file_is_made_from_the_locks_as_they_are() -> None:
     assert locked_versions.FILE.read_text() == as_text(texts)
 
 
-def test_what_an_engine_stands_on_is_locked() -> None:
-    assert set(ON_CPU) <= locked_versions.locked()["cpu"].keys()
-    for packages in MATTERS.values():
-        assert set(packages) <= locked_versions.locked()["gpu"].keys()
+def test_the_packages_of_every_engine_are_locked() -> None:
+    for engine in ENGINES.values():
+        for kind, needs in (("cpu", engine.on_cpu), ("gpu", engine.on_gpu)):
+            assert set(needs.packages if needs else ()) <= locked_versions.locked()[kind].keys()

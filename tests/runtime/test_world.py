@@ -40,8 +40,8 @@ def test_there_is_one_process_a_gpu_unless_something_else_was_said(
         ),
         (
             MANY.model_copy(update={"engine": "unsloth"}), {}, 2,
-            "GRPO_ENGINE: 'unsloth' was given; it trains in one process, and this run has 2: allowed is trl, or "
-            "GRPO_PROCESSES=1 for one GPU",
+            "GRPO_ENGINE: 'unsloth' was given; it trains in one process, and this run has 2; allowed: trl, or "
+            "GRPO_PROCESSES=1",
         ),
         (
             MANY.model_copy(update={"shard_base": True}), {**MEETING, "PET_NPROC_PER_NODE": "1"}, 1,

@@ -114,7 +114,7 @@ class StoreCases:
         assert store.list("nothing") == []
         assert set(store.differences(tree)) == set(contents(tree))
         store.delete("nothing")
-        with pytest.raises(StoreFailed, match="holds nothing"):
+        with pytest.raises(StoreFailed, match="has no files"):
             store.get("nothing", tmp_path / "back")
 
     def test_check_leaves_nothing_behind(self, store: Store) -> None:

@@ -29,7 +29,7 @@ def test_a_client_that_would_retry_for_ever_is_ended(
     hub.fail("POST", "/api/repos/create", 409, body=conflict, times=10**9)
     monkeypatch.setattr(hub_store, "CHECK", Patience(seconds=1.5, call=1, first_wait=0.1))
     others = threading.enumerate()
-    assert "no good answer" in refusal(open())
+    assert "unexpected response" in refusal(open())
     calls = [thread for thread in threading.enumerate() if thread.name == "store-call" and thread not in others]
     assert not any(map(_lives_on, calls))
 
@@ -110,7 +110,7 @@ def test_a_rate_limit_longer_than_our_patience_is_told_at_once(
     open: Callable[[], Store], hub: HubServer, tmp_path: Path
 ) -> None:
     hub.fail("POST", MAIN, 429, Retry_After="3600")
-    with pytest.raises(StoreFailed, match="the Hub limits the rate"):
+    with pytest.raises(StoreFailed, match="the rate limit of the Hub is reached"):
         open().put(make_tree(tmp_path / "tree"))
 
 
@@ -123,7 +123,7 @@ def test_xet_which_the_door_switches_off_ends_by_our_own_deadline(
     if token:
         hub.fail("GET", "/xet-write-token/", 200, body=token, times=10**9)
     started = time.monotonic()
-    with pytest.raises(StoreFailed, match="no good answer from"):
+    with pytest.raises(StoreFailed, match="unexpected response from"):
         open(patience=Patience(seconds=10, call=4)).put(make_tree(tmp_path / "tree"))
     assert time.monotonic() - started < 30
     assert commits(hub) == ["initial commit"]

@@ -70,18 +70,18 @@ def test_a_folder_that_cannot_be_written_is_refused_with_the_cure(place: str) ->
 def test_a_volume_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LocalStore, "write", lambda *_: time.sleep(60))
     monkeypatch.setattr(local, "CHECK_SECONDS", 0.2)
-    with pytest.raises(InvalidRun, match=r"does not answer .*: check the volume"):
+    with pytest.raises(InvalidRun, match=r"does not respond .*: check the volume"):
         open_store(f"file://{tmp_path}/store").check()
 
 
 def test_an_address_that_is_none_is_refused_with_the_accepted_ones() -> None:
-    with pytest.raises(InvalidRun, match="'ftp://host' is no place to store files: use one of hf://owner/name"):
+    with pytest.raises(InvalidRun, match="'ftp://host' is not an address of a store; allowed: hf://owner/name"):
         open_store("ftp://host")
-    with pytest.raises(InvalidRun, match="file://relative/folder names no absolute folder"):
+    with pytest.raises(InvalidRun, match="file://relative/folder is not an absolute path"):
         open_store("file://relative/folder")
-    with pytest.raises(InvalidRun, match="names no repository"):
+    with pytest.raises(InvalidRun, match="is not the address of a repository"):
         open_store("hf://just-a-name")
-    with pytest.raises(InvalidRun, match="names no bucket"):
+    with pytest.raises(InvalidRun, match="is not the address of a bucket"):
         open_store("s3:///prefix")
 
 

@@ -87,8 +87,8 @@ def test_the_store_itself_refuses_a_digest_that_is_not_the_contents(
 @pytest.mark.parametrize(
     ("given", "cure"),
     [
-        ({"AWS_ACCESS_KEY_ID": "nobody:here"}, "do not belong together"),
-        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "do not belong together"),
+        ({"AWS_ACCESS_KEY_ID": "nobody:here"}, "do not match"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "do not match"),
         ({"AWS_ACCESS_KEY_ID": READER[0], "AWS_SECRET_ACCESS_KEY": READER[1]}, "may not PutObject"),
     ],
 )
