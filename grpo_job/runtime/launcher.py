@@ -71,12 +71,12 @@ class Launched:
                 rank.send_signal(number)
 
     def kill(self) -> None:
-        """End what is left."""
+        """End what is left: torchrun first, or it would notice the end of its processes and exit by itself."""
+        with suppress(ProcessLookupError):
+            self.process.kill()
         for rank in self.ranks:
             with suppress(psutil.NoSuchProcess):
                 rank.kill()
-        with suppress(ProcessLookupError):
-            self.process.kill()
 
 
 def command(layout: Layout) -> list[str]:

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 from typing import NoReturn
 
@@ -19,6 +20,7 @@ from grpo_job.outcomes import Interrupted, Outcome
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LOOK_SECONDS = 0.5
+_mask_before_fork = threading.local()  # each thread may fork
 
 
 class StopNow(BaseException):
@@ -51,7 +53,7 @@ class Interruption:
         threading.Thread(target=self._end_after_grace, name="grace-period", daemon=True).start()
         for number in SIGNALS:
             signal.signal(number, self._handle)
-        os.register_at_fork(after_in_child=_answer_no_longer)
+        _register_fork_hooks()
         return self
 
     @contextmanager
@@ -133,8 +135,24 @@ def _interrupted(reason: str) -> Outcome:
     return Interrupted(reason).outcome()
 
 
-def _answer_no_longer() -> None:
-    """A forked worker dies by a signal, as its parent expects when it ends it, and its parent does not hear of it."""
+@cache
+def _register_fork_hooks() -> None:
+    """Once a process: hooks that were registered twice would save the blocked mask."""
+    os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_reset_in_child)
+
+
+def _block() -> None:
+    """A child that is signalled before its handlers are reset would write to the pipe that its parent listens to."""
+    _mask_before_fork.value = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _mask_before_fork.value)
+
+
+def _reset_in_child() -> None:
+    """A forked worker dies by a signal, as its parent expects, and its parent does not hear of it."""
     signal.set_wakeup_fd(-1)
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
+    _unblock()

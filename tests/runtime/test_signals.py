@@ -28,9 +28,9 @@ def until_asked():
 class Process:
     """A Python process that says `ready` when it wants its signal."""
 
-    def __init__(self, story: str) -> None:
+    def __init__(self, story: str, before: str = "") -> None:
         self.popen = subprocess.Popen(
-            [sys.executable, "-c", PREAMBLE + textwrap.dedent(story)],
+            [sys.executable, "-c", before + PREAMBLE + textwrap.dedent(story)],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0,
         )  # fmt: skip
 
@@ -158,6 +158,34 @@ def test_a_forked_worker_dies_by_the_signal_and_a_started_program_too() -> None:
     """)
     process.wait_for("ready")
     assert process.rest() == (0, "15 3 -15\n", "")
+
+
+def test_a_worker_that_is_signalled_within_its_fork_dies_and_its_parent_does_not_hear_of_it() -> None:
+    # Hooks run in the order of their registration: this one signals the child before its handlers are reset.
+    early = "import os, signal\n"
+    early += "os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))\n"
+    story = """
+        child = os.fork()
+        if child == 0: os._exit(7)
+        ended = os.WTERMSIG(os.waitpid(child, 0)[1])
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGTERM, signal.SIGINT}
+        say(ended, blocked, interruption.asked)
+        try: say("ready"); time.sleep(60)
+        except StopNow as stop: say("stopped by", stop)
+    """
+    process = Process(story, before=early)
+    process.wait_for("15 set() None")
+    assert process.signalled(signal.SIGTERM) == (0, "stopped by SIGTERM\n", "")
+
+
+def test_a_started_program_has_no_signal_blocked() -> None:
+    process = Process("""
+        Interruption().install()
+        run = [sys.executable, "-c", "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"]
+        subprocess.run(run, check=True)
+        subprocess.run(run, check=True, preexec_fn=lambda: None)
+    """)
+    assert process.rest() == (0, "set()\nset()\n", "")
 
 
 def test_the_container_door_ends_with_75_however_early_the_signal_comes() -> None:
