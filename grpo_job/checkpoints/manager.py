@@ -52,7 +52,7 @@ class CheckpointManager:
     ) -> None:
         self.folder, self.keep, self.extras, self.facts = folder, keep, extras, dict(facts or {})
         self.pinned: Callable[[], list[Path]] = list  # folders that somebody reads, to be removed later
-        self.identity: dict[str, Any] = json.loads(json.dumps(dict(identity)))  # as it will be read back
+        self.identity: dict[str, Any] = json.loads(json.dumps(dict(identity)))  # as it is loaded back
         self.last_saved = time.monotonic()
 
     @property
@@ -67,7 +67,7 @@ class CheckpointManager:
         self.partial.mkdir(parents=True)
 
     def forget(self) -> None:
-        """Remove all checkpoints: a run that starts anew must not find the later steps of an earlier one."""
+        """Remove all checkpoints: a restarted run must not find the later steps of an earlier one."""
         for folder in self._newest_first():
             shutil.rmtree(folder)
 
@@ -89,7 +89,7 @@ class CheckpointManager:
         return Checkpoint(step, final, manifest)
 
     def restore_extras(self, checkpoint: Checkpoint | None) -> None:
-        """Put the extras back as they were at `checkpoint`; without one they begin anew."""
+        """Put the extras back as they were at `checkpoint`; without one they are removed."""
         for extra in self.extras:
             kept = checkpoint.folder / extra.name if checkpoint else None
             if kept and kept.is_file():

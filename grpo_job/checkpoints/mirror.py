@@ -70,7 +70,7 @@ class Mirror:
     def bring_newer(self, manager: CheckpointManager, than: int) -> list[str]:
         """Bring the newest good checkpoint here, if it is of a later step; a sentence for each damaged one.
 
-        Raises `Unexpected` where the store cannot say what it holds: beginning anew would lose the run.
+        Raises `Unexpected` where the store cannot say what it holds: a restart would lose the run.
         """
         damages = []
         try:
@@ -86,7 +86,7 @@ class Mirror:
         return damages
 
     def forget(self) -> None:
-        """Remove all checkpoints there: a run that starts anew must not find those of an earlier one."""
+        """Remove all checkpoints there: a restarted run must not find those of an earlier one."""
         try:
             for step in self.steps():
                 self.store.delete(name_of(step))
@@ -94,7 +94,7 @@ class Mirror:
             self._unknown(failure)
 
     def _unknown(self, failure: StoreFailed) -> NoReturn:
-        raise Unexpected(f"which checkpoints {self.store.uri} holds cannot be said: {failure}") from failure
+        raise Unexpected(f"cannot tell which checkpoints {self.store.uri} holds: {failure}") from failure
 
     def _bring(self, manager: CheckpointManager, step: int) -> str | None:
         """The damage of the checkpoint there, or None when it stands among the manager's."""

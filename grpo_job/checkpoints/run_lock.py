@@ -50,7 +50,7 @@ class RunLock:
             self._let_go()
             if isinstance(failure, RunLocked):
                 raise
-            raise Unexpected(f"whether another attempt works on this run cannot be said: {failure}") from failure
+            raise Unexpected(f"cannot tell whether another attempt is running: {failure}") from failure
         self.locks.clear()
         threading.Thread(target=self._renew, name="lease", daemon=True).start()
         return next((lease.left for lease in self.there), {})
@@ -65,7 +65,7 @@ class RunLock:
         self.here.assert_held()
 
     def assert_held_everywhere(self) -> None:
-        """Raises `RunLocked` where another attempt has taken the run over, `StoreFailed` where that cannot be said."""
+        """Raises `RunLocked` where another attempt has taken the run over, `StoreFailed` if the store cannot tell."""
         for lease in (self.here, *self.there):
             lease.assert_held()
 

@@ -1,24 +1,30 @@
 r"""Is the answer right: take it out of the completion, and compare it with the row's answer.
 
-The judges, cheapest first: the same text, the same number (`quantities.py`), equal element by element
-(`lists.py`), the same expression (`symbolic.py`). A sum that is still to be done (`48 + 24` for 72) is not an
-answer. Nothing here fines length.
+Where it is looked for says `extract_answer` for the strict reward and `last_answer` for the patient one; what a
+sentence there states, `sentences.py`; whether it is the row's answer, `comparison.py`. Nothing here fines length.
 """
 
 import re
 
-from grpo_job.rewards import lists, quantities
-from grpo_job.rewards.symbolic import same_expression
+from grpo_job.rewards import latex, quantities, sentences
+from grpo_job.rewards.comparison import equal
+
+__all__ = ["correct", "correct_anywhere", "equal", "extract_answer", "last_answer"]
 
 _END = 20_000  # characters: an answer that is further from the end than this is not looked for
 
-_BOX = re.compile(r"\\boxed\s*\{|\\[{}]|[{}]")
 _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
-# Not within a word or a power, nor an ordinal; "5-3" ends in 3, not in -3.
+# Not within a word or a power, nor an ordinal, nor a year; "5-3" ends in 3, not in -3.
 _NUMBER_IN_TEXT = re.compile(
-    rf"(?<![\w^)])(?>[-\u2212\u2013]?[$€£]?-?{quantities.NUMBER}(?:/{quantities.NUMBER})?(?:[eE][-+]?\d+)?)"
+    rf"(?<![\w^)])(?<!\bin )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?{quantities.NUMBER}"
+    rf"(?:/{quantities.NUMBER})?(?:[eE][-+]?\d+)?(?: (?:hundred|thousand|million|billion|trillion)\b)?)"
     r"(?!(?:st|nd|rd|th)\b)"
+    rf"|(?<=\bin )(?!(?:19|20)\d\d\b)(?>[$€£]?{quantities.NUMBER}(?:/{quantities.NUMBER})?)(?!(?:st|nd|rd|th)\b)"
 )
+_STATEMENT = re.compile(r"(?<!\w)(?:final |correct )?answer(?: is)?:? ", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
+_MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
+_WORD_BEFORE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}:?\s|[,;:.]\s|\n")
 
 
 def extract_answer(completion: str) -> str | None:
@@ -29,6 +35,8 @@ def extract_answer(completion: str) -> str | None:
     >>> extract_answer("The answer is 72.") is None
     True
     """
+    if "<answer " in completion or "</answer " in completion:
+        completion = re.sub(r"<(/?)answer {1,8}>", r"<\1answer>", completion)
     opening = completion.rfind("<answer>", 0, max(0, completion.rfind("</answer>")))
     if opening < 0:
         return None
@@ -37,7 +45,7 @@ def extract_answer(completion: str) -> str | None:
 
 
 def last_answer(completion: str) -> str | None:
-    r"""The answer as a patient reader finds it: in tags, else `\boxed{}`, else `####`, else the last number.
+    r"""The answer as a patient reader finds it: in tags, else `\boxed{}`, else `####`, else the last number or formula.
 
     >>> last_answer("So \\boxed{72} in all"), last_answer("#### 72"), last_answer("That makes $1,000 in 3 days.")
     ('72', '72', '3')
@@ -46,27 +54,10 @@ def last_answer(completion: str) -> str | None:
     if answer is not None:
         return answer
     end = completion[-_END:]
-    return _last_boxed(end) or _after_hashes(end) or _last_number(end)
-
-
-def equal(given: str, gold: str) -> bool:
-    r"""Whether two answers are the same: as text, as numbers, or by algebra.
-
-    >>> equal("$1,000.00", "1000"), equal("72 apples", "72"), equal(r"\frac{2}{3}", "2/3")
-    (True, True, True)
-    >>> equal("0.6667", "2/3"), equal("48 + 24", "72"), equal("72 or 73", "72")
-    (False, False, False)
-    """
-    if given.strip() == gold.strip():
-        return True
-    if max(len(given), len(gold)) > quantities.LONGEST:
-        return False
-    given, gold = quantities.unwrap(given), quantities.unwrap(gold)
-    if not given or not gold:
-        return False
-    if _as_text(given) == _as_text(gold):
-        return True
-    return _equal_values(given, gold)
+    boxed = latex.boxes(end)
+    if boxed and boxed[-1]:
+        return boxed[-1]
+    return _after_hashes(end) or _stated(end) or _last_value(end)
 
 
 def correct(completion: str, answer: str) -> float | None:
@@ -92,43 +83,14 @@ def correct_anywhere(completion: str, answer: str) -> float | None:
 def _grade(given: str | None, gold: str) -> float | None:
     if not gold.strip():
         return None
-    return 1.0 if given is not None and equal(given, gold) else 0.0
-
-
-def _as_text(answer: str) -> str:
-    """One spelling for what differs in spaces or capitals only; `1 1/2` and `11/2` stay apart."""
-    return re.sub(r" ?([^\w ]) ?", r"\1", " ".join(answer.split())).casefold()
-
-
-def _equal_values(given: str, gold: str) -> bool:
-    one, other = quantities.quantity(given), quantities.quantity(gold)
-    if one and other:
-        return quantities.same_quantity(one, other)
-    several, others = lists.elements(given), lists.elements(gold)
-    if several or others:
-        return lists.same_elements(several, others, equal)
-    # Against a number only powers and roots go on to algebra: `48 + 24` is the working, not the answer.
-    if (one and not _needs_algebra(gold)) or (other and not _needs_algebra(given)):
-        return False
-    return same_expression(given, gold)
-
-
-def _needs_algebra(answer: str) -> bool:
-    return re.search(r"[\\^√²³]|sqrt", quantities.plain(answer)) is not None
-
-
-def _last_boxed(text: str) -> str | None:
-    """The content of the last `\\boxed{...}` whose braces balance."""
-    opened: list[int | None] = []  # where each open brace's box begins; None for other braces
-    last = None
-    for brace in _BOX.finditer(text):
-        if brace[0].startswith("\\boxed"):
-            opened.append(brace.end())
-        elif brace[0] == "{":
-            opened.append(None)
-        elif brace[0] == "}" and opened and (start := opened.pop()) is not None:
-            last = text[start : brace.start()].strip()
-    return last or None
+    if given is None:
+        return 0.0
+    if given.strip() == gold.strip():
+        return 1.0
+    golds = latex.boxes(gold) if len(gold) <= quantities.LONGEST else []
+    right = golds[-1] if golds and golds[-1] else gold
+    readings = dict.fromkeys([given, *sentences.readings(given)])
+    return 1.0 if any(equal(reading, right) for reading in readings) else 0.0
 
 
 def _after_hashes(text: str) -> str | None:
@@ -140,6 +102,48 @@ def _after_hashes(text: str) -> str | None:
     return None
 
 
-def _last_number(text: str) -> str | None:
-    numbers = _NUMBER_IN_TEXT.findall(text)
-    return numbers[-1] if numbers else None
+def _stated(text: str) -> str | None:
+    """What the last "answer is" or "Answer:" states, where it is one value or a letter."""
+    last = _last(_STATEMENT, text)
+    if last is None or text[max(0, last.start() - 30) : last.start()].lower().rstrip().endswith(("if the", "not the")):
+        return None
+    rest = text[last.end() : last.end() + quantities.LONGEST]
+    end = _SENTENCE_END.search(rest)
+    stated = (rest[: end.start()] if end else rest).strip().strip("*").strip()
+    return stated if stated and (quantities.quantity(stated) or len(stated) == 1) else None
+
+
+def _last_value(text: str) -> str | None:
+    """The last number, or the whole of the formula that the last number is a part of."""
+    last = _last(_NUMBER_IN_TEXT, text)
+    formula = _last_formula(text)
+    if formula and (last is None or last.start() < formula[1]):
+        return formula[0]
+    if last is not None:
+        return last[0]
+    short = text.strip()
+    return short if re.fullmatch(r"[A-Za-z]{1,20}\.?", short) else None
+
+
+def _last_formula(text: str) -> tuple[str, int] | None:
+    """The last inline math or piece of LaTeX outside of it, and where it ends."""
+    found = None
+    for match in _MATH.finditer(text):
+        content = "".join(part or "" for part in match.groups())
+        if re.search(r"[\\^]", content):
+            found = content.strip(), match.end()
+    mark = max(text.rfind("\\"), text.rfind("^"))
+    if mark < 0 or (found and mark < found[1]):
+        return found
+    before = text[max(0, mark - 300) : mark]
+    start = mark - len(before)
+    if word := _last(_WORD_BEFORE, before):
+        start += word.end()
+    ending = re.compile(r"[\n,;]|\.(?!\d)").search(text, mark)
+    end = ending.start() if ending else len(text)
+    formula = text[start:end].strip().strip("*$")
+    return found if "boxed" in formula else (formula, end)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    return max(pattern.finditer(text), key=re.Match.start, default=None)

@@ -3,10 +3,13 @@ r"""Splits an answer that is several values: `(1, 2)`, `[0, \frac{1}{2})`, `\{1,
 import re
 from collections.abc import Callable
 
-LONGEST, MOST_ELEMENTS = 80, 6
+LONGEST, MOST_ELEMENTS, MOST_JOINED = 120, 6, 20
+
+_JOINED = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
+_MEMBER_NAME = re.compile(r"[a-zA-Z]\s*=\s*")
 
 
-def elements(text: str) -> tuple[str, list[str]] | None:
+def elements(text: str, most: int = MOST_ELEMENTS) -> tuple[str, list[str]] | None:
     r"""The brackets and what stands between the commas; None when the text is not several values.
 
     >>> elements(r"\left[0, \frac{1}{2}\right)")
@@ -21,7 +24,7 @@ def elements(text: str) -> tuple[str, list[str]] | None:
     if text[:1] in set("([{") and text[-1:] in set(")]}"):
         brackets, text = text[0] + text[-1], text[1:-1]
     parts = _split(text)
-    if parts is None or not 2 <= len(parts) <= MOST_ELEMENTS or not all(parts):
+    if parts is None or not 2 <= len(parts) <= most or not all(parts):
         return None
     return brackets, parts
 
@@ -55,3 +58,33 @@ def same_elements(
             return False
         left.remove(match)
     return True
+
+
+def several(text: str) -> tuple[str, list[str]] | None:
+    r"""As `elements`, also where words, names or a sign join the values: `x = 1 or x = 2`, `1 \pm \sqrt{3}`.
+
+    Braces of a set count for nothing. Different names before the values make them a pair, in that order.
+
+    >>> several(r"\pm 2"), several("x=1, y=2"), several("{1, 2}")
+    (('', ['2', '-2']), ('()', ['1', '2']), ('', ['1', '2']))
+    """
+    if len(text) > LONGEST:
+        return None
+    if text.count("\\pm") == 1 and "," not in text:
+        left, _, right = _MEMBER_NAME.sub("", text).partition("\\pm")
+        before = left.strip()
+        return "", [f"{before}+{right.strip()}" if before else right.strip(), f"{before}-{right.strip()}"]
+    joined = _JOINED.sub(", ", text)
+    found = elements(joined, MOST_JOINED) or elements(f"{{{joined}}}", MOST_JOINED)
+    if found is None:
+        return None
+    brackets, parts = found
+    names = [match[0].rstrip("= ") if (match := _MEMBER_NAME.match(part)) else "" for part in parts]
+    if all(names):
+        parts = [_MEMBER_NAME.sub("", part) for part in parts]
+        if len(set(names)) == len(names):
+            parts = [part for _, part in sorted(zip(names, parts, strict=True))]
+            brackets = "()"
+        elif len(set(names)) > 1:
+            return None
+    return ("" if brackets == "{}" else brackets), parts

@@ -9,6 +9,8 @@ import unicodedata
 from fractions import Fraction
 from typing import NamedTuple
 
+from grpo_job.rewards import latex, units, words
+
 LONGEST = 500  # characters of a text that is read at all
 
 
@@ -21,6 +23,7 @@ class Quantity(NamedTuple):
 
 
 _SIGNS = dict.fromkeys(map(ord, "\u2212\u2013\u2010\u2011\ufe63\uff0d"), "-") | {0xD7: "*", 0xB7: "*"}
+_SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _GROUPED = r"\d{1,3}(?:(?:,\d{3})+|(?:[\u00a0\u2009\u202f]\d{3})+|(?:'\d{3})+)(?!\d)"
 NUMBER = rf"(?:(?:{_GROUPED}|\d+)(?:\.\d+)?|\.\d+)"
 
@@ -29,7 +32,8 @@ _WRAPPED = (
     re.compile(r"\$\$?(?P<inside>[^$]+)\$\$?"),
     re.compile(r"\\\((?P<inside>.+)\\\)", re.DOTALL),
     re.compile(r"\\\[(?P<inside>.+)\\\]", re.DOTALL),
-    re.compile(r"\\(?:boxed|text|textbf|mathbf|mathrm)\s*\{(?P<inside>[^{}]*(?:\{[^{}]*\}[^{}]*)*)\}"),
+    re.compile(r"\\(?:text|textbf|mathbf|mathrm)\s*\{(?P<inside>[^{}]*)\}"),
+    re.compile(r"“(?P<inside>[^“”]+)”"),
 )
 _PREFIX = re.compile(
     r"(?:(?:the )?(?:final )?answer(?: is)?\b:?|(?:approximately|about|around|roughly)\b|[≈~])\s*", re.IGNORECASE
@@ -37,7 +41,7 @@ _PREFIX = re.compile(
 _CURRENCIES = {"$": "dollar", "usd": "dollar", "€": "euro", "eur": "euro", "£": "pound", "gbp": "pound"}
 _CURRENCIES |= {"₹": "rupee", "rs": "rupee", "rs.": "rupee", "¥": "yen"}
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "k": 10**3, "million": 10**6, "billion": 10**9}
-_SCALES |= {"trillion": 10**12}
+_SCALES |= {"trillion": 10**12, "lakh": 10**5, "crore": 10**7, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9}
 
 _QUANTITY = re.compile(
     rf"""
@@ -46,23 +50,21 @@ _QUANTITY = re.compile(
     (?P<inner_sign>[-+])?
     (?:(?P<whole>\d+)\s*[ ](?P<part>\d+/\d+) | (?P<number>{NUMBER})(?:\s*/\s*(?P<divisor>{NUMBER}))?)
     (?:e(?P<e>[-+]?\d{{1,3}})(?![\d.]) | \s*[x*]\s*10\s*\^\s*(?P<power>[-+]?\d{{1,3}})(?![\d.^/]))?
-    (?P<scale>k\b|\s+(?:hundred|thousand|million|billion|trillion)\b)?
+    (?P<scale>\s?(?:bn|mn)\b|(?:k|(?-i:[MB]))\b|\s+(?:hundred|thousand|lakh|million|crore|billion|trillion)\b)?
     (?P<rest>[^\d=].*)?
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _POWER_OF_TEN = re.compile(r"([-+]?)10\s*\^\s*([-+]?\d{1,3})")
 
-_UNIT_WORD = re.compile(r"[a-z][a-z'-]*\.?(?:\^?[23]|[²³])?|%")
+_UNIT_WORD = re.compile(r"[A-Za-z\u00b5\u03bc\u03a9][A-Za-z'-]*\.?(?:\^?[23]|[²³])?|%")
 # Units that may touch the number. Other letters there are variables: `2x`, `3ab`.
-_TOUCHING_WORDS = "km cm mm kg mg ml hr hrs min mins sec lb lbs oz ft mph kmh gb mb am pm % cents"
-_TOUCHING = frozenset(_TOUCHING_WORDS.split())
-_ONE_LETTER = frozenset("mgshlwv")
-# Words that make it another number, or no single one.
-_OTHER_WORDS = """and or not but plus minus times over pi sqrt sin cos tan log ln to half halves third thirds
-    fourth fourths fifth fifths sixth sixths eighth eighths tenth tenths hundredths hundred thousand million billion
-    trillion"""
-_NOT_UNITS = frozenset(_OTHER_WORDS.split())
+_TOUCHING_LISTED = """km cm mm kg mg ml hr hrs min mins sec lb lbs oz ft mph kmh gb mb am pm % cents kr"""
+_TOUCHING = frozenset(_TOUCHING_LISTED.split())
+_ONE_LETTER_LISTED = """m g s h l w v L W V F C J N K"""
+_ONE_LETTER = frozenset(_ONE_LETTER_LISTED.split())
+_WORD_NUMBER_AGAIN = re.compile(r"(.*\d)\s*\(([a-z -]+)\)", re.IGNORECASE | re.DOTALL)
+_SPACED_GROUPS = re.compile(r"(?<![\d.,/])\d{1,3}(?: \d{3})+(?![\d.,/]| \d)")
 
 
 def unwrap(text: str) -> str:
@@ -73,7 +75,7 @@ def unwrap(text: str) -> str:
     """
     text = text.strip()
     for _ in range(8):  # as deep as anyone nests them
-        inside = _inside(text.rstrip(".").rstrip() if not text.endswith("..") else text)
+        inside = _inside(text.rstrip(".;").rstrip() if not text.endswith("..") else text)
         if inside == text:
             break
         text = inside
@@ -84,6 +86,10 @@ def _inside(text: str) -> str:
     for wrapped in _WRAPPED:
         if match := wrapped.fullmatch(text):
             return match["inside"].strip()
+    if text.endswith("}") and text.startswith(("\\boxed", "\\fbox")):
+        found = latex.boxes(text)
+        if found and len(re.sub(r"\s", "", found[-1])) + len(r"\boxed{}") >= len(re.sub(r"\s", "", text)):
+            return found[-1]
     return text
 
 
@@ -94,6 +100,7 @@ def plain(text: str) -> str:
     ('1,000 * 10^2', '-2 1/3', '- 1/2')
     """
     text = "".join(map(_plain_character, text.translate(_SIGNS)))
+    text = re.sub(r"(?<=10)[⁻⁰¹²³⁴-⁹]+", lambda match: "^" + match[0].translate(_SUPERSCRIPTS), text)
     text = re.sub(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r" \1/\2", text)
     text = re.sub(r"\\[dt]?frac\s*(\d)\s*(\d)", r" \1/\2", text)
     text = re.sub(r"\\(?:text|mathrm|mbox|textbf)\s*\{([^{}]*)\}", r" \1", text)
@@ -127,7 +134,9 @@ def quantity(text: str) -> Quantity | None:
     """
     if len(text) > LONGEST:
         return None
-    left, _, right = plain(unwrap(text)).rpartition("=")
+    left, _, right = _in_digits(plain(latex.spelled_alike(unwrap(text)))).rpartition("=")
+    if _is_name(right) and _QUANTITY.fullmatch(left.strip()):
+        left, right = right, left
     if not _is_working(left) and not _is_name(left):
         return None
     name = left.strip() if _is_name(left) else ""
@@ -136,8 +145,19 @@ def quantity(text: str) -> Quantity | None:
     match = _QUANTITY.fullmatch(_PREFIX.sub("", right.strip(), count=1))
     if match is None:
         return None
-    value, unit = _value(match), _unit(match["currency"] or "", match["rest"] or "")
+    value = _value(match)
+    unit = None if value is None else _unit(match["currency"] or "", match["rest"] or "", single=abs(value) <= 1)
     return None if value is None or unit is None else Quantity(value, unit, name)
+
+
+def _in_digits(text: str) -> str:
+    """Number words at the beginning, `1 and 1/2` and groups of thousands between spaces as one number."""
+    if (again := _WORD_NUMBER_AGAIN.fullmatch(text)) and words.with_digits(again[2].strip()) == again[1].strip():
+        text = again[1]
+    text = words.with_digits(_PREFIX.sub("", text, count=1))
+    text = re.sub(r"^(\d+) and (\d+/\d+)", r"\1 \2", text)
+    text = re.sub(r" (?:and )?0 (?:seconds|minutes|cents|inches)$", "", text)
+    return _SPACED_GROUPS.sub(lambda match: match[0].replace(" ", ""), text)
 
 
 def same_quantity(one: Quantity, other: Quantity) -> bool:
@@ -150,8 +170,7 @@ def same_quantity(one: Quantity, other: Quantity) -> bool:
     """
     if one.value != other.value or (one.name and other.name and one.name != other.name):
         return False
-    words = zip(one.unit, other.unit, strict=False)  # "apples" and "apples in total" agree as far as both go
-    return all(a.startswith(b) or b.startswith(a) for a, b in words)
+    return units.same_units(one.unit, other.unit)
 
 
 def _is_working(left: str) -> bool:
@@ -167,12 +186,15 @@ def _is_name(left: str) -> bool:
 def _value(match: re.Match[str]) -> Fraction | None:
     if match["sign"] and match["inner_sign"]:
         return None
+    scale = (match["scale"] or "").strip()
+    if scale.lower() == "k" and not match["currency"] and len(match["number"] or "") < 2:
+        return None  # the product of 2 and k
     try:
         value = _magnitude(match)
     except ZeroDivisionError:
         return None
     value *= Fraction(10) ** int(match["e"] or match["power"] or 0)
-    value *= _SCALES.get((match["scale"] or "").strip().lower(), 1)
+    value *= _SCALES.get(scale.lower(), 1)
     sign = (match["sign"] or match["inner_sign"] or "").strip().lower()
     return -value if sign in ("-", "negative", "minus") else value
 
@@ -187,22 +209,23 @@ def _fraction(number: str) -> Fraction:
     return Fraction(re.sub(r"[^\d.]", "", number))
 
 
-def _unit(currency: str, rest: str) -> tuple[str, ...] | None:
+def _unit(currency: str, rest: str, *, single: bool) -> tuple[str, ...] | None:
     """The words after the number, or None where they are no unit."""
-    words = re.sub(r"([/%])", r" \1 ", rest.lower().rstrip(" \t\n.,;")).replace(" / ", " per ").split()
-    words = ["%" if word == "percent" else word for word in words]
-    if len(words) > 8 or not all(map(_UNIT_WORD.fullmatch, words)) or not _NOT_UNITS.isdisjoint(words):
+    spaced = re.sub(r"([/%])", r" \1 ", rest.rstrip(" \t\n.,;")).replace(" / ", " per ")
+    spaced = re.sub(r"\bper cent\b", "percent", re.sub(r"\bpercentage points?\b", "percent", spaced))
+    listed = ["%" if word == "percent" else word for word in spaced.split()]
+    if len(listed) > 8 or not all(map(_UNIT_WORD.fullmatch, listed)) or not units.may_follow(listed, single=single):
         return None
-    if words and not _may_begin_unit(words[0], touching=not rest[0].isspace()):
+    if listed and not _may_begin_unit(listed[0], touching=not rest[0].isspace()):
         return None
     money = _CURRENCIES.get(currency.lower().removeprefix("us") if "$" in currency else currency.lower())
-    if money and not (words and words[0].startswith(money)):
-        words.insert(0, money)
-    return tuple(words)
+    if money and not (listed and listed[0].startswith(money)):
+        listed.insert(0, money)
+    return tuple(listed)
 
 
 def _may_begin_unit(word: str, *, touching: bool) -> bool:
-    letters = re.sub(r"[^a-z%]", "", word)
+    letters = re.sub(r"[^A-Za-z%\u00b5\u03bc\u03a9]", "", word)
     if touching:
-        return letters in _TOUCHING
-    return len(letters) > 1 or letters in _ONE_LETTER or letters == "%"
+        return letters.lower() in _TOUCHING or (len(letters) > 3 and letters.islower()) or letters in ("€", "F", "C")
+    return len(letters) > 1 or letters in _ONE_LETTER or letters in ("%", "Ω")

@@ -37,7 +37,8 @@ _SPELLINGS = (
 
 # Where expressions are compared: two positive, one negative (|x| is not x). A letter's place shifts the value.
 _POINTS = ((733, 1009), (2741, 1013), (-1201, 1021))
-_DIGITS = 40
+_DIGITS, _MORE_DIGITS = 40, 300
+_LABEL = re.compile(r"[\d\s().,/:-]+|.*(?<![\\a-zA-Z])[A-Za-z]\d.*")  # scores, dates, phone numbers; H2O, B12
 _ONE_AT_A_TIME = threading.Lock()  # sympy's caches do not promise to bear several threads
 
 
@@ -52,9 +53,48 @@ def same_expression(given: str, gold: str) -> bool:
     given, gold = _spelled_alike(given), _spelled_alike(gold)
     if not (_is_small(given) and _is_small(gold)):
         return False
+    if _LABEL.fullmatch(given) and _LABEL.fullmatch(gold):
+        return False
     with _ONE_AT_A_TIME:
         one, other = _reader()(_exact(given)), _reader()(_exact(gold))
         return one is not None and other is not None and _agree(one, other)
+
+
+def same_equation(given: tuple[str, str], gold: tuple[str, str]) -> bool:
+    r"""Whether two equations, each as its two sides, say the same: one difference is a multiple of the other.
+
+    >>> same_equation(("2x-y+3", "0"), ("y", "2x+3")), same_equation(("x", "5"), ("y", "5"))
+    (True, False)
+    """
+    sides = [_spelled_alike(side) for side in (*given, *gold)]
+    if not all(side.isalnum() or _is_small(side) for side in sides) or any(map(_is_word, sides)):
+        return False
+    with _ONE_AT_A_TIME:
+        read = [_reader()(_exact(side)) for side in sides]
+        if any(expression is None for expression in read):
+            return False
+        return _are_multiples(read[0] - read[1], read[2] - read[3])
+
+
+def _is_word(side: str) -> bool:
+    return side.isalnum() and not (side.isdigit() and len(side) <= 12) and not re.fullmatch(r"\d{0,6}[a-zA-Z]", side)
+
+
+def _are_multiples(one: Any, other: Any) -> bool:
+    if one.free_symbols != other.free_symbols or not one.free_symbols:
+        return False
+    letters = sorted(one.free_symbols, key=str)
+    try:
+        ratios = []
+        for point in _POINTS:
+            values = _values(letters, point)
+            ratios.append(one.evalf(_DIGITS, subs=values) / other.evalf(_DIGITS, subs=values))
+        first = ratios[0]
+        if not all(ratio.is_finite for ratio in ratios) or abs(first) < 10**-20:
+            return False
+        return all(abs(ratio - first) <= abs(first) * 10**-25 for ratio in ratios)
+    except Exception:  # as in `_agree_at`
+        return False
 
 
 def _spelled_alike(text: str) -> str:
@@ -142,7 +182,8 @@ def _values(letters: list[Any], point: tuple[int, int]) -> dict[Any, Any]:
 
     numerator, denominator = point
     return {  # floats: exact fractions as exponents would be worked out exactly, for minutes
-        letter: sympy.Float(numerator + 7 * place, 2 * _DIGITS) / denominator for place, letter in enumerate(letters)
+        letter: sympy.Float(numerator + 7 * place, 2 * _MORE_DIGITS) / denominator
+        for place, letter in enumerate(letters)
     }
 
 
@@ -152,6 +193,10 @@ def _agree_at(values: dict[Any, Any], one: Any, other: Any) -> bool:
         left, right = one.evalf(_DIGITS, subs=values), other.evalf(_DIGITS, subs=values)
         if not (left.is_finite and right.is_finite):
             return False
-        return bool(abs(left - right) <= abs(left) * 10**-25 + 10**-25)
+        if max(abs(left), abs(right)) < 10**-20:  # nothing, or merely tiny
+            left, right = one.evalf(_MORE_DIGITS, subs=values), other.evalf(_MORE_DIGITS, subs=values)
+            if max(abs(left), abs(right)) < 10**-250:
+                return True
+        return bool(abs(left - right) <= max(abs(left), abs(right)) * 10**-25)
     except Exception:  # sympy raises many kinds for what has no value; such a thing equals nothing
         return False

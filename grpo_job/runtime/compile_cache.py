@@ -15,14 +15,14 @@ from pathlib import Path
 def open_cache(folder: Path) -> tuple[Path, str | None]:
     """The folder to use, and why it is not the one asked for. Raises `OSError` where none can be made.
 
-    A folder that others can write is left as it is; code is then compiled anew in one that lasts for this process.
+    A folder that others can write is left as it is; code is then compiled again in one that lasts for this process.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     fault = _fault(folder.lstat())
     if fault is None:
         return folder, None
     fresh = Path(tempfile.mkdtemp(prefix="grpo-job-cache-"))
-    return fresh, f"compiled code in {folder} is not trusted, for {fault}: it is compiled anew, in {fresh}"
+    return fresh, f"compiled code in {folder} is not trusted because {fault}: it is compiled again, in {fresh}"
 
 
 def keep_bytecode(folder: Path) -> None:

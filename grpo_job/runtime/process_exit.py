@@ -40,7 +40,7 @@ def leave_silently(code: int) -> None:
 
 
 def restart(reason: str, environment: Mapping[str, str]) -> NoReturn:
-    """Say why, and run this program anew in the same process; what libraries started beside it ends."""
+    """Say why, and restart this program in the same process; what libraries started beside it ends."""
     import psutil
 
     _say(f"grpo-job: {reason}", environment)

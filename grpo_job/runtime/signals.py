@@ -58,7 +58,7 @@ class Interruption:
 
     @contextmanager
     def at_step_boundary(self) -> Iterator[None]:
-        """Within: a signal is only noted. Raises `Interrupted` before or behind it when one came."""
+        """Within: a signal is only noted. Raises `Interrupted` before or after it when one came."""
         self.raise_if_asked()
         with self.noted():
             yield

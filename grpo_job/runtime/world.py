@@ -45,7 +45,7 @@ def layout(settings: Settings, environment: Mapping[str, str], gpus: int) -> Lay
     if gpus and found.processes > gpus:
         raise InvalidRun(
             f"GRPO_PROCESSES: {found.processes} was given, and {gpus} GPUs are visible; "
-            f"allowed: at most {gpus}, or auto for one a GPU"
+            f"allowed: at most {gpus}, or auto for one per GPU"
         )
     if settings.engine != "auto" and found.world > 1 and not ENGINES[settings.engine].several_processes:
         raise InvalidRun(
@@ -75,7 +75,7 @@ def _to_launch(settings: Settings, environment: Mapping[str, str], gpus: int) ->
     missing = [name for name in MEETING if not environment.get(name)]
     if int(nodes) > 1 and missing:
         raise InvalidRun(
-            f"{', '.join(missing)}: not given, and PET_NNODES={nodes} machines must meet; allowed: all of them"
+            f"{', '.join(missing)}: must be set when PET_NNODES={nodes}"
         )
     return Layout(max(1, gpus) if settings.processes == "auto" else settings.processes, int(nodes))
 

@@ -96,7 +96,7 @@ class Trackers:
 
     def _give_up(self, name: str, error: Exception) -> None:
         self.open.pop(name, None)
-        self.warn(f"GRPO_REPORT_TO: {name} gets nothing more from this attempt: {type(error).__name__}: {error}")
+        self.warn(f"GRPO_REPORT_TO: {name} disabled for the rest of this attempt: {type(error).__name__}: {error}")
 
 
 def _finite(metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -1,0 +1,121 @@
+r"""Are two answers the same. Cheapest first: as text, as a number, by the form that one of them has, by algebra.
+
+A sum that is still to be done (`48 + 24` for 72) is not an answer; scores, dates and phone numbers are no sums.
+Each judge answers True, False, or None where the texts are not of its kind.
+"""
+
+import re
+from fractions import Fraction
+
+from grpo_job.rewards import choices, dates, latex, lists, quantities, relations, words
+from grpo_job.rewards.symbolic import same_equation, same_expression
+
+_NAMED = re.compile(r"(?:[a-zA-Z]|[a-zA-Z]\([a-zA-Z]\)|[a-zA-Z]_\{?\w\}?)\s*=\s*(?P<value>[^=]+)")
+
+
+def equal(given: str, gold: str) -> bool:
+    r"""Whether two answers are the same: as text, as numbers, or by algebra.
+
+    >>> equal("$1,000.00", "1000"), equal("72 apples", "72"), equal(r"\frac{2}{3}", "2/3")
+    (True, True, True)
+    >>> equal("0.6667", "2/3"), equal("48 + 24", "72"), equal("72 or 73", "72")
+    (False, False, False)
+    """
+    if given.strip() == gold.strip():
+        return True
+    if max(len(given), len(gold)) > quantities.LONGEST:
+        return False
+    given, gold = _bare(given), _bare(gold)
+    if not given or not gold:
+        return False
+    if words.same_text(given, gold):
+        return True
+    for judge in (_by_words, _by_base, _by_clock, _by_number, _by_ratio, _by_form):
+        verdict = judge(given, gold)
+        if verdict is not None:
+            return verdict
+    return _by_algebra(given, gold)
+
+
+def _bare(text: str) -> str:
+    return quantities.unwrap(latex.spelled_alike(quantities.unwrap(text)))
+
+
+def _by_words(given: str, gold: str) -> bool | None:
+    if choices.same_choice(given, gold):
+        return True
+    one, other = words.verdict(given), words.verdict(gold)
+    return one == other if one and other else None
+
+
+def _by_base(given: str, gold: str) -> bool | None:
+    one, other = relations.in_base(given), relations.in_base(gold)
+    return one == other if one or other else None
+
+
+def _by_clock(given: str, gold: str) -> bool | None:
+    for read in (dates.date, dates.minutes):
+        one, other = read(given), read(gold)
+        if one is not None or other is not None:
+            return one == other
+    return None
+
+
+def _by_number(given: str, gold: str) -> bool | None:
+    one, other = quantities.quantity(given), quantities.quantity(gold)
+    return quantities.same_quantity(one, other) if one and other else None
+
+
+def _by_ratio(given: str, gold: str) -> bool | None:
+    one, other = relations.ratio(given), relations.ratio(gold)
+    if not (one or other):
+        return None
+    values = [
+        Fraction(sides[0]) / Fraction(sides[1]) if sides else _fraction(text)
+        for sides, text in ((one, given), (other, gold))
+    ]
+    return values[0] is not None and values[0] == values[1]
+
+
+def _fraction(text: str) -> Fraction | None:
+    read = quantities.quantity(text) if "/" in text or "frac" in text else None
+    return read.value if read else None
+
+
+def _by_form(given: str, gold: str) -> bool | None:
+    """Matrices, regions and lists: what is of such a form equals only what is of the same."""
+    rows, others = relations.matrix(given), relations.matrix(gold)
+    if rows or others:
+        return bool(rows and others and relations.same_matrix(rows, others, equal))
+    one, other = relations.region(given), relations.region(gold)
+    if (one and one.certain) or (other and other.certain):
+        return bool(one and other and relations.same_region(one, other, equal))
+    several, more = lists.several(given), lists.several(gold)
+    if several or more:
+        return lists.same_elements(several, more, equal)
+    return None
+
+
+def _by_algebra(given: str, gold: str) -> bool:
+    if "=" in given and "=" in gold:
+        one, other = given.split("="), gold.split("=")
+        if len(one) == len(other) == 2:
+            return same_equation((one[0], one[1]), (other[0], other[1]))
+        return False
+    named, other_named = _NAMED.fullmatch(given), _NAMED.fullmatch(gold)
+    if named or other_named:
+        return equal(named["value"] if named else given, other_named["value"] if other_named else gold)
+    one_number, other_number = quantities.quantity(given), quantities.quantity(gold)
+    # Against a number only powers and roots go on to algebra: `48 + 24` is the working, not the answer.
+    if (one_number and not _needs_algebra(gold)) or (other_number and not _needs_algebra(given)):
+        return False
+    if given.strip("()") in _IMAGINARY and gold.strip("()") in _IMAGINARY:
+        return True
+    return same_expression(given, gold)
+
+
+_IMAGINARY = ("i", r"\sqrt{-1}")
+
+
+def _needs_algebra(answer: str) -> bool:
+    return re.search(r"[\\^√²³]|sqrt", quantities.plain(answer)) is not None

@@ -1,0 +1,112 @@
+r"""The one answer that a sentence states: in a box, behind `####`, in inline math, behind "is", or its only number.
+
+A sentence that offers a choice, denies, hedges or asks states nothing.
+"""
+
+import json
+import re
+
+from grpo_job.rewards import latex, words
+
+LONGEST = 500
+
+_STRUCK = re.compile(r"~~[^~]{1,100}~~")
+_CORRECTED = re.compile(r"not (\S{1,40}),? but (?=\S)", re.IGNORECASE)
+_MATH = re.compile(
+    r"(?<![\\$\w])\$(?=[^\s$])([^$\n]{0,199}[^\s$\\])\$(?![\d$])"
+    r"|\\\((.{1,200}?)\\\)|\\\[(.{1,200}?)\\\]",
+    re.DOTALL,
+)
+_LEAD = re.compile(
+    r"(?:(?:so|thus|hence|therefore),? )?(?:the |my |our )?(?:[a-z]+ ){0,3}"
+    r"(?:answer|total|result|solution|sum|value|cost|price|area|number)(?: of [a-z ]{1,40}?)?\s*"
+    r"(?:is|are|equals|=|:|is:)\s*(?P<rest>\S.*)",
+    re.IGNORECASE | re.DOTALL,
+)
+_NO_STATEMENT = re.compile(
+    r"\b(?:not|no|never|nor|or|either|neither|maybe|perhaps|possibly|probably|might|may|could|would|should|cannot|if|"
+    r"unless|than|least|most|over|under|above|below|up to|between|from|wrong|incorrect|except|without|guess|almost|"
+    r"nearly|"
+    r"half|twice|thrice|double|triple|thirds?|quarters?|fourths?|fifths?|plus|minus|times|squared|cubed|divided|multiplied|"
+    r"raised|"
+    r"dozens?|score|gross|lakhs?|crores?|through|until|to|versus|vs|power|base|mod|root|factorial|minimum|maximum|"
+    r"sure|think|per|every|how|what|which|negative|ratio|sin|cos|tan|log)\b|n't\b|[?~<>≤≥^_*+=/]|\\[a-zA-Z]|\d\s*[-\u2013:]\s*\d",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(
+    r"(?<![\w.,/:-])(?:[-\u2212](?=\d))?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?P<rest>%|(?:\s(?:thousand|million|billion|hundred))?"
+    r"(?:[\s-][A-Za-z]+){0,2})(?![\w/:^!])"
+)
+
+
+def readings(text: str) -> list[str]:
+    r"""What else the text states as its one answer; empty when it is none or several.
+
+    >>> readings(r"So the answer is \boxed{72}"), readings("Natalia sold 72 clips in total."), readings("72 or 73")
+    (['72'], ['72 clips'], [])
+    """
+    if len(text) > LONGEST:
+        return []
+    boxed = latex.boxes(text)
+    if boxed:
+        return boxed[:1] if len(set(boxed)) == 1 else []
+    if "####" in text:
+        parts = text.split("####")
+        return [_stated(parts[1].strip())] if len(parts) == 2 and "\n" not in parts[1].strip() else []
+    whole, text = text.strip(), _CORRECTED.sub("", _STRUCK.sub("", text)).strip()
+    found = [text, _stated(text), *_of_json(text), *_only_math(text), *_only_number(text)]
+    return [reading for reading in dict.fromkeys(found) if reading and reading != whole]
+
+
+def _stated(text: str) -> str:
+    match = _LEAD.fullmatch(text)
+    return match["rest"] if match else text
+
+
+def _of_json(text: str) -> list[str]:
+    if not text.startswith("{"):
+        return []
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(value, dict) or len(value) != 1:
+        return []
+    (only,) = value.values()
+    return [str(only)] if isinstance(only, str | int | float) and not isinstance(only, bool) else []
+
+
+def _only_math(text: str) -> list[str]:
+    found = _MATH.findall(text)
+    outside = _MATH.sub(" ", text)
+    if len(found) != 1 or re.search(r"[\d$\\]", outside) or words.NUMBER_WORD.search(outside):
+        return []
+    return [] if _NO_STATEMENT.search(outside.replace("=", "")) else ["".join(found[0])]
+
+
+def _only_number(text: str) -> list[str]:
+    text = text.replace("**", "")
+    found = list(_NUMBER.finditer(text))
+    if len(found) != 1 or _NO_STATEMENT.search(text) or "\n" in text.strip():
+        return []
+    outside = text[: found[0].start()] + " " + text[found[0].end() :]
+    if re.search(r"\d", outside) or words.NUMBER_WORD.search(outside):
+        return []
+    return [_shortest(found[0])]
+
+
+def _shortest(match: re.Match[str]) -> str:
+    """The number and the noun behind it; a verb or a preposition there belongs to the sentence."""
+    number, rest = match[0][: match.start("rest") - match.start()], match["rest"]
+    kept: list[str] = []
+    for word in rest.split():
+        if word.lower() in _SENTENCE_WORDS:
+            break
+        kept.append(word)
+    return number + ("%" if rest == "%" else "".join(" " + word for word in kept))
+
+
+_SENTENCE_WORDS_LISTED = """in of for on at with and is are was were has have had left more total altogether a an the
+    each by after before that when as will can because so now all remaining during who which it
+    he she they we"""
+_SENTENCE_WORDS = frozenset(_SENTENCE_WORDS_LISTED.split())
