@@ -74,9 +74,7 @@ def _to_launch(settings: Settings, environment: Mapping[str, str], gpus: int) ->
         raise InvalidRun(f"PET_NNODES: {nodes!r} was given; allowed: the number of machines, fixed for the whole run")
     missing = [name for name in MEETING if not environment.get(name)]
     if int(nodes) > 1 and missing:
-        raise InvalidRun(
-            f"{', '.join(missing)}: must be set when PET_NNODES={nodes}"
-        )
+        raise InvalidRun(f"{', '.join(missing)}: must be set when PET_NNODES={nodes}")
     return Layout(max(1, gpus) if settings.processes == "auto" else settings.processes, int(nodes))
 
 

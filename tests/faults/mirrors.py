@@ -101,7 +101,7 @@ def _away_at_the_resume(place: Path, remote: Remote, dice: random.Random, whole:
     what = f"away when resuming behind step {step}, exits {codes}"
     if codes != [75, 1, 0]:
         return what, "an attempt ended otherwise"
-    if "cannot be said" not in refused.said() or '"event": "step"' in refused.said():
+    if "cannot tell whether another attempt is running" not in refused.said() or '"event": "step"' in refused.said():
         return what, "the failure was not told, or steps were done"
     if "resuming after step" not in again.said():
         return what, "the run was begun anew"

@@ -36,7 +36,7 @@ def test_there_is_one_process_a_gpu_unless_something_else_was_said(
     [
         (
             MANY.model_copy(update={"processes": 4}), {}, 2,
-            "GRPO_PROCESSES: 4 was given, and 2 GPUs are visible; allowed: at most 2, or auto for one a GPU",
+            "GRPO_PROCESSES: 4 was given, and 2 GPUs are visible; allowed: at most 2, or auto for one per GPU",
         ),
         (
             MANY.model_copy(update={"engine": "unsloth"}), {}, 2,
@@ -50,7 +50,7 @@ def test_there_is_one_process_a_gpu_unless_something_else_was_said(
         ),
         (
             MANY, {"PET_NNODES": "2", "PET_NODE_RANK": "0"}, 4,
-            "PET_MASTER_ADDR, PET_MASTER_PORT: not given, and PET_NNODES=2 machines must meet; allowed: all of them",
+            "PET_MASTER_ADDR, PET_MASTER_PORT: must be set when PET_NNODES=2",
         ),
         (
             MANY, {**MEETING, "PET_NNODES": "1:4"}, 4,

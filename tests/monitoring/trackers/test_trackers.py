@@ -159,7 +159,7 @@ def test_a_tracker_that_fails_is_told_of_once_and_training_goes_on(tmp_path: Pat
     found.open["wandb"] = Broken()  # type: ignore[assignment]
     found.log(1, {"loss": 1.0})
     found.log(2, {"loss": 1.0})
-    assert told == ["GRPO_REPORT_TO: wandb gets nothing more from this attempt: ConnectionError: no route"]
+    assert told == ["GRPO_REPORT_TO: wandb disabled for the rest of this attempt: ConnectionError: no route"]
 
 
 def test_a_tracker_without_its_package_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
