@@ -26,6 +26,7 @@ Paid = tuple[Callable[..., list[float | None]], float]  # a reward as TRL calls 
 TokenCounts = Callable[[Sequence[str]], list[int]]
 
 SEED = 20_261_122  # of sampling; never the run's own, whose random numbers stay as they were
+CUTS = ("top_p", "top_k", "min_p", "repetition_penalty")  # what else shapes a draw, as TRL and `generate` name it
 ALIKE = 1e-6  # rewards of a group that differ by less are the same
 
 
@@ -33,7 +34,7 @@ class Generate(Protocol):
     """`Engine.generate` with the adapter off."""
 
     def __call__(
-        self, prompts: Sequence[Any], *, max_tokens: int, temperature: float, samples: int, seed: int
+        self, prompts: Sequence[Any], *, max_tokens: int, temperature: float, samples: int, seed: int, **cuts: Any
     ) -> list[list[str]]: ...
 
 
@@ -109,6 +110,7 @@ def _sample(generate: Generate, rows: Sequence[Row], settings: Settings) -> list
         temperature=settings.temperature,
         samples=settings.num_generations,
         seed=SEED,
+        **{name: settings.grpo_config[name] for name in CUTS if name in settings.grpo_config},
     )
 
 

@@ -1,5 +1,7 @@
 """The engine on a CPU, over the embedded sample: what a resume with a reference ends with."""
 
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -98,3 +100,49 @@ def test_the_adapter_in_memory_is_the_checkpoints_after_loading(
     monkeypatch.setattr(again.model, "load_adapter", lambda *_, **__: None)
     with pytest.raises(Unexpected, match="is not the checkpoint's after loading it"):
         again.trainer._load_from_checkpoint(str(checkpoint))
+
+
+QUESTION = [[{"role": "user", "content": "Tom has 3 apples and buys 4 more. How many apples has he?"}]]
+
+
+def with_generation_config(folder: Path, **values: Any) -> base_model.BaseModel:
+    """The embedded sample with a generation_config.json of its own."""
+    shutil.copytree(base_model.fetch("sample", None).folder, folder)
+    (folder / "generation_config.json").write_text(json.dumps(values))
+    return base_model.fetch(str(folder), None)
+
+
+def over(base: base_model.BaseModel, folder: Path) -> PlainTrl:
+    return PlainTrl(resolve(SETTINGS).settings, base, ROWS, [(by_length, 1.0)], folder)
+
+
+def test_each_of_the_models_end_tokens_ends_an_answer(tmp_path: Path) -> None:
+    plain = engine(tmp_path / "plain")
+    (whole,) = plain.generate(QUESTION, adapter="off", max_tokens=12)[0]
+    tokens = plain.tokenizer(whole, add_special_tokens=False)["input_ids"]
+    ends = [plain.tokenizer.eos_token_id, tokens[3]]
+    listed = over(with_generation_config(tmp_path / "model", eos_token_id=ends), tmp_path / "run")
+    (cut,) = listed.generate(QUESTION, adapter="off", max_tokens=12)[0]
+    assert len(cut) < len(whole)
+    assert whole.startswith(cut)
+    assert set(listed.trainer.eos_token_ids) == set(ends)
+
+
+def test_no_other_default_of_the_model_changes_an_answer(tmp_path: Path) -> None:
+    plain = engine(tmp_path / "plain")
+    defaults = {"repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "suppress_tokens": [*range(20, 60)], "top_k": 1}
+    base = with_generation_config(tmp_path / "model", eos_token_id=plain.tokenizer.eos_token_id, **defaults)
+    other = over(base, tmp_path / "run")
+    for how in ({}, {"temperature": 1.0, "samples": 3, "seed": 5}):
+        answers = [one.generate(QUESTION, adapter="off", max_tokens=12, **how) for one in (plain, other)]
+        assert answers[0] == answers[1]
+
+
+def test_an_answer_is_drawn_from_what_the_cuts_leave(tmp_path: Path) -> None:
+    plain = engine(tmp_path)
+    (greedy,) = plain.generate(QUESTION, adapter="off", max_tokens=12)[0]
+    hot = {"temperature": 3.0, "samples": 2, "adapter": "off", "max_tokens": 12}
+    assert plain.generate(QUESTION, **hot)[0] != [greedy, greedy]
+    for cut in ({"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-6}):
+        assert plain.generate(QUESTION, **hot, **cut)[0] == [greedy, greedy]
+    assert plain.generate(QUESTION, adapter="off", max_tokens=12, repetition_penalty=5.0)[0] != [greedy]

@@ -49,6 +49,15 @@ def test_it_samples_as_training_does_over_rows_from_everywhere() -> None:
     assert (base.asked[0]["samples"], base.asked[0]["temperature"], base.asked[0]["max_tokens"]) == (4, 0.9, 20)
 
 
+def test_it_cuts_the_distribution_as_training_does_and_leaves_what_is_not_given_to_the_engine() -> None:
+    base, cuts = Base(RIGHT), {"top_p": 0.9, "top_k": 5, "min_p": 0.1, "repetition_penalty": 1.2}
+    probed(base)
+    assert not set(base.asked[0]) & set(cuts)
+    probed(base, SETTINGS.model_copy(update={"grpo_config": {**cuts, "beta": 0.04}}))
+    assert {name: base.asked[1].get(name) for name in cuts} == cuts
+    assert "beta" not in base.asked[1]
+
+
 def test_groups_with_spread_are_counted_with_accuracy_length_and_cuts() -> None:
     found = probed(Base(RIGHT, WRONG, "word " * 20, WRONG))
     assert found == Probe(groups=3, with_spread=3, reward=0.5, best=2.0, accuracy=0.25, length=5.75, clipped=0.25)
