@@ -83,14 +83,15 @@ def sample(
     """Sample as training does, and grade. `rows`: those to ask, see `chosen`."""
     groups = _sample(generate, rows, settings)
     paid = _group_rewards(groups, rows, rewards)
+    scores = [score for group in paid for score in group] or [0.0]
     flat = [text for group in groups for text in group]
     lengths = count_tokens(flat)
     correct = [right(text, row["answer"]) for row, group in zip(rows, groups, strict=True) for text in group]
     return Probe(
         groups=len(groups),
         with_spread=sum(_has_spread(group) for group in paid),
-        reward=fmean(score for group in paid for score in group),
-        best=max(score for group in paid for score in group),
+        reward=fmean(scores),
+        best=max(scores),
         accuracy=fmean(correct),
         length=fmean(lengths),
         clipped=fmean(length >= settings.max_completion_length for length in lengths),
@@ -115,17 +116,23 @@ def _sample(generate: Generate, rows: Sequence[Row], settings: Settings) -> list
 
 
 def _group_rewards(groups: Sequence[Sequence[str]], rows: Sequence[Row], rewards: Sequence[Paid]) -> list[list[float]]:
-    """The weighted sum for each completion; what cannot be graded adds nothing, as in training."""
+    """The weighted sum for each completion that any reward grades; what none grades is left out, as in training."""
     sums = []
     for group, row in zip(groups, rows, strict=True):
         answers = [row["answer"]] * len(group)
         paid = [(function(completions=list(group), answer=answers), weight) for function, weight in rewards]
-        sums.append([sum(weight * (scores[n] or 0.0) for scores, weight in paid) for n in range(len(group))])
+        each = [[(scores[n], weight) for scores, weight in paid] for n in range(len(group))]
+        sums.append([total for scores in each if (total := _weighted(scores)) is not None])
     return sums
 
 
+def _weighted(scores: Sequence[tuple[float | None, float]]) -> float | None:
+    graded = [weight * score for score, weight in scores if score is not None]
+    return sum(graded) if graded else None
+
+
 def _has_spread(group: Sequence[float]) -> bool:
-    return max(group) - min(group) > ALIKE
+    return bool(group) and max(group) - min(group) > ALIKE
 
 
 def budget_of(attempt: Attempt) -> Budget:

@@ -85,6 +85,12 @@ def test_what_cannot_be_graded_adds_nothing() -> None:
     assert sample(Base(RIGHT), ROWS[:2], ungraded, right, words, SETTINGS).with_spread == 0
 
 
+def test_a_completion_that_no_reward_grades_is_left_out_and_is_no_zero() -> None:
+    partly = [(lambda completions, answer: [None, *[1.0] * (len(completions) - 1)], 2.0)]
+    found = sample(Base(RIGHT, RIGHT), ROWS[:2], partly, right, words, SETTINGS)
+    assert (found.with_spread, found.reward, found.best) == (0, 2.0, 2.0)
+
+
 @pytest.mark.parametrize(("prompts", "number"), [(0, 0), (3, 3), (10, 10), (99, 10)])
 def test_as_many_rows_are_chosen_as_there_are_each_once(prompts: int, number: int) -> None:
     picked = chosen(ROWS, SETTINGS.model_copy(update={"probe_prompts": prompts}))
