@@ -59,6 +59,9 @@ class Engine(Protocol):
         max_tokens: int,
         temperature: float = 0.0,
         top_p: float = 1.0,
+        top_k: int = 0,
+        min_p: float | None = None,
+        repetition_penalty: float = 1.0,
         samples: int = 1,
         seed: int = 0,
     ) -> list[list[str]]:

@@ -73,7 +73,17 @@ class PlainTrl(TrainerEngine):
 
 
 def _load(folder: Path) -> Any:
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    """The base in fp32. Of its own ways to generate only the end tokens stay: transformers would add the others."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model.generation_config = GenerationConfig(eos_token_id=model.generation_config.eos_token_id)
+    return model
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
+    """Those of the model, one or several, and the tokenizer's: where TRL ends a completion in training."""
+    own = model.generation_config.eos_token_id
+    ends = own if isinstance(own, list) else [own]
+    return list(dict.fromkeys(end for end in (tokenizer.eos_token_id, *ends) if end is not None))
 
 
 def _generate(
@@ -85,17 +95,21 @@ def _generate(
     max_tokens: int,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float | None = None,
+    repetition_penalty: float = 1.0,
     samples: int = 1,
     seed: int = 0,
 ) -> list[list[str]]:
     """`samples` answers to each prompt; greedy at temperature 0. Leaves every random number generator as it was."""
-    sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0} if temperature else {}
+    drawn = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": top_k, "min_p": min_p}
     generation = GenerationConfig(
         max_new_tokens=max_tokens,
         num_return_sequences=samples,
         pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        **sampling,
+        eos_token_id=_end_tokens(model, tokenizer),
+        repetition_penalty=repetition_penalty,
+        **(drawn if temperature else {}),
     )
     texts = [tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True) for p in prompts]
     was_training = model.training

@@ -27,7 +27,7 @@ from grpo_job.engines.rollouts.vllm_engine import compilation, llm_built_with, v
 from grpo_job.engines.rollouts.weight_sync import SeparateWeights
 from grpo_job.engines.trainer import memory_dry_run
 from grpo_job.engines.trainer.adapter import add_lora
-from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu
+from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu, reads_log_probs
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.fsdp import shard_layers
 from grpo_job.engines.trainer.trainer import JobTrainer
@@ -75,7 +75,7 @@ class TrlVllm(VllmTrainerEngine):
         self.llm = self.trainer.vllm_generation.llm
         self.weights = SeparateWeights(self.model, self.llm)
         self.callback.before_measuring = self.weights.changed
-        log_probs = self.trainer.args.vllm_importance_sampling_correction
+        log_probs = reads_log_probs(self.trainer.args)
         kind = SpreadRollouts if plan.tensor_parallel > 1 else Rollouts
         rollouts = kind(self.trainer, self.llm, self.weights, log_probs=log_probs)
         rollouts.seeds = Seeds(seed_of(settings.seed, ranks.number // plan.tensor_parallel))

@@ -16,7 +16,7 @@ from grpo_job.engines.base import VllmTrainerEngine
 from grpo_job.engines.interface import RewardFunctions
 from grpo_job.engines.patches.unsloth_import import import_unsloth, variables_kept
 from grpo_job.engines.rollouts.vllm_engine import compilation, llm_built_with, vllm_arguments
-from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu
+from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu, reads_log_probs
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.global_batch import planned_steps, steps_per_buffer
@@ -68,14 +68,14 @@ class UnslothVllm(VllmTrainerEngine):
         from trl import GRPOConfig
 
         from grpo_job.engines.patches.cuda_graphs import replay_layers
-        from grpo_job.engines.patches.unsloth_loss import is_on_policy, reads_log_probs, spare_the_second_forward
+        from grpo_job.engines.patches.unsloth_loss import is_on_policy, spare_the_second_forward
         from grpo_job.engines.rollouts.generate import Rollouts
         from grpo_job.engines.trainer.trainer import JobTrainer
 
         arguments = on_gpu({**arguments, **_defaults(arguments)}, plan)
         args = GRPOConfig(output_dir=str(folder), **arguments)
         trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
-        log_probs = reads_log_probs(arguments)
+        log_probs = reads_log_probs(trainer.args)
         if log_probs and is_on_policy(trainer.args):
             spare_the_second_forward(trainer)
         if not plan.standby:  # there TRL's own object puts vLLM to sleep and wakes it

@@ -26,6 +26,7 @@ Paid = tuple[Callable[..., list[float | None]], float]  # a reward as TRL calls 
 TokenCounts = Callable[[Sequence[str]], list[int]]
 
 SEED = 20_261_122  # separate from the run's seed, so that the probe does not change the run
+CUTS = ("top_p", "top_k", "min_p", "repetition_penalty")  # what else shapes a draw, as TRL and `generate` name it
 ALIKE = 1e-6  # rewards of a group that differ by less are equal
 
 
@@ -33,7 +34,7 @@ class Generate(Protocol):
     """`Engine.generate` with the adapter off."""
 
     def __call__(
-        self, prompts: Sequence[Any], *, max_tokens: int, temperature: float, samples: int, seed: int
+        self, prompts: Sequence[Any], *, max_tokens: int, temperature: float, samples: int, seed: int, **cuts: Any
     ) -> list[list[str]]: ...
 
 
@@ -81,14 +82,15 @@ def sample(
     """Sample as training does, and grade. `rows` come from `chosen`."""
     groups = _sample(generate, rows, settings)
     paid = _group_rewards(groups, rows, rewards)
+    scores = [score for group in paid for score in group] or [0.0]
     flat = [text for group in groups for text in group]
     lengths = count_tokens(flat)
     correct = [right(text, row["answer"]) for row, group in zip(rows, groups, strict=True) for text in group]
     return Probe(
         groups=len(groups),
         with_spread=sum(_has_spread(group) for group in paid),
-        reward=fmean(score for group in paid for score in group),
-        best=max(score for group in paid for score in group),
+        reward=fmean(scores),
+        best=max(scores),
         accuracy=fmean(correct),
         length=fmean(lengths),
         clipped=fmean(length >= settings.max_completion_length for length in lengths),
@@ -108,21 +110,28 @@ def _sample(generate: Generate, rows: Sequence[Row], settings: Settings) -> list
         temperature=settings.temperature,
         samples=settings.num_generations,
         seed=SEED,
+        **{name: settings.grpo_config[name] for name in CUTS if name in settings.grpo_config},
     )
 
 
 def _group_rewards(groups: Sequence[Sequence[str]], rows: Sequence[Row], rewards: Sequence[Paid]) -> list[list[float]]:
-    """The weighted sum for each completion; ungraded completions add nothing, as in training."""
+    """The weighted sum for each completion that any reward grades; what none grades is left out, as in training."""
     sums = []
     for group, row in zip(groups, rows, strict=True):
         answers = [row["answer"]] * len(group)
         paid = [(function(completions=list(group), answer=answers), weight) for function, weight in rewards]
-        sums.append([sum(weight * (scores[n] or 0.0) for scores, weight in paid) for n in range(len(group))])
+        each = [[(scores[n], weight) for scores, weight in paid] for n in range(len(group))]
+        sums.append([total for scores in each if (total := _weighted(scores)) is not None])
     return sums
 
 
+def _weighted(scores: Sequence[tuple[float | None, float]]) -> float | None:
+    graded = [weight * score for score, weight in scores if score is not None]
+    return sum(graded) if graded else None
+
+
 def _has_spread(group: Sequence[float]) -> bool:
-    return max(group) - min(group) > ALIKE
+    return bool(group) and max(group) - min(group) > ALIKE
 
 
 def budget_of(attempt: Attempt) -> Budget:

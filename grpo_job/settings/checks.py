@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Collection
 
-from grpo_job.settings.schema import Settings
+from grpo_job.settings.schema import Settings, variable
+from grpo_job.settings.trl_options import GENERATION_KEYS
 
 
 def conflicts(settings: Settings, unknown: Collection[str] = ()) -> list[str]:
@@ -111,6 +112,16 @@ def _workers_for_prefetch(settings: Settings) -> str | None:
     return f"GRPO_DATALOADER_PREFETCH_FACTOR={ahead} needs GRPO_DATALOADER_NUM_WORKERS; allowed: at least 1 worker"
 
 
+def _keys_of_generation(settings: Settings) -> str | None:
+    unknown = sorted(set(settings.grpo_config.get("generation_kwargs") or {}) - set(GENERATION_KEYS))
+    if not unknown:
+        return None
+    own = SAMPLING.get(unknown[0])
+    return f"GRPO_GENERATION_KWARGS: the key {unknown[0]!r} was given; " + (
+        f"use instead: {variable(own)}" if own else f"allowed: {', '.join(GENERATION_KEYS)}"
+    )
+
+
 def _only_16_bits_are_shared(settings: Settings) -> str | None:
     if not (settings.shard_base is True and settings.load_in_4bit is True):
         return None
@@ -144,6 +155,13 @@ def _of(number: int, what: str) -> str:
 
 
 SIZES = {"per_device_train_batch_size", "generation_batch_size", "steps_per_generation", "gradient_accumulation_steps"}
+# Keys of sampling that have a setting of their own.
+SAMPLING = {
+    **{name: name for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")},
+    "max_tokens": "max_completion_length",
+    "max_new_tokens": "max_completion_length",
+    "n": "num_generations",
+}
 
 # Each check, and the fields it uses.
 CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
@@ -158,5 +176,6 @@ CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     _evaluations_to_decide_by: {"keep", "stop_at_accuracy", "eval_steps"},
     _only_16_bits_are_shared: {"shard_base", "load_in_4bit"},
     _cost_has_a_price: {"max_cost", "price_per_hour"},
+    _keys_of_generation: {"generation_kwargs"},
     _workers_for_prefetch: {"dataloader_prefetch_factor", "dataloader_num_workers"},
 }

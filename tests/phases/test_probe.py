@@ -49,6 +49,15 @@ def test_it_samples_as_training_does_over_rows_from_everywhere() -> None:
     assert (base.asked[0]["samples"], base.asked[0]["temperature"], base.asked[0]["max_tokens"]) == (4, 0.9, 20)
 
 
+def test_it_cuts_the_distribution_as_training_does_and_leaves_what_is_not_given_to_the_engine() -> None:
+    base, cuts = Base(RIGHT), {"top_p": 0.9, "top_k": 5, "min_p": 0.1, "repetition_penalty": 1.2}
+    probed(base)
+    assert not set(base.asked[0]) & set(cuts)
+    probed(base, SETTINGS.model_copy(update={"grpo_config": {**cuts, "beta": 0.04}}))
+    assert {name: base.asked[1].get(name) for name in cuts} == cuts
+    assert "beta" not in base.asked[1]
+
+
 def test_groups_with_spread_are_counted_with_accuracy_length_and_cuts() -> None:
     found = probed(Base(RIGHT, WRONG, "word " * 20, WRONG))
     assert found == Probe(groups=3, with_spread=3, reward=0.5, best=2.0, accuracy=0.25, length=5.75, clipped=0.25)
@@ -77,6 +86,12 @@ def test_a_base_that_is_always_cut_is_told_so() -> None:
 def test_what_cannot_be_graded_adds_nothing() -> None:
     ungraded = [(lambda completions, answer: [None] * len(completions), 1.0)]
     assert sample(Base(RIGHT), ROWS[:2], ungraded, right, words, SETTINGS).with_spread == 0
+
+
+def test_a_completion_that_no_reward_grades_is_left_out_and_is_no_zero() -> None:
+    partly = [(lambda completions, answer: [None, *[1.0] * (len(completions) - 1)], 2.0)]
+    found = sample(Base(RIGHT, RIGHT), ROWS[:2], partly, right, words, SETTINGS)
+    assert (found.with_spread, found.reward, found.best) == (0, 2.0, 2.0)
 
 
 @pytest.mark.parametrize(("prompts", "number"), [(0, 0), (3, 3), (10, 10), (99, 10)])

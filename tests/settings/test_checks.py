@@ -2,7 +2,9 @@
 
 import pytest
 
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.checks import CHECKS, conflicts
+from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings
 
 
@@ -94,3 +96,16 @@ def test_each_check_names_fields_that_exist() -> None:
     from grpo_job.settings.schema import known_names
 
     assert set().union(*CHECKS.values()) <= set(known_names())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ('{"stop_strings": ["</answer>"]}', "the key 'stop_strings' was given; allowed: allowed_token_ids, frequency_"),
+        ('{"top_k": 4}', "the key 'top_k' was given; use instead: GRPO_TOP_K"),
+        ('{"max_new_tokens": 4}', "the key 'max_new_tokens' was given; use instead: GRPO_MAX_COMPLETION_LENGTH"),
+    ],
+)
+def test_a_key_of_generation_that_no_engine_honours_is_refused(given: str, said: str) -> None:
+    with pytest.raises(InvalidRun, match=said):
+        resolve({"GRPO_GENERATION_KWARGS": given})

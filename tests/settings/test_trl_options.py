@@ -21,6 +21,8 @@ FURTHER = [name for name in options() if name not in OWNED and name not in Setti
 
 def example_of(name: str) -> str:
     """A text that means another value than the default."""
+    if name == "generation_kwargs":
+        return '{"min_tokens": 4}'
     words = [word for word in trl_options.choices(name) if word != options()[name]["default"]]
     by_kind = {"bool": "true", "int": "3", "float": "0.5", "list": "a,b", "json": '{"a": 1}', "str": "some text"}
     return words[0] if words else by_kind[options()[name]["kind"]]

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from grpo_job.outcomes import Unexpected
+
 LENGTHS = 8
 ALIGNMENT = 8  # tokens: what tensor cores like
 
@@ -36,6 +38,7 @@ class GraphedLayers:
         self.anchor = torch.zeros(1, device=self.parameters[0].device, requires_grad=True)
         self.graphs: dict[tuple[int, ...], _Graphs] = {}
         self.pool = torch.cuda.graph_pool_handle()
+        self.pending = False  # a forward was replayed whose backward was not
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -69,6 +72,15 @@ class GraphedLayers:
             raise RuntimeError(
                 f"GRPO_TRAINING_GRAPHS: set it to false, these layers cannot be captured: {error}"
             ) from error
+
+    def begin(self) -> None:
+        """Raises `Unexpected` where a backward is pending: its activations would be overwritten."""
+        if self.pending:
+            raise Unexpected(
+                "GRPO_TRAINING_GRAPHS: the layers were called again before the backward of the last call, "
+                "whose activations a second replay would overwrite; set it to false"
+            )
+        self.pending = True
 
     def add(self, gradients: Sequence[torch.Tensor]) -> None:
         """Add to the parameters' gradients. Those of a graph are overwritten by its next replay, so they are copied."""
@@ -118,6 +130,7 @@ class _Replay(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, anchor: torch.Tensor, hidden: torch.Tensor, layers: GraphedLayers, graphs: _Graphs) -> Any:
+        layers.begin()
         ctx.layers, ctx.graphs, ctx.tokens = layers, graphs, hidden.shape[1]
         graphs.input[:, : ctx.tokens].copy_(hidden)
         graphs.forward.replay()
@@ -130,6 +143,7 @@ class _Replay(torch.autograd.Function):
         graphs.output_gradient[:, : ctx.tokens].copy_(gradient)
         graphs.backward.replay()
         ctx.layers.add(graphs.gradients)
+        ctx.layers.pending = False
         return None, None, None, None
 
 

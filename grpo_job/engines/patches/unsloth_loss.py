@@ -5,13 +5,6 @@ from typing import Any
 import torch
 
 
-def reads_log_probs(arguments: dict[str, Any]) -> bool:
-    """Whether anything compares vLLM's log-probabilities with the trainer's."""
-    return bool(
-        arguments.get("vllm_importance_sampling_correction") or arguments.get("off_policy_mask_threshold") is not None
-    )
-
-
 def is_on_policy(args: Any) -> bool:
     """Whether every completion is learned from by the very weights that wrote it."""
     aligned = args.gradient_accumulation_steps % (args.steps_per_generation * args.num_iterations) == 0

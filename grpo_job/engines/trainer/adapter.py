@@ -26,6 +26,16 @@ def add_lora(model: Any, settings: Settings) -> Any:
     return get_peft_model(model, config)
 
 
+def only_one_adapter(model: Any) -> None:
+    """Delete the copy, `ref`, that TRL adds to a PeftModel where `beta` is above 0; TRL then switches the LoRA off.
+
+    A fresh LoRA adds nothing, so the reference is the base either way. With two adapters TRL saves each in a
+    sub-folder, and transformers loads only the sub-folders back: the trained adapter would be lost on resume.
+    """
+    for name in set(getattr(model, "peft_config", {})) - {ADAPTER}:
+        model.delete_adapter(name)
+
+
 def save_adapter(model: Any, tokenizer: Any, base: BaseModel, folder: Path) -> None:
     """Write adapter and tokenizer; the config names the base as the user did, never a local path of ours."""
     config = model.peft_config[ADAPTER]

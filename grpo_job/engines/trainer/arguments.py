@@ -1,10 +1,12 @@
 """Settings -> the arguments of GRPOConfig, as a plain dict. Pure; imports nothing heavy."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.schema import Settings
-from grpo_job.settings.trl_options import options
+from grpo_job.settings.trl_options import GENERATION_KEYS, options
 
 # Settings that GRPOConfig also has but that mean here what CONTRACTS says; the engine sets these itself.
 NOT_PASSED = frozenset(
@@ -42,7 +44,10 @@ def grpo_arguments(settings: Settings, *, steps: int, reward_weights: list[float
 
 
 def on_cpu(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The same arguments where there is no GPU: fp32, no recomputation, no 8-bit optimizer states."""
+    """The same arguments where there is no GPU: fp32, no recomputation, no 8-bit optimizer states.
+
+    Raises `InvalidRun` where GRPO_GENERATION_KWARGS asks for what only vLLM knows.
+    """
     optimizer = "adamw_torch" if arguments["optim"] in NEEDS_BITSANDBYTES else arguments["optim"]
     return {
         **arguments,
@@ -51,8 +56,23 @@ def on_cpu(arguments: dict[str, Any]) -> dict[str, Any]:
         "bf16": False,
         "gradient_checkpointing": False,
         "use_vllm": False,
+        "generation_kwargs": _for_transformers(arguments.get("generation_kwargs") or {}),
         "dataloader_pin_memory": False,
     }
+
+
+def _for_transformers(asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """GRPO_GENERATION_KWARGS under transformers' names."""
+    for name in asked:
+        if not GENERATION_KEYS[name]:
+            known = ", ".join(name for name, theirs in GENERATION_KEYS.items() if theirs)
+            raise InvalidRun(f"GRPO_GENERATION_KWARGS: the key {name!r} was given; allowed on a CPU: {known}")
+    return {str(GENERATION_KEYS[name]): value for name, value in asked.items()} or None
+
+
+def reads_log_probs(args: Any) -> bool:
+    """Whether anything of a GRPOConfig compares vLLM's log-probabilities with the trainer's."""
+    return bool(args.vllm_importance_sampling_correction or args.off_policy_mask_threshold is not None)
 
 
 def on_gpu(arguments: dict[str, Any], plan: Plan) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""What this job changes in TRL's GRPOTrainer: the order of rows, the time of each part, how the optimizer steps."""
+"""What this job changes in TRL's GRPOTrainer: row order, reference, loading, timing, how the optimizer steps."""
 
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
@@ -11,9 +12,12 @@ from trl import GRPOTrainer  # Unsloth's patched one, where Unsloth was imported
 
 from grpo_job.engines.interface import RewardFunctions
 from grpo_job.engines.patches.flat_optimizer import flatten_8bit
+from grpo_job.engines.trainer.adapter import is_saved_in, only_one_adapter
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.memory_dry_run import dry_run
 from grpo_job.engines.trainer.sampler import RowStream
+from grpo_job.outcomes import Unexpected
+from grpo_job.run_folder.paths import WEIGHTS
 
 
 class JobTrainer(GRPOTrainer):
@@ -39,7 +43,15 @@ class JobTrainer(GRPOTrainer):
             args=args,
             callbacks=[callback],
         )
+        only_one_adapter(model)
         callback.attach(self)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Transformers', which only warns where it loads nothing. Raises `Unexpected` unless each weight came back."""
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        weights = Path(resume_from_checkpoint) / WEIGHTS
+        if not is_saved_in(self.model, weights):
+            raise Unexpected(f"{weights}: the adapter in memory is not the checkpoint's after loading it")
 
     def create_optimizer(self, *arguments: Any, **options: Any) -> Any:
         """GRPOTrainer's, stepping on long tensors."""

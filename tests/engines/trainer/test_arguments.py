@@ -1,6 +1,11 @@
 """Settings become GRPOConfig's arguments without loss and without surprise."""
 
-from grpo_job.engines.trainer.arguments import grpo_arguments, on_cpu
+from types import SimpleNamespace
+
+import pytest
+
+from grpo_job.engines.trainer.arguments import grpo_arguments, on_cpu, reads_log_probs
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.global_batch import planned_steps, steps_per_buffer
 from grpo_job.settings.reader import resolve
 from grpo_job.settings.trl_options import options
@@ -42,3 +47,24 @@ def test_a_buffer_feeds_as_many_steps_as_its_micro_steps_allow() -> None:
     assert buffer(STEPS_PER_GENERATION="4") == 4
     assert buffer(STEPS_PER_GENERATION="4", NUM_ITERATIONS="2") == 8
     assert buffer(GRADIENT_ACCUMULATION_STEPS="2") == 1
+
+
+def test_a_key_of_generation_reaches_transformers_under_its_name() -> None:
+    assert on_cpu({"optim": "sgd", "generation_kwargs": {"min_tokens": 3}})["generation_kwargs"] == {
+        "min_new_tokens": 3
+    }
+
+
+def test_a_key_of_generation_that_only_vllm_knows_is_refused_on_a_cpu() -> None:
+    with pytest.raises(InvalidRun, match="the key 'presence_penalty' was given; allowed on a CPU: min_tokens"):
+        on_cpu({"optim": "sgd", "generation_kwargs": {"presence_penalty": 1.0}})
+
+
+@pytest.mark.parametrize(
+    ("correction", "threshold", "read"), [(False, None, False), (True, None, True), (False, 0.0, True)]
+)
+def test_log_probabilities_are_read_for_the_correction_and_for_the_mask(
+    correction: bool, threshold: float | None, read: bool
+) -> None:
+    args = SimpleNamespace(vllm_importance_sampling_correction=correction, off_policy_mask_threshold=threshold)
+    assert reads_log_probs(args) is read

@@ -1,0 +1,148 @@
+"""The engine on a CPU, over the embedded sample: what a resume with a reference ends with."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grpo_job.engines.trainer.adapter import is_saved_in
+from grpo_job.engines.trl_cpu import PlainTrl
+from grpo_job.inputs import base_model
+from grpo_job.outcomes import Unexpected
+from grpo_job.run_folder.paths import WEIGHTS
+from grpo_job.settings.reader import resolve
+
+ROWS = [{"prompt": [{"role": "user", "content": f"What is {n} + 2?"}], "answer": str(n + 2)} for n in range(8)]
+SETTINGS = {
+    "GRPO_RECIPE": "smoke",
+    "GRPO_BETA": "0.04",
+    "GRPO_MAX_STEPS": "4",
+    "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "4",
+    "GRPO_NUM_GENERATIONS": "4",
+    "GRPO_MAX_COMPLETION_LENGTH": "12",
+    "GRPO_LEARNING_RATE": "1e-2",
+}
+
+
+def by_length(completions: Sequence[Any], **_: Any) -> list[float]:
+    """A reward with spread in nearly every group."""
+    return [float(len(str(completion))) for completion in completions]
+
+
+def engine(folder: Path, **settings: str) -> PlainTrl:
+    resolved = resolve({**SETTINGS, **settings}).settings
+    return PlainTrl(resolved, base_model.fetch("sample", None), ROWS, [(by_length, 1.0)], folder)
+
+
+class SavesAfter:
+    """A listener that asks for a checkpoint after one step, and remembers what each step told."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.kl = step, list[float]()
+
+    def on_step(self, step: int, metrics: dict[str, float]) -> None:
+        self.kl.append(metrics["kl"])
+
+    def should_save(self, step: int) -> bool:
+        return step == self.step
+
+    def __getattr__(self, name: str) -> Any:
+        return {"measure": lambda step: {}}.get(name, lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PlainTrl, list[float]]:
+    """A folder with the checkpoint after step 2 of 4, the engine after step 4, the KL of each step."""
+    folder = tmp_path_factory.mktemp("whole")
+    trained, listener = engine(folder), SavesAfter(2)
+    trained.train(listener)  # type: ignore[arg-type]
+    return folder, trained, listener.kl
+
+
+def test_with_a_reference_the_model_holds_and_saves_one_adapter(whole: tuple[Path, PlainTrl, list[float]]) -> None:
+    folder, trained, _ = whole
+    assert list(trained.model.peft_config) == ["default"]
+    saved = folder / "checkpoint-2"
+    assert (saved / WEIGHTS).is_file()
+    assert [path.name for path in saved.iterdir() if path.is_dir()] == []
+
+
+def test_the_reference_is_the_base(whole: tuple[Path, PlainTrl, list[float]]) -> None:
+    """Nothing is learned before step 1, so nothing is away from the base."""
+    kl = whole[2]
+    assert kl[0] == pytest.approx(0.0, abs=1e-6)
+    assert kl[-1] > 1e-4
+
+
+def test_a_run_with_a_reference_that_is_cut_ends_with_the_bytes_of_a_whole_one(
+    whole: tuple[Path, PlainTrl, list[float]], tmp_path: Path
+) -> None:
+    folder, trained, kl = whole
+    again, listener = engine(tmp_path), SavesAfter(99)
+    again.train(listener, folder / "checkpoint-2")  # type: ignore[arg-type]
+    assert listener.kl == kl[2:]
+    trained.save_adapter(tmp_path / "whole")
+    assert is_saved_in(again.model, tmp_path / "whole" / WEIGHTS)
+
+
+def test_the_adapter_in_memory_is_the_checkpoints_after_loading(
+    whole: tuple[Path, PlainTrl, list[float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = whole[0] / "checkpoint-2"
+    again = engine(tmp_path)
+    assert not is_saved_in(again.model, checkpoint / WEIGHTS)
+    again.trainer._load_from_checkpoint(str(checkpoint))
+    assert is_saved_in(again.model, checkpoint / WEIGHTS)
+    next(weight for name, weight in again.model.named_parameters() if "lora_B" in name).data += 1.0
+    monkeypatch.setattr(again.model, "load_adapter", lambda *_, **__: None)
+    with pytest.raises(Unexpected, match="is not the checkpoint's after loading it"):
+        again.trainer._load_from_checkpoint(str(checkpoint))
+
+
+QUESTION = [[{"role": "user", "content": "Tom has 3 apples and buys 4 more. How many apples has he?"}]]
+
+
+def with_generation_config(folder: Path, **values: Any) -> base_model.BaseModel:
+    """The embedded sample with a generation_config.json of its own."""
+    shutil.copytree(base_model.fetch("sample", None).folder, folder)
+    (folder / "generation_config.json").write_text(json.dumps(values))
+    return base_model.fetch(str(folder), None)
+
+
+def over(base: base_model.BaseModel, folder: Path) -> PlainTrl:
+    return PlainTrl(resolve(SETTINGS).settings, base, ROWS, [(by_length, 1.0)], folder)
+
+
+def test_each_of_the_models_end_tokens_ends_an_answer(tmp_path: Path) -> None:
+    plain = engine(tmp_path / "plain")
+    (whole,) = plain.generate(QUESTION, adapter="off", max_tokens=12)[0]
+    tokens = plain.tokenizer(whole, add_special_tokens=False)["input_ids"]
+    ends = [plain.tokenizer.eos_token_id, tokens[3]]
+    listed = over(with_generation_config(tmp_path / "model", eos_token_id=ends), tmp_path / "run")
+    (cut,) = listed.generate(QUESTION, adapter="off", max_tokens=12)[0]
+    assert len(cut) < len(whole)
+    assert whole.startswith(cut)
+    assert set(listed.trainer.eos_token_ids) == set(ends)
+
+
+def test_no_other_default_of_the_model_changes_an_answer(tmp_path: Path) -> None:
+    plain = engine(tmp_path / "plain")
+    defaults = {"repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "suppress_tokens": [*range(20, 60)], "top_k": 1}
+    base = with_generation_config(tmp_path / "model", eos_token_id=plain.tokenizer.eos_token_id, **defaults)
+    other = over(base, tmp_path / "run")
+    for how in ({}, {"temperature": 1.0, "samples": 3, "seed": 5}):
+        answers = [one.generate(QUESTION, adapter="off", max_tokens=12, **how) for one in (plain, other)]
+        assert answers[0] == answers[1]
+
+
+def test_an_answer_is_drawn_from_what_the_cuts_leave(tmp_path: Path) -> None:
+    plain = engine(tmp_path)
+    (greedy,) = plain.generate(QUESTION, adapter="off", max_tokens=12)[0]
+    hot = {"temperature": 3.0, "samples": 2, "adapter": "off", "max_tokens": 12}
+    assert plain.generate(QUESTION, **hot)[0] != [greedy, greedy]
+    for cut in ({"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-6}):
+        assert plain.generate(QUESTION, **hot, **cut)[0] == [greedy, greedy]
+    assert plain.generate(QUESTION, adapter="off", max_tokens=12, repetition_penalty=5.0)[0] != [greedy]
