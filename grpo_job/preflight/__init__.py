@@ -86,7 +86,9 @@ class _Examination:
         settings = self.settings
         places = Places(settings, self.environment, offline=self.offline)
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
-        chosen = self.found.attempt("rewards", lambda: load_rewards(settings.rewards, settings.reward_path))
+        chosen = self.found.attempt(
+            "rewards", lambda: load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
+        )
         base, config, chat = self._model()
         engine, plan = self._machine(base, config) if base and config else (None, None)
         rows = self._rows(chat)

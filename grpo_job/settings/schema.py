@@ -39,6 +39,7 @@ from grpo_job.settings.types import (
     Place,
     Places,
     PositiveIntAuto,
+    RewardOptions,
     Rewards,
     RunId,
     Schedule,
@@ -118,6 +119,9 @@ class Settings(BaseModel):
 
     # rewards
     rewards: Rewards = setting((("correct", 2.0),), "reward functions and weights, `name:weight,...`")
+    reward_options: RewardOptions = setting(
+        {}, 'parameters of rewards, JSON by their names: {"brief": {"longest": 200}}'
+    )
     reward_path: OptionalText = setting(None, "folder put on the path for rewards named by a dotted path")
     reward_timeout_seconds: Positive = operational(60.0, "a reward that takes longer for one batch ends the run")
 
