@@ -91,7 +91,7 @@ class _Examination:
         )
         base, config, chat = self._model()
         engine, plan = self._machine(base, config) if base and config else (None, None)
-        rows = self._rows(chat)
+        rows = self._rows(chat, needs_gold=any(reward.wants_answer() for reward in chosen or ()) or not chosen)
         if rows and chosen:
             self.found += reward_checks.findings(chosen, rows.train, settings)
         if rows and config and engine:
@@ -152,14 +152,16 @@ class _Examination:
         told = f"there is none here, so neither it nor room nor versions were checked; {fits}"
         self.found.append(Finding("skipped", "GPU", told))
 
-    def _rows(self, chat: Chat | None) -> dataset.Rows | None:
+    def _rows(self, chat: Chat | None, needs_gold: bool) -> dataset.Rows | None:
         """Also without a tokenizer: then their other faults are found, and no lengths."""
         settings = self.settings
         measuring = row_checks.Measuring(chat.lengths if chat else lambda prompts: [0] * len(prompts))
         named = [name for name in (settings.dataset, settings.eval_dataset) if name]
         local = all(RowSource("GRPO_DATASET", name).is_local for name in named)
         missing: Status = "skipped" if self.offline and not local else "failed"
-        rows = self.found.attempt("rows", lambda: dataset.load(settings, measuring), refused=missing)
+        rows = self.found.attempt(
+            "rows", lambda: dataset.load(settings, measuring, needs_gold=needs_gold), refused=missing
+        )
         if rows:
             self.found += row_checks.findings(rows, measuring.seen if chat else [], settings)
         return rows

@@ -68,6 +68,16 @@ def text_of(completion: Completion) -> str:
     return completion if isinstance(completion, str) else completion[-1]["content"]
 
 
+def batch_of(row: Mapping[str, Any], completions: Sequence[str]) -> dict[str, Any]:
+    """Completions of one row, as the trainer hands them to rewards.
+
+    >>> batch_of({"prompt": [], "answer": "4"}, ["4", "5"])
+    {'prompts': [[], []], 'completions': ['4', '5'], 'answer': ['4', '4']}
+    """
+    columns = {name: [value] * len(completions) for name, value in row.items() if name != "prompt"}
+    return {"prompts": [row.get("prompt")] * len(completions), "completions": list(completions), **columns}
+
+
 def whole(batch: Batch) -> dict[str, Any]:
     """The batch with the rows' own columns as lists, and a list of answers where a row has several."""
     given = {name: value for name, value in batch.items() if name not in (ANSWERS, COLUMNS)}

@@ -95,6 +95,7 @@ class Settings(BaseModel):
     dataset_split: Text = setting("train", "split to train on")
     dataset_revision: OptionalText = setting(None, "branch, tag or commit of the dataset")
     eval_dataset: OptionalText = setting(None, "held-out rows from elsewhere: Hub id, s3:// prefix, file or folder")
+    eval_dataset_config: OptionalText = setting(None, "configuration of the held-out rows' dataset")
     eval_split: OptionalText = setting(
         None, "split to evaluate on; default: test where there is one, else part of the rows"
     )
@@ -112,8 +113,8 @@ class Settings(BaseModel):
         "How many r's are in strawberry?",
         "questions that base and adapter answer side by side, separated by |; or none",
     )
-    prompt_column: Text = setting("question", "column with the question")
-    answer_column: Text = setting("answer", "column with the gold answer; of `work #### 72` the part behind counts")
+    prompt_column: Text = setting("question", "column with the question or messages; `outer.inner`: one in another")
+    answer_column: Text = setting("answer", r"column with the right answer or several; of `work #### 72`: 72")
     system_prompt: AnyText = setting("", "system message before each question; empty for none")
     max_prompt_length: PositiveInt = setting(256, "rows whose prompt has more tokens are left out, and counted")
 
