@@ -93,7 +93,7 @@ class _Examination:
         engine, plan = self._machine(base, config) if base and config else (None, None)
         rows = self._rows(chat, needs_gold=any(reward.wants_answer() for reward in chosen or ()) or not chosen)
         if rows and chosen:
-            self.found += reward_checks.findings(chosen, rows.train, settings)
+            self.found += reward_checks.findings(chosen, rows.train, settings, chat.ids if chat else None)
         if rows and config and engine:
             self._estimate(ModelShape.from_config(config), engine, plan, len(rows.train))
         self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(settings.report_to)]
