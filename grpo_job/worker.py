@@ -63,7 +63,7 @@ def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:
     """This rank's engine, from the findings of rank 0's checks."""
     rows, folder = ranks.share(None)
     base = base_model.fetch(settings.model, word.model_commit or settings.model_revision)
-    chosen = rewards.load(settings.rewards, settings.reward_path)
+    chosen = rewards.load(settings.rewards, settings.reward_path, settings.reward_options)
     functions = rewards.as_trl_functions(chosen, settings.reward_timeout_seconds)
     return engines.build(word.engine, settings, base, rows, functions, folder, word.plan, ranks)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Grader = Callable[[str, str], bool]
-Reward = Callable[[str, str], float | None]
+Reward = Callable[[str, dict[str, Any]], float | None]  # of a completion and its row
 Generate = Callable[..., list[list[str]]]
 
 TEMPERATURE = 1.0  # of the sampled answers
@@ -40,28 +40,31 @@ def ask(
     records = [grade(row, texts[0], graders, rewards) for row, texts in zip(rows, answers, strict=True)]
     if samples > 1:
         drawn = generate(prompts, samples=samples, temperature=TEMPERATURE)
-        for record, texts in zip(records, drawn, strict=True):
-            record["samples"] = [
-                {"completion": text, "correct": graders.answer(text, record["gold"])} for text in texts
-            ]
+        for row, record, texts in zip(rows, records, drawn, strict=True):
+            record["samples"] = [{"completion": text, "correct": right(graders.answer, text, row)} for text in texts]
     return records
 
 
 def grade(
     row: dict[str, Any], completion: str, graders: Graders, rewards: Mapping[str, Reward] | None = None
 ) -> dict[str, Any]:
-    gold = row["answer"]
+    """The record of one row and one completion."""
     record = {
         "question": row["question"],
-        "gold": gold,
+        "gold": row["answer"],
         "completion": completion,
-        "correct": graders.answer(completion, gold),
-        "correct_lenient": graders.lenient(completion, gold),
-        "format": graders.format(completion, gold),
+        "correct": right(graders.answer, completion, row),
+        "correct_lenient": right(graders.lenient, completion, row),
+        "format": right(graders.format, completion, row),
     }
     if rewards:
-        record["rewards"] = {name: reward(completion, gold) for name, reward in rewards.items()}
+        record["rewards"] = {name: reward(completion, row) for name, reward in rewards.items()}
     return record
+
+
+def right(grader: Grader, completion: str, row: Mapping[str, Any]) -> bool:
+    """Whether one of the row's right answers makes the completion pass; a row may have several in `answers`."""
+    return any(grader(completion, gold) for gold in row.get("answers") or [row["answer"]])
 
 
 def share(records: Sequence[dict[str, Any]], key: str) -> float | None:

@@ -74,6 +74,10 @@ class Chat:
         with ThreadPoolExecutor() as threads:
             return [length for lengths in threads.map(self._lengths, batches) for length in lengths]
 
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of texts that a model wrote."""
+        return [tokens.ids for tokens in self.tokenizer.encode_batch(list(texts))]
+
     def _lengths(self, texts: list[str]) -> list[int]:
         return [len(tokens.ids) for tokens in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 

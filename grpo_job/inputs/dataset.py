@@ -1,15 +1,19 @@
 """Reads rows as `prompt` and `answer`, and counts those left out by reason.
 
-A held-out row never occurs in training. Sources are in `sources.py`.
+No row disappears without a number, and a held-out row never occurs in training. Where rows come
+from is in `sources.py`, what their cells mean in `row_values.py`.
 """
 
 import hashlib
+import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from grpo_job.inputs import row_values
+from grpo_job.inputs.row_values import Unreadable
 from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Splits
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schema import Settings
@@ -46,9 +50,11 @@ class Counts:
 
 
 class Rows(NamedTuple):
-    """`train` and `held_out` rows: {"prompt": messages, "question": str, "answer": str}.
+    """`train` and `held_out` rows: {"prompt": messages, "question", "answer", "answers": list, "columns"}.
 
-    `revision` is the Hub commit, None for other sources.
+    `answer` is the first of the right `answers`, and empty where there is none. `columns` holds the row as it was
+    read, as JSON: so it reaches rewards through any library unchanged. `revision` is the commit on the Hub, None for
+    rows from elsewhere.
     """
 
     train: list[Row]
@@ -58,20 +64,20 @@ class Rows(NamedTuple):
     revision: str | None
 
 
-def load(settings: Settings, lengths: TokenCounter) -> Rows:
-    """Read, check and split the rows. `lengths` counts the tokens of prompts.
+def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) -> Rows:
+    """Read, check and split the rows. `lengths` counts the tokens of prompts; without `needs_gold` rows need no answer.
 
     Raises `InvalidRun` if the source, a split or a column is missing, or too few rows are left.
     """
     source = RowSource("GRPO_DATASET", settings.dataset, settings.dataset_config, settings.dataset_revision).pinned()
     splits = source.open()
-    raw = _split(splits, settings.dataset_split, "GRPO_DATASET_SPLIT", source, settings)
-    held_raw = _held_out(splits, source, settings)
+    raw = _split(splits, settings.dataset_split, "GRPO_DATASET_SPLIT", source, settings, needs_gold)
+    held_raw = _held_out(splits, source, settings, needs_gold)
     if held_raw is None:
         raw, held_raw = _set_apart(raw, settings)
-    train, train_counts = _Filter(settings, lengths).keep(raw)
+    train, train_counts = _Filter(settings, lengths, needs_gold).keep(raw)
     known = frozenset(normalised(row["question"]) for row in train)
-    held_out, held_counts = _Filter(settings, lengths, known).keep(held_raw)
+    held_out, held_counts = _Filter(settings, lengths, needs_gold, known).keep(held_raw)
     _require_enough(train, train_counts, held_out, held_counts, settings)
     return Rows(train, held_out[: settings.eval_rows], train_counts, held_counts, source.commit)
 
@@ -87,11 +93,6 @@ def normalised(question: str) -> str:
     return " ".join(PUNCTUATION.sub(" ", text).split())
 
 
-def gold(answer: Any) -> str:
-    """The answer itself; for GSM8K's `work #### 72`, the part after the last `####`."""
-    return str("" if answer is None else answer).rsplit("####", 1)[-1].strip()
-
-
 def prompt_of(question: str, settings: Settings) -> list[dict[str, str]]:
     """The chat: GRPO_SYSTEM_PROMPT if set, then the question."""
     system = [{"role": "system", "content": settings.system_prompt}] if settings.system_prompt else []
@@ -104,6 +105,7 @@ class _Filter:
 
     settings: Settings
     lengths: TokenCounter
+    needs_gold: bool = True
     forbidden: frozenset[str] = frozenset()
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -111,7 +113,7 @@ class _Filter:
         rows, seen, read = [], set[str](), 0
         for item in raw:
             read += 1
-            row = _row(item, self.settings)
+            row = _row(item, read, self.settings)
             key = normalised(row["question"])
             if reason := self._fault_of(row, key, seen):
                 self.counts[reason] = self.counts.get(reason, 0) + 1
@@ -125,7 +127,7 @@ class _Filter:
     def _fault_of(self, row: Row, key: str, seen: set[str]) -> str | None:
         if not row["question"]:
             return "empty"
-        if not row["answer"]:
+        if not row["answer"] and self.needs_gold:
             return "unanswerable"
         if key in seen:
             return "duplicate"
@@ -136,47 +138,81 @@ class _Filter:
         return [row for row, tokens in zip(rows, lengths, strict=True) if tokens <= self.settings.max_prompt_length]
 
 
-def _row(item: Mapping[str, Any], settings: Settings) -> Row:
-    question = item[settings.prompt_column]
-    question = "" if question is None else str(question).strip()
-    return {"prompt": prompt_of(question, settings), "question": question, "answer": gold(item[settings.answer_column])}
+def _row(item: Mapping[str, Any], number: int, settings: Settings) -> Row:
+    """Row `number` of its split, counted from 1. Raises `InvalidRun` for a cell that means nothing."""
+    asked = _cell(item, "prompt", number, settings, lambda value: row_values.asked(value, settings.system_prompt))
+    golds = _cell(item, "answer", number, settings, row_values.golds)
+    return {
+        "prompt": asked.messages,
+        "question": asked.question() if asked.messages else "",
+        "answer": golds[0] if golds else "",
+        "answers": golds,
+        "columns": json.dumps(item, default=_as_json, ensure_ascii=False),
+    }
 
 
-def _held_out(splits: Splits, source: RowSource, settings: Settings) -> Any | None:
-    """The split to evaluate on, None if there is none."""
+def _cell(item: Mapping[str, Any], kind: str, number: int, settings: Settings, read: Callable[[Any], Any]) -> Any:
+    column: str = getattr(settings, f"{kind}_column")
+    try:
+        return read(row_values.at(item, column))
+    except Unreadable as error:
+        allowed = {"prompt": "a text or a list of messages", "answer": "a text, a number, a boolean or a list of these"}
+        raise InvalidRun(
+            f"GRPO_{kind.upper()}_COLUMN: {column!r} was given; in row {number} it holds {error}; allowed: "
+            f"{allowed[kind]}, also inside another column (`outer.inner`). The columns are {', '.join(item)}"
+        ) from error
+
+
+def _as_json(value: Any) -> Any:
+    """A cell that JSON does not know: times as text, arrays as lists, anything else as null."""
+    for method in ("isoformat", "tolist"):
+        if convert := getattr(value, method, None):
+            return convert()
+    return None
+
+
+def _held_out(splits: Splits, source: RowSource, settings: Settings, needs_gold: bool) -> Any | None:
+    """The split to evaluate on, None where there is none."""
     if settings.eval_dataset:
-        source = RowSource("GRPO_EVAL_DATASET", settings.eval_dataset).pinned()
+        source = RowSource("GRPO_EVAL_DATASET", settings.eval_dataset, settings.eval_dataset_config).pinned()
         splits = source.open()
         name = settings.eval_split or (TEST if TEST in splits else TRAIN)
     else:
         name = settings.eval_split or TEST
         if settings.eval_split is None and TEST not in splits:
             return None
-    return _split(splits, name, "GRPO_EVAL_SPLIT", source, settings)
+    return _split(splits, name, "GRPO_EVAL_SPLIT", source, settings, needs_gold)
 
 
-def _split(splits: Splits, name: str, variable: str, source: RowSource, settings: Settings) -> Any:
-    """One split. Raises `InvalidRun` if it or a needed column is missing."""
+def _split(splits: Splits, name: str, variable: str, source: RowSource, settings: Settings, needs_gold: bool) -> Any:
+    """One split, with the columns that are needed."""
     if name not in splits:
         raise InvalidRun(f"{variable}: {name!r} was given; {source.name} has the splits {', '.join(splits)}")
     columns = splits[name].column_names
+    needed = [("GRPO_PROMPT_COLUMN", settings.prompt_column)]
+    if needs_gold:
+        needed.append(("GRPO_ANSWER_COLUMN", settings.answer_column))
     faults = [
         f"{variable}: {column!r} was given; {source.name} has the columns {', '.join(columns)}"
-        for variable, column in (
-            ("GRPO_PROMPT_COLUMN", settings.prompt_column),
-            ("GRPO_ANSWER_COLUMN", settings.answer_column),
-        )
-        if column not in columns
+        + (_hint(columns) if variable == "GRPO_ANSWER_COLUMN" else "")
+        for variable, column in needed
+        if column not in columns and column.partition(".")[0] not in columns
     ]
     if faults:
         raise InvalidRun(*faults)
     return splits[name]
 
 
+def _hint(columns: Sequence[str]) -> str:
+    talk = next((name for name in ("messages", "conversations") if name in columns), None)
+    return f"; GRPO_ANSWER_COLUMN={talk} takes the last assistant turn" if talk else ""
+
+
 def _set_apart(raw: Iterable[Mapping[str, Any]], settings: Settings) -> tuple[list[Any], list[Any]]:
     """Hold out the rows with the lowest question hashes: the same in every run, equal questions together."""
     rows = list(raw)
-    keys = [hashlib.sha256(normalised(str(row[settings.prompt_column])).encode()).hexdigest() for row in rows]
+    questions = [_row(row, number, settings)["question"] for number, row in enumerate(rows, 1)]
+    keys = [hashlib.sha256(normalised(question).encode()).hexdigest() for question in questions]
     number = min(settings.eval_rows, max(1, int(len(rows) * HELD_OUT_SHARE)))
     chosen = set(sorted(set(keys))[:number])
     held = [row for row, key in zip(rows, keys, strict=True) if key in chosen]

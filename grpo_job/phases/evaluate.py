@@ -7,10 +7,11 @@ from typing import Any, Literal
 from grpo_job import rewards
 from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading, verdict
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.outcomes import Unexpected
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
-from grpo_job.rewards import answers, tags
+from grpo_job.rewards import answers, calling, tags
 from grpo_job.run_folder.files import read_jsonl, sha256, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.schema import Settings
@@ -33,7 +34,7 @@ def evaluate(
         path = attempt.folder.before if adapter == "off" else attempt.folder.after
         found = _records_of(path, rows, attempt.settings.eval_samples) if adapter == "off" else None
         if found is None:
-            found = records(engine, adapter, rows, checked.rewards, attempt.settings)
+            found = records(engine, adapter, rows, checked.rewards, attempt.settings, Chat(checked.base.folder).ids)
             write_jsonl(path, found)
         when = "before" if adapter == "off" else "after"
         accuracy, kept = grading.share(found, "correct"), grading.share(found, "format")
@@ -49,10 +50,14 @@ def records(
     rows: Sequence[dict[str, Any]],
     chosen: Sequence[rewards.Reward],
     settings: Settings,
+    tokens: rewards.Tokens | None = None,
 ) -> list[dict[str, Any]]:
-    """Completions for the held-out rows with their grades, in one batched call."""
+    """The answers to the held-out rows with their judgements, in one batched call.
+
+    `tokens`: the ids of completions, for rewards that ask for them.
+    """
     generate = partial(engine.generate, adapter=adapter, max_tokens=settings.max_completion_length)
-    paid = {reward.name: _guarded(reward, settings) for reward in chosen}
+    paid = {reward.name: _guarded(reward, settings, tokens) for reward in chosen}
     return grading.ask(generate, rows, GRADERS, rewards=paid, samples=settings.eval_samples)
 
 
@@ -67,10 +72,12 @@ def _records_of(path: Any, rows: Sequence[dict[str, Any]], samples: int) -> list
     )
 
 
-def _guarded(reward: rewards.Reward, settings: Settings) -> Callable[[str, str], float | None]:
-    """The reward with its time limit, for one completion."""
-    function = rewards.as_trl_function(reward, settings.reward_timeout_seconds)
-    return lambda completion, gold: function(completions=[completion], answer=[gold])[0]
+def _guarded(
+    reward: rewards.Reward, settings: Settings, tokens: rewards.Tokens | None
+) -> Callable[[str, dict[str, Any]], float | None]:
+    """The reward with its deadline, for one completion."""
+    function = rewards.as_trl_function(reward, settings.reward_timeout_seconds, tokens)
+    return lambda completion, row: function(**calling.batch_of(row, [completion]))[0]
 
 
 def save(attempt: Attempt, engine: Engine, checked: Checked) -> None:

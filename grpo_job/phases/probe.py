@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from grpo_job import rewards
 from grpo_job.engines.interface import Engine
+from grpo_job.evaluation import grading
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.budget import Budget
 from grpo_job.monitoring.health import Finding
@@ -19,6 +20,7 @@ from grpo_job.phases import evaluate
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.load import Loaded
 from grpo_job.preflight import Checked
+from grpo_job.rewards.calling import batch_of
 from grpo_job.settings.schema import Settings
 
 Row = Mapping[str, Any]
@@ -85,7 +87,7 @@ def sample(
     scores = [score for group in paid for score in group] or [0.0]
     flat = [text for group in groups for text in group]
     lengths = count_tokens(flat)
-    correct = [right(text, row["answer"]) for row, group in zip(rows, groups, strict=True) for text in group]
+    correct = [grading.right(right, text, row) for row, group in zip(rows, groups, strict=True) for text in group]
     return Probe(
         groups=len(groups),
         with_spread=sum(_has_spread(group) for group in paid),
@@ -118,8 +120,8 @@ def _group_rewards(groups: Sequence[Sequence[str]], rows: Sequence[Row], rewards
     """The weighted sum for each completion that any reward grades; what none grades is left out, as in training."""
     sums = []
     for group, row in zip(groups, rows, strict=True):
-        answers = [row["answer"]] * len(group)
-        paid = [(function(completions=list(group), answer=answers), weight) for function, weight in rewards]
+        batch = batch_of(row, group)
+        paid = [(function(**batch), weight) for function, weight in rewards]
         each = [[(scores[n], weight) for scores, weight in paid] for n in range(len(group))]
         sums.append([total for scores in each if (total := _weighted(scores)) is not None])
     return sums
@@ -160,13 +162,13 @@ def _look_for_signal(attempt: Attempt, engine: Engine, checked: Checked) -> None
     settings = attempt.settings
     if settings.health == "off" or not settings.probe_prompts:
         return
-    encode = Chat(checked.base.folder).tokenizer.encode_batch
+    ids = Chat(checked.base.folder).ids
     seen = sample(
         partial(engine.generate, adapter="off"),
         chosen(checked.rows.train, settings),
-        rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds),
+        rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds, ids),
         evaluate.GRADERS.answer,
-        lambda texts: [len(tokens.ids) for tokens in encode(list(texts))],
+        lambda texts: [len(each) for each in ids(texts)],
         settings,
     )
     attempt.progress.say(f"probe of the base: {seen.sentence()}")

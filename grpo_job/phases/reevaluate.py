@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from grpo_job import engines, preflight, rewards
 from grpo_job.evaluation import verdict
 from grpo_job.inputs import base_model
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.progress import Progress, libraries_write_to
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import evaluate
@@ -126,16 +127,16 @@ def _judged(
     with progress.phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
     functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
-    held_out = checked.rows.held_out
+    held_out, tokens = checked.rows.held_out, Chat(base.folder).ids
     with libraries_write_to(scratch.library_log):
         with progress.phase("load", f"loading {settings.model} with engine {checked.engine}"):
             engine = engines.build(
                 checked.engine, settings, base, checked.rows.train, functions, scratch.checkpoints, checked.plan
             )
         with progress.phase("evaluate", f"evaluating base and adapter on {len(held_out)} rows"):
-            before = evaluate.records(engine, "off", held_out, checked.rewards, settings)
+            before = evaluate.records(engine, "off", held_out, checked.rewards, settings, tokens)
             engine.load_adapter(found.adapter / WEIGHTS)
-            after = evaluate.records(engine, "on", held_out, checked.rewards, settings)
+            after = evaluate.records(engine, "on", held_out, checked.rewards, settings, tokens)
         engine.close()
     write_jsonl(folder / "before.jsonl", before)
     write_jsonl(folder / "after.jsonl", after)

@@ -86,12 +86,14 @@ class _Examination:
         settings = self.settings
         places = Places(settings, self.environment, offline=self.offline)
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
-        chosen = self.found.attempt("rewards", lambda: load_rewards(settings.rewards, settings.reward_path))
+        chosen = self.found.attempt(
+            "rewards", lambda: load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
+        )
         base, config, chat = self._model()
         engine, plan = self._machine(base, config) if base and config else (None, None)
-        rows = self._rows(chat)
+        rows = self._rows(chat, needs_gold=any(reward.wants_answer() for reward in chosen or ()) or not chosen)
         if rows and chosen:
-            self.found += reward_checks.findings(chosen, rows.train, settings)
+            self.found += reward_checks.findings(chosen, rows.train, settings, chat.ids if chat else None)
         if rows and config and engine and (plan or not self.gpus):
             self._estimate(ModelShape.from_config(config), engine, plan, len(rows.train))
         self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(settings.report_to)]
@@ -150,14 +152,16 @@ class _Examination:
         message = f"this machine has none, so GPU, disk, memory and versions were not checked; {fits}"
         self.found.append(Finding("skipped", "GPU", message))
 
-    def _rows(self, chat: Chat | None) -> dataset.Rows | None:
-        """Without a tokenizer all faults but lengths are found."""
+    def _rows(self, chat: Chat | None, needs_gold: bool) -> dataset.Rows | None:
+        """Also without a tokenizer: then their other faults are found, and no lengths."""
         settings = self.settings
         measuring = row_checks.Measuring(chat.lengths if chat else lambda prompts: [0] * len(prompts))
         named = [name for name in (settings.dataset, settings.eval_dataset) if name]
         local = all(RowSource("GRPO_DATASET", name).is_local for name in named)
         missing: Status = "skipped" if self.offline and not local else "failed"
-        rows = self.found.attempt("rows", lambda: dataset.load(settings, measuring), refused=missing)
+        rows = self.found.attempt(
+            "rows", lambda: dataset.load(settings, measuring, needs_gold=needs_gold), refused=missing
+        )
         if rows:
             self.found += row_checks.findings(rows, measuring.seen if chat else [], settings)
         return rows

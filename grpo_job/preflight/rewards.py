@@ -1,17 +1,18 @@
 """Checks the rewards on completions of known quality.
 
-Makes a perfect, a wrong, an empty and a garbled completion from real rows. The format that a custom reward expects is
-unknown, so each answer is written in several forms, and the best-paid form counts.
+A perfect, a wrong, an empty and a garbled completion are made from real rows. How a user's own
+reward wants an answer written is not known, so each is written in several forms, and the form
+that is paid best counts. What a format of the user's own is worth cannot be judged so: it is warned of, never refused.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from grpo_job.outcomes import RunEnded
 from grpo_job.preflight.findings import Finding, Status
-from grpo_job.rewards import Reward, answers, as_trl_function
+from grpo_job.rewards import Reward, Tokens, answers, as_trl_function, calling, custom
 from grpo_job.settings.schema import Settings
 
 ROWS = 8
@@ -50,14 +51,18 @@ class Paid(NamedTuple):
         return ", ".join(f"{kind} {value:g}" for kind, value in self._asdict().items())
 
 
-def findings(rewards: Sequence[Reward], rows: Sequence[Mapping[str, str]], settings: Settings) -> Iterator[Finding]:
-    """One finding per reward, and one for their sum."""
-    golds = [row["answer"] for row in islice(rows, ROWS)]
+def findings(
+    rewards: Sequence[Reward], rows: Sequence[Mapping[str, Any]], settings: Settings, tokens: Tokens | None = None
+) -> Iterator[Finding]:
+    """One line a reward and each of its EXAMPLES that it does not keep, and one for all rewards together."""
+    first = rows[:ROWS]
+    golds = [row["answer"] for row in first]
     wrong = [_another(gold, [row["answer"] for row in islice(rows, 200)]) for gold in golds]
     paid: dict[str, dict[str, Paid]] = {}
     for reward in rewards:
         try:
-            paid[reward.name] = _paid_in_each_form(reward, golds, wrong, settings)
+            paid[reward.name] = _paid_in_each_form(reward, first, wrong, settings, tokens)
+            yield from _of_examples(reward, first, settings, tokens)
         except RunEnded as failure:
             yield Finding("failed", "rewards", f"GRPO_REWARDS: {failure}; it would end the run: fix it")
             continue
@@ -67,13 +72,16 @@ def findings(rewards: Sequence[Reward], rows: Sequence[Mapping[str, str]], setti
 
 
 def _paid_in_each_form(
-    reward: Reward, golds: Sequence[str], wrong: Sequence[str], settings: Settings
+    reward: Reward, rows: Sequence[Mapping[str, Any]], wrong: Sequence[str], settings: Settings, tokens: Tokens | None
 ) -> dict[str, Paid]:
-    """Form -> rewards; an ungraded completion counts as 0, as in the sum."""
-    function = as_trl_function(reward, min(SECONDS, settings.reward_timeout_seconds))
+    """Form -> what the reward pays; a completion that it cannot grade counts as 0, as it does in a sum."""
+    function = as_trl_function(reward, min(SECONDS, settings.reward_timeout_seconds), tokens)
+    golds = [row["answer"] for row in rows]
     texts = [form.format(value) for form in FORMS.values() for value in (*golds, *wrong)]
     texts += [""] * len(golds) + [GARBLED] * len(golds)
-    scores = function(completions=texts, answer=[*golds] * (len(texts) // len(golds)))
+    batches = [calling.batch_of(row, [""]) for row in rows] * (len(texts) // len(rows))
+    columns = {name: [value for batch in batches for value in batch[name]] for name in batches[0]}
+    scores = function(**{**columns, "completions": texts})
     means = [
         fmean(score or 0.0 for score in scores[start : start + len(golds)])
         for start in range(0, len(scores), len(golds))
@@ -81,6 +89,20 @@ def _paid_in_each_form(
     *by_form, empty, garbled = means
     pairs = zip(FORMS, by_form[::2], by_form[1::2], strict=True)
     return {form: Paid(perfect, false, empty, garbled) for form, perfect, false in pairs}
+
+
+def _of_examples(
+    reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settings, tokens: Tokens | None
+) -> Iterator[Finding]:
+    """Each of its module's EXAMPLES with the first row: what it pays must be what is expected."""
+    if not reward.own:
+        return
+    function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
+    for completion, expected in custom.examples(reward.function):
+        [paid] = function(**calling.batch_of(rows[0], [completion]))
+        if paid != calling.number(expected):
+            said = f"GRPO_REWARDS: {reward.name} pays {paid} for {completion!r}; EXAMPLES expect {expected}: fix one"
+            yield Finding("failed", "examples of rewards", said)
 
 
 def _best(forms: Mapping[str, Paid]) -> Paid:
@@ -119,9 +141,10 @@ def _of_all(rewards: Sequence[Reward], paid: Mapping[str, Mapping[str, Paid]], s
     best = _best(sums)
     if best.nothing_tells_them_apart or best.prefers_nonsense:
         cure = "fix them, or set GRPO_HEALTH=warn if they expect another answer format"
-        status: Status = "failed" if settings.health == "stop" else "warned"
-        message = f"GRPO_REWARDS: their sum does not prefer a perfect completion ({best.told()}): {cure}"
-        return Finding(status, "rewards together", message)
+        own = any(reward.own for reward in rewards)
+        status: Status = "failed" if settings.health == "stop" and not own else "warned"
+        said = f"GRPO_REWARDS: their sum does not prefer a perfect completion ({best.told()}): {cure}"
+        return Finding(status, "rewards together", said)
     if best.wrong >= best.perfect:
         message = (
             f"a wrong answer earns as much as the right one ({best.told()}): add a reward for it, such as `correct`"

@@ -79,7 +79,7 @@ class RunData:
         """The rewards in the metrics, in the order of the settings."""
         found = [key.removeprefix("rewards/").removesuffix("/mean") for key in self.keys if key.endswith("/mean")]
         logged = [name for name in found if f"rewards/{name}/mean" in self.keys]
-        order = [str(name).rpartition(".")[2] for name, _ in self.settings.get("rewards", ())]
+        order = [str(name).rpartition("::")[2].rpartition(".")[2] for name, _ in self.settings.get("rewards", ())]
         return sorted(logged, key=lambda name: order.index(name) if name in order else len(order))
 
     @cached_property

@@ -1,23 +1,24 @@
 """The menu of rewards, and what makes of a reward a function that TRL's trainer calls.
 
-A reward judges one completion: `def name(completion: str, answer: str) -> float | None`, where None means that
-it cannot be graded. Add one by writing the function and naming it in `MENU`; one that lives outside this package
-is chosen by its dotted path (`my_module.my_reward`, see `custom.py`).
+A reward judges one completion: `def name(completion, answer, **columns) -> float | None`, where None means that it
+cannot be graded; or a batch, with TRL's own signature `def name(completions, **kwargs)`. It gets by name what it asks
+for: any column of the row, `prompt`, `question`, `completion_ids` (see `calling.py`). Add one by writing the function
+and naming it in `MENU`; one that lives outside this package is chosen by its dotted path (`my_module.my_reward`) or
+its file (`./my_rewards.py::my_reward`, see `custom.py`).
 
 A reward that raises, hangs or returns no number stops the run. It never counts as a wrong answer, for a run would
 learn from that.
 """
 
 import difflib
-import math
-import numbers
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from grpo_job.outcomes import InvalidRun, Unexpected
-from grpo_job.rewards import answers, custom, tags, tutorial
+from grpo_job.rewards import answers, calling, custom, tags, tutorial
 from grpo_job.rewards.custom import RewardFunction
 from grpo_job.rewards.timeout import finishes
 
@@ -34,45 +35,76 @@ MENU: dict[str, RewardFunction] = {
     "correctness": tutorial.correctness,
 }
 
-Completion = str | Sequence[Mapping[str, str]]  # plain text, or the chat messages that were generated
 TrlFunction = Callable[..., list[float | None]]
+Tokens = Callable[[Sequence[str]], list[list[int]]]
 
 
 class Reward(NamedTuple):
-    """A reward of this run: its name (also in the metrics), what it weighs in the sum, and the function."""
+    """A reward of this run: its name (also in the metrics), what it weighs in the sum, and the function.
+
+    `own`: it is not of the menu. One of the menu takes one answer; of several right ones the best paid counts.
+    """
 
     name: str
     weight: float
     function: RewardFunction
+    own: bool = False
+
+    def wants_answer(self) -> bool:
+        """Whether it needs rows with a gold answer: those of the menu do."""
+        return not self.own or calling.wants_answer(self.function)
 
 
 class RewardFailed(Unexpected):
     """A reward raised, hung, or returned something that is not a number."""
 
 
-def load(names: Sequence[tuple[str, float]], reward_path: str | Path | None = None) -> list[Reward]:
-    """The rewards that are asked for by name or dotted path, in that order. Raises `InvalidRun` with every fault.
+def load(
+    names: Sequence[tuple[str, float]],
+    reward_path: str | Path | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> list[Reward]:
+    """The rewards that are asked for by name or path, in that order. Raises `InvalidRun` with every fault.
 
-    `reward_path` is the folder in which the modules of dotted paths are looked for first.
+    `reward_path` is the folder in which the modules of dotted paths are looked for first; `options` the rewards' own
+    parameters, by the reward's name.
 
     >>> [reward.name for reward in load([("correct", 2.0), ("format_tags", 0.5)])]
     ['correct', 'format_tags']
     """
     folder = Path(reward_path).expanduser() if reward_path else None
     rewards: list[Reward] = []
+    options = options or {}
     faults = [] if names else ["no reward is named: a run without one learns nothing"]
+    strangers = _fault_of_options(options, [custom.short_name(name) for name, _ in names])
     for name, weight in names:
         try:
-            reward = Reward(name.rpartition(".")[2], weight, _function(name, folder))
+            short = custom.short_name(name)
+            function = _with_options(_function(name, folder), short, options.get(short, {}))
+            reward = Reward(short, weight, function, name not in MENU)
         except InvalidRun as refusal:
             faults.extend(refusal.faults)
             continue
         if any(reward.name == other.name for other in rewards):
             faults.append(f"two rewards are named {reward.name!r}, so their metrics could not be told apart")
         rewards.append(reward)
-    if faults:
-        raise InvalidRun(*map(_fault, faults))
+    if faults or strangers:
+        raise InvalidRun(*map(_fault, faults), *strangers)
     return rewards
+
+
+def _fault_of_options(options: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    return [
+        f"GRPO_REWARD_OPTIONS: {name!r} was given; allowed: the names of GRPO_REWARDS ({', '.join(names)}), each with "
+        'a JSON object, such as {"brief": {"longest": 200}}'
+        for name, value in options.items()
+        if name not in names or not isinstance(value, dict)
+    ]
+
+
+def _with_options(function: RewardFunction, name: str, options: Any) -> RewardFunction:
+    """What is no object is told by `_fault_of_options`."""
+    return custom.with_options(function, name, options) if isinstance(options, dict) else function
 
 
 def unknown(names: Iterable[str]) -> list[str]:
@@ -91,7 +123,8 @@ def _fault(sentence: str) -> str:
 def _not_on_the_menu(name: str) -> str:
     nearest = difflib.get_close_matches(name, MENU, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return f"there is no reward {name!r}{hint} Accepted: {', '.join(MENU)}, or a dotted path (module.function)"
+    accepted = f"{', '.join(MENU)}, a dotted path (module.function) or ./file.py::function"
+    return f"there is no reward {name!r}{hint} Accepted: {accepted}"
 
 
 def _function(name: str, folder: Path | None) -> RewardFunction:
@@ -102,70 +135,111 @@ def _function(name: str, folder: Path | None) -> RewardFunction:
     return MENU[name]
 
 
-def as_trl_functions(rewards: Iterable[Reward], timeout_seconds: float) -> list[tuple[TrlFunction, float]]:
+def as_trl_functions(
+    rewards: Iterable[Reward], timeout_seconds: float, tokens: Tokens | None = None
+) -> list[tuple[TrlFunction, float]]:
     """Each reward as the function that TRL calls, and its weight in the sum."""
-    return [(as_trl_function(reward, timeout_seconds), reward.weight) for reward in rewards]
+    return [(as_trl_function(reward, timeout_seconds, tokens), reward.weight) for reward in rewards]
 
 
-def as_trl_function(reward: Reward, timeout_seconds: float | None = None) -> TrlFunction:
-    """The function that TRL calls with a batch. It needs a column `answer`, and ignores every other.
+def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens: Tokens | None = None) -> TrlFunction:
+    """The function that TRL calls with a batch and all columns of its rows.
 
-    A call that takes longer than `timeout_seconds` is cut and fails the run.
+    A call that takes longer than `timeout_seconds` is cut and fails the run. `tokens` gives the ids of completions
+    to a reward that asks for `completion_ids` where the caller has none.
 
     >>> call = as_trl_function(Reward("correct", 2.0, answers.correct))
     >>> call(completions=[[{"role": "assistant", "content": "<answer>72</answer>"}], "72?"], answer=["72", "72"])
     [1.0, 0.0]
     """
 
-    def trl_function(
-        *, completions: Sequence[Completion], answer: Sequence[str], **_columns: object
-    ) -> list[float | None]:
+    def trl_function(**batch: Any) -> list[float | None]:
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        return [
-            _score(reward, _text(completion), gold, deadline)
-            for completion, gold in zip(completions, answer, strict=True)
-        ]
+        if tokens and "completion_ids" not in batch and calling.asks_for(reward.function, "completion_ids"):
+            batch["completion_ids"] = tokens([calling.text_of(each) for each in batch["completions"]])
+        asked = _Asked(reward, calling.whole(batch), deadline)
+        return [asked.checked(score, number) for number, score in enumerate(asked.scores())]
 
     trl_function.__name__ = trl_function.__qualname__ = reward.name  # TRL names its metrics after it
     return trl_function
 
 
-def _text(completion: Completion) -> str:
-    return completion if isinstance(completion, str) else completion[-1]["content"]
+class _Asked(NamedTuple):
+    """One call of one reward with one batch, to be over at `deadline`."""
 
+    reward: Reward
+    batch: Mapping[str, Any]
+    deadline: float | None
 
-def _score(reward: Reward, completion: str, answer: str, deadline: float | None) -> float | None:
-    returned: list[object] = []
+    def scores(self) -> list[Any]:
+        """What the reward returns for each completion, unchecked. Raises `RewardFailed`."""
+        function, size = self.reward.function, len(self.batch["completions"])
+        if calling.takes_batch(function):
+            return self._of_batch(size)
+        if len(self.batch.get("answer", self.batch["completions"])) != size:
+            raise ValueError(f"there are {size} completions; the list of answers is shorter or longer")
+        calls = [self._call(number) for number in range(size)]
+        if calling.is_async(function):
+            return list(self._cut(lambda: calling.awaited(calls), 0))
+        return [self._cut(call, number) for number, call in enumerate(calls)]
 
-    def grade() -> None:
-        returned.append(reward.function(completion, answer))
+    def _of_batch(self, size: int) -> list[Any]:
+        function = self.reward.function
+        arguments = calling.batch_arguments(function, self.batch)
+        call = partial(function, **arguments)
+        scores = self._cut((lambda: calling.awaited([call])[0]) if calling.is_async(function) else call, 0)
+        try:
+            listed = list(scores)
+        except TypeError:
+            listed = []
+        if len(listed) != size:
+            problem = f"returned {_short(repr(scores))} for {size} completions, which is no list of as many scores,"
+            raise self.failure(problem, 0)
+        return listed
 
-    try:
-        if deadline is None:
-            grade()
-        elif not finishes(grade, deadline - time.monotonic()):
-            raise _failure(reward, "did not end in time", completion, answer)
-    except (Exception, SystemExit) as error:  # a reward that exits must not end the run as if it were done
-        if isinstance(error, RewardFailed):
-            raise
-        raise _failure(reward, f"raised {type(error).__name__}: {error}", completion, answer) from error
-    return _checked(returned[0], reward, completion, answer)
+    def _call(self, number: int) -> Callable[[], Any]:
+        """The call for one completion. One of the menu is asked with each of several right answers."""
+        several = self.batch["answer"][number] if "answer" in self.batch else None
+        if self.reward.own or not isinstance(several, list):
+            return partial(self._arguments_and_call, self.batch, number)
+        batches = [{**self.batch, "answer": [one] * len(self.batch["answer"])} for one in several]
+        return lambda: max((self._arguments_and_call(batch, number) for batch in batches), key=lambda paid: paid or 0.0)
 
+    def _arguments_and_call(self, batch: Mapping[str, Any], number: int) -> Any:
+        try:
+            positional, named = calling.row_arguments(self.reward.function, batch, number)
+        except LookupError as error:
+            raise self.failure(str(error), number) from error
+        return self.reward.function(*positional, **named)
 
-def _checked(score: object, reward: Reward, completion: str, answer: str) -> float | None:
-    """The score as TRL takes it: None, or a finite number (True is 1.0)."""
-    if score is None:
-        return None
-    if not isinstance(score, numbers.Real) or not math.isfinite(score):
-        problem = f"returned {_short(repr(score))}, which is neither a finite number nor None,"
-        raise _failure(reward, problem, completion, answer)
-    return float(score)
+    def _cut(self, call: Callable[[], Any], number: int) -> Any:
+        """What the call returns, unless it raises or does not end in time."""
+        returned: list[Any] = []
+        try:
+            if self.deadline is None:
+                return call()
+            if not finishes(lambda: returned.append(call()), self.deadline - time.monotonic()):
+                raise self.failure("did not end in time", number)
+        except (Exception, SystemExit) as error:  # a reward that exits must not end the run as if it were done
+            if isinstance(error, RewardFailed):
+                raise
+            place = calling.place_of(error, self.reward.function)
+            raise self.failure(f"raised {type(error).__name__}: {error}{place}", number) from error
+        return returned[0]
 
+    def checked(self, score: Any, number: int) -> float | None:
+        """The score as TRL takes it: None, or a finite number."""
+        try:
+            return calling.number(score)
+        except ValueError as error:
+            problem = f"returned {_short(repr(score))}, which is neither a finite number nor None,"
+            raise self.failure(problem, number) from error
 
-def _failure(reward: Reward, problem: str, completion: str, answer: str) -> RewardFailed:
-    return RewardFailed(
-        f"reward {reward.name!r} {problem} on the completion {_short(completion)!r} (answer {_short(answer)!r})"
-    )
+    def failure(self, problem: str, number: int) -> RewardFailed:
+        completion = calling.text_of(self.batch["completions"][number])
+        gold = self.batch["answer"][number] if "answer" in self.batch else None
+        answer = "" if gold is None else f" (answer {_short(str(gold))!r})"
+        return RewardFailed(f"reward {self.reward.name!r} {problem} on the completion {_short(completion)!r}{answer}")
 
 
 def _short(text: str, longest: int = 500) -> str:

@@ -1,33 +1,83 @@
-"""Loads a reward that lives outside this package, by its dotted path, and refuses what cannot be one.
+"""Loads a reward that lives outside this package, by dotted path or by file, and refuses what cannot be one.
 
 It is imported and looked at here, before a GPU is paid for; it is first called in training.
 """
 
+import functools
+import hashlib
 import importlib
-import inspect
+import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from grpo_job.outcomes import InvalidRun
+from grpo_job.rewards import calling
 
-RewardFunction = Callable[[str, str], float | None]
-_CONTRACT = "def name(completion: str, answer: str) -> float | None"
+RewardFunction = Callable[..., Any]
+_CONTRACT = (
+    "`def name(completion, answer, **columns) -> float | None`, or TRL's "
+    "`def name(completions, **kwargs) -> list[float | None]`"
+)
+
+
+def short_name(path: str) -> str:
+    """The function's own name, which its metrics get.
+
+    >>> short_name("./my_rewards.py::brief"), short_name("my_rewards.brief"), short_name("correct")
+    ('brief', 'brief', 'correct')
+    """
+    return path.rpartition("::")[2].rpartition(".")[2]
 
 
 def load(dotted_path: str, folder: Path | None) -> RewardFunction:
-    """The function at `module.function`, its module looked for in `folder` first."""
-    module_name, _, name = dotted_path.rpartition(".")
+    """The function at `module.function`, its module looked for in `folder` first; or at `file.py::function`.
+
+    A file is looked for where the job was started, then in `folder`.
+    """
     if folder is not None:
         _look_in(folder)
-    module = _import(module_name, dotted_path, folder)
+    file, double_colon, name = dotted_path.partition("::")
+    if double_colon:
+        module: object = _from_file(file, dotted_path, folder)
+        module_name = file
+    else:
+        module_name, _, name = dotted_path.rpartition(".")
+        module = _import(module_name, dotted_path, folder)
     if not hasattr(module, name):
         where = getattr(module, "__file__", None) or module_name
         raise InvalidRun(f"the reward {dotted_path!r} cannot be loaded: {where} has no {name!r}")
     function = getattr(module, name)
     if problem := _problem(function):
-        raise InvalidRun(f"{dotted_path!r} is no reward: {problem}. A reward is `{_CONTRACT}`")
+        raise InvalidRun(f"{dotted_path!r} is no reward: {problem}. A reward is {_CONTRACT}")
     return function  # type: ignore[no-any-return]  # checked above as far as Python can tell
+
+
+def with_options(function: RewardFunction, name: str, options: Mapping[str, Any]) -> RewardFunction:
+    """The function with its own parameters set. Raises `InvalidRun` for one that it does not have."""
+    known = list(calling.parameters(function).values())
+    own = [each.name for each in known[1:] if each.name not in (*calling.OF_THE_JOB, "prompts", "completions")]
+    named = [each.name for each in known if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+    if unknown := [option for option in options if option not in own or option not in named]:
+        allowed = ", ".join(option for option in own if option in named) or "none, for it has no parameters of its own"
+        raise InvalidRun(f"{name!r} was given the options {', '.join(unknown)}; allowed: {allowed}")
+    return functools.partial(function, **options) if options else function
+
+
+def examples(function: RewardFunction) -> list[tuple[Any, Any]]:
+    """`EXAMPLES` of the reward's module: pairs of a completion and what the reward is to pay for it.
+
+    A dictionary by the name of the reward holds those of each.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    module = sys.modules.get(getattr(function, "__module__", "") or "")
+    found = getattr(module, "EXAMPLES", ())
+    if isinstance(found, Mapping):
+        found = found.get(getattr(function, "__name__", ""), ())
+    return [(pair[0], pair[1]) for pair in found]
 
 
 def _look_in(folder: Path) -> None:
@@ -47,17 +97,39 @@ def _import(module_name: str, dotted_path: str, folder: Path | None) -> object:
         raise InvalidRun(f"the reward {dotted_path!r} cannot be loaded: {cause}") from error
 
 
+def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
+    """The file as a module of its own name, which no other module's name can hide."""
+    places = [Path(file).expanduser(), *([folder / file] if folder else [])]
+    found = next((place.resolve() for place in places if place.is_file()), None)
+    if found is None:
+        raise InvalidRun(f"the reward {path!r} cannot be loaded: there is no file {file}")
+    name = f"{found.stem}_{hashlib.sha256(str(found).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, found)
+    if spec is None or spec.loader is None:
+        raise InvalidRun(f"the reward {path!r} cannot be loaded: {file} is no Python file (its name ends in .py)")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(found.parent))  # for helpers beside it
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell
+        del sys.modules[name]
+        cause = f"importing {file!r} raised {type(error).__name__}: {error}"
+        raise InvalidRun(f"the reward {path!r} cannot be loaded: {cause}") from error
+    finally:
+        sys.path.remove(str(found.parent))
+    return module
+
+
 def _problem(function: object) -> str:
     """Why it cannot be called as a reward; empty when it can."""
     if not callable(function):
         return f"it is of type {type(function).__name__}, which cannot be called"
-    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
-        return "it is async, which is not supported"
     try:
-        signature = inspect.signature(function)
-        signature.bind("a completion", "an answer")
+        known = calling.parameters(function)
     except (TypeError, ValueError) as error:
-        return f"it cannot be called with a completion and an answer ({error})"
-    if {"prompts", "completions"} & signature.parameters.keys():
-        return "it takes a batch, as TRL's rewards do; here it judges one completion"
-    return ""
+        return f"its parameters cannot be told ({error})"
+    named = [each for each in known.values() if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)]
+    return "" if named else "it takes no completion"

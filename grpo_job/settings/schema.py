@@ -39,6 +39,7 @@ from grpo_job.settings.types import (
     Place,
     Places,
     PositiveIntAuto,
+    RewardOptions,
     Rewards,
     RunId,
     Schedule,
@@ -91,6 +92,7 @@ class Settings(BaseModel):
     dataset_split: Text = setting("train", "split to train on")
     dataset_revision: OptionalText = setting(None, "branch, tag or commit of the dataset")
     eval_dataset: OptionalText = setting(None, "separate held-out rows: Hub id, s3:// prefix, file or folder")
+    eval_dataset_config: OptionalText = setting(None, "configuration of the held-out rows' dataset")
     eval_split: OptionalText = setting(None, "split to evaluate on; default: test if it exists, else part of the rows")
     eval_rows: PositiveInt = setting(200, "held-out rows to evaluate before and after training")
     eval_samples: PositiveInt = setting(1, "completions per held-out row for avg@k and pass@k; 1: greedy only")
@@ -106,17 +108,18 @@ class Settings(BaseModel):
         "How many r's are in strawberry?",
         "questions that base and adapter answer side by side, separated by |; or none",
     )
-    prompt_column: Text = setting("question", "column with the question")
-    answer_column: Text = setting("answer", "column with the gold answer; for GSM8K answers, only the part after ####")
+    prompt_column: Text = setting("question", "column with the question or messages; `outer.inner`: one in another")
+    answer_column: Text = setting("answer", r"column with the right answer or several; of `work #### 72`: 72")
     system_prompt: AnyText = setting("", "system message before each question; empty for none")
     max_prompt_length: PositiveInt = setting(256, "rows with longer prompts, in tokens, are left out and counted")
 
     # rewards
     rewards: Rewards = setting((("correct", 2.0),), "reward functions and weights, `name:weight,...`")
-    reward_path: OptionalText = setting(None, "folder added to the Python path for custom rewards")
-    reward_timeout_seconds: Positive = operational(
-        60.0, "longest time in seconds for a reward on one batch; longer ends the run"
+    reward_options: RewardOptions = setting(
+        {}, 'parameters of rewards, JSON by their names: {"brief": {"longest": 200}}'
     )
+    reward_path: OptionalText = setting(None, "folder added to the Python path for custom rewards")
+    reward_timeout_seconds: Positive = operational(60.0, "a reward that takes longer for one batch ends the run")
 
     # training, with the names of GRPOConfig
     learning_rate: NonNegative = setting(5e-6, "peak learning rate")

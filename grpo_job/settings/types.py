@@ -1,5 +1,6 @@
 """Types of values that only the job's own settings have: engines, rewards, addresses, trackers, schedules."""
 
+import json
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -24,11 +25,19 @@ from grpo_job.settings.primitives import (
 
 
 def _reward_pairs(value: Any) -> Any:
-    """`"correct:2, tag_count"` as `[("correct", "2"), ("tag_count", "1")]`."""
-    if not isinstance(value, str):
-        return value
-    pairs = [part.partition(":") for part in split_commas(value)]
-    return [(name.strip(), weight.strip() if colon else "1") for name, colon, weight in pairs]
+    """`"correct:2, ./mine.py::brief"` as `[("correct", "2"), ("./mine.py::brief", "1")]`."""
+    return [_reward_pair(part) for part in split_commas(value)] if isinstance(value, str) else value
+
+
+def _object(value: Any) -> Any:
+    """JSON text, or the object that was read from one."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def _reward_pair(part: str) -> tuple[str, str]:
+    file, double_colon, function = part.rpartition("::")
+    name, colon, weight = function.partition(":")
+    return f"{file}{double_colon}{name}".strip(), weight.strip() if colon else "1"
 
 
 def _whole_or_share(value: float) -> float:
@@ -107,7 +116,12 @@ Rewards = Annotated[
     Field(min_length=1),
     BeforeValidator(_reward_pairs),
     AfterValidator(each_once),
-    Allowed("name:weight separated by commas, each name once, such as correct:2,format_tags:0.5"),
+    Allowed("name:weight separated by commas, each name once, such as correct:2,./my_rewards.py::brief:0.5"),
+]
+RewardOptions = Annotated[
+    dict[str, Any],
+    BeforeValidator(_object),
+    Allowed('a JSON object by the names of rewards, such as {"brief": {"longest": 200}}'),
 ]
 RunId = Annotated[
     Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None,

@@ -28,9 +28,9 @@ def words(prompts: Sequence[list[dict[str, str]]]) -> list[int]:
     return [sum(len(message["content"].split()) for message in prompt) for prompt in prompts]
 
 
-def load(source: Path | str, **given: Any) -> Rows:
+def load(source: Path | str, *, needs_gold: bool = True, **given: Any) -> Rows:
     settings = {"num_generations": 4, "per_device_train_batch_size": 4, **given}
-    return dataset.load(Settings(dataset=str(source), **settings), words)
+    return dataset.load(Settings(dataset=str(source), **settings), words, needs_gold=needs_gold)
 
 
 def problems(number: int, first: int = 0) -> list[Row]:

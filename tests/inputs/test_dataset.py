@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from grpo_job.inputs import sample
-from grpo_job.inputs.dataset import gold, normalised
+from grpo_job.inputs.dataset import normalised
+from grpo_job.inputs.row_values import golds
 from grpo_job.outcomes import InvalidRun
 from tests.inputs.row_files import cache_of_its_own, jsonl, load, problems, refusal
 
@@ -28,7 +29,7 @@ __all__ = ["cache_of_its_own"]
     ],
 )
 def test_the_gold_answer_is_what_stands_behind_the_last_mark(answer: object, expected: str) -> None:
-    assert gold(answer) == expected
+    assert golds(answer) == ([expected] if expected else [])
 
 
 def test_every_row_that_is_left_out_is_counted_by_its_reason(tmp_path: Path) -> None:

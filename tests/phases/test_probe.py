@@ -84,7 +84,7 @@ def test_a_base_that_is_always_cut_is_told_so() -> None:
 
 
 def test_what_cannot_be_graded_adds_nothing() -> None:
-    ungraded = [(lambda completions, answer: [None] * len(completions), 1.0)]
+    ungraded = [(lambda completions, **_columns: [None] * len(completions), 1.0)]
     assert sample(Base(RIGHT), ROWS[:2], ungraded, right, words, SETTINGS).with_spread == 0
 
 

@@ -124,9 +124,8 @@ def test_a_constant_reward_beside_a_good_one_is_named(world: World) -> None:
     ]
 
 
-def test_rewards_that_want_another_form_pass_where_health_only_warns(world: World) -> None:
+def test_own_rewards_that_want_another_form_pass_with_a_warning(world: World) -> None:
     world.reward("return 1.0 if completion == f'JSON: {answer}' else 0.0")
-    assert [finding.name for finding in world.failed()] == ["rewards together"]
     world.set(HEALTH="warn")
     assert [finding.name for finding in world.warned()] == ["rewards", "rewards together"]
 

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,12 @@ def batch(prompts, completions, **columns):
 
 def one_argument(completion):
     return 1.0
+
+def nothing():
+    return 1.0
+
+def brief(completion, *, longest=100):
+    return float(len(completion) <= longest)
 
 class Judge:
     def __call__(self, completion, answer):
@@ -75,9 +82,9 @@ def test_an_installed_module_needs_no_folder() -> None:
         ("outside.missing", "has no 'missing'"),
         ("nowhere.reward", "No module named 'nowhere'"),
         ("outside.number", "of type int"),
-        ("outside.later", "async"),
-        ("outside.batch", "batch"),
-        ("outside.one_argument", "too many positional arguments"),
+        ("outside.nothing", "takes no completion"),
+        ("./nowhere.py::brief", "no file ./nowhere.py"),
+        ("outside.py::missing", "has no 'missing'"),
         ("outside.", "has no ''"),
         (".outside", "raised"),
     ],
@@ -96,3 +103,30 @@ def test_a_module_that_breaks_when_imported_is_refused(body: str, folder: Path) 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert str(tmp_path / "gone") in refusal("outside.my_reward", tmp_path / "gone")
+
+
+def test_a_file_is_named_beside_the_module(folder: Path) -> None:
+    [by_place] = load([(f"{folder}/outside.py::brief", 0.5)])
+    [by_folder] = load([("outside.py::brief", 0.5)], folder)
+    assert (by_place.name, by_place.weight) == (by_folder.name, by_folder.weight) == ("brief", 0.5)
+    assert by_folder.function("a completion") == 1.0
+
+
+def test_options_set_a_rewards_own_parameters(folder: Path) -> None:
+    [reward] = load([("outside.brief", 1.0)], folder, {"brief": {"longest": 3}})
+    assert (reward.function("four"), reward.function("one")) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"brief": {"shortest": 3}}, "the options shortest; allowed: longest"),
+        ({"brief": {"completion": 3}}, "the options completion; allowed: longest"),
+        ({"breif": {"longest": 3}}, "GRPO_REWARD_OPTIONS: 'breif' was given; allowed: the names of GRPO_REWARDS"),
+        ({"brief": 3}, "each with a JSON object"),
+    ],
+)
+def test_options_are_checked_against_the_signature(options: dict[str, Any], told: str, folder: Path) -> None:
+    with pytest.raises(InvalidRun) as refused:
+        load([("outside.brief", 1.0)], folder, options)
+    assert told in str(refused.value)

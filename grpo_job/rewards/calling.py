@@ -1,0 +1,175 @@
+"""Calls a reward with what its signature asks for: one completion at a time, or TRL's whole batch; plain or async.
+
+A batch is a mapping of lists, one value a completion. A row's own columns travel as the JSON text in its column
+`columns`, so that no type of theirs is changed on the way.
+"""
+
+import asyncio
+import inspect
+import json
+import math
+import numbers
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+Completion = str | Sequence[Mapping[str, str]]  # plain text, or the chat messages that were generated
+Batch = Mapping[str, Any]
+
+ANSWERS, COLUMNS = "answers", "columns"  # of a row: all its right answers, and its own columns as JSON
+OF_THE_JOB = ("completion", "answer", "prompt", "question", "completion_ids")
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters by name. Raises `ValueError` or `TypeError` where Python cannot tell them."""
+    return dict(inspect.signature(function).parameters)
+
+
+def takes_batch(function: Callable[..., Any]) -> bool:
+    """Whether it has TRL's signature.
+
+    >>> takes_batch(lambda completions, **kwargs: [1.0]), takes_batch(lambda completion, answer: 1.0)
+    (True, False)
+    """
+    return "completions" in parameters(function)
+
+
+def is_async(function: Any) -> bool:
+    """Whether a call gives a coroutine."""
+    while hasattr(function, "func"):  # a partial
+        function = function.func
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+
+
+def asks_for(function: Callable[..., Any], name: str) -> bool:
+    """Whether a parameter of this name is there to be given."""
+    return name in parameters(function)
+
+
+def required(function: Callable[..., Any]) -> list[str]:
+    """The parameters that must be given, the first of which is the completion."""
+    known = parameters(function).values()
+    return [p.name for p in known if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+
+
+def wants_answer(function: Callable[..., Any]) -> bool:
+    """Whether it cannot be called without a gold answer.
+
+    >>> wants_answer(lambda completion, answer: 1.0), wants_answer(lambda completions, **kwargs: [1.0])
+    (True, False)
+    """
+    return "answer" in required(function)
+
+
+def text_of(completion: Completion) -> str:
+    """What the model wrote."""
+    return completion if isinstance(completion, str) else completion[-1]["content"]
+
+
+def batch_of(row: Mapping[str, Any], completions: Sequence[str]) -> dict[str, Any]:
+    """Completions of one row, as the trainer hands them to rewards.
+
+    >>> batch_of({"prompt": [], "answer": "4"}, ["4", "5"])
+    {'prompts': [[], []], 'completions': ['4', '5'], 'answer': ['4', '4']}
+    """
+    columns = {name: [value] * len(completions) for name, value in row.items() if name != "prompt"}
+    return {"prompts": [row.get("prompt")] * len(completions), "completions": list(completions), **columns}
+
+
+def whole(batch: Batch) -> dict[str, Any]:
+    """The batch with the rows' own columns as lists, and a list of answers where a row has several."""
+    given = {name: value for name, value in batch.items() if name not in (ANSWERS, COLUMNS)}
+    rows = [json.loads(text) for text in batch.get(COLUMNS) or ()]
+    own = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+    if several := batch.get(ANSWERS):
+        given["answer"] = [all_ if len(all_) > 1 else one for all_, one in zip(several, given["answer"], strict=True)]
+    return {**own, **given}
+
+
+def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any]:
+    """What TRL's signature asks for; completions and prompts are lists of messages, as in TRL's own calls."""
+    completions = [
+        [{"role": "assistant", "content": text}] if isinstance(text, str) else text for text in batch["completions"]
+    ]
+    known = {**batch, "completions": completions}
+    asked = parameters(function)
+    if any(each.kind is each.VAR_KEYWORD for each in asked.values()):
+        return known
+    return {name: value for name, value in known.items() if name in asked}
+
+
+def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tuple[list[Any], dict[str, Any]]:
+    """Positional and named arguments for one completion of the batch.
+
+    The first parameter is the completion. The others are given by name; of two that must be given, the second is the
+    answer where no column has its name. Raises `LookupError` for a parameter that nothing can be given for.
+    """
+    size = len(batch["completions"])
+    known = {name: values[number] for name, values in batch.items() if _is_column(values, size)}
+    known["completion"] = text_of(known.pop("completions"))
+    if "prompts" in known:
+        known["prompt"] = known.pop("prompts")
+    asked = [each for each in parameters(function).values() if each.kind != each.VAR_POSITIONAL]
+    options = getattr(function, "keywords", {})
+    named = [each for each in asked if each.kind != each.VAR_KEYWORD and each.name not in options]
+    values = {each.name: known[each.name] for each in named if each.name in known}
+    if "completion" not in values:
+        values[named[0].name] = known["completion"]
+    lacking = [each for each in named if each.default is each.empty and each.name not in values]
+    if len(lacking) == 1 and lacking[0] is named[1] and lacking[0].kind in POSITIONAL and "answer" in known:
+        values[lacking.pop().name] = known["answer"]
+    if lacking:
+        names = ", ".join(each.name for each in lacking)
+        raise LookupError(f"asks for {names}; there are {', '.join(sorted(known))}")
+    positional = [values.pop(each.name) for each in named if each.kind == each.POSITIONAL_ONLY and each.name in values]
+    if any(each.kind == each.VAR_KEYWORD for each in asked):
+        taken = {each.name for each in asked} | {"completion"}
+        values |= {name: value for name, value in known.items() if name not in taken}
+    return positional, values
+
+
+def _is_column(values: Any, size: int) -> bool:
+    return isinstance(values, Sequence) and not isinstance(values, str) and len(values) == size
+
+
+def awaited(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """The results of async calls that run side by side."""
+
+    async def together() -> list[Any]:
+        return await asyncio.gather(*(call() for call in calls))
+
+    return asyncio.run(together())
+
+
+def number(score: Any) -> float | None:
+    """A score as TRL takes it: None, or a finite number; True is 1.0, and a scalar of numpy or torch is one.
+
+    Raises `ValueError` for anything else.
+
+    >>> number(True), number(Decimal("0.5")), number(None)
+    (1.0, 0.5, None)
+    """
+    if score is None:
+        return None
+    if not isinstance(score, numbers.Real | Decimal) and callable(item := getattr(score, "item", None)):
+        try:
+            score = item()
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError("more than one number") from error
+    if not isinstance(score, numbers.Real | Decimal) or not math.isfinite(score):
+        raise ValueError("no finite number")
+    return float(score)
+
+
+def place_of(error: BaseException, function: Callable[..., Any]) -> str:
+    """Where in the reward's own file it was raised, such as ` at my_rewards.py, line 7: 1 / 0`; empty if unknown."""
+    while hasattr(function, "func"):
+        function = function.func
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
+    if not own:
+        return ""
+    return f" at {own[-1].filename.rpartition('/')[2]}, line {own[-1].lineno}: {own[-1].line}"

@@ -1,0 +1,47 @@
+"""A reward of the user's own: judged with the whole row, warned of where its format is not known, held to EXAMPLES."""
+
+from pathlib import Path
+
+import pytest
+
+from grpo_job.inputs import sample
+from tests.preflight.world import World, rows_of
+
+
+@pytest.mark.parametrize("body", ["return 0.0", "return None", "return -float(len(completion))"])
+def test_one_that_cannot_be_judged_is_warned_of_and_never_refused(body: str, world: World) -> None:
+    world.reward(body)
+    assert any("do not prefer a perfect completion" in found.sentence for found in world.warned())
+
+
+def with_module(world: World, source: str) -> None:
+    path: Path = world.folder / "of_the_user.py"
+    path.write_text(source)
+    world.set(REWARDS=f"{path}::brief:1")
+
+
+def test_it_is_checked_with_the_columns_that_it_asks_for(world: World) -> None:
+    rows = [{**row, "level": number} for number, row in enumerate(rows_of(sample.TRAIN, 100))]
+    world.rows(train=rows, test=rows_of(sample.HELD_OUT, 60))
+    with_module(world, "def brief(completion, level, completion_ids): return level - len(completion_ids)\n")
+    assert world.failed() == []
+
+
+def test_a_column_that_is_not_there_is_told_with_those_that_are(world: World) -> None:
+    with_module(world, "def brief(completion, answer, levle): return 1.0\n")
+    [failed] = world.failed()
+    assert "asks for levle; there are answer, completion" in failed.sentence
+
+
+def test_rows_without_an_answer_do_for_one_that_asks_for_none(world: World) -> None:
+    train, test = ([{"question": row["question"]} for row in rows_of(of, 60)] for of in (sample.TRAIN, sample.HELD_OUT))
+    world.rows(train=train, test=test)
+    with_module(world, "def brief(completions, **kwargs): return [-float(len(c[0]['content'])) for c in completions]\n")
+    assert world.failed() == []
+
+
+@pytest.mark.parametrize(("expected", "names"), [("1.0", []), ("0.5", ["examples of rewards"])])
+def test_its_examples_are_run(expected: str, names: list[str], world: World) -> None:
+    source = f"EXAMPLES = [('short', {expected})]\ndef brief(completion, answer): return float(len(completion) < 9)\n"
+    with_module(world, source)
+    assert [finding.name for finding in world.failed()] == names

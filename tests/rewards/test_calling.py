@@ -1,0 +1,123 @@
+"""A reward gets by name what it asks for, in its own signature or in TRL's."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from grpo_job.rewards import Reward, RewardFailed, as_trl_function, load
+
+ROWS = [{"level": 1, "tests": ["a"], "solution": "4"}, {"level": 2.5, "tests": [], "solution": None}]
+PROMPT = [{"role": "user", "content": "2 + 2?"}]
+
+
+def pay(function: Callable[..., Any], *, own: bool = True, **columns: Any) -> list[float | None]:
+    """As the trainer calls it, with two completions of two rows."""
+    given = {
+        "prompts": [PROMPT, PROMPT],
+        "completions": [[{"role": "assistant", "content": "It is 4."}], [{"role": "assistant", "content": "5"}]],
+        "completion_ids": [[1, 2, 3], [4]],
+        "question": ["2 + 2?", "2 + 2?"],
+        "answer": ["4", "4"],
+        "answers": [["4"], ["4", "five"]],
+        "columns": [json.dumps(row) for row in ROWS],
+        "trainer_state": object(),
+    }
+    return as_trl_function(Reward("mine", 1.0, function, own), 5.0)(**(given | columns))
+
+
+def brief(completion: str, *, longest: int = 5) -> bool:
+    return len(completion) <= longest
+
+
+def by_level(completion: str, answer: str | list[str], level: float, tests: list[str]) -> float:
+    return level + len(tests)
+
+
+def everything(completion: str, **columns: Any) -> float:
+    assert columns["prompt"] == PROMPT
+    return float(len(columns["completion_ids"]) + (columns["solution"] is None))
+
+
+def own_names(text: str, gold: str | list[str]) -> bool:
+    return isinstance(gold, list)
+
+
+def trl_reward(completions: list[list[dict[str, str]]], solution: list[str | None], **kwargs: Any) -> list[float]:
+    return [
+        float(gold is not None and gold in each[0]["content"]) for each, gold in zip(completions, solution, strict=True)
+    ]
+
+
+async def trl_async(prompts: list[Any], completions: list[Any], **kwargs: Any) -> list[float]:
+    await asyncio.sleep(0)
+    return [float(len(kwargs["level"]))] * len(completions)
+
+
+async def one_async(completion: str) -> float:
+    await asyncio.sleep(0)
+    return float(len(completion))
+
+
+@pytest.mark.parametrize(
+    ("function", "paid"),
+    [
+        (brief, [0.0, 1.0]),
+        (by_level, [2.0, 2.5]),
+        (everything, [3.0, 2.0]),
+        (own_names, [0.0, 1.0]),
+        (trl_reward, [1.0, 0.0]),
+        (trl_async, [2.0, 2.0]),
+        (one_async, [8.0, 1.0]),
+    ],
+)
+def test_it_gets_by_name_what_it_asks_for(function: Callable[..., Any], paid: list[float]) -> None:
+    assert pay(function) == paid
+
+
+def test_one_of_the_menu_takes_the_best_paid_of_several_right_answers() -> None:
+    [correct] = load([("correct", 1.0)])
+    texts = ["<answer>4</answer>", "<answer>5</answer>"]
+    answers = [["4"], ["4", "5"]]
+    assert pay(correct.function, own=False, completions=texts, answers=answers) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("score", [np.float32(0.5), np.array(0.5), Decimal("0.5"), np.float64(0.5)])
+def test_scalars_of_other_libraries_are_numbers(score: Any) -> None:
+    assert pay(lambda completion: score) == [0.5, 0.5]
+    assert pay(lambda completions, **_columns: [np.True_, score]) == [1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda completion: float("nan"), "returned nan, which is neither"),
+        (lambda completion: np.array([0.5, 1.0]), "neither a finite number"),
+        (lambda completions, **_columns: [1.0], "for 2 completions"),
+        (lambda completions, **_columns: 1.0, "for 2 completions"),
+        (lambda completion, answer, levle: 1.0, "asks for levle; there are answer, completion"),
+    ],
+)
+def test_what_is_no_reward_of_each_completion_is_named(function: Callable[..., Any], told: str) -> None:
+    with pytest.raises(RewardFailed, match="reward 'mine'") as failed:
+        pay(function)
+    assert told in str(failed.value)
+    assert "'It is 4.'" in str(failed.value)
+
+
+def test_one_that_raises_shows_its_own_line() -> None:
+    def raises(completion: str) -> float:
+        return float(json.loads(completion))
+
+    with pytest.raises(RewardFailed, match=r"raised JSONDecodeError: .* at test_calling.py, line \d+: return float"):
+        pay(raises)
+
+
+def test_token_ids_are_counted_where_the_caller_has_none() -> None:
+    reward = Reward("mine", 1.0, lambda completion, completion_ids: len(completion_ids), own=True)
+    call = as_trl_function(reward, 5.0, lambda texts: [[0] * len(text) for text in texts])
+    assert call(completions=["abc"], answer=["4"]) == [3.0]
