@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpo_job.rewards.answers import correct, equal
+from grpo_job.rewards.answers import correct, correct_anywhere, equal
 
 HACKS = [
     *("70, 71, 72, 73", "72, 73", "72; 73", "72 73", "72 72", "72\n73", "72 or 73", "72 and 73", "73 or 72", "72/73"),
@@ -64,3 +64,12 @@ def test_a_rewrite_that_keeps_the_meaning_keeps_the_pay(written: str, gold: str,
     rewritten = rewrite(written)
     assert correct(f"<answer>{rewritten}</answer>", written) == 1.0
     assert correct(f"<answer>{rewritten}</answer>", gold) == correct(f"<answer>{written}</answer>", gold)
+
+
+@pytest.mark.parametrize("piece", ["72 ", "9", "^", "\\frac{", "$x$ ", "the answer is ", "seven "])
+def test_of_a_megabyte_only_the_end_is_searched(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+    monkeypatch.setattr("grpo_job.rewards.answers._stated", lambda text: searched.append(len(text)))
+    monkeypatch.setattr("grpo_job.rewards.answers._last_value", lambda text: searched.append(len(text)))
+    assert correct_anywhere(piece * (1_000_000 // len(piece)), "no") == 0.0
+    assert searched == [20_000, 20_000]
