@@ -74,7 +74,7 @@ class PlainTrl(TrainerEngine):
 
 def _load(folder: Path) -> Any:
     """The base in fp32. Of its own ways to generate only the end tokens stay: transformers would add the others."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     model.generation_config = GenerationConfig(eos_token_id=model.generation_config.eos_token_id)
     return model
 

@@ -100,6 +100,7 @@ def _load(folder: Path, plan: Plan, device: torch.device | None) -> Any:
     )
     return AutoModelForCausalLM.from_pretrained(
         folder,
+        use_safetensors=True,
         dtype=getattr(torch, plan.dtype),
         device_map={"": device} if device else None,
         quantization_config=quantized if plan.load_in_4bit else None,

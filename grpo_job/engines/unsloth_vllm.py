@@ -73,6 +73,7 @@ class UnslothVllm(VllmTrainerEngine):
         from grpo_job.engines.trainer.trainer import JobTrainer
 
         arguments = on_gpu({**arguments, **_defaults(arguments)}, plan)
+        arguments |= whole_micro_batches(arguments, plan)
         args = GRPOConfig(output_dir=str(folder), **arguments)
         trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
         log_probs = reads_log_probs(trainer.args)
@@ -142,6 +143,11 @@ def _add_lora(model: Any, plan: Plan, settings: Settings) -> Any:
         # PEFT would make an fp32 copy of each input, which autocast turns back into 16 bits: the same numbers, slower.
         layer.cast_input_dtype_enabled = False
     return model
+
+
+def whole_micro_batches(arguments: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """With training graphs one piece, in rows: else Unsloth cuts a micro-batch by free memory, see cuda_graphs.py."""
+    return {"unsloth_grpo_mini_batch": arguments["per_device_train_batch_size"]} if plan.training_graphs else {}
 
 
 def _defaults(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from grpo_job.inputs.base_model import BaseModel
 
+WHOLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 LARGEST_HEAD = 100_000_000  # what the safetensors library itself reads at most
 HUB_SECONDS = 10
@@ -22,6 +23,8 @@ def fault(base: BaseModel) -> str | None:
     except (OSError, ValueError, KeyError, AttributeError) as error:
         return f"its {INDEX} cannot be read ({error})"
     there = set(base.files) or {path.name for path in base.folder.glob("*.safetensors")}
+    if not shards and WHOLE not in there:
+        return f"it holds neither {WHOLE} nor {INDEX}, by which transformers finds weights"
     if missing := sorted(shards - there):
         return f"of its weights {', '.join(missing[:3])} is missing"
     for path in sorted(base.folder.glob("*.safetensors")):
@@ -56,9 +59,7 @@ def _tensor_names(base: BaseModel) -> Iterator[str]:
         from huggingface_hub import HfApi
 
         yield from (
-            HfApi()
-            .parse_safetensors_file_metadata(base.name, "model.safetensors", revision=base.commit, timeout=HUB_SECONDS)
-            .tensors
+            HfApi().parse_safetensors_file_metadata(base.name, WHOLE, revision=base.commit, timeout=HUB_SECONDS).tensors
         )
 
 

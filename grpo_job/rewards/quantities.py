@@ -157,6 +157,9 @@ def _in_digits(text: str) -> str:
     text = words.with_digits(_PREFIX.sub("", text, count=1))
     text = re.sub(r"^(\d+) and (\d+/\d+)", r"\1 \2", text)
     text = re.sub(r" (?:and )?0 (?:seconds|minutes|cents|inches)$", "", text)
+    text = re.sub(
+        r"(?<![\d.,])(\d{1,3}(?:[. ]\d{3})+),(\d\d)(?![\d.,])", lambda m: re.sub("[. ]", "", m[1]) + "." + m[2], text
+    )
     return _SPACED_GROUPS.sub(lambda match: match[0].replace(" ", ""), text)
 
 

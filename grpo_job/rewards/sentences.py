@@ -25,6 +25,7 @@ _LEAD = re.compile(
 )
 _NO_STATEMENT = re.compile(
     r"\b(?:not|no|never|nor|or|either|neither|maybe|perhaps|possibly|probably|might|may|could|would|should|cannot|if|"
+    r"room|option|version|step|page|line|question|problem|case|"
     r"unless|than|least|most|over|under|above|below|up to|between|from|wrong|incorrect|except|without|guess|almost|"
     r"nearly|"
     r"half|twice|thrice|double|triple|thirds?|quarters?|fourths?|fifths?|plus|minus|times|squared|cubed|divided|multiplied|"

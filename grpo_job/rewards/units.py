@@ -33,7 +33,8 @@ _COUNTED_LISTED = """fish sheep deer cattle staff homework fruit furniture chick
     bread rice flour sugar water milk juice total hundredweight horsepower cm² people yen baht
     yuan won kr more fewer less extra left remaining altogether overall each per point"""
 _COUNTED = frozenset(_COUNTED_LISTED.split())
-_GRAMMAR_LISTED = """and or not but nor plus minus times over pi sqrt sin cos tan log ln to half halves third
+_GRAMMAR_LISTED = """it nope wrongs
+    and or not but nor plus minus times over pi sqrt sin cos tan log ln to half halves third
     thirds fourth fourths fifth fifths sixth sixths eighth eighths tenth tenths hundredths
     thousandths hundred hundreds thousand thousands million millions billion billions trillion
     trillions lakh lakhs crore crores is are was were be been isn't wasn't aren't am's has have

@@ -51,6 +51,8 @@ def verdict(text: str) -> str | None:
     if match is None:
         return None
     rest = match["rest"] or match["more"] or ""
+    if match[1].lower() in ("no", "false"):
+        rest = re.sub(r"\bnot\b|\b\w+n't\b", "", rest)
     if re.search(r"\b(?:or|no|not|yes|true|false|maybe|but|unless|\w+n't|cannot|never|wrong)\b|\?", rest, re.I):
         return None
     return match[1].lower()
@@ -68,7 +70,8 @@ def same_text(one: str, other: str) -> bool:
     if left.casefold() != right.casefold():
         return False
     pairs = zip(re.findall(r"[^\W\d_]+", left), re.findall(r"[^\W\d_]+", right), strict=False)
-    return all(_harmless(a, b) for a, b in pairs)
+    alone = not re.search(r"\d", left)  # 12a and 12A are two labels
+    return all(_harmless(a, b, alone=alone) for a, b in pairs)
 
 
 def _spelling(text: str) -> str:
@@ -76,12 +79,12 @@ def _spelling(text: str) -> str:
     return re.sub(r"^(?:the|an?) (?=\w\w)", "", text, flags=re.IGNORECASE)
 
 
-def _harmless(one: str, other: str) -> bool:
+def _harmless(one: str, other: str, *, alone: bool) -> bool:
     """Capitals of a sentence, a heading or a choice; `Co` and `CO`, `pH` and `PH` are two things."""
     if one == other:
         return True
     if len(one) == 1:
-        return one.lower() in "abcdefghij"
+        return alone and one.lower() in "abcdefghij"
     if len(one) == 2 and (one.isupper() or other.isupper()):
         return one.lower() in ("no", "ok")
     ordinary = [word.islower() or word.isupper() or word.istitle() for word in (one, other)]

@@ -65,7 +65,7 @@ def is_saved_in(model: Any, weights: Path) -> bool:
 
 def merge(base: BaseModel, adapter: Path, folder: Path) -> None:
     """Write the 16-bit base with the adapter folded in, as a model of its own; computed on the CPU."""
-    loaded = AutoModelForCausalLM.from_pretrained(base.folder, dtype="auto")
+    loaded = AutoModelForCausalLM.from_pretrained(base.folder, dtype="auto", use_safetensors=True)
     PeftModel.from_pretrained(loaded, str(adapter)).merge_and_unload().save_pretrained(str(folder))
     AutoTokenizer.from_pretrained(base.folder).save_pretrained(str(folder))
 
