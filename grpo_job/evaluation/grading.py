@@ -14,12 +14,13 @@ class Graders(NamedTuple):
     """How a completion is judged against a row's answer.
 
     `answer`: the answer given in the asked-for place is right. `lenient`: the last answer anywhere in the
-    text is right. `format`: the asked-for shape was kept.
+    text is right. `format`: the asked-for shape was kept. `read` answers what `lenient` takes for the answer.
     """
 
     answer: Grader
     lenient: Grader
     format: Grader
+    read: Callable[[str], str | None]
 
 
 def ask(
@@ -56,6 +57,7 @@ def grade(
         "question": row["question"],
         "gold": gold,
         "completion": completion,
+        "answer": graders.read(completion),
         "correct": graders.answer(completion, gold),
         "correct_lenient": graders.lenient(completion, gold),
         "format": graders.format(completion, gold),

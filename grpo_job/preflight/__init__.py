@@ -87,6 +87,7 @@ class _Examination:
         places = Places(settings, self.environment, offline=self.offline)
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
         chosen = self.found.attempt("rewards", lambda: load_rewards(settings.rewards, settings.reward_path))
+        self.found.attempt("measure", lambda: reward_checks.measurable(settings))
         base, config, chat = self._model()
         engine, plan = self._machine(base, config) if base and config else (None, None)
         rows = self._rows(chat)

@@ -98,6 +98,7 @@ class Settings(BaseModel):
         None, "split to evaluate on; default: test where there is one, else part of the rows"
     )
     eval_rows: PositiveInt = setting(200, "held-out rows to evaluate before and after")
+    measure: Text = setting("auto", "what the verdict is about: a reward's name, or auto: right answers or all rewards")
     eval_samples: PositiveInt = setting(1, "completions per held-out row for avg@k and pass@k; 1: greedy alone")
     eval_steps: OptionalPositiveInt = setting(
         None, "steps between evaluations while training; none: only before and after"
@@ -106,7 +107,9 @@ class Settings(BaseModel):
     keep: Literal["last", "best"] = setting(
         "last", "adapter that is the result: of the last step, or the best measured"
     )
-    stop_at_accuracy: OptionalFraction = setting(None, "held-out accuracy while training that is enough")
+    stop_at_accuracy: OptionalFraction = setting(
+        None, "stop once the measure reaches this on the held-out rows while training"
+    )
     sample_prompts: Text = operational(
         "How many r's are in strawberry?",
         "questions that base and adapter answer side by side, separated by |; or none",
@@ -165,8 +168,8 @@ class Settings(BaseModel):
     lease_seconds: Positive = operational(60.0, "after this time without a sign of its holder, a run may be taken over")
     grace_seconds: Positive = operational(25.0, "time to stop in order after a signal")
     publish_to: Places = operational((), "destinations: hf://owner/name, s3://bucket/prefix, file:///folder")
-    publish_if: Literal["always", "not-worse", "improved"] = operational(
-        "always", "the verdict that the evaluation must reach; below it the adapter stays in the run folder"
+    publish_if: Literal["always", "not-worse", "improved", "collapsed"] = operational(
+        "always", "the verdict that the evaluation must reach, else the adapter is kept unpublished; collapsed: any"
     )
     publish_merged: Bool = operational(False, "publish the merged 16-bit model as well, in the folder merged/")
     publish_seconds: Positive = operational(900.0, "longest time for one destination; it grows with what is sent")
