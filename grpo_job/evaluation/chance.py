@@ -16,6 +16,7 @@ RESAMPLES = 2_000  # of the interval of the gain above chance
 SHUFFLES = 2_000  # of the golds
 LEAST_ROWS, LEAST_OTHERS = 100, 10  # below, or with fewer golds beside the commonest, a collapse is not judged
 COLLAPSED_ENTROPY, SHUFFLED_P = 0.25, 0.01
+KNOWING_P = 0.001  # of answers that know their questions: one guessing policy in a thousand passes for one
 NARROWED_BY = 0.25
 
 
@@ -84,6 +85,14 @@ def gain_above_chance(before: Sequence[str], after: Sequence[str], golds: Sequen
     }
 
 
+def better(before: Sequence[str], after: Sequence[str], golds: Sequence[str]) -> bool:
+    """Whether the answers after know their questions (`shuffled_p`), and more above chance are right than before."""
+    if shuffled_p(after, golds) >= KNOWING_P:
+        return False
+    low: float = gain_above_chance(before, after, golds)["gain_interval"][0]
+    return low > 0
+
+
 def entropy(values: Sequence[str]) -> float:
     """Shannon's entropy of the values' shares, in nats.
 
@@ -101,6 +110,8 @@ def shuffled_p(answers: Sequence[str], golds: Sequence[str]) -> float:
     """
     import numpy as np
 
+    if len(set(answers)) == 1:
+        return 1.0  # every order of the golds has as many
     codes = {value: number for number, value in enumerate(dict.fromkeys([*golds, *answers]))}
     given, true = (np.array([codes[value] for value in side]) for side in (answers, golds))
     random, right = np.random.default_rng(SEED), (given == true).sum()

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from grpo_job.evaluation import chance, statistics
 from grpo_job.evaluation.measure import RIGHT, Measure
@@ -12,6 +12,14 @@ COLLAPSED = "collapsed"
 JUDGED = ("correct", "correct_lenient", "format")
 PublishIf = Literal["always", "not-worse", "improved", "collapsed"]
 Records = Sequence[dict[str, Any]]
+
+
+class Answers(NamedTuple):
+    """As `chance.effective` answers them, and the golds in one form: row by row."""
+
+    before: list[str]
+    after: list[str]
+    golds: list[str]
 
 
 def judge(before: Records, after: Records, measure: Measure) -> dict[str, Any]:
@@ -31,14 +39,15 @@ def judge(before: Records, after: Records, measure: Measure) -> dict[str, Any]:
     compared = {
         key: statistics.compare(*([float(row[key]) for row in side] for side in (before, after))) for key in JUDGED
     }
-    answers = _of_answers(before, after, values) if measure.reads_answers else {}
+    answers = _answers(before, after, values) if measure.reads_answers else None
+    tested = statistics.verdict(primary["difference"], primary["p_value"], primary["rows"])
     churn = (primary["gained"] + primary["lost"]) / primary["rows"]
     found = {
-        "verdict": _verdict(primary, answers),
+        "verdict": decide(tested, answers),
         "measure": {"name": measure.name, "share": share},
         "primary": primary,
         **compared,
-        **({"answers": answers} if answers else {}),
+        **({"answers": _of_answers(answers, before, after)} if answers else {}),
         **({"smallest_visible_change": statistics.smallest_visible_change(churn, primary["rows"])} if share else {}),
         **_sampled(before, after),
         "gained": _changed(before, after, values, to=1),
@@ -78,21 +87,18 @@ def kept_back(judged: dict[str, Any], publish_if: PublishIf) -> str:
     )
 
 
-def _verdict(primary: dict[str, Any], answers: dict[str, Any]) -> str:
-    """The paired test's; improved only with a gain above chance too, and collapsed before all else."""
-    if answers.get("collapsed"):
-        return COLLAPSED
-    said = statistics.verdict(primary["difference"], primary["p_value"], primary["rows"])
-    if said == IMPROVED and answers and answers["chance"]["gain_interval"][0] <= 0:
-        return UNCHANGED
-    return said
+def decide(primary: str, answers: Answers | None) -> str:
+    """The verdict of a run whose paired test says `primary` and whose measure reads `answers`.
 
-
-def _of_answers(before: Records, after: Records, values: Sequence[Sequence[float | None]]) -> dict[str, Any]:
-    """What the answers alone tell: accuracy above chance, collapse, and what one constant answer earns.
-
-    Where no answer is read, the completion itself stands for it.
+    Improved only if the gain above chance is too; collapsed before all else.
     """
+    if answers and chance.collapsed(answers.after, answers.golds):
+        return COLLAPSED
+    return UNCHANGED if primary == IMPROVED and answers and not chance.better(*answers) else primary
+
+
+def _answers(before: Records, after: Records, values: Sequence[Sequence[float | None]]) -> Answers:
+    """Where no answer is read, the completion itself stands for it."""
     golds = [chance.one_form(row["gold"]) for row in before]
     old, new = (
         chance.effective(
@@ -100,10 +106,15 @@ def _of_answers(before: Records, after: Records, values: Sequence[Sequence[float
         )
         for side, paid in zip((before, after), values, strict=True)
     )
+    return Answers(old, new, golds)
+
+
+def _of_answers(answers: Answers, before: Records, after: Records) -> dict[str, Any]:
+    """What the answers alone tell: accuracy above chance, narrowing, and what one constant answer earns."""
+    old, new, golds = answers
     (constant, times), (commonest, given) = chance.commonest(golds), chance.commonest(new)
     return {
         "chance": chance.gain_above_chance(old, new, golds),
-        "collapsed": chance.collapsed(new, golds),
         "narrowed": chance.narrowed(old, new, golds),
         "entropy": {"golds": chance.entropy(golds), "before": chance.entropy(old), "after": chance.entropy(new)},
         "commonest": {"answer": commonest, "share": given / len(new)},
