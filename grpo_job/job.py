@@ -47,7 +47,7 @@ def _train_and_evaluate(attempt: Attempt) -> None:
             after = evaluate(attempt, loaded.engine, checked, adapter="on")
             save(attempt, loaded.engine, checked)
             answer_sample_prompts(attempt, loaded.engine, checked)
-            judge(attempt, before, after)
+            judge(attempt, checked, before, after)
             loaded.engine.close()
         merge(attempt, checked)
         write_report(attempt, checked, trackers)

@@ -37,6 +37,7 @@ def test_a_reward_that_pays_wrong_answers_is_found_out_and_not_published(tmp_pat
     (rewards / "backwards.py").write_text(BACKWARDS)
     settings = {
         "GRPO_REWARDS": "backwards.wrong_answer:1",
+        "GRPO_MEASURE": "correct_anywhere",
         "GRPO_REWARD_PATH": str(rewards),
         "GRPO_MAX_STEPS": "25",
         "GRPO_EVAL_ROWS": "100",

@@ -13,13 +13,14 @@ TEMPERATURE = 1.0  # of the sampled answers
 class Graders(NamedTuple):
     """How a completion is graded against a row's answer.
 
-    `answer`: the answer in the answer block is correct. `lenient`: the last answer in the text is correct.
-    `format`: the format is correct.
+    `answer`: the answer given in the asked-for place is right. `lenient`: the last answer anywhere in the
+    text is right. `format`: the asked-for shape was kept. `read` answers what `lenient` takes for the answer.
     """
 
     answer: Grader
     lenient: Grader
     format: Grader
+    read: Callable[[str], str | None]
 
 
 def ask(
@@ -53,6 +54,7 @@ def grade(
         "question": row["question"],
         "gold": row["answer"],
         "completion": completion,
+        "answer": graders.read(completion),
         "correct": right(graders.answer, completion, row),
         "correct_lenient": right(graders.lenient, completion, row),
         "format": right(graders.format, completion, row),

@@ -1,63 +1,165 @@
 """Computes `evaluation.json` from the records before and after, and whether the result may be published. Pure."""
 
+import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from grpo_job.evaluation import statistics
-from grpo_job.evaluation.statistics import IMPROVED, WORSE
+from grpo_job.evaluation import chance, statistics
+from grpo_job.evaluation.measure import RIGHT, Measure
+from grpo_job.evaluation.statistics import IMPROVED, SIGNIFICANCE, UNCHANGED, WORSE
 
+COLLAPSED = "collapsed"
 JUDGED = ("correct", "correct_lenient", "format")
-PublishIf = Literal["always", "not-worse", "improved"]
+PublishIf = Literal["always", "not-worse", "improved", "collapsed"]
+Records = Sequence[dict[str, Any]]
 
 
-def judge(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Compare the records of `grading.ask`, row by row.
+class Answers(NamedTuple):
+    """As `chance.effective` answers them, and the golds in one form: row by row."""
 
-    `correct`, `correct_lenient` and `format` (see `grading.Graders`) each hold `statistics.compare`; `verdict` is that
-    of `correct`. `gained` and `lost` list the changed rows; `sampled` needs samples on both sides. Raises ValueError
-    if the questions differ.
+    before: list[str]
+    after: list[str]
+    golds: list[str]
+
+
+def judge(before: Records, after: Records, measure: Measure) -> dict[str, Any]:
+    """Compare the records of `grading.ask`, row by row. At least one row.
+
+    `verdict` and `primary` (`statistics.compare`) are those of `measure`. `correct` (the answer in the asked-for
+    place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict.
+    `answers` holds what `_of_answers` finds where the measure reads answers. `notes` are sentences for people, the
+    weightiest first. `gained` and `lost` list the rows whose value rose and fell. `sampled` is there when both
+    sides were sampled. Raises ValueError where the two sides were not asked the same.
     """
     if [(row["question"], row["gold"]) for row in before] != [(row["question"], row["gold"]) for row in after]:
         raise ValueError("before and after were not asked the same questions in the same order")
+    values = [[measure.of(row) for row in side] for side in (before, after)]
+    primary = statistics.compare(*values)
+    share = all(value in (None, 0.0, 1.0) for side in values for value in side)
     compared = {
-        key: statistics.compare([bool(row[key]) for row in before], [bool(row[key]) for row in after]) for key in JUDGED
+        key: statistics.compare(*([float(row[key]) for row in side] for side in (before, after))) for key in JUDGED
     }
-    return {
-        "verdict": compared["correct"]["verdict"],
+    answers = _answers(before, after, values) if measure.reads_answers else None
+    tested = statistics.verdict(primary["difference"], primary["p_value"], primary["rows"])
+    churn = (primary["gained"] + primary["lost"]) / primary["rows"]
+    found = {
+        "verdict": decide(tested, answers),
+        "measure": {"name": measure.name, "share": share},
+        "primary": primary,
         **compared,
+        **({"answers": _of_answers(answers, before, after)} if answers else {}),
+        **({"smallest_visible_change": statistics.smallest_visible_change(churn, primary["rows"])} if share else {}),
         **_sampled(before, after),
-        "gained": _changed(before, after, to=True),
-        "lost": _changed(before, after, to=False),
+        "gained": _changed(before, after, values, to=1),
+        "lost": _changed(before, after, values, to=-1),
     }
+    return {**found, "notes": _notes(found)}
 
 
 def allowed(verdict: str, publish_if: PublishIf) -> bool:
-    """Whether a result with this verdict is published under `GRPO_PUBLISH_IF`.
+    """Whether a result of this verdict is published under `GRPO_PUBLISH_IF`. A collapsed one must be asked for.
 
     >>> allowed("no evidence of a change", "not-worse"), allowed("no evidence of a change", "improved")
     (True, False)
+    >>> allowed("collapsed", "always"), allowed("collapsed", "collapsed")
+    (False, True)
     """
     match publish_if:
-        case "always":
+        case "collapsed":
             return True
+        case "always":
+            return verdict != COLLAPSED
         case "not-worse":
-            return verdict != WORSE
+            return verdict not in (WORSE, COLLAPSED)
         case "improved":
             return verdict == IMPROVED
 
 
 def kept_back(judged: dict[str, Any], publish_if: PublishIf) -> str:
-    """The message for a result that is not `allowed`."""
-    found = judged["correct"]
+    """The sentence that says why a result which is not `allowed` stays unpublished."""
+    found, measure = judged["primary"], judged["measure"]
+    before, after = (f"{found[when]:.1%}" if measure["share"] else f"{found[when]:.3g}" for when in ("before", "after"))
     return (
-        f"not published because of GRPO_PUBLISH_IF={publish_if}: the verdict is {found['verdict']!r} (held-out "
-        f"accuracy {found['before']:.1%} before, {found['after']:.1%} after on {found['rows']} rows, "
+        f"GRPO_PUBLISH_IF={publish_if} keeps the adapter unpublished: the verdict is {judged['verdict']!r} (held-out "
+        f"{measure['name']}: {before} before, {after} after on {found['rows']} rows, "
         f"{found['gained']} gained, {found['lost']} lost, p = {found['p_value']:.2g}); "
         "the adapter is kept in the run folder"
     )
 
 
-def _sampled(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def decide(primary: str, answers: Answers | None) -> str:
+    """The verdict of a run whose paired test says `primary` and whose measure reads `answers`.
+
+    Improved only if the gain above chance is too; collapsed before all else.
+    """
+    if answers and chance.collapsed(answers.after, answers.golds):
+        return COLLAPSED
+    return UNCHANGED if primary == IMPROVED and answers and not chance.better(*answers) else primary
+
+
+def _answers(before: Records, after: Records, values: Sequence[Sequence[float | None]]) -> Answers:
+    """Where no answer is read, the completion itself stands for it."""
+    golds = [chance.one_form(row["gold"]) for row in before]
+    old, new = (
+        chance.effective(
+            [row.get("answer") or row["completion"] for row in side], golds, [value == 1.0 for value in paid]
+        )
+        for side, paid in zip((before, after), values, strict=True)
+    )
+    return Answers(old, new, golds)
+
+
+def _of_answers(answers: Answers, before: Records, after: Records) -> dict[str, Any]:
+    """What the answers alone tell: accuracy above chance, narrowing, and what one constant answer earns."""
+    old, new, golds = answers
+    (constant, times), (commonest, given) = chance.commonest(golds), chance.commonest(new)
+    return {
+        "chance": chance.gain_above_chance(old, new, golds),
+        "narrowed": chance.narrowed(old, new, golds),
+        "entropy": {"golds": chance.entropy(golds), "before": chance.entropy(old), "after": chance.entropy(new)},
+        "commonest": {"answer": commonest, "share": given / len(new)},
+        "constant": {"answer": constant, "share": times / len(golds)},
+        "gold_in_text": {"before": _gold_in_text(before), "after": _gold_in_text(after)},
+    }
+
+
+def _gold_in_text(records: Records) -> float:
+    """The share of completions in which the gold is anywhere as a word: no reading of answers can find more."""
+    found = [re.search(rf"(?<!\w){re.escape(row['gold'])}(?!\w)", row["completion"], re.I) for row in records]
+    return sum(match is not None for match in found) / len(records)
+
+
+def _notes(judged: dict[str, Any]) -> list[str]:
+    answers, primary, kept = judged.get("answers", {}), judged["primary"], judged["format"]
+    notes = []
+    if judged["verdict"] == COLLAPSED:
+        notes.append(
+            f"the answers have collapsed: {answers['commonest']['answer']!r} is {answers['commonest']['share']:.1%} of "
+            "them, and they are no better than answers given without reading the question"
+        )
+    format_learned = kept["difference"] > 0 and kept["p_value"] < SIGNIFICANCE
+    if judged["verdict"] == UNCHANGED and format_learned:
+        more = (
+            "more answers are right"
+            if judged["measure"]["name"] == RIGHT
+            else f"the {judged['measure']['name']} is higher"
+        )
+        notes.append(f"the format was learned; no evidence that {more}")
+    if judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
+        notes.append("the share of right answers changed, but not the share above what such answers earn by chance")
+    if answers.get("narrowed"):
+        share = answers["commonest"]["share"]
+        notes.append(f"warning: the answers have narrowed, {answers['commonest']['answer']!r} is {share:.1%} of them")
+    if answers:
+        constant = answers["constant"]
+        notes.append(f"always answering {constant['answer']} earns {constant['share']:.1%}")
+    if judged.get("smallest_visible_change"):
+        seen = 100 * judged["smallest_visible_change"]
+        notes.append(f"{primary['rows']} rows show a change of about {seen:.1f} points or more")
+    return notes
+
+
+def _sampled(before: Records, after: Records) -> dict[str, Any]:
     if not all("samples" in row for row in [*before, *after]):
         return {}
     graded = {
@@ -67,10 +169,12 @@ def _sampled(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) 
     return {"sampled": {when: statistics.sampled(rows) for when, rows in graded.items()}}
 
 
-def _changed(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]], *, to: bool) -> list[dict[str, Any]]:
-    """The rows whose answer became correct (`to=True`) or wrong, with both completions."""
+def _changed(
+    before: Records, after: Records, values: Sequence[Sequence[float | None]], *, to: Literal[1, -1]
+) -> list[dict[str, Any]]:
+    """The rows whose value rose (`to=1`) or fell, with both completions."""
     return [
         {"question": old["question"], "gold": old["gold"], "before": old["completion"], "after": new["completion"]}
-        for old, new in zip(before, after, strict=True)
-        if bool(new["correct"]) is to and bool(old["correct"]) is not to
+        for old, new, early, late in zip(before, after, *values, strict=True)
+        if to * ((late or 0.0) - (early or 0.0)) > 0
     ]

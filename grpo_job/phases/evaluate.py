@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from grpo_job import rewards
 from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading, verdict
+from grpo_job.evaluation.measure import AUTO, Measure, choose
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.outcomes import Unexpected
 from grpo_job.phases.attempt import Attempt
@@ -22,6 +24,7 @@ GRADERS = grading.Graders(
     answer=lambda completion, gold: answers.correct(completion, gold) == 1.0,
     lenient=lambda completion, gold: answers.correct_anywhere(completion, gold) == 1.0,
     format=lambda completion, gold: tags.format_tags(completion, gold) == 1.0,
+    read=answers.last_answer,
 )
 
 
@@ -32,16 +35,35 @@ def evaluate(
     with attempt.progress.phase("evaluate", f"evaluating the {'base' if adapter == 'off' else 'adapter'}"):
         rows = checked.rows.held_out
         path = attempt.folder.before if adapter == "off" else attempt.folder.after
-        found = _records_of(path, rows, attempt.settings.eval_samples) if adapter == "off" else None
+        measure = measure_of(attempt.settings, checked.rewards, rows)
+        found = _records_of(path, rows, attempt.settings.eval_samples, measure) if adapter == "off" else None
         if found is None:
             found = records(engine, adapter, rows, checked.rewards, attempt.settings, Chat(checked.base.folder).ids)
             write_jsonl(path, found)
         when = "before" if adapter == "off" else "after"
-        accuracy, kept = grading.share(found, "correct"), grading.share(found, "format")
-        attempt.summary.update(accuracy={when: accuracy, "rows": len(found)}, format={when: kept})
+        accuracy, kept = mean(found, measure), grading.share(found, "format")
+        attempt.summary.update(
+            accuracy={when: accuracy, "rows": len(found), "measure": measure.name}, format={when: kept}
+        )
         attempt.metrics_server.set(accuracy=accuracy)
-        attempt.progress.say(f"accuracy {accuracy:.1%}, format {kept:.1%}")
+        attempt.progress.say(f"{told(accuracy, measure)}, format {kept:.1%}")
     return found
+
+
+def measure_of(settings: Settings, chosen: Sequence[rewards.Reward], rows: Sequence[dict[str, Any]]) -> Measure:
+    """What this run is judged by; see `evaluation.measure.choose`."""
+    weights = [(reward.name, reward.weight) for reward in chosen]
+    return choose(settings.measure, weights, golds=any(row["answer"].strip() for row in rows))
+
+
+def mean(found: Sequence[dict[str, Any]], measure: Measure) -> float:
+    """The mean of the measure over the records, None counted as 0; 0 without records."""
+    return sum(measure.of(record) or 0.0 for record in found) / max(1, len(found))
+
+
+def told(value: float, measure: Measure) -> str:
+    """The measure and its value, for the log: a share as per cent."""
+    return f"{measure.name} {value:.1%}" if measure.reads_answers else f"{measure.name} {value:.3g}"
 
 
 def records(
@@ -57,13 +79,29 @@ def records(
     `tokens`: the ids of completions, for rewards that ask for them.
     """
     generate = partial(engine.generate, adapter=adapter, max_tokens=settings.max_completion_length)
-    paid = {reward.name: _guarded(reward, settings, tokens) for reward in chosen}
-    return grading.ask(generate, rows, GRADERS, rewards=paid, samples=settings.eval_samples)
+    return grading.ask(
+        generate, rows, GRADERS, rewards=graded_by(settings, chosen, tokens), samples=settings.eval_samples
+    )
 
 
-def _records_of(path: Any, rows: Sequence[dict[str, Any]], samples: int) -> list[dict[str, Any]] | None:
-    """The records in `path` if they are for exactly these rows and samples."""
+def graded_by(
+    settings: Settings, chosen: Sequence[rewards.Reward], tokens: rewards.Tokens | None = None
+) -> dict[str, grading.Reward]:
+    """The rewards of the run and the one that is measured, by name, each for one completion and with its deadline."""
+    named = {reward.name: reward for reward in chosen}
+    if settings.measure != AUTO and settings.measure.rpartition(".")[2] not in named:
+        named |= {reward.name: reward for reward in rewards.load([(settings.measure, 1.0)], settings.reward_path)}
+    return {name: _guarded(reward, settings, tokens) for name, reward in named.items()}
+
+
+def _records_of(
+    path: Path, rows: Sequence[dict[str, Any]], samples: int, measure: Measure
+) -> list[dict[str, Any]] | None:
+    """The records in `path` if they answer just these rows in just this way, and hold what is measured."""
     there = read_jsonl(path)
+    needed = {name for name, _ in measure.weights}
+    if not all("answer" in record and needed <= record.get("rewards", {}).keys() for record in there):
+        return None
     asked = [(row["question"], row["answer"], samples if samples > 1 else 0) for row in rows]
     return (
         there
@@ -114,9 +152,20 @@ def keep(engine: Engine, attempt: Attempt) -> None:
     attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / WEIGHTS)})
 
 
-def judge(attempt: Attempt, before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> None:
-    judged = verdict.judge(before, after)
+def judge(
+    attempt: Attempt, checked: Checked, before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]
+) -> None:
+    """Compare before and after, row by row, by the measure of the run."""
+    judged = verdict.judge(before, after, measure_of(attempt.settings, checked.rewards, checked.rows.held_out))
     write_json(attempt.folder.verdict, judged)
-    found = judged["correct"]
-    attempt.summary.update(accuracy={key: found[key] for key in ("before", "after", "rows", "verdict", "p_value")})
+    found = judged["primary"]
+    attempt.summary.update(
+        accuracy={
+            **{key: found[key] for key in ("before", "after", "rows", "p_value")},
+            "verdict": judged["verdict"],
+            "measure": judged["measure"]["name"],
+            "share": judged["measure"]["share"],
+            "notes": judged["notes"],
+        }
+    )
     attempt.flush_mirror()

@@ -15,17 +15,21 @@ from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading
 from grpo_job.monitoring.health import HELD_OUT
 from grpo_job.phases.attempt import Attempt
-from grpo_job.phases.evaluate import GRADERS
+from grpo_job.phases.evaluate import GRADERS, graded_by, mean, measure_of, told
+from grpo_job.rewards import Reward
 from grpo_job.run_folder.files import read_jsonl, write_bytes
 from grpo_job.run_folder.paths import WEIGHTS
 
 
 class PeriodicEvaluation:
-    """The evaluations of one run; `accuracies` maps step to accuracy, including those of earlier attempts."""
+    """The examinations of one run; `accuracies` holds the measure by step, those of earlier attempts included."""
 
-    def __init__(self, engine: Engine, rows: Sequence[dict[str, Any]], attempt: Attempt) -> None:
+    def __init__(
+        self, engine: Engine, rows: Sequence[dict[str, Any]], attempt: Attempt, chosen: Sequence[Reward]
+    ) -> None:
         self.engine, self.attempt, self.settings = engine, attempt, attempt.settings
         self.rows = rows[: attempt.settings.eval_steps_rows]
+        self.measure, self.rewards = measure_of(self.settings, chosen, rows), graded_by(self.settings, chosen)
         self.accuracies: dict[int, float] = {
             row["step"]: row[HELD_OUT] for row in read_jsonl(attempt.folder.metrics) if HELD_OUT in row
         }
@@ -38,10 +42,10 @@ class PeriodicEvaluation:
     def run(self, step: int) -> dict[str, float]:
         """Evaluate the adapter after `step`, and keep it if it is the best so far."""
         generate = partial(self.engine.generate, adapter="on", max_tokens=self.settings.max_completion_length)
-        records = grading.ask(generate, self.rows, GRADERS)
-        accuracy, kept = grading.share(records, "correct") or 0.0, grading.share(records, "format") or 0.0
-        message = f"accuracy {accuracy:.1%}, format {kept:.1%} on {len(records)} rows"
-        self.attempt.progress.say(f"after step {step}: {message}")
+        records = grading.ask(generate, self.rows, GRADERS, rewards=self.rewards)
+        accuracy, kept = mean(records, self.measure), grading.share(records, "format") or 0.0
+        said = f"{told(accuracy, self.measure)}, format {kept:.1%} on {len(records)} rows"
+        self.attempt.progress.say(f"after step {step}: {said}")
         if self.settings.keep == "best" and accuracy > max(self.accuracies.values(), default=-1.0):
             self._keep()
         self.accuracies[step] = accuracy
@@ -71,7 +75,9 @@ class PeriodicEvaluation:
         best = self.best_step()
         if self.settings.keep == "best" and best is not None:
             self.attempt.summary.update(kept={"step": best, "eval_accuracy": self.accuracies[best]})
-            self.attempt.progress.say(f"keeping the adapter of step {best}: accuracy {self.accuracies[best]:.1%}")
+            self.attempt.progress.say(
+                f"the adapter of step {best} is kept: {told(self.accuracies[best], self.measure)}"
+            )
             self.engine.load_adapter(self.attempt.folder.best_adapter)
 
     def _keep(self) -> None:

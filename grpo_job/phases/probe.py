@@ -167,7 +167,7 @@ def _look_for_signal(attempt: Attempt, engine: Engine, checked: Checked) -> None
         partial(engine.generate, adapter="off"),
         chosen(checked.rows.train, settings),
         rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds, ids),
-        evaluate.GRADERS.answer,
+        evaluate.GRADERS.lenient,
         lambda texts: [len(each) for each in ids(texts)],
         settings,
     )

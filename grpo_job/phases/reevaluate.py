@@ -140,21 +140,29 @@ def _judged(
         engine.close()
     write_jsonl(folder / "before.jsonl", before)
     write_jsonl(folder / "after.jsonl", after)
-    return verdict.judge(before, after)
+    return verdict.judge(before, after, evaluate.measure_of(settings, checked.rewards, held_out))
 
 
 def lines(judged: Mapping[str, Any]) -> list[str]:
-    told = []
-    for name, key in (("accuracy", "correct"), ("accuracy, answer anywhere", "correct_lenient"), ("format", "format")):
-        found = judged[key]
-        sides = (
-            f"{found[when]:.1%} ({found[f'{when}_interval'][0]:.1%} to {found[f'{when}_interval'][1]:.1%}) {when}"
-            for when in ("before", "after")
-        )
-        told.append(f"{name}: {', '.join(sides)}")
-    found = judged["correct"]
+    """The verdict as a person reads it."""
+    primary, measure = judged["primary"], judged["measure"]
+    beside = (
+        ("right in the asked-for place", "correct"),
+        ("right, read anywhere", "correct_lenient"),
+        ("format", "format"),
+    )
     return [
-        *told,
-        f"{found['gained']} gained, {found['lost']} lost of {found['rows']} rows, p = {found['p_value']:.2g}",
+        f"{measure['name']}: {_sides(primary, share=measure['share'])}",
+        *(f"{name}: {_sides(judged[key])}" for name, key in beside),
+        f"{primary['gained']} gained, {primary['lost']} lost of {primary['rows']} rows, p = {primary['p_value']:.2g}",
+        *judged["notes"],
         f"verdict: {judged['verdict']}",
     ]
+
+
+def _sides(found: Mapping[str, Any], *, share: bool = True) -> str:
+    form = ".1%" if share else ".3g"
+    return ", ".join(
+        f"{found[when]:{form}} ({found[f'{when}_interval'][0]:{form}} to {found[f'{when}_interval'][1]:{form}}) {when}"
+        for when in ("before", "after")
+    )

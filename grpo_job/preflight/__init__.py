@@ -89,6 +89,7 @@ class _Examination:
         chosen = self.found.attempt(
             "rewards", lambda: load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
         )
+        self.found.attempt("measure", lambda: reward_checks.measurable(settings))
         base, config, chat = self._model()
         engine, plan = self._machine(base, config) if base and config else (None, None)
         rows = self._rows(chat, needs_gold=any(reward.wants_answer() for reward in chosen or ()) or not chosen)

@@ -10,9 +10,10 @@ from itertools import islice
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from grpo_job.outcomes import RunEnded
+from grpo_job.evaluation.measure import AUTO
+from grpo_job.outcomes import InvalidRun, RunEnded
 from grpo_job.preflight.findings import Finding, Status
-from grpo_job.rewards import Reward, Tokens, answers, as_trl_function, calling, custom
+from grpo_job.rewards import Reward, Tokens, answers, as_trl_function, calling, custom, load
 from grpo_job.settings.schema import Settings
 
 ROWS = 8
@@ -49,6 +50,18 @@ class Paid(NamedTuple):
     def told(self) -> str:
         """Such as `perfect 2, wrong 0, empty 0, garbled 0`."""
         return ", ".join(f"{kind} {value:g}" for kind, value in self._asdict().items())
+
+
+def measurable(settings: Settings) -> None:
+    """Raises `InvalidRun` if GRPO_MEASURE names neither `auto`, a reward of the run, nor one that can be loaded."""
+    chosen = {name.rpartition(".")[2] for name, _ in settings.rewards}
+    if settings.measure == AUTO or settings.measure in chosen:
+        return
+    try:
+        load([(settings.measure, 1.0)], settings.reward_path)
+    except InvalidRun as refusal:
+        faults = (fault.removeprefix("GRPO_REWARDS: ") for fault in refusal.faults)
+        raise InvalidRun(*(f"GRPO_MEASURE: {fault}, `auto`, or a reward of the run" for fault in faults)) from refusal
 
 
 def findings(

@@ -79,7 +79,7 @@ def results(run: RunData) -> "list[EvalResult]":
     """Accuracy after and before on the held-out rows."""
     from huggingface_hub import EvalResult
 
-    judged, rows = run.evaluation.get("correct"), run.environment.get("dataset") or {}
+    judged, rows = run.evaluation.get("primary"), run.environment.get("dataset") or {}
     if not judged:
         return []
     own = run.settings.get("eval_dataset") is None
@@ -96,20 +96,21 @@ def results(run: RunData) -> "list[EvalResult]":
     return [
         EvalResult(
             task_type="text-generation",
-            metric_type="accuracy",
-            metric_name=f"accuracy {when} GRPO ({how}, greedy)",
+            metric_type="accuracy" if run.evaluation["measure"]["share"] else "reward",
+            metric_name=f"{run.evaluation['measure']['name']} {when} GRPO ({how}, greedy)",
             metric_value=judged[when],
-            metric_args={"wilson_interval_95": list(judged[f"{when}_interval"]), **_test(judged, when)},
+            metric_args={"wilson_interval_95": list(judged[f"{when}_interval"]), **_test(run, when)},
             **dataset,
         )
         for when, how in sides.items()
     ]
 
 
-def _test(judged: dict[str, Any], when: str) -> dict[str, Any]:
+def _test(run: RunData, when: str) -> dict[str, Any]:
     if when == "before":
         return {}
-    return {"verdict": judged["verdict"], "mcnemar_p": judged["p_value"]}
+    test = "mcnemar_p" if run.evaluation["measure"]["share"] else "sign_flip_p"
+    return {"verdict": run.evaluation["verdict"], test: run.evaluation["primary"]["p_value"]}
 
 
 def _body(run: RunData, base: Base) -> str:

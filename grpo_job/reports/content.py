@@ -11,6 +11,8 @@ STATES = {
     "improved": ("good", "Improved"),
     "no evidence of a change": ("warn", "No evidence of a change"),
     "worse": ("bad", "Worse"),
+    "not judged": ("warn", "Not judged: too few held-out rows"),
+    "collapsed": ("bad", "Collapsed: one answer to nearly every question"),
 }
 SIDES = ("Gained", "Lost", "Wrong before and after", "Right before and after")
 SAMPLES_SHOWN = dict(zip(SIDES, (3, 2, 1, 1), strict=True))

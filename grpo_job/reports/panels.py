@@ -147,7 +147,9 @@ def accuracy(run: RunData) -> Shares | None:
 
 
 def accuracies(runs: Sequence[RunData]) -> Shares | None:
-    return _shares((run.name, run.evaluation.get("correct")) for run in runs)
+    """Each run's measure, of those that are measured by a share."""
+    shares = (run for run in runs if run.evaluation.get("measure", {}).get("share"))
+    return _shares((run.name, run.evaluation["primary"]) for run in shares)
 
 
 def _shares(judged: Iterable[tuple[str, dict[str, Any] | None]]) -> Shares | None:

@@ -47,7 +47,12 @@ class RunData:
 
     @cached_property
     def evaluation(self) -> Record:
-        return read_json(self.folder.verdict)
+        """`evaluation.json`; the verdict of one without a chosen measure is about `correct`."""
+        found = read_json(self.folder.verdict)
+        old = (
+            {"primary": found["correct"], "measure": {"name": "accuracy", "share": True}, "notes": []} if found else {}
+        )
+        return {**old, **found}
 
     @cached_property
     def metrics(self) -> list[Record]:

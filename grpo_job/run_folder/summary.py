@@ -22,7 +22,7 @@ class Summary:
             "run_id": run_id,
             "ending": RUNNING,
             "steps": {"done": 0, "planned": 0, "lost_to_resume": 0},
-            "accuracy": {"before": None, "after": None, "rows": 0, "verdict": None, "p_value": None},
+            "accuracy": {"before": None, "after": None, "rows": 0, "verdict": None, "p_value": None, "measure": None},
             "format": {"before": None, "after": None},
             "cost": None,
             "adapter": None,
@@ -58,8 +58,8 @@ class Summary:
             )
 
     def forget_result(self) -> None:
-        """Training resumes: drop the evaluation of the earlier result."""
-        nothing = {"after": None, "verdict": None, "p_value": None}
+        """The training goes on: what was measured of its earlier result does not hold any more."""
+        nothing: dict[str, Any] = {"after": None, "verdict": None, "p_value": None, "notes": []}
         self.update(accuracy=nothing, format={"after": None}, adapter=None, published=[])
 
     def forget_stop(self, *, restart: bool) -> None:
@@ -84,14 +84,7 @@ class Summary:
 def closing_lines(values: dict[str, Any], folder: Path) -> list[str]:
     """The final lines of the log: accuracy, where the result is, time and outcome."""
     accuracy, seconds = values["accuracy"], values["seconds"]
-    lines = []
-    if accuracy["after"] is not None and accuracy["before"] is not None:
-        rise = 100 * (accuracy["after"] - accuracy["before"])
-        lines.append(
-            f"held-out accuracy: {accuracy['before']:.1%} before, {accuracy['after']:.1%} after "
-            f"({rise:+.1f} points on {accuracy['rows']} rows"
-            + (f", {accuracy['verdict']}, p = {accuracy['p_value']:.2g})" if accuracy["verdict"] else ")")
-        )
+    lines = _measured(accuracy)
     if values["adapter"]:
         lines.append(f"adapter: {values['adapter']['path']}")
     lines += [f"published: {place['uri']} ({place['revision'] or 'verified'})" for place in values["published"]]
@@ -103,3 +96,17 @@ def closing_lines(values: dict[str, Any], folder: Path) -> list[str]:
     ending = values["ending"]
     lines.append(f"{ending['kind']} (exit {ending['code']}): {ending['reason']}")
     return lines
+
+
+def _measured(accuracy: Mapping[str, Any]) -> list[str]:
+    """The measure before and after with its verdict, and what is to be known beside it; nothing if not measured."""
+    if accuracy["after"] is None or accuracy["before"] is None:
+        return []
+    share = accuracy.get("share", True)
+    before, after = (f"{accuracy[when]:.1%}" if share else f"{accuracy[when]:.3g}" for when in ("before", "after"))
+    rise = accuracy["after"] - accuracy["before"]
+    change = f"{100 * rise:+.1f} points" if share else f"{rise:+.3g}"
+    verdict = f", {accuracy['verdict']}, p = {accuracy['p_value']:.2g}" if accuracy["verdict"] else ""
+    name = accuracy.get("measure") or "accuracy"
+    said = f"held-out {name}: {before} before, {after} after ({change} on {accuracy['rows']} rows{verdict})"
+    return [said, *accuracy.get("notes", [])[:1]]

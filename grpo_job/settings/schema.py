@@ -95,6 +95,7 @@ class Settings(BaseModel):
     eval_dataset_config: OptionalText = setting(None, "configuration of the held-out rows' dataset")
     eval_split: OptionalText = setting(None, "split to evaluate on; default: test if it exists, else part of the rows")
     eval_rows: PositiveInt = setting(200, "held-out rows to evaluate before and after training")
+    measure: Text = setting("auto", "what the verdict is about: a reward's name, or auto: right answers or all rewards")
     eval_samples: PositiveInt = setting(1, "completions per held-out row for avg@k and pass@k; 1: greedy only")
     eval_steps: OptionalPositiveInt = setting(
         None, "steps between evaluations during training; none: only before and after"
@@ -103,7 +104,7 @@ class Settings(BaseModel):
     keep: Literal["last", "best"] = setting(
         "last", "which adapter is the result: that of the last step, or the one with the best accuracy"
     )
-    stop_at_accuracy: OptionalFraction = setting(None, "stop once held-out accuracy reaches this")
+    stop_at_accuracy: OptionalFraction = setting(None, "stop once the measure on held-out rows reaches this")
     sample_prompts: Text = operational(
         "How many r's are in strawberry?",
         "questions that base and adapter answer side by side, separated by |; or none",
@@ -171,8 +172,8 @@ class Settings(BaseModel):
     )
     grace_seconds: Positive = operational(25.0, "seconds to save and stop after a signal")
     publish_to: Places = operational((), f"destinations: {schemes.forms()}")
-    publish_if: Literal["always", "not-worse", "improved"] = operational(
-        "always", "verdict required to publish; below it the adapter stays in the run folder"
+    publish_if: Literal["always", "not-worse", "improved", "collapsed"] = operational(
+        "always", "verdict required to publish; below it the adapter stays in the run folder; collapsed: any"
     )
     publish_merged: Bool = operational(False, "also publish the merged 16-bit model, in merged/")
     publish_seconds: Positive = operational(

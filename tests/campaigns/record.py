@@ -29,6 +29,7 @@ PARTS = {
     "learning": ["learning", "5", "0"],
     "publish": ["publish_faults", "50", "0"],
     "health": ["health", "20", "0"],
+    "verdict": ["verdict", "2000", "0"],
     **{part: ["faults", part, "--count", count, "--seed", seed] for part, count, seed in FAULTS},
 }
 HEADER = """# Campaigns

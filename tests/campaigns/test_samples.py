@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import faults, health, learning, record
+from tests.campaigns import faults, health, learning, record, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,8 +22,12 @@ def test_a_seed_learns() -> None:
     assert learning.main(1, first_seed=100) == 0
 
 
+def test_runs_without_effect_and_answers_that_ignore_the_question_are_not_improved() -> None:
+    assert verdict.main(10, first_seed=100) == 0
+
+
 def test_every_part_of_the_fault_campaigns_can_be_recorded() -> None:
-    assert record.PARTS.keys() == {"learning", "publish", "health", *faults.PARTS}
+    assert record.PARTS.keys() == {"learning", "publish", "health", "verdict", *faults.PARTS}
 
 
 def test_a_tree_that_is_not_its_commits_is_not_recorded(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The figures of an evaluation against independent computations: statsmodels, brute force, the rows themselves."""
 
 import doctest
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
-from grpo_job.evaluation import statistics, verdict
+from grpo_job.evaluation import chance, measure, statistics, verdict
 
 counted = settings(max_examples=60, deadline=None, derandomize=True)
 
@@ -101,9 +101,34 @@ def test_bootstrap_is_the_same_every_time_and_covers_the_difference() -> None:
      (60, 50, "no evidence of a change"), (90, 20, "improved"), (20, 90, "worse")],
 )  # fmt: skip
 def test_verdict_needs_evidence_in_either_direction(gained: int, lost: int, expected: str) -> None:
-    assert statistics.verdict(gained, lost, statistics.mcnemar(gained, lost)) == expected
+    assert statistics.verdict((gained - lost) / 200, statistics.mcnemar(gained, lost), 200) == expected
 
 
-@pytest.mark.parametrize("module", [statistics, verdict])
+def test_no_verdict_below_fifty_pairs() -> None:
+    assert statistics.verdict(1.0, 1e-9, 49) == "not judged"
+    assert statistics.verdict(1.0, 1e-9, 50) == "improved"
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(9, 1), (6, 4), (30, 15), (3, 14)])
+def test_sign_flips_of_right_and_wrong_are_mcnemars_test(gained: int, lost: int) -> None:
+    differences = [1.0] * gained + [-1.0] * lost + [0.0] * 50
+    assert statistics.sign_flip(differences) == pytest.approx(statistics.mcnemar(gained, lost), abs=0.015)
+
+
+def test_sign_flips_agree_with_all_patterns() -> None:
+    differences = [0.5, 1.25, -0.25, 2.0, 0.75, -1.0, 0.5, 1.5, 0.25, 1.0]
+    signs = np.array(list(product([-1, 1], repeat=len(differences))))
+    exact = (np.abs(signs @ differences) >= abs(sum(differences)) - 1e-12).mean()
+    assert statistics.sign_flip(differences) == pytest.approx(exact, abs=0.01)
+
+
+def test_what_could_not_be_graded_counts_nothing_and_is_counted() -> None:
+    found = statistics.compare([0.5, None, 1.0], [1.5, 0.0, None])
+    assert found["ungraded"] == {"before": 1, "after": 1}
+    assert (found["before"], found["after"]) == (0.5, 0.5)
+    assert (found["gained"], found["lost"]) == (1, 1)
+
+
+@pytest.mark.parametrize("module", [statistics, verdict, chance, measure])
 def test_examples_in_docstrings_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]

@@ -1,21 +1,26 @@
 """Asking, grading and judging: from prompts to `evaluation.json`."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
 from grpo_job.evaluation import grading
+from grpo_job.evaluation.measure import RIGHT, Measure, choose
 from grpo_job.evaluation.verdict import allowed, judge, kept_back
 
 GRADERS = grading.Graders(
     answer=lambda completion, gold: completion == f"<answer>{gold}</answer>",
     lenient=lambda completion, gold: gold in completion,
     format=lambda completion, gold: completion.startswith("<answer>"),
+    read=lambda completion: re.sub(r"\D", "", completion) or None,
 )
+IN_TAGS = Measure("reward correct", (("correct", 1.0),))
+PAID = {"correct": lambda completion, gold: float(GRADERS.answer(completion, gold))}
 ROWS = [
     {"prompt": [{"role": "user", "content": f"{n} + 1?"}], "question": f"{n} + 1?", "answer": str(n + 1)}
-    for n in range(20)
+    for n in range(60)
 ]
 
 
@@ -37,9 +42,9 @@ def test_asking_is_one_greedy_call_for_all_rows() -> None:
         return [["<answer>1</answer>"] for _ in prompts]
 
     records = grading.ask(generate, ROWS, GRADERS)
-    assert calls == [{"prompts": 20}]
+    assert calls == [{"prompts": 60}]
     assert records[0] == {
-        "question": "0 + 1?", "gold": "1", "completion": "<answer>1</answer>",
+        "question": "0 + 1?", "gold": "1", "completion": "<answer>1</answer>", "answer": "1",
         "correct": True, "correct_lenient": True, "format": True,
     }  # fmt: skip
 
@@ -51,7 +56,7 @@ def test_records_say_what_each_reward_pays() -> None:
 
 
 def test_samples_are_drawn_in_a_second_call_and_graded() -> None:
-    records = grading.ask(answering(20), ROWS, GRADERS, samples=4)
+    records = grading.ask(answering(60), ROWS, GRADERS, samples=4)
     assert [sample["correct"] for sample in records[3]["samples"]] == [True, True, True, False]
     assert records[3]["correct"] is True
 
@@ -60,45 +65,108 @@ def test_share_of_no_records_is_unknown() -> None:
     assert grading.share([], "correct") is None
 
 
+def asked(right: int, **options: Any) -> list[dict[str, Any]]:
+    return grading.ask(answering(right), ROWS, GRADERS, rewards=PAID, **options)
+
+
 def test_judgement_holds_answer_lenient_and_format_and_the_rows_that_changed() -> None:
-    before, after = (grading.ask(answering(right), ROWS, GRADERS, samples=2) for right in (5, 18))
-    judged = judge(before, after)
-    assert judged["verdict"] == judged["correct"]["verdict"] == "improved"
+    judged = judge(asked(15, samples=2), asked(54, samples=2), IN_TAGS)
+    assert judged["verdict"] == "improved"
+    assert judged["measure"] == {"name": "reward correct", "share": True}
+    assert judged["primary"] == judged["correct"]
     assert (judged["correct"]["before"], judged["correct"]["after"]) == (0.25, 0.9)
-    assert judged["correct_lenient"]["verdict"] == "no evidence of a change"
     assert judged["correct_lenient"]["before"] == judged["correct_lenient"]["after"] == 1.0
-    assert [row["question"] for row in judged["gained"]] == [f"{n} + 1?" for n in range(5, 18)]
-    assert judged["gained"][0]["after"] == "<answer>6</answer>"
+    assert [row["question"] for row in judged["gained"]] == [f"{n} + 1?" for n in range(15, 54)]
+    assert judged["gained"][0]["after"] == "<answer>16</answer>"
     assert judged["lost"] == []
     assert judged["sampled"]["after"] == {"k": 2, "avg": 0.45, "pass": {"1": 0.45, "2": 0.9}}
-    assert json.loads(json.dumps(judged))["correct"]["rows"] == 20
+    assert json.loads(json.dumps(judged))["correct"]["rows"] == 60
+
+
+def test_one_measure_has_the_verdict_and_what_stands_beside_it_has_none() -> None:
+    judged = judge(asked(15), asked(54), Measure(RIGHT))
+    assert judged["verdict"] == "no evidence of a change"
+    assert not any("verdict" in judged[key] for key in ("primary", "correct", "correct_lenient", "format"))
+
+
+def test_a_base_that_is_right_without_tags_and_learns_the_tags_has_learned_the_format() -> None:
+    judged = judge(asked(0), asked(60), choose("auto", [("correct", 2.0)], golds=True))
+    assert judged["verdict"] == "no evidence of a change"
+    assert (judged["primary"]["before"], judged["primary"]["after"]) == (1.0, 1.0)
+    assert judged["notes"][0] == "the format was learned; no evidence that more answers are right"
 
 
 def test_judgement_lists_what_became_wrong() -> None:
-    judged = judge(grading.ask(answering(18), ROWS, GRADERS), grading.ask(answering(2), ROWS, GRADERS))
+    judged = judge(asked(54), asked(6), IN_TAGS)
     assert judged["verdict"] == "worse"
-    assert len(judged["lost"]) == 16
+    assert len(judged["lost"]) == 48
     assert "sampled" not in judged
 
 
+def answered(golds: list[str], answers: list[str]) -> list[dict[str, Any]]:
+    """Records of the answers, in the format."""
+    return [
+        {
+            "question": str(number), "gold": gold, "completion": f"<answer>{answer}</answer>", "answer": answer,
+            "correct": answer == gold, "correct_lenient": answer == gold, "format": True,
+        }
+        for number, (gold, answer) in enumerate(zip(golds, answers, strict=True))
+    ]  # fmt: skip
+
+
+def test_a_constant_answer_that_is_right_more_often_is_collapsed_and_not_published() -> None:
+    golds = ["5"] * 40 + [str(number + 100) for number in range(1279)]
+    base = [gold if number % 70 == 69 else f"no {number}" for number, gold in enumerate(golds)]
+    judged = judge(answered(golds, base), answered(golds, ["5"] * len(golds)), Measure(RIGHT))
+    assert judged["primary"]["p_value"] < 0.05
+    assert judged["primary"]["difference"] > 0
+    assert judged["verdict"] == "collapsed"
+    assert "'5' is 100.0% of them" in judged["notes"][0]
+    assert "always answering 5 earns 3.0%" in judged["notes"]
+    assert not allowed(judged["verdict"], "always")
+
+
+def test_more_right_answers_that_chance_explains_are_no_evidence() -> None:
+    """Two answers in the golds' own proportions: right more often than a base that said neither."""
+    golds = ["yes", "no"] * 100
+    after = ["yes", "yes", "no", "no"] * 50
+    judged = judge(answered(golds, ["?"] * 200), answered(golds, after), Measure(RIGHT))
+    assert judged["primary"]["p_value"] < 0.001
+    assert judged["verdict"] == "no evidence of a change"
+    assert any("by chance" in note for note in judged["notes"])
+
+
+def test_an_own_reward_is_measured_by_itself_with_its_grades_and_what_it_could_not_grade() -> None:
+    def paid(value: float | None) -> list[dict[str, Any]]:
+        records = answered(["1"] * 60, ["2"] * 60)
+        return [{**record, "rewards": {"brief": value if n else None}} for n, record in enumerate(records)]
+
+    judged = judge(paid(0.25), paid(0.75), choose("auto", [("brief", 1.0)], golds=True))
+    assert judged["verdict"] == "improved"
+    assert judged["measure"] == {"name": "reward brief", "share": False}
+    assert judged["primary"]["ungraded"] == {"before": 1, "after": 1}
+    assert "answers" not in judged
+
+
 def test_sides_that_were_asked_different_questions_are_not_compared() -> None:
-    records = grading.ask(answering(5), ROWS, GRADERS)
+    records = asked(5)
     with pytest.raises(ValueError, match="same questions"):
-        judge(records, records[::-1])
+        judge(records, records[::-1], IN_TAGS)
 
 
 @pytest.mark.parametrize(
     ("publish_if", "published"),
-    [("always", {"improved", "no evidence of a change", "worse"}),
-     ("not-worse", {"improved", "no evidence of a change"}), ("improved", {"improved"})],
+    [("collapsed", {"improved", "no evidence of a change", "not judged", "worse", "collapsed"}),
+     ("always", {"improved", "no evidence of a change", "not judged", "worse"}),
+     ("not-worse", {"improved", "no evidence of a change", "not judged"}), ("improved", {"improved"})],
 )  # fmt: skip
 def test_publish_gate_lets_through_what_was_asked_for(publish_if: Any, published: set[str]) -> None:
-    verdicts = ("improved", "no evidence of a change", "worse")
+    verdicts = ("improved", "no evidence of a change", "not judged", "worse", "collapsed")
     assert {verdict for verdict in verdicts if allowed(verdict, publish_if)} == published
 
 
 def test_result_that_is_kept_back_says_why_in_one_sentence() -> None:
-    judged = judge(grading.ask(answering(18), ROWS, GRADERS), grading.ask(answering(2), ROWS, GRADERS))
+    judged = judge(asked(54), asked(6), IN_TAGS)
     sentence = kept_back(judged, "not-worse")
-    assert sentence.startswith("not published because of GRPO_PUBLISH_IF=not-worse: the verdict is 'worse'")
-    assert "90.0% before, 10.0% after on 20 rows, 0 gained, 16 lost, p = 3.1e-05" in sentence
+    assert sentence.startswith("GRPO_PUBLISH_IF=not-worse keeps the adapter unpublished: the verdict is 'worse'")
+    assert "reward correct: 90.0% before, 10.0% after on 60 rows, 0 gained, 48 lost, p = 7.1e-15" in sentence

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from grpo_job import rewards
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.periodic_eval import WEIGHTS, PeriodicEvaluation
@@ -40,7 +41,8 @@ def midway_of(folder: Path, **variables: str) -> tuple[PeriodicEvaluation, Pupil
     attempt = Attempt(resolved.settings, Interruption())
     attempt.folder.open()
     pupil = Pupil()
-    return PeriodicEvaluation(pupil, ROWS, attempt), pupil  # type: ignore[arg-type]
+    chosen = rewards.load(resolved.settings.rewards)
+    return PeriodicEvaluation(pupil, ROWS, attempt, chosen), pupil  # type: ignore[arg-type]
 
 
 def examined(periodic_eval: PeriodicEvaluation, pupil: Pupil, **right_by_step: int) -> None:

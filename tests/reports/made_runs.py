@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from grpo_job.evaluation.measure import RIGHT, Measure
 from grpo_job.evaluation.verdict import judge
 from grpo_job.run_folder.files import write_json, write_jsonl
 from grpo_job.run_folder.paths import RunFolder
@@ -29,7 +30,7 @@ def write_run(
     random = np.random.default_rng(seed)
     folder = RunFolder(path).open()
     before, after = (_answers(seed, rows, share) for share in accuracy)
-    judged = judge(before, after)
+    judged = judge(before, after, Measure(RIGHT))
     write_json(folder.settings, _settings(path.name, model, steps, learning_rate))
     write_json(folder.environment, _environment(model, gpu))
     write_jsonl(folder.metrics, _metrics(random, steps, accuracy, gpu))
@@ -126,6 +127,7 @@ def _answers(seed: int, rows: int, share: float) -> list[dict[str, Any]]:
         answers.append({
             "question": f"Mia has {a} shells and finds {b} more on day {number}. How many shells does Mia have now?",
             "gold": str(a + b), "completion": completion + (" <script>alert('x')</script>" if number == 0 else ""),
+            "answer": str(given),
             "correct": right, "correct_lenient": right or bool(slip > 0.97), "format": bool(slip < 0.9 + 0.1 * share),
             "rewards": {"correct": float(right), "format_tags": 1.0},
         })  # fmt: skip
@@ -156,7 +158,12 @@ def _summary(name: str, steps: int, judged: dict[str, Any], train: float, gpu: b
         "run_id": name,
         "ending": {"code": 0, "kind": "finished", "reason": "trained, evaluated, published and verified"},
         "steps": {"done": steps, "planned": steps, "lost_to_resume": 0},
-        "accuracy": {key: judged["correct"][key] for key in ("before", "after", "rows", "verdict", "p_value")},
+        "accuracy": {
+            **{key: judged["primary"][key] for key in ("before", "after", "rows", "p_value")},
+            "verdict": judged["verdict"],
+            "measure": judged["measure"]["name"],
+            "share": True,
+        },
         "format": {key: judged["format"][key] for key in ("before", "after")},
         "cost": cost,
         "before_publishing": {"seconds": train + 11.179, "cost": cost and 1.0399},

@@ -37,7 +37,7 @@ def test_front_matter_says_what_the_adapter_is(finished: Path) -> None:
 
 def test_model_index_holds_accuracy_before_and_after(finished: Path) -> None:
     after, before = ModelCard.load(finished / "adapter" / "README.md").data.eval_results
-    judged = read_json(finished / "evaluation" / "evaluation.json")["correct"]
+    judged = read_json(finished / "evaluation" / "evaluation.json")["primary"]
     assert (before.metric_value, after.metric_value) == (judged["before"], judged["after"])
     assert (after.dataset_type, after.dataset_config, after.dataset_split) == ("openai/gsm8k", "main", "test")
     assert after.dataset_revision == "e53f" * 10

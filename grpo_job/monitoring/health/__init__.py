@@ -12,11 +12,14 @@ Why the thresholds are what they are:
 - 80 % of completions cut: most gradients then come from unfinished thoughts, and no answer is reached.
 - 10 nats a token from the base: its text is a millionth as likely to the base as its own, it speaks gibberish.
 - 100 times the first gradient norms: healthy runs of the sample reach 12 times theirs.
-- 5 % of the first entropy: healthy runs of the sample fall to 20 %. What has no entropy explores nothing.
+- 5 % of the first entropy: only of a run that is no better, for a good one ends at 0.5 % of its first.
+- Those of `learning.py` are from the ten histories in tests/monitoring/histories: each was reached by a run that went
+  wrong and by none that went well. They rest on one collapsed run and on one that learned nothing, so they warn.
 """
 
 from collections.abc import Sequence
 
+from grpo_job.monitoring.health import learning
 from grpo_job.monitoring.health.checks import SIGNS, Finding
 from grpo_job.monitoring.health.history import HELD_OUT, History, Row
 from grpo_job.settings.schema import Settings
@@ -29,7 +32,9 @@ def judge(settings: Settings, rows: Sequence[Row]) -> list[Finding]:
     if not rows or settings.health == "off":
         return []
     history = History(settings, rows)
-    return sorted((one for sign in SIGNS for one in sign(history)), key=lambda one: one.severity != "hopeless")
+    return sorted(
+        (one for sign in (*SIGNS, *learning.SIGNS) for one in sign(history)), key=lambda one: one.severity != "hopeless"
+    )
 
 
 class Health:

@@ -11,6 +11,8 @@ Severity = Literal["warn", "hopeless"]
 
 BEGINNING = 5  # rows that say where a run began
 SHORT = 5  # rows whose median is not moved by one odd batch
+NEAR_THE_MOST = 0.9  # of what the rewards can pay: below, rows without spread are not solved ones
+DEAD = 10  # times GRPO_HEALTH_STEPS that a reward pays nothing: the last one to be learned takes its time
 OVERFLOWS = 3  # gradients without end in a row: float16 has a few while its scale is found
 STANDARD_ERRORS = 2.0
 
@@ -30,10 +32,10 @@ def _no_number(history: History) -> Iterator[Finding]:
     cure = "use a smaller GRPO_LEARNING_RATE, a smaller GRPO_MAX_GRAD_NORM, or bfloat16 in place of float16"
     gradients = [row.get("grad_norm", 0.0) for row in history.rows[-OVERFLOWS:]]
     if not finite(last.get("loss", 0.0)):
-        yield _finding("hopeless", "no_number", history, f"the loss is {last['loss']}: {cure}")
+        yield finding("hopeless", "no_number", history, f"the loss is {last['loss']}: {cure}")
     elif len(gradients) == OVERFLOWS and not any(map(finite, gradients)):
         said = f"the gradient norm has been {gradients[-1]} for {OVERFLOWS} steps: {cure}"
-        yield _finding("hopeless", "no_number", history, said)
+        yield finding("hopeless", "no_number", history, said)
 
 
 def _no_signal(history: History) -> Iterator[Finding]:
@@ -49,26 +51,28 @@ def _no_signal(history: History) -> Iterator[Finding]:
             f"{cut:.0%} cut at GRPO_MAX_COMPLETION_LENGTH), so nothing is learned: look at completions.jsonl, then at "
             "GRPO_REWARDS and GRPO_SYSTEM_PROMPT; take a larger model or easier rows, or raise GRPO_NUM_GENERATIONS"
         )
-        yield _finding("hopeless", "no_signal", history, said)
-    else:
+        yield finding("hopeless", "no_signal", history, said)
+    elif reward >= NEAR_THE_MOST * history.most:
         said = (
-            f"every completion earned the same for {steps} steps (mean reward {reward:.3g}, more than at the start): "
+            f"every completion earned the same for {steps} steps (mean reward {reward:.3g} of {history.most:.3g}): "
             "there is nothing left to learn from these rows; fewer GRPO_MAX_STEPS or harder rows save money"
         )
-        yield _finding("warn", "all_solved", history, said)
+        yield finding("warn", "all_solved", history, said)
 
 
 def _one_reward_is_dead(history: History) -> Iterator[Finding]:
-    """Among several rewards, one that never paid anything."""
-    rows = history.window(history.settings.health_groups)
+    """Among several rewards, one that never paid anything while no other climbs: rewards are learned in turn."""
+    rows = history.over(DEAD * history.settings.health_steps)
     names = [key.split("/")[1] for key in (rows[-1] if rows else {}) if key.startswith("rewards/") and "/mean" in key]
     dead = [name for name in names if not any(_paid(row, name) for row in rows)]
-    for name in dead if len(dead) < len(names) else []:  # all of them are `_no_signal`
+    if len(dead) == len(names) or any(history.climbs(f"rewards/{name}/mean") for name in names):
+        return  # all of them are `_no_signal`
+    for name in dead:
         said = (
             f"the reward {name} has paid 0 to every completion for {history.steps_of(rows)} steps: look at "
             "completions.jsonl for answers that it should have paid"
         )
-        yield _finding("warn", f"dead_reward_{name}", history, said)
+        yield finding("warn", f"dead_reward_{name}", history, said)
 
 
 def _gradient(history: History) -> Iterator[Finding]:
@@ -81,7 +85,7 @@ def _gradient(history: History) -> Iterator[Finding]:
     limit = history.settings.health_gradient_factor * began
     if now > limit and now > history.settings.max_grad_norm:
         said = f"the gradient norm is {now:.3g}, {now / began:.0f} times the first: use a smaller GRPO_LEARNING_RATE"
-        yield _finding(_severity(history), "gradient", history, said)
+        yield finding(_severity(history), "gradient", history, said)
 
 
 def _divergence(history: History) -> Iterator[Finding]:
@@ -93,21 +97,22 @@ def _divergence(history: History) -> Iterator[Finding]:
         f"the divergence from the base is {median(divergences):.3g} nats a token: use a smaller GRPO_LEARNING_RATE "
         "or a larger GRPO_BETA"
     )
-    yield _finding(_severity(history), "divergence", history, said)
+    yield finding(_severity(history), "divergence", history, said)
 
 
 def _entropy(history: History) -> Iterator[Finding]:
+    """A good run ends with hardly any entropy: only one that is no better has lost what it could learn with."""
     rows = history.window()
     began, now = values(history.rows[:BEGINNING], "entropy"), values(rows, "entropy")
     if not began or not now or len(history.rows) < BEGINNING + len(rows):
         return
-    if fmean(now) >= history.settings.health_entropy_share * fmean(began):
+    if fmean(now) >= history.settings.health_entropy_share * fmean(began) or not history.no_better():
         return
     said = (
         f"the entropy has fallen from {fmean(began):.3g} to {fmean(now):.2g}, so completions hardly differ: use a "
         "smaller GRPO_LEARNING_RATE, a higher GRPO_TEMPERATURE, or GRPO_EPSILON_HIGH=0.28"
     )
-    yield _finding(_severity(history), "entropy", history, said)
+    yield finding(_severity(history), "entropy", history, said)
 
 
 def _clipped(history: History) -> Iterator[Finding]:
@@ -120,7 +125,7 @@ def _clipped(history: History) -> Iterator[Finding]:
         f"GRPO_MAX_COMPLETION_LENGTH={history.settings.max_completion_length}: raise it, ask for shorter answers in "
         "GRPO_SYSTEM_PROMPT, or look in completions.jsonl whether they end at all"
     )
-    yield _finding(_severity(history), "clipped", history, said)
+    yield finding(_severity(history), "clipped", history, said)
 
 
 def _reward_is_gamed(history: History) -> Iterator[Finding]:
@@ -138,7 +143,7 @@ def _reward_is_gamed(history: History) -> Iterator[Finding]:
         "something else than right answers, see completions.jsonl and mend GRPO_REWARDS"
     )
     severity: Severity = "hopeless" if fallen[-2:] == [True, True] else "warn"
-    yield _finding(severity, "gamed_reward", history, said)
+    yield finding(severity, "gamed_reward", history, said)
 
 
 SIGNS: tuple[Callable[[History], Iterator[Finding]], ...] = (
@@ -158,7 +163,8 @@ def _severity(history: History) -> Severity:
     return "hopeless" if history.learned_nothing() else "warn"
 
 
-def _finding(severity: Severity, kind: str, history: History, sentence: str) -> Finding:
+def finding(severity: Severity, kind: str, history: History, sentence: str) -> Finding:
+    """A finding about the last step of `history`."""
     step = int(history.last["step"])
     return Finding(severity, kind, step, f"at step {step} {sentence}")
 

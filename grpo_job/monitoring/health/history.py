@@ -12,6 +12,7 @@ Row = Mapping[str, Any]
 REWARDS = 10  # rows at either end whose rewards are compared, at least: one step's reward is mostly chance
 CHANCE = 3  # times GRPO_HEALTH_STEPS behind the warm-up: before, no run can be told to have learned nothing
 NO_BETTER = 0.01  # of the beginning: a reward that rose by less has not risen, whatever its noise
+PAYS_AT_MOST = {"correctness": 2.0, "int": 0.5, "strict_format": 0.5, "soft_format": 0.5, "xmlcount": 0.5}
 HELD_OUT = "eval_accuracy"  # of an evaluation while training, where GRPO_EVAL_STEPS asks for them
 
 
@@ -31,9 +32,26 @@ class History(NamedTuple):
         settings = self.settings
         groups_per_step = max(1.0, settings.groups_per_step)
         steps = math.ceil(max(settings.health_steps, groups / groups_per_step))
+        return self.over(steps)
+
+    def over(self, steps: int) -> Sequence[Row]:
+        """The rows of the last `steps` steps. Empty: not so many yet."""
         first = int(self.last["step"]) - steps
-        earliest = self.rows[0]["step"] - settings.logging_steps  # the first row tells of these steps too
+        earliest = self.rows[0]["step"] - self.settings.logging_steps  # the first row tells of these steps too
         return [row for row in self.rows[-steps:] if row["step"] > first] if earliest <= first else []
+
+    @property
+    def most(self) -> float:
+        """What a completion that every reward pays best earns. A reward off the menu is taken to pay 1 at best."""
+        return sum(abs(weight) * PAYS_AT_MOST.get(name, 1.0) for name, weight in self.settings.rewards)
+
+    def climbs(self, key: str) -> bool:
+        """Whether the last REWARDS values under `key` are above the first by more than their noise."""
+        began, now = values(self.rows[:REWARDS], key), values(self.rows[-REWARDS:], key)
+        if not began or not now:
+            return False
+        noise = math.sqrt(pvariance(began) / len(began) + pvariance(now) / len(now))
+        return fmean(now) > fmean(began) + 2 * noise + NO_BETTER
 
     def steps_of(self, rows: Sequence[Row]) -> int:
         """How many steps these rows in a row tell of."""

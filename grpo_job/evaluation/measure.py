@@ -1,0 +1,57 @@
+"""What a run is judged by: one number for each record of an evaluation, chosen and named before training. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+AUTO = "auto"
+RIGHT, WEIGHTED = "right answers, read anywhere", "weighted sum of the rewards"
+READS_GOLDS = {"correct", "correct_anywhere", "correctness"}  # rewards whose 1 means: the row's answer was given
+SHARES = {"correct", "correct_anywhere"}  # of those, the rewards that pay 0 or 1
+
+
+class Measure(NamedTuple):
+    """Its name as people read it, and the rewards that it sums with their weights; without any: right anywhere."""
+
+    name: str
+    weights: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def reads_answers(self) -> bool:
+        """Whether 1 means a right answer and 0 any other, so that accuracy above chance is defined."""
+        return not self.weights or (len(self.weights) == 1 and self.weights[0][0] in SHARES)
+
+    def of(self, record: Mapping[str, Any]) -> float | None:
+        """The record's value; None where the one reward that is measured could not grade it.
+
+        In a sum, what cannot be graded adds nothing, as in training.
+
+        >>> Measure("brief", (("brief", 1.0),)).of({"rewards": {"brief": 0.5}})
+        0.5
+        >>> Measure(WEIGHTED, (("brief", 2.0), ("kind", 1.0))).of({"rewards": {"brief": 0.5, "kind": None}})
+        1.0
+        """
+        if not self.weights:
+            return float(record["correct_lenient"])
+        paid = record["rewards"]
+        if len(self.weights) == 1 and paid[self.weights[0][0]] is None:
+            return None
+        return sum((weight * (paid[name] or 0.0) for name, weight in self.weights), 0.0)
+
+
+def choose(asked: str, chosen: Sequence[tuple[str, float]], *, golds: bool) -> Measure:
+    """The measure that `GRPO_MEASURE` names. `chosen`: the run's rewards and weights; `golds`: the rows have answers.
+
+    `auto` is right answers, read wherever they are, where the rows have golds and a chosen reward reads them; else
+    the weighted sum of the chosen rewards. A name is that reward, without a weight.
+
+    >>> choose("auto", [("correct", 2.0), ("brief", 1.0)], golds=True).name
+    'right answers, read anywhere'
+    >>> choose("auto", [("brief", 2.0)], golds=True)
+    Measure(name='reward brief', weights=(('brief', 2.0),))
+    """
+    if asked != AUTO:
+        name = asked.rpartition(".")[2]
+        return Measure(f"reward {name}", ((name, 1.0),))
+    if golds and any(name in READS_GOLDS for name, _ in chosen):
+        return Measure(RIGHT)
+    return Measure(WEIGHTED if len(chosen) > 1 else f"reward {chosen[0][0]}", tuple(chosen))
