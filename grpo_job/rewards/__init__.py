@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpo_job.outcomes import InvalidRun, Unexpected
-from grpo_job.rewards import answers, calling, custom, tags, tutorial
+from grpo_job.rewards import answers, calling, custom, forms, length, tags, tutorial
 from grpo_job.rewards.custom import RewardFunction
 from grpo_job.rewards.timeout import finishes
 
@@ -27,6 +27,14 @@ MENU: dict[str, RewardFunction] = {
     "correct_anywhere": answers.correct_anywhere,
     "format_tags": tags.format_tags,
     "tag_count": tags.tag_count,
+    "think_format": forms.think_format,
+    "choice": forms.choice,
+    "exact": forms.exact,
+    "one_of": forms.one_of,
+    "yes_no": forms.yes_no,
+    "soft_overlong": length.soft_overlong,
+    "cosine_length": length.cosine_length,
+    "repetition_penalty": length.repetition_penalty,
     # the reference run's, see tutorial.py
     "xmlcount": tutorial.xmlcount,
     "soft_format": tutorial.soft_format,

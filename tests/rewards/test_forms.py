@@ -1,0 +1,34 @@
+"""Rewards for letters, texts, yes and no, and a block of thought, at the edges that their examples leave out."""
+
+import pytest
+
+from grpo_job.rewards import MENU
+
+
+@pytest.mark.parametrize(
+    ("name", "completion", "answer", "paid"),
+    [
+        ("choice", "A is wrong, so the answer is B", "(b)", 1.0),
+        ("choice", "<think>A or C?</think> C", "C", 1.0),
+        ("choice", "Because", "B", 0.0),
+        ("choice", "", "B", 0.0),
+        ("exact", "4", " 4 ", 1.0),
+        ("exact", "", "4", 0.0),
+        ("one_of", "<answer>Usa!</answer>", "USA", 1.0),
+        ("one_of", "", "USA", 0.0),
+        ("yes_no", "<answer>no</answer>", "false", 1.0),
+        ("yes_no", "Nothing", "no", 0.0),
+        ("think_format", "<think></think>4", "4", 0.0),
+        ("think_format", "<think>a</think>", "4", 0.0),
+        ("think_format", "<think>a</think><think>b</think>4", "4", 0.0),
+        ("repetition_penalty", "", "4", 0.0),
+    ],
+)
+def test_what_each_pays(name: str, completion: str, answer: str, paid: float) -> None:
+    from grpo_job.rewards import as_trl_function, load
+
+    assert as_trl_function(load([(name, 1.0)])[0])(completions=[completion], answer=[answer]) == [paid]
+
+
+def test_all_are_on_the_menu() -> None:
+    assert {"soft_overlong", "cosine_length"} <= MENU.keys()
