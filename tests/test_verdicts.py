@@ -22,7 +22,7 @@ def wrong_answer(completion: str, answer: str) -> float:
 
 @pytest.mark.slow
 def test_a_learning_rate_of_zero_gives_no_evidence_of_a_change(tmp_path: Path) -> None:
-    settings = {"GRPO_LEARNING_RATE": "0", "GRPO_EVAL_ROWS": "40", "GRPO_PUBLISH_IF": "improved"}
+    settings = {"GRPO_LEARNING_RATE": "0", "GRPO_EVAL_ROWS": "60", "GRPO_PUBLISH_IF": "improved"}
     assert runs.finish(tmp_path, settings) == 4
     summary = read_json(tmp_path / runs.RUN_ID / "summary.json")
     assert summary["accuracy"]["verdict"] == "no evidence of a change"

@@ -17,7 +17,7 @@ GRADERS = grading.Graders(
     read=lambda completion: re.sub(r"\D", "", completion) or None,
 )
 IN_TAGS = Measure("reward correct", (("correct", 1.0),))
-PAID = {"correct": lambda completion, gold: float(GRADERS.answer(completion, gold))}
+PAID = {"correct": lambda completion, row: float(GRADERS.answer(completion, row["answer"]))}
 ROWS = [
     {"prompt": [{"role": "user", "content": f"{n} + 1?"}], "question": f"{n} + 1?", "answer": str(n + 1)}
     for n in range(60)
@@ -168,5 +168,5 @@ def test_publish_gate_lets_through_what_was_asked_for(publish_if: Any, published
 def test_result_that_is_kept_back_says_why_in_one_sentence() -> None:
     judged = judge(asked(54), asked(6), IN_TAGS)
     sentence = kept_back(judged, "not-worse")
-    assert sentence.startswith("GRPO_PUBLISH_IF=not-worse keeps the adapter unpublished: the verdict is 'worse'")
+    assert sentence.startswith("not published because of GRPO_PUBLISH_IF=not-worse: the verdict is 'worse'")
     assert "reward correct: 90.0% before, 10.0% after on 60 rows, 0 gained, 48 lost, p = 7.1e-15" in sentence

@@ -89,7 +89,7 @@ def test_what_cannot_be_graded_adds_nothing() -> None:
 
 
 def test_a_completion_that_no_reward_grades_is_left_out_and_is_no_zero() -> None:
-    partly = [(lambda completions, answer: [None, *[1.0] * (len(completions) - 1)], 2.0)]
+    partly = [(lambda completions, **columns: [None, *[1.0] * (len(completions) - 1)], 2.0)]
     found = sample(Base(RIGHT, RIGHT), ROWS[:2], partly, right, words, SETTINGS)
     assert (found.with_spread, found.reward, found.best) == (0, 2.0, 2.0)
 

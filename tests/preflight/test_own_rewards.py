@@ -11,7 +11,7 @@ from tests.preflight.world import World, rows_of
 @pytest.mark.parametrize("body", ["return 0.0", "return None", "return -float(len(completion))"])
 def test_one_that_cannot_be_judged_is_warned_of_and_never_refused(body: str, world: World) -> None:
     world.reward(body)
-    assert any("do not prefer a perfect completion" in found.sentence for found in world.warned())
+    assert any("does not prefer a perfect completion" in found.sentence for found in world.warned())
 
 
 def with_module(world: World, source: str) -> None:
