@@ -89,7 +89,7 @@ def test_the_store_itself_refuses_a_digest_that_is_not_the_contents(
     [
         ({"AWS_ACCESS_KEY_ID": "nobody:here"}, "do not match"),
         ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "do not match"),
-        ({"AWS_ACCESS_KEY_ID": READER[0], "AWS_SECRET_ACCESS_KEY": READER[1]}, "may not PutObject"),
+        ({"AWS_ACCESS_KEY_ID": READER[0], "AWS_SECRET_ACCESS_KEY": READER[1]}, "have no permission for PutObject"),
     ],
 )
 def test_credentials_that_cannot_write_are_found_by_check(
