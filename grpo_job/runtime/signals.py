@@ -4,10 +4,12 @@ Outside training the signal raises `StopNow` where the main thread stands. While
 only noted, and the engine stops at the next step boundary with a checkpoint. When the grace
 period ends first, a thread ends the process. It hears of the signal through a pipe that Python
 writes to at once, because the handler itself cannot run while the main thread is inside C.
+Python discards what is raised in a destructor or an at-fork hook; then the thread has it raised again.
 """
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,6 +45,8 @@ class Interruption:
         self.on_end: Callable[[Outcome], object] = lambda ending: None
         self._waits_for_boundary = False
         self._asked_at = 0.0
+        self._discarded = self._sent_again = False
+        self._report_unraisable = sys.unraisablehook
         self._ear, self._mouth = os.pipe()
         self.stderr = os.dup(2)  # the one the process began with: libraries' output may be sent elsewhere
 
@@ -54,6 +58,7 @@ class Interruption:
         for number in SIGNALS:
             signal.signal(number, self._handle)
         _register_fork_hooks()
+        sys.unraisablehook = self._note_discarded
         return self
 
     @contextmanager
@@ -81,6 +86,7 @@ class Interruption:
     def raise_if_asked(self) -> None:
         """Catches a signal whose exception a library swallowed."""
         if self.asked:
+            self._discarded = False
             raise Interrupted(f"{self.asked} was received")
 
     def grace_left(self) -> float:
@@ -103,14 +109,28 @@ class Interruption:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if self.asked:
+        if self._sent_again:
+            self._raise_again(name)
+        elif self.asked:
             if self.second_signal_ends:
                 self._end(f"{name} was received a second time")
-            return
-        self._asked_at = time.monotonic()
-        self.asked = name
-        os.write(self._mouth, bytes([number]))  # again, for a library may have taken the wake-up for a pipe of its own
-        if not self._waits_for_boundary:
+        else:
+            self._asked_at = time.monotonic()
+            self.asked = name
+            os.write(self._mouth, bytes([number]))  # a library may have taken the wake-up for a pipe of its own
+            if not self._waits_for_boundary:
+                raise StopNow(name)
+
+    def _note_discarded(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        if unraisable.exc_type is StopNow:
+            self._discarded = True
+        else:
+            self._report_unraisable(unraisable)
+
+    def _raise_again(self, name: str) -> None:
+        self._sent_again = False
+        if self._discarded and not self._waits_for_boundary:
+            self._discarded = False
             raise StopNow(name)
 
     def _end_after_grace(self) -> None:
@@ -120,6 +140,9 @@ class Interruption:
         while (left := end - time.monotonic()) > 0:
             if reason := self.give_up_reason():
                 self._end(reason)
+            if self._discarded:
+                self._sent_again = True
+                signal.pthread_kill(threading.main_thread().ident or 0, number)
             time.sleep(min(left, LOOK_SECONDS))
         self._end(f"{name} was received; the {self.grace_seconds:g} seconds of grace are over")
 

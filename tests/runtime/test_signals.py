@@ -15,13 +15,16 @@ from grpo_job.runtime.signals import Interruption
 ROOT = Path(__file__).parents[2]
 LONGEST_SECONDS = 60
 PREAMBLE = """
-import hashlib, os, signal, subprocess, sys, threading, time
+import hashlib, os, select, signal, subprocess, sys, threading, time
 from grpo_job.outcomes import Interrupted, Unexpected
 from grpo_job.runtime.signals import Interruption, StopNow
 interruption = Interruption().install()
 def say(*words): print(*words, flush=True)
 def until_asked():
     while not interruption.asked: time.sleep(0.01)
+def until_the_pipe_is_empty():
+    os.write(interruption._mouth, bytes([signal.SIGALRM]))  # read in order, and not after a signal that ends
+    while select.select([interruption._ear], [], [], 0)[0]: time.sleep(0.01)
 """
 
 
@@ -113,11 +116,10 @@ def test_the_grace_period_ends_also_inside_a_long_call_into_c() -> None:
 
 def test_the_alarm_of_a_library_is_no_reason_to_end() -> None:
     process = Process("""
-        interruption.grace_seconds = 0.1
-        signal.signal(signal.SIGALRM, lambda *_: None); signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-        say("ready"); time.sleep(0.5); signal.setitimer(signal.ITIMER_REAL, 0); say("alive")
+        interruption.grace_seconds = 0.0
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.raise_signal(signal.SIGALRM); until_the_pipe_is_empty(); say("alive")
     """)
-    process.wait_for("ready")
     assert process.rest() == (0, "alive\n", "")
 
 
@@ -142,7 +144,7 @@ def test_the_process_ends_even_if_the_ending_cannot_be_written() -> None:
 
 def test_a_forked_worker_dies_by_the_signal_and_a_started_program_too() -> None:
     process = Process("""
-        interruption.grace_seconds = 0.1
+        interruption.grace_seconds = 0.0
         child = os.fork()
         if child == 0:
             time.sleep(60); os._exit(0)
@@ -152,11 +154,9 @@ def test_a_forked_worker_dies_by_the_signal_and_a_started_program_too() -> None:
             signal.signal(signal.SIGTERM, lambda *_: os._exit(3)); os.write(answering, b"."); time.sleep(60)
         program = subprocess.Popen(["sleep", "60"])
         os.read(answers, 1); os.kill(child, signal.SIGTERM); os.kill(other, signal.SIGTERM); program.terminate()
-        say("ready")
         say(os.WTERMSIG(os.waitpid(child, 0)[1]), os.WEXITSTATUS(os.waitpid(other, 0)[1]), program.wait())
-        time.sleep(0.5)  # long enough to be ended if the workers' signals were taken for one's own
+        until_the_pipe_is_empty()
     """)
-    process.wait_for("ready")
     assert process.rest() == (0, "15 3 -15\n", "")
 
 
@@ -178,14 +178,53 @@ def test_a_worker_that_is_signalled_within_its_fork_dies_and_its_parent_does_not
     assert process.signalled(signal.SIGTERM) == (0, "stopped by SIGTERM\n", "")
 
 
-def test_a_started_program_has_no_signal_blocked() -> None:
+def test_programs_and_forked_workers_start_with_no_signal_blocked() -> None:
     process = Process("""
         Interruption().install()
-        run = [sys.executable, "-c", "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"]
-        subprocess.run(run, check=True)
-        subprocess.run(run, check=True, preexec_fn=lambda: None)
+        tell = ["grep", "SigBlk", "/proc/self/status"]
+        subprocess.run(tell); subprocess.run(tell, preexec_fn=lambda: None)
+        forked = os.fork()
+        if forked == 0: os.execvp(tell[0], tell)
+        os.waitpid(forked, 0); subprocess.run(tell)
     """)
-    assert process.rest() == (0, "set()\nset()\n", "")
+    assert process.rest() == (0, f"SigBlk:\t{0:016x}\n" * 4, "")
+
+
+# Hooks before a fork run in the reverse order of their registration.
+IN_A_HOOK = "os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))"
+FORK = """
+try:
+    if os.fork() == 0: os._exit(0)
+    time.sleep(60)
+"""
+DESTROY = """
+class Dying:
+    def __del__(self): os.kill(os.getpid(), signal.SIGTERM)
+try:
+    Dying(); time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "story"),
+    [(f"import os, signal; {IN_A_HOOK}", FORK), ("", IN_A_HOOK + FORK), ("", DESTROY)],
+    ids=["in a fork, blocked", "in a fork, not blocked yet", "in a destructor"],
+)
+def test_a_stop_that_python_discards_is_raised_again(before: str, story: str) -> None:
+    process = Process(f"{story}except StopNow as stop: say('stopped by', stop)", before=before)
+    assert process.rest() == (0, "stopped by SIGTERM\n", "")
+
+
+def test_a_discarded_stop_is_not_raised_behind_the_one_of_a_step_boundary() -> None:
+    process = Process("""
+        class Dying:
+            def __del__(self): os.kill(os.getpid(), signal.SIGTERM)
+        Dying()
+        try:
+            with interruption.at_step_boundary(): say("a step is begun")
+        except Interrupted as end: say(end, interruption._discarded)
+    """)
+    assert process.rest() == (0, "SIGTERM was received False\n", "")
 
 
 def test_the_container_door_ends_with_75_however_early_the_signal_comes() -> None:
