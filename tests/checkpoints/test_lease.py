@@ -9,22 +9,29 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from grpo_job.checkpoints import RunLock
-from grpo_job.checkpoints.lease import HolderLocks, Lease
+from grpo_job.checkpoints.lease import Claim, HolderLocks, Lease
 from grpo_job.outcomes import RunLocked
 from grpo_job.stores import Store, open_store
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 0.3
-PATIENT = 3.0  # of who shall see a sign of life, and looks for the first time after a twelfth of it
+SECONDS = 60.0
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return open_store(f"file://{tmp_path}")
+
+
+@pytest.fixture
+def short_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for a lease in a process of its own looks often."""
+    often = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: time.sleep(min(seconds, 0.02)))
+    monkeypatch.setattr("grpo_job.checkpoints.lease.time", often)
 
 
 @pytest.fixture
@@ -37,8 +44,20 @@ def lease(store: Store, holder: str, *, gone: tuple[str, ...] = (), seconds: flo
     return Lease(store, holder, seconds, lambda name: name in gone)
 
 
-def soon(work: Callable[[], object]) -> None:
-    threading.Timer(SECONDS / 3, work).start()
+def renewing(holder: Lease) -> Callable[[str], bool]:
+    """The `is_gone` of a contender whose every look is followed by a renewal."""
+    return lambda name: bool(holder.renew())  # type: ignore[func-returns-value]
+
+
+def until_all_have_waited(contenders: int) -> Callable[[Lease, Claim], Claim]:
+    """A `_wait` in which the holder stays silent, and which ends for all at once."""
+    over = threading.Barrier(contenders)
+
+    def wait(_: Lease, first: Claim) -> Claim:
+        over.wait()
+        return first
+
+    return wait
 
 
 def test_the_first_attempt_takes_the_run_at_once(store: Store) -> None:
@@ -50,18 +69,16 @@ def test_the_first_attempt_takes_the_run_at_once(store: Store) -> None:
 def test_a_holder_that_renews_keeps_the_run(store: Store) -> None:
     first = lease(store, "first")
     first.acquire()
-    soon(first.renew)
     with pytest.raises(RunLocked, match="first works on this run"):
-        lease(store, "second", seconds=PATIENT).acquire()
+        Lease(store, "second", SECONDS, renewing(first)).acquire()
     first.assert_held()
 
 
-def test_a_holder_that_is_silent_for_the_length_of_a_lease_loses_the_run(store: Store) -> None:
+def test_a_holder_that_is_silent_for_the_length_of_a_lease_loses_the_run(store: Store, clock: list[float]) -> None:
     first, second = lease(store, "first"), lease(store, "second")
     first.acquire()
-    began = time.monotonic()
     second.acquire()
-    assert time.monotonic() - began >= SECONDS
+    assert clock[0] == pytest.approx(SECONDS)
     assert second.number == 2
     for does in (first.assert_held, first.renew, first.release):
         with pytest.raises(RunLocked, match="second has taken the run over"):
@@ -77,7 +94,7 @@ def test_a_holder_that_is_known_to_be_gone_is_not_waited_for(store: Store, no_wa
 def test_a_holder_that_goes_while_one_waits_is_waited_for_no_longer(store: Store) -> None:
     lease(store, "first").acquire()
     looks = iter([False, False, True])
-    Lease(store, "second", PATIENT, lambda name: next(looks)).acquire()
+    Lease(store, "second", SECONDS, lambda name: next(looks)).acquire()
     assert list(looks) == []
 
 
@@ -100,8 +117,9 @@ def test_what_was_left_survives_a_holder_that_was_killed(store: Store) -> None:
     assert third.left == {"attempts": 1}
 
 
-def test_of_two_that_waited_for_the_same_holder_one_takes_over(store: Store) -> None:
+def test_of_two_that_waited_for_the_same_holder_one_takes_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     lease(store, "dead").acquire()
+    monkeypatch.setattr(Lease, "_wait", until_all_have_waited(3))
     outcomes: list[str] = []
 
     def contend(name: str) -> None:
@@ -135,7 +153,7 @@ from grpo_job.checkpoints import RunLock
 run_lock = RunLock(Path(sys.argv[1]), None, float(sys.argv[2]), lambda reason: print("lost:", reason, flush=True))
 run_lock.acquire()
 print("holds", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -171,14 +189,16 @@ def test_a_killed_process_is_succeeded_at_once_in_the_same_folder(tmp_path: Path
         run_lock(tmp_path, 60).acquire()
 
 
+@pytest.mark.usefixtures("short_sleeps")
 def test_a_live_process_keeps_its_run(tmp_path: Path) -> None:
     with Holder(tmp_path, 0.5), pytest.raises(RunLocked, match="works on this run"):
-        run_lock(tmp_path, PATIENT).acquire()
+        run_lock(tmp_path, 60).acquire()
 
 
 def test_a_frozen_process_loses_its_run_and_learns_it_when_it_wakes(tmp_path: Path) -> None:
     with Holder(tmp_path, 0.5) as holder:
         os.kill(holder.popen.pid, signal.SIGSTOP)
+        os.waitpid(holder.popen.pid, os.WUNTRACED)  # it may renew until it is stopped
         successor = run_lock(tmp_path, 0.5)
         successor.acquire()
         os.kill(holder.popen.pid, signal.SIGCONT)
@@ -201,8 +221,8 @@ def test_who_is_refused_at_the_mirror_leaves_the_folder_free(tmp_path: Path) -> 
     remote = open_store(f"file://{tmp_path}/remote")
     other = lease(remote, "other")
     other.acquire()
-    soon(other.renew)
-    refused = run_lock(tmp_path / "run", PATIENT, remote)
+    refused = run_lock(tmp_path / "run", SECONDS, remote)
+    refused.there[0].is_gone = renewing(other)
     with pytest.raises(RunLocked, match="other works on this run"):
         refused.acquire()
     lease(open_store(f"file://{tmp_path}/run"), "next", seconds=60).acquire()

@@ -12,7 +12,7 @@ from grpo_job.checkpoints.manager import MANIFEST, Checkpoint
 from grpo_job.outcomes import RunLocked, Unexpected
 from grpo_job.stores import Store, StoreFailed, open_store
 
-WAIT = 20.0
+WAIT = 120.0
 
 
 class Gate:

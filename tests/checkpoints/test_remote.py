@@ -2,8 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,13 @@ from grpo_job.checkpoints import CheckpointManager, Mirror, place_of_run, place_
 from grpo_job.checkpoints.lease import Lease
 from grpo_job.outcomes import RunLocked
 from grpo_job.stores import Outpaced, Store, open_store
+from tests.checkpoints.test_lease import renewing, until_all_have_waited
 from tests.checkpoints.test_mirror import emptied, saved, sent
 from tests.servers.fixtures import QUICK
 from tests.servers.hub import HubServer
 from tests.servers.s3 import ROOT, S3Server
 
-SECONDS = 0.6
-PATIENT = 8.0  # of who shall see a sign of life, and looks for the first time after a twelfth of it
+SECONDS = 60.0
 PLACE = place_of_run("hf://alice/kept", "a")
 REQUESTS = place_of_takeover_request(PLACE) or ""
 Opened = Callable[[], Store]
@@ -87,27 +86,9 @@ def test_a_silent_holder_loses_the_run_and_can_send_nothing_more(opened: Opened,
 def test_a_holder_whose_checkpoint_arrives_meanwhile_keeps_the_run(at_hub: Opened, manager: CheckpointManager) -> None:
     first = lease(at_hub(), "first")
     first.acquire()
-    threading.Timer(SECONDS / 3, sent, [mirror_of(first), manager, 10]).start()
+    waits = iter([lambda: None, lambda: sent(mirror_of(first), manager, 10)])
     with pytest.raises(RunLocked, match="first works on this run"):
-        lease(at_hub(), "second", PATIENT).acquire()
-
-
-@contextmanager
-def renewing(held: Lease) -> Iterator[None]:
-    """Within: the lease is renewed, as a run lock's thread does it."""
-    over = threading.Event()
-
-    def renew() -> None:
-        while not over.wait(SECONDS / 4):
-            held.renew()
-
-    thread = threading.Thread(target=renew)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+        Lease(at_hub(), "second", SECONDS, lambda name: bool(next(waits, lambda: None)())).acquire()
 
 
 def commits(hub: HubServer) -> list[str]:
@@ -130,10 +111,9 @@ def test_at_the_hub_only_checkpoints_are_committed_while_nobody_waits_for_the_ru
 def test_at_the_hub_a_holder_that_lives_answers_who_waits_with_one_commit(hub: HubServer) -> None:
     first = lease(on_branch(hub), "first", takeover_request=on_branch(hub, REQUESTS))
     first.acquire()
-    with renewing(first):
-        for contender in ("second", "third"):
-            with pytest.raises(RunLocked, match="first works on this run"):
-                lease(on_branch(hub), contender, PATIENT, takeover_request=on_branch(hub, REQUESTS)).acquire()
+    for contender in ("second", "third"):
+        with pytest.raises(RunLocked, match="first works on this run"):
+            Lease(on_branch(hub), contender, SECONDS, renewing(first), on_branch(hub, REQUESTS)).acquire()
     assert commits(hub) == ["lease/000001.json", "lease/000001.json", "claim lease/000001.json"]
 
 
@@ -175,15 +155,16 @@ def test_only_the_hub_needs_a_bell() -> None:
 def test_at_s3_the_holder_renews_its_own_claim(at_s3: Opened) -> None:
     first = lease(at_s3(), "first")
     first.acquire()
-    with renewing(first), pytest.raises(RunLocked, match="first works on this run"):
-        lease(at_s3(), "second", PATIENT).acquire()
+    with pytest.raises(RunLocked, match="first works on this run"):
+        Lease(at_s3(), "second", SECONDS, renewing(first)).acquire()
     claim = json.loads(first.store.read("lease/000001.json") or b"")
     assert claim == {"holder": "first", "renewals": first.renewals, "left": {}}
     assert first.store.read("lease/000002.json") is None
 
 
-def test_two_that_take_over_at_the_same_moment_become_one(opened: Opened) -> None:
+def test_two_that_take_over_at_the_same_moment_become_one(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     lease(opened(), "dead").acquire()
+    monkeypatch.setattr(Lease, "_wait", until_all_have_waited(2))
     outcomes: list[str] = []
 
     def contend(name: str) -> None:

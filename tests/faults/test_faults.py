@@ -97,7 +97,8 @@ def test_a_holder_at_the_hub_keeps_its_run_between_two_checkpoints(tmp_path: Pat
         }
         holder = runs.start(tmp_path / "one", settings, hooks=[WithoutReport()])
         holder.wait_until(lambda: '"step": 1,' in holder.said())
-        contender = runs.start(tmp_path / "two", settings, hooks=[WithoutReport()])
+        patient = {**settings, "GRPO_LEASE_SECONDS": "60"}
+        contender = runs.start(tmp_path / "two", patient, hooks=[WithoutReport()])
         assert contender.wait() == 5, contender.said()
         assert "works on this run" in contender.said()
         assert holder.signal(signal.SIGTERM)

@@ -23,7 +23,7 @@ MOMENTS = {
     "start of vLLM": ("vllm.entrypoints.llm", "LLM", "__init__", 1, 2.0),
     "generation": ("grpo_job.engines.rollouts.generate", "Rollouts", "generate", 7, 0.02),
     "training step": ("grpo_job.engines.trainer.callback", "ListeningCallback", "on_pre_optimizer_step", 9, 0.0),
-    "save": ("grpo_job.phases.train", "Watcher", "on_save", 1, 0.0),
+    "save": ("grpo_job.phases.train", "TrainingListener", "on_save", 1, 0.0),
 }
 
 

@@ -10,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from grpo_job.monitoring.metrics_server import MetricsServer, leave_message, served
 from grpo_job.outcomes import InvalidRun, Outcome
 
+ANY_FREE_PORT = 0
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -17,22 +19,21 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def scraped(port: int) -> dict[str, tuple[float, dict[str, str]]]:
+def scraped(signs: MetricsServer) -> dict[str, tuple[float, dict[str, str]]]:
     """As Prometheus reads it."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+    with urllib.request.urlopen(f"http://127.0.0.1:{signs._server.server_port}/metrics", timeout=60) as page:
         families = list(text_string_to_metric_families(page.read().decode()))
     return {sample.name: (sample.value, sample.labels) for family in families for sample in family.samples}
 
 
 def test_a_step_is_scraped_with_the_name_of_the_run() -> None:
-    port = free_port()
-    signs = MetricsServer(port, "run-7")
+    signs = MetricsServer(ANY_FREE_PORT, "run-7")
     try:
         metrics = {"reward": 1.5, "time/step": 2.0, "gpu_memory_gib": 3.0, "completions/clipped_ratio": 0.25}
         signs.step(6, 250, {"num_tokens": 10_000.0, "time/step": 9.0})
         signs.step(7, 250, {**metrics, "num_tokens": 14_000.0})
         signs.set(cost_usd=0.5, accuracy=0.75)
-        found = scraped(port)
+        found = scraped(signs)
     finally:
         signs.close()
     assert found["grpo_job_step"] == (7, {"run_id": "run-7"})
@@ -46,22 +47,20 @@ def test_a_step_is_scraped_with_the_name_of_the_run() -> None:
 
 
 def test_of_a_resumed_run_no_speed_is_told_before_its_second_step() -> None:
-    port = free_port()
-    with served(port, "run") as signs:
+    with served(ANY_FREE_PORT, "run") as signs:
         signs.step(8, 250, {"num_tokens": 80_000.0, "time/step": 1.0})
-        assert "grpo_job_tokens_per_second" not in scraped(port)
+        assert "grpo_job_tokens_per_second" not in scraped(signs)
         signs.step(9, 250, {"num_tokens": 85_000.0, "time/step": 2.0})
-        assert scraped(port)["grpo_job_tokens_per_second"][0] == 2500
+        assert scraped(signs)["grpo_job_tokens_per_second"][0] == 2500
     with pytest.raises(OSError, match="refused"):
-        scraped(port)
+        scraped(signs)
 
 
 def test_a_finding_of_health_is_seen() -> None:
-    port = free_port()
-    signs = MetricsServer(port, "run")
+    signs = MetricsServer(ANY_FREE_PORT, "run")
     try:
         signs.set(healthy=0)
-        assert scraped(port)["grpo_job_healthy"][0] == 0
+        assert scraped(signs)["grpo_job_healthy"][0] == 0
     finally:
         signs.close()
 

@@ -4,6 +4,7 @@ import base64
 import pickle
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -34,9 +35,12 @@ def finish(folder: Path, settings: Mapping[str, str] | None = None, hooks: Seque
     return start(folder, settings, hooks).wait()
 
 
-def ranks_left(folder: Path) -> list[int]:
-    """Processes of a run in `folder` that are still there."""
-    return [process.pid for process in psutil.process_iter() if _works_in(process, folder)]
+def wait_until_no_rank_is_left(folder: Path, seconds: float = runs.LONGEST_SECONDS) -> None:
+    """The parent kills what is left, and ends without waiting for it."""
+    end = time.monotonic() + seconds
+    while left := [process.pid for process in psutil.process_iter() if _works_in(process, folder)]:
+        assert time.monotonic() < end, f"processes of the run are left: {left}"
+        time.sleep(0.05)
 
 
 def _works_in(process: psutil.Process, folder: Path) -> bool:

@@ -122,5 +122,5 @@ def test_what_is_left_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(0.05)
     launched.kill()
     assert launched.process.wait() == -signal.SIGKILL
-    _, alive = psutil.wait_procs(launched.ranks, timeout=20)
-    assert alive == []
+    while any(said(rank) for rank in launched.ranks):  # a zombie, whose exit code nobody fetches, has no environment
+        time.sleep(0.05)

@@ -13,7 +13,7 @@ from tests.servers.hub import HubServer
 from tests.servers.s3 import S3Server
 
 # Enough for a server on this machine; a test that waits longer than this has failed.
-QUICK = Patience(seconds=20, call=5, first_wait=0.01, longest_wait=0.1)
+QUICK = Patience(seconds=120, call=30, first_wait=0.01, longest_wait=0.1)
 
 
 @pytest.fixture(autouse=True)

@@ -121,7 +121,7 @@ class SwiftServer:
         for child in self._children:
             child.terminate()
         for child in self._children:
-            child.wait(10)
+            child.wait(60)
 
     def environment(self, key: str = WRITER[0], secret: str = WRITER[1], **more: str) -> dict[str, str]:
         keys = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}

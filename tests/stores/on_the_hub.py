@@ -1,7 +1,6 @@
 """Stores on the test Hub, and what there is to see of them."""
 
 import re
-import time
 from collections.abc import Callable
 
 import pytest
@@ -28,10 +27,8 @@ def commits(hub: HubServer, name: str = "alice/adapter", branch: str = "main") -
 
 
 def refusal(store: Store) -> str:
-    started = time.monotonic()
     with pytest.raises(InvalidRun) as refused:
         store.check()
-    assert time.monotonic() - started < 30
     (sentence,) = refused.value.faults
     assert re.fullmatch(r"hf://[^\n]*\.", sentence)
     return sentence
