@@ -32,7 +32,7 @@ def main() -> None:
     checked = preflight.check(settings, os.environ)
     run = RunFolder(Path(settings.output_dir) / str(settings.run_id)).open()
     trainer = make_trainer(settings, checked, run)
-    write_json(run.settings, {"per_device_train_batch_size": trainer.args.per_device_train_batch_size})
+    write_json(run.settings, {"settings": {"per_device_train_batch_size": trainer.args.per_device_train_batch_size}})
     records = {"before": ask(trainer, settings, checked.rows.held_out, adapter=False)}
     trainer.train()
     records["after"] = ask(trainer, settings, checked.rows.held_out, adapter=True)

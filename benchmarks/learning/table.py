@@ -1,6 +1,5 @@
 """Markdown tables from the folders of a benchmark's runs: one line a run, and one line for all seeds of a name."""
 
-import json
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -30,24 +29,36 @@ def read_all(out: Path) -> list[Result]:
 def read(folder: Path) -> Result:
     """What a run was told, and what it came to; without an evaluation if it did not get there."""
     run = RunFolder(folder)
-    told, summary = json.loads((folder / "run.json").read_text()), read_json(run.summary) or {}
-    judged = read_json(run.verdict) or {}
+    told, summary = read_json(folder / "run.json"), read_json(run.summary)
+    judged = read_json(run.verdict)
     return {
         **told,
-        "verdict": judged.get("verdict") or (summary.get("ending") or {}).get("reason", "no ending"),
+        "verdict": judged.get("verdict") or (summary.get("ending") or {}).get("reason") or _last_line(folder),
+        "base": (summary.get("accuracy") or {}).get("before"),
         "anywhere": judged.get("correct_lenient"),
         "tags": judged.get("correct"),
         "distinct": len({row["answer"] for row in read_jsonl(run.after)}),
         "steps": (summary.get("steps") or {}).get("done", 0),
-        "completions": (summary.get("steps") or {}).get("done", 0) * _completions_per_step(read_json(run.settings)),
+        "completions": (summary.get("steps") or {}).get("done", 0) * completions_per_step(read_json(run.settings)),
         "minutes": told["wall"] / 60 if told["gpu"] is not None else None,
     }
 
 
-def _completions_per_step(settings: dict[str, Any] | None) -> int:
-    """Of `settings.json`, whose values are texts as in variables, or numbers."""
-    found = settings or {}
+def completions_per_step(told: dict[str, Any]) -> int:
+    """From `settings.json`.
+
+    >>> completions_per_step({"settings": {"per_device_train_batch_size": 16, "gradient_accumulation_steps": 4}})
+    64
+    """
+    found = told.get("settings", {})
     return int(found.get("per_device_train_batch_size", 0)) * int(found.get("gradient_accumulation_steps", 1))
+
+
+def _last_line(folder: Path) -> str:
+    """What a run without an ending said last."""
+    log = folder.with_name(f"{folder.name}.log")
+    lines = log.read_text(errors="replace").split("\n") if log.is_file() else []
+    return next((line for line in reversed(lines) if line.strip()), "no ending")
 
 
 def text(results: Sequence[Result]) -> str:
@@ -85,7 +96,7 @@ def _share(found: dict[str, Any] | None, when: str) -> str:
 
 
 def by_name(results: Sequence[Result]) -> list[list[str]]:
-    """A line for each name on each yardstick, the best mean first. A run that was not evaluated gained nothing."""
+    """A line for each name on each yardstick, the best mean first. A run that was not evaluated after training gained nothing."""
     groups = defaultdict(list)
     for one in results:
         groups[one["name"], one["yardstick"], one["part"]].append(one)
@@ -112,11 +123,11 @@ def _of_seeds(group: Sequence[Result]) -> list[str]:
 
 
 def _after(result: Result) -> float:
-    return float((result["anywhere"] or {}).get("after", 0.0))
+    return float(result["anywhere"]["after"]) if result["anywhere"] else _before(result)
 
 
 def _before(result: Result) -> float:
-    return float((result["anywhere"] or {}).get("before", 0.0))
+    return float(result["anywhere"]["before"]) if result["anywhere"] else result["base"] or 0.0
 
 
 def mean_with_interval(numbers: Sequence[float], unit: str) -> str:
