@@ -96,7 +96,7 @@ def _share(found: dict[str, Any] | None, when: str) -> str:
 
 
 def by_name(results: Sequence[Result]) -> list[list[str]]:
-    """A line for each name on each yardstick, the best mean first. A run that was not evaluated after training gained nothing."""
+    """A line for each name on each yardstick, the best mean first. A run without an evaluation gained nothing."""
     groups = defaultdict(list)
     for one in results:
         groups[one["name"], one["yardstick"], one["part"]].append(one)
