@@ -42,7 +42,7 @@ def main() -> None:
 def train(model: str, out: Path, gsm8k: Path | None, gpu: int | None, given: tuple[str, ...], **told: Any) -> None:
     """Train one yardstick with one recipe and seed."""
     settings = dict(pair.split("=", 1) for pair in given)
-    name = f"{told['contestant']}-{told['yardstick']}-{Path(told['recipe']).stem}"
+    name = told["contestant"] if told["contestant"] != "job" else Path(told["recipe"]).stem
     run = runs.Run(name=name, settings=settings, timeout=float("inf"), **told)
     code = sweep.run_one(run, runs.Place(model=model, out=out, gsm8k=gsm8k, gpu=gpu))
     click.echo(table.text([table.read(out / run.id)]))

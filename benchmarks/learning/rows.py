@@ -4,13 +4,13 @@ The held-out rows are in two parts: settings are chosen on `choose` and reported
 many on some rows looks better on them than it is.
 """
 
-import json
 import random
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+from grpo_job.run_folder.files import read_jsonl, write_jsonl
 from tools.sample import problems
 
 Row = dict[str, Any]
@@ -54,11 +54,10 @@ def write(name: str, folder: Path, *, seed: int, part: Part = "choose", gsm8k: P
     """
     rows = gsm8k_rows(gsm8k) if name == "gsm8k" else GENERATED[name]()
     drawn = random.Random(f"{name} {seed}").sample(rows.train, min(TRAIN_ROWS, len(rows.train)))
-    folder.mkdir(parents=True, exist_ok=True)
-    return (
-        _write(drawn, folder / f"{name}-train-{seed}.jsonl"),
-        _write(rows.held_out[part], folder / f"{name}-{part}.jsonl"),
-    )
+    train, held_out = folder / f"{name}-train-{seed}.jsonl", folder / f"{name}-{part}.jsonl"
+    write_jsonl(train, drawn)  # atomically, for another run may be reading the same file
+    write_jsonl(held_out, rows.held_out[part])
+    return train, held_out
 
 
 def sums(digits: int) -> Rows:
@@ -85,10 +84,7 @@ def gsm8k_rows(folder: Path | None) -> Rows:
     """GSM8K: settings are chosen on some of its training rows, and reported on all of its test rows."""
     if folder is None:
         raise SystemExit("--gsm8k: the yardstick gsm8k needs a folder with GSM8K's train.jsonl and test.jsonl")
-    train, test = (
-        [json.loads(line) for line in (folder / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
-        for split in ("train", "test")
-    )
+    train, test = (read_jsonl(folder / f"{split}.jsonl") for split in ("train", "test"))
     random.Random("gsm8k").shuffle(train)
     return Rows(train[HELD_OUT_ROWS:], {"choose": train[:HELD_OUT_ROWS], "report": test})
 
@@ -106,8 +102,3 @@ def _split(rows: Sequence[Row]) -> Rows:
 
 def _parts(rows: Sequence[Row]) -> dict[Part, Sequence[Row]]:
     return {part: rows[n * HELD_OUT_ROWS : (n + 1) * HELD_OUT_ROWS] for n, part in enumerate(PARTS)}
-
-
-def _write(rows: Sequence[Row], path: Path) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -35,7 +36,7 @@ class Run(BaseModel):
 
     @property
     def id(self) -> str:
-        return f"{self.name}-{self.seed}"
+        return f"{self.name}-{self.yardstick}-{self.seed}"
 
 
 class Place(BaseModel):
@@ -78,23 +79,28 @@ def start(run: Run, place: Place) -> subprocess.Popen[bytes]:
     door = ["-m", "benchmarks.learning.plain_trl"] if run.contestant == "trl" else [str(ROOT / "entrypoint.py")]
     pinned = ["taskset", "-c", place.cores] if place.cores else []
     gpus = {} if place.gpu is None else {"CUDA_VISIBLE_DEVICES": str(place.gpu)}
-    given = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-    variables = {**given, **environment(run, place), **gpus}
+    variables = {**inherited(os.environ), **environment(run, place), **gpus}
     with (place.out / f"{run.id}.log").open("wb") as log:
         return subprocess.Popen(
             [*pinned, sys.executable, *door], cwd=ROOT, env=variables, stdout=log, stderr=log, start_new_session=True
         )
 
 
-# Of the shell's own settings these would change what is measured.
-NOT_INHERITED = ("GRPO_RECIPE", "GRPO_SYSTEM_PROMPT", "GRPO_REWARDS", "GRPO_MAX_STEPS", "GRPO_LEARNING_RATE")
+def inherited(variables: Mapping[str, str]) -> dict[str, str]:
+    """The shell's variables without its `GRPO_*`, which would change what is measured.
+
+    >>> inherited({"HOME": "/root", "GRPO_SEED": "7", "GRPO_ALLOW_OTHER_VERSIONS": "true"})
+    {'HOME': '/root', 'GRPO_ALLOW_OTHER_VERSIONS': 'true'}
+    """
+    kept = "GRPO_ALLOW_OTHER_VERSIONS"  # of the machine, not of the run
+    return {name: value for name, value in variables.items() if name == kept or not name.startswith("GRPO_")}
 
 
 def expand(told: dict[str, Any]) -> list[Run]:
     """The runs of a sweep: `{"defaults": {...}, "runs": [{"name": ..., "seeds": [1, 2], ...}, ...]}`.
 
     >>> [run.id for run in expand({"defaults": {"seed": 3}, "runs": [{"name": "a"}, {"name": "b", "seeds": [1, 2]}]})]
-    ['a-3', 'b-1', 'b-2']
+    ['a-sums2-3', 'b-sums2-1', 'b-sums2-2']
     """
     defaults = told.get("defaults", {})
     runs = []

@@ -41,7 +41,7 @@ def test_two_steps_are_trained_evaluated_published_and_loaded_back(model: Path, 
         "GRPO_SAMPLE_PROMPTS": "none", "GRPO_RUN_ID": "real", "GRPO_OUTPUT_DIR": str(tmp_path),
         "GRPO_PUBLISH_TO": f"file://{published}",
     }  # fmt: skip
-    (tmp_path / "short_words.py").write_text("def score(completion, answer):\n    return 1 / len(completion)\n")
+    (tmp_path / "short_words.py").write_text("def score(completion, answer):\n    return 1 / (1 + len(completion))\n")
     done = subprocess.run(
         [sys.executable, ROOT / "entrypoint.py"], env={**os.environ, **variables}, capture_output=True, text=True
     )
