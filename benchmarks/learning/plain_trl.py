@@ -51,8 +51,10 @@ def make_trainer(settings: Settings, checked: preflight.Checked, run: RunFolder)
     import torch
     from datasets import Dataset
     from peft import LoraConfig
+    from torch.distributed.elastic.utils.distributed import get_free_port
     from trl import GRPOConfig, GRPOTrainer
 
+    os.environ["MASTER_PORT"] = str(get_free_port())  # TRL would try 29500 first, as every run beside this one does
     on_gpu = torch.cuda.is_available()
     if not on_gpu:
         cpu_log_probs.install()
