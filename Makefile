@@ -20,7 +20,7 @@ CREATED ?= $(shell date -u +%Y-%m-%dT%H:%M:%SZ)
 SOURCE ?= unknown
 export CONTAINER_TOOL BUILD_FLAGS REVISION CREATED SOURCE
 
-.PHONY: smoke check test test-slow test-all campaign lint format types lock readme clean
+.PHONY: smoke check test test-slow test-all real-model campaign lint format types lock readme clean
 .PHONY: image image-cpu image-lint image-test vulnerabilities
 
 $(VENV)/.run: locks/cpu.lock pyproject.toml
@@ -47,6 +47,11 @@ test-slow: $(VENV)/.dev .cache/swift/.done  ## whole runs, faults, real servers;
 	$(BIN)/pytest -n 2 --dist loadfile -m "slow and not gpu" --ignore tests/image --ignore tests/k8s/test_in_podman.py
 
 test-all: test test-slow
+
+real-model: .cache/real-model/README.md  ## a small pretrained model for tests and benchmarks: SmolLM2-135M-Instruct
+
+.cache/real-model/README.md: $(VENV)/.run locks/real-model.lock
+	$(BIN)/python -m tools.real_model $(@D)
 
 .cache/swift/.done: locks/swift.lock
 	$(PYTHON) -m venv .cache/swift
