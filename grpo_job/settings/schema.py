@@ -81,6 +81,11 @@ class Settings(BaseModel):
     shard_base: BoolAuto = operational(
         "auto", "shard the base over a machine's GPUs for training (FSDP); auto: decided by the memory planner"
     )
+    rollout_weights: Literal["auto", "folded", "rounded", "lora"] = setting(
+        "auto",
+        "how vLLM gets the LoRA for completions to train on: folded into its 16-bit weights, rounded to them with a "
+        "dither, or lora, unfolded; auto: decided by the planner",
+    )
     standby: BoolAuto = operational("auto", "vLLM frees its memory while training; auto: decided by the memory planner")
     training_graphs: BoolAuto = operational(
         "auto", "unsloth runs forward and backward as CUDA graphs; auto: if steps are small and many"
