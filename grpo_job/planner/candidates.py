@@ -89,9 +89,8 @@ def candidates(
         _open(load_in_4bit), _open(recompute), _open(standby), _micro_batches(work), _waves(work.completions)
     ):
         # Sleep mode excludes separate weights for vLLM: Unsloth's allocator never puts weights to sleep.
-        ways: tuple[HandOver, ...] = ("merge",) if asleep else ("copy", "merge")
-        if in_4bit or rollouts == "lora":
-            ways = ("lora",)
+        shared: HandOver = "lora" if in_4bit or rollouts == "lora" else "merge"
+        ways: tuple[HandOver, ...] = (shared,) if in_4bit or asleep else ("copy", shared)
         for weight_sync in ways:
             yield Candidate(in_4bit, weight_sync, checkpointing, micro, asleep, sequences)
 

@@ -66,7 +66,9 @@ def _why_hand_over(chosen: Candidate, memory: Memory) -> Choice:
     reasons = {
         "copy": f"a second set of weights fits ({memory.training_copy / GB:.1f} GB), so decode needs no LoRA kernels",
         "merge": "a second set of weights does not fit; merging the adapter costs a little time in each step",
-        "lora": "an adapter cannot be merged into a 4-bit base; vLLM's LoRA kernels apply it",
+        "lora": "an adapter cannot be merged into a 4-bit base; vLLM's LoRA kernels apply it"
+        if chosen.in_4bit
+        else "a second set of weights does not fit, and vLLM's LoRA kernels need none",
     }
     return Choice("weight_sync", chosen.weight_sync, reasons[chosen.weight_sync])
 

@@ -180,7 +180,11 @@ class Settings(BaseModel):
     publish_if: Literal["always", "not-worse", "improved", "collapsed"] = operational(
         "always", "verdict required to publish; below it the adapter stays in the run folder; collapsed: any"
     )
-    publish_merged: Bool = operational(False, "also publish the merged 16-bit model, in merged/")
+    publish_merged: Bool = operational(False, "also publish the merged model, in merged/")
+    publish_merged_dtype: Literal["model", "float16", "float32"] = operational(
+        "model",
+        "type of the merged weights; float16 and float32 keep more of a small update than bfloat16",
+    )
     publish_seconds: Positive = operational(
         900.0, "maximum seconds per destination, plus time for the size of what is sent"
     )

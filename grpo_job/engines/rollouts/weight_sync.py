@@ -38,7 +38,7 @@ def weight_sync(model: Any, plan: Plan, seed: int) -> "OwnWeights | SharedWeight
     if plan.weight_sync == "copy":
         return OwnWeights(model, plan, seed)
     # Not beside Unsloth's own requests, which begin with the same number.
-    wanted = plan.weight_sync == "lora" and not plan.load_in_4bit
+    wanted = plan.weight_sync == "lora" and not plan.load_in_4bit and not plan.standby
     slot = adapter_slot(model, model.vllm_engine)[0] if wanted else None
     return UnfoldedWeights(model.vllm_engine, slot) if slot else SharedWeights(model)
 

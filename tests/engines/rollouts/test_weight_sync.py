@@ -100,7 +100,8 @@ def test_the_kernels_get_each_matrix_in_vllms_order_with_b_scaled() -> None:
         assert torch.equal(ours, layer.lora_A[ADAPTER].weight)
         assert torch.equal(theirs, layer.lora_B[ADAPTER].weight * layer.scaling[ADAPTER])
     down, up = manager.modules["model.layers.0.mlp.down_proj"].held[0]
-    assert isinstance(down, torch.Tensor) and isinstance(up, torch.Tensor)
+    assert isinstance(down, torch.Tensor)
+    assert isinstance(up, torch.Tensor)
 
 
 def test_what_vllm_holds_is_written_again_only_after_a_change() -> None:
