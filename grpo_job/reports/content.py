@@ -172,10 +172,8 @@ def merged_keeps(merged: Record) -> str:
     written, kept = merged["dtype"], merged["kept"]
     if kept[written] is None:
         return f"{written}; the adapter changes nothing"
-    more = [
-        f"{name} {'' if number else 'would keep '}{share:.0%}" for number, (name, share) in enumerate(_more(merged))
-    ]
-    better = f" ({', '.join(more)})" if more else ""
+    others = ", ".join(f"{name} {share:.0%}" for name, share in _more(merged))
+    better = f" (others would: {others})" if others else ""
     return f"{written}, keeps {min(1.0, kept[written]):.0%} of the adapter's update{better}"
 
 
