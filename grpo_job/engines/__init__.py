@@ -64,8 +64,8 @@ def process_group(ask: Callable[[str], object]) -> "ProcessGroup":
     return ProcessGroup(ask)
 
 
-def merge(base: BaseModel, adapter: Path, folder: Path) -> None:
-    """Write the 16-bit base with the adapter of `adapter` folded in to `folder`."""
-    from grpo_job.engines.trainer import adapter as peft_adapter
+def merge(base: BaseModel, adapter: Path, folder: Path, dtype: str) -> dict[str, Any]:
+    """Write the base with the adapter of `adapter` folded in to `folder`; see `trainer/merge.py`."""
+    from grpo_job.engines.trainer import merge as merging
 
-    peft_adapter.merge(base, adapter, folder)
+    return merging.merge(base, adapter, folder, dtype)

@@ -3,6 +3,7 @@
 Heavy imports stand inside the functions: Unsloth wants to be imported before them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,6 +35,7 @@ class TrainerEngine:
     trainer: Any
     callback: "ListeningCallback"
     planned_steps: int
+    notes: Sequence[str] = ()
 
     def train(self, listener: Listener, resume_from: Path | None = None) -> None:
         """Run to the planned number of steps, or until the listener stops it."""
@@ -105,6 +107,13 @@ class VllmTrainerEngine(TrainerEngine):
 
     llm: Any
     weights: "Weights"
+
+    def _hand_over_by(self, weights: "Weights") -> None:
+        """Once the callback stands: it tells when the adapter has changed, and logs what a fold kept of it."""
+        self.weights, self.notes = weights, weights.notes
+        self.callback.before_measuring = weights.changed
+        if weights.kept:
+            self.callback.kept_share = weights.kept.take
 
     def train(self, listener: Listener, resume_from: Path | None = None) -> None:
         """Train; vLLM takes the adapter anew afterwards."""

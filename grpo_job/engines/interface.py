@@ -47,6 +47,8 @@ class Engine(Protocol):
     """A base model with one LoRA, held by one library stack."""
 
     planned_steps: int
+    notes: Sequence[str]
+    """sentences for the user: what was asked for and cannot be done with this model"""
 
     def train(self, listener: Listener, resume_from: Path | None = None) -> None:
         """Run to the planned number of steps, or until the listener stops it."""

@@ -21,6 +21,7 @@ from trl.trainer.utils import ensure_master_addr_port
 from grpo_job.engines.base import VllmTrainerEngine
 from grpo_job.engines.interface import RewardFunctions
 from grpo_job.engines.ranks import ALONE, Ranks
+from grpo_job.engines.rollouts.adapter_slot import lora_arguments
 from grpo_job.engines.rollouts.generate import Rollouts, Seeds
 from grpo_job.engines.rollouts.tensor_parallel import SpreadRollouts
 from grpo_job.engines.rollouts.vllm_engine import compilation, llm_built_with, vllm_arguments
@@ -66,15 +67,18 @@ class TrlVllm(VllmTrainerEngine):
             "vllm_max_model_length": plan.max_model_len,
             "vllm_tensor_parallel_size": plan.tensor_parallel,
         }
-        vllm_options = {**vllm_arguments(plan, settings.seed), "enable_lora": False, "quantization": None}
-        vllm_options["compilation_config"] = compilation(plan)
+        vllm_options = {
+            **vllm_arguments(plan, settings),
+            **lora_arguments(settings.lora_rank),
+            "quantization": None,
+            "compilation_config": compilation(plan),
+        }
         with llm_built_with(vllm_options, trl.generation.vllm_generation):
             args = GRPOConfig(output_dir=str(folder), **arguments)
             self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.tokenizer)
         self.llm = self.trainer.vllm_generation.llm
-        self.weights = SeparateWeights(self.model, self.llm)
-        self.callback.before_measuring = self.weights.changed
+        self._hand_over_by(SeparateWeights(self.model, self.llm, plan, settings.seed))
         log_probs = reads_log_probs(self.trainer.args)
         kind = SpreadRollouts if plan.tensor_parallel > 1 else Rollouts
         rollouts = kind(self.trainer, self.llm, self.weights, log_probs=log_probs)

@@ -42,16 +42,16 @@ class UnslothVllm(VllmTrainerEngine):
         os.environ["UNSLOTH_VLLM_STANDBY"] = "1" if plan.standby else "0"
         self.base = base
         self.planned_steps = planned_steps(settings, len(rows))
-        self.model, self.tokenizer = _load_model(base, plan, lora_rank=settings.lora_rank, seed=settings.seed)
+        self.model, self.tokenizer = _load_model(base, plan, settings)
         self.model = _add_lora(self.model, plan, settings)
 
         from grpo_job.engines.rollouts.weight_sync import weight_sync
         from grpo_job.engines.trainer import memory_dry_run
         from grpo_job.engines.trainer.callback import ListeningCallback
 
-        self.llm, self.weights = self.model.vllm_engine, weight_sync(self.model, plan)
+        self.llm, self.weights = self.model.vllm_engine, weight_sync(self.model, plan, settings.seed)
         self.callback = ListeningCallback(steps_per_buffer(settings))
-        self.callback.before_measuring = self.weights.changed
+        self._hand_over_by(self.weights)
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
         self.trainer = self._trainer(plan, arguments, folder, rows, rewards)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.tokenizer)
@@ -96,23 +96,23 @@ def _spare_module_walks(trainer: Any) -> None:
     trainer.accelerator.unwrap_model = lambda model, *_, **__: model
 
 
-def _load_model(base: BaseModel, plan: Plan, *, lora_rank: int, seed: int) -> tuple[Any, Any]:
+def _load_model(base: BaseModel, plan: Plan, settings: Settings) -> tuple[Any, Any]:
     """The base with vLLM behind it (`model.vllm_engine`), and the tokenizer."""
     fast_language_model = import_unsloth(base.config().get("model_type", ""))
     import torch
     import vllm
 
-    with variables_kept(), llm_built_with(vllm_arguments(plan, seed), vllm):
+    with variables_kept(), llm_built_with(vllm_arguments(plan, settings), vllm):
         model, tokenizer = fast_language_model.from_pretrained(
             model_name=str(base.folder),
             max_seq_length=plan.max_model_len,
             dtype=getattr(torch, plan.dtype),
             load_in_4bit=plan.load_in_4bit,
             fast_inference=True,
-            max_lora_rank=lora_rank,
+            max_lora_rank=settings.lora_rank,
             gpu_memory_utilization=SHARE_FOR_UNSLOTHS_GUESS,
             use_gradient_checkpointing=_checkpointing(plan),
-            random_state=seed,
+            random_state=settings.seed,
             compilation_config=compilation(plan),
             max_num_seqs=plan.max_num_seqs,
             max_num_batched_tokens=plan.max_num_batched_tokens,

@@ -26,6 +26,8 @@ def load(attempt: Attempt, checked: Checked) -> Loaded:
         manager = resume.manager_of(attempt, checked.base.commit, checked.rows.revision)
         checkpoint = resume.find_checkpoint(attempt, manager)
         engine = _build(attempt, checked, manager.partial)
+        for note in engine.notes:
+            attempt.progress.warn(note)
         resume.refuse_fewer_steps(attempt, checkpoint, engine.planned_steps)
     attempt.summary.forget_result()
     return Loaded(engine, manager, checkpoint)

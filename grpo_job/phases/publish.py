@@ -11,17 +11,28 @@ from grpo_job.phases import published_tree
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.published_tree import Published
 from grpo_job.preflight import Checked
+from grpo_job.reports import content
 from grpo_job.run_folder.files import read_json, write_json
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.settings import secrets
 from grpo_job.stores import Patience
 
+ENOUGH_KEPT = 0.9  # of the update, in a merged model; below, a warning names the types that keep more
+
 
 def merge(attempt: Attempt, checked: Checked) -> None:
-    """Merge the adapter into the 16-bit base if GRPO_PUBLISH_MERGED is set."""
-    if attempt.settings.publish_merged:
-        with attempt.progress.phase("save", "merging adapter and base"), attempt.library_log():
-            engines.merge(checked.base, attempt.folder.adapter, attempt.folder.merged)
+    """Merge the adapter into the base if GRPO_PUBLISH_MERGED is set, and say how much of the update that keeps."""
+    settings, folder = attempt.settings, attempt.folder
+    if settings.publish_merged:
+        with attempt.progress.phase("save", "merging adapter and base"):
+            with attempt.library_log():
+                merged = engines.merge(checked.base, folder.adapter, folder.merged, settings.publish_merged_dtype)
+            attempt.summary.update(merged=merged)
+            told, kept = f"merged model: {content.merged_keeps(merged)}", merged["kept"][merged["dtype"]]
+            if kept is None or kept >= ENOUGH_KEPT:
+                attempt.progress.say(told)
+            else:
+                attempt.progress.warn(f"{told}; set GRPO_PUBLISH_MERGED_DTYPE, or serve the adapter itself")
 
 
 def write_report(attempt: Attempt, checked: Checked, trackers: Trackers) -> None:

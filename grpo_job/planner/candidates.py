@@ -8,6 +8,9 @@ from typing import Literal
 Auto = Literal["auto"]
 HandOver = Literal["copy", "merge", "lora"]
 Decode = Literal["graphs", "compile"]
+RolloutWeights = Literal["folded", "rounded", "lora"]
+
+AUTO_ROLLOUT_WEIGHTS: RolloutWeights = "folded"
 
 # What a choice costs in seconds per step; estimates for 3B on an H200, used only to order the candidates.
 FOLD_SECONDS = 0.17
@@ -75,14 +78,19 @@ class Candidate:
 
 
 def candidates(
-    work: Work, load_in_4bit: bool | Auto, recompute: bool | Auto, standby: bool | Auto
+    work: Work,
+    load_in_4bit: bool | Auto,
+    recompute: bool | Auto,
+    standby: bool | Auto,
+    rollouts: RolloutWeights | Auto = "auto",
 ) -> Iterator[Candidate]:
     """All combinations that the settings leave open."""
     for in_4bit, checkpointing, asleep, micro, sequences in product(
         _open(load_in_4bit), _open(recompute), _open(standby), _micro_batches(work), _waves(work.completions)
     ):
         # Sleep mode excludes separate weights for vLLM: Unsloth's allocator never puts weights to sleep.
-        ways: tuple[HandOver, ...] = ("lora",) if in_4bit else ("merge",) if asleep else ("copy", "merge")
+        shared: HandOver = "lora" if in_4bit or rollouts == "lora" else "merge"
+        ways: tuple[HandOver, ...] = (shared,) if in_4bit or asleep else ("copy", shared)
         for weight_sync in ways:
             yield Candidate(in_4bit, weight_sync, checkpointing, micro, asleep, sequences)
 
@@ -121,6 +129,12 @@ def _micro_batches(work: Work) -> list[int]:
 def _waves(completions: int) -> list[int]:
     """How many completions vLLM may decode at once: all, half, a quarter, ... one."""
     return [-(-completions // 2**power) for power in range(completions.bit_length())]
+
+
+def rollout_weights(wished: RolloutWeights | Auto, weight_sync: HandOver) -> RolloutWeights:
+    """The weights that completions for training come from, as far as the hand-over leaves a choice."""
+    only: dict[HandOver, RolloutWeights] = {"merge": "folded", "lora": "lora"}
+    return only.get(weight_sync) or (AUTO_ROLLOUT_WEIGHTS if wished == "auto" else wished)
 
 
 def way_to_decode(work: Work) -> Decode:

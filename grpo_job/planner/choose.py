@@ -62,6 +62,7 @@ def plan(
         standby=settings.standby,
         shard_base=settings.shard_base,
         training_graphs=settings.training_graphs,
+        rollouts=settings.rollout_weights,
         most_bytes=tried.bytes if tried else None,
         separate_base=layout.processes if ENGINES[engine].separate_base else 0,
     )

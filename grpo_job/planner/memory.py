@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields
 from grpo_job.planner.candidates import Candidate, Work
 from grpo_job.planner.shapes import BYTES_16BIT, GB, Gpu, ModelShape
 
-# A LoRA parameter in fp32, its gradient, two 8-bit Adam states with their block maxima, one temporary.
-LORA_BYTES = 4 + 4 + 2.1 + 4
+# A LoRA parameter in fp32, its gradient, two 8-bit Adam states with their block maxima, one temporary, vLLM's copy.
+LORA_BYTES = 4 + 4 + 2.1 + 4 + BYTES_16BIT
 # CUDA context, cuBLAS and NCCL workspaces, Triton modules: outside PyTorch's allocator, measured on H200.
 CONTEXT_BYTES = 1.3 * GB
 # PyTorch caches blocks of earlier shapes, and rows have many lengths.

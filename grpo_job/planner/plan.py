@@ -7,7 +7,8 @@ is. Nothing here touches a GPU or imports torch.
 The adapter reaches vLLM in one of three ways. `copy`: vLLM holds its own 16-bit weights, and the
 adapter is merged into them in each step. `merge`: vLLM and training share one set of weights; the
 adapter is merged for the rollout and then removed. `lora`: vLLM's LoRA kernels, the only way with
-a 4-bit base, and the slowest to decode.
+a 4-bit base, and the slowest to decode. In a `copy`, `rollout_weights` says how: `folded` to nearest, `rounded` with a
+dither, or `lora`, not at all.
 """
 
 from collections.abc import Mapping
@@ -20,9 +21,11 @@ from grpo_job.planner.candidates import (
     Candidate,
     Decode,
     HandOver,
+    RolloutWeights,
     Work,
     candidates,
     candidates_separate,
+    rollout_weights,
     way_to_decode,
 )
 from grpo_job.planner.cuda_graphs import plan_replay, replayed
@@ -49,6 +52,7 @@ class Plan:
     dtype: Literal["bfloat16", "float16"]
     load_in_4bit: bool
     weight_sync: HandOver
+    rollout_weights: RolloutWeights
     gradient_checkpointing: bool
     standby: bool
     micro_batch_size: int
@@ -72,11 +76,6 @@ class Plan:
     def merged_rollout(self) -> bool:
         """Unsloth merges the adapter into weights that training shares (`UNSLOTH_VLLM_MERGED_ROLLOUT`)."""
         return self.weight_sync == "merge"
-
-    @property
-    def vllm_lora(self) -> bool:
-        """Whether vLLM must have LoRA support: its kernels apply the adapter, or Unsloth may fall back to them."""
-        return self.weight_sync != "copy"
 
     def lines(self) -> list[str]:
         """The plan for people: decisions with reasons, then the estimate."""
@@ -120,6 +119,7 @@ def plan(
     standby: bool | Auto = "auto",
     shard_base: bool | Auto = "auto",
     training_graphs: bool | Auto = "auto",
+    rollouts: RolloutWeights | Auto = "auto",
     most_bytes: float | None = None,
     separate_base: int = 0,
 ) -> Plan:
@@ -136,7 +136,7 @@ def plan(
     )  # fmt: skip
     given = {
         "load_in_4bit": load_in_4bit, "gradient_checkpointing": gradient_checkpointing, "standby": standby,
-        "shard_base": shard_base,
+        "shard_base": shard_base, "rollout_weights": rollouts,
         "gpu_memory_utilization": "auto" if gpu_memory_utilization is None else gpu_memory_utilization,
     }  # fmt: skip
     most = gpu.memory if most_bytes is None else most_bytes
@@ -146,7 +146,7 @@ def plan(
         spreads = _spreads(model, separate_base)
         ways = list(candidates_separate(work, load_in_4bit, gradient_checkpointing, shard_base, spreads, separate_base))
     else:
-        ways = list(candidates(work, load_in_4bit, gradient_checkpointing, standby))
+        ways = list(candidates(work, load_in_4bit, gradient_checkpointing, standby, rollouts))
     for candidate, by_choice in _in_order(ways, work, load_in_4bit):
         limit = min(gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE), most)
         memory = estimate(candidate, gpu, model, work, gpu_memory_utilization)
@@ -216,6 +216,7 @@ def _describe(
         dtype=gpu.dtype,
         load_in_4bit=chosen.in_4bit,
         weight_sync=chosen.weight_sync,
+        rollout_weights=rollout_weights(given["rollout_weights"], chosen.weight_sync),
         gradient_checkpointing=chosen.recompute,
         standby=chosen.standby,
         micro_batch_size=chosen.micro_batch,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from grpo_job.planner.candidates import COMPILE_SECONDS, Candidate, Decode, Work
+from grpo_job.planner.candidates import COMPILE_SECONDS, Candidate, Decode, Work, rollout_weights
 from grpo_job.planner.memory import Memory, capture_sizes, estimate, layer_activations_per_token
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 
@@ -37,6 +37,7 @@ def reasons(
         Choice("arithmetic", gpu.dtype, f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"),
         _why_precision(chosen, gpu, model, given),
         _why_hand_over(chosen, memory),
+        _why_rollouts(chosen, given),
         _why_recompute(chosen, model, work, given),
         _why_standby(chosen, memory, given),
         _why_micro_batch(chosen, work),
@@ -65,9 +66,30 @@ def _why_hand_over(chosen: Candidate, memory: Memory) -> Choice:
     reasons = {
         "copy": f"a second set of weights fits ({memory.training_copy / GB:.1f} GB), so decode needs no LoRA kernels",
         "merge": "a second set of weights does not fit; merging the adapter costs a little time in each step",
-        "lora": "an adapter cannot be merged into a 4-bit base; vLLM's LoRA kernels apply it",
+        "lora": "an adapter cannot be merged into a 4-bit base; vLLM's LoRA kernels apply it"
+        if chosen.in_4bit
+        else "a second set of weights does not fit, and vLLM's LoRA kernels need none",
     }
     return Choice("weight_sync", chosen.weight_sync, reasons[chosen.weight_sync])
+
+
+def _why_rollouts(chosen: Candidate, given: Mapping[str, Any]) -> Choice:
+    wished = given["rollout_weights"]
+    way = rollout_weights(wished, chosen.weight_sync)
+    reasons = {
+        "folded": "the update is rounded to the nearest 16-bit weights",
+        "rounded": "16-bit weights keep the update on average, rounded with a fixed dither",
+        "lora": "vLLM's LoRA kernels apply all of the update",
+    }
+    if wished not in ("auto", way):
+        return Choice("rollout_weights", way, f"{wished} was given, but {_only_way(chosen)}")
+    return Choice("rollout_weights", way, reasons[way], wished != "auto")
+
+
+def _only_way(chosen: Candidate) -> str:
+    if chosen.weight_sync == "merge":
+        return "training and vLLM share one set of weights, into which Unsloth rounds to nearest"
+    return "an adapter cannot be folded into a 4-bit base"
 
 
 def _why_spread(chosen: Candidate, model: ModelShape) -> Choice:

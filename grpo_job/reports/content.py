@@ -158,7 +158,29 @@ def origin(run: RunData) -> list[tuple[str, str]]:
         "adapter SHA-256": text(adapter.get("sha256")),
         "attempts": count(run.summary.get("attempts") or 1),
     }
+    if merged := run.summary.get("merged"):
+        facts["merged model"] = merged_keeps(merged)
     return list(facts.items())
+
+
+def merged_keeps(merged: Record) -> str:
+    """What a merged model keeps of the adapter; `merged` of the summary, shares between 0 and 1.
+
+    >>> merged_keeps({"dtype": "bfloat16", "kept": {"bfloat16": 0.031, "float16": 0.4, "float32": 1.0}})
+    "bfloat16, keeps 3% of the adapter's update (others would: float16 40%, float32 100%)"
+    """
+    written, kept = merged["dtype"], merged["kept"]
+    if kept[written] is None:
+        return f"{written}; the adapter changes nothing"
+    others = ", ".join(f"{name} {share:.0%}" for name, share in _more(merged))
+    better = f" (others would: {others})" if others else ""
+    return f"{written}, keeps {min(1.0, kept[written]):.0%} of the adapter's update{better}"
+
+
+def _more(merged: Record) -> list[tuple[str, float]]:
+    """The other types that keep clearly more, and their shares."""
+    own = merged["kept"][merged["dtype"]]
+    return [(name, min(1.0, share)) for name, share in merged["kept"].items() if share > own + 0.05]
 
 
 def counted(counts: Record | None) -> str:

@@ -81,6 +81,11 @@ class Settings(BaseModel):
     shard_base: BoolAuto = operational(
         "auto", "shard the base over a machine's GPUs for training (FSDP); auto: decided by the memory planner"
     )
+    rollout_weights: Literal["auto", "folded", "rounded", "lora"] = setting(
+        "auto",
+        "how vLLM gets the LoRA for completions to train on: folded into its 16-bit weights, rounded to them with a "
+        "dither, or lora, unfolded; auto: decided by the planner",
+    )
     standby: BoolAuto = operational("auto", "vLLM frees its memory while training; auto: decided by the memory planner")
     training_graphs: BoolAuto = operational(
         "auto", "unsloth runs forward and backward as CUDA graphs; auto: if steps are small and many"
@@ -175,7 +180,11 @@ class Settings(BaseModel):
     publish_if: Literal["always", "not-worse", "improved", "collapsed"] = operational(
         "always", "verdict required to publish; below it the adapter stays in the run folder; collapsed: any"
     )
-    publish_merged: Bool = operational(False, "also publish the merged 16-bit model, in merged/")
+    publish_merged: Bool = operational(False, "also publish the merged model, in merged/")
+    publish_merged_dtype: Literal["model", "float16", "float32"] = operational(
+        "model",
+        "type of the merged weights; float16 and float32 keep more of a small update than bfloat16",
+    )
     publish_seconds: Positive = operational(
         900.0, "maximum seconds per destination, plus time for the size of what is sent"
     )

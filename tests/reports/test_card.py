@@ -65,6 +65,16 @@ def test_card_tells_no_path_of_the_machine(finished: Path) -> None:
     assert "/srv" not in text
 
 
+def test_card_and_report_say_what_a_merged_model_keeps(write_run: WriteRun) -> None:
+    run = write_run(steps=3, rows=10)
+    kept = {"bfloat16": 0.031, "float16": 0.4, "float32": 1.0}
+    write_json(run / "summary.json", {**read_json(run / "summary.json"), "merged": {"dtype": "bfloat16", "kept": kept}})
+    reports.build([run])
+    for page in (reports.write_card(run), run / "report.html"):
+        text = page.read_text(encoding="utf-8").replace("&#39;", "'")
+        assert "bfloat16, keeps 3% of the adapter's update (others would: float16 40%, float32 100%)" in text
+
+
 def test_card_of_a_base_that_is_not_on_the_hub_is_valid(write_run: WriteRun) -> None:
     readme = reports.write_card(write_run(steps=0, rows=10))
     front = metadata_load(readme)

@@ -8,9 +8,9 @@ from numpy.random import SeedSequence
 
 from grpo_job.engines.interface import Adapter, Prompts
 from grpo_job.engines.patches.gc_pause import no_collection
-from grpo_job.engines.rollouts.weight_sync import OwnWeights, SeparateWeights, SharedWeights
+from grpo_job.engines.rollouts.weight_sync import OwnWeights, SeparateWeights, SharedWeights, UnfoldedWeights
 
-Weights = OwnWeights | SharedWeights | SeparateWeights
+Weights = OwnWeights | SeparateWeights | SharedWeights | UnfoldedWeights
 
 
 class Seeds:
@@ -126,7 +126,7 @@ def generate(
         for index in range(len(ids))
     ]
     with no_collection():
-        outputs = _ask(llm, weights.serve(adapter), ids, sampling)
+        outputs = _ask(llm, weights.serve(adapter, unfolded=True), ids, sampling)
     answers = [[list(completion.token_ids) for completion in output.outputs] for output in outputs]
     decoded = [tokenizer.batch_decode(one, skip_special_tokens=True) for one in answers]
     return decoded if temperature else [one * samples for one in decoded]

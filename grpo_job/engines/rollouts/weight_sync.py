@@ -1,28 +1,54 @@
-"""How the adapter reaches vLLM: folded into weights of vLLM's own, or as a LoRA request."""
+"""How the adapter reaches vLLM: folded into weights of vLLM's own, or unfolded, through vLLM's LoRA kernels.
 
+Completions for training come as the plan's `rollout_weights` says; what is reported is measured with `unfolded=True`.
+"""
+
+import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 
 from grpo_job.engines.interface import Adapter
+from grpo_job.engines.rollouts.adapter_slot import AdapterSlot, Unservable, wrapped
+from grpo_job.engines.rollouts.fold import KeptShare, base_weight, fold, is_quantized
+from grpo_job.engines.rollouts.rounding import key_of
 from grpo_job.engines.trainer.adapter import ADAPTER
-from grpo_job.engines.trainer.fsdp import gathered
 from grpo_job.planner.plan import Plan
+
+# Unsloth reads it at each request: "1" folds into the shared weights, "0" asks vLLM's LoRA kernels.
+MERGED = "UNSLOTH_VLLM_MERGED_ROLLOUT"
 
 
 def lora_layers(model: Any) -> list[Any]:
     """The adapted layers, in the model's order."""
-    return [module for module in model.modules() if _is_lora(module)]
+    return list(_named_lora_layers(model).values())
 
 
-def _is_lora(module: Any) -> bool:
-    return ADAPTER in (getattr(module, "lora_A", None) or ())
+def _named_lora_layers(model: Any) -> dict[str, Any]:
+    """By their names in the checkpoint, without `.weight`."""
+    named = ((name.removeprefix("base_model.model."), module) for name, module in model.named_modules())
+    return {name: module for name, module in named if ADAPTER in (getattr(module, "lora_A", None) or ())}
 
 
-def weight_sync(model: Any, plan: Plan) -> "OwnWeights | SharedWeights":
-    """How this model's adapter reaches vLLM; see `gpu_plan`."""
-    return OwnWeights(model) if plan.weight_sync == "copy" else SharedWeights(model)
+def weight_sync(model: Any, plan: Plan, seed: int) -> "OwnWeights | SharedWeights | UnfoldedWeights":
+    """How this model's adapter reaches Unsloth's vLLM; see `planner.plan`."""
+    if plan.weight_sync == "copy":
+        return OwnWeights(model, plan, seed)
+    # Not beside Unsloth's own requests, which begin with the same number.
+    wanted = plan.weight_sync == "lora" and not plan.load_in_4bit and not plan.standby
+    slot = adapter_slot(model, model.vllm_engine)[0] if wanted else None
+    return UnfoldedWeights(model.vllm_engine, slot) if slot else SharedWeights(model)
+
+
+def adapter_slot(model: Any, llm: Any) -> tuple[AdapterSlot | None, str]:
+    """The place for this model's adapter in vLLM's kernels; or None, and a sentence for the user."""
+    try:
+        return AdapterSlot(_model_runner(llm), _named_lora_layers(model)), ""
+    except Unservable as why:
+        return None, f"rollouts and evaluations fold the adapter into the 16-bit weights: {why}"
 
 
 class FoldedWeights:
@@ -32,27 +58,57 @@ class FoldedWeights:
     no rounding adds up; writing W gives the base back. Subclasses know where to write.
     """
 
-    llm: Any
     held: Adapter | None
-    stale = True
+
+    def __init__(self, model: Any, llm: Any, plan: Plan, seed: int) -> None:
+        """`seed` is that of the dither, if the plan's way is to round with one."""
+        self.llm, self.stale = llm, True
+        self.slot, note = adapter_slot(model, llm)
+        self.notes = [note] if note else []
+        self.unfolded = plan.rollout_weights == "lora"
+        layers = _named_lora_layers(model)
+        rounded = plan.rollout_weights == "rounded"
+        self.keys = [key_of(seed, number) if rounded else None for number in range(len(layers))]
+        self.kept = KeptShare(len(layers))
 
     def changed(self) -> None:
         """The adapter is no longer what vLLM holds."""
         self.stale = True
+        if self.slot:
+            self.slot.stale = True
 
-    def serve(self, adapter: Adapter) -> None:
-        """Make vLLM answer with or without the adapter; None stands for "no LoRA request".
+    def serve(self, adapter: Adapter, *, unfolded: bool = False) -> Any:
+        """Make vLLM answer with or without the adapter; returns the LoRA request to ask with, or None.
 
-        RuntimeError where vLLM is in the middle of an answer.
+        `unfolded`: through vLLM's kernels over the untouched base, whatever the way of the rollouts, if vLLM can.
+        RuntimeError if vLLM is in the middle of an answer.
         """
+        in_slot = self.slot if adapter == "on" and (unfolded or self.unfolded) else None
+        wrote = self._hold("off" if in_slot else adapter)
+        if in_slot:
+            wrote = in_slot.write() or wrote
+        if wrote and not self.llm.reset_prefix_cache():
+            self.held = None
+            raise RuntimeError("vLLM still holds requests, so its cache of the old weights cannot be dropped")
+        return in_slot and in_slot.request
+
+    def _hold(self, adapter: Adapter) -> bool:
+        """Write the weights with or without the adapter folded in, unless vLLM holds them; whether it did not."""
         if self.held == adapter and not (adapter == "on" and self.stale):
-            return
+            return False
+        self.kept.begin()
         # inference_mode: vLLM's tensors may be inference tensors, which nothing else may write to.
         with torch.inference_mode():
             self._write(adapter)
-        if not self.llm.reset_prefix_cache():
-            raise RuntimeError("vLLM still holds requests, so its cache of the old weights cannot be dropped")
         self.held, self.stale = adapter, False
+        return True
+
+    def _folded(self, number: int, layer: Any, out: torch.Tensor | None = None) -> torch.Tensor:
+        """The layer's weight with the adapter in it, and its part in `kept`."""
+        folded = fold(layer, self.keys[number], out)
+        if number in self.kept.layers:
+            self.kept.add(layer, folded)
+        return folded
 
     def _write(self, adapter: Adapter) -> None:
         raise NotImplementedError
@@ -61,8 +117,8 @@ class FoldedWeights:
 class OwnWeights(FoldedWeights):
     """vLLM keeps the tensors that Unsloth shared, training goes on with copies of them."""
 
-    def __init__(self, model: Any) -> None:
-        self.llm = model.vllm_engine
+    def __init__(self, model: Any, plan: Plan, seed: int) -> None:
+        super().__init__(model, model.vllm_engine, plan, seed)
         self.held = "off"
         layers = lora_layers(model)
         _require_shared_storage(self.llm, layers)
@@ -76,9 +132,9 @@ class OwnWeights(FoldedWeights):
         return served
 
     def _write(self, adapter: Adapter) -> None:
-        for layer, served in self.layers:
+        for number, (layer, served) in enumerate(self.layers):
             if adapter == "on":
-                _fold(layer, out=served)
+                self._folded(number, layer, out=served)
             else:
                 served.copy_(layer.base_layer.weight)
 
@@ -86,58 +142,54 @@ class OwnWeights(FoldedWeights):
 class SeparateWeights(FoldedWeights):
     """vLLM loaded the model by itself; each fold is handed over under the names of the checkpoint."""
 
-    def __init__(self, model: Any, llm: Any) -> None:
-        self.llm = llm
-        self.layers = [(_name_in_checkpoint(name), layer) for name, layer in model.named_modules() if _is_lora(layer)]
+    def __init__(self, model: Any, llm: Any, plan: Plan, seed: int) -> None:
+        super().__init__(model, llm, plan, seed)
+        layers = _named_lora_layers(model)
+        deeper = wrapped(_model_runner(llm), layers)  # vLLM's LoRA layers hold the weight one level deeper
+        names = [f"{name}{'.base_layer' * (name in deeper)}.weight" for name in layers]
+        self.layers = list(zip(names, layers.values(), strict=True))
         # vLLM loaded 16 bits; of a base that training holds in 4, it is given what these amount to.
-        self.held = None if any(_is_quantized(layer) for _, layer in self.layers) else "off"
+        self.held = None if any(is_quantized(layer) for _, layer in self.layers) else "off"
 
     def _write(self, adapter: Adapter) -> None:
-        served = _served_model(self.llm)
-        for name, layer in self.layers:
-            served.load_weights([(name, _fold(layer) if adapter == "on" else _base_weight(layer))])
+        served = _model_runner(self.llm).model
+        for number, (name, layer) in enumerate(self.layers):
+            served.load_weights([(name, self._folded(number, layer) if adapter == "on" else base_weight(layer))])
 
 
-def _name_in_checkpoint(module: str) -> str:
-    return f"{module.removeprefix('base_model.model.')}.weight"
-
-
-def _served_model(llm: Any) -> Any:
-    """The module that vLLM answers with, in this process."""
-    return llm.llm_engine.model_executor.driver_worker.model_runner.model
+def _model_runner(llm: Any) -> Any:
+    """What holds the module that vLLM answers with, in this process."""
+    return llm.llm_engine.model_executor.driver_worker.model_runner
 
 
 def _require_shared_storage(llm: Any, layers: list[Any]) -> None:
     """A fold into tensors that vLLM does not read would sample from the base for ever, without an error."""
-    storages = {weight.untyped_storage().data_ptr() for weight in _served_model(llm).parameters()}
+    storages = {weight.untyped_storage().data_ptr() for weight in _model_runner(llm).model.parameters()}
     strangers = sum(layer.base_layer.weight.untyped_storage().data_ptr() not in storages for layer in layers)
     if strangers or not layers:
         raise RuntimeError(f"{strangers} of {len(layers)} adapted layers do not share their weights with vLLM")
 
 
-def _fold(layer: Any, out: torch.Tensor | None = None) -> torch.Tensor:
-    """round(W + scale * B A), from the 16-bit values that the training forward multiplies with.
+class UnfoldedWeights:
+    """vLLM reads training's weights, and the adapter through its LoRA kernels."""
 
-    W is [out, in], B [out, rank], A [rank, in], scale is alpha / rank: LoRA, arXiv:2106.09685, section 4.1.
-    The product and the sum are fp32 inside one kernel, so there is one rounding, and W is read once.
-    """
-    weight = _base_weight(layer)
-    down, up = layer.lora_A[ADAPTER].weight.to(weight.dtype), layer.lora_B[ADAPTER].weight.to(weight.dtype)
-    return torch.addmm(weight, up, down, alpha=layer.scaling[ADAPTER], out=out)
+    notes: tuple[str, ...] = ()
+    kept = None
 
+    def __init__(self, llm: Any, slot: AdapterSlot) -> None:
+        self.llm, self.slot = llm, slot
 
-def _is_quantized(layer: Any) -> bool:
-    return hasattr(layer.base_layer.weight, "quant_state")
+    def changed(self) -> None:
+        """The adapter is no longer what vLLM holds."""
+        self.slot.stale = True
 
-
-def _base_weight(layer: Any) -> torch.Tensor:
-    """In 16 bits, also of a base that training holds in 4; whole, also of one that several GPUs share."""
-    weight = layer.base_layer.weight
-    if not _is_quantized(layer):
-        return gathered(weight.data)
-    from bitsandbytes.functional import dequantize_4bit
-
-    return dequantize_4bit(weight.data, weight.quant_state)
+    def serve(self, adapter: Adapter, *, unfolded: bool = False) -> Any:
+        """See `FoldedWeights.serve`."""
+        if adapter == "off":
+            return None
+        if self.slot.write() and not self.llm.reset_prefix_cache():
+            raise RuntimeError("vLLM still holds requests, so its cache of the old adapter cannot be dropped")
+        return self.slot.request
 
 
 class SharedWeights:
@@ -147,6 +199,9 @@ class SharedWeights:
     into the shared weights for the length of one call, undone bit for bit.
     """
 
+    notes: tuple[str, ...] = ()
+    kept = None
+
     def __init__(self, model: Any) -> None:
         self.model = model
         # Unsloth writes the adapter's config there once; the tensors travel in memory.
@@ -155,6 +210,20 @@ class SharedWeights:
     def changed(self) -> None:
         """Every call takes the adapter as it is."""
 
-    def serve(self, adapter: Adapter) -> Any:
-        """The LoRA request that vLLM answers with; None: the base alone."""
-        return self.model.load_lora(self.folder, load_tensors=True) if adapter == "on" else None
+    def serve(self, adapter: Adapter, *, unfolded: bool = False) -> Any:
+        """See `FoldedWeights.serve`."""
+        if adapter == "off":
+            return None
+        with _not_merged() if unfolded else nullcontext():
+            return self.model.load_lora(self.folder, load_tensors=True)
+
+
+@contextmanager
+def _not_merged() -> Iterator[None]:
+    """Within: Unsloth makes requests for vLLM's LoRA kernels."""
+    before = os.environ[MERGED]
+    os.environ[MERGED] = "0"
+    try:
+        yield
+    finally:
+        os.environ[MERGED] = before

@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.outcomes import InvalidRun
@@ -61,13 +60,6 @@ def is_saved_in(model: Any, weights: Path) -> bool:
     """Whether a safetensors file holds the LoRA weights in memory, all of them, bit by bit."""
     ours, theirs = get_peft_model_state_dict(model, save_embedding_layers=False), load_file(weights)
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name].cpu(), theirs[name]) for name in ours)
-
-
-def merge(base: BaseModel, adapter: Path, folder: Path) -> None:
-    """Write the 16-bit base with the adapter folded in, as a model of its own; computed on the CPU."""
-    loaded = AutoModelForCausalLM.from_pretrained(base.folder, dtype="auto", use_safetensors=True)
-    PeftModel.from_pretrained(loaded, str(adapter)).merge_and_unload().save_pretrained(str(folder))
-    AutoTokenizer.from_pretrained(base.folder).save_pretrained(str(folder))
 
 
 def changes_anything(model: Any) -> bool:

@@ -29,6 +29,7 @@ class ListeningCallback(TrainerCallback):
 
     listener: Listener
     answer: Callable[[Any], object]  # takes part in what rank 0 generates between two steps
+    kept_share: Callable[[], float | None] = staticmethod(lambda: None)  # see `rollouts.fold.KeptShare`
     before_measuring: Callable[[], object] = staticmethod(lambda: None)  # tells generation that the weights changed
 
     def __init__(self, steps_per_buffer: int, ranks: Ranks = ALONE) -> None:
@@ -113,6 +114,8 @@ class ListeningCallback(TrainerCallback):
         if torch.cuda.is_available():
             torch.cuda.synchronize()  # the step is over when the GPU is
             metrics["gpu_memory_gib"].append(torch.cuda.max_memory_allocated() / 2**30)
+        if (kept := self.kept_share()) is not None:
+            metrics["weights/kept"].append(kept)
         now = time.perf_counter()
         parts = {**self.trainer.step_seconds(), "optimizer": now - self.clipped, "step": now - self.began}
         for part, seconds in parts.items():

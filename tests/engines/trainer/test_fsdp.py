@@ -11,7 +11,8 @@ import torch.multiprocessing
 from accelerate import Accelerator
 from transformers import AutoModelForCausalLM
 
-from grpo_job.engines.rollouts.weight_sync import _fold, lora_layers
+from grpo_job.engines.rollouts.fold import fold
+from grpo_job.engines.rollouts.weight_sync import lora_layers
 from grpo_job.engines.trainer import fsdp
 from grpo_job.engines.trainer.adapter import add_lora
 from grpo_job.engines.trainer.fsdp import shard_layers
@@ -56,7 +57,7 @@ def train_rank(rank: int, folder: str, recompute: bool) -> None:
         loss.backward()
     layers = lora_layers(model)
     with torch.inference_mode():
-        folded = [_fold(layer) for layer in layers]
+        folded = [fold(layer) for layer in layers]
     found = {
         "loss": loss.detach(),
         "gradients": {name: weight.grad for name, weight in model.named_parameters() if weight.requires_grad},
@@ -91,5 +92,5 @@ def test_a_shared_base_gives_the_gradients_and_the_folded_weights_of_a_whole_one
             if weight.requires_grad:
                 assert torch.allclose(found["gradients"][name], weight.grad, atol=1e-5)
         for layer, folded in zip(lora_layers(whole), found["folded"], strict=True):
-            assert torch.equal(folded, _fold(layer))
+            assert torch.equal(folded, fold(layer))
     assert sum(found["held"] for found in ranks) == sum(layer.base_layer.weight.numel() for layer in lora_layers(whole))

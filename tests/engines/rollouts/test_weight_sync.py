@@ -1,0 +1,187 @@
+"""The hand-over to vLLM: what it serves in rollouts and evaluations, and the base that comes back bit by bit."""
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from grpo_job.engines.rollouts.adapter_slot import lora_arguments
+from grpo_job.engines.rollouts.fold import fold
+from grpo_job.engines.rollouts.rounding import key_of
+from grpo_job.engines.rollouts.weight_sync import (
+    MERGED,
+    OwnWeights,
+    SeparateWeights,
+    SharedWeights,
+    UnfoldedWeights,
+    lora_layers,
+    weight_sync,
+)
+from grpo_job.engines.trainer.adapter import ADAPTER
+from tests.engines.rollouts.fake_vllm import Vllm, model_with_lora, vllm_request
+
+__all__ = ["vllm_request"]
+pytestmark = pytest.mark.usefixtures("vllm_request")
+
+
+def plan_of(way: str, weight_sync: str = "copy") -> Any:
+    return SimpleNamespace(rollout_weights=way, weight_sync=weight_sync, load_in_4bit=False)
+
+
+def own(way: str, *, lora: bool = True) -> tuple[OwnWeights, list[torch.Tensor]]:
+    """Unsloth's engine over the fake, and what vLLM held before."""
+    model = model_with_lora(1e-3)
+    model.vllm_engine = Vllm(model, lora=lora)
+    before = [layer.base_layer.weight.data.clone() for layer in lora_layers(model)]
+    weights = weight_sync(model, plan_of(way), 42)
+    assert isinstance(weights, OwnWeights)
+    return weights, before
+
+
+def served(weights: OwnWeights) -> list[torch.Tensor]:
+    return [tensor for _, tensor in weights.layers]
+
+
+def equal(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> bool:
+    return all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("way", ["folded", "rounded"])
+def test_rollouts_come_from_folded_weights_and_the_base_comes_back_bit_by_bit(way: str) -> None:
+    weights, before = own(way)
+    assert weights.serve("on") is None
+    keys = [key_of(42, number) if way == "rounded" else None for number in range(len(before))]
+    expected = [fold(layer, key) for (layer, _), key in zip(weights.layers, keys, strict=True)]
+    assert equal(served(weights), expected)
+    assert not equal(served(weights), before)
+    assert weights.serve("off") is None
+    assert equal(served(weights), before)
+    assert equal([layer.base_layer.weight for layer, _ in weights.layers], before)
+
+
+def test_the_dither_is_the_same_at_each_hand_over() -> None:
+    weights, _ = own("rounded")
+    weights.serve("on")
+    first = [tensor.clone() for tensor in served(weights)]
+    weights.serve("off")
+    weights.changed()
+    weights.serve("on")
+    assert equal(served(weights), first)
+
+
+def test_lora_rollouts_leave_the_base_and_ask_vllms_kernels() -> None:
+    weights, before = own("lora")
+    request = weights.serve("on")
+    assert (request.number, equal(served(weights), before)) == (1, True)
+    assert weights.kept.take() is None
+
+
+@pytest.mark.parametrize("way", ["folded", "rounded", "lora"])
+def test_an_evaluation_is_unfolded_whatever_the_way_of_the_rollouts(way: str) -> None:
+    weights, before = own(way)
+    weights.serve("on")
+    request = weights.serve("on", unfolded=True)
+    assert request.number == 1
+    assert equal(served(weights), before)
+    assert weights.serve("off", unfolded=True) is None
+
+
+def test_the_kernels_get_each_matrix_in_vllms_order_with_b_scaled() -> None:
+    weights, _ = own("lora")
+    weights.serve("on")
+    manager = weights.llm.runner.lora_manager
+    name = next(name for name in manager.modules if name.endswith("layers.1.self_attn.qkv_proj"))
+    down, up = manager.modules[name].held[0]
+    layers = dict(weights.llm.trained.named_modules())
+    for part, ours, theirs in zip(("q_proj", "k_proj", "v_proj"), down, up, strict=True):
+        layer = layers[f"base_model.model.model.layers.1.self_attn.{part}"]
+        assert torch.equal(ours, layer.lora_A[ADAPTER].weight)
+        assert torch.equal(theirs, layer.lora_B[ADAPTER].weight * layer.scaling[ADAPTER])
+    down, up = manager.modules["model.layers.0.mlp.down_proj"].held[0]
+    assert isinstance(down, torch.Tensor)
+    assert isinstance(up, torch.Tensor)
+
+
+def test_what_vllm_holds_is_written_again_only_after_a_change() -> None:
+    weights, _ = own("rounded")
+    for _ in range(2):
+        weights.serve("on")
+    assert weights.llm.resets == 1
+    weights.changed()
+    weights.serve("on")
+    assert weights.llm.resets == 2
+    for _ in range(2):
+        weights.serve("on", unfolded=True)
+    assert weights.llm.resets == 3
+
+
+def test_a_vllm_in_the_middle_of_an_answer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, _ = own("folded")
+    monkeypatch.setattr(weights.llm, "reset_prefix_cache", lambda: False)
+    with pytest.raises(RuntimeError, match="still holds requests"):
+        weights.serve("on")
+
+
+def test_without_lora_in_vllm_all_is_folded_and_one_sentence_says_so() -> None:
+    weights, before = own("lora", lora=False)
+    assert weights.serve("on", unfolded=True) is None
+    assert not equal(served(weights), before)
+    assert weights.notes == ["rollouts and evaluations fold the adapter into the 16-bit weights: " + MISSING_ALL]
+
+
+MISSING_ALL = "vLLM has no LoRA kernels for 21 of 21 adapted layers, such as model.layers.0.mlp.down_proj"
+
+
+def test_a_hand_over_measures_what_it_keeps() -> None:
+    weights, _ = own("rounded")
+    weights.serve("on")
+    kept = weights.kept.take()
+    assert kept is not None
+    assert 0.8 < kept < 1.2
+
+
+@pytest.mark.parametrize("lora", [True, False])
+def test_a_vllm_of_its_own_gets_each_fold_under_the_names_it_loads(lora: bool) -> None:
+    model = model_with_lora(1e-3)
+    weights = SeparateWeights(model, Vllm(model, lora=lora), plan_of("folded"), 42)
+    weights.serve("on")
+    suffix = ".base_layer.weight" if lora else ".weight"
+    assert set(weights.llm.loaded) == {name for name, _ in weights.layers}
+    assert all(name.endswith("_proj" + suffix) for name in weights.llm.loaded)
+    assert all(torch.equal(weights.llm.loaded[name], fold(layer)) for name, layer in weights.layers)
+    weights.serve("off")
+    assert all(torch.equal(weights.llm.loaded[name], layer.base_layer.weight) for name, layer in weights.layers)
+
+
+def test_a_layer_that_vllm_did_not_wrap_keeps_its_name() -> None:
+    model = model_with_lora(1e-3)
+    weights = SeparateWeights(model, Vllm(model, lora=True, left_out="o_proj"), plan_of("lora"), 42)
+    assert "3 of 21 adapted layers, such as model.layers.0.self_attn.o_proj" in weights.notes[0]
+    weights.serve("on")
+    assert "model.layers.0.self_attn.o_proj.weight" in weights.llm.loaded
+    assert "model.layers.0.self_attn.q_proj.base_layer.weight" in weights.llm.loaded
+
+
+def test_shared_weights_without_a_copy_take_the_kernels() -> None:
+    model = model_with_lora(1e-3)
+    model.vllm_engine = Vllm(model, lora=True)
+    weights = weight_sync(model, plan_of("lora", "lora"), 42)
+    assert isinstance(weights, UnfoldedWeights)
+    assert weights.serve("off") is None
+    assert weights.serve("on").number == 1
+    assert model.vllm_engine.resets == 1
+
+
+def test_unsloths_own_fold_is_switched_off_for_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MERGED, "1")
+    model = SimpleNamespace(load_lora=lambda folder, load_tensors: os.environ[MERGED])
+    weights = SharedWeights(model)
+    assert (weights.serve("on"), weights.serve("on", unfolded=True), weights.serve("on")) == ("1", "0", "1")
+
+
+def test_vllm_reserves_the_next_rank_that_it_knows() -> None:
+    assert lora_arguments(8)["max_lora_rank"] == 8
+    assert lora_arguments(9)["max_lora_rank"] == 16
+    assert lora_arguments(513) == {"enable_lora": False}
