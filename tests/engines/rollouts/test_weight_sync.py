@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("vllm_request")
 
 
 def plan_of(way: str, weight_sync: str = "copy") -> Any:
-    return SimpleNamespace(rollout_weights=way, weight_sync=weight_sync, load_in_4bit=False)
+    return SimpleNamespace(rollout_weights=way, weight_sync=weight_sync, load_in_4bit=False, standby=False)
 
 
 def own(way: str, *, lora: bool = True) -> tuple[OwnWeights, list[torch.Tensor]]:
