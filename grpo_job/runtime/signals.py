@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
@@ -30,7 +30,7 @@ class _Fork(threading.local):
     """The fork that this thread is in; each thread may fork."""
 
     under_way = False
-    mask_before: set[int] = set()
+    mask_before: Set[int] = frozenset()
 
 
 _fork = _Fork()
