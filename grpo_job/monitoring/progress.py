@@ -1,7 +1,7 @@
 """What a person or a log collector sees: phases, steps, and the closing lines.
 
-On a terminal `rich` draws a bar; elsewhere plain lines; `GRPO_LOG_FORMAT=json` writes one object a
-line. Also the run's clock: seconds by phase.
+`rich` draws a bar on a terminal; otherwise plain lines, or with `GRPO_LOG_FORMAT=json` one object per line. Also
+measures seconds by phase.
 """
 
 import json
@@ -24,18 +24,18 @@ BAR = 24  # characters
 
 
 class Progress:
-    """Says what happens on standard output, and remembers how long each phase took."""
+    """Logs to standard output, and measures how long each phase takes."""
 
     def __init__(
         self, log_format: str, *, secrets: Sequence[str] = (), on_phase: Callable[[], object] = lambda: None
     ) -> None:
-        """`secrets` are said by no line. `on_phase` is called when a phase begins."""
+        """`secrets` are redacted in every line. `on_phase` is called when a phase begins."""
         self._secrets = secrets
         self.seconds: dict[str, float] = {}
         self.started = time.monotonic()
         self.on_phase = on_phase
         self._earlier_total = 0.0
-        # A copy of standard output: what libraries print goes to a file, see `libraries_write_to`.
+        # A copy of standard output, because `libraries_write_to` redirects the original.
         self._out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
         self._console = Console(file=self._out, highlight=False, soft_wrap=True)
         self._format = log_format
@@ -44,13 +44,13 @@ class Progress:
         self._live: Live | None = None
 
     def count_from(self, earlier: Mapping[str, float]) -> None:
-        """Add to the seconds by phase of earlier attempts."""
+        """Continue from the seconds by phase of earlier attempts."""
         self.seconds = dict(earlier)
         self._earlier_total = self.seconds.get("total", 0.0)
 
     @contextmanager
     def phase(self, name: str, title: str) -> Iterator[None]:
-        """Time a part of the run under `name`, one of the phases of `summary.json`."""
+        """Log a phase, and add its time to `seconds`."""
         began = time.monotonic()
         self.say(title, event="phase", phase=name)
         self.on_phase()
@@ -61,11 +61,11 @@ class Progress:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
     def total(self) -> float:
-        """Seconds of all attempts together."""
+        """Seconds over all attempts."""
         return self._earlier_total + time.monotonic() - self.started
 
     def say(self, text: str, *, style: str = "", **fields: Any) -> None:
-        """One line."""
+        """Log one line; `fields` are added in JSON."""
         text = redacted(text, self._secrets)
         if self._format == "json":
             line = json.dumps({"time": round(time.time(), 3), "message": text, **fields}, default=str)
@@ -77,11 +77,11 @@ class Progress:
             print(f"[{clock}] {text}", file=self._out, flush=True)
 
     def warn(self, text: str) -> None:
-        """A line that a person should look at; the run goes on."""
+        """Log a warning; the run continues."""
         self.say(f"warning: {text}", style="yellow", event="warning")
 
     def step(self, step: int, planned: int, metrics: dict[str, float], seconds_left: float) -> None:
-        """A training step: its reward, and the time left."""
+        """Log a training step: its reward, and the time left."""
         reward, spread = metrics.get("reward"), metrics.get("reward_std")
         told = "" if reward is None else f"reward {reward:.3f} ± {spread or 0:.3f}"
         text = f"step {step}/{planned}  {told}, {timedelta(seconds=int(seconds_left))} left"
@@ -93,7 +93,7 @@ class Progress:
             self.say(text)
 
     def closing(self, lines: Sequence[str]) -> None:
-        """The last lines of a run."""
+        """Log the last lines of a run."""
         self._end_live()
         for line in lines:
             self.say(line, event="closing")
@@ -112,7 +112,7 @@ class Progress:
 
 @contextmanager
 def libraries_write_to(path: Path) -> Iterator[None]:
-    """Within: standard output and error go to `path`, of C code too. Progress has its own copy of the terminal."""
+    """Redirect standard output and error to `path`, also those of C code. Progress keeps its own copy."""
     _flush()
     saved = os.dup(1), os.dup(2)
     with path.open("ab") as file:
