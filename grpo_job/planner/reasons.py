@@ -41,11 +41,7 @@ def reasons(
         _why_standby(chosen, memory, given),
         _why_micro_batch(chosen, work),
         _why_share(share, memory, sequences, work, given),
-        Choice(
-            "capture_sizes",
-            list(capture_sizes(sequences)),
-            "powers of two up to all; padding is cheap in decode",
-        ),
+        Choice("capture_sizes", list(capture_sizes(sequences)), "powers of two up to all; padding is cheap in decode"),
         _why_decode(decode, work),
     )
 
