@@ -14,13 +14,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import rich.progress
 from rich.console import Console
-from rich.live import Live
+from rich.progress import BarColumn, TaskID, TextColumn
 from rich.text import Text
 
 from grpo_job.settings.secrets import redacted
-
-BAR = 24  # characters
 
 
 class Progress:
@@ -41,7 +40,7 @@ class Progress:
         self._format = log_format
         if log_format == "auto":
             self._format = "rich" if self._console.is_terminal else "plain"
-        self._live: Live | None = None
+        self._bar: rich.progress.Progress | None = None
 
     def count_from(self, earlier: Mapping[str, float]) -> None:
         """Continue from the seconds by phase of earlier attempts."""
@@ -57,7 +56,7 @@ class Progress:
         try:
             yield
         finally:
-            self._end_live()
+            self._end_bar()
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
     def total(self) -> float:
@@ -88,26 +87,28 @@ class Progress:
         if self._format == "json":
             self.say(text, event="step", step=step, planned=planned, metrics=metrics)
         elif self._format == "rich":
-            self._show_live(f"{_bar(step, planned)} {text}")
+            self._show_bar(step, planned, text)
         else:
             self.say(text)
 
     def closing(self, lines: Sequence[str]) -> None:
         """Log the last lines of a run."""
-        self._end_live()
+        self._end_bar()
         for line in lines:
             self.say(line, event="closing")
 
-    def _show_live(self, text: str) -> None:
-        if self._live is None:
-            self._live = Live(console=self._console, auto_refresh=False)
-            self._live.start()
-        self._live.update(Text(text), refresh=True)
+    def _show_bar(self, step: int, planned: int, text: str) -> None:
+        if self._bar is None:
+            columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)
+            self._bar = rich.progress.Progress(*columns, console=self._console, auto_refresh=False)
+            self._bar.start()
+            self._bar.add_task("")
+        self._bar.update(TaskID(0), completed=step, total=planned, description=text, refresh=True)
 
-    def _end_live(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
 
 @contextmanager
@@ -130,8 +131,3 @@ def libraries_write_to(path: Path) -> Iterator[None]:
 def _flush() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-
-
-def _bar(step: int, planned: int) -> str:
-    done = round(BAR * step / max(1, planned))
-    return "━" * done + "╌" * (BAR - done)
