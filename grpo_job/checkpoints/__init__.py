@@ -1,15 +1,7 @@
 """Checkpoints that are whole or not there: saved, verified, mirrored, and held by one attempt at a time."""
 
 from grpo_job.checkpoints.manager import PARTIAL, Checkpoint, CheckpointManager
-from grpo_job.checkpoints.mirror import Mirror, place_of_run, place_of_takeover_request
+from grpo_job.checkpoints.mirror import Mirror
 from grpo_job.checkpoints.run_lock import RunLock
 
-__all__ = [
-    "PARTIAL",
-    "Checkpoint",
-    "CheckpointManager",
-    "Mirror",
-    "RunLock",
-    "place_of_run",
-    "place_of_takeover_request",
-]
+__all__ = ["PARTIAL", "Checkpoint", "CheckpointManager", "Mirror", "RunLock"]

@@ -13,7 +13,6 @@ from typing import NoReturn
 
 from grpo_job.checkpoints.manager import NAME, Checkpoint, CheckpointManager, damage_of, name_of
 from grpo_job.outcomes import RunLocked, Unexpected
-from grpo_job.settings.schemes import scheme_of
 from grpo_job.stores import MANIFEST, Outpaced, Store, StoreFailed
 
 ARRIVING = ".arriving"
@@ -139,21 +138,3 @@ class Mirror:
     def _failed(self, sentence: str) -> None:
         with self._changed:
             self._troubles.append(sentence)
-
-
-def place_of_run(uri: str, run: str) -> str:
-    """Where below `GRPO_CHECKPOINT_TO` a run's checkpoints are: on the Hub, a branch of their own.
-
-    >>> place_of_run("s3://bucket/kept/", "a"), place_of_run("hf://me/kept", "a"), place_of_run("hf://me/kept@b", "a")
-    ('s3://bucket/kept/a', 'hf://me/kept@run-a', 'hf://me/kept@b-a')
-    """
-    return scheme_of(uri).place_of_run(uri, run)
-
-
-def place_of_takeover_request(place: str) -> str | None:
-    """Where another attempt asks to take over the run at `place`; None where a store needs no such place.
-
-    >>> place_of_takeover_request("hf://me/kept@run-a"), place_of_takeover_request("s3://bucket/kept/a")
-    ('hf://me/kept@bell-run-a', None)
-    """
-    return scheme_of(place).place_of_takeover_request(place)

@@ -1,7 +1,6 @@
-"""Ends a run in order before its hours or its money are spent, from what its parts were measured to take.
+"""Stops training in time to evaluate, save and publish within the maximum hours and cost.
 
-The clock is that of all attempts together, for the machine is paid in all of them. Left over is
-time for the evaluation of the adapter, for saving it and for publishing.
+The clock runs over all attempts, because each is paid for. What is still to come is estimated from measured times.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,19 +10,19 @@ from typing import Any
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.schemes import scheme_of
 
-# Steps differ in length with their completions; the longest of the last ones is what one more may take.
+# Step times vary with completion lengths: the longest of these is the estimate for one more.
 RECENT_STEPS = 20
-# The adapter may write longer answers than the base did, and a network has slow minutes.
+# The adapter may write longer answers than the base, and networks have slow minutes.
 MARGIN = 1.15
-# Saving, before it was measured.
+# Saving, until it is measured.
 SAVE_SECONDS = 5.0
-# Reading the adapter back, plots, report and card, which nothing before is like.
+# Loading the adapter back, plots, report and card, which are never measured before.
 REPORT_SECONDS = 8.0
 CURRENCY = "USD"
 
 
 def limit_seconds(settings: Settings) -> float | None:
-    """The hours, or what the money buys, whichever is less; None without a limit."""
+    """The maximum hours or what the maximum cost buys, whichever is less; None without a limit."""
     hours = [settings.max_hours] if settings.max_hours else []
     if settings.max_cost and settings.price_per_hour:
         hours.append(settings.max_cost / settings.price_per_hour)
@@ -31,14 +30,14 @@ def limit_seconds(settings: Settings) -> float | None:
 
 
 def limiting_variable(settings: Settings) -> str:
-    """Which of the two is the lesser, as a user gave it."""
+    """The setting that sets the limit, as the user gave it."""
     if settings.max_hours and limit_seconds(settings) == 3600 * settings.max_hours:
         return f"GRPO_MAX_HOURS={settings.max_hours:g}"
     return f"GRPO_MAX_COST={settings.max_cost:g}"
 
 
 def cost(seconds: Mapping[str, float], price_per_hour: float | None) -> dict[str, Any] | None:
-    """`summary.json`'s `cost`: what each phase took, in money; None without a price. `first_step` lies within others.
+    """`cost` of `summary.json`: each phase in money; None without a price. `first_step` is part of other phases.
 
     >>> cost({"train": 1800.0, "total": 3600.0}, 2.0)
     {'currency': 'USD', 'total': 2.0, 'train': 1.0}
@@ -51,7 +50,7 @@ def cost(seconds: Mapping[str, float], price_per_hour: float | None) -> dict[str
 
 @dataclass
 class Budget:
-    """`elapsed` tells the seconds of all attempts until now. Tell it what each part `took`; ask after each step."""
+    """`elapsed` returns the seconds of all attempts so far."""
 
     settings: Settings
     elapsed: Callable[[], float]
@@ -59,15 +58,14 @@ class Budget:
     steps: list[float] = field(default_factory=list)
 
     def took(self, part: str, seconds: float) -> None:
-        """One part was measured: `evaluate`, `save` or `publish`."""
+        """Record the measured time of `evaluate`, `save` or `publish`."""
         self.longest[part] = max(seconds, self.longest.get(part, 0.0))
 
     def step_took(self, seconds: float) -> None:
-        """A step was done."""
         self.steps.append(seconds)
 
     def reserve(self) -> float:
-        """Seconds that everything after the last step will take."""
+        """Seconds that everything after the last step is expected to take."""
         publish = sum(scheme_of(uri).publish_seconds for uri in self.settings.publish_to)
         return MARGIN * (
             self.longest.get("evaluate", 0.0)
@@ -77,24 +75,24 @@ class Budget:
         )
 
     def reason_to_stop(self, step: int, planned: int) -> str | None:
-        """Why training ends after this step, which an earlier attempt may have done; None while one more fits."""
+        """Why training ends after this step; None while another step fits."""
         limit = limit_seconds(self.settings)
         if limit is None or step >= planned:
             return None
         if self.elapsed() + max(self.steps[-RECENT_STEPS:], default=0.0) + self.reserve() <= limit:
             return None
         return (
-            f"ended after step {step} of {planned}, evaluated and saved as it stands: one more step would not have "
-            f"fitted into {limiting_variable(self.settings)}"
+            f"ended after step {step} of {planned}, then evaluated and saved: another step would not fit into "
+            f"{limiting_variable(self.settings)}"
         )
 
     def reason_to_refuse(self) -> str | None:
-        """Why training need not begin: what comes after it takes all that is left, and no step would fit."""
+        """Why training does not start: no step would fit before the final evaluation and publishing."""
         limit = limit_seconds(self.settings)
         if limit is None or self.elapsed() + self.reserve() < limit:
             return None
         return (
-            f"{limiting_variable(self.settings)} leaves no time for a first step: {self.elapsed():.0f} s are gone, and "
-            f"evaluating, saving and publishing take about {self.reserve():.0f} s more; allowed: more, or a smaller "
-            "GRPO_EVAL_ROWS"
+            f"{limiting_variable(self.settings)} leaves no time for a first step: {self.elapsed():.0f} s are used, and "
+            f"evaluating, saving and publishing need about {self.reserve():.0f} s; allowed: a higher limit, or a "
+            "smaller GRPO_EVAL_ROWS"
         )

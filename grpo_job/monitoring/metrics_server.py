@@ -1,9 +1,9 @@
-"""What machines see of a running job: Prometheus metrics on a port, and the ending in a container's message file."""
+"""For machines: Prometheus metrics of a running job on a port, and the outcome in a container's message file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
 MESSAGE_BYTES = 4096  # a kubelet keeps no more
 PREFIX = "grpo_job_"
 
-# Name of the gauge -> what it means, and where the trainer's metrics have it.
+# Name of the gauge -> its meaning, and its key in the trainer's metrics.
 GAUGES = {
     "reward": ("mean reward of the last step", "reward"),
-    "reward_spread": ("standard deviation of rewards within groups", "reward_std"),
-    "groups_without_spread": ("share of groups that gave no gradient", "frac_reward_zero_std"),
+    "reward_spread": ("std of the rewards within groups", "reward_std"),
+    "groups_without_spread": ("share of groups with zero reward std", "frac_reward_zero_std"),
     "loss": ("loss", "loss"),
     "gradient_norm": ("norm of the gradient before clipping", "grad_norm"),
-    "entropy": ("mean entropy of a token", "entropy"),
-    "divergence": ("divergence from the base in nats a token", "kl"),
-    "completion_tokens": ("mean length of a completion", "completions/mean_length"),
-    "completions_clipped": ("share of completions that were cut", "completions/clipped_ratio"),
+    "entropy": ("mean entropy per token", "entropy"),
+    "divergence": ("KL divergence from the base, nats per token", "kl"),
+    "completion_tokens": ("mean completion length in tokens", "completions/mean_length"),
+    "completions_clipped": ("share of truncated completions", "completions/clipped_ratio"),
     "step_seconds": ("seconds of the last step", "time/step"),
-    "gpu_memory_peak_bytes": ("most memory that the process held on the GPU", "gpu_memory_gib"),
+    "gpu_memory_peak_bytes": ("peak GPU memory of the process", "gpu_memory_gib"),
 }
 UNITS = {"gpu_memory_peak_bytes": 2**30}
 
 
 class MetricsServer:
-    """Gauges that are scraped while the run goes on. Without a port nothing is opened."""
+    """Prometheus gauges of a run. Without a port nothing is opened."""
 
     def __init__(self, port: int | None, run_id: str) -> None:
-        """Raises `InvalidRun` where the port is taken."""
+        """Raises `InvalidRun` if the port cannot be opened."""
         self._gauges: dict[str, Any] = {}
-        self._tokens: float | None = None  # read and written until the step before
+        self._tokens: float | None = None  # total up to the previous step
         if port is None:
             return
         from prometheus_client import CollectorRegistry, Gauge, start_http_server
@@ -47,11 +47,11 @@ class MetricsServer:
         told = {name: meaning for name, (meaning, _) in GAUGES.items()} | {
             "step": "optimizer steps done",
             "steps_planned": "optimizer steps planned",
-            "tokens_per_second": "tokens of prompts and completions a second in the last step",
+            "tokens_per_second": "tokens per second of prompts and completions in the last step",
             "seconds": "seconds of all attempts",
             "cost_usd": "cost of all attempts in US dollars",
             "accuracy": "accuracy on the held-out rows",
-            "healthy": "1 until a finding of health says otherwise",
+            "healthy": "1 until the health checks find a problem",
         }
         self._run_id = run_id
         self._gauges = {
@@ -66,13 +66,12 @@ class MetricsServer:
             ) from error
 
     def set(self, **values: float | None) -> None:
-        """Values by the gauges' own names; None is not told. What was never set is not scraped."""
+        """Set gauges by name; None is skipped. A gauge that was never set is not exported."""
         for name, value in values.items():
             if self._gauges and value is not None:
                 self._gauges[name].labels(self._run_id).set(value)
 
     def step(self, step: int, planned: int, metrics: Mapping[str, float]) -> None:
-        """A step was done."""
         known = {
             name: metrics[key] * UNITS.get(name, 1)
             for name, (_, key) in GAUGES.items()
@@ -81,7 +80,7 @@ class MetricsServer:
         self.set(step=step, steps_planned=planned, tokens_per_second=self._speed(step, metrics), **known)
 
     def _speed(self, step: int, metrics: Mapping[str, float]) -> float | None:
-        """Tokens a second of this step, from the trainer's count of all of them; None where that is not known."""
+        """Tokens per second of this step, from the trainer's running total; None if that is unknown."""
         before = 0.0 if step == 1 else self._tokens
         self._tokens, seconds = metrics.get("num_tokens"), metrics.get("time/step")
         if before is None or self._tokens is None or not seconds:
@@ -89,7 +88,7 @@ class MetricsServer:
         return (self._tokens - before) / seconds
 
     def close(self) -> None:
-        """Gives the port back."""
+        """Close the port."""
         if self._gauges:
             self._server.shutdown()
             self._server.server_close()
@@ -98,19 +97,15 @@ class MetricsServer:
 
 @contextmanager
 def served(port: int | None, run_id: str) -> Iterator[MetricsServer]:
-    """Within: what the run tells can be scraped. Raises `InvalidRun` where the port is taken."""
-    signs = MetricsServer(port, run_id)
-    try:
-        yield signs
-    finally:
-        signs.close()
+    """Serve metrics within the block. Raises `InvalidRun` if the port cannot be opened."""
+    with closing(MetricsServer(port, run_id)) as server:
+        yield server
 
 
 def leave_message(ending: Outcome, path: str) -> bool:
-    """Write how the run ended where the container's platform looks for it; whether it could be written.
+    """Write the outcome to the file that the container's platform reads; whether it could be written.
 
-    Only into a file that is there, as a kubelet makes it, or into a folder of the user's own: a file made in /dev
-    on a developer's machine tells nobody anything.
+    In /dev only if the file exists, as a kubelet creates it: nobody reads one that is created there.
     """
     file = Path(path).expanduser()
     if file.parent == Path("/dev") and not file.exists():
@@ -118,6 +113,6 @@ def leave_message(ending: Outcome, path: str) -> bool:
     text = f"{ending.kind} (exit {ending.code}): {ending.reason}".encode()
     try:
         file.write_bytes(text[:MESSAGE_BYTES].decode(errors="ignore").encode())
-    except OSError:  # a platform without such a file, or a read-only one: the summary has it too
+    except OSError:  # no such file, or a read-only one: the summary has the outcome too
         return False
     return True

@@ -1,7 +1,7 @@
 """What a person or a log collector sees: phases, steps, and the closing lines.
 
-On a terminal `rich` draws a bar; elsewhere plain lines; `GRPO_LOG_FORMAT=json` writes one object a
-line. Also the run's clock: seconds by phase.
+`rich` draws a bar on a terminal; otherwise plain lines, or with `GRPO_LOG_FORMAT=json` one object per line. Also
+measures seconds by phase.
 """
 
 import json
@@ -14,58 +14,57 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import rich.progress
 from rich.console import Console
-from rich.live import Live
+from rich.progress import BarColumn, TaskID, TextColumn
 from rich.text import Text
 
 from grpo_job.settings.secrets import redacted
 
-BAR = 24  # characters
-
 
 class Progress:
-    """Says what happens on standard output, and remembers how long each phase took."""
+    """Logs to standard output, and measures how long each phase takes."""
 
     def __init__(
         self, log_format: str, *, secrets: Sequence[str] = (), on_phase: Callable[[], object] = lambda: None
     ) -> None:
-        """`secrets` are said by no line. `on_phase` is called when a phase begins."""
+        """`secrets` are redacted in every line. `on_phase` is called when a phase begins."""
         self._secrets = secrets
         self.seconds: dict[str, float] = {}
         self.started = time.monotonic()
         self.on_phase = on_phase
         self._earlier_total = 0.0
-        # A copy of standard output: what libraries print goes to a file, see `libraries_write_to`.
+        # A copy of standard output, because `libraries_write_to` redirects the original.
         self._out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
         self._console = Console(file=self._out, highlight=False, soft_wrap=True)
         self._format = log_format
         if log_format == "auto":
             self._format = "rich" if self._console.is_terminal else "plain"
-        self._live: Live | None = None
+        self._bar: rich.progress.Progress | None = None
 
     def count_from(self, earlier: Mapping[str, float]) -> None:
-        """Add to the seconds by phase of earlier attempts."""
+        """Continue from the seconds by phase of earlier attempts."""
         self.seconds = dict(earlier)
         self._earlier_total = self.seconds.get("total", 0.0)
 
     @contextmanager
     def phase(self, name: str, title: str) -> Iterator[None]:
-        """Time a part of the run under `name`, one of the phases of `summary.json`."""
+        """Log a phase, and add its time to `seconds`."""
         began = time.monotonic()
         self.say(title, event="phase", phase=name)
         self.on_phase()
         try:
             yield
         finally:
-            self._end_live()
+            self._end_bar()
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
     def total(self) -> float:
-        """Seconds of all attempts together."""
+        """Seconds over all attempts."""
         return self._earlier_total + time.monotonic() - self.started
 
     def say(self, text: str, *, style: str = "", **fields: Any) -> None:
-        """One line."""
+        """Log one line; `fields` are added in JSON."""
         text = redacted(text, self._secrets)
         if self._format == "json":
             line = json.dumps({"time": round(time.time(), 3), "message": text, **fields}, default=str)
@@ -77,42 +76,44 @@ class Progress:
             print(f"[{clock}] {text}", file=self._out, flush=True)
 
     def warn(self, text: str) -> None:
-        """A line that a person should look at; the run goes on."""
+        """Log a warning; the run continues."""
         self.say(f"warning: {text}", style="yellow", event="warning")
 
     def step(self, step: int, planned: int, metrics: dict[str, float], seconds_left: float) -> None:
-        """A training step: its reward, and the time left."""
+        """Log a training step: its reward, and the time left."""
         reward, spread = metrics.get("reward"), metrics.get("reward_std")
         told = "" if reward is None else f"reward {reward:.3f} ± {spread or 0:.3f}"
         text = f"step {step}/{planned}  {told}, {timedelta(seconds=int(seconds_left))} left"
         if self._format == "json":
             self.say(text, event="step", step=step, planned=planned, metrics=metrics)
         elif self._format == "rich":
-            self._show_live(f"{_bar(step, planned)} {text}")
+            self._show_bar(step, planned, text)
         else:
             self.say(text)
 
     def closing(self, lines: Sequence[str]) -> None:
-        """The last lines of a run."""
-        self._end_live()
+        """Log the last lines of a run."""
+        self._end_bar()
         for line in lines:
             self.say(line, event="closing")
 
-    def _show_live(self, text: str) -> None:
-        if self._live is None:
-            self._live = Live(console=self._console, auto_refresh=False)
-            self._live.start()
-        self._live.update(Text(text), refresh=True)
+    def _show_bar(self, step: int, planned: int, text: str) -> None:
+        if self._bar is None:
+            columns = BarColumn(bar_width=24), TextColumn("{task.description}", markup=False)
+            self._bar = rich.progress.Progress(*columns, console=self._console, auto_refresh=False)
+            self._bar.start()
+            self._bar.add_task("")
+        self._bar.update(TaskID(0), completed=step, total=planned, description=text, refresh=True)
 
-    def _end_live(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    def _end_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
 
 @contextmanager
 def libraries_write_to(path: Path) -> Iterator[None]:
-    """Within: standard output and error go to `path`, of C code too. Progress has its own copy of the terminal."""
+    """Redirect standard output and error to `path`, also those of C code. Progress keeps its own copy."""
     _flush()
     saved = os.dup(1), os.dup(2)
     with path.open("ab") as file:
@@ -130,8 +131,3 @@ def libraries_write_to(path: Path) -> Iterator[None]:
 def _flush() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-
-
-def _bar(step: int, planned: int) -> str:
-    done = round(BAR * step / max(1, planned))
-    return "━" * done + "╌" * (BAR - done)

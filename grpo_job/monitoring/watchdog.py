@@ -1,9 +1,9 @@
-"""Notices that a run has stopped making progress, and ends it with the stacks of all threads in the log.
+"""Detects that a run makes no progress, and ends it with the stacks of all threads in the log.
 
-`beat` is called at every sign of progress; it also touches the heartbeat file, which liveness probes
-look at. A step may take ten times the usual; before steps are known, and outside training, where
-downloads and compilers are silent for long, bytes written count as progress, and so does processor
-time, for an hour: a loop without an end uses it too.
+`beat` is called at each sign of progress; it also touches the heartbeat file, which liveness probes check. A step may
+take ten times the median. Before the first step and outside training, where downloads and compilers are silent for a
+long time, bytes written count as progress, and so does processor time, but only for an hour, because an endless loop
+uses it too.
 """
 
 import faulthandler
@@ -22,13 +22,13 @@ BUSY_SECONDS = 3600.0
 MEDIANS = 10
 MEDIAN_OF = 50
 TICK_SECONDS = 5.0
-# A process that only waits, with its threads looking around, uses less.
+# A process that only waits, with its polling threads, uses less.
 BUSY_SHARE = 0.05
 BUSY_BYTES = 100_000
 
 
 class Watchdog:
-    """One for an attempt. `on_hang` is called in its thread, with the reason."""
+    """One per attempt. `on_hang` is called in its thread, with the reason."""
 
     def __init__(
         self,
@@ -41,11 +41,11 @@ class Watchdog:
         tick_seconds: float = TICK_SECONDS,
         work_done: Callable[[], tuple[float, float]] | None = None,
     ) -> None:
-        """`log`: the file descriptor that stacks are written to. `busy_seconds`: how long mere work is progress."""
+        """`log`: file descriptor for the stacks. `busy_seconds`: how long processor time alone counts as progress."""
         self.heartbeat, self.on_hang, self.log = heartbeat, on_hang, log
         self.least_seconds, self.busy_seconds, self.tick_seconds = least_seconds, busy_seconds, tick_seconds
         self.step_seconds: Sequence[float] = ()
-        self.steps_tell = False  # while training: nothing but steps and their parts counts as progress
+        self.steps_tell = False  # while training: only steps and their parts count as progress
         self._work_done = work_done or _work_done
         self._work = (0.0, 0.0)
         self._quiet = self._busy = 0.0
@@ -62,13 +62,13 @@ class Watchdog:
         faulthandler.cancel_dump_traceback_later()
 
     def beat(self) -> None:
-        """A sign of progress."""
+        """Report progress."""
         self._quiet = self._busy = 0.0
         self.heartbeat.touch()
 
     @contextmanager
     def steps(self, seconds: Sequence[float]) -> Iterator[None]:
-        """Within: nothing but steps, and their parts, counts as progress. `seconds` grows by each one's."""
+        """Within, only steps and their parts count as progress. The caller appends each step's time to `seconds`."""
         self.step_seconds, self.steps_tell = seconds, True
         try:
             yield
@@ -77,7 +77,7 @@ class Watchdog:
 
     @contextmanager
     def between_steps(self) -> Iterator[None]:
-        """Within: something else is done for a while."""
+        """Within, other work counts as progress too."""
         self.steps_tell = False
         try:
             yield
@@ -87,21 +87,21 @@ class Watchdog:
 
     @property
     def limit(self) -> float:
-        """Seconds without progress that are too many."""
+        """Seconds without progress that count as a hang."""
         if not self.step_seconds:
             return self.least_seconds
         return max(self.least_seconds, MEDIANS * median(self.step_seconds[-MEDIAN_OF:]))
 
     def stale_for(self) -> float:
-        """Seconds without progress, if they are too many; else 0."""
+        """Seconds without progress if they reach the limit, else 0."""
         return self._quiet if self._quiet >= self.limit else 0.0
 
     def _watch(self) -> None:
         before = time.monotonic()
         while not self._over.wait(self.tick_seconds):
             now = time.monotonic()
-            # A process that was frozen, or a machine that slept, did not hang in that time. From outside of Python,
-            # where it is for twice the limit, frozen and stuck are the same.
+            # Not the whole time: a frozen process or a sleeping machine did not hang. `dump_traceback_later` below
+            # cannot tell the difference, so it waits for twice the limit.
             self._quiet += min(now - before, 2 * self.tick_seconds)
             if not (self.steps_tell and self.step_seconds):
                 self._look_at_the_machine(now - before)
@@ -111,14 +111,14 @@ class Watchdog:
                 faulthandler.dump_traceback(self.log, all_threads=True)
                 self.on_hang(f"no progress for {quiet:.0f} s; the stacks of all threads are in the log")
                 return
-            # Where C code keeps the interpreter to itself this thread cannot run; one outside of Python can.
+            # If C code never releases the GIL, this thread cannot run, but a thread outside Python can.
             faulthandler.dump_traceback_later(2 * self.limit, exit=True, file=self.log)
         faulthandler.cancel_dump_traceback_later()  # `stop` may have come between the look and the line above
 
     def _look_at_the_machine(self, seconds: float) -> None:
-        """Where no steps tell of progress, its work does."""
+        """Count the work of the process as progress."""
         before, self._work = self._work, self._work_done()
-        with suppress(OSError):  # a disk that cannot be written is for the run to find
+        with suppress(OSError):  # the run itself reports a disk that cannot be written
             if self._work[1] - before[1] > BUSY_BYTES:
                 self.beat()
             elif self._work[0] - before[0] > BUSY_SHARE * seconds:
@@ -137,6 +137,6 @@ def _work_done() -> tuple[float, float]:
             times = process.cpu_times()
             seconds += times.user + times.system
             written += process.io_counters().write_chars
-        except (psutil.Error, AttributeError, OSError):  # a child that just ended; a system that does not count
+        except (psutil.Error, AttributeError, OSError):  # a child that just ended, or a system without these counters
             continue
     return seconds, written

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grpo_job.checkpoints import Mirror, RunLock, place_of_run, place_of_takeover_request
+from grpo_job.checkpoints import Mirror, RunLock
 from grpo_job.engines.ranks import ALONE, Ranks
 from grpo_job.monitoring import budget, metrics_server
 from grpo_job.monitoring.health import Finding
@@ -21,6 +21,7 @@ from grpo_job.run_folder.paths import RunFolder
 from grpo_job.run_folder.summary import Summary
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.schema import Settings
+from grpo_job.settings.schemes import scheme_of
 from grpo_job.settings.secrets import redacted, secret_values
 from grpo_job.stores import Patience, Store, StoreFailed, open_store
 
@@ -201,7 +202,8 @@ def _mirror_stores(settings: Settings, environment: Mapping[str, str]) -> tuple[
     """The stores of the checkpoints and, on the Hub, of takeover requests."""
     if not settings.checkpoint_to:
         return None, None
-    place = place_of_run(settings.checkpoint_to, settings.name_of_run())
+    scheme = scheme_of(settings.checkpoint_to)
+    place = scheme.place_of_run(settings.checkpoint_to, settings.name_of_run())
     opened = partial(open_store, private=settings.publish_private, environment=environment, patience=MIRROR_PATIENCE)
-    takeover_request = place_of_takeover_request(place)
+    takeover_request = scheme.place_of_takeover_request(place)
     return opened(place), opened(takeover_request) if takeover_request else None

@@ -4,11 +4,12 @@ Takes an adapter folder, a run folder, or a downloaded published tree. Settings 
 of the LoRA is read from the weights.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+
+from safetensors import SafetensorError, safe_open
 
 from grpo_job import engines, preflight, rewards
 from grpo_job.evaluation import verdict
@@ -96,12 +97,18 @@ def _said(resolved: Resolved, *origins: str) -> dict[str, Any]:
 
 def _shape(found: Found) -> dict[str, Any]:
     """Rank and layers from the header of the weights file; alpha is in the config."""
-    with (found.adapter / WEIGHTS).open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    down = {name: entry["shape"][0] for name, entry in header.items() if name.endswith("lora_A.weight")}
+    weights = found.adapter / WEIGHTS
+    try:
+        with safe_open(weights, "np") as file:
+            keys = file.keys()
+            down = {name: file.get_slice(name).get_shape()[0] for name in keys if name.endswith("lora_A.weight")}
+    except SafetensorError as error:
+        raise InvalidRun(
+            f"{weights} is no whole safetensors file ({error}); allowed: an adapter as PEFT saves it"
+        ) from error
     ranks = set(down.values())
     if len(ranks) != 1:
-        raise InvalidRun(f"{found.adapter / WEIGHTS}: its LoRA matrices have the ranks {sorted(ranks)}; allowed: one")
+        raise InvalidRun(f"{weights}: its LoRA matrices have the ranks {sorted(ranks)}; allowed: one")
     modules = tuple(sorted({name.split(".")[-3] for name in down}))
     return {"lora_rank": ranks.pop(), "lora_alpha": found.config["lora_alpha"], "lora_target_modules": modules}
 

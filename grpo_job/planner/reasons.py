@@ -42,11 +42,7 @@ def reasons(
         _why_standby(chosen, memory, given),
         _why_micro_batch(chosen, work),
         _why_share(share, memory, sequences, work, given),
-        Choice(
-            "capture_sizes",
-            list(capture_sizes(sequences)),
-            "powers of two up to all; padding is cheap in decode",
-        ),
+        Choice("capture_sizes", list(capture_sizes(sequences)), "powers of two up to all; padding is cheap in decode"),
         _why_decode(decode, work),
     )
 
@@ -171,18 +167,10 @@ def refusal(
 
 
 def _cures(given: Mapping[str, Any], work: Work) -> list[str]:
-    cures = {
-        "load_in_4bit": ("GRPO_LOAD_IN_4BIT=auto", given["load_in_4bit"] is False),
-        "gradient_checkpointing": ("GRPO_GRADIENT_CHECKPOINTING=auto", given["gradient_checkpointing"] is False),
-        "standby": ("GRPO_STANDBY=auto", given["standby"] is False),
-        "shard_base": ("GRPO_SHARD_BASE=auto", given["shard_base"] is False),
-        "gpu_memory_utilization": (
-            "GRPO_VLLM_GPU_MEMORY_UTILIZATION=auto",
-            _was_given(given, "gpu_memory_utilization"),
-        ),
-    }
+    switched_off = ("load_in_4bit", "gradient_checkpointing", "standby", "shard_base")
     return [
-        *(text for text, helps in cures.values() if helps),
+        *(f"GRPO_{name.upper()}=auto" for name in switched_off if given[name] is False),
+        *(["GRPO_VLLM_GPU_MEMORY_UTILIZATION=auto"] if _was_given(given, "gpu_memory_utilization") else []),
         f"a smaller GRPO_MAX_SEQ_LENGTH (now {work.max_seq_length}) or GRPO_MAX_COMPLETION_LENGTH "
         f"(now {work.max_completion_length})",
         "a smaller model",

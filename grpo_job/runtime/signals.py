@@ -4,7 +4,8 @@ Outside training the signal raises `StopNow` where the main thread stands. While
 only noted, and the engine stops at the next step boundary with a checkpoint. When the grace
 period ends first, a thread ends the process. It hears of the signal through a pipe that Python
 writes to at once, because the handler itself cannot run while the main thread is inside C.
-Python discards what is raised in a destructor or an at-fork hook; then the thread has it raised again.
+Python discards what is raised in a destructor or an at-fork hook, and a signal that comes within a fork may reach
+another thread than the main one, which then sleeps on. So the thread wakes the main one until it has heard.
 """
 
 import os
@@ -12,7 +13,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
@@ -21,8 +22,18 @@ from typing import NoReturn
 from grpo_job.outcomes import Interrupted, Outcome
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+WAKE = signal.SIGURG  # ignored unless there is a handler, so that a process without ours is not harmed
 LOOK_SECONDS = 0.5
-_mask_before_fork = threading.local()  # each thread may fork
+
+
+class _Fork(threading.local):
+    """The fork that this thread is in; each thread may fork."""
+
+    under_way = False
+    mask_before: Set[int] = frozenset()
+
+
+_fork = _Fork()
 
 
 class StopNow(BaseException):
@@ -45,7 +56,7 @@ class Interruption:
         self.on_end: Callable[[Outcome], object] = lambda ending: None
         self._waits_for_boundary = False
         self._asked_at = 0.0
-        self._discarded = self._sent_again = False
+        self._discarded = False
         self._report_unraisable = sys.unraisablehook
         self._ear, self._mouth = os.pipe()
         self.stderr = os.dup(2)  # the one the process began with: libraries' output may be sent elsewhere
@@ -57,6 +68,7 @@ class Interruption:
         threading.Thread(target=self._end_after_grace, name="grace-period", daemon=True).start()
         for number in SIGNALS:
             signal.signal(number, self._handle)
+        signal.signal(WAKE, self._raise_again)
         _register_fork_hooks()
         sys.unraisablehook = self._note_discarded
         return self
@@ -109,17 +121,21 @@ class Interruption:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
-        if self._sent_again:
-            self._raise_again(name)
-        elif self.asked:
+        if self.asked:
             if self.second_signal_ends:
                 self._end(f"{name} was received a second time")
-        else:
-            self._asked_at = time.monotonic()
-            self.asked = name
-            os.write(self._mouth, bytes([number]))  # a library may have taken the wake-up for a pipe of its own
-            if not self._waits_for_boundary:
-                raise StopNow(name)
+            return
+        self._asked_at = time.monotonic()
+        self.asked = name
+        os.write(self._mouth, bytes([number]))  # again, for a library may have taken the wake-up for a pipe of its own
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._waits_for_boundary:
+            return
+        self._discarded = _fork.under_way  # `_unblock` must run to its end
+        if not _fork.under_way:
+            raise StopNow(self.asked)
 
     def _note_discarded(self, unraisable: "sys.UnraisableHookArgs") -> None:
         if unraisable.exc_type is StopNow:
@@ -127,11 +143,9 @@ class Interruption:
         else:
             self._report_unraisable(unraisable)
 
-    def _raise_again(self, name: str) -> None:
-        self._sent_again = False
-        if self._discarded and not self._waits_for_boundary:
-            self._discarded = False
-            raise StopNow(name)
+    def _raise_again(self, number: int, frame: FrameType | None) -> None:
+        if self._discarded:
+            self._stop()
 
     def _end_after_grace(self) -> None:
         while (number := os.read(self._ear, 1)[0]) not in SIGNALS:
@@ -140,9 +154,8 @@ class Interruption:
         while (left := end - time.monotonic()) > 0:
             if reason := self.give_up_reason():
                 self._end(reason)
-            if self._discarded:
-                self._sent_again = True
-                signal.pthread_kill(threading.main_thread().ident or 0, number)
+            if self._discarded or not self.asked:
+                signal.pthread_kill(threading.main_thread().ident or 0, WAKE)
             time.sleep(min(left, LOOK_SECONDS))
         self._end(f"{name} was received; the {self.grace_seconds:g} seconds of grace are over")
 
@@ -166,16 +179,19 @@ def _register_fork_hooks() -> None:
 
 def _block() -> None:
     """A child that is signalled before its handlers are reset would write to the pipe that its parent listens to."""
-    _mask_before_fork.value = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    _fork.under_way = True
+    _fork.mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 def _unblock() -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, _mask_before_fork.value)
+    if _fork.under_way:  # else a signal was raised in place of the first line of `_block`
+        signal.pthread_sigmask(signal.SIG_SETMASK, _fork.mask_before)
+        _fork.under_way = False
 
 
 def _reset_in_child() -> None:
     """A forked worker dies by a signal, as its parent expects, and its parent does not hear of it."""
     signal.set_wakeup_fd(-1)
-    for number in SIGNALS:
+    for number in (*SIGNALS, WAKE):
         signal.signal(number, signal.SIG_DFL)
     _unblock()

@@ -13,8 +13,9 @@ from pydantic_core import ErrorDetails
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import checks, trl_options
+from grpo_job.settings.primitives import allowed_words
 from grpo_job.settings.recipes import RECIPES
-from grpo_job.settings.schema import Settings, allowed, known_names, variable
+from grpo_job.settings.schema import Settings, known_names, variable
 
 PREFIX = "GRPO_"
 # A recipe's value comes with these; a user's value does not inherit them.
@@ -77,6 +78,12 @@ def assigned(assignments: Sequence[str]) -> dict[str, str]:
         raise InvalidRun(*faults)
     pairs = [assignment.partition("=") for assignment in assignments]
     return {name.strip().lower().removeprefix("grpo_"): value for name, _, value in pairs}
+
+
+def allowed(field: str) -> str:
+    """The allowed values of a field, for messages."""
+    info = Settings.model_fields[field]
+    return allowed_words(info.annotation, info.metadata)
 
 
 def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> tuple[Layer, list[str]]:

@@ -22,7 +22,6 @@ from grpo_job.settings.primitives import (
     Positive,
     PositiveInt,
     Text,
-    allowed_words,
 )
 from grpo_job.settings.types import (
     BoolAuto,
@@ -102,9 +101,7 @@ class Settings(BaseModel):
     eval_rows: PositiveInt = setting(200, "held-out rows to evaluate before and after training")
     measure: Text = setting("auto", "what the verdict is about: a reward's name, or auto: right answers or all rewards")
     eval_samples: PositiveInt = setting(1, "completions per held-out row for avg@k and pass@k; 1: greedy only")
-    eval_steps: OptionalPositiveInt = setting(
-        None, "steps between evaluations during training; none: only before and after"
-    )
+    eval_steps: OptionalPositiveInt = setting(None, "steps between evaluations; none: only before and after training")
     eval_steps_rows: PositiveInt = setting(64, "held-out rows per evaluation during training, the first ones")
     keep: Literal["last", "best"] = setting(
         "last", "which adapter is the result: that of the last step, or the one with the best accuracy"
@@ -121,9 +118,7 @@ class Settings(BaseModel):
 
     # rewards
     rewards: Rewards = setting((("correct", 2.0),), "reward functions and weights, `name:weight,...`")
-    reward_options: RewardOptions = setting(
-        {}, 'parameters of rewards, JSON by their names: {"brief": {"longest": 200}}'
-    )
+    reward_options: RewardOptions = setting({}, 'parameters of rewards, JSON by name: {"brief": {"longest": 200}}')
     reward_path: OptionalText = setting(None, "folder added to the Python path for custom rewards")
     reward_timeout_seconds: Positive = operational(60.0, "a reward that takes longer for one batch ends the run")
 
@@ -165,16 +160,12 @@ class Settings(BaseModel):
     run_id: RunId = operational(None, "name of the run; default: derived from the settings that change the result")
     output_dir: Text = operational("outputs", "folder for run folders")
     cache_dir: Text = operational("~/.cache/grpo-job", "folder for compiled kernels, reused by later runs")
-    resume: Literal["auto", "never"] = operational(
-        "auto", "auto: resume from the newest valid checkpoint; never: restart"
-    )
+    resume: Literal["auto", "never"] = operational("auto", "auto: from the newest valid checkpoint; never: restart")
     save_steps: PositiveInt = operational(25, "steps between checkpoints")
     save_minutes: Positive = operational(10.0, "maximum minutes between checkpoints")
     save_total_limit: PositiveInt = operational(2, "number of checkpoints to keep, the newest valid ones")
     checkpoint_to: Place = operational(None, f"mirror for checkpoints: {schemes.forms()}")
-    lease_seconds: Positive = operational(
-        60.0, "seconds without renewal after which another attempt may take the run over"
-    )
+    lease_seconds: Positive = operational(60.0, "seconds without renewal until another attempt may take the run over")
     grace_seconds: Positive = operational(25.0, "seconds to save and stop after a signal")
     publish_to: Places = operational((), f"destinations: {schemes.forms()}")
     publish_if: Literal["always", "not-worse", "improved", "collapsed"] = operational(
@@ -185,9 +176,7 @@ class Settings(BaseModel):
         "model",
         "type of the merged weights; float16 and float32 keep more of a small update than bfloat16",
     )
-    publish_seconds: Positive = operational(
-        900.0, "maximum seconds per destination, plus time for the size of what is sent"
-    )
+    publish_seconds: Positive = operational(900.0, "maximum seconds per destination, plus time for what is sent")
     publish_private: Bool = operational(True, "create Hub repositories as private")
     log_format: Literal["auto", "rich", "plain", "json"] = operational("auto", "auto: rich on a terminal, else plain")
 
@@ -203,16 +192,10 @@ class Settings(BaseModel):
     health_steps: PositiveInt = operational(10, "minimum steps that a warning sign must last")
     health_groups: PositiveInt = operational(64, "consecutive groups with zero reward std that mean no signal")
     health_clipped_share: Fraction = operational(0.8, "share of truncated completions that is a warning sign")
-    health_max_kl: Positive = operational(
-        10.0, "KL divergence from the base, in nats per token, that is a warning sign"
-    )
-    health_gradient_factor: Positive = operational(
-        100.0, "limit of the gradient norm, as a multiple of its first values"
-    )
+    health_max_kl: Positive = operational(10.0, "KL divergence from the base in nats per token that is a warning sign")
+    health_gradient_factor: Positive = operational(100.0, "gradient norm's limit, as a multiple of its first values")
     health_entropy_share: Fraction = operational(0.05, "lower limit of the entropy, as a share of its first values")
-    probe_prompts: NonNegativeInt = operational(
-        16, "prompts sampled before step 1 to check that the rewards give a signal; 0: none"
-    )
+    probe_prompts: NonNegativeInt = operational(16, "prompts sampled before step 1 to test the rewards; 0: none")
     rehearsal: Literal["auto", "always", "never"] = operational(
         "auto", "run the longest rows before step 1 to find memory errors early; auto: if the plan leaves little room"
     )
@@ -271,9 +254,3 @@ def known_names() -> list[str]:
     """Every name that may follow `GRPO_`, in lower case, including those of GRPOConfig."""
     own = [name for name in Settings.model_fields if name != "grpo_config"]
     return [*own, *(name for name in trl_options.options() if name not in own and name not in trl_options.OWNED)]
-
-
-def allowed(field: str) -> str:
-    """The allowed values of a field, for messages."""
-    info = Settings.model_fields[field]
-    return allowed_words(info.annotation, info.metadata)

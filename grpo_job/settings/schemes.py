@@ -43,17 +43,9 @@ SCHEMES: dict[str, Scheme] = {
         place_of_takeover_request=lambda place: place.replace("@", "@bell-"),
     ),
     "s3": Scheme(
-        form="s3://bucket[/prefix]",
-        pattern=r"s3://[a-z0-9][a-z0-9.-]+(/[^@]*)?",
-        publish_seconds=10.0,
-        on_network=True,
+        form="s3://bucket[/prefix]", pattern=r"s3://[a-z0-9][a-z0-9.-]+(/[^@]*)?", publish_seconds=10.0, on_network=True
     ),
-    "file": Scheme(
-        form="file:///folder",
-        pattern=r"file:///.+",
-        publish_seconds=2.0,
-        on_network=False,
-    ),
+    "file": Scheme(form="file:///folder", pattern=r"file:///.+", publish_seconds=2.0, on_network=False),
 }
 
 

@@ -103,14 +103,9 @@ Trackers = Annotated[
     Allowed("wandb, tensorboard, mlflow, trackio, separated by commas, each once; or none"),
 ]
 Places = Annotated[
-    Words,
-    AfterValidator(_known_places),
-    Allowed(f"{schemes.forms()}, separated by commas, each once; or none"),
+    Words, AfterValidator(_known_places), Allowed(f"{schemes.forms()}, separated by commas, each once; or none")
 ]
-Place = Annotated[
-    Annotated[str, AfterValidator(_known_place)] | None,
-    Allowed(f"one of {schemes.forms()}; or none"),
-]
+Place = Annotated[Annotated[str, AfterValidator(_known_place)] | None, Allowed(f"one of {schemes.forms()}; or none")]
 Rewards = Annotated[
     tuple[tuple[Text, Number], ...],
     Field(min_length=1),

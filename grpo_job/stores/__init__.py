@@ -63,11 +63,7 @@ class Store(Protocol):
 
 
 def open_store(
-    uri: str,
-    *,
-    private: bool = True,
-    environment: Mapping[str, str] | None = None,
-    patience: Patience | None = None,
+    uri: str, *, private: bool = True, environment: Mapping[str, str] | None = None, patience: Patience | None = None
 ) -> Store:
     """The store at `uri`, without contacting it. Raises `InvalidRun` if no store has this address.
 

@@ -15,21 +15,10 @@ from pathlib import Path
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.stores import hub_errors
+from grpo_job.stores import hub_errors, trees
 from grpo_job.stores.hub_client import Branch, HubRepo, Moved, Operation, Tree, another_client, differs
 from grpo_job.stores.retries import CHECK, Attempts, Outpaced, Patience, StoreFailed
-from grpo_job.stores.trees import (
-    MANIFEST,
-    Entries,
-    Entry,
-    Names,
-    fetch_tree,
-    files_of,
-    inside,
-    join,
-    leftovers,
-    size_of,
-)
+from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
 
 logger = logging.getLogger(__name__)
 
@@ -64,13 +53,15 @@ class HubStore:
             raise InvalidRun(str(failure)) from failure
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
-        repo = self._open(size=size_of(folder))
+        repo = self._open(size=trees.size_of(folder))
         return self._write(repo, name or "publish", lambda parent: _changes(repo, folder, name, replaces, parent))
 
     def differences(self, folder: Path, name: str = "", *, revision: str = "") -> Names:
-        repo = self._open(size=size_of(folder))
+        repo = self._open(size=trees.size_of(folder))
         tree = repo.tree(revision or repo.head())
-        return [file for file, path in files_of(folder).items() if differs(path, tree.get(join(name, file)))]
+        return [
+            file for file, path in trees.files_of(folder).items() if differs(path, tree.get(trees.join(name, file)))
+        ]
 
     def get(self, name: str, folder: Path) -> None:
         repo = self._open()
@@ -78,7 +69,9 @@ class HubStore:
         tree = repo.tree(head)
         entries = _below(tree, name)
         repo = self._open(size=sum(entry.size for entry in entries))
-        fetch_tree(inside(self.uri, name, entries), lambda file, target: repo.fetch(tree[file], head, target), folder)
+        trees.fetch_tree(
+            trees.inside(self.uri, name, entries), lambda file, target: repo.fetch(tree[file], head, target), folder
+        )
 
     def list(self, name: str = "") -> Entries:
         repo = self._open()
@@ -174,13 +167,13 @@ class HubStore:
 def _changes(repo: HubRepo, folder: Path, name: str, replaces: Sequence[str], parent: str) -> Sequence[Operation]:
     """The operations that make the tree `name` at `parent` equal to `folder`; none if it is equal already."""
     tree = repo.tree(parent)
-    files = files_of(folder)
-    missing = [file for file, path in files.items() if differs(path, tree.get(join(name, file)))]
-    replaced = MANIFEST in missing and join(name, MANIFEST) in tree
-    gone = leftovers(repo.read(join(name, MANIFEST), parent), files) if replaced else []
+    files = trees.files_of(folder)
+    missing = [file for file, path in files.items() if differs(path, tree.get(trees.join(name, file)))]
+    replaced = MANIFEST in missing and trees.join(name, MANIFEST) in tree
+    gone = trees.leftovers(repo.read(trees.join(name, MANIFEST), parent), files) if replaced else []
     return [
-        *(CommitOperationAdd(join(name, file), str(files[file])) for file in missing),
-        *_removals(tree, [*(join(name, file) for file in gone), *replaces]),
+        *(CommitOperationAdd(trees.join(name, file), str(files[file])) for file in missing),
+        *_removals(tree, [*(trees.join(name, file) for file in gone), *replaces]),
     ]
 
 

@@ -17,13 +17,7 @@ from grpo_job.outcomes import causes, in_one_line
 from grpo_job.stores.retries import StoreFailed, TooSlow
 
 FROM_HUB = (httpx.HTTPError, OSError, ValueError, RuntimeError, TooSlow)
-HOPELESS = (
-    LocalTokenNotFoundError,
-    OfflineModeIsEnabled,
-    IsADirectoryError,
-    NotADirectoryError,
-    PermissionError,
-)
+HOPELESS = (LocalTokenNotFoundError, OfflineModeIsEnabled, IsADirectoryError, NotADirectoryError, PermissionError)
 # RuntimeError: the client was closed. The threads share one, and the library closes it on some errors.
 PASSING = (httpx.HTTPError, OSError, RuntimeError, TooSlow, json.JSONDecodeError)
 

@@ -15,20 +15,9 @@ from urllib.parse import unquote
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.run_folder.files import flush_folder, sha256
+from grpo_job.stores import trees
 from grpo_job.stores.retries import CHECK, SLOWEST, Patience, StoreFailed, TooSlow, within
-from grpo_job.stores.trees import (
-    MANIFEST,
-    Entries,
-    Entry,
-    Names,
-    fetch_tree,
-    files_of,
-    inside,
-    join,
-    revision_of,
-    send_tree,
-    size_of,
-)
+from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
 
 T = TypeVar("T")
 
@@ -54,21 +43,21 @@ class LocalStore:
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
         def send() -> str:
-            send_tree(self, folder, name)
+            trees.send_tree(self, folder, name)
             for other in replaces:
                 self.delete(other)
-            return revision_of(folder)
+            return trees.revision_of(folder)
 
         with self._sentences():
-            return self._in_time(self._patience.seconds + size_of(folder) / SLOWEST, send)
+            return self._in_time(self._patience.seconds + trees.size_of(folder) / SLOWEST, send)
 
     def differences(self, folder: Path, name: str = "", *, revision: str = "") -> Names:
         with self._sentences():
-            return [file for file, path in files_of(folder).items() if self.differs(path, join(name, file))]
+            return [file for file, path in trees.files_of(folder).items() if self.differs(path, trees.join(name, file))]
 
     def get(self, name: str, folder: Path) -> None:
         with self._sentences():
-            fetch_tree(inside(self.uri, name, self.list(name)), self._fetch, folder)
+            trees.fetch_tree(trees.inside(self.uri, name, self.list(name)), self._fetch, folder)
 
     def list(self, name: str = "") -> Entries:
         with self._sentences():
@@ -76,8 +65,8 @@ class LocalStore:
             if path.is_file():
                 return [Entry(name, path.stat().st_size)]
             return [
-                Entry(join(name, file), there.stat().st_size)
-                for file, there in files_of(path).items()
+                Entry(trees.join(name, file), there.stat().st_size)
+                for file, there in trees.files_of(path).items()
                 if not there.name.startswith(UNFINISHED)
             ]
 

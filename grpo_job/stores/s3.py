@@ -14,21 +14,10 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.stores import s3_errors
+from grpo_job.stores import s3_errors, trees
 from grpo_job.stores.retries import CHECK, Attempts, Patience, StoreFailed
 from grpo_job.stores.s3_client import Connection, S3Objects
-from grpo_job.stores.trees import (
-    MANIFEST,
-    Entries,
-    Names,
-    fetch_tree,
-    files_of,
-    inside,
-    join,
-    revision_of,
-    send_tree,
-    size_of,
-)
+from grpo_job.stores.trees import MANIFEST, Entries, Names
 
 LATEST = "latest.json"
 
@@ -39,7 +28,7 @@ class S3Store:
     def __init__(self, place: str, *, environment: Mapping[str, str], patience: Patience) -> None:
         self._bucket, _, prefix = place.partition("/")
         self._prefix = prefix.strip("/")
-        self.uri = f"s3://{join(self._bucket, self._prefix)}"
+        self.uri = f"s3://{trees.join(self._bucket, self._prefix)}"
         if not re.fullmatch(r"[a-zA-Z0-9._-]{3,63}", self._bucket):
             raise InvalidRun(f"s3://{place} is not the address of a bucket; allowed: s3://bucket, s3://bucket/prefix.")
         self._environment = environment
@@ -59,9 +48,9 @@ class S3Store:
             raise InvalidRun(str(failure)) from failure
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
-        objects = self._objects(size=size_of(folder))
-        send_tree(objects, folder, name)
-        revision = revision_of(folder)
+        objects = self._objects(size=trees.size_of(folder))
+        trees.send_tree(objects, folder, name)
+        revision = trees.revision_of(folder)
         latest = json.dumps({"name": name, "revision": revision}, sort_keys=True).encode() + b"\n"
         if objects.read(LATEST) != latest:
             objects.write(LATEST, latest)
@@ -70,20 +59,20 @@ class S3Store:
         return revision
 
     def differences(self, folder: Path, name: str = "", *, revision: str = "") -> Names:
-        objects = self._objects(size=size_of(folder))
-        return [file for file, path in files_of(folder).items() if objects.differs(path, join(name, file))]
+        objects = self._objects(size=trees.size_of(folder))
+        return [file for file, path in trees.files_of(folder).items() if objects.differs(path, trees.join(name, file))]
 
     def get(self, name: str, folder: Path) -> None:
         entries = [entry for entry in self.list(name) if name == LATEST or entry.name != LATEST]
         objects = self._objects(size=sum(entry.size for entry in entries))
-        fetch_tree(inside(self.uri, name, entries), objects.fetch, folder)
+        trees.fetch_tree(trees.inside(self.uri, name, entries), objects.fetch, folder)
 
     def list(self, name: str = "") -> Entries:
         return self._objects().list(name)
 
     def delete(self, name: str) -> None:
         objects = self._objects()
-        for entry in sorted(objects.list(name), key=lambda entry: entry.name != join(name, MANIFEST)):
+        for entry in sorted(objects.list(name), key=lambda entry: entry.name != trees.join(name, MANIFEST)):
             objects.delete(entry.name)
 
     def read(self, name: str) -> bytes | None:

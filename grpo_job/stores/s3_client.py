@@ -87,8 +87,7 @@ class S3Objects:
     def send(self, path: Path, name: str) -> None:
         place = (str(path), self._bucket, self._key(name))
         self._with_checksum(
-            lambda extra: self._client.upload_file(*place, ExtraArgs=extra, Config=TRANSFER),
-            size=path.stat().st_size,
+            lambda extra: self._client.upload_file(*place, ExtraArgs=extra, Config=TRANSFER), size=path.stat().st_size
         )
 
     def write(self, name: str, content: bytes, **conditions: str) -> None:

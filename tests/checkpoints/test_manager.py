@@ -38,6 +38,12 @@ def saved(manager: CheckpointManager, *steps: int) -> CheckpointManager:
     return manager
 
 
+def newest(manager: CheckpointManager) -> tuple[int, list[str]]:
+    """Step of the newest good checkpoint, 0 without one, and the damages that were found."""
+    checkpoint, damages = manager.newest_good()
+    return checkpoint.step if checkpoint else 0, damages
+
+
 def names(manager: CheckpointManager) -> list[str]:
     return sorted(path.name for path in manager.folder.glob("step-*"))
 
@@ -78,15 +84,11 @@ def test_files_in_folders_are_part_of_the_checkpoint(manager: CheckpointManager)
 
 
 def test_the_newest_checkpoint_is_found(manager: CheckpointManager) -> None:
-    checkpoint, damages = saved(manager, 10, 20).newest_good()
-    assert checkpoint is not None
-    assert (checkpoint.step, damages) == (20, [])
+    assert newest(saved(manager, 10, 20)) == (20, [])
 
 
 def test_the_newest_is_that_of_the_highest_number_and_not_of_the_last_name(manager: CheckpointManager) -> None:
-    checkpoint, _ = saved(manager, 999_999, 1_000_000).newest_good()
-    assert checkpoint is not None
-    assert checkpoint.step == 1_000_000
+    assert newest(saved(manager, 999_999, 1_000_000)) == (1_000_000, [])
 
 
 def test_without_a_checkpoint_none_is_found(manager: CheckpointManager) -> None:
@@ -170,10 +172,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_damage_is_named_and_the_checkpoint_before_is_used(damage: str, manager: CheckpointManager) -> None:
     harm, sentence = DAMAGES[damage]
     harm(saved(manager, 10, 20).folder / "step-000020")
-    checkpoint, damages = manager.newest_good()
-    assert checkpoint is not None
-    assert checkpoint.step == 10
-    assert damages == [f"checkpoint step-000020 is damaged and not used: {sentence}"]
+    assert newest(manager) == (10, [f"checkpoint step-000020 is damaged and not used: {sentence}"])
 
 
 def test_when_all_are_damaged_each_is_named_and_none_is_used(manager: CheckpointManager) -> None:
@@ -187,9 +186,7 @@ def test_when_all_are_damaged_each_is_named_and_none_is_used(manager: Checkpoint
 def test_what_a_killed_save_left_behind_is_no_checkpoint_and_is_cleared(manager: CheckpointManager) -> None:
     written(saved(manager, 10), 20)
     again = CheckpointManager(manager.folder, IDENTITY, keep=2)
-    checkpoint, damages = again.newest_good()
-    assert checkpoint is not None
-    assert (checkpoint.step, damages) == (10, [])
+    assert newest(again) == (10, [])
     again.clear_partial()
     assert list(again.partial.iterdir()) == []
 
@@ -214,17 +211,13 @@ def test_pruning_never_leaves_a_run_without_a_good_checkpoint(manager: Checkpoin
     manager.keep = 1
     for step in range(1, 9):
         saved(manager, step)
-        checkpoint, _ = manager.newest_good()
-        assert checkpoint is not None
-        assert checkpoint.step == step
+        assert newest(manager) == (step, [])
 
 
 def test_a_checkpoint_of_the_same_step_is_replaced(manager: CheckpointManager) -> None:
     flip_a_bit(saved(manager, 10).folder / "step-000010" / "optimizer.pt")
     saved(manager, 10)
-    checkpoint, damages = manager.newest_good()
-    assert checkpoint is not None
-    assert (checkpoint.step, damages) == (10, [])
+    assert newest(manager) == (10, [])
     assert sorted(path.name for path in manager.folder.iterdir()) == [".partial", "step-000010"]
 
 

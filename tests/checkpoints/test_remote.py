@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.checkpoints import CheckpointManager, Mirror, place_of_run, place_of_takeover_request
+from grpo_job.checkpoints import CheckpointManager, Mirror
 from grpo_job.checkpoints.lease import Lease
 from grpo_job.outcomes import RunLocked
+from grpo_job.settings.schemes import SCHEMES
 from grpo_job.stores import Outpaced, Store, open_store
 from tests.checkpoints.test_lease import renewing, until_all_have_waited
 from tests.checkpoints.test_mirror import emptied, saved, sent
@@ -18,8 +19,9 @@ from tests.servers.hub import HubServer
 from tests.servers.s3 import ROOT, S3Server
 
 SECONDS = 60.0
-PLACE = place_of_run("hf://alice/kept", "a")
-REQUESTS = place_of_takeover_request(PLACE) or ""
+HUB, S3 = SCHEMES["hf"], SCHEMES["s3"]
+PLACE = HUB.place_of_run("hf://alice/kept", "a")
+REQUESTS = HUB.place_of_takeover_request(PLACE) or ""
 Opened = Callable[[], Store]
 
 
@@ -37,7 +39,7 @@ def at_hub(hub: HubServer) -> Opened:
 def at_s3(s3: S3Server) -> Opened:
     keys = {"AWS_ACCESS_KEY_ID": ROOT[0], "AWS_SECRET_ACCESS_KEY": ROOT[1], "AWS_DEFAULT_REGION": "us-east-1"}
     given = {**keys, "AWS_ENDPOINT_URL_S3": s3.url}
-    return lambda: open_store(place_of_run("s3://bucket/kept", "a"), environment=given, patience=QUICK)
+    return lambda: open_store(S3.place_of_run("s3://bucket/kept", "a"), environment=given, patience=QUICK)
 
 
 @pytest.fixture(params=["hub", "s3"])
@@ -147,9 +149,15 @@ def test_a_holder_at_the_hub_that_did_not_look_is_stopped_by_the_commit_itself(
         first.store.put(saved(manager, 10).folder, "step-000010")
 
 
+def test_a_run_has_a_branch_of_its_own_at_the_hub_and_a_folder_elsewhere() -> None:
+    assert S3.place_of_run("s3://bucket/kept/", "a") == "s3://bucket/kept/a"
+    assert HUB.place_of_run("hf://me/kept", "a") == "hf://me/kept@run-a"
+    assert HUB.place_of_run("hf://me/kept@b", "a") == "hf://me/kept@b-a"
+
+
 def test_only_the_hub_needs_a_bell() -> None:
-    assert place_of_takeover_request("hf://me/kept@run-a") == "hf://me/kept@bell-run-a"
-    assert place_of_takeover_request("s3://bucket/kept/a") is None
+    assert HUB.place_of_takeover_request("hf://me/kept@run-a") == "hf://me/kept@bell-run-a"
+    assert S3.place_of_takeover_request("s3://bucket/kept/a") is None
 
 
 def test_at_s3_the_holder_renews_its_own_claim(at_s3: Opened) -> None:

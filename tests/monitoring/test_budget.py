@@ -88,8 +88,7 @@ def test_the_reason_says_where_it_ended_and_by_which_limit() -> None:
     budget = Budget(Settings(max_cost=1, price_per_hour=6), clock)
     budget.step_took(5.0)
     assert budget.reason_to_stop(83, 250) == (
-        "ended after step 83 of 250, evaluated and saved as it stands: one more step would not have fitted into "
-        "GRPO_MAX_COST=1"
+        "ended after step 83 of 250, then evaluated and saved: another step would not fit into GRPO_MAX_COST=1"
     )
 
 

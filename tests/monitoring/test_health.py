@@ -61,7 +61,7 @@ def test_a_run_without_any_spread_is_hopeless_after_the_window_and_not_before() 
     found = judged(run_of(30, lambda step: NO_SPREAD))
     assert kinds(found)[0] == ("hopeless", "no_signal")
     assert found[0].step == 10  # 64 groups are 8 steps, and 10 is the least
-    assert "for 10 steps (mean reward 0, 0% cut" in found[0].sentence
+    assert "for 10 steps (mean reward 0, 0% truncated" in found[0].sentence
     assert "GRPO_REWARDS" in found[0].sentence
 
 
@@ -80,7 +80,7 @@ def test_lines_of_several_steps_count_their_steps() -> None:
     sparse = SETTINGS.model_copy(update={"logging_steps": 5})
     history = [{**NO_SPREAD, "step": step} for step in (5, 10)]
     assert judged(history[:1], sparse) == []
-    assert judged(history, sparse)[0].sentence.startswith("at step 10 no group")
+    assert judged(history, sparse)[0].sentence.startswith("at step 10 every group")
     assert "for 10 steps" in judged(history, sparse)[0].sentence
 
 
@@ -145,7 +145,7 @@ def test_completions_that_are_always_cut_are_hopeless_when_nothing_is_learned() 
         ("warn", "clipped", 10),
         ("hopeless", "clipped", 30),
     ]
-    assert "100% of the completions of 10 steps were cut at GRPO_MAX_COMPLETION_LENGTH=64" in found[0].sentence
+    assert "100% of the completions of 10 steps were truncated at GRPO_MAX_COMPLETION_LENGTH=64" in found[0].sentence
 
 
 def test_a_run_has_its_chance_until_well_behind_the_warm_up() -> None:

@@ -45,9 +45,9 @@ def completions_always_clipped(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("settings", "kind", "said"),
     [
-        (reward_always_0, "no_signal", "no group of completions had any spread of rewards"),
+        (reward_always_0, "no_signal", "every group of completions had zero reward std"),
         (absurd_learning_rate, "no_signal", "GRPO_MAX_COMPLETION_LENGTH), so nothing is learned"),
-        (completions_always_clipped, "clipped", "were cut at GRPO_MAX_COMPLETION_LENGTH=16"),
+        (completions_always_clipped, "clipped", "were truncated at GRPO_MAX_COMPLETION_LENGTH=16"),
     ],
 )
 def test_a_run_that_cannot_succeed_ends_with_4_keeps_its_adapter_and_says_why(
@@ -106,7 +106,7 @@ def test_a_third_of_the_hours_it_needs_ends_a_run_in_time_evaluated_and_publishe
     assert took <= 1.1 * limit
     assert done > 1
     assert len(read_jsonl(run / "metrics.jsonl")) == done
-    reason = f"ended after step {done} of 100000, evaluated and saved as it stands: one more step would not have fitted"
+    reason = f"ended after step {done} of 100000, then evaluated and saved: another step would not fit"
     assert reason in summary["ending"]["reason"]
     assert summary["accuracy"]["rows"] == 20
     assert summary["accuracy"]["verdict"]

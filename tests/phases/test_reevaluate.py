@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases.reevaluate import find, lines, settings_for
@@ -21,14 +23,13 @@ LAYER = "base_model.model.model.layers.{}.self_attn.{}_proj.lora_{}.weight"
 
 
 def adapter_in(folder: Path, *, ranks: tuple[int, ...] = (4, 4), **config: Any) -> Path:
-    """An adapter's folder as far as it is read without torch: the header of its weights, and its config."""
-    header: dict[str, Any] = {}
+    """An adapter's folder as far as it is read without torch: its weights, all zero, and its config."""
+    weights: dict[str, Any] = {}
     for layer, rank in enumerate(ranks):
-        header |= {LAYER.format(layer, name, "A"): {"shape": [rank, 8]} for name in "qv"}
-        header |= {LAYER.format(layer, name, "B"): {"shape": [8, rank]} for name in "qv"}
-    text = json.dumps(header).encode()
+        weights |= {LAYER.format(layer, name, "A"): np.zeros((rank, 8)) for name in "qv"}
+        weights |= {LAYER.format(layer, name, "B"): np.zeros((8, rank)) for name in "qv"}
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / WEIGHTS).write_bytes(len(text).to_bytes(8, "little") + text)
+    save_file(weights, folder / WEIGHTS)
     known = {"peft_type": "LORA", "base_model_name_or_path": "someone/base", "revision": "abc", "lora_alpha": 16}
     write_json(folder / "adapter_config.json", {**known, **config})
     return folder
@@ -54,6 +55,13 @@ def test_what_the_run_was_told_holds_wherever_its_settings_lie(tree: str, tmp_pa
     path = tmp_path / "adapter" if tree == "its adapter folder" else tmp_path
     settings = settings_for(find(path), resolve({}))
     assert (settings.dataset, settings.eval_rows) == ("sample", 17)
+
+
+def test_weights_that_are_cut_off_are_refused(tmp_path: Path) -> None:
+    weights = adapter_in(tmp_path) / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(InvalidRun, match=r"adapter_model\.safetensors is no whole safetensors file \(.*\); allowed: "):
+        settings_for(find(tmp_path), resolve({"GRPO_RECIPE": "smoke"}))
 
 
 def test_what_the_caller_says_wins_over_what_the_run_was_told(tmp_path: Path) -> None:

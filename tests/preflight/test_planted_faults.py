@@ -104,7 +104,7 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
         lambda w: w.model(max_position_embeddings=128),
     ),
     ("weights cut short", "weights", "no whole safetensors file", lambda w: shortened(w.model() / "model.safetensors")),
-    ("weights are no weights", "weights", "no head", lambda w: written(w.model() / "model.safetensors", "x")),
+    ("weights are no weights", "weights", "header too small", lambda w: written(w.model() / "model.safetensors", "x")),
     ("a part of the weights missing", "weights", "model-00002-of-00002.safetensors is missing", index_of_missing_shard),
     (
         "no such layer",

@@ -211,7 +211,17 @@ try:
     ids=["in a fork, blocked", "in a fork, not blocked yet", "in a destructor"],
 )
 def test_a_stop_that_python_discards_is_raised_again(before: str, story: str) -> None:
-    process = Process(f"{story}except StopNow as stop: say('stopped by', stop)", before=before)
+    story += "except StopNow as stop: say('stopped by', stop, signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    assert Process(story, before=before).rest() == (0, "stopped by SIGTERM set()\n", "")
+
+
+def test_a_stop_that_reaches_another_thread_wakes_the_main_one() -> None:
+    process = Process("""
+        def hear(): signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        try:
+            threading.Timer(0.1, hear).start(); time.sleep(60)
+        except StopNow as stop: say("stopped by", stop)
+    """)
     assert process.rest() == (0, "stopped by SIGTERM\n", "")
 
 

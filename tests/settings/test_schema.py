@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from grpo_job.settings.reader import resolve
-from grpo_job.settings.schema import Settings, allowed, known_names, variable
+from grpo_job.settings.reader import allowed, resolve
+from grpo_job.settings.schema import Settings, known_names, variable
 from grpo_job.settings.trl_options import options
 
 OWN_FIELDS = [name for name in Settings.model_fields if name != "grpo_config"]

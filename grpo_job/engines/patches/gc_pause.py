@@ -1,4 +1,4 @@
-"""When Python looks for garbage: not while a model loads, nor in the middle of a decode."""
+"""When Python collects garbage: not while a model loads (9 of 59 s), nor in the middle of a decode."""
 
 import gc
 from collections.abc import Iterator

@@ -1,20 +1,19 @@
-"""Is this run still worth its money: judges the history of its metrics. Pure; saves, stops and says nothing itself.
+"""Checks whether a run can still succeed, from the history of its metrics. Pure; saves, stops and logs nothing.
 
-A sign has a threshold, which is a setting, and must last for some steps, so that one odd batch ends
-nothing. Most signs alone are a warning: a run whose reward rises goes on. Hopeless is one with a bad
-sign whose reward is no better than it began, well behind the warm-up; one that has no signal; and one
-whose numbers are none any more. `history.py` reads the rows, `signs.py` knows what is bad.
+A sign has a threshold, which is a setting, and must last for some steps, so that one odd batch ends nothing. Most
+signs alone are a warning: a run whose reward rises continues. A run is hopeless if it has a bad sign and, well after
+the warm-up, its reward is no higher than at the start; if it has no signal; or if its numbers are not finite.
 
-Why the thresholds are what they are:
-- 64 groups without spread, for at least 10 steps: where one group in fourteen has spread, which still
-  teaches something, as many in a row without are a chance of one in a hundred. A share of steps would not do,
-  for a step holds one group in the reference run and eight in the sample's.
-- 80 % of completions cut: most gradients then come from unfinished thoughts, and no answer is reached.
-- 10 nats a token from the base: its text is a millionth as likely to the base as its own, it speaks gibberish.
+Reasons for the thresholds:
+- 64 groups with zero reward std, for at least 10 steps: if one group in fourteen has a signal, which still teaches
+  something, so many in a row without one have a probability of 1 %. A share of steps would not do, because a step has
+  one group in the reference run and eight in the sample's.
+- 80 % of completions truncated: most gradients then come from unfinished reasoning, and no answer is reached.
+- 10 nats per token from the base: the base would never write such text; it is gibberish.
 - 100 times the first gradient norms: healthy runs of the sample reach 12 times theirs.
-- 5 % of the first entropy: only of a run that is no better, for a good one ends at 0.5 % of its first.
-- Those of `learning.py` are from the ten histories in tests/monitoring/histories: each was reached by a run that went
-  wrong and by none that went well. They rest on one collapsed run and on one that learned nothing, so they warn.
+- 5 % of the first entropy: only for a run that is no better, because a good one ends at 0.5 % of its first.
+- Those of `learning.py` are from the ten histories in tests/monitoring/histories: each was reached by a run that failed
+  and by none that succeeded. They rest on one collapsed run and on one that learned nothing, so they only warn.
 """
 
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ __all__ = ["HELD_OUT", "Finding", "Health", "judge"]
 
 
 def judge(settings: Settings, rows: Sequence[Row]) -> list[Finding]:
-    """What is wrong as of the last of `rows`, the hopeless first; nothing when GRPO_HEALTH=off."""
+    """What is wrong as of the last of `rows`, hopeless findings first; nothing if GRPO_HEALTH=off."""
     if not rows or settings.health == "off":
         return []
     history = History(settings, rows)
@@ -38,7 +37,7 @@ def judge(settings: Settings, rows: Sequence[Row]) -> list[Finding]:
 
 
 class Health:
-    """The judge beside one run: what is found is told once, and once more where it has become hopeless."""
+    """Judges one run: each finding is returned once, and again if it becomes hopeless."""
 
     def __init__(self, settings: Settings, history: Sequence[Row] = ()) -> None:
         """`history`: the rows of earlier attempts."""
@@ -47,7 +46,7 @@ class Health:
         self.verdict: Finding | None = None  # what ends the run; never set unless GRPO_HEALTH=stop
 
     def update(self, row: Row) -> list[Finding]:
-        """One more row; answers what is new."""
+        """Add a row; returns the new findings."""
         self.history.append(row)
         known = {(finding.kind, finding.severity) for finding in self.found}
         new = [

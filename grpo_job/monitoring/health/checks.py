@@ -1,4 +1,4 @@
-"""What is bad in a run's metrics, one function a sign: each finding has the number and the usual cure."""
+"""The warning signs in a run's metrics, one function each: a finding has the number and the usual fix."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -9,16 +9,16 @@ from grpo_job.monitoring.health.history import HELD_OUT, History, Row, finite, v
 
 Severity = Literal["warn", "hopeless"]
 
-BEGINNING = 5  # rows that say where a run began
-SHORT = 5  # rows whose median is not moved by one odd batch
-NEAR_THE_MOST = 0.9  # of what the rewards can pay: below, rows without spread are not solved ones
-DEAD = 10  # times GRPO_HEALTH_STEPS that a reward pays nothing: the last one to be learned takes its time
-OVERFLOWS = 3  # gradients without end in a row: float16 has a few while its scale is found
+BEGINNING = 5  # rows that show where a run began
+SHORT = 5  # rows whose median one odd batch does not move
+NEAR_THE_MOST = 0.9  # of the maximum reward: below it, groups with zero std are not solved
+DEAD = 10  # times GRPO_HEALTH_STEPS without pay: the last reward to be learned takes longest
+OVERFLOWS = 3  # infinite gradients in a row: float16 has a few while its loss scale adapts
 STANDARD_ERRORS = 2.0
 
 
 class Finding(NamedTuple):
-    """`kind` is one word for machines; the sentence has the number and the usual cure."""
+    """`kind` is one word for machines; the sentence has the number and the usual fix."""
 
     severity: Severity
     kind: str
@@ -27,9 +27,9 @@ class Finding(NamedTuple):
 
 
 def _no_number(history: History) -> Iterator[Finding]:
-    """A loss that is no number has made the weights so."""
+    """A loss that is not a number has made the weights so too."""
     last = history.last
-    cure = "use a smaller GRPO_LEARNING_RATE, a smaller GRPO_MAX_GRAD_NORM, or bfloat16 in place of float16"
+    cure = "use a smaller GRPO_LEARNING_RATE, a smaller GRPO_MAX_GRAD_NORM, or bfloat16 instead of float16"
     gradients = [row.get("grad_norm", 0.0) for row in history.rows[-OVERFLOWS:]]
     if not finite(last.get("loss", 0.0)):
         yield finding("hopeless", "no_number", history, f"the loss is {last['loss']}: {cure}")
@@ -39,7 +39,7 @@ def _no_number(history: History) -> Iterator[Finding]:
 
 
 def _no_signal(history: History) -> Iterator[Finding]:
-    """Groups whose completions are all paid alike give no gradient."""
+    """Groups whose completions all earn the same give no gradient."""
     rows = history.window(history.settings.health_groups)
     if not rows or any(_has_signal(row) for row in rows):
         return
@@ -47,21 +47,22 @@ def _no_signal(history: History) -> Iterator[Finding]:
     cut = fmean(values(rows, "completions/clipped_ratio") or [0.0])
     if history.no_better():
         said = (
-            f"no group of completions had any spread of rewards for {steps} steps (mean reward {reward:.3g}, "
-            f"{cut:.0%} cut at GRPO_MAX_COMPLETION_LENGTH), so nothing is learned: look at completions.jsonl, then at "
-            "GRPO_REWARDS and GRPO_SYSTEM_PROMPT; take a larger model or easier rows, or raise GRPO_NUM_GENERATIONS"
+            f"every group of completions had zero reward std for {steps} steps (mean reward {reward:.3g}, "
+            f"{cut:.0%} truncated at GRPO_MAX_COMPLETION_LENGTH), so nothing is learned: look at completions.jsonl, "
+            "check GRPO_REWARDS and GRPO_SYSTEM_PROMPT, use a larger model or easier rows, or raise "
+            "GRPO_NUM_GENERATIONS"
         )
         yield finding("hopeless", "no_signal", history, said)
     elif reward >= NEAR_THE_MOST * history.most:
         said = (
             f"every completion earned the same for {steps} steps (mean reward {reward:.3g} of {history.most:.3g}): "
-            "there is nothing left to learn from these rows; fewer GRPO_MAX_STEPS or harder rows save money"
+            "nothing is left to learn from these rows; use fewer GRPO_MAX_STEPS or harder rows"
         )
         yield finding("warn", "all_solved", history, said)
 
 
 def _one_reward_is_dead(history: History) -> Iterator[Finding]:
-    """Among several rewards, one that never paid anything while no other climbs: rewards are learned in turn."""
+    """One of several rewards never paid anything while no other rises: rewards are learned one after another."""
     rows = history.over(DEAD * history.settings.health_steps)
     names = [key.split("/")[1] for key in (rows[-1] if rows else {}) if key.startswith("rewards/") and "/mean" in key]
     dead = [name for name in names if not any(_paid(row, name) for row in rows)]
@@ -70,13 +71,13 @@ def _one_reward_is_dead(history: History) -> Iterator[Finding]:
     for name in dead:
         said = (
             f"the reward {name} has paid 0 to every completion for {history.steps_of(rows)} steps: look at "
-            "completions.jsonl for answers that it should have paid"
+            "completions.jsonl for answers that should have earned it"
         )
         yield finding("warn", f"dead_reward_{name}", history, said)
 
 
 def _gradient(history: History) -> Iterator[Finding]:
-    """Long clipped, a gradient that keeps growing says that the policy has left where its gradients mean something."""
+    """A gradient norm that keeps growing, though it is clipped, means that training diverges."""
     recent = history.rows[-SHORT:]
     first = [value for value in values(history.rows[: 2 * BEGINNING], "grad_norm") if value > 0]
     if len(history.rows) < 2 * BEGINNING + SHORT or not first:
@@ -84,7 +85,9 @@ def _gradient(history: History) -> Iterator[Finding]:
     now, began = median(values(recent, "grad_norm") or [0.0]), median(first)
     limit = history.settings.health_gradient_factor * began
     if now > limit and now > history.settings.max_grad_norm:
-        said = f"the gradient norm is {now:.3g}, {now / began:.0f} times the first: use a smaller GRPO_LEARNING_RATE"
+        said = (
+            f"the gradient norm is {now:.3g}, {now / began:.0f} times the first ones: use a smaller GRPO_LEARNING_RATE"
+        )
         yield finding(_severity(history), "gradient", history, said)
 
 
@@ -94,14 +97,14 @@ def _divergence(history: History) -> Iterator[Finding]:
     if len(divergences) < SHORT or median(divergences) <= history.settings.health_max_kl:
         return
     said = (
-        f"the divergence from the base is {median(divergences):.3g} nats a token: use a smaller GRPO_LEARNING_RATE "
-        "or a larger GRPO_BETA"
+        f"the KL divergence from the base is {median(divergences):.3g} nats per token: use a smaller "
+        "GRPO_LEARNING_RATE or a larger GRPO_BETA"
     )
     yield finding(_severity(history), "divergence", history, said)
 
 
 def _entropy(history: History) -> Iterator[Finding]:
-    """A good run ends with hardly any entropy: only one that is no better has lost what it could learn with."""
+    """Only for a run that is no better, because a good one also ends with almost no entropy."""
     rows = history.window()
     began, now = values(history.rows[:BEGINNING], "entropy"), values(rows, "entropy")
     if not began or not now or len(history.rows) < BEGINNING + len(rows):
@@ -109,7 +112,7 @@ def _entropy(history: History) -> Iterator[Finding]:
     if fmean(now) >= history.settings.health_entropy_share * fmean(began) or not history.no_better():
         return
     said = (
-        f"the entropy has fallen from {fmean(began):.3g} to {fmean(now):.2g}, so completions hardly differ: use a "
+        f"the entropy has fallen from {fmean(began):.3g} to {fmean(now):.2g}, so completions barely differ: use a "
         "smaller GRPO_LEARNING_RATE, a higher GRPO_TEMPERATURE, or GRPO_EPSILON_HIGH=0.28"
     )
     yield finding(_severity(history), "entropy", history, said)
@@ -121,15 +124,15 @@ def _clipped(history: History) -> Iterator[Finding]:
     if not shares or fmean(shares) <= history.settings.health_clipped_share:
         return
     said = (
-        f"{fmean(shares):.0%} of the completions of {history.steps_of(rows)} steps were cut at "
+        f"{fmean(shares):.0%} of the completions of {history.steps_of(rows)} steps were truncated at "
         f"GRPO_MAX_COMPLETION_LENGTH={history.settings.max_completion_length}: raise it, ask for shorter answers in "
-        "GRPO_SYSTEM_PROMPT, or look in completions.jsonl whether they end at all"
+        "GRPO_SYSTEM_PROMPT, or check in completions.jsonl whether they end at all"
     )
     yield finding(_severity(history), "clipped", history, said)
 
 
 def _reward_is_gamed(history: History) -> Iterator[Finding]:
-    """The reward rises while held-out accuracy falls: it is earned without better answers."""
+    """The reward rises while held-out accuracy falls."""
     measured = values(history.rows, HELD_OUT)
     if len(measured) < 2 or history.no_better():
         return
@@ -140,7 +143,7 @@ def _reward_is_gamed(history: History) -> Iterator[Finding]:
         return
     said = (
         f"held-out accuracy has fallen from {began:.1%} to {measured[-1]:.1%} while the reward rose: it pays for "
-        "something else than right answers, see completions.jsonl and mend GRPO_REWARDS"
+        "something other than right answers; look at completions.jsonl and fix GRPO_REWARDS"
     )
     severity: Severity = "hopeless" if fallen[-2:] == [True, True] else "warn"
     yield finding(severity, "gamed_reward", history, said)
@@ -159,7 +162,7 @@ SIGNS: tuple[Callable[[History], Iterator[Finding]], ...] = (
 
 
 def _severity(history: History) -> Severity:
-    """Of a bad sign: hopeless once the run had its chance to learn in spite of it, and did not."""
+    """A bad sign is hopeless once the run had its chance to learn and did not."""
     return "hopeless" if history.learned_nothing() else "warn"
 
 
@@ -174,7 +177,7 @@ def _paid(row: Row, reward: str) -> bool:
 
 
 def _has_signal(row: Row) -> bool:
-    """Any group with spread. Where the trainer does not tell the share of groups without, their spread tells it."""
+    """Whether any group has a non-zero reward std."""
     flat = row.get("frac_reward_zero_std")
     spread = (row.get("reward_std") or 0.0) > 0 if flat is None else flat < 1
     return spread and finite(row.get("reward", 0.0))

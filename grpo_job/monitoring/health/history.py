@@ -9,15 +9,15 @@ from grpo_job.settings.schema import Settings
 
 Row = Mapping[str, Any]
 
-REWARDS = 10  # rows at either end whose rewards are compared, at least: one step's reward is mostly chance
-CHANCE = 3  # times GRPO_HEALTH_STEPS behind the warm-up: before, no run can be told to have learned nothing
-NO_BETTER = 0.01  # of the beginning: a reward that rose by less has not risen, whatever its noise
+REWARDS = 10  # minimum rows at either end whose rewards are compared: one step's reward is mostly chance
+CHANCE = 3  # times GRPO_HEALTH_STEPS after the warm-up, before which it is too early to judge
+NO_BETTER = 0.01  # relative to the start: a smaller rise does not count, whatever the noise
 PAYS_AT_MOST = {"correctness": 2.0, "int": 0.5, "strict_format": 0.5, "soft_format": 0.5, "xmlcount": 0.5}
-HELD_OUT = "eval_accuracy"  # of an evaluation while training, where GRPO_EVAL_STEPS asks for them
+HELD_OUT = "eval_accuracy"  # of an evaluation during training; see GRPO_EVAL_STEPS
 
 
 class History(NamedTuple):
-    """The rows of one run until now, at least one, and the settings that say how to judge them."""
+    """The rows of one run so far, at least one, and its settings."""
 
     settings: Settings
     rows: Sequence[Row]
@@ -28,25 +28,25 @@ class History(NamedTuple):
         return self.rows[-1]
 
     def window(self, groups: float = 0) -> Sequence[Row]:
-        """The last rows: as many as hold the steps, and the groups, that a sign must last. Empty: not so many yet."""
+        """The last rows, with the steps and groups that a sign must last; empty if there are too few."""
         settings = self.settings
         groups_per_step = max(1.0, settings.groups_per_step)
         steps = math.ceil(max(settings.health_steps, groups / groups_per_step))
         return self.over(steps)
 
     def over(self, steps: int) -> Sequence[Row]:
-        """The rows of the last `steps` steps. Empty: not so many yet."""
+        """The rows of the last `steps` steps; empty if there are too few."""
         first = int(self.last["step"]) - steps
-        earliest = self.rows[0]["step"] - self.settings.logging_steps  # the first row tells of these steps too
+        earliest = self.rows[0]["step"] - self.settings.logging_steps  # the first row covers these steps too
         return [row for row in self.rows[-steps:] if row["step"] > first] if earliest <= first else []
 
     @property
     def most(self) -> float:
-        """What a completion that every reward pays best earns. A reward off the menu is taken to pay 1 at best."""
+        """The maximum reward of a completion. A reward that is not on the menu is assumed to pay at most 1."""
         return sum(abs(weight) * PAYS_AT_MOST.get(name, 1.0) for name, weight in self.settings.rewards)
 
     def climbs(self, key: str) -> bool:
-        """Whether the last REWARDS values under `key` are above the first by more than their noise."""
+        """Whether the last REWARDS values of `key` are above the first ones by more than their noise."""
         began, now = values(self.rows[:REWARDS], key), values(self.rows[-REWARDS:], key)
         if not began or not now:
             return False
@@ -54,11 +54,11 @@ class History(NamedTuple):
         return fmean(now) > fmean(began) + 2 * noise + NO_BETTER
 
     def steps_of(self, rows: Sequence[Row]) -> int:
-        """How many steps these rows in a row tell of."""
+        """How many steps these consecutive rows cover."""
         return int(rows[-1]["step"] - rows[0]["step"]) + self.settings.logging_steps
 
     def no_better(self) -> bool:
-        """Whether the reward is where it began or below, as far as its noise from step to step lets one tell."""
+        """Whether the reward is no higher than at the start, within its noise from step to step."""
         rows = max(REWARDS, len(self.rows) // 4)
         began, now = values(self.rows[:rows], "reward"), values(self.rows[-rows:], "reward")
         if not began or not now:
@@ -69,16 +69,16 @@ class History(NamedTuple):
     def learned_nothing(self) -> bool:
         """Whether the run had its chance to learn, and did not."""
         warmup = self.settings.warmup_steps
-        behind = warmup if warmup >= 1 else warmup * max(0, self.settings.max_steps)
-        had_its_chance = self.last["step"] >= CHANCE * self.settings.health_steps + behind
+        after = warmup if warmup >= 1 else warmup * max(0, self.settings.max_steps)
+        had_its_chance = self.last["step"] >= CHANCE * self.settings.health_steps + after
         return had_its_chance and len(self.rows) >= 2 * REWARDS and self.no_better()
 
 
 def values(rows: Sequence[Row], key: str) -> list[float]:
-    """The finite numbers under `key`."""
+    """The finite values of `key`."""
     return [float(row[key]) for row in rows if finite(row.get(key))]
 
 
 def finite(value: object) -> bool:
-    """Whether it is a number, and neither infinite nor NaN."""
+    """Whether it is a finite number."""
     return isinstance(value, int | float) and math.isfinite(value)

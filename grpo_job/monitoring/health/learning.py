@@ -1,6 +1,6 @@
-"""Signs over a longer stretch that a run learns something else than answers, or nothing. Each only warns.
+"""Signs over more steps that a run learns something other than answers, or nothing. Each only warns.
 
-Metrics do not see what the answers are: a run of which one of these is said may still be a good one.
+Metrics do not show the answers themselves, so a run with one of these signs may still be good.
 """
 
 import math
@@ -11,15 +11,19 @@ from grpo_job.evaluation.measure import READS_GOLDS
 from grpo_job.monitoring.health.checks import Finding, finding
 from grpo_job.monitoring.health.history import REWARDS, History, values
 
-STRETCH = 40  # steps: over 20, two runs that end at 84 % right were taken for bad ones
-LEARNED, UNPAID = 0.95, 0.03  # means of a reward that is learned, and of one that pays nothing
-FLAT, FLAT_NOTHING, RISEN = 0.75, 0.85, 0.05  # shares of groups without spread, and of the most that is paid
-CHANCE, ENDS = 100, 20  # steps before a run can have learned nothing, and rows compared at either end
-JUMP, JUMP_OVER, JUMP_FROM = 5, 0.3, 20  # times the median of the rows before, and a norm that is small anyway
+STRETCH = 40  # steps: with 20, two runs that ended at 84 % accuracy had a finding
+LEARNED, UNPAID = 0.95, 0.03  # mean of a reward that is learned, and of one that pays nothing
+FLAT, FLAT_NOTHING, RISEN = 0.75, 0.85, 0.05  # shares of groups with zero std, and of the maximum reward
+CHANCE, ENDS = 100, 20  # steps before which it is too early, and rows compared at either end
+JUMP, JUMP_OVER, JUMP_FROM = (
+    5,
+    0.3,
+    20,
+)  # times the median of the previous rows, and a norm below which it does not matter
 
 
 def _format_only(history: History) -> Iterator[Finding]:
-    """Every other reward is paid in full, and the one for right answers pays nothing."""
+    """Every other reward pays in full, and the one for right answers pays nothing."""
     rows = history.over(STRETCH)
     names = [name.rpartition(".")[2] for name, _ in history.settings.rewards]
     right, other = [name for name in names if name in READS_GOLDS], [name for name in names if name not in READS_GOLDS]
@@ -31,15 +35,15 @@ def _format_only(history: History) -> Iterator[Finding]:
     unpaid = all(max(fmean(means[name]), fmean(recent[name])) < UNPAID for name in right)
     if learned and unpaid:
         said = (
-            f"only the format is learned: {right[0]} paid {fmean(means[right[0]]):.2g} on average over {STRETCH} steps"
-            ", all other rewards nearly all they can; look in completions.jsonl whether the answers still differ, "
-            "then take easier rows or a larger model"
+            f"only the format is learned: the mean of {right[0]} is {fmean(means[right[0]]):.2g} over {STRETCH} steps, "
+            "that of each other reward almost 1; check in completions.jsonl whether the answers still differ, then "
+            "use easier rows or a larger model"
         )
         yield finding("warn", "format_only", history, said)
 
 
 def _flat(history: History) -> Iterator[Finding]:
-    """Most groups are paid alike, far from the most that can be earned, after the reward has risen."""
+    """After the reward has risen, most groups have zero reward std far below the maximum."""
     rows = history.over(STRETCH)
     flat, rewards = values(rows, "frac_reward_zero_std"), values(rows, "reward")
     began = values(history.rows[:REWARDS], "reward")
@@ -48,15 +52,15 @@ def _flat(history: History) -> Iterator[Finding]:
     risen = fmean(rewards) - fmean(began) >= RISEN * history.most
     if fmean(flat) >= FLAT and fmean(rewards) <= history.most / 2 and risen:
         said = (
-            f"{fmean(flat):.0%} of the groups of {STRETCH} steps were paid alike, at a mean reward of "
-            f"{fmean(rewards):.3g} of {history.most:.3g}: look in completions.jsonl whether the answers still differ; "
+            f"{fmean(flat):.0%} of the groups of {STRETCH} steps had zero reward std at a mean reward of "
+            f"{fmean(rewards):.3g} of {history.most:.3g}: check in completions.jsonl whether the answers still differ; "
             "use a smaller GRPO_LEARNING_RATE, a higher GRPO_TEMPERATURE or easier rows"
         )
         yield finding("warn", "flat", history, said)
 
 
 def _learned_nothing(history: History) -> Iterator[Finding]:
-    """The reward is where it began, and hardly any group has spread to learn from."""
+    """The reward is where it began, and almost no group has a signal."""
     flat = values(history.over(STRETCH), "frac_reward_zero_std")
     began, now = values(history.rows[:ENDS], "reward"), values(history.rows[-ENDS:], "reward")
     if history.last["step"] < CHANCE or not flat or len(now) < ENDS or fmean(flat) < FLAT_NOTHING:
@@ -64,15 +68,15 @@ def _learned_nothing(history: History) -> Iterator[Finding]:
     error = math.sqrt(pvariance(began) / len(began) + pvariance(now) / len(now))
     if fmean(now) < fmean(began) + 2 * error:
         said = (
-            f"nothing has been learned: the mean reward is {fmean(now):.2g}, it was {fmean(began):.2g}, and "
-            f"{fmean(flat):.0%} of the groups were paid alike; use a larger GRPO_LEARNING_RATE or "
+            f"nothing has been learned: the mean reward is {fmean(now):.2g}, it began at {fmean(began):.2g}, and "
+            f"{fmean(flat):.0%} of the groups had zero reward std; use a larger GRPO_LEARNING_RATE or "
             "GRPO_NUM_GENERATIONS, or easier rows"
         )
         yield finding("warn", "learned_nothing", history, said)
 
 
 def _gradient_jump(history: History) -> Iterator[Finding]:
-    """One step whose gradient is far above those before it: what falls after it fell because of it."""
+    """One step whose gradient norm is far above the previous ones; a later drop may come from it."""
     before, now = values(history.rows[-JUMP_FROM - 1 : -1], "grad_norm"), values(history.rows[-1:], "grad_norm")
     if len(before) < JUMP_FROM or not now:
         return

@@ -1,9 +1,8 @@
-"""What a run tells wandb, TensorBoard, MLflow and trackio: one tracker run for all attempts, whoever resumes it.
+"""Logs to wandb, TensorBoard, MLflow and trackio: one tracker run for all attempts.
 
-The job tells them itself, from its own metrics: so every engine does it alike, a step that is done again after an
-interruption is not there twice, one that a killed process had not sent yet is told again, and the final evaluation
-and the report go to the same place. The libraries' own
-variables (`WANDB_*`, `MLFLOW_*`, `TRACKIO_*`) keep their meaning; without them all stays below `RUN/trackers/`.
+The job logs its own metrics, so all engines log alike, a step repeated after an interruption is not logged twice, one
+that a killed process had not sent is logged later, and the final evaluation and the report are in the same place. The
+libraries' own variables (`WANDB_*`, `MLFLOW_*`, `TRACKIO_*`) keep their meaning; the default is `RUN/trackers/`.
 """
 
 import math
@@ -31,13 +30,13 @@ def missing(names: Sequence[str]) -> list[str]:
 
 
 def variables(names: Sequence[str], folder: Path) -> dict[str, str]:
-    """Variables that libraries read while they are imported, for the door to set where the user did not."""
+    """Variables that libraries read at import, to be set unless the user did."""
     known = {"wandb": ("WANDB_DIR", folder), "trackio": ("TRACKIO_DIR", folder / "trackio")}
     return {variable: str(place) for name, (variable, place) in known.items() if name in names}
 
 
 def identity(folder: Path, remembered: str | None) -> str:
-    """The same in all attempts: that of this folder, else that of the checkpoint, else a new one."""
+    """The tracker run's id in all attempts: from this folder, else from the checkpoint, else a new one."""
     path = folder / "run_id"
     here = path.read_text(encoding="utf-8") if path.is_file() else None
     found = here or remembered or uuid.uuid4().hex[:12]
@@ -46,14 +45,14 @@ def identity(folder: Path, remembered: str | None) -> str:
 
 
 class Trackers:
-    """The open trackers. One that fails is told of once and left alone: training goes on without it."""
+    """The open trackers. One that fails is disabled with a warning; training continues."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self.warn = warn
         self.open: dict[str, Tracker] = {}
 
     def start(self, names: Sequence[str], run: TrackerRun, done: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Open these trackers; one that lacks steps of `done`, the metrics of earlier attempts, is told them now."""
+        """Open these trackers, and log steps of `done`, the metrics of earlier attempts, that one lacks."""
         for name in names:
             try:
                 self.open[name] = opened(name, run)
@@ -63,12 +62,12 @@ class Trackers:
             self.log(row["step"], {key: value for key, value in row.items() if key != "step"})
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Tell the finite numbers of one step to each tracker that does not have that step yet."""
+        """Log the finite numbers of one step to each tracker that does not have that step yet."""
         numbers = _finite(metrics)
         self._each(lambda tracker: tracker.log(step, numbers) if step > tracker.done else None)
 
     def conclude(self, summary: Mapping[str, Any], report: Path) -> None:
-        """Tell the final evaluation, and lay the report beside it."""
+        """Log the final evaluation, and attach the report."""
         accuracy, kept = summary["accuracy"], summary["format"]
         figures = _finite(
             {
@@ -83,7 +82,7 @@ class Trackers:
         self._each(lambda tracker: tracker.keep(report))
 
     def close(self) -> None:
-        """Send what still waits: trackers hold back what they were told last."""
+        """Send what the trackers still buffer."""
         self._each(lambda tracker: tracker.close())
         self.open.clear()
 

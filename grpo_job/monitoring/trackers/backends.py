@@ -1,4 +1,4 @@
-"""The four trackers behind one shape. Their packages are imported here, where one is opened."""
+"""The four trackers behind one interface. Each package is imported when its tracker is opened."""
 
 import time
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ PROJECT = "grpo-job"
 
 
 class TrackerRun(NamedTuple):
-    """What a tracker needs to know of the run: `identity` is the same in all attempts, `resumed_from` the last step."""
+    """The run, for a tracker: `identity` is the same in all attempts, `resumed_from` is the last step done."""
 
     name: str
     identity: str
@@ -26,13 +26,13 @@ class Tracker(Protocol):
     done: int
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """The metrics of one step."""
+        """Log the metrics of one step."""
 
     def keep(self, report: Path) -> None:
-        """A file to lay beside the metrics."""
+        """Attach a file."""
 
     def close(self) -> None:
-        """Send what still waits."""
+        """Send what is buffered."""
 
 
 def opened(name: str, run: TrackerRun) -> Tracker:
@@ -58,7 +58,7 @@ class TensorBoard:
         folder = run.folder / "tensorboard"
         self.done = min(self._last_step(folder), run.resumed_from)
         self.writer = EventFileWriter(str(folder))
-        if self.done >= 0:  # readers forget what an earlier attempt wrote behind it
+        if self.done >= 0:  # readers drop later steps that an earlier attempt wrote
             start = SessionLog(status=SessionLog.START)
             self.writer.add_event(Event(step=self.done + 1, session_log=start))
 
@@ -97,7 +97,7 @@ class MLflow:
 
         if not mlflow.is_tracking_uri_set():
             mlflow.set_tracking_uri(f"sqlite:///{run.folder / 'mlflow.db'}")
-            if mlflow.get_experiment_by_name(PROJECT) is None:  # else its files land in the current folder
+            if mlflow.get_experiment_by_name(PROJECT) is None:  # else its files go to the current folder
                 mlflow.create_experiment(PROJECT, (run.folder / "mlflow").as_uri())
             mlflow.set_experiment(PROJECT)
         found = mlflow.search_runs(
@@ -132,7 +132,7 @@ class MLflow:
 
 
 class Wandb:
-    """The run with our identity, online or, with WANDB_MODE=offline, in parts that `wandb sync` puts together."""
+    """The run with our identity, online, or with WANDB_MODE=offline in parts that `wandb sync` merges."""
 
     def __init__(self, run: TrackerRun) -> None:
         import wandb
@@ -144,8 +144,8 @@ class Wandb:
             config=dict(run.settings),
             project=wandb.setup().settings.project or PROJECT,
         )
-        # Offline it knows nothing of its earlier parts, and the end of one that was killed is lost: a part that was
-        # closed in order says here how far it goes; after any other, the new part begins anew and is whole alone.
+        # Offline, wandb does not know its earlier parts, and a killed part loses its end. So a part that was closed
+        # records its last step here; after any other, the new part starts from step 1.
         self.closed_at = run.folder / "wandb_closed_at"
         self.done = self.run.step - 1
         if self.run.offline and self.closed_at.is_file():
@@ -166,7 +166,7 @@ class Wandb:
 
 
 class Trackio:
-    """The run of this name and identity in the project, resumed where it is there."""
+    """The run of this name and identity in the project, resumed if it exists."""
 
     def __init__(self, run: TrackerRun) -> None:
         import trackio
@@ -174,7 +174,7 @@ class Trackio:
         self.trackio = trackio
         name = f"{run.name}-{run.identity}"
         opened = trackio.init(project=PROJECT, name=name, resume="allow", config=dict(run.settings), embed=False)
-        self.done = opened._next_step - 1  # nothing public tells how far a run has come
+        self.done = opened._next_step - 1  # there is no public API for the last step
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         self.trackio.log(dict(metrics), step=step)
