@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from grpo_job.inputs.files import allowed
 from grpo_job.inputs.sources import RowSource
 from tests.inputs.row_files import WRITERS, Row, as_csv, cache_of_its_own, jsonl, load, problems, refusal
 from tests.servers.fixtures import as_the_door_sets_it, hub
@@ -73,7 +74,7 @@ def test_a_file_or_folder_that_holds_no_rows_is_refused_with_the_kinds_that_are_
     text = tmp_path / "rows.txt"
     text.write_text("1+1=2")
     for place in (text, tmp_path):
-        assert refusal(place).endswith("allowed: a file, or a folder with files, of .jsonl, .json, .parquet, .csv")
+        assert refusal(place).endswith(f"allowed: a file, or a folder with files, of {allowed()}")
 
 
 def test_an_address_of_a_store_is_refused_where_rows_are_read(tmp_path: Path) -> None:

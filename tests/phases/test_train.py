@@ -169,7 +169,7 @@ def test_settings_that_alter_the_result_are_refused_by_name(
 def test_other_revisions_of_model_or_rows_are_refused_by_name(tmp_path: Path) -> None:
     trained(attempt_at(tmp_path), last=4)
     attempt = attempt_at(tmp_path)
-    with pytest.raises(InvalidRun, match="dataset_commit: None -> 'b2'; model_commit: None -> 'a1'"):
+    with pytest.raises(InvalidRun, match="model_commit: None -> 'a1'; training_rows: None -> 'b2'"):
         resume.find_checkpoint(attempt, resume.manager_of(attempt, "a1", "b2"))
 
 
