@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from grpo_job.inputs import row_values
 from grpo_job.inputs.row_values import Unreadable
-from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Splits
+from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Split, Splits
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schema import Settings
 
@@ -75,7 +75,8 @@ def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) 
 
     Raises `InvalidRun` if the source, a split or a column is missing, or too few rows are left.
     """
-    source = RowSource("GRPO_DATASET", settings.dataset, settings.dataset_config, settings.dataset_revision).pinned()
+    revision, column = settings.dataset_revision, settings.prompt_column
+    source = RowSource("GRPO_DATASET", settings.dataset, settings.dataset_config, revision, column).pinned()
     splits = source.open()
     read = _split(splits, settings.dataset_split, "GRPO_DATASET_SPLIT", source, settings, needs_gold)
     held_read = _held_out(splits, source, settings, needs_gold)
@@ -198,7 +199,8 @@ def _as_json(value: Any) -> Any:
 def _held_out(splits: Splits, source: RowSource, settings: Settings, needs_gold: bool) -> list[Row] | None:
     """The rows of the split to evaluate on, None where there is none."""
     if settings.eval_dataset:
-        source = RowSource("GRPO_EVAL_DATASET", settings.eval_dataset, settings.eval_dataset_config).pinned()
+        config, column = settings.eval_dataset_config, settings.prompt_column
+        source = RowSource("GRPO_EVAL_DATASET", settings.eval_dataset, config, None, column).pinned()
         splits = source.open()
         name = settings.eval_split or (TEST if TEST in splits else TRAIN)
     else:
@@ -215,19 +217,32 @@ def _split(
     if name not in splits:
         raise InvalidRun(f"{variable}: {name!r} was given; {source.name} has the splits {', '.join(splits)}")
     split = splits[name]()
-    columns = split.column_names
     needed = [("GRPO_PROMPT_COLUMN", settings.prompt_column)]
     if needs_gold:
         needed.append(("GRPO_ANSWER_COLUMN", settings.answer_column))
     faults = [
-        f"{variable}: {column!r} was given; {source.name} has the columns {', '.join(columns)}"
-        + (_hint(columns) if variable == "GRPO_ANSWER_COLUMN" else "")
+        f"{variable}: {column!r} was given; {source.name} has the columns {', '.join(there)}"
+        + (_hint(split.column_names) if variable == "GRPO_ANSWER_COLUMN" else "")
         for variable, column in needed
-        if column not in columns and column.partition(".")[0] not in columns
+        if (there := _instead_of(column, split))
     ]
     if faults:
         raise InvalidRun(*faults)
     return [_row(item, place, settings, needs_gold) for place, item in split.numbered()]
+
+
+def _instead_of(column: str, split: Split) -> list[str]:
+    """The columns that are there, if no row has this one; empty if one has."""
+    outer, dot, _ = column.partition(".")
+    if column in split.column_names:
+        return []
+    if not dot or outer not in split.column_names:
+        return split.column_names
+    cells = [item[outer] for _, item in split.numbered()]
+    if any(row_values.at({outer: cell}, column) is not None for cell in cells):
+        return []
+    inner = dict.fromkeys(f"{outer}.{name}" for cell in cells if isinstance(cell, Mapping) for name in cell)
+    return [*split.column_names, *inner]
 
 
 def _hint(columns: Sequence[str]) -> str:

@@ -39,22 +39,26 @@ class Table(NamedTuple):
 
 def is_rows(path: Path) -> bool:
     """Whether a file's name is that of a format that `read` knows, compressed or not."""
-    return _format_of(path) in READERS
+    return _format_of(path) in (*JSON, *READERS)
 
 
 def allowed() -> str:
-    return f"{', '.join(READERS)}, the text ones also with {', '.join(COMPRESSED)}"
+    return f"{', '.join((*JSON, *READERS))}, the text ones also with {', '.join(COMPRESSED)}"
 
 
-def read(path: Path) -> Table:
-    """The rows of a file that `is_rows`. Raises `Damaged`, also if it has none, and `OSError`."""
+def read(path: Path, prompt_column: str) -> Table:
+    """The rows of a file that `is_rows`. Raises `Damaged`, also if it has none, and `OSError`.
+
+    A JSON file that is one object is one row if it has the `prompt_column`, else the list of rows in it.
+    """
     with path.open("rb") as file:
         head = file.read(len(LFS_POINTER))
     if not head:
         raise Damaged("it is empty; allowed: a file with at least one row")
     if head == LFS_POINTER:
         raise Damaged("it is a pointer of Git LFS, not the rows themselves; run `git lfs pull`")
-    return READERS[_format_of(path)](path)
+    kind = _format_of(path)
+    return _json(path, prompt_column) if kind in JSON else READERS[kind](path)
 
 
 def _format_of(path: Path) -> str:
@@ -96,35 +100,45 @@ def _zstd(content: bytes) -> bytes:
     return whole
 
 
-def _json(path: Path) -> Table:
+def _json(path: Path, prompt_column: str) -> Table:
     text = _text(path)
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if not lines:
-        raise Damaged("it has no rows; allowed: a file with at least one row")
-    by_line = lines[0][1].lstrip().startswith("{") and lines[0][1].rstrip().endswith("}")
-    if by_line and len(lines) > 1:
+    by_line = bool(lines) and lines[0][1].lstrip().startswith("{") and lines[0][1].rstrip().endswith("}")
+    if by_line and (len(lines) > 1 or _format_of(path) != ".json"):
         rows = [_row(_parsed(line, number), f"line {number}") for number, line in lines]
+    elif lines:
+        listed = _listed(_parsed(text, 1), prompt_column)
+        rows = [_row(row, f"row {number}") for number, row in enumerate(listed, 1)]
     else:
-        rows = [_row(row, f"row {number}") for number, row in enumerate(_listed(_parsed(text, 1)), 1)]
+        rows = []
+    if not rows:
+        raise Damaged("it has no rows; allowed: a file with at least one row")
     return Table(list(dict.fromkeys(column for row in rows for column in row)), rows)
 
 
-def _listed(whole: Any) -> list[Any]:
+def _listed(whole: Any, prompt_column: str) -> list[Any]:
     """The rows of a document: a list, an object with one list of objects in it, or an object that is one row."""
     if isinstance(whole, list):
         return whole
     if not isinstance(whole, dict):
         raise Damaged(f"it holds a value of type {type(whole).__name__}; {JSON_FORMS}")
-    lists = {name: value for name, value in whole.items() if isinstance(value, list) and value}
-    of_rows = [name for name, value in lists.items() if all(isinstance(each, dict) for each in value)]
-    if len(of_rows) == 1:
-        found: list[Any] = lists[of_rows[0]]
-        return found
+    of_rows = [name for name, value in whole.items() if isinstance(value, list) and _has_objects(value)]
+    if whole and (all(isinstance(each, dict) for each in whole.values()) or _are_lists_of_cells(whole)):
+        raise Damaged(f"it holds its columns ({', '.join(whole)}), not rows; {JSON_FORMS}")
+    if prompt_column in whole or not of_rows:
+        return [whole]
     if len(of_rows) > 1:
         raise Damaged(f"it holds several lists of objects ({', '.join(of_rows)}); save each as a file of its own")
-    if whole and (len(lists) == len(whole) or all(isinstance(value, dict) for value in whole.values())):
-        raise Damaged(f"it holds its columns ({', '.join(whole)}), not rows; {JSON_FORMS}")
-    return [whole]
+    found: list[Any] = whole[of_rows[0]]
+    return found
+
+
+def _has_objects(value: list[Any]) -> bool:
+    return any(isinstance(each, dict) for each in value)
+
+
+def _are_lists_of_cells(whole: Item) -> bool:
+    return all(isinstance(value, list) and not _has_objects(value) for value in whole.values())
 
 
 def _row(value: Any, place: str) -> Item:
@@ -242,8 +256,8 @@ def _require_distinct(names: list[str]) -> None:
 DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.decompress, "zstd": _zstd, "bz2": bz2.decompress, "xz": lzma.decompress,
 }  # fmt: skip
+JSON = (".jsonl", ".json", ".ndjson")
 READERS: dict[str, Callable[[Path], Table]] = {
-    ".jsonl": _json, ".json": _json, ".ndjson": _json, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet,
-    ".arrow": _arrow,
+    ".csv": _csv, ".tsv": _csv, ".parquet": _parquet, ".arrow": _arrow,
 }  # fmt: skip
-TEXT = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+TEXT = (*JSON, ".csv", ".tsv")

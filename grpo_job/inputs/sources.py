@@ -55,6 +55,7 @@ class RowSource:
     name: str
     config: str | None = None
     revision: str | None = None
+    prompt_column: str = "question"
     commit: str | None = None
     fetched: Path | None = None
 
@@ -113,7 +114,7 @@ class RowSource:
 
     def _table(self, path: Path) -> Table:
         try:
-            return files.read(path)
+            return files.read(path, self.prompt_column.partition(".")[0])
         except (files.Damaged, OSError) as error:
             raise self._unreadable(f"{self._shown(path)}: {error}" if self.path.is_dir() else str(error)) from error
 
