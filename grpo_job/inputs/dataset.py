@@ -55,7 +55,8 @@ class Rows(NamedTuple):
 
     `answer` is the first of the right `answers`, and empty where there is none. `columns` holds the row as it was
     read, as JSON: so it reaches rewards through any library unchanged. `revision` is the commit on the Hub, None for
-    rows from elsewhere. `lengths` are the tokens of all training prompts, also of those that are too long.
+    rows from elsewhere. `lengths` are the tokens of all training prompts, also of those that are too long. `digest` is
+    the start of the SHA-256 of the training rows in their order, in hex.
     """
 
     train: list[Row]
@@ -64,10 +65,7 @@ class Rows(NamedTuple):
     held_out_counts: Counts
     revision: str | None
     lengths: list[int]
-
-    def digest(self) -> str:
-        """SHA-256 of the training rows in their order, in hex."""
-        return hashlib.sha256("\n".join(row["columns"] for row in self.train).encode()).hexdigest()
+    digest: str
 
 
 def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) -> Rows:
@@ -87,7 +85,9 @@ def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) 
     known = frozenset(normalised(row["question"]) for row in train)
     held_out, held_counts = _Filter(settings, lengths, needs_gold, known).keep(held_read)
     _require_enough(train, train_counts, held_out, held_counts, settings)
-    return Rows(train, held_out[: settings.eval_rows], train_counts, held_counts, source.commit, training.measured)
+    digest = hashlib.sha256("\n".join(row["columns"] for row in train).encode()).hexdigest()[:16]
+    kept = held_out[: settings.eval_rows]
+    return Rows(train, kept, train_counts, held_counts, source.commit, training.measured, digest)
 
 
 def normalised(question: str) -> str:

@@ -76,10 +76,10 @@ def _text(path: Path) -> str:
     try:
         return content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        line = content.count("\n".encode(encoding.removesuffix("-sig")), 0, error.start) + 1
+        before = error.object[: error.start].decode(error.encoding, "ignore")
         raise Damaged(
-            f"line {line} holds the byte 0x{content[error.start]:02x}, which is not {encoding.upper()}; "
-            "save the file as UTF-8"
+            f"line {before.count(chr(10)) + 1} holds the byte 0x{error.object[error.start]:02x}, which is not "
+            f"{error.encoding.upper()}; save the file as UTF-8"
         ) from error
 
 
@@ -149,7 +149,7 @@ def _row(value: Any, place: str) -> Item:
 
 def _parsed(text: str, first_line: int) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return DECODER.decode(text)
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
         raise Damaged(f"line {line} is not JSON: {error.msg} at column {error.colno}; {JSON_FORMS}") from error
@@ -253,6 +253,7 @@ def _require_distinct(names: list[str]) -> None:
         raise Damaged(f"it has two columns named {name!r}; name each column once")
 
 
+DECODER = json.JSONDecoder(object_pairs_hook=_object)
 DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.decompress, "zstd": _zstd, "bz2": bz2.decompress, "xz": lzma.decompress,
 }  # fmt: skip

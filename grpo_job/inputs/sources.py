@@ -4,6 +4,7 @@ Files are read by `files.py`, a folder's splits are found by `folders.py`; the `
 datasets and what its `save_to_disk` wrote.
 """
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ TRAIN, TEST = "train", "test"
 SAVED_TO_DISK = ("dataset_dict.json", "state.json")
 HUB_SECONDS = 20
 LONGEST_REASON = 400
+CONFIG_ERROR = re.compile("Config name is missing|BuilderConfig .* not found")  # of `datasets`, with those that exist
 
 HUB_REASONS = {
     "RepositoryNotFoundError": "the Hub has no such dataset, or HF_TOKEN has no access to it: check both",
@@ -104,7 +106,9 @@ class RowSource:
         except folders.UnknownConfig as error:
             raise InvalidRun(f"{self.variable}_CONFIG: {self.config!r} was given for {self.name}; {error}") from error
         except Exception as error:  # third-party data: any error of the library is the reason
-            raise self._unreadable(_reason(error)) from error
+            if CONFIG_ERROR.search(reason := _reason(error)):
+                raise InvalidRun(f"{self.variable}_CONFIG: {self.config!r} was given; {self.name}: {reason}") from error
+            raise self._unreadable(reason) from error
         return {split: partial(self._read, paths) for split, paths in found.items()}
 
     def _read(self, paths: list[Path]) -> Split:
@@ -182,7 +186,10 @@ def _saved_to_disk(folder: Path, config: str | None) -> Splits:
 
 
 def _of_datasets(found: Mapping[str, Any]) -> Splits:
-    return {str(split): partial(Split, rows.column_names, [("", rows)]) for split, rows in found.items()}
+    def read(rows: Any) -> Split:
+        return Split(rows.column_names, [("", rows.to_list())])  # as they are stored: no image or sound is decoded
+
+    return {str(split): partial(read, rows) for split, rows in found.items()}
 
 
 def _reason(error: BaseException) -> str:

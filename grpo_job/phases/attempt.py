@@ -181,7 +181,7 @@ class Attempt:
     def note(self, ending: Outcome | None = None) -> None:
         """Write the state of the run, here and for attempts on other machines."""
         asked = identity.asked_for(self.settings, stopped=bool(self.summary.values.get("stopped")))
-        self.summary.update(asked_for=asked, **({"training_rows": self.rows.digest()} if self.rows else {}))
+        self.summary.update(asked_for=asked, **({"training_rows": self.rows.digest} if self.rows else {}))
         try:
             self.summary.write(ending, self.elapsed())
         finally:
@@ -191,7 +191,7 @@ class Attempt:
         """Whether the result that `found` describes is the one asked for now."""
         asked = identity.asked_for(self.settings, stopped=bool(found.get("stopped")))
         trained_on = found.get("training_rows")
-        other_rows = bool(trained_on and self.rows and self.rows.digest() != trained_on)
+        other_rows = bool(trained_on and self.rows and self.rows.digest != trained_on)
         return bool(found.get("asked_for") == asked) and not other_rows
 
     def _lost(self, reason: str) -> None:

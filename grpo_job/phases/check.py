@@ -45,7 +45,7 @@ def _write_environment(attempt: Attempt, checked: Checked) -> None:
             "dataset": {
                 "name": attempt.settings.dataset,
                 "commit": checked.rows.revision,
-                "training_rows": checked.rows.digest(),
+                "training_rows": checked.rows.digest,
                 "train": vars(checked.rows.train_counts),
                 "held_out": vars(checked.rows.held_out_counts),
             },

@@ -26,7 +26,7 @@ def name_run(settings: Settings, environment: MutableMapping[str, str]) -> Named
     """
     began = time.monotonic()
     rows = preflight.rows_of(settings)
-    settings = settings.model_copy(update={"run_id": settings.name_of_run(rows.digest() if rows else "")})
+    settings = settings.model_copy(update={"run_id": settings.name_of_run(rows.digest if rows else "")})
     for name, value in trackers.variables(settings.report_to, RunFolder(settings.folder_of_run).trackers).items():
         environment.setdefault(name, value)
     return Named(settings, rows, began)

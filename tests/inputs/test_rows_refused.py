@@ -89,9 +89,12 @@ DAMAGED = [
     holds("r.json", LISTED[:-20], "line 1 is not JSON", "at column"),
     holds("r.parquet", "version https://git-lfs.github.com/spec/v1\n", "pointer of Git LFS", "git lfs pull"),
     # encodings
+    holds("r.jsonl", b"\xef\xbb\xbf" + LINES + b"\xe9\n", "line 7 holds the byte 0xe9"),
     holds("r.jsonl", LINES + b'{"question": "caf\xe9"}\n', "line 7 holds the byte 0xe9, which is not UTF-8; save"),
     holds("r.csv", b"question,answer\nq,1\n\x80,2\n", "line 3 holds the byte 0x80"),
-    holds("r.jsonl", ("\ufeff" + LINE).encode("utf-16-le")[:-1], "not UTF-16"),
+    holds(
+        "r.jsonl", ("\ufeff" + LINE).encode("utf-16-le") + b"\0\xdc", "line 2 holds the byte 0x00, which is not UTF-16"
+    ),
     holds(
         "r.jsonl", LINE * 2 + '{"question": "q \\ud83d", "answer": "1"}', "row 3 holds half of a character, '\\ud83d'"
     ),

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from grpo_job.inputs import files
 from tests.inputs.row_files import (
     Row,
     arrow,
@@ -225,7 +226,7 @@ def test_a_copy_elsewhere_has_the_same_digest_and_an_edited_one_another(tmp_path
     (folder / "test.jsonl").unlink()
     other_held_out = load(folder)
     jsonl(folder / "train.jsonl", [*ROWS[:-1], ROWS[-1] | {"answer": "2"}])
-    assert first.digest() == copy.digest() == other_held_out.digest() != load(folder).digest()
+    assert first.digest == copy.digest == other_held_out.digest != load(folder).digest
 
 
 def test_rows_that_are_left_out_do_not_change_the_digest(tmp_path: Path) -> None:
@@ -237,4 +238,10 @@ def test_rows_that_are_left_out_do_not_change_the_digest(tmp_path: Path) -> None
         {"question": "x " * 300, "answer": "1"},
     ]
     jsonl(folder / "train.jsonl", [*ROWS, ROWS[0], *left_out])
-    assert load(folder).digest() == first.digest()
+    assert load(folder).digest == first.digest
+
+
+def test_the_page_names_every_form(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rows.md").read_text()
+    for suffix in (*files.JSON, *files.READERS, *files.COMPRESSED):
+        assert f"`{suffix}`" in page

@@ -136,3 +136,22 @@ def test_a_hub_that_is_out_of_reach_is_told_as_such(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     said = "the Hub could not be reached (ConnectError): check the network, HF_ENDPOINT and HF_TOKEN"
     assert said in refusal("someone/rows")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "Config name is missing.\nPlease pick one among the available configs: ['main', 'socratic']",
+        "BuilderConfig 'man' not found. Available: ['main', 'socratic']",
+    ],
+)
+def test_a_configuration_that_a_dataset_of_the_hub_lacks_is_refused_with_those_that_exist(
+    reason: str, at_the_hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_dataset(*_: object, **__: object) -> None:
+        raise ValueError(reason)
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    said = refusal("someone/rows", dataset_config="man")
+    assert said.startswith("GRPO_DATASET_CONFIG: 'man' was given; someone/rows: ")
+    assert "['main', 'socratic']" in said
