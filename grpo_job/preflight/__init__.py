@@ -56,7 +56,8 @@ def rows_of(settings: Settings) -> dataset.Rows | None:
     try:
         chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
         chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False))
-        return dataset.load(settings, chat.lengths, needs_gold=_need_gold(chosen))
+        needs_gold = _need_gold(chosen, reward_checks.measure(settings))
+        return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
     except InvalidRun:
         return None
 
@@ -108,10 +109,10 @@ class _Examination:
         chosen = self.found.attempt(
             "rewards", lambda: load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
         )
-        self.found.attempt("measure", lambda: reward_checks.measurable(settings))
+        measured = self.found.attempt("measure", lambda: reward_checks.measure(settings))
         base, config, chat = self._model()
         engine, plan = self._machine(base, config) if base and config else (None, None)
-        rows = self._rows(chat, _need_gold(chosen))
+        rows = self._rows(chat, _need_gold(chosen, measured))
         if rows and chosen:
             self.found += reward_checks.findings(chosen, rows.train, settings, chat.ids if chat else None)
         if rows and config and engine and (plan or not self.gpus):
@@ -199,9 +200,9 @@ class _Examination:
         self.found += estimate.findings(guess, self.settings)
 
 
-def _need_gold(chosen: Sequence[Reward] | None) -> bool:
-    """Whether rows need an answer: they do while the rewards are not known."""
-    return not chosen or any(reward.wants_answer() for reward in chosen)
+def _need_gold(chosen: Sequence[Reward] | None, measured: Sequence[Reward] | None) -> bool:
+    """Whether a reward of the run or the measure asks for the answer; unless that is known, rows need one."""
+    return not chosen or measured is None or any(reward.wants_answer() for reward in (*chosen, *measured))
 
 
 def _wants_gpu(settings: Settings, shape: ModelShape) -> bool:

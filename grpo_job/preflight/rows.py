@@ -75,7 +75,7 @@ def _duplicates(rows: Rows, settings: Settings) -> str | None:
 def _same_answer(rows: Rows, settings: Settings) -> str | None:
     """A model would learn to give the one answer to any question."""
     answers = {row["answer"] for row in rows.train}
-    if len(answers) > 1 or len(rows.train) < 2:
+    if len(answers) > 1 or len(rows.train) < 2 or answers == {""}:  # where no reward asks for answers, none is fine
         return None
     return (
         f"every row has the answer {next(iter(answers))!r}, which can be learned without reading the question: "

@@ -10,6 +10,7 @@ from statistics import fmean, median, pvariance
 from grpo_job.evaluation.measure import READS_GOLDS
 from grpo_job.monitoring.health.checks import Finding, finding
 from grpo_job.monitoring.health.history import REWARDS, History, values
+from grpo_job.rewards.custom import short_name
 
 STRETCH = 40  # steps: over 20, two runs that end at 84 % right were taken for bad ones
 LEARNED, UNPAID = 0.95, 0.03  # means of a reward that is learned, and of one that pays nothing
@@ -21,7 +22,7 @@ JUMP, JUMP_OVER, JUMP_FROM = 5, 0.3, 20  # times the median of the rows before, 
 def _format_only(history: History) -> Iterator[Finding]:
     """Every other reward is paid in full, and the one for right answers pays nothing."""
     rows = history.over(STRETCH)
-    names = [name.rpartition(".")[2] for name, _ in history.settings.rewards]
+    names = [short_name(name) for name, _ in history.settings.rewards]
     right, other = [name for name in names if name in READS_GOLDS], [name for name in names if name not in READS_GOLDS]
     means = {name: values(rows, f"rewards/{name}/mean") for name in names}
     if not right or not other or not all(means.values()):
