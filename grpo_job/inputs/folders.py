@@ -41,8 +41,10 @@ def splits_of(folder: Path, config: str | None) -> SplitFiles:
         return inferred(_row_files(inner, folder), inner)
     from datasets.data_files import sanitize_patterns
 
-    named = sanitize_patterns(patterns)
-    return {split: [file for one in paths for file in _matching(inner, folder, one)] for split, paths in named.items()}
+    return {
+        split: list(dict.fromkeys(file for path in paths for file in _matching(inner, folder, str(path))))
+        for split, paths in sanitize_patterns(patterns).items()
+    }
 
 
 def inferred(files: list[Path], folder: Path) -> SplitFiles:
@@ -74,13 +76,17 @@ def require_within(paths: Iterable[Path], folder: Path) -> None:
 def _configs(folder: Path) -> dict[str, dict[str, Any]]:
     """`{"main": {"data_files": ..., "data_dir": ..., "default": ...}}` from the README; empty if it names none."""
     readme = folder / "README.md"
-    if not readme.is_file() or b"configs:" not in readme.read_bytes():
+    if not readme.is_file():
+        return {}
+    require_within([readme], folder)
+    text = readme.read_bytes()
+    if not text.lstrip().startswith(b"---") or b"configs:" not in text:
         return {}
     from datasets.utils.metadata import MetadataConfigs
     from huggingface_hub import DatasetCard
 
-    require_within([readme], folder)
-    return dict(MetadataConfigs.from_dataset_card_data(DatasetCard.load(readme, ignore_metadata_errors=True).data))
+    found = MetadataConfigs.from_dataset_card_data(DatasetCard.load(readme, ignore_metadata_errors=True).data)
+    return {str(name): each for name, each in found.items()}  # YAML reads `5` as a number
 
 
 def _chosen(configs: dict[str, dict[str, Any]], config: str | None) -> dict[str, Any]:
@@ -119,7 +125,7 @@ def _row_files(inner: Path, folder: Path) -> list[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
         require_within((Path(place, name) for name in folders), folder)
         shown = (Path(place, name) for name in sorted(names) if not name.startswith(".") and name not in NO_ROWS)
-        found += [path for path in shown if is_rows(path)]
+        found += [path for path in shown if is_rows(path) and (path.is_file() or path.is_symlink())]
     if not found:
         raise Damaged(f"it holds no file of rows; allowed: a file, or a folder with files, of {allowed()}")
     require_within(found, folder)

@@ -18,7 +18,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import StoreFailed, open_store
 
 TRAIN, TEST = "train", "test"
-SAVED_TO_DISK = ("dataset_dict.json", "state.json")
+SAVED_TO_DISK = (("dataset_dict.json",), ("dataset_info.json", "state.json"))  # a DatasetDict, a Dataset
 HUB_SECONDS = 20
 LONGEST_REASON = 400
 CONFIG_ERROR = re.compile("Config name is missing|BuilderConfig .* not found")  # of `datasets`, with those that exist
@@ -100,7 +100,7 @@ class RowSource:
         try:
             if not self.path.is_dir():
                 return _of_hub(self.name, self.config, self.revision)
-            if any((self.path / name).is_file() for name in SAVED_TO_DISK):
+            if any(all((self.path / name).is_file() for name in names) for names in SAVED_TO_DISK):
                 return _saved_to_disk(self.path, self.config)
             found = folders.splits_of(self.path, self.config)
         except folders.UnknownConfig as error:
@@ -138,6 +138,8 @@ class RowSource:
         """Raises `InvalidRun` for what cannot be rows, with a clearer message than the library's."""
         if self.path.is_file() and not files.is_rows(self.path):
             raise self._refused(f"allowed: a file, or a folder with files, of {files.allowed()}")
+        if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):
+            raise self._refused("it is a device or a pipe; allowed: a file or a folder")
         if self.is_local:
             return
         if "://" in self.name:
@@ -197,4 +199,5 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     reason = " ".join(str(error).split()) or f"it has no rows ({type(error).__name__})"
+    reason = f"{reason} is missing" if isinstance(error, KeyError) else reason
     return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."

@@ -1,6 +1,7 @@
 """Folders of rows: nothing outside them is read, and configurations and revisions are for those that have them."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,14 @@ from tests.inputs.row_files import (
     Refused,
     assert_refused,
     cache_of_its_own,
+    file,
     given,
     jsonl,
     link,
+    load,
     problems,
     readme,
+    refusal,
     saved_to_disk,
     two_files,
 )
@@ -90,6 +94,7 @@ OUTSIDE = [
         "train.jsonl leads out of the folder; copy the file into it",
     ),
     given("a link to a folder", linked("train", ""), "train leads out of the folder"),
+    given("a README's number", names_in_readme("5"), "README names '5', where no file of rows is"),
     given("parts of save_to_disk", saved_with_parts_elsewhere, "leads out of the folder"),
 ]
 
@@ -134,6 +139,30 @@ SETTINGS = [
     ),
     given("a split that is not there", two_configs, "has the splits train", dataset_config="a", dataset_split="dev"),
 ]
+
+
+def two_patterns(folder: Path) -> Path:
+    jsonl(folder / "rows" / "mine.jsonl", problems(6))
+    return readme(folder / "rows", "configs:\n- config_name: 5\n  data_files: ['*.jsonl', mine.jsonl]")
+
+
+def test_a_file_that_two_patterns_name_is_read_once(tmp_path: Path) -> None:
+    rows = load(two_patterns(tmp_path), dataset_config="5")
+    assert rows.train_counts.read + rows.held_out_counts.read == 6
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    jsonl(tmp_path / "rows" / "mine.jsonl", problems(6))
+    os.mkfifo(tmp_path / "rows" / "pipe.jsonl")
+    assert len(load(tmp_path / "rows").train) == 5
+    assert "it is a device or a pipe; allowed: a file or a folder" in refusal(tmp_path / "rows" / "pipe.jsonl")
+
+
+def test_the_state_of_a_trainer_is_not_taken_for_that_of_rows(tmp_path: Path) -> None:
+    jsonl(tmp_path / "rows" / "mine.jsonl", problems(6))
+    file(tmp_path / "rows" / "state.json", b"{}")
+    assert len(load(tmp_path / "rows").train) == 5
+
 
 CASES = [*OUTSIDE, *SETTINGS]
 
