@@ -3,7 +3,7 @@
 Each verb is a file in `phases/` that owns its messages and summary entries. The other ranks run `worker.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 
 from grpo_job.engines.ranks import ALONE, Ranks
 from grpo_job.outcomes import Outcome
@@ -11,6 +11,7 @@ from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.check import check
 from grpo_job.phases.evaluate import evaluate, judge, save
 from grpo_job.phases.load import load
+from grpo_job.phases.name import name_run
 from grpo_job.phases.oom_replan import replan_on_oom
 from grpo_job.phases.outcome import record_outcome
 from grpo_job.phases.probe import probe
@@ -22,10 +23,11 @@ from grpo_job.settings.reader import Resolved
 
 
 def run(
-    resolved: Resolved, environment: Mapping[str, str], interruption: Interruption, ranks: Ranks = ALONE
+    resolved: Resolved, environment: MutableMapping[str, str], interruption: Interruption, ranks: Ranks = ALONE
 ) -> Outcome:
     """Do what is left of a run and record how it ended. Raises only unknown errors."""
-    attempt = Attempt(resolved.settings, interruption, environment, ranks)
+    named = name_run(resolved.settings, environment)
+    attempt = Attempt(named.settings, interruption, environment, ranks, named.rows, named.began)
     with attempt.lock() as something_is_left:
         if something_is_left:
             with record_outcome(attempt):

@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from grpo_job.inputs import sample
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = {
@@ -103,6 +106,25 @@ def test_a_finished_run_is_left_untouched(finished: Path) -> None:
     assert run.returncode == 0
     assert "is already finished" in run.stdout
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.slow
+def test_other_training_rows_under_the_same_run_id_are_refused_by_name_and_other_held_out_rows_are_not(
+    tmp_path: Path,
+) -> None:
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    shutil.copyfile(sample.TRAIN, rows / "train.jsonl")
+    shutil.copyfile(sample.HELD_OUT, rows / "test.jsonl")
+    own = {"GRPO_DATASET": str(rows), "GRPO_MAX_STEPS": "1", "GRPO_SAMPLE_PROMPTS": "none"}
+    assert entrypoint(tmp_path, **own).returncode == 0
+    (rows / "test.jsonl").write_text("".join(sample.HELD_OUT.read_text().splitlines(keepends=True)[20:]))
+    assert "is already finished" in entrypoint(tmp_path, **own).stdout
+    (rows / "train.jsonl").write_text("".join(sample.TRAIN.read_text().splitlines(keepends=True)[1:]))
+    refused = entrypoint(tmp_path, **own)
+    assert refused.returncode == 2
+    assert "its checkpoint at step 1 was made with other settings or rows (training_rows: " in refused.stderr
+    assert summary(tmp_path / "small")["ending"]["code"] == 0  # type: ignore[index]
 
 
 def test_a_default_model_without_a_gpu_is_refused_with_what_to_set(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def choose(asked: str, chosen: Sequence[tuple[str, float]], *, golds: bool) -> M
     """The measure that `GRPO_MEASURE` names. `chosen`: the run's rewards and weights; `golds`: the rows have answers.
 
     `auto` is right answers, read wherever they are, where the rows have golds and a chosen reward reads them; else
-    the weighted sum of the chosen rewards. A name is that reward, without a weight.
+    the weighted sum of the chosen rewards. A short name is that reward, without a weight.
 
     >>> choose("auto", [("correct", 2.0), ("brief", 1.0)], golds=True).name
     'right answers, read anywhere'
@@ -50,8 +50,7 @@ def choose(asked: str, chosen: Sequence[tuple[str, float]], *, golds: bool) -> M
     Measure(name='reward brief', weights=(('brief', 2.0),))
     """
     if asked != AUTO:
-        name = asked.rpartition(".")[2]
-        return Measure(f"reward {name}", ((name, 1.0),))
+        return Measure(f"reward {asked}", ((asked, 1.0),))
     if golds and any(name in READS_GOLDS for name, _ in chosen):
         return Measure(RIGHT)
     return Measure(WEIGHTED if len(chosen) > 1 else f"reward {chosen[0][0]}", tuple(chosen))

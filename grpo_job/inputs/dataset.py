@@ -8,13 +8,13 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from grpo_job.inputs import row_values
 from grpo_job.inputs.row_values import Unreadable
-from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Splits
+from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Split, Splits
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schema import Settings
 
@@ -22,6 +22,7 @@ Row = dict[str, Any]
 TokenCounter = Callable[[Sequence[list[dict[str, str]]]], list[int]]
 
 HELD_OUT_SHARE = 0.1  # of all rows at most, if there is no split to evaluate on
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # one surrogate, as JSON can escape it
 # Punctuation of sentences: quotes, and stops and exclamation marks that belong to no number.
 PUNCTUATION = re.compile("[,;:?\"'`\u2018\u2019\u201c\u201d]|\\.(?!\\d)|(?<!\\d)!")
 
@@ -54,7 +55,8 @@ class Rows(NamedTuple):
 
     `answer` is the first of the right `answers`, and empty where there is none. `columns` holds the row as it was
     read, as JSON: so it reaches rewards through any library unchanged. `revision` is the commit on the Hub, None for
-    rows from elsewhere.
+    rows from elsewhere. `lengths` are the tokens of all training prompts, also of those that are too long. `digest` is
+    the start of the SHA-256 of the training rows in their order, in hex.
     """
 
     train: list[Row]
@@ -62,6 +64,8 @@ class Rows(NamedTuple):
     train_counts: Counts
     held_out_counts: Counts
     revision: str | None
+    lengths: list[int]
+    digest: str
 
 
 def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) -> Rows:
@@ -69,17 +73,21 @@ def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) 
 
     Raises `InvalidRun` if the source, a split or a column is missing, or too few rows are left.
     """
-    source = RowSource("GRPO_DATASET", settings.dataset, settings.dataset_config, settings.dataset_revision).pinned()
+    revision, column = settings.dataset_revision, settings.prompt_column
+    source = RowSource("GRPO_DATASET", settings.dataset, settings.dataset_config, revision, column).pinned()
     splits = source.open()
-    raw = _split(splits, settings.dataset_split, "GRPO_DATASET_SPLIT", source, settings, needs_gold)
-    held_raw = _held_out(splits, source, settings, needs_gold)
-    if held_raw is None:
-        raw, held_raw = _set_apart(raw, settings)
-    train, train_counts = _Filter(settings, lengths, needs_gold).keep(raw)
+    read = _split(splits, settings.dataset_split, "GRPO_DATASET_SPLIT", source, settings, needs_gold)
+    held_read = _held_out(splits, source, settings, needs_gold)
+    if held_read is None:
+        read, held_read = _set_apart(read, settings)
+    training = _Filter(settings, lengths, needs_gold)
+    train, train_counts = training.keep(read)
     known = frozenset(normalised(row["question"]) for row in train)
-    held_out, held_counts = _Filter(settings, lengths, needs_gold, known).keep(held_raw)
+    held_out, held_counts = _Filter(settings, lengths, needs_gold, known).keep(held_read)
     _require_enough(train, train_counts, held_out, held_counts, settings)
-    return Rows(train, held_out[: settings.eval_rows], train_counts, held_counts, source.commit)
+    digest = hashlib.sha256("\n".join(row["columns"] for row in train).encode()).hexdigest()[:16]
+    kept = held_out[: settings.eval_rows]
+    return Rows(train, kept, train_counts, held_counts, source.commit, training.measured, digest)
 
 
 def normalised(question: str) -> str:
@@ -108,12 +116,11 @@ class _Filter:
     needs_gold: bool = True
     forbidden: frozenset[str] = frozenset()
     counts: dict[str, int] = field(default_factory=dict)
+    measured: list[int] = field(default_factory=list)  # tokens of each prompt that is otherwise usable
 
-    def keep(self, raw: Iterable[Mapping[str, Any]]) -> tuple[list[Row], Counts]:
-        rows, seen, read = [], set[str](), 0
-        for item in raw:
-            read += 1
-            row = _row(item, read, self.settings)
+    def keep(self, read: Sequence[Row]) -> tuple[list[Row], Counts]:
+        rows, seen = [], set[str]()
+        for row in read:
             key = normalised(row["question"])
             if reason := self._fault_of(row, key, seen):
                 self.counts[reason] = self.counts.get(reason, 0) + 1
@@ -122,7 +129,7 @@ class _Filter:
                 rows.append(row)
         short = self._short_enough(rows)
         self.counts["too_long"] = len(rows) - len(short)
-        return short, Counts(read=read, kept=len(short), **self.counts)
+        return short, Counts(read=len(read), kept=len(short), **self.counts)
 
     def _fault_of(self, row: Row, key: str, seen: set[str]) -> str | None:
         if not row["question"]:
@@ -134,31 +141,49 @@ class _Filter:
         return "in_training" if key in self.forbidden else None
 
     def _short_enough(self, rows: list[Row]) -> list[Row]:
-        lengths = self.lengths([row["prompt"] for row in rows])
-        return [row for row, tokens in zip(rows, lengths, strict=True) if tokens <= self.settings.max_prompt_length]
+        self.measured = self.lengths([row["prompt"] for row in rows])
+        limit = self.settings.max_prompt_length
+        return [row for row, tokens in zip(rows, self.measured, strict=True) if tokens <= limit]
 
 
-def _row(item: Mapping[str, Any], number: int, settings: Settings) -> Row:
-    """Row `number` of its split, counted from 1. Raises `InvalidRun` for a cell that means nothing."""
-    asked = _cell(item, "prompt", number, settings, lambda value: row_values.asked(value, settings.system_prompt))
-    golds = _cell(item, "answer", number, settings, row_values.golds)
+def _row(item: Mapping[str, Any], place: str, settings: Settings, needs_gold: bool) -> Row:
+    """The row at `place`, such as `row 3 of b.jsonl`. Raises `InvalidRun` for a cell that means nothing."""
+    asked = _cell(item, "prompt", place, settings, lambda value: row_values.asked(value, settings.system_prompt))
+    try:
+        golds = _cell(item, "answer", place, settings, row_values.golds)
+    except InvalidRun:  # a column of that name that nobody asks for may hold anything
+        if needs_gold:
+            raise
+        golds = []
     return {
         "prompt": asked.messages,
         "question": asked.question() if asked.messages else "",
         "answer": golds[0] if golds else "",
         "answers": golds,
-        "columns": json.dumps(item, default=_as_json, ensure_ascii=False),
+        "columns": _columns(item, place),
     }
 
 
-def _cell(item: Mapping[str, Any], kind: str, number: int, settings: Settings, read: Callable[[Any], Any]) -> Any:
+def _columns(item: Mapping[str, Any], place: str) -> str:
+    """The whole row as JSON, alike for equal rows. Raises `InvalidRun` for a text that no tokenizer takes."""
+    whole = json.dumps(item, default=_as_json, ensure_ascii=False, sort_keys=True)
+    if half := HALF_CHARACTER.search(whole):
+        before = whole[max(0, half.start() - 30) : half.start()]
+        raise InvalidRun(
+            f"GRPO_DATASET: {place} holds half of a character, {half[0]!a}, after {before!a}; "
+            "allowed: texts that can be written as UTF-8"
+        )
+    return whole
+
+
+def _cell(item: Mapping[str, Any], kind: str, place: str, settings: Settings, read: Callable[[Any], Any]) -> Any:
     column: str = getattr(settings, f"{kind}_column")
     try:
         return read(row_values.at(item, column))
     except Unreadable as error:
         allowed = {"prompt": "a text or a list of messages", "answer": "a text, a number, a boolean or a list of these"}
         raise InvalidRun(
-            f"GRPO_{kind.upper()}_COLUMN: {column!r} was given; in row {number} it holds {error}; allowed: "
+            f"GRPO_{kind.upper()}_COLUMN: {column!r} was given; in {place} it holds {error}; allowed: "
             f"{allowed[kind]}, also inside another column (`outer.inner`). The columns are {', '.join(item)}"
         ) from error
 
@@ -171,10 +196,11 @@ def _as_json(value: Any) -> Any:
     return None
 
 
-def _held_out(splits: Splits, source: RowSource, settings: Settings, needs_gold: bool) -> Any | None:
-    """The split to evaluate on, None where there is none."""
+def _held_out(splits: Splits, source: RowSource, settings: Settings, needs_gold: bool) -> list[Row] | None:
+    """The rows of the split to evaluate on, None where there is none."""
     if settings.eval_dataset:
-        source = RowSource("GRPO_EVAL_DATASET", settings.eval_dataset, settings.eval_dataset_config).pinned()
+        config, column = settings.eval_dataset_config, settings.prompt_column
+        source = RowSource("GRPO_EVAL_DATASET", settings.eval_dataset, config, None, column).pinned()
         splits = source.open()
         name = settings.eval_split or (TEST if TEST in splits else TRAIN)
     else:
@@ -184,23 +210,39 @@ def _held_out(splits: Splits, source: RowSource, settings: Settings, needs_gold:
     return _split(splits, name, "GRPO_EVAL_SPLIT", source, settings, needs_gold)
 
 
-def _split(splits: Splits, name: str, variable: str, source: RowSource, settings: Settings, needs_gold: bool) -> Any:
-    """One split, with the columns that are needed."""
+def _split(
+    splits: Splits, name: str, variable: str, source: RowSource, settings: Settings, needs_gold: bool
+) -> list[Row]:
+    """The rows of one split, which has the columns that are needed."""
     if name not in splits:
         raise InvalidRun(f"{variable}: {name!r} was given; {source.name} has the splits {', '.join(splits)}")
-    columns = splits[name].column_names
+    split = splits[name]()
     needed = [("GRPO_PROMPT_COLUMN", settings.prompt_column)]
     if needs_gold:
         needed.append(("GRPO_ANSWER_COLUMN", settings.answer_column))
     faults = [
-        f"{variable}: {column!r} was given; {source.name} has the columns {', '.join(columns)}"
-        + (_hint(columns) if variable == "GRPO_ANSWER_COLUMN" else "")
+        f"{variable}: {column!r} was given; {source.name} has the columns {', '.join(there)}"
+        + (_hint(split.column_names) if variable == "GRPO_ANSWER_COLUMN" else "")
         for variable, column in needed
-        if column not in columns and column.partition(".")[0] not in columns
+        if (there := _instead_of(column, split))
     ]
     if faults:
         raise InvalidRun(*faults)
-    return splits[name]
+    return [_row(item, place, settings, needs_gold) for place, item in split.numbered()]
+
+
+def _instead_of(column: str, split: Split) -> list[str]:
+    """The columns that are there, if no row has this one; empty if one has."""
+    outer, dot, _ = column.partition(".")
+    if column in split.column_names:
+        return []
+    if not dot or outer not in split.column_names:
+        return split.column_names
+    cells = [item[outer] for _, item in split.numbered()]
+    if any(row_values.at({outer: cell}, column) is not None for cell in cells):
+        return []
+    inner = dict.fromkeys(f"{outer}.{name}" for cell in cells if isinstance(cell, Mapping) for name in cell)
+    return [*split.column_names, *inner]
 
 
 def _hint(columns: Sequence[str]) -> str:
@@ -208,11 +250,9 @@ def _hint(columns: Sequence[str]) -> str:
     return f"; GRPO_ANSWER_COLUMN={talk} takes the last assistant turn" if talk else ""
 
 
-def _set_apart(raw: Iterable[Mapping[str, Any]], settings: Settings) -> tuple[list[Any], list[Any]]:
+def _set_apart(rows: Sequence[Row], settings: Settings) -> tuple[list[Row], list[Row]]:
     """Hold out the rows with the lowest question hashes: the same in every run, equal questions together."""
-    rows = list(raw)
-    questions = [_row(row, number, settings)["question"] for number, row in enumerate(rows, 1)]
-    keys = [hashlib.sha256(normalised(question).encode()).hexdigest() for question in questions]
+    keys = [hashlib.sha256(normalised(row["question"]).encode()).hexdigest() for row in rows]
     number = min(settings.eval_rows, max(1, int(len(rows) * HELD_OUT_SHARE)))
     chosen = set(sorted(set(keys))[:number])
     held = [row for row, key in zip(rows, keys, strict=True) if key in chosen]

@@ -1,23 +1,27 @@
-"""Sources of rows: `sample`, a file, a folder, an S3 prefix, a Hub dataset. The `datasets` library reads them."""
+"""Sources of rows: `sample`, a file, a folder, an S3 prefix, a Hub dataset.
 
+Files are read by `files.py`, a folder's splits are found by `folders.py`; the `datasets` library reads the Hub's
+datasets and what its `save_to_disk` wrote.
+"""
+
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grpo_job.inputs import sample
+from grpo_job.inputs import files, folders, sample
+from grpo_job.inputs.files import Item, Table
 from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import StoreFailed, open_store
 
-Splits = Mapping[str, Any]  # name of a split -> datasets.Dataset
-
 TRAIN, TEST = "train", "test"
-FORMATS = {".jsonl": "json", ".json": "json", ".parquet": "parquet", ".csv": "csv"}
-# An empty cell stays empty text; otherwise it turns a column of integers into floats such as 72.0.
-CSV_OPTIONS = {"na_filter": False}
+SAVED_TO_DISK = (("dataset_dict.json",), ("dataset_info.json", "state.json"))  # a DatasetDict, a Dataset
 HUB_SECONDS = 20
 LONGEST_REASON = 400
+CONFIG_ERROR = re.compile("Config name is missing|BuilderConfig .* not found")  # of `datasets`, with those that exist
 
 HUB_REASONS = {
     "RepositoryNotFoundError": "the Hub has no such dataset, or HF_TOKEN has no access to it: check both",
@@ -28,6 +32,24 @@ HUB_REASONS = {
 
 
 @dataclass(frozen=True)
+class Split:
+    """Rows of one split: its columns, and its parts as (file, rows). The file is empty where there is only one."""
+
+    column_names: list[str]
+    parts: list[tuple[str, Iterable[Item]]]
+
+    def numbered(self) -> Iterator[tuple[str, Item]]:
+        """Each row with its place, such as `row 3 of b.jsonl`, counted from 1. Each has all columns."""
+        empty = dict.fromkeys(self.column_names)
+        for file, rows in self.parts:
+            for number, row in enumerate(rows, 1):
+                yield f"row {number} of {file}" if file else f"row {number}", {**empty, **row}
+
+
+Splits = Mapping[str, Callable[[], Split]]  # read when it is asked for
+
+
+@dataclass(frozen=True)
 class RowSource:
     """One source. `variable` is the setting it comes from; `commit` is known once it is `pinned`."""
 
@@ -35,11 +57,13 @@ class RowSource:
     name: str
     config: str | None = None
     revision: str | None = None
+    prompt_column: str = "question"
     commit: str | None = None
+    fetched: Path | None = None
 
     @property
     def path(self) -> Path:
-        return Path(self.name).expanduser()
+        return self.fetched or Path(self.name).expanduser()
 
     @property
     def is_local(self) -> bool:
@@ -49,9 +73,11 @@ class RowSource:
     def pinned(self) -> "RowSource":
         """The source at the Hub's current commit, or downloaded from S3; unchanged if local or offline."""
         if self.name.startswith("s3://"):
-            return replace(self, name=self._fetched())
+            self._refuse_hub_settings()
+            return replace(self, fetched=self._fetched())
         self._require_place()
         if self.is_local:
+            self._refuse_hub_settings()
             return self
         from huggingface_hub import HfApi, constants
 
@@ -65,57 +91,107 @@ class RowSource:
             raise self._refused(HUB_REASONS.get(kind, unreachable)) from error
         return replace(self, revision=found, commit=found)
 
-    def _fetched(self) -> str:
+    def open(self) -> Splits:
+        """The splits by name. Raises `InvalidRun`, here or when one is read, with what cannot be read and the cure."""
+        if self.name == "sample":
+            return {TRAIN: partial(self._read, [sample.TRAIN]), TEST: partial(self._read, [sample.HELD_OUT])}
+        if self.path.is_file():
+            return {TRAIN: partial(self._read, [self.path])}
+        try:
+            if not self.path.is_dir():
+                return _of_hub(self.name, self.config, self.revision)
+            if any(all((self.path / name).is_file() for name in names) for names in SAVED_TO_DISK):
+                return _saved_to_disk(self.path, self.config)
+            found = folders.splits_of(self.path, self.config)
+        except folders.UnknownConfig as error:
+            raise InvalidRun(f"{self.variable}_CONFIG: {self.config!r} was given for {self.name}; {error}") from error
+        except Exception as error:  # third-party data: any error of the library is the reason
+            if CONFIG_ERROR.search(reason := _reason(error)):
+                raise InvalidRun(f"{self.variable}_CONFIG: {self.config!r} was given; {self.name}: {reason}") from error
+            raise self._unreadable(reason) from error
+        return {split: partial(self._read, paths) for split, paths in found.items()}
+
+    def _read(self, paths: list[Path]) -> Split:
+        tables = [(self._shown(path), self._table(path)) for path in paths]
+        columns = dict.fromkeys(column for _, table in tables for column in table.columns)
+        return Split(list(columns), [(name if len(tables) > 1 else "", table.rows) for name, table in tables])
+
+    def _table(self, path: Path) -> Table:
+        try:
+            return files.read(path, self.prompt_column.partition(".")[0])
+        except (files.Damaged, OSError) as error:
+            raise self._unreadable(f"{self._shown(path)}: {error}" if self.path.is_dir() else str(error)) from error
+
+    def _shown(self, path: Path) -> str:
+        return str(path.relative_to(self.path)) if path.is_relative_to(self.path) else path.name
+
+    def _fetched(self) -> Path:
         """Download the object, or all objects below the prefix, to a temporary folder."""
         folder = Path(tempfile.mkdtemp(prefix="grpo-job-rows-"))
         try:
             open_store(self.name).get("", folder)
         except StoreFailed as error:
             raise self._refused(str(error)) from error
-        return str(folder)
-
-    def open(self) -> Splits:
-        import datasets
-
-        datasets.disable_progress_bars()
-        try:
-            splits: Splits = self._load(datasets)
-        except Exception as error:  # third-party data: any error of the library is the reason
-            raise self._refused(f"it cannot be read: {_reason(error)}") from error
-        return splits
-
-    def _load(self, datasets: Any) -> Any:
-        if self.name == "sample":
-            return datasets.load_dataset("json", data_files={TRAIN: str(sample.TRAIN), TEST: str(sample.HELD_OUT)})
-        if self.path.is_file():
-            kind = FORMATS[self.path.suffix]
-            return datasets.load_dataset(kind, data_files=str(self.path), **_options({kind}))
-        if self.path.is_dir():
-            kinds = {FORMATS[file.suffix] for file in self.path.rglob("*") if file.suffix in FORMATS}
-            return datasets.load_dataset(str(self.path.resolve()), **_options(kinds))
-        return datasets.load_dataset(self.name, self.config, revision=self.revision)
+        return folder
 
     def _require_place(self) -> None:
         """Raises `InvalidRun` for what cannot be rows, with a clearer message than the library's."""
-        if self.name == "sample":
-            return
+        if self.path.is_file() and not files.is_rows(self.path):
+            raise self._refused(f"allowed: a file, or a folder with files, of {files.allowed()}")
+        if self.path.exists() and not (self.path.is_file() or self.path.is_dir()):
+            raise self._refused("it is a device or a pipe; allowed: a file or a folder")
         if self.is_local:
-            files = self.path.rglob("*") if self.path.is_dir() else [self.path]
-            if not any(file.suffix in FORMATS for file in files):
-                raise self._refused(f"allowed: a file, or a folder with files, of {', '.join(FORMATS)}")
-        elif "://" in self.name:
+            return
+        if "://" in self.name:
             raise self._refused(
                 "rows cannot be read from this URI; allowed: a Hub id, s3://, a file, a folder or `sample`"
             )
-        elif self.name.startswith(("/", ".", "~")) or self.path.suffix in FORMATS:
+        if self.name.startswith(("/", ".", "~")) or files.is_rows(self.path):
             raise self._refused("there is no such file or folder")
+
+    def _refuse_hub_settings(self) -> None:
+        """A revision, or a configuration of what has none, would be ignored without a word."""
+        has_configs = self.path.is_dir() or self.name.startswith("s3://")
+        given = {"REVISION": self.revision, "CONFIG": None if has_configs else self.config}
+        takes = {"REVISION": "a dataset on the Hub has one", "CONFIG": "a folder or a dataset on the Hub has one"}
+        faults = [
+            f"{self.variable}_{name}: {value!r} was given; only {takes[name]}, {self.name!r} has none: unset it"
+            for name, value in given.items()
+            if value
+        ]
+        if faults:
+            raise InvalidRun(*faults)
+
+    def _unreadable(self, why: str) -> InvalidRun:
+        return self._refused(f"it cannot be read: {why}")
 
     def _refused(self, why: str) -> InvalidRun:
         return InvalidRun(f"{self.variable}: {self.name!r} was given; {why}")
 
 
-def _options(kinds: set[str]) -> dict[str, Any]:
-    return CSV_OPTIONS if kinds == {"csv"} else {}
+def _of_hub(name: str, config: str | None, revision: str | None) -> Splits:
+    import datasets
+
+    datasets.disable_progress_bars()
+    return _of_datasets(datasets.load_dataset(name, config, revision=revision))
+
+
+def _saved_to_disk(folder: Path, config: str | None) -> Splits:
+    import datasets
+
+    if config:
+        raise folders.UnknownConfig("what `save_to_disk` wrote has no configurations; unset it")
+    loaded = datasets.load_from_disk(str(folder))
+    found = loaded if isinstance(loaded, Mapping) else {TRAIN: loaded}
+    folders.require_within((Path(file["filename"]) for each in found.values() for file in each.cache_files), folder)
+    return _of_datasets(found)
+
+
+def _of_datasets(found: Mapping[str, Any]) -> Splits:
+    def read(rows: Any) -> Split:
+        return Split(rows.column_names, [("", rows.to_list())])  # as they are stored: no image or sound is decoded
+
+    return {str(split): partial(read, rows) for split, rows in found.items()}
 
 
 def _reason(error: BaseException) -> str:
@@ -123,4 +199,5 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     reason = " ".join(str(error).split()) or f"it has no rows ({type(error).__name__})"
+    reason = f"{reason} is missing" if isinstance(error, KeyError) else reason
     return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}..."

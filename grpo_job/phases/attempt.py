@@ -9,6 +9,7 @@ from typing import Any
 
 from grpo_job.checkpoints import Mirror, RunLock
 from grpo_job.engines.ranks import ALONE, Ranks
+from grpo_job.inputs.dataset import Rows
 from grpo_job.monitoring import budget, metrics_server
 from grpo_job.monitoring.health import Finding
 from grpo_job.monitoring.metrics_server import MetricsServer
@@ -39,8 +40,10 @@ class Attempt:
         interruption: Interruption,
         environment: Mapping[str, str] | None = None,
         ranks: Ranks = ALONE,
+        rows: Rows | None = None,
+        began: float | None = None,
     ) -> None:
-        self.settings, self.interruption, self.ranks = settings, interruption, ranks
+        self.settings, self.interruption, self.ranks, self.rows = settings, interruption, ranks, rows
         self.folder = RunFolder(settings.folder_of_run)
         self.summary = Summary(self.folder.summary, settings.name_of_run())
         self.environment = environment or {}
@@ -48,6 +51,7 @@ class Attempt:
         self.metrics_server = MetricsServer(None, settings.name_of_run())
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
         self.progress = Progress(settings.log_format, secrets=self.secrets, on_phase=self.watchdog.beat)
+        self.progress.started = began or self.progress.started
         self.checkpoints_saved = 0
         self.answer_to_lost: Callable[[Outcome], Outcome] = lambda lost: lost  # to the loss of another rank
         self.outcome = FINISHED
@@ -178,7 +182,7 @@ class Attempt:
     def note(self, ending: Outcome | None = None) -> None:
         """Write the state of the run, here and for attempts on other machines."""
         asked = identity.asked_for(self.settings, stopped=bool(self.summary.values.get("stopped")))
-        self.summary.update(asked_for=asked)
+        self.summary.update(asked_for=asked, **({"training_rows": self.rows.digest} if self.rows else {}))
         try:
             self.summary.write(ending, self.elapsed())
         finally:
@@ -187,7 +191,9 @@ class Attempt:
     def _is_enough(self, found: Mapping[str, Any]) -> bool:
         """Whether the result that `found` describes is the one asked for now."""
         asked = identity.asked_for(self.settings, stopped=bool(found.get("stopped")))
-        return bool(found.get("asked_for") == asked)
+        trained_on = found.get("training_rows")
+        other_rows = bool(trained_on and self.rows and self.rows.digest != trained_on)
+        return bool(found.get("asked_for") == asked) and not other_rows
 
     def _lost(self, reason: str) -> None:
         """From any thread: another attempt holds the run, so this one ends and writes nothing more to its folder."""

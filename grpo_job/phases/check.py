@@ -13,7 +13,7 @@ def check(attempt: Attempt) -> Checked:
     """The findings, with the base model as a local folder. Raises `InvalidRun` with every fault."""
     settings, phase = attempt.settings, attempt.progress.phase
     with phase("check", f"run {settings.name_of_run()}: checking"):
-        checked = preflight.check(settings, attempt.environment, oom_replan.memory_limit(attempt.folder))
+        checked = preflight.check(settings, attempt.environment, oom_replan.memory_limit(attempt.folder), attempt.rows)
         _report_findings(attempt, checked)
     with phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
@@ -45,6 +45,7 @@ def _write_environment(attempt: Attempt, checked: Checked) -> None:
             "dataset": {
                 "name": attempt.settings.dataset,
                 "commit": checked.rows.revision,
+                "training_rows": checked.rows.digest,
                 "train": vars(checked.rows.train_counts),
                 "held_out": vars(checked.rows.held_out_counts),
             },

@@ -53,7 +53,9 @@ def evaluate(
 def measure_of(settings: Settings, chosen: Sequence[rewards.Reward], rows: Sequence[dict[str, Any]]) -> Measure:
     """What this run is judged by; see `evaluation.measure.choose`."""
     weights = [(reward.name, reward.weight) for reward in chosen]
-    return choose(settings.measure, weights, golds=any(row["answer"].strip() for row in rows))
+    return choose(
+        rewards.custom.short_name(settings.measure), weights, golds=any(row["answer"].strip() for row in rows)
+    )
 
 
 def mean(found: Sequence[dict[str, Any]], measure: Measure) -> float:
@@ -89,7 +91,7 @@ def graded_by(
 ) -> dict[str, grading.Reward]:
     """The rewards of the run and the one that is measured, by name, each for one completion and with its deadline."""
     named = {reward.name: reward for reward in chosen}
-    if settings.measure != AUTO and settings.measure.rpartition(".")[2] not in named:
+    if settings.measure != AUTO and rewards.custom.short_name(settings.measure) not in named:
         named |= {reward.name: reward for reward in rewards.load([(settings.measure, 1.0)], settings.reward_path)}
     return {name: _guarded(reward, settings, tokens) for name, reward in named.items()}
 

@@ -23,7 +23,7 @@ class Loaded(NamedTuple):
 def load(attempt: Attempt, checked: Checked) -> Loaded:
     """Raises `InvalidRun` if this run cannot resume from the checkpoint it finds."""
     with attempt.progress.phase("load", f"loading {attempt.settings.model} with engine {checked.engine}"):
-        manager = resume.manager_of(attempt, checked.base.commit, checked.rows.revision)
+        manager = resume.manager_of(attempt, checked.base.commit, checked.rows.digest)
         checkpoint = resume.find_checkpoint(attempt, manager)
         engine = _build(attempt, checked, manager.partial)
         for note in engine.notes:

@@ -10,11 +10,11 @@ from grpo_job.run_folder.files import read_jsonl
 from grpo_job.runtime import machine
 
 
-def manager_of(attempt: Attempt, model_commit: str | None, rows_revision: str | None) -> CheckpointManager:
+def manager_of(attempt: Attempt, model_commit: str | None, rows_digest: str | None) -> CheckpointManager:
     """The checkpoints of this run, which agree on everything that changes training."""
     manager = CheckpointManager(
         attempt.folder.checkpoints,
-        {**identity.identity(attempt.settings), "model_commit": model_commit, "dataset_commit": rows_revision},
+        {**identity.identity(attempt.settings), "model_commit": model_commit, "training_rows": rows_digest},
         keep=attempt.settings.save_total_limit,
         extras=(attempt.folder.metrics, attempt.folder.completions, attempt.folder.best_adapter),
         facts={"settings_hash": attempt.settings.result_hash(), "versions": machine.versions()},
@@ -43,8 +43,8 @@ def find_checkpoint(attempt: Attempt, manager: CheckpointManager) -> Checkpoint 
     if checkpoint and (differences := manager.differences(checkpoint)):
         raise InvalidRun(
             f"GRPO_RUN_ID={attempt.settings.name_of_run()}: its checkpoint at step {checkpoint.step} was made with "
-            f"other settings ({'; '.join(differences)}); allowed: the same settings, another GRPO_RUN_ID, or "
-            "GRPO_RESUME=never"
+            f"other settings or rows ({'; '.join(differences)}); allowed: the same settings and training rows, another "
+            "GRPO_RUN_ID, or GRPO_RESUME=never"
         )
     if checkpoint is None:
         _say_that_there_is_none(attempt)

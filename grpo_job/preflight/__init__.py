@@ -3,7 +3,7 @@
 One file per kind of check. Each check is a small function that returns a `Finding`; this file runs them in order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,9 +51,28 @@ class Examined(NamedTuple):
     checked: Checked | None
 
 
-def check(settings: Settings, environment: Mapping[str, str], within: MemoryLimit | None = None) -> Checked:
-    """Run all checks; `within` limits the plan's memory. Raises `InvalidRun` with every fault."""
-    examined = _Examination(settings, environment, within=within).whole()
+def rows_of(settings: Settings) -> dataset.Rows | None:
+    """The rows that a run trains on; None if settings, model or rows have a fault, which `check` reports."""
+    try:
+        chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
+        chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False))
+        needs_gold = _need_gold(chosen, reward_checks.measure(settings))
+        return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
+    except InvalidRun:
+        return None
+
+
+def check(
+    settings: Settings,
+    environment: Mapping[str, str],
+    within: MemoryLimit | None = None,
+    rows: dataset.Rows | None = None,
+) -> Checked:
+    """Run all checks; `within` limits the plan's memory, `rows` are those that were read already.
+
+    Raises `InvalidRun` with every fault.
+    """
+    examined = _Examination(settings, environment, within=within, rows=rows).whole()
     if examined.checked is None:
         raise InvalidRun(*examined.findings.faults())
     return examined.checked
@@ -77,8 +96,9 @@ class _Examination:
         offline: bool = False,
         elsewhere: bool = False,
         within: MemoryLimit | None = None,
+        rows: dataset.Rows | None = None,
     ) -> None:
-        self.settings, self.environment = settings, environment
+        self.settings, self.environment, self.rows = settings, environment, rows
         self.offline, self.elsewhere, self.within = offline, elsewhere, within
         self.found, self.layout = Findings(), ONE
 
@@ -89,10 +109,10 @@ class _Examination:
         chosen = self.found.attempt(
             "rewards", lambda: load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
         )
-        self.found.attempt("measure", lambda: reward_checks.measurable(settings))
+        measured = self.found.attempt("measure", lambda: reward_checks.measure(settings))
         base, config, chat = self._model()
         engine, plan = self._machine(base, config) if base and config else (None, None)
-        rows = self._rows(chat, needs_gold=any(reward.wants_answer() for reward in chosen or ()) or not chosen)
+        rows = self._rows(chat, _need_gold(chosen, measured))
         if rows and chosen:
             self.found += reward_checks.findings(chosen, rows.train, settings, chat.ids if chat else None)
         if rows and config and engine and (plan or not self.gpus):
@@ -156,15 +176,15 @@ class _Examination:
     def _rows(self, chat: Chat | None, needs_gold: bool) -> dataset.Rows | None:
         """Also without a tokenizer: then their other faults are found, and no lengths."""
         settings = self.settings
-        measuring = row_checks.Measuring(chat.lengths if chat else lambda prompts: [0] * len(prompts))
         named = [name for name in (settings.dataset, settings.eval_dataset) if name]
         local = all(RowSource("GRPO_DATASET", name).is_local for name in named)
         missing: Status = "skipped" if self.offline and not local else "failed"
-        rows = self.found.attempt(
-            "rows", lambda: dataset.load(settings, measuring, needs_gold=needs_gold), refused=missing
+        lengths = chat.lengths if chat else lambda prompts: [0] * len(prompts)
+        rows = self.rows or self.found.attempt(
+            "rows", lambda: dataset.load(settings, lengths, needs_gold=needs_gold), refused=missing
         )
         if rows:
-            self.found += row_checks.findings(rows, measuring.seen if chat else [], settings)
+            self.found += row_checks.findings(rows, settings, measured=chat is not None)
         return rows
 
     def _share(self) -> Settings:
@@ -178,6 +198,11 @@ class _Examination:
         steps = planned_steps(self.settings, rows)
         guess = estimate.of_run(self._share(), shape, engine, first, plan, steps)
         self.found += estimate.findings(guess, self.settings)
+
+
+def _need_gold(chosen: Sequence[Reward] | None, measured: Sequence[Reward] | None) -> bool:
+    """Whether a reward of the run or the measure asks for the answer; unless that is known, rows need one."""
+    return not chosen or measured is None or any(reward.wants_answer() for reward in (*chosen, *measured))
 
 
 def _wants_gpu(settings: Settings, shape: ModelShape) -> bool:

@@ -23,6 +23,7 @@ FORMS = {
     # the layouts that the reference run rewards, see rewards/tutorial.py
     "tags on their own lines": "\n<reasoning>\nIt is {0}.\n</reasoning>\n\n<answer>\n{0}\n</answer>\n",
     "tags in one line": "\n<reasoning>It is {0}.\n</reasoning>\n\n<answer>{0}\n</answer>\n",
+    "thought": "<think>\nIt is {0}.\n</think>\n{0}",
     "one line": "<reasoning>It is {0}.</reasoning> <answer>{0}</answer>",
     "box": "It is \\boxed{{{0}}}.",
     "hashes": "It is {0}.\n#### {0}",
@@ -52,13 +53,16 @@ class Paid(NamedTuple):
         return ", ".join(f"{kind} {value:g}" for kind, value in self._asdict().items())
 
 
-def measurable(settings: Settings) -> None:
-    """Raises `InvalidRun` if GRPO_MEASURE names neither `auto`, a reward of the run, nor one that can be loaded."""
-    chosen = {name.rpartition(".")[2] for name, _ in settings.rewards}
-    if settings.measure == AUTO or settings.measure in chosen:
-        return
+def measure(settings: Settings) -> list[Reward]:
+    """The reward that GRPO_MEASURE names, if it is not one of the run's own anyway.
+
+    Raises `InvalidRun` if it names neither `auto`, a reward of the run, nor one that can be loaded.
+    """
+    chosen = {custom.short_name(name) for name, _ in settings.rewards}
+    if settings.measure == AUTO or custom.short_name(settings.measure) in chosen:
+        return []
     try:
-        load([(settings.measure, 1.0)], settings.reward_path)
+        return load([(settings.measure, 1.0)], settings.reward_path)
     except InvalidRun as refusal:
         faults = (fault.removeprefix("GRPO_REWARDS: ") for fault in refusal.faults)
         raise InvalidRun(*(f"GRPO_MEASURE: {fault}, `auto`, or a reward of the run" for fault in faults)) from refusal
@@ -69,7 +73,7 @@ def findings(
 ) -> Iterator[Finding]:
     """One line a reward and each of its EXAMPLES that it does not keep, and one for all rewards together."""
     first = rows[:ROWS]
-    golds = [row["answer"] for row in first]
+    golds = _golds(first)
     wrong = [_another(gold, [row["answer"] for row in islice(rows, 200)]) for gold in golds]
     paid: dict[str, dict[str, Paid]] = {}
     for reward in rewards:
@@ -84,12 +88,17 @@ def findings(
         yield _of_all(rewards, paid, settings)
 
 
+def _golds(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The answers; where rows need none, any number does for those that judge the form."""
+    return [row["answer"] or "42" for row in rows]
+
+
 def _paid_in_each_form(
     reward: Reward, rows: Sequence[Mapping[str, Any]], wrong: Sequence[str], settings: Settings, tokens: Tokens | None
 ) -> dict[str, Paid]:
     """Form -> what the reward pays; a completion that it cannot grade counts as 0, as it does in a sum."""
     function = as_trl_function(reward, min(SECONDS, settings.reward_timeout_seconds), tokens)
-    golds = [row["answer"] for row in rows]
+    golds = _golds(rows)
     texts = [form.format(value) for form in FORMS.values() for value in (*golds, *wrong)]
     texts += [""] * len(golds) + [GARBLED] * len(golds)
     batches = [calling.batch_of(row, [""]) for row in rows] * (len(texts) // len(rows))

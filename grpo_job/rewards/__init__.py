@@ -43,6 +43,12 @@ MENU: dict[str, RewardFunction] = {
     "correctness": tutorial.correctness,
 }
 
+# Those that judge the completion alone: rows need no answer for them.
+READ_NO_ANSWER = {
+    "format_tags", "tag_count", "think_format", "soft_overlong", "repetition_penalty", "xmlcount", "soft_format",
+    "strict_format", "int",
+}  # fmt: skip
+
 TrlFunction = Callable[..., list[float | None]]
 Tokens = Callable[[Sequence[str]], list[list[int]]]
 
@@ -59,8 +65,8 @@ class Reward(NamedTuple):
     own: bool = False
 
     def wants_answer(self) -> bool:
-        """Whether it needs rows with a gold answer: those of the menu do."""
-        return not self.own or calling.wants_answer(self.function)
+        """Whether it needs rows with a gold answer."""
+        return calling.wants_answer(self.function) if self.own else self.name not in READ_NO_ANSWER
 
 
 class RewardFailed(Unexpected):

@@ -13,7 +13,8 @@ from grpo_job.settings.schema import Settings, variable
 
 # Settings that may differ between the attempts of one run although they change the result.
 EXTENDABLE = (
-    "max_steps", "num_train_epochs", "eval_rows", "eval_dataset", "eval_split", "eval_steps", "stop_at_accuracy",
+    "max_steps", "num_train_epochs", "eval_rows", "eval_dataset", "eval_dataset_config", "eval_split", "eval_steps",
+    "stop_at_accuracy",
 )  # fmt: skip
 # Settings that do not change any step, but can end training early.
 LIMITS = {"max_hours", "max_cost", "price_per_hour"}

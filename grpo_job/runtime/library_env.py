@@ -10,9 +10,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from grpo_job.monitoring import trackers
 from grpo_job.outcomes import InvalidRun
-from grpo_job.run_folder.paths import RunFolder
 from grpo_job.runtime import machine
 from grpo_job.runtime.compile_cache import keep_bytecode, open_cache
 from grpo_job.settings.schema import Settings
@@ -108,10 +106,6 @@ def steer(settings: Settings, environment: MutableMapping[str, str]) -> tuple[in
         raise InvalidRun(f"GRPO_CACHE_DIR: {settings.cache_dir!r} was given; it cannot be written: {error}") from error
     set_missing(library_environment(root), environment)
     keep_bytecode(root / "bytecode")
-    # Trackers that the user sent nowhere else write below the run folder.
-    folder = RunFolder(settings.folder_of_run).trackers
-    for name, value in trackers.variables(settings.report_to, folder).items():
-        environment.setdefault(name, value)
     return len(seen), distrust
 
 

@@ -140,6 +140,15 @@ def _cost_has_a_price(settings: Settings) -> str | None:
     )
 
 
+def _a_config_has_its_dataset(settings: Settings) -> str | None:
+    if settings.eval_dataset_config is None or settings.eval_dataset is not None:
+        return None
+    return (
+        f"GRPO_EVAL_DATASET_CONFIG: {settings.eval_dataset_config!r} was given without GRPO_EVAL_DATASET; "
+        "allowed: both, or GRPO_DATASET_CONFIG for the rows of GRPO_DATASET"
+    )
+
+
 def _evaluations_to_decide_by(settings: Settings) -> str | None:
     asked = {"GRPO_KEEP=best": settings.keep == "best", "GRPO_STOP_AT_ACCURACY": settings.stop_at_accuracy is not None}
     given = [name for name, wanted in asked.items() if wanted]
@@ -173,6 +182,7 @@ CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     _warmup_fits_steps: {"warmup_steps", "max_steps"},
     _one_length_of_training: {"max_steps", "num_train_epochs"},
     _clips_in_order: {"vllm_importance_sampling_clip_min", "vllm_importance_sampling_clip_max"},
+    _a_config_has_its_dataset: {"eval_dataset_config", "eval_dataset"},
     _evaluations_to_decide_by: {"keep", "stop_at_accuracy", "eval_steps"},
     _only_16_bits_are_shared: {"shard_base", "load_in_4bit"},
     _cost_has_a_price: {"max_cost", "price_per_hour"},

@@ -20,9 +20,11 @@ from grpo_job.settings.schema import Settings, known_names, variable
 PREFIX = "GRPO_"
 # A recipe's value comes with these; a user's value does not inherit them.
 COMPANIONS = {
-    "dataset": ("dataset_config", "dataset_split", "dataset_revision", "eval_dataset", "eval_split"),
-    "eval_dataset": ("eval_split",),
-}
+    "dataset": (
+        "dataset_config", "dataset_split", "dataset_revision", "eval_dataset", "eval_dataset_config", "eval_split",
+    ),
+    "eval_dataset": ("eval_dataset_config", "eval_split"),
+}  # fmt: skip
 # Here empty is a value; elsewhere an empty variable counts as unset.
 MAY_BE_EMPTY = ("system_prompt",)
 SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|KEY)$", re.IGNORECASE)

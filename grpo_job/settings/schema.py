@@ -92,9 +92,9 @@ class Settings(BaseModel):
 
     # data
     dataset: Text = setting("openai/gsm8k", "Hub id, s3:// prefix, file or folder, or `sample`")
-    dataset_config: OptionalText = setting(None, "configuration of a Hub dataset")
+    dataset_config: OptionalText = setting(None, "configuration of a Hub dataset, or one that a folder's README names")
     dataset_split: Text = setting("train", "split to train on")
-    dataset_revision: OptionalText = setting(None, "branch, tag or commit of the dataset")
+    dataset_revision: OptionalText = setting(None, "branch, tag or commit of the dataset on the Hub")
     eval_dataset: OptionalText = setting(None, "separate held-out rows: Hub id, s3:// prefix, file or folder")
     eval_dataset_config: OptionalText = setting(None, "configuration of the held-out rows' dataset")
     eval_split: OptionalText = setting(None, "split to evaluate on; default: test if it exists, else part of the rows")
@@ -157,7 +157,9 @@ class Settings(BaseModel):
     grpo_config: dict[str, Any] = Field({}, description="the other GRPOConfig options that were given")
 
     # the run
-    run_id: RunId = operational(None, "name of the run; default: derived from the settings that change the result")
+    run_id: RunId = operational(
+        None, "name of the run; default: derived from the training rows and the settings that change the result"
+    )
     output_dir: Text = operational("outputs", "folder for run folders")
     cache_dir: Text = operational("~/.cache/grpo-job", "folder for compiled kernels, reused by later runs")
     resume: Literal["auto", "never"] = operational("auto", "auto: from the newest valid checkpoint; never: restart")
@@ -240,9 +242,10 @@ class Settings(BaseModel):
         """SHA-256 of `changing_result()`, in hex."""
         return hashlib.sha256(json.dumps(self.changing_result(), sort_keys=True).encode()).hexdigest()
 
-    def name_of_run(self) -> str:
-        """`run_id`, or a name derived from the settings."""
-        return self.run_id or f"{self.recipe}-{self.result_hash()[:10]}"
+    def name_of_run(self, rows_digest: str = "") -> str:
+        """`run_id`, or a name derived from the settings and the digest of the training rows."""
+        changing = self.result_hash() + rows_digest
+        return self.run_id or f"{self.recipe}-{hashlib.sha256(changing.encode()).hexdigest()[:10]}"
 
 
 def variable(field: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from grpo_job.inputs.files import allowed
 from grpo_job.inputs.sources import RowSource
 from tests.inputs.row_files import WRITERS, Row, as_csv, cache_of_its_own, jsonl, load, problems, refusal
 from tests.servers.fixtures import as_the_door_sets_it, hub
@@ -73,7 +74,7 @@ def test_a_file_or_folder_that_holds_no_rows_is_refused_with_the_kinds_that_are_
     text = tmp_path / "rows.txt"
     text.write_text("1+1=2")
     for place in (text, tmp_path):
-        assert refusal(place).endswith("allowed: a file, or a folder with files, of .jsonl, .json, .parquet, .csv")
+        assert refusal(place).endswith(f"allowed: a file, or a folder with files, of {allowed()}")
 
 
 def test_an_address_of_a_store_is_refused_where_rows_are_read(tmp_path: Path) -> None:
@@ -135,3 +136,22 @@ def test_a_hub_that_is_out_of_reach_is_told_as_such(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     said = "the Hub could not be reached (ConnectError): check the network, HF_ENDPOINT and HF_TOKEN"
     assert said in refusal("someone/rows")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "Config name is missing.\nPlease pick one among the available configs: ['main', 'socratic']",
+        "BuilderConfig 'man' not found. Available: ['main', 'socratic']",
+    ],
+)
+def test_a_configuration_that_a_dataset_of_the_hub_lacks_is_refused_with_those_that_exist(
+    reason: str, at_the_hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_dataset(*_: object, **__: object) -> None:
+        raise ValueError(reason)
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    said = refusal("someone/rows", dataset_config="man")
+    assert said.startswith("GRPO_DATASET_CONFIG: 'man' was given; someone/rows: ")
+    assert "['main', 'socratic']" in said

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from grpo_job.inputs.dataset import Rows
 from grpo_job.outcomes import FINISHED, NOT_PUBLISHED, Abandoned, InvalidRun, RunLocked
 from grpo_job.phases import outcome
 from grpo_job.phases.attempt import Attempt
@@ -21,10 +22,10 @@ from grpo_job.settings.reader import resolve
 ROOT = Path(__file__).parents[2]
 
 
-def attempt_at(folder: Path, **settings: str) -> Attempt:
+def attempt_at(folder: Path, rows: Rows | None = None, **settings: str) -> Attempt:
     given = {"GRPO_RECIPE": "smoke", "GRPO_OUTPUT_DIR": str(folder), "GRPO_RUN_ID": "run", "GRPO_LEASE_SECONDS": "0.3"}
     resolved = resolve({**given, **{f"GRPO_{name.upper()}": value for name, value in settings.items()}})
-    return Attempt(resolved.settings, Interruption())
+    return Attempt(resolved.settings, Interruption(), rows=rows)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pytest
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases.attempt import Attempt
 from grpo_job.runtime.signals import StopNow
+from tests.inputs.row_files import jsonl, load, problems
 from tests.phases.test_attempt import attempt_at, interrupted, run, summary
 
 
@@ -75,6 +76,15 @@ def test_a_finished_run_is_not_finished_for_other_settings(tmp_path: Path, chang
         pass
     assert attempt_at(tmp_path, log_format="json").is_finished()
     assert not attempt_at(tmp_path, **changed).is_finished()
+
+
+def test_a_finished_run_is_not_finished_for_other_training_rows(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "rows.jsonl", problems(20))
+    with run(attempt_at(tmp_path, rows=load(path))):
+        pass
+    same, unread = load(path), None
+    other = load(jsonl(path, problems(20, first=1)))
+    assert [attempt_at(tmp_path, rows=rows).is_finished() for rows in (same, unread, other)] == [True, True, False]
 
 
 def test_a_run_that_its_budget_ended_is_not_finished_for_a_larger_one(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from grpo_job.run_folder.files import read_jsonl
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
 
+HELD_OUT = {"eval_dataset": "others", "eval_dataset_config": "main", "eval_split": "test"}
+
 
 def attempt_at(folder: Path, **settings: object) -> Attempt:
     given = {"GRPO_RECIPE": "smoke", "GRPO_OUTPUT_DIR": str(folder), "GRPO_RUN_ID": "run", "GRPO_SAVE_STEPS": "4"}
@@ -169,11 +171,13 @@ def test_settings_that_alter_the_result_are_refused_by_name(
 def test_other_revisions_of_model_or_rows_are_refused_by_name(tmp_path: Path) -> None:
     trained(attempt_at(tmp_path), last=4)
     attempt = attempt_at(tmp_path)
-    with pytest.raises(InvalidRun, match="dataset_commit: None -> 'b2'; model_commit: None -> 'a1'"):
+    with pytest.raises(InvalidRun, match="model_commit: None -> 'a1'; training_rows: None -> 'b2'"):
         resume.find_checkpoint(attempt, resume.manager_of(attempt, "a1", "b2"))
 
 
-@pytest.mark.parametrize("changed", [{"max_steps": 60}, {"log_format": "json"}, {"save_steps": 2}, {"eval_rows": 9}])
+@pytest.mark.parametrize(
+    "changed", [{"max_steps": 60}, {"log_format": "json"}, {"save_steps": 2}, {"eval_rows": 9}, HELD_OUT]
+)
 def test_settings_that_alter_no_step_are_allowed(tmp_path: Path, changed: dict[str, object]) -> None:
     trained(attempt_at(tmp_path), last=4)
     assert resumed(attempt_at(tmp_path, **changed))[1] is not None

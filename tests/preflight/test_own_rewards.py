@@ -33,11 +33,30 @@ def test_a_column_that_is_not_there_is_told_with_those_that_are(world: World) ->
     assert "asks for levle; there are answer, completion" in failed.sentence
 
 
-def test_rows_without_an_answer_do_for_one_that_asks_for_none(world: World) -> None:
+def without_answers(world: World) -> None:
     train, test = ([{"question": row["question"]} for row in rows_of(of, 60)] for of in (sample.TRAIN, sample.HELD_OUT))
     world.rows(train=train, test=test)
     with_module(world, "def brief(completions, **kwargs): return [-float(len(c[0]['content'])) for c in completions]\n")
-    assert world.failed() == []
+
+
+def test_rows_without_an_answer_do_for_one_that_asks_for_none(world: World) -> None:
+    without_answers(world)
+    assert not any("the answer" in found.sentence for found in world.warned())
+
+
+@pytest.mark.parametrize(("measure", "needs"), [("brief", False), ("format_tags", False), ("correct", True)])
+def test_rows_need_an_answer_if_the_measure_asks_for_one(measure: str, needs: bool, world: World) -> None:
+    without_answers(world)
+    world.set(MEASURE=measure)
+    named = ["GRPO_ANSWER_COLUMN: 'answer' was given" in found.sentence for found in world.failed()]
+    assert any(named) == needs
+
+
+def test_rewards_of_the_menu_that_judge_the_completion_alone_do_without_answers(world: World) -> None:
+    without_answers(world)
+    for rewards in ("format_tags:1", "think_format:1,soft_overlong:0.5", "xmlcount:1,repetition_penalty:1"):
+        world.set(REWARDS=rewards)
+        assert world.failed() == []
 
 
 @pytest.mark.parametrize(("expected", "names"), [("1.0", []), ("0.5", ["examples of rewards"])])

@@ -10,6 +10,7 @@ from statistics import fmean, median, pvariance
 from grpo_job.evaluation.measure import READS_GOLDS
 from grpo_job.monitoring.health.checks import Finding, finding
 from grpo_job.monitoring.health.history import REWARDS, History, values
+from grpo_job.rewards.custom import short_name
 
 STRETCH = 40  # steps: with 20, two runs that ended at 84 % accuracy had a finding
 LEARNED, UNPAID = 0.95, 0.03  # mean of a reward that is learned, and of one that pays nothing
@@ -25,7 +26,7 @@ JUMP, JUMP_OVER, JUMP_FROM = (
 def _format_only(history: History) -> Iterator[Finding]:
     """Every other reward pays in full, and the one for right answers pays nothing."""
     rows = history.over(STRETCH)
-    names = [name.rpartition(".")[2] for name, _ in history.settings.rewards]
+    names = [short_name(name) for name, _ in history.settings.rewards]
     right, other = [name for name in names if name in READS_GOLDS], [name for name in names if name not in READS_GOLDS]
     means = {name: values(rows, f"rewards/{name}/mean") for name in names}
     if not right or not other or not all(means.values()):

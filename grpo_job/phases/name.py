@@ -1,0 +1,32 @@
+"""Names a run by its settings and its training rows, before anything is written: other rows are another run."""
+
+import time
+from collections.abc import MutableMapping
+from typing import NamedTuple
+
+from grpo_job import preflight
+from grpo_job.inputs.dataset import Rows
+from grpo_job.monitoring import trackers
+from grpo_job.run_folder.paths import RunFolder
+from grpo_job.settings.schema import Settings
+
+
+class Named(NamedTuple):
+    """The settings with the run's name, the rows if they could be read, and when that began (monotonic seconds)."""
+
+    settings: Settings
+    rows: Rows | None
+    began: float
+
+
+def name_run(settings: Settings, environment: MutableMapping[str, str]) -> Named:
+    """Read the rows and name the run; trackers that the user sent nowhere else write below its folder.
+
+    Where the rows cannot be read, the name is that of the settings, and the run's checks say why.
+    """
+    began = time.monotonic()
+    rows = preflight.rows_of(settings)
+    settings = settings.model_copy(update={"run_id": settings.name_of_run(rows.digest if rows else "")})
+    for name, value in trackers.variables(settings.report_to, RunFolder(settings.folder_of_run).trackers).items():
+        environment.setdefault(name, value)
+    return Named(settings, rows, began)
