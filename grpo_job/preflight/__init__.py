@@ -113,7 +113,7 @@ class _Examination:
             return None, None, None
         found += [model.exists(base, settings), license.finding(base)]
         config = found.attempt("model", lambda: model.config_of(base))
-        chat = found.attempt("tokenizer", lambda: model.chat_of(base))
+        chat = found.attempt("tokenizer", lambda: model.chat_of(base, settings))
         if config:
             found += model.findings(base, config, settings)
         if config and chat:
