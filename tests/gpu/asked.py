@@ -1,6 +1,10 @@
-"""What an engine asks vLLM, and its trainer learns from, for one prompt: prints the texts. `asked.py ENGINE FOLDER`."""
+"""What an engine asks vLLM for one prompt in evaluation and in training: prints the texts.
+
+python -m tests.gpu.asked ENGINE FOLDER
+"""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,10 +12,9 @@ from typing import Any
 from grpo_job import engines, preflight, rewards
 from grpo_job.phases import evaluate
 from grpo_job.runtime import library_env
-from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
-from grpo_job.worker import NullListener
 from tests.gpu import runs
+from tests.gpu.adapter_off import Deaf
 
 TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}<|assistant|>\n"
@@ -19,7 +22,9 @@ TEMPLATE = (
 )
 
 
-def main(name: str, folder: Path, environ: dict[str, str]) -> None:
+def main(name: str, folder: Path) -> None:
+    for variable in library_env.library_environment(folder / "cache"):
+        os.environ[variable.name] = variable.value
     (folder / "mine.jinja").write_text(TEMPLATE, encoding="utf-8")
     variables = {
         **runs.SMOKE, "GRPO_ENGINE": name, "GRPO_MAX_STEPS": "1", "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "8",
@@ -27,9 +32,8 @@ def main(name: str, folder: Path, environ: dict[str, str]) -> None:
         "GRPO_REHEARSAL": "always", "GRPO_OUTPUT_DIR": str(folder),
     }  # fmt: skip
     settings = resolve(variables).settings
-    library_env.steer(settings, environ)
-    checked = preflight.check(settings, environ)
-    [row] = rows = checked.rows.train[:1]
+    checked = preflight.check(settings, os.environ)
+    rows = checked.rows.train[:1]
     functions = rewards.as_trl_functions(rewards.load([("tag_count", 1.0)]), 10)
     engine: Any = engines.build(checked.engine, settings, checked.base, rows, functions, folder, checked.plan)
     asked: list[str] = []
@@ -41,17 +45,12 @@ def main(name: str, folder: Path, environ: dict[str, str]) -> None:
 
     engine.llm.generate = listening
     evaluate.records(engine, "off", rows, (), settings)
-    evaluation, asked[:] = set(asked), []
-    engine.train(NullListener(Interruption()))
-    print(
-        json.dumps(
-            {"rendered": [engine.chat.render(row["prompt"])], "evaluation": [*evaluation], "training": [*set(asked)]}
-        )
-    )
+    told = {"rendered": [engine.chat.render(rows[0]["prompt"])], "evaluation": list(set(asked))}
+    asked.clear()
+    engine.train(Deaf())
+    print(json.dumps({**told, "training": list(set(asked))}))
     engine.close()
 
 
 if __name__ == "__main__":
-    import os
-
-    main(sys.argv[1], Path(sys.argv[2]), dict(os.environ))
+    main(sys.argv[1], Path(sys.argv[2]))
