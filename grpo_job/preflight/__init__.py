@@ -45,10 +45,16 @@ class Checked(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """Every finding; `checked` is None if one failed, or if the run needs another machine."""
+    """Every finding; `checked` is None if one failed, or if the run needs another machine.
+
+    What was read in spite of that is there too, for `check` to show.
+    """
 
     findings: Findings
     checked: Checked | None
+    chosen: list[Reward] | None = None
+    rows: dataset.Rows | None = None
+    chat: Chat | None = None
 
 
 def check(settings: Settings, environment: Mapping[str, str], within: MemoryLimit | None = None) -> Checked:
@@ -100,8 +106,9 @@ class _Examination:
         self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(settings.report_to)]
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
-            return Examined(self.found, None)
-        return Examined(self.found, Checked(base, engine, rows, chosen, self.gpus, plan, self.found, self.layout))
+            return Examined(self.found, None, chosen, rows, chat)
+        checked = Checked(base, engine, rows, chosen, self.gpus, plan, self.found, self.layout)
+        return Examined(self.found, checked, chosen, rows, chat)
 
     def _model(self) -> tuple[base_model.BaseModel | None, dict[str, Any] | None, Chat | None]:
         settings, found = self.settings, self.found

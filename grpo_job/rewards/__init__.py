@@ -18,23 +18,27 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpo_job.outcomes import InvalidRun, Unexpected
-from grpo_job.rewards import answers, calling, custom, forms, length, tags, tutorial
+from grpo_job.rewards import calling, custom, tutorial
+from grpo_job.rewards.answers import correct, correct_anywhere
 from grpo_job.rewards.custom import RewardFunction
+from grpo_job.rewards.forms import choice, exact, one_of, think_format, yes_no
+from grpo_job.rewards.length import cosine_length, repetition_penalty, soft_overlong
+from grpo_job.rewards.tags import format_tags, tag_count
 from grpo_job.rewards.timeout import finishes
 
 MENU: dict[str, RewardFunction] = {
-    "correct": answers.correct,
-    "correct_anywhere": answers.correct_anywhere,
-    "format_tags": tags.format_tags,
-    "tag_count": tags.tag_count,
-    "think_format": forms.think_format,
-    "choice": forms.choice,
-    "exact": forms.exact,
-    "one_of": forms.one_of,
-    "yes_no": forms.yes_no,
-    "soft_overlong": length.soft_overlong,
-    "cosine_length": length.cosine_length,
-    "repetition_penalty": length.repetition_penalty,
+    "correct": correct,
+    "correct_anywhere": correct_anywhere,
+    "format_tags": format_tags,
+    "tag_count": tag_count,
+    "think_format": think_format,
+    "choice": choice,
+    "exact": exact,
+    "one_of": one_of,
+    "yes_no": yes_no,
+    "soft_overlong": soft_overlong,
+    "cosine_length": cosine_length,
+    "repetition_penalty": repetition_penalty,
     # the reference run's, see tutorial.py
     "xmlcount": tutorial.xmlcount,
     "soft_format": tutorial.soft_format,
@@ -156,7 +160,7 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
     A call that takes longer than `timeout_seconds` is cut and fails the run. `tokens` gives the ids of completions
     to a reward that asks for `completion_ids` where the caller has none.
 
-    >>> call = as_trl_function(Reward("correct", 2.0, answers.correct))
+    >>> call = as_trl_function(Reward("correct", 2.0, correct))
     >>> call(completions=[[{"role": "assistant", "content": "<answer>72</answer>"}], "72?"], answer=["72", "72"])
     [1.0, 0.0]
     """
