@@ -15,6 +15,7 @@ from grpo_job.phases.periodic_eval import PeriodicEvaluation
 from grpo_job.phases.probe import budget_of
 from grpo_job.phases.training_listener import TrainingListener
 from grpo_job.preflight import Checked
+from grpo_job.rewards import RewardFailed
 from grpo_job.run_folder.files import read_jsonl
 
 
@@ -67,7 +68,12 @@ def _train_on_all_ranks(loaded: Loaded, listener: TrainingListener, periodic_eva
         folder = checkpoint.folder if checkpoint else None
         listener.attempt.ranks.broadcast(Train(folder))
         with listener.watching():
-            loaded.engine.train(listener, folder)
+            try:
+                loaded.engine.train(listener, folder)
+            except RewardFailed as failure:
+                listener.attempt.flush_mirror()
+                kept = f"the run is kept at step {listener.last_saved} and resumes with the same command"
+                raise Abandoned(f"GRPO_REWARDS: {failure}; {kept} once it is fixed") from failure
 
 
 def _start_trackers(

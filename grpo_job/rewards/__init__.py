@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.outcomes import InvalidRun, Unexpected
+from grpo_job.outcomes import Abandoned, InvalidRun
 from grpo_job.rewards import calling, custom, tutorial
 from grpo_job.rewards.answers import correct, correct_anywhere
 from grpo_job.rewards.custom import RewardFunction
@@ -67,8 +67,8 @@ class Reward(NamedTuple):
         return not self.own or calling.wants_answer(self.function)
 
 
-class RewardFailed(Unexpected):
-    """A reward raised, hung, or returned something that is not a number."""
+class RewardFailed(Abandoned):
+    """A reward raised, hung, or returned something that is not a number: another attempt would meet it again."""
 
 
 def load(
@@ -230,7 +230,9 @@ class _Asked(NamedTuple):
         try:
             if self.deadline is None:
                 return call()
-            if not finishes(lambda: returned.append(call()), self.deadline - time.monotonic()):
+            stuck = f"reward {self.reward.name!r} did not end in time and cannot be stopped"
+            seconds = self.deadline - time.monotonic()
+            if not finishes(lambda: returned.append(call()), seconds, stuck if self.reward.own else None):
                 raise self.failure("did not end in time", number)
         except (Exception, SystemExit) as error:  # a reward that exits must not end the run as if it were done
             if isinstance(error, RewardFailed):
