@@ -207,7 +207,9 @@ def _read(assignments: tuple[str, ...]) -> "Resolved":
 
 def _unknown_rewards(settings: "Settings") -> list[str]:
     from grpo_job import rewards
+    from grpo_job.rewards.judging import JUDGEMENTS
 
+    JUDGEMENTS.key = os.environ.get("OPENAI_API_KEY", "")
     return rewards.unknown(name for name, _ in settings.rewards)
 
 

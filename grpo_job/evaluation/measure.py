@@ -50,7 +50,7 @@ def choose(asked: str, chosen: Sequence[tuple[str, float]], *, golds: bool) -> M
     Measure(name='reward brief', weights=(('brief', 2.0),))
     """
     if asked != AUTO:
-        name = asked.rpartition(".")[2]
+        name = asked.rpartition("::")[2].rpartition(".")[2]
         return Measure(f"reward {name}", ((name, 1.0),))
     if golds and any(name in READS_GOLDS for name, _ in chosen):
         return Measure(RIGHT)

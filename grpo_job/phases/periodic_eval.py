@@ -16,7 +16,7 @@ from grpo_job.evaluation import grading
 from grpo_job.monitoring.health import HELD_OUT
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.evaluate import GRADERS, graded_by, mean, measure_of, told
-from grpo_job.rewards import Reward
+from grpo_job.rewards import Reward, Tokens
 from grpo_job.run_folder.files import read_jsonl, write_bytes
 from grpo_job.run_folder.paths import WEIGHTS
 
@@ -25,11 +25,16 @@ class PeriodicEvaluation:
     """The examinations of one run; `accuracies` holds the measure by step, those of earlier attempts included."""
 
     def __init__(
-        self, engine: Engine, rows: Sequence[dict[str, Any]], attempt: Attempt, chosen: Sequence[Reward]
+        self,
+        engine: Engine,
+        rows: Sequence[dict[str, Any]],
+        attempt: Attempt,
+        chosen: Sequence[Reward],
+        tokens: Tokens | None = None,
     ) -> None:
         self.engine, self.attempt, self.settings = engine, attempt, attempt.settings
         self.rows = rows[: attempt.settings.eval_steps_rows]
-        self.measure, self.rewards = measure_of(self.settings, chosen, rows), graded_by(self.settings, chosen)
+        self.measure, self.rewards = measure_of(self.settings, chosen, rows), graded_by(self.settings, chosen, tokens)
         self.accuracies: dict[int, float] = {
             row["step"]: row[HELD_OUT] for row in read_jsonl(attempt.folder.metrics) if HELD_OUT in row
         }

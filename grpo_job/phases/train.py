@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from grpo_job.checkpoints import Checkpoint, CheckpointManager
 from grpo_job.engines.ranks import Train
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.progress import libraries_write_to
 from grpo_job.monitoring.trackers import TrackerRun, Trackers, identity
 from grpo_job.outcomes import Abandoned
@@ -42,7 +43,9 @@ def train(attempt: Attempt, loaded: Loaded, checked: Checked, trackers: Trackers
     _start_trackers(trackers, attempt, manager, checkpoint)
     phase = attempt.progress.phase("train", f"training {engine.planned_steps} steps")
     with phase, attempt.interruption.at_step_boundary():
-        periodic_eval = PeriodicEvaluation(engine, checked.rows.held_out, attempt, checked.rewards)
+        periodic_eval = PeriodicEvaluation(
+            engine, checked.rows.held_out, attempt, checked.rewards, Chat(checked.base.folder).ids
+        )
         listener = TrainingListener(
             attempt,
             manager,

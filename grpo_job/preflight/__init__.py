@@ -93,12 +93,14 @@ class _Examination:
         places = Places(settings, self.environment, offline=self.offline)
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
         chosen = self.found.attempt(
-            "rewards", lambda: load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
+            "rewards",
+            lambda: load_rewards(settings.rewards, settings.reward_path, settings.reward_options, settings.measure),
         )
-        self.found.attempt("measure", lambda: reward_checks.measurable(settings))
+        measured = self.found.attempt("measure", lambda: reward_checks.measurable(settings))
         base, config, chat = self._model()
         engine, plan = self._machine(base, config) if base and config else (None, None)
-        rows = self._rows(chat, needs_gold=any(reward.wants_answer() for reward in chosen or ()) or not chosen)
+        gold = not chosen or bool(measured) or any(reward.wants_answer() for reward in chosen)
+        rows = self._rows(chat, needs_gold=gold)
         if rows and chosen:
             self.found += reward_checks.findings(chosen, rows.train, settings, chat.ids if chat else None)
         if rows and config and engine and (plan or not self.gpus):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.preflight.rewards import FORMS, SECONDS
 from grpo_job.rewards import Reward, Tokens, as_trl_function, calling
+from grpo_job.rewards.judging import judge
 from grpo_job.settings.schema import Settings
 
 LONGEST = 200  # characters of a text in a table
@@ -54,6 +55,8 @@ def for_golds(
     found = []
     for row in rows:
         forms = [form.format(row["answer"]) for form in FORMS.values()] if row["answer"] else [""]
+        if any(reward.function_is(judge) for reward in rewards):  # each of its calls has a price
+            forms = [row["answer"]]
         paid = for_completions(rewards, [row] * len(forms), forms, settings, tokens)
         weights = {reward.name: reward.weight for reward in rewards}
         found.append(max(paid, key=lambda one: sum(weights[name] * (one.scores[name] or 0.0) for name in weights)))
@@ -68,9 +71,9 @@ def for_completions(
     tokens: Tokens | None,
 ) -> list[Paid]:
     """What is paid for one completion of each row."""
-    batches = [calling.batch_of(row, [text]) for row, text in zip(rows, completions, strict=True)]
-    batch = {name: [value for one in batches for value in one[name]] for name in batches[0]}
-    seconds = min(SECONDS, settings.reward_timeout_seconds)
+    batch = calling.batch_of_rows(rows, completions)
+    judged = any(reward.function_is(judge) for reward in rewards)
+    seconds = settings.reward_timeout_seconds if judged else min(SECONDS, settings.reward_timeout_seconds)
     scores = {reward.name: as_trl_function(reward, seconds, tokens)(**batch) for reward in rewards}
     return [
         Paid(row["question"], row.get("answers") or [], text, {name: each[number] for name, each in scores.items()})

@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 from grpo_job.outcomes import Abandoned, InvalidRun
 from grpo_job.rewards import calling, custom, tutorial
 from grpo_job.rewards.answers import correct, correct_anywhere
-from grpo_job.rewards.custom import RewardFunction
+from grpo_job.rewards.custom import RewardFunction, short_name
 from grpo_job.rewards.forms import choice, exact, one_of, think_format, yes_no
+from grpo_job.rewards.judging import judge
 from grpo_job.rewards.length import cosine_length, repetition_penalty, soft_overlong
 from grpo_job.rewards.tags import format_tags, tag_count
 from grpo_job.rewards.timeout import finishes
@@ -39,6 +40,7 @@ MENU: dict[str, RewardFunction] = {
     "soft_overlong": soft_overlong,
     "cosine_length": cosine_length,
     "repetition_penalty": repetition_penalty,
+    "judge": judge,
     # the reference run's, see tutorial.py
     "xmlcount": tutorial.xmlcount,
     "soft_format": tutorial.soft_format,
@@ -62,9 +64,13 @@ class Reward(NamedTuple):
     function: RewardFunction
     own: bool = False
 
+    def function_is(self, function: RewardFunction) -> bool:
+        """Whether it is this function, with or without options."""
+        return calling.without_options(self.function) is function
+
     def wants_answer(self) -> bool:
-        """Whether it needs rows with a gold answer: those of the menu do."""
-        return not self.own or calling.wants_answer(self.function)
+        """Whether it needs rows with a gold answer."""
+        return calling.wants_answer(self.function)
 
 
 class RewardFailed(Abandoned):
@@ -75,11 +81,12 @@ def load(
     names: Sequence[tuple[str, float]],
     reward_path: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
+    measure: str = "",
 ) -> list[Reward]:
     """The rewards that are asked for by name or path, in that order. Raises `InvalidRun` with every fault.
 
     `reward_path` is the folder in which the modules of dotted paths are looked for first; `options` the rewards' own
-    parameters, by the reward's name.
+    parameters, by the reward's name; those of `measure`, which is loaded elsewhere, are no fault.
 
     >>> [reward.name for reward in load([("correct", 2.0), ("format_tags", 0.5)])]
     ['correct', 'format_tags']
@@ -88,10 +95,10 @@ def load(
     rewards: list[Reward] = []
     options = options or {}
     faults = [] if names else ["no reward is named: a run without one learns nothing"]
-    strangers = _fault_of_options(options, [custom.short_name(name) for name, _ in names])
+    strangers = _fault_of_options(options, [short_name(name) for name, _ in [*names, (measure, 0.0)] if name])
     for name, weight in names:
         try:
-            short = custom.short_name(name)
+            short = short_name(name)
             function = _with_options(_function(name, folder), short, options.get(short, {}))
             reward = Reward(short, weight, function, name not in MENU)
         except InvalidRun as refusal:

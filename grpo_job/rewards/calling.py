@@ -36,10 +36,21 @@ def takes_batch(function: Callable[..., Any]) -> bool:
     return "completions" in parameters(function)
 
 
-def is_async(function: Any) -> bool:
-    """Whether a call gives a coroutine."""
+def without_options(function: Any) -> Any:
+    """The function itself, of one whose options were set."""
     while hasattr(function, "func"):  # a partial
         function = function.func
+    return function
+
+
+def option(function: Callable[..., Any], name: str) -> Any:
+    """The value of one of its own parameters, as it was set or by default."""
+    return parameters(function)[name].default
+
+
+def is_async(function: Any) -> bool:
+    """Whether a call gives a coroutine."""
+    function = without_options(function)
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
@@ -78,6 +89,16 @@ def batch_of(row: Mapping[str, Any], completions: Sequence[str]) -> dict[str, An
     return {"prompts": [row.get("prompt")] * len(completions), "completions": list(completions), **columns}
 
 
+def batch_of_rows(rows: Sequence[Mapping[str, Any]], completions: Sequence[str]) -> dict[str, Any]:
+    """One completion of each row, as the trainer hands them to rewards.
+
+    >>> batch_of_rows([{"prompt": [], "answer": "4"}, {"prompt": [], "answer": "7"}], ["4", "5"])["answer"]
+    ['4', '7']
+    """
+    batches = [batch_of(row, [text]) for row, text in zip(rows, completions, strict=True)]
+    return {name: [value for batch in batches for value in batch[name]] for name in batches[0]}
+
+
 def whole(batch: Batch) -> dict[str, Any]:
     """The batch with the rows' own columns as lists, and a list of answers where a row has several."""
     given = {name: value for name, value in batch.items() if name not in (ANSWERS, COLUMNS)}
@@ -93,7 +114,8 @@ def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any
     completions = [
         [{"role": "assistant", "content": text}] if isinstance(text, str) else text for text in batch["completions"]
     ]
-    known = {**batch, "completions": completions}
+    options = getattr(function, "keywords", {})
+    known = {**{name: values for name, values in batch.items() if name not in options}, "completions": completions}
     asked = parameters(function)
     if any(each.kind is each.VAR_KEYWORD for each in asked.values()):
         return known
@@ -165,8 +187,7 @@ def number(score: Any) -> float | None:
 
 def place_of(error: BaseException, function: Callable[..., Any]) -> str:
     """Where in the reward's own file it was raised, such as ` at my_rewards.py, line 7: 1 / 0`; empty if unknown."""
-    while hasattr(function, "func"):
-        function = function.func
+    function = without_options(function)
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
