@@ -132,5 +132,5 @@ def test_a_budget_that_is_spent_fails_the_reward_and_keeps_what_was_judged(
 
 def test_without_an_address_it_says_what_to_set() -> None:
     [reward] = load([("judge", 1.0)])
-    with pytest.raises(RewardFailed, match='it needs GRPO_REWARD_OPTIONS={"judge": {"url"'):
+    with pytest.raises(RewardFailed, match=r'it needs GRPO_REWARD_OPTIONS=\{"judge": \{"url"'):
         as_trl_function(reward, 60)(completions=["a"], answer=["1"])
