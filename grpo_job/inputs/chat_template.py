@@ -5,6 +5,7 @@ prompts can be measured without torch. A test compares the counts with the engin
 """
 
 import json
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -19,6 +20,7 @@ from grpo_job.settings.schema import Settings
 
 __all__ = ["Chat", "Message"]
 
+OPENING = re.compile(r"(<(?:think|reasoning)>)\s*\Z")
 BATCH = 512  # texts that one thread encodes at a time
 PLAIN = "plain"
 # For a base without a template: each turn's text and an empty line.
@@ -60,6 +62,14 @@ class Chat:
     def takes_system(self) -> bool:
         """Whether the template shows a system message; else it is put before the first user turn."""
         return self._template.takes_system
+
+    def opening(self) -> str:
+        """The tag that each prompt ends with, which the completion then lacks: `<think>`, `<reasoning>`, or none."""
+        try:
+            found = OPENING.search(self.render([{"role": "user", "content": "A question."}]))
+        except InvalidRun:  # told where the rows are rendered
+            return ""
+        return found[1] if found else ""
 
     def texts(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
         """As `render`, within a deadline and limits of memory and size: for prompts that were not rendered before."""

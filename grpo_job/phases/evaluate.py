@@ -29,6 +29,12 @@ GRADERS = grading.Graders(
 )
 
 
+def graders(chosen: Sequence[rewards.Reward]) -> grading.Graders:
+    """GRADERS; a format is judged with the opening that the prompt ended with."""
+    opening = chosen[0].opening if chosen else ""
+    return GRADERS._replace(format=lambda text, gold: GRADERS.format(rewards.opened(text, opening), gold))
+
+
 def evaluate(
     attempt: Attempt, engine: Engine, checked: Checked, *, adapter: Literal["on", "off"]
 ) -> list[dict[str, Any]]:
@@ -82,7 +88,7 @@ def records(
     """
     generate = partial(engine.generate, adapter=adapter, max_tokens=settings.max_completion_length)
     return grading.ask(
-        generate, rows, GRADERS, rewards=graded_by(settings, chosen, tokens), samples=settings.eval_samples
+        generate, rows, graders(chosen), rewards=graded_by(settings, chosen, tokens), samples=settings.eval_samples
     )
 
 

@@ -101,6 +101,9 @@ class _Examination:
         engine, plan = self._machine(base, config) if base and config else (None, None)
         gold = not chosen or bool(measured) or any(reward.wants_answer() for reward in chosen)
         rows = self._rows(chat, needs_gold=gold)
+        if chosen and chat:
+            opening = chat.opening()
+            chosen = [reward._replace(opening=opening) for reward in chosen]
         if rows and chosen:
             self.found += reward_checks.findings(chosen, rows.train, settings, chat.ids if chat else None)
         if rows and config and engine and (plan or not self.gpus):

@@ -56,13 +56,15 @@ Tokens = Callable[[Sequence[str]], list[list[int]]]
 class Reward(NamedTuple):
     """A reward of this run: its name (also in the metrics), what it weighs in the sum, and the function.
 
-    `own`: it is not of the menu. One of the menu takes one answer; of several right ones the best paid counts.
+    `own`: it is not of the menu. One of the menu takes one answer; of several right ones the best paid counts; and it
+    is shown the `opening` that ends the prompt, such as `<think>`, as a part of the completion.
     """
 
     name: str
     weight: float
     function: RewardFunction
     own: bool = False
+    opening: str = ""
 
     def function_is(self, function: RewardFunction) -> bool:
         """Whether it is this function, with or without options."""
@@ -176,7 +178,10 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         if tokens and "completion_ids" not in batch and calling.asks_for(reward.function, "completion_ids"):
             batch["completion_ids"] = tokens([calling.text_of(each) for each in batch["completions"]])
-        asked = _Asked(reward, calling.whole(batch), deadline)
+        given = calling.whole(batch)
+        if reward.opening and not reward.own:
+            given["completions"] = [opened(calling.text_of(each), reward.opening) for each in given["completions"]]
+        asked = _Asked(reward, given, deadline)
         return [asked.checked(score, number) for number, score in enumerate(asked.scores())]
 
     trl_function.__name__ = trl_function.__qualname__ = reward.name  # TRL names its metrics after it
@@ -261,6 +266,15 @@ class _Asked(NamedTuple):
         gold = self.batch["answer"][number] if "answer" in self.batch else None
         answer = "" if gold is None else f" (answer {_short(str(gold))!r})"
         return RewardFailed(f"reward {self.reward.name!r} {problem} on the completion {_short(completion)!r}{answer}")
+
+
+def opened(completion: str, opening: str) -> str:
+    """The completion with the opening that its prompt ended with, unless the model wrote it too.
+
+    >>> opened("hm</think> 4", "<think>"), opened("<think>hm</think> 4", "<think>")
+    ('<think>hm</think> 4', '<think>hm</think> 4')
+    """
+    return completion if completion.lstrip().startswith(opening) else opening + completion
 
 
 def _short(text: str, longest: int = 500) -> str:

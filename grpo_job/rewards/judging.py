@@ -51,12 +51,16 @@ class Judgements:
         self.calls = self.tokens = 0
 
     def keep_in(self, file: Path) -> None:
-        """Go on with what is in `file`, and add to it."""
-        self.file = file
+        """Go on with what is in `file`, and add to it: also what was judged before there was one, such as by checks."""
+        earlier, self.file = self.known, file
         lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
         self.known = {key: Judged(*judged) for key, *judged in map(json.loads, lines)}
         self.calls = sum(judged.calls for judged in self.known.values())
         self.tokens = sum(judged.tokens for judged in self.known.values())
+        for key, judged in earlier.items():
+            if key not in self.known:
+                self.add(key, judged)
+                self.calls, self.tokens = self.calls + judged.calls, self.tokens + judged.tokens
 
     def add(self, key: str, judged: Judged) -> None:
         self.known[key] = judged

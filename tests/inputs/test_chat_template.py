@@ -162,3 +162,17 @@ def test_counts_and_texts_are_those_of_transformers(where: str, tmp_path: Path) 
     assert [chat.render(prompt) for prompt in prompts] == theirs
     ids = [engine.apply_chat_template(prompt, add_generation_prompt=True)["input_ids"] for prompt in prompts]
     assert chat.lengths(prompts) == [len(tokens) for tokens in ids]
+
+
+@pytest.mark.parametrize(
+    ("end", "opening"),
+    [
+        ("<|assistant|><think>\n", "<think>"),
+        ("assistant\n<reasoning>", "<reasoning>"),
+        ("<think>\n\n</think>\n\n", ""),
+        ("<|assistant|>\n", ""),
+        ("{{ raise_exception('no') }}", ""),
+    ],
+)
+def test_the_tag_that_a_prompt_ends_with_is_known(end: str, opening: str, tmp_path: Path) -> None:
+    assert tokenizer_of(tmp_path, chat_template="{{ messages[0].content }}" + end).opening() == opening

@@ -175,3 +175,12 @@ def test_completions_and_answers_that_do_not_pair_up_are_an_error() -> None:
     function = as_trl_function(Reward("correct", 1.0, MENU["correct"]))
     with pytest.raises(ValueError, match="shorter"):
         function(completions=["a", "b"], answer=["72"])
+
+
+def test_a_reward_of_the_menu_is_shown_the_opening_that_the_prompt_ended_with() -> None:
+    said = "48 + 24\n</reasoning>\n<answer>\n72\n</answer>"
+    mine = Reward("mine", 1.0, lambda completion: float(completion == said), own=True, opening="<reasoning>")
+    format_tags = Reward("format_tags", 1.0, MENU["format_tags"], opening="<reasoning>")
+    for reward in (mine, format_tags):
+        assert as_trl_function(reward)(completions=[said], answer=["72"]) == [1.0]
+    assert as_trl_function(format_tags)(completions=[f"<reasoning>{said}"], answer=["72"]) == [1.0]

@@ -29,8 +29,8 @@ def strict(asked: str) -> str:
     return "10" if right and said and said[-1] == right[1] else "0"
 
 
-def with_judge(url: str) -> dict[str, str]:
-    options = {"judge": {"url": url, "model": "stub", "tries": 6}}
+def with_judge(url: str, tries: int = 6) -> dict[str, str]:
+    options = {"judge": {"url": url, "model": "stub", "tries": tries}}
     return {"GRPO_REWARD_OPTIONS": json.dumps(options)}
 
 
@@ -62,8 +62,8 @@ def test_a_run_with_a_judge_that_is_interrupted_ends_with_the_bytes_of_a_whole_o
     small = {"GRPO_MAX_STEPS": "6", "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "16"}
     found = {}
     for name, hook in (("whole", ()), ("cut", (SignalAfterStep(3, signal.SIGKILL),))):
-        with judging(strict, failing=0.6) as server:  # so often that some completions are never judged
-            given = {**SETTINGS, **settings, **small, "GRPO_SAVE_STEPS": "2", **with_judge("URL")}
+        with judging(strict, failing=0.4) as server:  # so often that some completions are never judged
+            given = {**SETTINGS, **settings, **small, "GRPO_SAVE_STEPS": "2", **with_judge("URL", tries=2)}
             given["GRPO_REWARD_OPTIONS"] = given["GRPO_REWARD_OPTIONS"].replace("URL", server.url)
             for hooks in (hook, ()) if hook else ((),):
                 runs.finish(tmp_path / name, given, hooks=(*hooks, WithoutReport()))
