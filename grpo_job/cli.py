@@ -101,10 +101,14 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
 @set_option
 @click.option("--json", "for_machines", is_flag=True, help="Print one JSON object to standard output.")
 @click.option("--offline", is_flag=True, help="Make no network requests, and report what was skipped.")
-def check(assignments: tuple[str, ...], for_machines: bool, offline: bool) -> None:
+@click.option(
+    "--rewards", is_flag=True, help="Print what each reward pays on eight rows, and on sampled completions if possible."
+)
+def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewards: bool) -> None:
     """Print each setting with its origin, and check everything that can be checked without a GPU."""
 
     def story() -> Outcome:
+        from grpo_job.phases import show_rows
         from grpo_job.preflight import examine
         from grpo_job.preflight.findings import as_json, as_text, of_settings
         from grpo_job.settings import table
@@ -120,8 +124,12 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool) -> No
         if offline:
             os.environ["HF_HUB_OFFLINE"] = "1"  # the clients read it on import
         _steer_libraries(resolved.settings)
-        found = examine(resolved.settings, os.environ, offline=offline, elsewhere=True).findings
-        click.echo(as_json(found, table.as_dict(resolved)) if for_machines else as_text(found))
+        examined = examine(resolved.settings, os.environ, offline=offline, elsewhere=True)
+        found, shown = examined.findings, show_rows.show(examined, resolved.settings, rewards=rewards)
+        if for_machines:
+            click.echo(as_json(found, table.as_dict(resolved), shown.as_dict()))
+        else:
+            click.echo("\n".join([*shown.lines(), as_text(found)]))
         if faults := found.faults():
             raise InvalidRun(*faults)
         return Outcome(0, "checked", "all checks passed")
@@ -199,7 +207,9 @@ def _read(assignments: tuple[str, ...]) -> "Resolved":
 
 def _unknown_rewards(settings: "Settings") -> list[str]:
     from grpo_job import rewards
+    from grpo_job.rewards.judging import JUDGEMENTS
 
+    JUDGEMENTS.key = os.environ.get("OPENAI_API_KEY", "")
     return rewards.unknown(name for name, _ in settings.rewards)
 
 

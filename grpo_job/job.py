@@ -14,7 +14,7 @@ from grpo_job.phases.load import load
 from grpo_job.phases.name import name_run
 from grpo_job.phases.oom_replan import replan_on_oom
 from grpo_job.phases.outcome import record_outcome
-from grpo_job.phases.probe import probe
+from grpo_job.phases.probe import probe, refusing_bad_rewards
 from grpo_job.phases.publish import merge, publish, write_report
 from grpo_job.phases.sample_prompts import answer_sample_prompts
 from grpo_job.phases.train import trackers_of, train
@@ -43,8 +43,9 @@ def _train_and_evaluate(attempt: Attempt) -> None:
     with trackers_of(attempt) as trackers:
         with attempt.library_log(), replan_on_oom(attempt, checked):
             loaded = load(attempt, checked)
-            before = evaluate(attempt, loaded.engine, checked, adapter="off")
-            probe(attempt, loaded, checked)
+            with refusing_bad_rewards(loaded):
+                before = evaluate(attempt, loaded.engine, checked, adapter="off")
+                probe(attempt, loaded, checked)
             train(attempt, loaded, checked, trackers)
             after = evaluate(attempt, loaded.engine, checked, adapter="on")
             save(attempt, loaded.engine, checked)

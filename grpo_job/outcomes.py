@@ -43,7 +43,7 @@ EXIT_CODES = (
     ExitCode(
         4,
         "hopeless",
-        "stopped because the run cannot succeed, or its verdict is below `GRPO_PUBLISH_IF`; the adapter is kept",
+        "the run cannot succeed, a reward failed, or the verdict is below `GRPO_PUBLISH_IF`; the adapter is kept",
         "not retry",
     ),
     ExitCode(5, "held", "another live attempt holds this run", "not retry"),

@@ -11,8 +11,11 @@ from grpo_job import engines, rewards
 from grpo_job.engines.interface import Engine
 from grpo_job.engines.ranks import Answer, Load, LoadAdapter, Train
 from grpo_job.inputs import base_model
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.progress import libraries_write_to
 from grpo_job.outcomes import Interrupted, Outcome, RunEnded, Unexpected
+from grpo_job.rewards.judging import JUDGEMENTS
+from grpo_job.run_folder.paths import RunFolder
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.schema import Settings
 
@@ -62,8 +65,11 @@ def _use(engine: Engine, word: Train | Answer | LoadAdapter, interruption: Inter
 def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:
     """This rank's engine, from the findings of rank 0's checks."""
     rows, folder = ranks.share(None)
+    JUDGEMENTS.keep_in(RunFolder(folder.parents[1]).judged)
     base = base_model.fetch(settings.model, word.model_commit or settings.model_revision)
-    chosen = rewards.load(settings.rewards, settings.reward_path, settings.reward_options)
+    chosen = rewards.load(settings.rewards, settings.reward_path, settings.reward_options, settings.measure)
+    opening = Chat(base.folder, settings).opening()
+    chosen = [reward._replace(opening=opening) for reward in chosen]
     functions = rewards.as_trl_functions(chosen, settings.reward_timeout_seconds)
     return engines.build(word.engine, settings, base, rows, functions, folder, word.plan, ranks)
 

@@ -10,7 +10,7 @@ PROMISED = {
     1: ("unexpected", "unexpected error", "retry a few times"),
     2: ("refused", "settings, credentials, data or machine refused before training", "not retry"),
     3: ("unpublished", "trained, not published: the artifacts are kept", "not retry; publish"),
-    4: ("hopeless", "stopped because the run cannot succeed", "not retry"),
+    4: ("hopeless", "the run cannot succeed", "not retry"),
     5: ("held", "another live attempt holds this run", "not retry"),
     75: (
         "interrupted", "interrupted (SIGTERM, preemption) with progress",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from grpo_job.engines.interface import Listener, Prompts
 from grpo_job.engines.ranks import ALONE, Answer, LoadAdapter, Ranks
 from grpo_job.inputs.base_model import BaseModel
+from grpo_job.inputs.chat_template import Chat
+from grpo_job.settings.schema import Settings
 
 if TYPE_CHECKING:
     from grpo_job.engines.rollouts.generate import Weights
@@ -32,10 +34,17 @@ class TrainerEngine:
     base: BaseModel
     model: Any
     tokenizer: Any
+    chat: Chat
     trainer: Any
     callback: "ListeningCallback"
     planned_steps: int
     notes: Sequence[str] = ()
+
+    def take_template(self, settings: Settings) -> None:
+        """Render prompts as all parts of the run do; a template that was given is saved with the adapter."""
+        self.chat = Chat(self.base.folder, settings)
+        if settings.chat_template:
+            self.tokenizer.chat_template = self.chat.source
 
     def train(self, listener: Listener, resume_from: Path | None = None) -> None:
         """Run to the planned number of steps, or until the listener stops it."""
@@ -124,7 +133,8 @@ class VllmTrainerEngine(TrainerEngine):
         """Completions through vLLM; see `Engine.generate`."""
         from grpo_job.engines.rollouts.generate import generate
 
-        return generate(self.llm, self.tokenizer, self.weights, prompts, **options)
+        texts = [self.chat.render(prompt) for prompt in prompts]
+        return generate(self.llm, self.tokenizer, self.weights, texts, **options)
 
     def load_adapter(self, weights: Path) -> None:
         """Go on with the LoRA weights of this file, in vLLM too."""

@@ -51,6 +51,7 @@ class PlainTrl(TrainerEngine):
         self.planned_steps = planned_steps(settings, len(rows))
         settings = share(settings, ranks.count)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder, padding_side="left")
+        self.take_template(settings)
         set_seed(settings.lora_seed)
         self.model = add_lora(_load(base.folder), settings)
         weights = [weight for _, weight in rewards]
@@ -59,17 +60,19 @@ class PlainTrl(TrainerEngine):
         args = GRPOConfig(output_dir=str(folder), **arguments)
         # Of several processes each would have a device such as `cpu:1`, which torch.load does not know.
         vars(args)["_setup_devices"] = torch.device("cpu")
-        self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
-        self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, None, rows, self.tokenizer)
+        self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat)
+        self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, None, rows, self.chat)
 
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions through transformers; see `Engine.generate`."""
-        return _generate(self.model, self.tokenizer, prompts, **options)
+        texts = [self.chat.render(prompt) for prompt in prompts]
+        return _generate(self.model, self.tokenizer, texts, **options)
 
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers of the adapter as it stands on disk, over a base loaded anew."""
         model = PeftModel.from_pretrained(_load(self.base.folder), adapter)
-        return [one[0] for one in _generate(model, self.tokenizer, prompts, adapter="on", max_tokens=max_tokens)]
+        texts = [self.chat.render(prompt) for prompt in prompts]
+        return [one[0] for one in _generate(model, self.tokenizer, texts, adapter="on", max_tokens=max_tokens)]
 
 
 def _load(folder: Path) -> Any:
@@ -89,7 +92,7 @@ def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
 def _generate(
     model: Any,
     tokenizer: Any,
-    prompts: Prompts,
+    texts: Sequence[str],
     *,
     adapter: Adapter,
     max_tokens: int,
@@ -101,7 +104,7 @@ def _generate(
     samples: int = 1,
     seed: int = 0,
 ) -> list[list[str]]:
-    """`samples` answers to each prompt; greedy at temperature 0. Leaves every random number generator as it was."""
+    """`samples` answers to each rendered prompt; greedy at temperature 0. Leaves all random numbers as they were."""
     drawn = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": top_k, "min_p": min_p}
     generation = GenerationConfig(
         max_new_tokens=max_tokens,
@@ -111,7 +114,6 @@ def _generate(
         repetition_penalty=repetition_penalty,
         **(drawn if temperature else {}),
     )
-    texts = [tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True) for p in prompts]
     was_training = model.training
     model.eval()
     answers: list[str] = []

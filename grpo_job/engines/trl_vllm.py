@@ -58,6 +58,7 @@ class TrlVllm(VllmTrainerEngine):
             # A free port; accelerate and TRL would try 29500 first, as every other run on this machine does.
             ensure_master_addr_port(port=get_free_port())
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
+        self.take_template(settings)
         set_seed(settings.lora_seed)
         self.model = self._with_lora(settings, plan)
         self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
@@ -75,8 +76,8 @@ class TrlVllm(VllmTrainerEngine):
         }
         with llm_built_with(vllm_options, trl.generation.vllm_generation):
             args = GRPOConfig(output_dir=str(folder), **arguments)
-            self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
-        self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.tokenizer)
+            self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat)
+        self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.chat)
         self.llm = self.trainer.vllm_generation.llm
         self._hand_over_by(SeparateWeights(self.model, self.llm, plan, settings.seed))
         log_probs = reads_log_probs(self.trainer.args)

@@ -43,6 +43,7 @@ class UnslothVllm(VllmTrainerEngine):
         self.base = base
         self.planned_steps = planned_steps(settings, len(rows))
         self.model, self.tokenizer = _load_model(base, plan, settings)
+        self.take_template(settings)
         self.model = _add_lora(self.model, plan, settings)
 
         from grpo_job.engines.rollouts.weight_sync import weight_sync
@@ -54,7 +55,7 @@ class UnslothVllm(VllmTrainerEngine):
         self._hand_over_by(self.weights)
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
         self.trainer = self._trainer(plan, arguments, folder, rows, rewards)
-        self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.tokenizer)
+        self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.chat)
 
     def _trainer(
         self,
@@ -75,7 +76,7 @@ class UnslothVllm(VllmTrainerEngine):
         arguments = on_gpu({**arguments, **_defaults(arguments)}, plan)
         arguments |= whole_micro_batches(arguments, plan)
         args = GRPOConfig(output_dir=str(folder), **arguments)
-        trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
+        trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat)
         log_probs = reads_log_probs(trainer.args)
         if log_probs and is_on_policy(trainer.args):
             spare_the_second_forward(trainer)

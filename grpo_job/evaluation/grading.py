@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Grader = Callable[[str, str], bool]
-Reward = Callable[[str, dict[str, Any]], float | None]  # of a completion and its row
+# What one reward pays for completions, each with its row.
+Reward = Callable[[Sequence[str], Sequence[dict[str, Any]]], Sequence[float | None]]
 Generate = Callable[..., list[list[str]]]
 
 TEMPERATURE = 1.0  # of the sampled answers
@@ -38,7 +39,10 @@ def ask(
     """
     prompts = [row["prompt"] for row in rows]
     answers = generate(prompts)
-    records = [grade(row, texts[0], graders, rewards) for row, texts in zip(rows, answers, strict=True)]
+    records = [grade(row, texts[0], graders) for row, texts in zip(rows, answers, strict=True)]
+    paid = {name: reward([texts[0] for texts in answers], rows) for name, reward in (rewards or {}).items()}
+    for number, record in enumerate(records if paid else []):
+        record["rewards"] = {name: scores[number] for name, scores in paid.items()}
     if samples > 1:
         drawn = generate(prompts, samples=samples, temperature=TEMPERATURE)
         for row, record, texts in zip(rows, records, drawn, strict=True):
@@ -46,11 +50,9 @@ def ask(
     return records
 
 
-def grade(
-    row: dict[str, Any], completion: str, graders: Graders, rewards: Mapping[str, Reward] | None = None
-) -> dict[str, Any]:
+def grade(row: dict[str, Any], completion: str, graders: Graders) -> dict[str, Any]:
     """The record of one row and one completion."""
-    record = {
+    return {
         "question": row["question"],
         "gold": row["answer"],
         "completion": completion,
@@ -59,9 +61,6 @@ def grade(
         "correct_lenient": right(graders.lenient, completion, row),
         "format": right(graders.format, completion, row),
     }
-    if rewards:
-        record["rewards"] = {name: reward(completion, row) for name, reward in rewards.items()}
-    return record
 
 
 def right(grader: Grader, completion: str, row: Mapping[str, Any]) -> bool:

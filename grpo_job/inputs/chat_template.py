@@ -1,40 +1,39 @@
-"""Renders the chat template of a model, and counts tokens.
+"""The prompt as text, the same for all that ask with it, and its length in tokens.
 
-Uses only Jinja2 and `tokenizers`, so that prompts can be measured without torch. A test compares the counts with the
-engine's.
+Training, probe, evaluation, rehearsal and checks render through `Chat`. Uses only Jinja2 and `tokenizers`, so that
+prompts can be measured without torch. A test compares the counts with the engine's.
 """
 
 import json
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
+from grpo_job.inputs.rendering import Message, Template, Unrendered
 from grpo_job.outcomes import InvalidRun
+from grpo_job.settings.schema import Settings
 
-Message = dict[str, str]
+__all__ = ["Chat", "Message"]
 
+OPENING = re.compile(r"(<(?:think|reasoning)>)\s*\Z")
 BATCH = 512  # texts that one thread encodes at a time
-
-# Transformers' tags around assistant messages. They do nothing in a prompt, so `if true` replaces them.
-OWN_TAGS = (
-    (re.compile(r"(\{%[-+]?\s*)generation\b"), r"\1if true"),
-    (re.compile(r"(\{%[-+]?\s*)endgeneration\b"), r"\1endif"),
-)
+PLAIN = "plain"
+# For a base without a template: each turn's text and an empty line.
+PLAIN_TEMPLATE = "{% for message in messages %}{{ message['content'] + '\n\n' }}{% endfor %}"
 
 
 class Chat:
-    """The tokenizer files of one model folder."""
+    """The tokenizer files of one model folder, with GRPO_CHAT_TEMPLATE and GRPO_CHAT_TEMPLATE_KWARGS."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.folder = folder
+        self.given = settings.chat_template if settings else None
+        self.options: dict[str, Any] = (settings.grpo_config.get("chat_template_kwargs") if settings else None) or {}
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -46,33 +45,52 @@ class Chat:
         tokenizer.add_special_tokens(list(self._special_tokens.values()))  # as transformers does, if one is missing
         return tokenizer
 
-    def has_template(self) -> bool:
-        return self._source is not None
-
     def ends_with(self) -> str | None:
         """The `eos_token` of the tokenizer, if any."""
         return self._special_tokens.get("eos_token")
 
     def render(self, messages: Sequence[Message]) -> str:
-        """The prompt as text, with the generation prompt.
+        """The prompt as text, up to where the assistant goes on.
 
         Raises `InvalidRun` with the template's error if it rejects these messages.
         """
-        known = {"messages": list(messages), "add_generation_prompt": True, "tools": None, **self._special_tokens}
         try:
-            return self._template.render(known)
-        except jinja2.TemplateError as error:
-            roles = ", ".join(message["role"] for message in messages)
-            raise InvalidRun(
-                f"GRPO_MODEL: its chat template rejects messages of {roles}: {error}; allowed: another model, "
-                "or an empty GRPO_SYSTEM_PROMPT"
-            ) from error
+            return self._template.text(messages)
+        except Unrendered as reason:
+            raise self._refused(reason, messages) from reason
+
+    def takes_system(self) -> bool:
+        """Whether the template shows a system message; else it is put before the first user turn."""
+        return self._template.takes_system
+
+    def opening(self) -> str:
+        """The tag that each prompt ends with, which the completion then lacks: `<think>`, `<reasoning>`, or none."""
+        try:
+            found = OPENING.search(self.render([{"role": "user", "content": "A question."}]))
+        except InvalidRun:  # told where the rows are rendered
+            return ""
+        return found[1] if found else ""
+
+    def texts(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
+        """As `render`, within a deadline and limits of memory and size: for prompts that were not rendered before."""
+        try:
+            return self._template.texts(prompts) if prompts else []
+        except Unrendered as reason:
+            raise self._refused(reason, prompts[0]) from reason
 
     def lengths(self, prompts: Sequence[Sequence[Message]]) -> list[int]:
-        texts = [self.render(prompt) for prompt in prompts]
+        """Tokens of each prompt; rendered as `texts` does."""
+        texts = self.texts(prompts)
         batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
         with ThreadPoolExecutor() as threads:
             return [length for lengths in threads.map(self._lengths, batches) for length in lengths]
+
+    def _refused(self, reason: Unrendered, messages: Sequence[Message]) -> InvalidRun:
+        whose = f"GRPO_CHAT_TEMPLATE: {self.given!r} was given; it" if self.given else "GRPO_MODEL: its chat template"
+        options = f" with GRPO_CHAT_TEMPLATE_KWARGS={json.dumps(self.options)}" if self.options else ""
+        roles = ", ".join(message["role"] for message in messages)
+        allowed = "a template that renders them (GRPO_CHAT_TEMPLATE)" if not self.given else "a template that does"
+        return InvalidRun(f"{whose} cannot render messages of {roles}{options}: {reason}; allowed: {allowed}")
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of texts that a model wrote."""
@@ -95,8 +113,10 @@ class Chat:
         return {name: text for name, text in texts.items() if isinstance(text, str)}  # add_bos_token is true or false
 
     @cached_property
-    def _source(self) -> str | None:
-        """The template file, or that of `tokenizer_config.json`: one template, or several with a default."""
+    def source(self) -> str | None:
+        """Given, or the template file, or that of `tokenizer_config.json`: one template, or several with a default."""
+        if self.given:
+            return self._plain() if self.given == PLAIN else _read(self.given)
         beside = self.folder / "chat_template.jinja"
         if beside.is_file():
             return beside.read_text(encoding="utf-8")
@@ -105,20 +125,23 @@ class Chat:
             return next((each["template"] for each in inside if each["name"] == "default"), None)
         return inside
 
+    def _plain(self) -> str:
+        """With the token in front that the tokenizer itself would put there."""
+        added = self.tokenizer.encode("").ids
+        first = self._special_tokens.get("bos_token")
+        starts = first is not None and self.tokenizer.token_to_id(first) in added
+        return ("{{ bos_token }}" if starts else "") + PLAIN_TEMPLATE
+
     @cached_property
-    def _template(self) -> jinja2.Template:
-        """Sandboxed, because it is third-party code; with the globals that transformers provides."""
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        environment.globals["raise_exception"] = _raise
-        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-        environment.filters["tojson"] = lambda value, indent=None: json.dumps(value, ensure_ascii=False, indent=indent)
-        source = self._source or ""
-        for tag, standard in OWN_TAGS:
-            source = tag.sub(standard, source)
-        return environment.from_string(source)
+    def _template(self) -> Template:
+        return Template(self.source or "", self._special_tokens, self.options)
 
 
-def _raise(message: str) -> None:
-    raise jinja2.TemplateError(message)
+def _read(file: str) -> str:
+    try:
+        return Path(file).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise InvalidRun(
+            f"GRPO_CHAT_TEMPLATE: {file!r} was given; it cannot be read: {why}; allowed: a Jinja file, or {PLAIN}"
+        ) from error

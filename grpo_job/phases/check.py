@@ -2,6 +2,7 @@
 
 from grpo_job import preflight
 from grpo_job.inputs import base_model
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.phases import oom_replan
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
@@ -41,7 +42,11 @@ def _write_environment(attempt: Attempt, checked: Checked) -> None:
             "engine": checked.engine,
             "plan": checked.plan.as_dict() if checked.plan else None,
             "backed_off": oom_replan.trials(attempt.folder),
-            "model": {"name": checked.base.name, "commit": checked.base.commit},
+            "model": {
+                "name": checked.base.name,
+                "commit": checked.base.commit,
+                "takes_system": Chat(checked.base.folder, attempt.settings).takes_system(),
+            },
             "dataset": {
                 "name": attempt.settings.dataset,
                 "commit": checked.rows.revision,

@@ -1,6 +1,6 @@
 """Evaluate before and after training, save the adapter and load it back, and compute the verdict."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +11,10 @@ from grpo_job.evaluation import grading, verdict
 from grpo_job.evaluation.measure import AUTO, Measure, choose
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.outcomes import Unexpected
+from grpo_job.phases import judging
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
-from grpo_job.rewards import answers, calling, tags
+from grpo_job.rewards import answers, calling, custom, tags
 from grpo_job.run_folder.files import read_jsonl, sha256, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.schema import Settings
@@ -26,6 +27,12 @@ GRADERS = grading.Graders(
     format=lambda completion, gold: tags.format_tags(completion, gold) == 1.0,
     read=answers.last_answer,
 )
+
+
+def graders(chosen: Sequence[rewards.Reward]) -> grading.Graders:
+    """GRADERS; a format is judged with the opening that the prompt ended with."""
+    opening = chosen[0].opening if chosen else ""
+    return GRADERS._replace(format=lambda text, gold: GRADERS.format(rewards.opened(text, opening), gold))
 
 
 def evaluate(
@@ -46,6 +53,7 @@ def evaluate(
             accuracy={when: accuracy, "rows": len(found), "measure": measure.name}, format={when: kept}
         )
         attempt.metrics_server.set(accuracy=accuracy)
+        judging.tell(attempt)
         attempt.progress.say(f"{told(accuracy, measure)}, format {kept:.1%}")
     return found
 
@@ -82,17 +90,19 @@ def records(
     """
     generate = partial(engine.generate, adapter=adapter, max_tokens=settings.max_completion_length)
     return grading.ask(
-        generate, rows, GRADERS, rewards=graded_by(settings, chosen, tokens), samples=settings.eval_samples
+        generate, rows, graders(chosen), rewards=graded_by(settings, chosen, tokens), samples=settings.eval_samples
     )
 
 
 def graded_by(
     settings: Settings, chosen: Sequence[rewards.Reward], tokens: rewards.Tokens | None = None
 ) -> dict[str, grading.Reward]:
-    """The rewards of the run and the one that is measured, by name, each for one completion and with its deadline."""
+    """The rewards of the run and the one that is measured, by name, each for many completions and with its deadline."""
     named = {reward.name: reward for reward in chosen}
-    if settings.measure != AUTO and rewards.custom.short_name(settings.measure) not in named:
-        named |= {reward.name: reward for reward in rewards.load([(settings.measure, 1.0)], settings.reward_path)}
+    measured = custom.short_name(settings.measure)
+    if settings.measure != AUTO and measured not in named:
+        options = {name: value for name, value in settings.reward_options.items() if name == measured}
+        named[measured] = rewards.load([(settings.measure, 1.0)], settings.reward_path, options)[0]
     return {name: _guarded(reward, settings, tokens) for name, reward in named.items()}
 
 
@@ -112,12 +122,17 @@ def _records_of(
     )
 
 
-def _guarded(
-    reward: rewards.Reward, settings: Settings, tokens: rewards.Tokens | None
-) -> Callable[[str, dict[str, Any]], float | None]:
-    """The reward with its deadline, for one completion."""
+def _guarded(reward: rewards.Reward, settings: Settings, tokens: rewards.Tokens | None) -> grading.Reward:
+    """The reward with its deadline, asked for as many completions at once as in training."""
     function = rewards.as_trl_function(reward, settings.reward_timeout_seconds, tokens)
-    return lambda completion, row: function(**calling.batch_of(row, [completion]))[0]
+    size = settings.completions_per_generation
+
+    def paid(completions: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[float | None]:
+        starts = range(0, len(completions), size)
+        batches = [calling.batch_of_rows(rows[at : at + size], completions[at : at + size]) for at in starts]
+        return [score for batch in batches for score in function(**batch)]
+
+    return paid
 
 
 def save(attempt: Attempt, engine: Engine, checked: Checked) -> None:

@@ -21,6 +21,7 @@ from grpo_job.outcomes import (
     Unexpected,
 )
 from grpo_job.phases.attempt import Attempt
+from grpo_job.rewards import clock
 from grpo_job.run_folder.summary import closing_lines
 from grpo_job.runtime.resource_errors import disk_trouble
 from grpo_job.runtime.signals import StopNow
@@ -38,6 +39,7 @@ def record_outcome(attempt: Attempt) -> Iterator[None]:
     interruption.give_up_reason = lambda: _why_in_vain(attempt)
     interruption.before_exit = lambda reason: attempt.conclude(_interrupted(attempt, reason))
     attempt.watchdog.start()
+    clock.give_up = lambda reason: interruption.end(reason, attempt.conclude(Abandoned(reason).outcome()))
     try:
         attempt.remember_the_result()
         attempt.summary.write()

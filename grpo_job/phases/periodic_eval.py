@@ -15,8 +15,8 @@ from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading
 from grpo_job.monitoring.health import HELD_OUT
 from grpo_job.phases.attempt import Attempt
-from grpo_job.phases.evaluate import GRADERS, graded_by, mean, measure_of, told
-from grpo_job.rewards import Reward
+from grpo_job.phases.evaluate import graded_by, graders, mean, measure_of, told
+from grpo_job.rewards import Reward, Tokens
 from grpo_job.run_folder.files import read_jsonl, write_bytes
 from grpo_job.run_folder.paths import WEIGHTS
 
@@ -25,11 +25,17 @@ class PeriodicEvaluation:
     """The examinations of one run; `accuracies` holds the measure by step, those of earlier attempts included."""
 
     def __init__(
-        self, engine: Engine, rows: Sequence[dict[str, Any]], attempt: Attempt, chosen: Sequence[Reward]
+        self,
+        engine: Engine,
+        rows: Sequence[dict[str, Any]],
+        attempt: Attempt,
+        chosen: Sequence[Reward],
+        tokens: Tokens | None = None,
     ) -> None:
         self.engine, self.attempt, self.settings = engine, attempt, attempt.settings
         self.rows = rows[: attempt.settings.eval_steps_rows]
-        self.measure, self.rewards = measure_of(self.settings, chosen, rows), graded_by(self.settings, chosen)
+        self.measure, self.rewards = measure_of(self.settings, chosen, rows), graded_by(self.settings, chosen, tokens)
+        self.graders = graders(chosen)
         self.accuracies: dict[int, float] = {
             row["step"]: row[HELD_OUT] for row in read_jsonl(attempt.folder.metrics) if HELD_OUT in row
         }
@@ -42,7 +48,7 @@ class PeriodicEvaluation:
     def run(self, step: int) -> dict[str, float]:
         """Evaluate the adapter after `step`, and keep it if it is the best so far."""
         generate = partial(self.engine.generate, adapter="on", max_tokens=self.settings.max_completion_length)
-        records = grading.ask(generate, self.rows, GRADERS, rewards=self.rewards)
+        records = grading.ask(generate, self.rows, self.graders, rewards=self.rewards)
         accuracy, kept = mean(records, self.measure), grading.share(records, "format") or 0.0
         said = f"{told(accuracy, self.measure)}, format {kept:.1%} on {len(records)} rows"
         self.attempt.progress.say(f"after step {step}: {said}")

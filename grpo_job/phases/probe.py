@@ -4,7 +4,8 @@ A group whose completions all earn the same reward gives no gradient. If no grou
 std, training would change nothing, so the run ends.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from statistics import fmean
 from typing import Any, NamedTuple, Protocol
@@ -141,6 +142,17 @@ def budget_of(attempt: Attempt) -> Budget:
     left = Budget(attempt.settings, attempt.progress.total)
     left.took("evaluate", attempt.progress.seconds["evaluate"])
     return left
+
+
+@contextmanager
+def refusing_bad_rewards(loaded: Loaded) -> Iterator[None]:
+    """Before training: a reward that fails refuses the run. A resumed one keeps what it has, see `RewardFailed`."""
+    try:
+        yield
+    except rewards.RewardFailed as failure:
+        if loaded.resume_from:
+            raise
+        raise InvalidRun(f"GRPO_REWARDS: {failure}; nothing was trained: fix it") from failure
 
 
 def probe(attempt: Attempt, loaded: Loaded, checked: Checked) -> None:

@@ -29,7 +29,7 @@ NOT_FOR_EVALUATION: dict[str, Any] = {
     "publish_to": (), "checkpoint_to": None, "report_to": (), "max_hours": None, "max_cost": None, "eval_steps": None,
     "keep": "last", "stop_at_accuracy": None, "per_device_train_batch_size": 4,
     "num_generations": 4, "gradient_accumulation_steps": 1, "steps_per_generation": None,
-    "generation_batch_size": None, "grpo_config": {},
+    "generation_batch_size": None,
 }  # fmt: skip
 
 
@@ -81,9 +81,17 @@ def settings_for(found: Found, resolved: Resolved) -> Settings:
         **(base if base["model"] else {}),
         **given,
         **NOT_FOR_EVALUATION,
+        "grpo_config": _template_options(told, resolved),
         **_shape(found),
     }
     return Settings(**{name: value for name, value in layers.items() if name in Settings.model_fields})
+
+
+def _template_options(told: Mapping[str, Any], resolved: Resolved) -> dict[str, Any]:
+    """Of GRPOConfig's options only those of the chat template change an answer; the caller's go over the run's."""
+    name = "chat_template_kwargs"
+    options = resolved.settings.grpo_config.get(name) or (told.get("grpo_config") or {}).get(name)
+    return {name: options} if options else {}
 
 
 def _said(resolved: Resolved, *origins: str) -> dict[str, Any]:

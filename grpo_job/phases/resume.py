@@ -4,6 +4,7 @@ import shutil
 
 from grpo_job.checkpoints import Checkpoint, CheckpointManager
 from grpo_job.outcomes import InvalidRun
+from grpo_job.phases import judging
 from grpo_job.phases.attempt import Attempt
 from grpo_job.run_folder import identity
 from grpo_job.run_folder.files import read_jsonl
@@ -16,7 +17,7 @@ def manager_of(attempt: Attempt, model_commit: str | None, rows_digest: str | No
         attempt.folder.checkpoints,
         {**identity.identity(attempt.settings), "model_commit": model_commit, "training_rows": rows_digest},
         keep=attempt.settings.save_total_limit,
-        extras=(attempt.folder.metrics, attempt.folder.completions, attempt.folder.best_adapter),
+        extras=(attempt.folder.metrics, attempt.folder.completions, attempt.folder.best_adapter, attempt.folder.judged),
         facts={"settings_hash": attempt.settings.result_hash(), "versions": machine.versions()},
     )
     if attempt.mirror:
@@ -80,13 +81,16 @@ def _forget(attempt: Attempt, manager: CheckpointManager) -> None:
         attempt.mirror.forget()
     for written in manager.extras:
         written.unlink(missing_ok=True)
+    judging.keep(attempt, "")
 
 
 def _go_back(attempt: Attempt, manager: CheckpointManager, checkpoint: Checkpoint | None) -> None:
     """Restore metrics and completions from the checkpoint: later steps will be repeated."""
     step = checkpoint.step if checkpoint else 0
+    earlier = attempt.folder.judged.read_text(encoding="utf-8") if attempt.folder.judged.is_file() else ""
     lost = max((row["step"] for row in read_jsonl(attempt.folder.metrics)), default=0) - step
     manager.restore_extras(checkpoint)
+    judging.keep(attempt, earlier)
     attempt.summary.update(steps={"done": step})
     if lost > 0:
         earlier = attempt.summary.values["steps"]["lost_to_resume"]

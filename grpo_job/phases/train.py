@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 from grpo_job.checkpoints import Checkpoint, CheckpointManager
 from grpo_job.engines.ranks import Train
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.progress import libraries_write_to
 from grpo_job.monitoring.trackers import TrackerRun, Trackers, identity
 from grpo_job.outcomes import Abandoned
@@ -15,6 +16,7 @@ from grpo_job.phases.periodic_eval import PeriodicEvaluation
 from grpo_job.phases.probe import budget_of
 from grpo_job.phases.training_listener import TrainingListener
 from grpo_job.preflight import Checked
+from grpo_job.rewards import RewardFailed
 from grpo_job.run_folder.files import read_jsonl
 
 
@@ -41,7 +43,9 @@ def train(attempt: Attempt, loaded: Loaded, checked: Checked, trackers: Trackers
     _start_trackers(trackers, attempt, manager, checkpoint)
     phase = attempt.progress.phase("train", f"training {engine.planned_steps} steps")
     with phase, attempt.interruption.at_step_boundary():
-        periodic_eval = PeriodicEvaluation(engine, checked.rows.held_out, attempt, checked.rewards)
+        periodic_eval = PeriodicEvaluation(
+            engine, checked.rows.held_out, attempt, checked.rewards, Chat(checked.base.folder).ids
+        )
         listener = TrainingListener(
             attempt,
             manager,
@@ -67,7 +71,12 @@ def _train_on_all_ranks(loaded: Loaded, listener: TrainingListener, periodic_eva
         folder = checkpoint.folder if checkpoint else None
         listener.attempt.ranks.broadcast(Train(folder))
         with listener.watching():
-            loaded.engine.train(listener, folder)
+            try:
+                loaded.engine.train(listener, folder)
+            except RewardFailed as failure:
+                listener.attempt.flush_mirror()
+                kept = f"the run is kept at step {listener.last_saved} and resumes with the same command"
+                raise Abandoned(f"GRPO_REWARDS: {failure}; {kept} once it is fixed") from failure
 
 
 def _start_trackers(

@@ -45,17 +45,23 @@ class Checked(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """Every finding; `checked` is None if one failed, or if the run needs another machine."""
+    """Every finding; `checked` is None if one failed, or if the run needs another machine.
+
+    What was read in spite of that is there too, for `check` to show.
+    """
 
     findings: Findings
     checked: Checked | None
+    chosen: list[Reward] | None = None
+    rows: dataset.Rows | None = None
+    chat: Chat | None = None
 
 
 def rows_of(settings: Settings) -> dataset.Rows | None:
     """The rows that a run trains on; None if settings, model or rows have a fault, which `check` reports."""
     try:
         chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
-        chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False))
+        chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False), settings)
         needs_gold = _need_gold(chosen, reward_checks.measure(settings))
         return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
     except InvalidRun:
@@ -107,12 +113,16 @@ class _Examination:
         places = Places(settings, self.environment, offline=self.offline)
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
         chosen = self.found.attempt(
-            "rewards", lambda: load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
+            "rewards",
+            lambda: load_rewards(settings.rewards, settings.reward_path, settings.reward_options, settings.measure),
         )
         measured = self.found.attempt("measure", lambda: reward_checks.measure(settings))
         base, config, chat = self._model()
         engine, plan = self._machine(base, config) if base and config else (None, None)
         rows = self._rows(chat, _need_gold(chosen, measured))
+        if chosen and chat:
+            opening = chat.opening()
+            chosen = [reward._replace(opening=opening) for reward in chosen]
         if rows and chosen:
             self.found += reward_checks.findings(chosen, rows.train, settings, chat.ids if chat else None)
         if rows and config and engine and (plan or not self.gpus):
@@ -120,8 +130,9 @@ class _Examination:
         self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(settings.report_to)]
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
-            return Examined(self.found, None)
-        return Examined(self.found, Checked(base, engine, rows, chosen, self.gpus, plan, self.found, self.layout))
+            return Examined(self.found, None, chosen, rows, chat)
+        checked = Checked(base, engine, rows, chosen, self.gpus, plan, self.found, self.layout)
+        return Examined(self.found, checked, chosen, rows, chat)
 
     def _model(self) -> tuple[base_model.BaseModel | None, dict[str, Any] | None, Chat | None]:
         settings, found = self.settings, self.found
@@ -133,7 +144,7 @@ class _Examination:
             return None, None, None
         found += [model.exists(base, settings), license.finding(base)]
         config = found.attempt("model", lambda: model.config_of(base))
-        chat = found.attempt("tokenizer", lambda: model.chat_of(base))
+        chat = found.attempt("tokenizer", lambda: model.chat_of(base, settings))
         if config:
             found += model.findings(base, config, settings)
         if config and chat:

@@ -64,10 +64,17 @@ def as_text(findings: Sequence[Finding]) -> str:
     return "\n".join(lines(findings))
 
 
-def as_json(findings: Sequence[Finding], settings: Mapping[str, Any] | None = None) -> str:
-    """JSON: whether a run can start, every finding, and the settings with their origins."""
+def as_json(
+    findings: Sequence[Finding], settings: Mapping[str, Any] | None = None, shown: Mapping[str, Any] | None = None
+) -> str:
+    """JSON: whether a run can start, every finding, the settings with their origins, and what is `shown` of rows."""
     ok = all(finding.status != "failed" for finding in findings)
-    found = {"ok": ok, "findings": [finding._asdict() for finding in findings], "settings": settings or {}}
+    found = {
+        "ok": ok,
+        "findings": [finding._asdict() for finding in findings],
+        "settings": settings or {},
+        **(shown or {}),
+    }
     return json.dumps(found, indent=1, ensure_ascii=False)
 
 

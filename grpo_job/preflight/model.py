@@ -25,16 +25,18 @@ def config_of(base: BaseModel) -> dict[str, Any]:
     return config
 
 
-def chat_of(base: BaseModel) -> Chat:
+def chat_of(base: BaseModel, settings: Settings) -> Chat:
     """The model's tokenizer. Raises `InvalidRun` if it is unreadable or has no chat template."""
-    chat = Chat(base.folder)
+    chat = Chat(base.folder, settings)
     try:
         size = chat.tokenizer.get_vocab_size()
-        has_template = chat.has_template()
+        has_template = chat.source is not None
+    except InvalidRun:
+        raise
     except Exception as error:  # third-party files: any error of the library is the reason
         raise _refused(base, f"its tokenizer cannot be read ({type(error).__name__}: {error})", CURE) from error
     if not has_template:
-        raise _refused(base, "its tokenizer has no chat template", "use an instruct model")
+        raise _refused(base, "its tokenizer has no chat template", "an instruct model, or GRPO_CHAT_TEMPLATE=plain")
     if not size:
         raise _refused(base, "its tokenizer has an empty vocabulary", CURE)
     return chat

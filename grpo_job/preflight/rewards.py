@@ -5,6 +5,7 @@ reward wants an answer written is not known, so each is written in several forms
 that is paid best counts. What a format of the user's own is worth cannot be judged so: it is warned of, never refused.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from statistics import fmean
@@ -14,6 +15,7 @@ from grpo_job.evaluation.measure import AUTO
 from grpo_job.outcomes import InvalidRun, RunEnded
 from grpo_job.preflight.findings import Finding, Status
 from grpo_job.rewards import Reward, Tokens, answers, as_trl_function, calling, custom, load
+from grpo_job.rewards.judging import JUDGEMENTS, judge
 from grpo_job.settings.schema import Settings
 
 ROWS = 8
@@ -58,11 +60,12 @@ def measure(settings: Settings) -> list[Reward]:
 
     Raises `InvalidRun` if it names neither `auto`, a reward of the run, nor one that can be loaded.
     """
-    chosen = {custom.short_name(name) for name, _ in settings.rewards}
-    if settings.measure == AUTO or custom.short_name(settings.measure) in chosen:
+    measured = custom.short_name(settings.measure)
+    if settings.measure == AUTO or measured in {custom.short_name(name) for name, _ in settings.rewards}:
         return []
+    options = {name: value for name, value in settings.reward_options.items() if name == measured}
     try:
-        return load([(settings.measure, 1.0)], settings.reward_path)
+        return load([(settings.measure, 1.0)], settings.reward_path, options)
     except InvalidRun as refusal:
         faults = (fault.removeprefix("GRPO_REWARDS: ") for fault in refusal.faults)
         raise InvalidRun(*(f"GRPO_MEASURE: {fault}, `auto`, or a reward of the run" for fault in faults)) from refusal
@@ -78,6 +81,9 @@ def findings(
     paid: dict[str, dict[str, Paid]] = {}
     for reward in rewards:
         try:
+            if reward.function_is(judge):
+                yield _of_judge(reward, first, settings)
+                continue
             paid[reward.name] = _paid_in_each_form(reward, first, wrong, settings, tokens)
             yield from _of_examples(reward, first, settings, tokens)
         except RunEnded as failure:
@@ -101,9 +107,7 @@ def _paid_in_each_form(
     golds = _golds(rows)
     texts = [form.format(value) for form in FORMS.values() for value in (*golds, *wrong)]
     texts += [""] * len(golds) + [GARBLED] * len(golds)
-    batches = [calling.batch_of(row, [""]) for row in rows] * (len(texts) // len(rows))
-    columns = {name: [value for batch in batches for value in batch[name]] for name in batches[0]}
-    scores = function(**{**columns, "completions": texts})
+    scores = function(**calling.batch_of_rows([*rows] * (len(texts) // len(rows)), texts))
     means = [
         fmean(score or 0.0 for score in scores[start : start + len(golds)])
         for start in range(0, len(scores), len(golds))
@@ -143,6 +147,21 @@ def _of_one(reward: Reward, forms: Mapping[str, Paid]) -> Finding:
         message = f"{reward.name} does not prefer a perfect completion ({paid.told()}): check whether this is intended"
         return Finding("warned", "rewards", message)
     return Finding("passed", "rewards", f"{reward.name} pays {paid.told()}")
+
+
+def _of_judge(reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settings) -> Finding:
+    """One call, for the gold of the first row: whether there is a service, and whether its replies can be read."""
+    seconds, limit = calling.option(reward.function, "seconds"), settings.reward_timeout_seconds
+    if seconds >= limit:
+        said = f"GRPO_REWARD_TIMEOUT_SECONDS: {limit:g} was given; judge may take {seconds:g} (its option `seconds`)"
+        return Finding("failed", "rewards", f"{said}; allowed: more than that")
+    began = time.monotonic()
+    [paid] = as_trl_function(reward, limit)(**calling.batch_of(rows[0], [rows[0]["answer"]]))
+    if paid is None:
+        why = JUDGEMENTS.totals()["last_failure"]
+        return Finding("failed", "rewards", f"GRPO_REWARDS: judge gives no score: {why}")
+    took = time.monotonic() - began
+    return Finding("passed", "rewards", f"judge pays {paid:g} for the first row's answer, in {took:.1f} s")
 
 
 def _of_fine(reward: Reward, forms: Mapping[str, Paid]) -> Finding:

@@ -137,6 +137,8 @@ def _body(run: RunData, base: Base) -> str:
         sample=samples[0] if samples else None,
         question=samples[0].question if samples else "What is 12 + 30?",
         adapter=adapter_source(run.settings.get("publish_to") or []),
+        folded=(run.environment.get("model") or {}).get("takes_system") is False,
+        template_options=(run.settings.get("grpo_config") or {}).get("chat_template_kwargs"),
         vllm_rank=next((allowed for allowed in LORA_RANKS_OF_VLLM if allowed >= rank), rank),
     )
 

@@ -17,24 +17,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.outcomes import InvalidRun, Unexpected
-from grpo_job.rewards import answers, calling, custom, forms, length, tags, tutorial
-from grpo_job.rewards.custom import RewardFunction
+from grpo_job.outcomes import Abandoned, InvalidRun
+from grpo_job.rewards import calling, custom, tutorial
+from grpo_job.rewards.answers import correct, correct_anywhere
+from grpo_job.rewards.custom import RewardFunction, short_name
+from grpo_job.rewards.forms import choice, exact, one_of, think_format, yes_no
+from grpo_job.rewards.judging import judge
+from grpo_job.rewards.length import cosine_length, repetition_penalty, soft_overlong
+from grpo_job.rewards.tags import format_tags, tag_count
 from grpo_job.rewards.timeout import finishes
 
 MENU: dict[str, RewardFunction] = {
-    "correct": answers.correct,
-    "correct_anywhere": answers.correct_anywhere,
-    "format_tags": tags.format_tags,
-    "tag_count": tags.tag_count,
-    "think_format": forms.think_format,
-    "choice": forms.choice,
-    "exact": forms.exact,
-    "one_of": forms.one_of,
-    "yes_no": forms.yes_no,
-    "soft_overlong": length.soft_overlong,
-    "cosine_length": length.cosine_length,
-    "repetition_penalty": length.repetition_penalty,
+    "correct": correct,
+    "correct_anywhere": correct_anywhere,
+    "format_tags": format_tags,
+    "tag_count": tag_count,
+    "think_format": think_format,
+    "choice": choice,
+    "exact": exact,
+    "one_of": one_of,
+    "yes_no": yes_no,
+    "soft_overlong": soft_overlong,
+    "cosine_length": cosine_length,
+    "repetition_penalty": repetition_penalty,
+    "judge": judge,
     # the reference run's, see tutorial.py
     "xmlcount": tutorial.xmlcount,
     "soft_format": tutorial.soft_format,
@@ -56,32 +62,39 @@ Tokens = Callable[[Sequence[str]], list[list[int]]]
 class Reward(NamedTuple):
     """A reward of this run: its name (also in the metrics), what it weighs in the sum, and the function.
 
-    `own`: it is not of the menu. One of the menu takes one answer; of several right ones the best paid counts.
+    `own`: it is not of the menu. One of the menu takes one answer; of several right ones the best paid counts; and it
+    is shown the `opening` that ends the prompt, such as `<think>`, as a part of the completion.
     """
 
     name: str
     weight: float
     function: RewardFunction
     own: bool = False
+    opening: str = ""
+
+    def function_is(self, function: RewardFunction) -> bool:
+        """Whether it is this function, with or without options."""
+        return calling.without_options(self.function) is function
 
     def wants_answer(self) -> bool:
         """Whether it needs rows with a gold answer."""
         return calling.wants_answer(self.function) if self.own else self.name not in READ_NO_ANSWER
 
 
-class RewardFailed(Unexpected):
-    """A reward raised, hung, or returned something that is not a number."""
+class RewardFailed(Abandoned):
+    """A reward raised, hung, or returned something that is not a number: another attempt would meet it again."""
 
 
 def load(
     names: Sequence[tuple[str, float]],
     reward_path: str | Path | None = None,
     options: Mapping[str, Any] | None = None,
+    measure: str = "",
 ) -> list[Reward]:
     """The rewards that are asked for by name or path, in that order. Raises `InvalidRun` with every fault.
 
     `reward_path` is the folder in which the modules of dotted paths are looked for first; `options` the rewards' own
-    parameters, by the reward's name.
+    parameters, by the reward's name; those of `measure`, which is loaded elsewhere, are no fault.
 
     >>> [reward.name for reward in load([("correct", 2.0), ("format_tags", 0.5)])]
     ['correct', 'format_tags']
@@ -90,10 +103,10 @@ def load(
     rewards: list[Reward] = []
     options = options or {}
     faults = [] if names else ["no reward is named: a run without one learns nothing"]
-    strangers = _fault_of_options(options, [custom.short_name(name) for name, _ in names])
+    strangers = _fault_of_options(options, [short_name(name) for name, _ in [*names, (measure, 0.0)] if name])
     for name, weight in names:
         try:
-            short = custom.short_name(name)
+            short = short_name(name)
             function = _with_options(_function(name, folder), short, options.get(short, {}))
             reward = Reward(short, weight, function, name not in MENU)
         except InvalidRun as refusal:
@@ -162,7 +175,7 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
     A call that takes longer than `timeout_seconds` is cut and fails the run. `tokens` gives the ids of completions
     to a reward that asks for `completion_ids` where the caller has none.
 
-    >>> call = as_trl_function(Reward("correct", 2.0, answers.correct))
+    >>> call = as_trl_function(Reward("correct", 2.0, correct))
     >>> call(completions=[[{"role": "assistant", "content": "<answer>72</answer>"}], "72?"], answer=["72", "72"])
     [1.0, 0.0]
     """
@@ -171,7 +184,10 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         if tokens and "completion_ids" not in batch and calling.asks_for(reward.function, "completion_ids"):
             batch["completion_ids"] = tokens([calling.text_of(each) for each in batch["completions"]])
-        asked = _Asked(reward, calling.whole(batch), deadline)
+        given = calling.whole(batch)
+        if reward.opening and not reward.own:
+            given["completions"] = [opened(calling.text_of(each), reward.opening) for each in given["completions"]]
+        asked = _Asked(reward, given, deadline)
         return [asked.checked(score, number) for number, score in enumerate(asked.scores())]
 
     trl_function.__name__ = trl_function.__qualname__ = reward.name  # TRL names its metrics after it
@@ -232,7 +248,9 @@ class _Asked(NamedTuple):
         try:
             if self.deadline is None:
                 return call()
-            if not finishes(lambda: returned.append(call()), self.deadline - time.monotonic()):
+            stuck = f"reward {self.reward.name!r} did not end in time and cannot be stopped"
+            seconds = self.deadline - time.monotonic()
+            if not finishes(lambda: returned.append(call()), seconds, stuck if self.reward.own else None):
                 raise self.failure("did not end in time", number)
         except (Exception, SystemExit) as error:  # a reward that exits must not end the run as if it were done
             if isinstance(error, RewardFailed):
@@ -254,6 +272,15 @@ class _Asked(NamedTuple):
         gold = self.batch["answer"][number] if "answer" in self.batch else None
         answer = "" if gold is None else f" (answer {_short(str(gold))!r})"
         return RewardFailed(f"reward {self.reward.name!r} {problem} on the completion {_short(completion)!r}{answer}")
+
+
+def opened(completion: str, opening: str) -> str:
+    """The completion with the opening that its prompt ended with, unless the model wrote it too.
+
+    >>> opened("hm</think> 4", "<think>"), opened("<think>hm</think> 4", "<think>")
+    ('<think>hm</think> 4', '<think>hm</think> 4')
+    """
+    return completion if completion.lstrip().startswith(opening) else opening + completion
 
 
 def _short(text: str, longest: int = 500) -> str:

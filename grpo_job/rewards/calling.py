@@ -18,6 +18,7 @@ Completion = str | Sequence[Mapping[str, str]]  # plain text, or the chat messag
 Batch = Mapping[str, Any]
 
 ANSWERS, COLUMNS = "answers", "columns"  # of a row: all its right answers, and its own columns as JSON
+VERLS = {"solution_str", "ground_truth"}  # verl's names of completion and answer
 OF_THE_JOB = ("completion", "answer", "prompt", "question", "completion_ids")
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -27,19 +28,47 @@ def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(function).parameters)
 
 
+class Text(str):
+    """A completion as TRL hands it to a batch: a text where rows are texts, a list of messages where they are chats.
+
+    Rewards are written for the one or the other: this is a text whose first and last item is the message.
+
+    >>> text = Text("four")
+    >>> text[0]["content"], text[-1]["content"], len(text), text.upper(), text[:2]
+    ('four', 'four', 4, 'FOUR', 'fo')
+    """
+
+    def __getitem__(self, place: Any) -> Any:
+        if place in (0, -1):
+            return {"role": "assistant", "content": str(self)}
+        return super().__getitem__(place)
+
+
 def takes_batch(function: Callable[..., Any]) -> bool:
-    """Whether it has TRL's signature.
+    """Whether it has TRL's signature: `completions`, or another list of the batch as its first parameter.
 
     >>> takes_batch(lambda completions, **kwargs: [1.0]), takes_batch(lambda completion, answer: 1.0)
     (True, False)
     """
-    return "completions" in parameters(function)
+    names = list(parameters(function))
+    return "completions" in names or names[:1] in (["prompts"], ["completion_ids"])
+
+
+def without_options(function: Any) -> Any:
+    """The function itself, of one whose options were set."""
+    while hasattr(function, "func"):  # a partial
+        function = function.func
+    return function
+
+
+def option(function: Callable[..., Any], name: str) -> Any:
+    """The value of one of its own parameters, as it was set or by default."""
+    return parameters(function)[name].default
 
 
 def is_async(function: Any) -> bool:
     """Whether a call gives a coroutine."""
-    while hasattr(function, "func"):  # a partial
-        function = function.func
+    function = without_options(function)
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
@@ -78,6 +107,16 @@ def batch_of(row: Mapping[str, Any], completions: Sequence[str]) -> dict[str, An
     return {"prompts": [row.get("prompt")] * len(completions), "completions": list(completions), **columns}
 
 
+def batch_of_rows(rows: Sequence[Mapping[str, Any]], completions: Sequence[str]) -> dict[str, Any]:
+    """One completion of each row, as the trainer hands them to rewards.
+
+    >>> batch_of_rows([{"prompt": [], "answer": "4"}, {"prompt": [], "answer": "7"}], ["4", "5"])["answer"]
+    ['4', '7']
+    """
+    batches = [batch_of(row, [text]) for row, text in zip(rows, completions, strict=True)]
+    return {name: [value for batch in batches for value in batch[name]] for name in batches[0]}
+
+
 def whole(batch: Batch) -> dict[str, Any]:
     """The batch with the rows' own columns as lists, and a list of answers where a row has several."""
     given = {name: value for name, value in batch.items() if name not in (ANSWERS, COLUMNS)}
@@ -89,11 +128,10 @@ def whole(batch: Batch) -> dict[str, Any]:
 
 
 def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any]:
-    """What TRL's signature asks for; completions and prompts are lists of messages, as in TRL's own calls."""
-    completions = [
-        [{"role": "assistant", "content": text}] if isinstance(text, str) else text for text in batch["completions"]
-    ]
-    known = {**batch, "completions": completions}
+    """What TRL's signature asks for: completions as `Text`, prompts as lists of messages."""
+    completions = [Text(text_of(each)) for each in batch["completions"]]
+    options = getattr(function, "keywords", {})
+    known = {**{name: values for name, values in batch.items() if name not in options}, "completions": completions}
     asked = parameters(function)
     if any(each.kind is each.VAR_KEYWORD for each in asked.values()):
         return known
@@ -103,29 +141,32 @@ def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any
 def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tuple[list[Any], dict[str, Any]]:
     """Positional and named arguments for one completion of the batch.
 
-    The first parameter is the completion. The others are given by name; of two that must be given, the second is the
-    answer where no column has its name. Raises `LookupError` for a parameter that nothing can be given for.
+    The first parameter is the completion, unless one has verl's name for it, `solution_str`. The others are given by
+    name; of two that must be given, the second is the answer where no column has its name, and so is `ground_truth`.
+    Raises `LookupError` for a parameter that nothing can be given for.
     """
     size = len(batch["completions"])
     known = {name: values[number] for name, values in batch.items() if _is_column(values, size)}
     known["completion"] = text_of(known.pop("completions"))
     if "prompts" in known:
         known["prompt"] = known.pop("prompts")
+    known = {"ground_truth": known.get("answer"), **known, "solution_str": known["completion"]}
     asked = [each for each in parameters(function).values() if each.kind != each.VAR_POSITIONAL]
     options = getattr(function, "keywords", {})
     named = [each for each in asked if each.kind != each.VAR_KEYWORD and each.name not in options]
     values = {each.name: known[each.name] for each in named if each.name in known}
-    if "completion" not in values:
+    if not values.keys() & {"completion", "solution_str"}:
         values[named[0].name] = known["completion"]
     lacking = [each for each in named if each.default is each.empty and each.name not in values]
     if len(lacking) == 1 and lacking[0] is named[1] and lacking[0].kind in POSITIONAL and "answer" in known:
         values[lacking.pop().name] = known["answer"]
     if lacking:
         names = ", ".join(each.name for each in lacking)
-        raise LookupError(f"asks for {names}; there are {', '.join(sorted(known))}")
+        there = ", ".join(sorted(set(known) - VERLS))
+        raise LookupError(f"asks for {names}; there are {there}")
     positional = [values.pop(each.name) for each in named if each.kind == each.POSITIONAL_ONLY and each.name in values]
     if any(each.kind == each.VAR_KEYWORD for each in asked):
-        taken = {each.name for each in asked} | {"completion"}
+        taken = {each.name for each in asked} | {"completion"} | VERLS
         values |= {name: value for name, value in known.items() if name not in taken}
     return positional, values
 
@@ -165,8 +206,7 @@ def number(score: Any) -> float | None:
 
 def place_of(error: BaseException, function: Callable[..., Any]) -> str:
     """Where in the reward's own file it was raised, such as ` at my_rewards.py, line 7: 1 / 0`; empty if unknown."""
-    while hasattr(function, "func"):
-        function = function.func
+    function = without_options(function)
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]

@@ -62,7 +62,7 @@ def yes_no(completion: str, answer: str) -> float:
     return float(bool(given and wanted) and meaning[given[1]] == meaning[wanted[1]]) if given and wanted else 0.0
 
 
-def think_format(completion: str, answer: str) -> float:
+def think_format(completion: str, answer: str = "") -> float:
     r"""Pays 1.0 for one `<think>` block that is not empty, and an answer behind it (TRL's `think_format_reward`).
 
     The opening tag may be missing, for a prompt may end with it.

@@ -11,7 +11,7 @@ TAGS = ("<reasoning>", "</reasoning>", "<answer>", "</answer>")
 _BLOCKS = re.compile(r"\s*<reasoning>(?P<reasoning>.*)</reasoning>\s*<answer>(?P<answer>.*)</answer>\s*", re.DOTALL)
 
 
-def format_tags(completion: str, answer: str) -> float:
+def format_tags(completion: str, answer: str = "") -> float:
     r"""Pays 1.0 for exactly one reasoning block followed by exactly one answer block, neither of them empty.
 
     >>> format_tags("<reasoning>\n48 / 2 = 24\n48 + 24 = 72\n</reasoning>\n<answer>\n72\n</answer>\n", "72")
@@ -25,7 +25,7 @@ def format_tags(completion: str, answer: str) -> float:
     return 1.0 if blocks and blocks["reasoning"].strip() and blocks["answer"].strip() else 0.0
 
 
-def tag_count(completion: str, answer: str) -> float:
+def tag_count(completion: str, answer: str = "") -> float:
     """Pays the share of the four tags that occur exactly once, and in order: a slope towards the format.
 
     >>> tag_count("<reasoning>48 + 24 = 72</reasoning> so 72", "72")

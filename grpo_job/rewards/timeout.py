@@ -3,7 +3,7 @@
 In the main thread, where the trainer calls rewards, an alarm ends it: of the ways within one process only a
 signal also cuts a hung regular expression or a huge power, which keep the interpreter's lock and so starve any
 thread that waits for them. Elsewhere, where Python handles no signals, the work runs in a thread that is left
-behind when it is late. Neither cuts native code that holds the lock and heeds no signal.
+behind when it is late. Work that is not ours, and may use the alarm itself, gets a second clock, see `clock.py`.
 """
 
 import signal
@@ -12,22 +12,34 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from grpo_job.rewards import clock
+
+LATER = 1.0  # seconds, for the alarm to come first: it costs nothing
+
 
 class _TimeUp(BaseException):
     """Raised in the middle of the work. Not an `Exception`, which the work may well catch."""
 
 
-def finishes(work: Callable[[], None], seconds: float) -> bool:
+def finishes(work: Callable[[], None], seconds: float, stuck: str | None = None) -> bool:
     """Whether `work` ended within `seconds`; late work is cut. What it raises is raised here.
+
+    `stuck` is for work that is not ours: what is told where it cannot be cut, which ends the process with 4.
 
     >>> finishes(lambda: time.sleep(0), 5), finishes(lambda: time.sleep(60), 0.01)
     (True, False)
     """
     if seconds <= 0:
         return False
-    if threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
+        return _finishes_in_thread(work, seconds)
+    if stuck is None:
         return _finishes_before_alarm(work, seconds)
-    return _finishes_in_thread(work, seconds)
+    try:
+        with clock.rings(seconds + LATER, _TimeUp(), stuck):
+            return _finishes_before_alarm(work, seconds)
+    except _TimeUp:  # it rang while the alarm was being put back
+        return False
 
 
 def _finishes_before_alarm(work: Callable[[], None], seconds: float) -> bool:

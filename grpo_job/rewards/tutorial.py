@@ -22,7 +22,7 @@ def _first_answer(completion: str) -> str:
     return completion.split("<answer>", 1)[1].split("</answer>", 1)[0].strip()
 
 
-def xmlcount(completion: str, answer: str) -> float:
+def xmlcount(completion: str, answer: str = "") -> float:
     r"""Pays 0.125 for each tag that occurs once with its newlines, and takes 0.001 for each character outside.
 
     >>> xmlcount("\n<reasoning>\n48/2 = 24\n</reasoning>\n\n<answer>\n72\n</answer>\n", "72")
@@ -34,7 +34,7 @@ def xmlcount(completion: str, answer: str) -> float:
     return (125 * found - after_answer - after_opening) / 1000  # whole thousandths: no rounding noise
 
 
-def soft_format(completion: str, answer: str) -> float:
+def soft_format(completion: str, answer: str = "") -> float:
     """Pays 0.5 for the two blocks in order, each on one line.
 
     >>> soft_format("Sure: <reasoning>48 + 24</reasoning> <answer>72</answer>", "72")
@@ -43,7 +43,7 @@ def soft_format(completion: str, answer: str) -> float:
     return 0.5 if _SOFT.match(completion) else 0.0
 
 
-def strict_format(completion: str, answer: str) -> float:
+def strict_format(completion: str, answer: str = "") -> float:
     r"""Pays 0.5 for one exact layout of newlines, in which the reasoning is one line.
 
     >>> strict_format("\n<reasoning>48 + 24\n</reasoning>\n\n<answer>72\n</answer>\n", "72")
@@ -52,7 +52,7 @@ def strict_format(completion: str, answer: str) -> float:
     return 0.5 if _STRICT.match(completion) else 0.0
 
 
-def int_answer(completion: str, answer: str) -> float:
+def int_answer(completion: str, answer: str = "") -> float:
     """Pays 0.5 when the extracted answer is all digits. Its name in the menu is `int`.
 
     >>> int_answer("<answer>72</answer>", "18")

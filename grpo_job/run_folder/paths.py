@@ -17,6 +17,7 @@ class RunFolder:
         self.environment = path / "environment.json"
         self.metrics = path / "metrics.jsonl"
         self.completions = path / "completions.jsonl"
+        self.judged = path / "judged.jsonl"
         self.checkpoints = path / "checkpoints"
         self.adapter = path / "adapter"
         self.best_adapter = path / "best_adapter.safetensors"

@@ -122,6 +122,16 @@ def _keys_of_generation(settings: Settings) -> str | None:
     )
 
 
+def _options_of_the_template(settings: Settings) -> str | None:
+    given = settings.grpo_config.get("chat_template_kwargs")
+    if given is None or (isinstance(given, dict) and not set(given) & OF_THE_JOB):
+        return None
+    return (
+        f"GRPO_CHAT_TEMPLATE_KWARGS: {given!r} was given; allowed: a JSON object of the template's options without "
+        f"{' and '.join(sorted(OF_THE_JOB))}, which the job sets, such as " + '{"enable_thinking": false}'
+    )
+
+
 def _only_16_bits_are_shared(settings: Settings) -> str | None:
     if not (settings.shard_base is True and settings.load_in_4bit is True):
         return None
@@ -164,6 +174,7 @@ def _of(number: int, what: str) -> str:
 
 
 SIZES = {"per_device_train_batch_size", "generation_batch_size", "steps_per_generation", "gradient_accumulation_steps"}
+OF_THE_JOB = {"messages", "add_generation_prompt"}  # what the job gives every chat template
 # Keys of sampling that have a setting of their own.
 SAMPLING = {
     **{name: name for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")},
@@ -187,5 +198,6 @@ CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     _only_16_bits_are_shared: {"shard_base", "load_in_4bit"},
     _cost_has_a_price: {"max_cost", "price_per_hour"},
     _keys_of_generation: {"generation_kwargs"},
+    _options_of_the_template: {"chat_template_kwargs"},
     _workers_for_prefetch: {"dataloader_prefetch_factor", "dataloader_num_workers"},
 }

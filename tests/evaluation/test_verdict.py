@@ -17,7 +17,13 @@ GRADERS = grading.Graders(
     read=lambda completion: re.sub(r"\D", "", completion) or None,
 )
 IN_TAGS = Measure("reward correct", (("correct", 1.0),))
-PAID = {"correct": lambda completion, row: float(GRADERS.answer(completion, row["answer"]))}
+
+
+def in_tags(texts: list[str], rows: list[dict[str, Any]]) -> list[float]:
+    return [float(GRADERS.answer(text, row["answer"])) for text, row in zip(texts, rows, strict=True)]
+
+
+PAID = {"correct": in_tags}
 ROWS = [
     {"prompt": [{"role": "user", "content": f"{n} + 1?"}], "question": f"{n} + 1?", "answer": str(n + 1)}
     for n in range(60)
@@ -50,7 +56,7 @@ def test_asking_is_one_greedy_call_for_all_rows() -> None:
 
 
 def test_records_say_what_each_reward_pays() -> None:
-    rewards = {"length": lambda completion, gold: float(len(completion)), "none": lambda completion, gold: None}
+    rewards = {"length": lambda texts, rows: [float(len(text)) for text in texts], "none": lambda texts, rows: [None]}
     records = grading.ask(answering(1), ROWS[:1], GRADERS, rewards=rewards)
     assert records[0]["rewards"] == {"length": 18.0, "none": None}
 

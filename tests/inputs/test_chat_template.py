@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from grpo_job.inputs import sample
 from grpo_job.inputs.chat_template import Chat, Message
 from grpo_job.outcomes import InvalidRun
+from grpo_job.settings.reader import resolve
 from grpo_job.settings.recipes import SYSTEM_PROMPT
 
 CHATML = (
@@ -59,17 +60,17 @@ def test_of_several_templates_the_default_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_tokenizer_without_a_template_says_so(tmp_path: Path) -> None:
-    assert not tokenizer_of(tmp_path).has_template()
-    assert tokenizer_of(tmp_path, chat_template=CHATML).has_template()
+    assert tokenizer_of(tmp_path).source is None
+    assert tokenizer_of(tmp_path, chat_template=CHATML).source == CHATML
     (tmp_path / "tokenizer_config.json").unlink()
-    assert not Chat(tmp_path).has_template()
+    assert Chat(tmp_path).source is None
 
 
 @pytest.mark.parametrize(
     ("template", "text"),
     [
         ("{{ bos_token }}{{ eos_token }}", "<s><|im_end|>"),
-        ("{% for m in messages %}{% if loop.index > 1 %}{% break %}{% endif %}{{ m.role }}{% endfor %}", "system"),
+        ("{% for m in messages %}{% if loop.index > 1 %}{% break %}{% endif %}{{ m.role }}{% endfor %}", "assistant"),
         ("{{ messages[1] | tojson }}", '{"role": "user", "content": "What is 2 + 2?"}'),
         ("a\n{%- generation -%}\n b \n{%- endgeneration %} c", "ab c"),
         ("{{ strftime_now('%%') }}{% if tools %}tools{% endif %}", "%"),
@@ -77,15 +78,60 @@ def test_a_tokenizer_without_a_template_says_so(tmp_path: Path) -> None:
 )
 def test_what_transformers_gives_a_template_is_there(template: str, text: str, tmp_path: Path) -> None:
     chat = tokenizer_of(tmp_path, chat_template=template, bos_token={"content": "<s>"}, add_bos_token=False)
-    assert chat.render([SYSTEM, *USER]) == text
+    assert chat.render([{"role": "assistant", "content": "Hello."}, *USER]) == text
 
 
-def test_a_template_that_takes_no_system_message_is_refused_with_its_own_reason(tmp_path: Path) -> None:
-    template = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}ok"
-    chat = tokenizer_of(tmp_path, chat_template=template)
-    assert chat.render(USER) == "ok"
-    with pytest.raises(InvalidRun, match=r"GRPO_MODEL: .* system, user: System role not supported; allowed: "):
-        chat.lengths([[SYSTEM, *USER]])
+@pytest.mark.parametrize("how", ["render", "lengths"])
+def test_a_template_that_rejects_the_messages_is_refused_with_its_own_reason(how: str, tmp_path: Path) -> None:
+    chat = tokenizer_of(tmp_path, chat_template="{{ raise_exception('Only tools are supported') }}")
+    with pytest.raises(InvalidRun, match=r"GRPO_MODEL: .* system, user: Only tools are supported; allowed: "):
+        chat.render([SYSTEM, *USER]) if how == "render" else chat.lengths([[SYSTEM, *USER]])
+
+
+def of(tmp_path: Path, **variables: str) -> Chat:
+    """A base without a template, with settings of the user's."""
+    tokenizer_of(tmp_path, bos_token="<s>")
+    return Chat(tmp_path, resolve({f"GRPO_{name}": text for name, text in variables.items()}).settings)
+
+
+def test_a_template_of_the_users_own_is_taken_with_its_options(tmp_path: Path) -> None:
+    (tmp_path / "mine.jinja").write_text("{{ messages[0].content }}|{{ mood }}|", encoding="utf-8")
+    chat = of(tmp_path, CHAT_TEMPLATE=str(tmp_path / "mine.jinja"), CHAT_TEMPLATE_KWARGS='{"mood": "calm"}')
+    assert chat.render(USER) == "What is 2 + 2?|calm|"
+
+
+def test_plain_asks_with_the_texts_alone(tmp_path: Path) -> None:
+    chat = of(tmp_path, CHAT_TEMPLATE="plain")
+    assert chat.render([{"role": "system", "content": "Think."}, *USER]) == "Think.\n\nWhat is 2 + 2?\n\n"
+
+
+def test_plain_begins_with_the_token_that_the_tokenizer_puts_in_front(tmp_path: Path) -> None:
+    chat = of(tmp_path, CHAT_TEMPLATE="plain")
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    tokenizer.add_special_tokens(["<s>"])
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))]
+    )
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert chat.render(USER) == "<s>What is 2 + 2?\n\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"), [(None, "No such file or directory"), (b"\xff\xfe{", "it is not UTF-8")], ids=["none", "bytes"]
+)
+def test_a_template_file_that_cannot_be_read_is_named(content: bytes | None, why: str, tmp_path: Path) -> None:
+    if content:
+        (tmp_path / "mine.jinja").write_bytes(content)
+    with pytest.raises(InvalidRun, match=rf"GRPO_CHAT_TEMPLATE: .*mine.jinja' was given; it cannot be read: {why}"):
+        of(tmp_path, CHAT_TEMPLATE=str(tmp_path / "mine.jinja")).render(USER)
+
+
+def test_an_error_of_the_users_own_template_names_it_and_the_options(tmp_path: Path) -> None:
+    (tmp_path / "mine.jinja").write_text("{{ raise_exception('no ' ~ mood) }}", encoding="utf-8")
+    chat = of(tmp_path, CHAT_TEMPLATE=str(tmp_path / "mine.jinja"), CHAT_TEMPLATE_KWARGS='{"mood": "calm"}')
+    told = r'GRPO_CHAT_TEMPLATE: .* messages of user with GRPO_CHAT_TEMPLATE_KWARGS={"mood": "calm"}: no calm; allowed'
+    with pytest.raises(InvalidRun, match=told):
+        chat.lengths([USER])
 
 
 def test_a_template_cannot_reach_out_of_its_sandbox(tmp_path: Path) -> None:
@@ -116,3 +162,17 @@ def test_counts_and_texts_are_those_of_transformers(where: str, tmp_path: Path) 
     assert [chat.render(prompt) for prompt in prompts] == theirs
     ids = [engine.apply_chat_template(prompt, add_generation_prompt=True)["input_ids"] for prompt in prompts]
     assert chat.lengths(prompts) == [len(tokens) for tokens in ids]
+
+
+@pytest.mark.parametrize(
+    ("end", "opening"),
+    [
+        ("<|assistant|><think>\n", "<think>"),
+        ("assistant\n<reasoning>", "<reasoning>"),
+        ("<think>\n\n</think>\n\n", ""),
+        ("<|assistant|>\n", ""),
+        ("{{ raise_exception('no') }}", ""),
+    ],
+)
+def test_the_tag_that_a_prompt_ends_with_is_known(end: str, opening: str, tmp_path: Path) -> None:
+    assert tokenizer_of(tmp_path, chat_template="{{ messages[0].content }}" + end).opening() == opening

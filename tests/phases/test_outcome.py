@@ -132,3 +132,52 @@ def test_a_run_that_goes_on_with_its_budget_spent_ends_in_order_with_what_was_tr
     assert "ended after step 4 of 6" in summary["ending"]["reason"]
     assert summary["steps"]["done"] == 4
     assert summary["adapter"]["sha256"] == sha256(checkpoint / "adapter_model.safetensors")
+
+
+# Fails where the run is: while it answers for the base, or when it has taken its second step.
+FAILS = """
+import os
+BAD = {bad!r}
+def fails(completions, **kwargs):
+    fails.calls = getattr(fails, "calls", 0) + 1
+    if os.path.exists(BAD) and fails.calls >= int(open(BAD).read()):
+        fails.calls / 0
+    return [float(sum(map(str.isdigit, each[0]["content"]))) for each in completions]
+"""
+
+
+def failing(folder: Path, *, calls: int) -> dict[str, str]:
+    """A run whose reward raises in its call of this number; the first ones are those of the checks."""
+    (folder / "bad").write_text(str(calls))
+    (folder / "own_fails.py").write_text(FAILS.format(bad=str(folder / "bad")))
+    return {"GRPO_REWARDS": f"{folder}/own_fails.py::fails", "GRPO_PROBE_PROMPTS": "2"}
+
+
+CHECKS, BEFORE, PROBE = 1, 1, 2  # calls: one batch of completions, the held-out rows, and the groups of the probe
+
+
+@pytest.mark.parametrize("calls", [CHECKS + 1, CHECKS + BEFORE + 1])
+def test_a_reward_that_fails_before_training_is_refused_with_its_line_and_the_completion(
+    calls: int, tmp_path: Path
+) -> None:
+    attempt = runs.start(tmp_path, failing(tmp_path, calls=calls), hooks=(WithoutReport(),))
+    assert attempt.wait() == 2, attempt.said()
+    reason = read_json(tmp_path / runs.RUN_ID / "summary.json")["ending"]["reason"]
+    assert (
+        "reward 'fails' raised ZeroDivisionError: division by zero at own_fails.py, line 7: fails.calls / 0" in reason
+    )
+    assert "on the completion '" in reason
+
+
+def test_a_reward_that_fails_in_mid_run_ends_it_with_4_and_the_mended_run_resumes(tmp_path: Path) -> None:
+    settings = failing(tmp_path, calls=CHECKS + BEFORE + PROBE + 4)
+    attempt = runs.start(tmp_path, settings, hooks=(WithoutReport(),))
+    assert attempt.wait() == 4, attempt.said()
+    run = tmp_path / runs.RUN_ID
+    reason = read_json(run / "summary.json")["ending"]["reason"]
+    assert "line 7: fails.calls / 0 on the completion '" in reason
+    assert "the run is kept at step 2 and resumes with the same command once it is fixed" in reason
+    (tmp_path / "bad").unlink()
+    assert runs.finish(tmp_path, settings, hooks=(WithoutReport(),)) == 0
+    assert [row["step"] for row in read_jsonl(run / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+    assert read_json(run / "summary.json")["attempts"] == 2

@@ -64,3 +64,21 @@ def test_its_examples_are_run(expected: str, names: list[str], world: World) -> 
     source = f"EXAMPLES = [('short', {expected})]\ndef brief(completion, answer): return float(len(completion) < 9)\n"
     with_module(world, source)
     assert [finding.name for finding in world.failed()] == names
+
+
+@pytest.mark.parametrize(
+    ("rewards", "measure", "needs"),
+    [
+        ("soft_overlong:1", "auto", False),
+        ("format_tags:1,repetition_penalty:1", "auto", False),
+        ("format_tags:1,exact:1", "auto", True),
+        ("format_tags:1", "correct", True),
+    ],
+)
+def test_rows_need_a_gold_only_where_a_reward_or_the_measure_reads_it(
+    rewards: str, measure: str, needs: bool, world: World
+) -> None:
+    train, test = ([{"question": row["question"]} for row in rows_of(of, 60)] for of in (sample.TRAIN, sample.HELD_OUT))
+    world.rows(train=train, test=test)
+    world.set(REWARDS=rewards, MEASURE=measure)
+    assert any("GRPO_ANSWER_COLUMN" in found.sentence for found in world.failed()) == needs

@@ -116,9 +116,9 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     ("tokens without embeddings", "tokenizer", "the model has 100 embeddings", lambda w: w.model(vocab_size=100)),
     ("no chat template", "tokenizer", "has no chat template", lambda w: template(w, None)),
     (
-        "template refuses the system message",
+        "template refuses all messages",
         "rows",
-        "rejects messages of system, user",
+        "cannot render messages of system, user",
         lambda w: (template(w, "{{ raise_exception('no system') }}"), w.set(SYSTEM_PROMPT="Think.")),
     ),
     ("template is no template", "rows", "chat template", lambda w: template(w, "{% for m in %}")),

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import pytest
 
-from grpo_job.outcomes import InvalidRun, Unexpected
+from grpo_job.outcomes import InvalidRun
 from grpo_job.rewards import MENU, Reward, RewardFailed, as_trl_function, load
 from grpo_job.rewards.custom import RewardFunction
 
@@ -141,8 +141,7 @@ def test_a_reward_that_raises_stops_the_run_and_is_named(error: BaseException, t
     with pytest.raises(RewardFailed) as failed:
         call(raises, "a good one", "the bad one", timeout=timeout)
     assert failed.value.__cause__ is error
-    assert isinstance(failed.value, Unexpected)
-    assert failed.value.outcome().code == 1
+    assert failed.value.outcome().code == 4
     for told in ("'mine'", type(error).__name__, str(error), "'the bad one'", "'72'"):
         assert told in str(failed.value)
 
@@ -179,3 +178,12 @@ def test_completions_and_answers_that_do_not_pair_up_are_an_error() -> None:
     function = as_trl_function(Reward("correct", 1.0, MENU["correct"]))
     with pytest.raises(ValueError, match="shorter"):
         function(completions=["a", "b"], answer=["72"])
+
+
+def test_a_reward_of_the_menu_is_shown_the_opening_that_the_prompt_ended_with() -> None:
+    said = "48 + 24\n</reasoning>\n<answer>\n72\n</answer>"
+    mine = Reward("mine", 1.0, lambda completion: float(completion == said), own=True, opening="<reasoning>")
+    format_tags = Reward("format_tags", 1.0, MENU["format_tags"], opening="<reasoning>")
+    for reward in (mine, format_tags):
+        assert as_trl_function(reward)(completions=[said], answer=["72"]) == [1.0]
+    assert as_trl_function(format_tags)(completions=[f"<reasoning>{said}"], answer=["72"]) == [1.0]

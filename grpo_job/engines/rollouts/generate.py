@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.random import SeedSequence
 
-from grpo_job.engines.interface import Adapter, Prompts
+from grpo_job.engines.interface import Adapter
 from grpo_job.engines.patches.gc_pause import no_collection
 from grpo_job.engines.rollouts.weight_sync import OwnWeights, SeparateWeights, SharedWeights, UnfoldedWeights
 
@@ -90,7 +90,7 @@ def generate(
     llm: Any,
     tokenizer: Any,
     weights: Weights,
-    prompts: Prompts,
+    texts: Sequence[str],
     *,
     adapter: Adapter,
     max_tokens: int,
@@ -102,14 +102,13 @@ def generate(
     samples: int = 1,
     seed: int = 0,
 ) -> list[list[str]]:
-    """`samples` answers to each prompt, with the adapter on or off; greedy at temperature 0.
+    """`samples` answers to each rendered prompt, with the adapter on or off; greedy at temperature 0.
 
     Leaves every random number generator as it was: each request brings a seed of its own.
     """
     from vllm import SamplingParams
 
-    texts = [tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True) for p in prompts]
-    ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    ids = [tokenizer(text=text, add_special_tokens=False)["input_ids"] for text in texts]
     sampling = [
         SamplingParams(
             n=samples if temperature else 1,

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.schema import Settings
 
@@ -18,17 +19,13 @@ AMPLE_SHARE = 0.75
 CANDIDATES = 64  # rows of the most characters, among which the one of the most tokens is looked for
 
 
-def sizes(
-    settings: Settings, plan: Plan | None, rows: Sequence[dict[str, Any]], tokenizer: Any
-) -> tuple[int, int] | None:
+def sizes(settings: Settings, plan: Plan | None, rows: Sequence[dict[str, Any]], chat: Chat) -> tuple[int, int] | None:
     """Tokens of the longest prompt and of the longest completion; None where nothing is to be rehearsed."""
     little_room = plan is not None and plan.memory.total > AMPLE_SHARE * plan.budget
     if settings.rehearsal == "never" or (settings.rehearsal == "auto" and not little_room):
         return None
     by_characters = sorted((row["prompt"] for row in rows), key=lambda prompt: -len(str(prompt)))[:CANDIDATES]
-    texts = tokenizer.apply_chat_template(by_characters, tokenize=False, add_generation_prompt=True)
-    longest = max(len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"])
-    return longest, settings.max_completion_length
+    return max(chat.lengths(by_characters)), settings.max_completion_length
 
 
 def dry_run(

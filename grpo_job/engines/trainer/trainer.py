@@ -1,4 +1,4 @@
-"""What this job changes in TRL's GRPOTrainer: row order, reference, loading, timing, how the optimizer steps."""
+"""What this job changes in TRL's GRPOTrainer: row order, prompts, reference, loading, timing, optimizer steps."""
 
 import time
 from collections import defaultdict
@@ -16,6 +16,7 @@ from grpo_job.engines.trainer.adapter import is_saved_in, only_one_adapter
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.memory_dry_run import dry_run
 from grpo_job.engines.trainer.sampler import RowStream
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.outcomes import Unexpected
 from grpo_job.run_folder.paths import WEIGHTS
 
@@ -31,8 +32,10 @@ class JobTrainer(GRPOTrainer):
         rows: Sequence[dict[str, Any]],
         rewards: RewardFunctions,
         callback: ListeningCallback,
+        chat: Chat,
     ) -> None:
-        """`args` is a GRPOConfig, which holds the weights of the `rewards` too."""
+        """`args` is a GRPOConfig, which holds the weights of the `rewards` too; `chat` renders the prompts."""
+        self.chat = chat
         self.part_seconds: dict[str, float] = defaultdict(float)
         self.dry_run_sizes: tuple[int, int] | None = None  # see memory_dry_run.py; an engine says so before training
         super().__init__(
@@ -105,6 +108,11 @@ class JobTrainer(GRPOTrainer):
         began = time.perf_counter()
         yield
         self.part_seconds[part] += time.perf_counter() - began
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        """Token ids of each prompt as all parts of the run render it; no images, and nothing further."""
+        texts = [self.chat.render(prompt) for prompt in prompts]
+        return self.processing_class(text=texts, add_special_tokens=False)["input_ids"], None, {}
 
     def _generate(self, *arguments: Any, **options: Any) -> Any:
         with self._timed("generation"):

@@ -15,14 +15,11 @@ from tests.faults.hooks import WithoutReport
 QWEN_3B = ModelShape(151936, 2048, 11008, 36, 2048, 256, tied=True, attention_bias=True)
 
 
-class Tokenizer:
+class Chat:
     """A token a word."""
 
-    def apply_chat_template(self, prompts: list[list[dict[str, str]]], **_: bool) -> list[str]:
-        return [" ".join(message["content"] for message in prompt) for prompt in prompts]
-
-    def __call__(self, texts: list[str], **_: bool) -> dict[str, list[list[int]]]:
-        return {"input_ids": [[0] * len(text.split()) for text in texts]}
+    def lengths(self, prompts: list[list[dict[str, str]]]) -> list[int]:
+        return [sum(len(message["content"].split()) for message in prompt) for prompt in prompts]
 
 
 ROWS = [{"prompt": [{"role": "user", "content": "a " * number}], "answer": "1"} for number in range(1, 200)]
@@ -59,14 +56,14 @@ def test_every_row_is_stretched_to_the_longest_and_nothing_is_masked() -> None:
 
 def test_it_is_left_out_where_the_plan_leaves_ample_room() -> None:
     settings = Settings(max_completion_length=200)
-    assert sizes(settings, plan_on(140), ROWS, Tokenizer()) is None
-    assert sizes(settings, plan_on(11), ROWS, Tokenizer()) == (199, 200)
-    assert sizes(settings, None, ROWS, Tokenizer()) is None
+    assert sizes(settings, plan_on(140), ROWS, Chat()) is None
+    assert sizes(settings, plan_on(11), ROWS, Chat()) == (199, 200)
+    assert sizes(settings, None, ROWS, Chat()) is None
 
 
 def test_it_can_be_asked_for_and_forbidden() -> None:
-    assert sizes(Settings(rehearsal="always"), plan_on(140), ROWS, Tokenizer()) == (199, 200)
-    assert sizes(Settings(rehearsal="never"), plan_on(11), ROWS, Tokenizer()) is None
+    assert sizes(Settings(rehearsal="always"), plan_on(140), ROWS, Chat()) == (199, 200)
+    assert sizes(Settings(rehearsal="never"), plan_on(11), ROWS, Chat()) is None
 
 
 def test_a_rehearsed_run_gives_the_same_adapter_and_metrics_byte_for_byte(tmp_path: Path) -> None:

@@ -1,0 +1,247 @@
+"""A model behind an OpenAI-compatible address judges completions: the reward `judge`.
+
+Its parameters are set with GRPO_REWARD_OPTIONS, the key with OPENAI_API_KEY. All completions of a batch are asked at
+once. What cannot be judged in time pays None, and is counted and told. What was judged is kept in a file of the run,
+which each checkpoint holds: a resumed run asks for nothing twice.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PROMPT = """You grade the answer of a student. Be strict.
+
+Question:
+{question}
+
+Right answer, if there is one:
+{answer}
+
+The student's answer:
+{completion}
+
+Reply with one number from 0 (wrong) to {highest} (right), and nothing else."""
+SCORE = re.compile(r"\s*(\d{1,6}(?:\.\d{1,6})?)\s*", re.ASCII)
+AGAIN = (408, 409, 425, 429)  # of the answers below 500, those that another try may get past
+PAUSE, LONGEST_PAUSE = 0.25, 8.0  # seconds before another try, doubled each time
+REPLY_TOKENS = 16
+
+
+class Judged(NamedTuple):
+    """One judgement: its score, None where there is none; the calls and tokens that it took; why it failed."""
+
+    score: float | None
+    calls: int = 0
+    tokens: int = 0
+    failure: str = ""
+
+
+class Judgements:
+    """All judgements of a run, by what was asked."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Judged] = {}
+        self.file: Path | None = None
+        self.key = ""  # of the service
+        self.calls = self.tokens = 0
+
+    def keep_in(self, file: Path) -> None:
+        """Go on with what is in `file`, and add to it: also what was judged before there was one, such as by checks."""
+        earlier, self.file = self.known, file
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        self.known = {key: Judged(*judged) for key, *judged in map(json.loads, lines)}
+        self.calls = sum(judged.calls for judged in self.known.values())
+        self.tokens = sum(judged.tokens for judged in self.known.values())
+        for key, judged in earlier.items():
+            if key not in self.known:
+                self.add(key, judged)
+                self.calls, self.tokens = self.calls + judged.calls, self.tokens + judged.tokens
+
+    def add(self, key: str, judged: Judged) -> None:
+        self.known[key] = judged
+        if self.file:
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([key, *judged]) + "\n")
+
+    def totals(self) -> dict[str, Any]:
+        """Completions that were judged and that were not, calls and tokens, and why the last one failed."""
+        failures = [judged.failure for judged in self.known.values() if judged.failure]
+        return {
+            "judged": len(self.known) - len(failures),
+            "failed": len(failures),
+            "calls": self.calls,
+            "tokens": self.tokens,
+            "last_failure": failures[-1] if failures else None,
+        }
+
+    def spend(self, service: "Service") -> None:
+        """Count a call. Raises `ValueError` where the budget of the whole run is spent."""
+        for name, spent, most in (
+            ("calls", self.calls, service.most_calls),
+            ("tokens", self.tokens, service.most_tokens),
+        ):
+            if most is not None and spent >= most:
+                raise ValueError(f"its budget is spent: {spent} of {most} {name} (most_{name})")
+        self.calls += 1
+
+
+JUDGEMENTS = Judgements()
+
+
+class Service(NamedTuple):
+    """The address, and what may be spent there; see `judge`."""
+
+    url: str
+    model: str
+    highest: float
+    seconds: float
+    concurrency: int
+    tries: int
+    most_calls: int | None
+    most_tokens: int | None
+
+
+async def judge(
+    completions: Sequence[Any],
+    *,
+    url: str = "",
+    model: str = "",
+    prompt_file: str = "",
+    highest: float = 10.0,
+    seconds: float = 45.0,
+    concurrency: int = 64,
+    tries: int = 4,
+    most_calls: int | None = None,
+    most_tokens: int | None = None,
+    **columns: Any,
+) -> list[float | None]:
+    """Pays the score that the model `model` at `url` gives, as a share of `highest`; None where it gives none in time.
+
+    `url` ends in `/v1`; `prompt_file` has `{question}`, `{completion}`, `{answer}`, `{highest}` or any column in
+    braces. A batch takes at most `seconds`; a call is tried `tries` times. The reply must be one number from 0 to
+    `highest` and nothing else. Raises `ValueError` where the service refuses for good, or the budget of `most_calls`
+    or `most_tokens` is spent.
+
+    >>> asyncio.run(judge([], url="http://127.0.0.1:8000/v1", model="qwen"))
+    []
+    """
+    if not (url and model):
+        needed = '{"judge": {"url": "https://.../v1", "model": "..."}}'
+        raise ValueError(f"it needs GRPO_REWARD_OPTIONS={needed}")
+    service = Service(url.rstrip("/"), model, highest, seconds, concurrency, tries, most_calls, most_tokens)
+    template = Path(prompt_file).expanduser().read_text(encoding="utf-8") if prompt_file else PROMPT
+    texts = [each if isinstance(each, str) else each[-1]["content"] for each in completions]
+    asked = [_filled(template, _values(columns, number, text, highest)) for number, text in enumerate(texts)]
+    keys = [hashlib.sha256(json.dumps([url, model, highest, text]).encode()).hexdigest()[:32] for text in asked]
+    await _judge_all(service, dict(zip(keys, asked, strict=True)))
+    return [JUDGEMENTS.known[key].score for key in keys]
+
+
+def _values(columns: Mapping[str, Any], number: int, completion: str, highest: float) -> dict[str, str]:
+    """What the template may name: the row's texts and numbers, several right answers as one text."""
+    values = {name: value[number] for name, value in columns.items() if isinstance(value, list)}
+    if isinstance(answers := values.get("answer"), list):
+        values["answer"] = " or ".join(answers)
+    texts = {name: str(value) for name, value in values.items() if isinstance(value, str | int | float)}
+    return {"answer": "", "question": "", **texts, "completion": completion, "highest": f"{highest:g}"}
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    """Each `{name}` once, whatever is in the values; other braces stay.
+
+    >>> _filled('{"a": {question}}', {"question": "{answer}?", "answer": "4"})
+    '{"a": {answer}?}'
+    """
+    return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), template)
+
+
+async def _judge_all(service: Service, asked: Mapping[str, str]) -> None:
+    """Ask for what is not known yet, side by side; what is late is cut."""
+    import httpx
+
+    new = {key: text for key, text in asked.items() if key not in JUDGEMENTS.known}
+    if not new:
+        return
+    end, room = time.monotonic() + service.seconds, asyncio.Semaphore(service.concurrency)
+    limits = httpx.Limits(max_connections=service.concurrency)
+    headers = {"Authorization": f"Bearer {JUDGEMENTS.key}"} if JUDGEMENTS.key else {}
+    async with httpx.AsyncClient(limits=limits, headers=headers, timeout=service.seconds) as client:
+        calls = [_Call(service, client, room, end, text) for text in new.values()]
+        judged = await asyncio.gather(*(call.judged() for call in calls), return_exceptions=True)
+    for key, one in sorted(zip(new, judged, strict=True), key=lambda pair: pair[0]):
+        if isinstance(one, Judged):
+            JUDGEMENTS.add(key, one)
+    for one in judged:
+        if isinstance(one, BaseException):
+            raise one
+
+
+class _Call:
+    """One completion's judgement, tried until it is there, the tries or the time are spent."""
+
+    def __init__(self, service: Service, client: Any, room: asyncio.Semaphore, end: float, text: str) -> None:
+        self.service, self.client, self.room, self.end, self.text = service, client, room, end, text
+        self.calls = self.tokens = 0
+        self.failure = ""
+
+    async def judged(self) -> Judged:
+        try:
+            async with asyncio.timeout(self.end - time.monotonic()):
+                score = await self._tried()
+        except TimeoutError:
+            score, self.failure = None, self.failure or "no reply in time"
+        return Judged(score, self.calls, self.tokens, "" if score is not None else self.failure)
+
+    async def _tried(self) -> float | None:
+        for number in range(self.service.tries):
+            if number:
+                await asyncio.sleep(min(LONGEST_PAUSE, PAUSE * 2**number))
+            async with self.room:
+                score = await self._once()
+            if score is not None:
+                return score
+        return None
+
+    async def _once(self) -> float | None:
+        import httpx
+
+        JUDGEMENTS.spend(self.service)
+        self.calls += 1
+        body = {
+            "model": self.service.model,
+            "messages": [{"role": "user", "content": self.text}],
+            "temperature": 0,
+            "max_tokens": REPLY_TOKENS,
+        }
+        try:
+            reply = await self.client.post(f"{self.service.url}/chat/completions", json=body)
+        except httpx.HTTPError as error:
+            self.failure = f"{type(error).__name__}: {error}"
+            return None
+        if reply.status_code != 200:
+            self.failure = f"HTTP {reply.status_code}: {' '.join(reply.text.split())[:200]}"
+            if reply.status_code < 500 and reply.status_code not in AGAIN:
+                raise ValueError(f"{self.service.url} refuses: {self.failure}")
+            return None
+        return self._score(reply)
+
+    def _score(self, reply: Any) -> float | None:
+        try:
+            found = reply.json()
+            said = found["choices"][0]["message"]["content"]
+            tokens = int((found.get("usage") or {}).get("total_tokens") or 0)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            self.failure = f"the reply is no chat completion: {' '.join(reply.text.split())[:200]}"
+            return None
+        self.tokens += tokens
+        JUDGEMENTS.tokens += tokens
+        number = SCORE.fullmatch(said) if isinstance(said, str) else None
+        if number is None or float(number[1]) > self.service.highest:
+            self.failure = f"the reply is no number from 0 to {self.service.highest:g}: {str(said)[:200]!r}"
+            return None
+        return float(number[1]) / self.service.highest

@@ -1,0 +1,49 @@
+"""The reward `judge` is checked with one call, for the answer of the first row."""
+
+import json
+from typing import Any
+
+import pytest
+
+from grpo_job.rewards.judging import JUDGEMENTS
+from tests.preflight.world import World
+from tests.servers.judge import judging
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JUDGEMENTS, "known", {})
+    monkeypatch.setattr(JUDGEMENTS, "file", None)
+
+
+def with_judge(world: World, url: str, **options: Any) -> None:
+    world.set(REWARDS="judge:1", REWARD_OPTIONS=json.dumps({"judge": {"url": url, "model": "m", **options}}))
+
+
+def test_a_service_that_scores_passes_with_one_call(world: World) -> None:
+    with judging(lambda text: "8") as server:
+        with_judge(world, server.url)
+        found = world.examine()
+    assert found.faults() == []
+    assert any("judge pays 0.8 for the first row's answer" in finding.sentence for finding in found)
+    assert len(server.bodies) == 1
+
+
+def test_one_that_talks_is_refused_with_what_it_said(world: World) -> None:
+    with judging(lambda text: "I would say eight.") as server:
+        with_judge(world, server.url, tries=1)
+        [failed] = world.failed()
+    assert "judge gives no score: the reply is no number from 0 to 10: 'I would say eight.'" in failed.sentence
+
+
+def test_one_that_refuses_the_key_is_told(world: World) -> None:
+    with judging(lambda text: "8", failing=1.0, status=401) as server:
+        with_judge(world, server.url)
+        [failed] = world.failed()
+    assert "HTTP 401" in failed.sentence
+
+
+def test_it_must_end_before_the_rewards_time_is_over(world: World) -> None:
+    with_judge(world, "http://127.0.0.1:9/v1", seconds=60)
+    [failed] = world.failed()
+    assert "GRPO_REWARD_TIMEOUT_SECONDS: 60 was given; judge may take 60" in failed.sentence
