@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: saved, verified, mirrored, and held by one attempt at a time."""
+"""Checkpoints: saved atomically, verified, mirrored, and held by one attempt at a time."""
 
 from grpo_job.checkpoints.manager import PARTIAL, Checkpoint, CheckpointManager
 from grpo_job.checkpoints.mirror import Mirror

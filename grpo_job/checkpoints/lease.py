@@ -1,13 +1,11 @@
 """Who may work on a run: numbered claims at a store, and file locks in the run folder.
 
-Each attempt claims the next number: `lease/000002.json`. The highest number holds the run, and its
-holder renews the claim; who finds a higher number than its own has lost the run. A contender takes
-over once the holder did not renew for as long as the lease lasts, as the contender's own clock
-counts it, or at once where the holder is known to be gone.
+Each attempt claims the next number: `lease/000002.json`. The highest number holds the run, and its holder renews the
+claim; an attempt that finds a higher number than its own has lost the run. A contender takes over if the holder does
+not renew for the length of the lease by the contender's own clock, or at once if the holder is known to be gone.
 
-On the Hub a commit is a renewal, and only so many are allowed in an hour. So there the commits of
-checkpoints renew, and one more where a contender asks for it: it rings, by a commit to a branch
-beside the run's, which the holder looks at.
+On the Hub a renewal is a commit, and the number of commits per hour is limited. So there the commits of checkpoints
+renew the claim, and the holder makes another only if a contender asks for it, by a commit to a separate branch.
 """
 
 import fcntl
@@ -27,7 +25,7 @@ FOLDER = "lease"
 
 
 class Claim(NamedTuple):
-    """What a contender sees. `head` changes with every commit, on the Hub."""
+    """What a contender sees. On the Hub, `head` changes with every commit."""
 
     number: int
     content: bytes
@@ -49,9 +47,9 @@ class Lease:
         is_gone: Callable[[str], bool],
         takeover_request: Store | None = None,
     ) -> None:
-        """`is_gone` answers whether a holder is known to have ended; a `takeover_request` makes the holder renew.
+        """`is_gone`: whether a holder is known to have ended. `takeover_request`: where to ask the holder to renew.
 
-        `left` is what stands beside the claim for the next holder; before this one sets it, what it found.
+        `left` is stored with the claim for the next holder; until this one sets it, it is what the last one left.
         """
         self.store, self.holder, self.seconds, self.is_gone, self.takeover_request = (
             store,
@@ -63,44 +61,44 @@ class Lease:
         self.number = 0
         self.renewals = 0
         self.left: dict[str, Any] = {}
-        self._rung = ""
+        self._last_request = ""
 
     def acquire(self) -> None:
-        """Hold the run from now on. Raises `RunLocked` where another attempt does."""
+        """Hold the run from now on. Raises `RunLocked` if another attempt does."""
         before = self._look()
         if not self._is_free(before):
             before = self._wait(before)
         self.number, self.left = before.number + 1, before.says.get("left", {})
         if self.takeover_request:
-            self._rung = self.takeover_request.head()
+            self._last_request = self.takeover_request.head()
         if not self.store.claim(_name(self.number), self._content(), seen=before.head):
             raise RunLocked(f"another attempt took the run at {self.store.uri} over in the same moment")
 
     def renew(self) -> None:
-        """Say that the holder is alive. Raises `RunLocked` where the run was taken over."""
+        """Show that the holder is alive. Raises `RunLocked` if the run was taken over."""
         self.assert_held()
-        if self.takeover_request is None or self._rings(self.takeover_request):
+        if self.takeover_request is None or self._is_requested(self.takeover_request):
             self.renewals += 1
             self.store.write(_name(self.number), self._content().encode())
 
     def assert_held(self) -> None:
-        """Raises `RunLocked` where the run was taken over."""
+        """Raises `RunLocked` if the run was taken over."""
         if self.number and (other := self.store.read(_name(self.number + 1))) is not None:
             raise RunLocked(f"{json.loads(other)['holder']} has taken the run over; nothing more is written here")
 
     def release(self) -> None:
-        """Let the next attempt begin at once."""
+        """Let the next attempt take the run at once."""
         self.assert_held()
         self.store.write(_name(self.number), self._content(released=True).encode())
 
-    def _rings(self, takeover_request: Store) -> bool:
-        before, self._rung = self._rung, takeover_request.head()
-        return self._rung != before
+    def _is_requested(self, takeover_request: Store) -> bool:
+        before, self._last_request = self._last_request, takeover_request.head()
+        return self._last_request != before
 
     def _look(self) -> Claim:
         numbers = [int(Path(entry.name).stem) for entry in self.store.list(FOLDER) if entry.name.endswith(".json")]
         number, content = max(numbers, default=0), b""
-        # Some stores list late what they already hold.
+        # Listings of some stores lag behind their content.
         while (there := self.store.read(_name(number + 1))) is not None:
             number, content = number + 1, there
         return Claim(number, content or self._content_of(number), self.store.head())
@@ -112,7 +110,7 @@ class Lease:
         return not claim.number or claim.says.get("released", False) or self.is_gone(claim.says.get("holder", ""))
 
     def _wait(self, first: Claim) -> Claim:
-        """Until the holder is gone or its lease could have run out. Raises `RunLocked` when it renews."""
+        """Wait until the holder is gone or its lease has expired. Raises `RunLocked` if it renews."""
         if self.takeover_request:
             self.takeover_request.write("asks.json", self._content().encode())
         end = time.monotonic() + self.seconds
@@ -130,7 +128,7 @@ class Lease:
 
 
 class HolderLocks:
-    """A locked file for each holder that works in this run folder: free when its process is gone, however it ended."""
+    """A locked file per holder in this run folder; the system releases it when the process ends, however it ends."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -138,30 +136,30 @@ class HolderLocks:
         self._file: int | None = None
 
     def lock(self) -> None:
-        """Hold the lock until `unlock`, or until this process ends, however it ends."""
+        """Hold the lock until `unlock` or the end of this process."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self._path(self.holder), os.O_CREAT | os.O_RDWR, 0o644)
         _locked(self._file, fcntl.LOCK_EX)
 
     def is_gone(self, holder: str) -> bool:
-        """Whether `holder` worked in this folder, and its process does not live any more."""
+        """Whether `holder` worked in this folder and its process has ended."""
         path = self._path(holder)
         if not holder or not path.is_file():
             return False
         file = os.open(path, os.O_RDWR)
         try:
-            return _locked(file, fcntl.LOCK_SH)  # shared: two contenders may look at once
+            return _locked(file, fcntl.LOCK_SH)  # shared, because two contenders may check at the same time
         finally:
             os.close(file)
 
     def clear(self) -> None:
-        """Remove the files of those that are gone: their claims are succeeded by one's own."""
+        """Remove the files of holders that are gone, after this one has a newer claim."""
         for path in self.folder.glob("*.lock"):
             if self.is_gone(path.stem):
                 path.unlink(missing_ok=True)
 
     def unlock(self, *, keep_file: bool = False) -> None:
-        """`keep_file`: so that others see that the holder is gone, which its claim does not say."""
+        """`keep_file`: if the claim could not be released, so that others see that the holder is gone."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -173,7 +171,7 @@ class HolderLocks:
 
 
 def _locked(file: int, kind: int) -> bool:
-    """False where another holds it, or where the file system knows no locks: then waiting decides."""
+    """False if another process holds it, or if the file system has no locks: then contenders wait."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except OSError:

@@ -1,8 +1,8 @@
-"""Turns what the trainer wrote into a checkpoint that is whole or not there.
+"""Turns what the trainer wrote into a checkpoint, atomically.
 
-The trainer writes into `checkpoints/.partial`. Each file is hashed and flushed, the metrics up to
-that step are laid beside, `manifest.json` is written last, and one rename makes it
-`checkpoints/step-000010`. What has no manifest that agrees is not a checkpoint.
+The trainer writes to `checkpoints/.partial`. Each file is hashed and flushed, the metrics so far are added,
+`manifest.json` is written last, and the folder is renamed to `checkpoints/step-000010`. A folder without a matching
+manifest is not a checkpoint.
 """
 
 import json
@@ -21,12 +21,12 @@ from grpo_job.stores import MANIFEST
 PARTIAL = ".partial"
 REPLACED = ".replaced"
 NAME = re.compile(r"step-(\d{6,})")
-# Written by the trainers, and neither needed to go on nor fit to be published (a pickle; a card).
+# Written by the trainers, not needed to resume, and not to be published (a pickle; a card).
 DROPPED = ("training_args.bin", "README.md")
 
 
 class Checkpoint(NamedTuple):
-    """A checkpoint that verified: the step after which it was taken, its folder, its manifest."""
+    """A verified checkpoint: the step after which it was saved, its folder, its manifest."""
 
     step: int
     folder: Path
@@ -36,9 +36,9 @@ class Checkpoint(NamedTuple):
 class CheckpointManager:
     """The checkpoints of one run folder.
 
-    `identity` is what a checkpoint must agree with to be resumed: the settings that change the result, the
-    revisions of model and rows. `extras` are files laid into each checkpoint (the metrics so far). `facts`
-    stand in the manifest for people to read.
+    `identity`: what a checkpoint must match to be resumed, the settings that change the result and the revisions of
+    model and rows. `extras`: files to copy into each checkpoint (the metrics so far). `facts`: further entries of the
+    manifest.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class CheckpointManager:
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder, self.keep, self.extras, self.facts = folder, keep, extras, dict(facts or {})
-        self.pinned: Callable[[], list[Path]] = list  # folders that somebody reads, to be removed later
+        self.pinned: Callable[[], list[Path]] = list  # folders being read, to be removed later
         self.identity: dict[str, Any] = json.loads(json.dumps(dict(identity)))  # as it is loaded back
         self.last_saved = time.monotonic()
 
     @property
     def partial(self) -> Path:
-        """Where a trainer may write; emptied when a run starts."""
+        """Where the trainer writes; emptied when a run starts."""
         return self.folder / PARTIAL
 
     def clear_partial(self) -> None:
-        """Forget what an earlier attempt left half-written or half-removed."""
+        """Remove what an earlier attempt left incomplete."""
         for leftover in (self.partial, self.folder / REPLACED):
             shutil.rmtree(leftover, ignore_errors=True)
         self.partial.mkdir(parents=True)
@@ -72,7 +72,7 @@ class CheckpointManager:
             shutil.rmtree(folder)
 
     def commit(self, step: int, written: Path) -> Checkpoint:
-        """Make the trainer's folder `written` the checkpoint of `step`; remove the oldest beyond `keep`."""
+        """Make the trainer's folder `written` the checkpoint of `step`; remove the oldest ones beyond `keep`."""
         for name in DROPPED:
             (written / name).unlink(missing_ok=True)
         for extra in self.extras:
@@ -89,7 +89,7 @@ class CheckpointManager:
         return Checkpoint(step, final, manifest)
 
     def restore_extras(self, checkpoint: Checkpoint | None) -> None:
-        """Put the extras back as they were at `checkpoint`; without one they are removed."""
+        """Restore the extras from `checkpoint`; without one, remove them."""
         for extra in self.extras:
             kept = checkpoint.folder / extra.name if checkpoint else None
             if kept and kept.is_file():
@@ -98,9 +98,9 @@ class CheckpointManager:
                 extra.unlink(missing_ok=True)
 
     def newest_good(self) -> tuple[Checkpoint | None, list[str]]:
-        """The newest checkpoint that verifies and is of this run, and a sentence for each newer one that is not.
+        """The newest valid checkpoint of this run, and a sentence for each newer one that is damaged or of another run.
 
-        Where all that verify are of another run, the newest of them: `differences` says in what it differs.
+        If all valid ones are of another run, the newest of them, for which `differences` is not empty.
         """
         strangers: list[Checkpoint] = []
         damages: list[str] = []
@@ -118,11 +118,11 @@ class CheckpointManager:
         return (strangers[0], []) if strangers else (None, damages)
 
     def differences(self, checkpoint: Checkpoint) -> list[str]:
-        """Names of what in `identity` differs from the checkpoint's, in the form `name: old -> new`."""
+        """How `identity` differs from the checkpoint's, as `name: old -> new`."""
         return differences(checkpoint.manifest["identity"], self.identity)
 
     def put_in_place(self, written: Path, final: Path) -> None:
-        """One rename; a checkpoint of the same step steps aside first, for a rename cannot replace a full folder."""
+        """Rename; an old checkpoint of this step is moved first, because rename cannot replace a non-empty folder."""
         aside = self.folder / REPLACED
         shutil.rmtree(aside, ignore_errors=True)
         if final.exists():
@@ -132,12 +132,12 @@ class CheckpointManager:
         shutil.rmtree(aside, ignore_errors=True)
 
     def _newest_first(self) -> list[Path]:
-        """By number, not by name: from a million steps on, names are longer."""
+        """By number, because names are longer from a million steps on."""
         found = {path: match for path in self.folder.glob("step-*") if (match := NAME.fullmatch(path.name))}
         return sorted((path for path in found if path.is_dir()), key=lambda path: int(found[path][1]), reverse=True)
 
     def _prune(self) -> None:
-        """Damaged ones do not count, so the last good one always stays."""
+        """Damaged ones do not count, so the last valid one always stays."""
         good = 0
         for folder in self._newest_first():
             if good >= self.keep:
@@ -153,7 +153,7 @@ def name_of(step: int) -> str:
 
 
 def damage_of(folder: Path) -> str | None:
-    """Why `folder` is not a whole checkpoint, or None."""
+    """Why `folder` is not a valid checkpoint, or None."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         step, _, files = int(manifest["step"]), dict(manifest["identity"]), dict(manifest["files"])

@@ -1,7 +1,7 @@
-"""A second home of the checkpoints, at a store, filled in the background.
+"""Copies checkpoints to a store in the background.
 
-At most one checkpoint is on its way; while it is, only the newest of those that wait is kept
-waiting. So training never waits, and the store may miss some that are kept here.
+One checkpoint is sent at a time; of those saved meanwhile, only the newest waits. So training never waits, and the
+store may lack some that are kept here.
 """
 
 import shutil
@@ -21,14 +21,14 @@ ARRIVING = ".arriving"
 class Mirror:
     """The checkpoints of one run at one store.
 
-    `assert_held` raises `RunLocked` where another attempt has taken the run over; then `on_lost` ends this one.
+    `assert_held` raises `RunLocked` if another attempt has taken the run over; then `on_lost` ends this one.
     """
 
     def __init__(
         self, store: Store, keep: int, assert_held: Callable[[], None], on_lost: Callable[[str], object]
     ) -> None:
         self.store, self.keep, self.assert_held, self.on_lost = store, keep, assert_held, on_lost
-        self.seconds: list[float] = []  # that each checkpoint took to arrive
+        self.seconds: list[float] = []  # of each upload
         self._changed = threading.Condition()
         self._waiting: Checkpoint | None = None
         self._going: Checkpoint | None = None
@@ -36,7 +36,7 @@ class Mirror:
         self._thread: threading.Thread | None = None
 
     def send(self, checkpoint: Checkpoint) -> None:
-        """Send `checkpoint` when the one before has arrived; one that still waits is left out."""
+        """Send `checkpoint` after the one being sent; it replaces one that is still waiting."""
         with self._changed:
             self._waiting = checkpoint
             self._changed.notify_all()
@@ -45,31 +45,31 @@ class Mirror:
                 self._thread.start()
 
     def pinned(self) -> list[Path]:
-        """Folders that are being read, and must stay."""
+        """Folders being read, which must not be removed."""
         with self._changed:
             return [checkpoint.folder for checkpoint in (self._waiting, self._going) if checkpoint]
 
     def troubles(self) -> list[str]:
-        """A sentence for each failure since the last time that was asked."""
+        """A sentence for each failure since the last call."""
         with self._changed:
             told, self._troubles = self._troubles, []
         return told
 
     def finish(self, seconds: float) -> bool:
-        """Wait until all has arrived or failed; False when that takes longer than `seconds`."""
+        """Wait until everything was sent or failed; False if that takes longer than `seconds`."""
         with self._changed:
             return self._changed.wait_for(lambda: not (self._waiting or self._going), timeout=seconds)
 
     def steps(self) -> list[int]:
-        """The steps of the whole checkpoints there, the newest first."""
+        """The steps of the complete checkpoints at the store, newest first."""
         names = (Path(entry.name) for entry in self.store.list())
         found = [NAME.fullmatch(str(name.parent)) for name in names if name.name == MANIFEST]
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
     def bring_newer(self, manager: CheckpointManager, than: int) -> list[str]:
-        """Bring the newest good checkpoint here, if it is of a later step; a sentence for each damaged one.
+        """Download the newest valid checkpoint if it is of a later step; a sentence for each damaged one.
 
-        Raises `Unexpected` where the store cannot say what it holds: a restart would lose the run.
+        Raises `Unexpected` if the store cannot be listed, because restarting would lose the run.
         """
         damages = []
         try:
@@ -85,7 +85,7 @@ class Mirror:
         return damages
 
     def forget(self) -> None:
-        """Remove all checkpoints there: a restarted run must not find those of an earlier one."""
+        """Remove all checkpoints at the store: a restarted run must not find those of an earlier one."""
         try:
             for step in self.steps():
                 self.store.delete(name_of(step))
@@ -96,7 +96,7 @@ class Mirror:
         raise Unexpected(f"cannot tell which checkpoints {self.store.uri} holds: {failure}") from failure
 
     def _bring(self, manager: CheckpointManager, step: int) -> str | None:
-        """The damage of the checkpoint there, or None when it stands among the manager's."""
+        """Download a checkpoint to the manager's; its damage, or None."""
         arriving = manager.folder / ARRIVING
         shutil.rmtree(arriving, ignore_errors=True)
         folder = arriving / name_of(step)
@@ -118,7 +118,7 @@ class Mirror:
                 self._put(checkpoint)
             except (RunLocked, Outpaced) as lost:
                 self.on_lost(str(lost))
-            except Exception as failure:  # a thread that dies would fall silent: the next step tells
+            except Exception as failure:  # the thread must survive: the next step logs the failure
                 self._failed(f"checkpoint {checkpoint.folder.name} did not reach {self.store.uri}: {failure}")
             with self._changed:
                 self._going = None

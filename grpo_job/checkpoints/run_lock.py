@@ -1,7 +1,7 @@
-"""All that keeps two attempts from working on one run: a lease in the run folder, and one at the mirror.
+"""Keeps two attempts from working on one run: a lease in the run folder, and one at the mirror.
 
-A thread renews them. An attempt that was frozen, or cut off from the store, while another took the
-run over, learns it from `assert_held`, which is asked before anything is written, or from that thread.
+A thread renews them. An attempt that was frozen or offline while another took the run over learns of it from
+`assert_held`, which is called before anything is written, or from that thread.
 """
 
 import threading
@@ -29,7 +29,7 @@ class RunLock:
         *,
         takeover_request: Store | None = None,
     ) -> None:
-        """`on_lost` is called in a thread with the reason when another attempt has taken the run over."""
+        """`on_lost` is called in a thread with the reason if another attempt has taken the run over."""
         self.seconds, self.on_lost = seconds, on_lost
         self.locks = HolderLocks(folder / FOLDER)
         self.here = self._lease(open_store(f"file://{quote(str(folder))}"))
@@ -38,9 +38,9 @@ class RunLock:
         self._trouble = ""
 
     def acquire(self) -> dict[str, Any]:
-        """Hold the run from now on. Answers what the attempt before has left at the mirror for the next.
+        """Hold the run from now on; returns what the previous attempt left at the mirror.
 
-        Raises `RunLocked` where another attempt holds it.
+        Raises `RunLocked` if another attempt holds it.
         """
         self.locks.lock()
         try:
@@ -56,21 +56,21 @@ class RunLock:
         return next((lease.left for lease in self.there), {})
 
     def leave(self, values: dict[str, Any]) -> None:
-        """What the next attempt shall find, wherever it runs: told with the next renewal, and when this one ends."""
+        """Leave values for the next attempt on any machine: stored with the next renewal, and at release."""
         for lease in self.there:
             lease.left = values
 
     def assert_held(self) -> None:
-        """Raises `RunLocked` where another attempt has taken the run over in this folder."""
+        """Raises `RunLocked` if another attempt has taken the run over in this folder."""
         self.here.assert_held()
 
     def assert_held_everywhere(self) -> None:
-        """Raises `RunLocked` where another attempt has taken the run over, `StoreFailed` if the store cannot tell."""
+        """Raises `RunLocked` if another attempt has taken the run over, `StoreFailed` if the store cannot tell."""
         for lease in (self.here, *self.there):
             lease.assert_held()
 
     def release(self) -> str:
-        """Let the next attempt begin at once; answers what went wrong with that, which costs it only time."""
+        """Let the next attempt begin at once; returns what went wrong, which costs it only time."""
         self._over.set()
         trouble = ""
         try:
@@ -82,12 +82,12 @@ class RunLock:
         return trouble
 
     def trouble(self) -> str:
-        """What has been wrong with renewing since the last time that was asked."""
+        """What went wrong with renewing since the last call."""
         told, self._trouble = self._trouble, ""
         return told
 
     def _let_go(self) -> None:
-        """Undo what was taken, for the rest was not to be had."""
+        """Release what was acquired, because the rest could not be."""
         if self.here.number:
             self.here.release()
         self.locks.unlock()

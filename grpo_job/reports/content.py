@@ -14,7 +14,14 @@ STATES = {
     "not judged": ("warn", "Not judged: too few held-out rows"),
     "collapsed": ("bad", "Collapsed: one answer to nearly every question"),
 }
-SIDES = ("Gained", "Lost", "Wrong before and after", "Right before and after")
+# Correct before and after -> how a question changed.
+SIDE_OF = {
+    (False, True): "Gained",
+    (True, False): "Lost",
+    (False, False): "Wrong before and after",
+    (True, True): "Right before and after",
+}
+SIDES = tuple(SIDE_OF.values())
 SAMPLES_SHOWN = dict(zip(SIDES, (3, 2, 1, 1), strict=True))
 MOST_CHANGED = 60
 MOST_STEPS = 200
@@ -71,15 +78,7 @@ def headline(run: RunData) -> Headline:
 
 def side(before: Record, after: Record) -> str:
     """How a question changed, one of SIDES."""
-    match bool(before["correct"]), bool(after["correct"]):
-        case False, True:
-            return SIDES[0]
-        case True, False:
-            return SIDES[1]
-        case False, False:
-            return SIDES[2]
-        case _:
-            return SIDES[3]
+    return SIDE_OF[bool(before["correct"]), bool(after["correct"])]
 
 
 def samples(run: RunData) -> list[Sample]:

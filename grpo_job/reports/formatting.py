@@ -4,7 +4,6 @@ import json
 import math
 import re
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 NOTHING = "–"
@@ -77,8 +76,7 @@ def seconds(value: float) -> str:
         return f"{value:.0f} s"
     if value < 3600:
         return f"{int(value) // 60} min {int(value) % 60:02d} s"
-    whole = timedelta(seconds=int(value))
-    return f"{int(value) // 3600} h {int(whole.total_seconds()) % 3600 // 60:02d} min"
+    return f"{int(value) // 3600} h {int(value) % 3600 // 60:02d} min"
 
 
 def money(value: float) -> str:
@@ -137,8 +135,5 @@ def without_secrets(page: str) -> str:
 
 
 FORMS: dict[str, Callable[[Any], str]] = {
-    form.__name__: form
-    for form in (
-        percent, points, number, count, probability, p_value, seconds, money, size, text,
-    )
-}  # fmt: skip
+    form.__name__: form for form in (percent, points, number, count, probability, p_value, seconds, money, size, text)
+}

@@ -175,16 +175,8 @@ def _rewards(runs: Sequence[RunData]) -> list[Panel]:
 
 def _panels(runs: Sequence[RunData], metrics: Sequence[_Metric]) -> list[Panel]:
     panels = (
-        Panel(
-            metric.name,
-            metric.title,
-            metric.caption,
-            _lines(runs, metric),
-            metric.unit,
-            metric.smooth,
-            metric.from_zero,
-        )
-        for metric in metrics
+        Panel(one.name, one.title, one.caption, _lines(runs, one), one.unit, one.smooth, one.from_zero)
+        for one in metrics
     )
     return [panel for panel in panels if panel.lines]
 

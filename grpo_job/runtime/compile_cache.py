@@ -1,7 +1,7 @@
-"""The folder of compiled code: private to its user, and not trusted where others could have put something in it.
+"""The folder of compiled code: private to its user, and not trusted if others could have written to it.
 
-What lies there is loaded as code (Triton's launchers, vLLM's graphs). The folders above it may be shared: a volume
-that a whole group writes to is the rule in clusters.
+Its content is loaded as code (Triton's launchers, vLLM's graphs). The folders above it may be shared, as volumes in
+clusters often are.
 """
 
 import importlib.util
@@ -13,9 +13,9 @@ from pathlib import Path
 
 
 def open_cache(folder: Path) -> tuple[Path, str | None]:
-    """The folder to use, and why it is not the one asked for. Raises `OSError` where none can be made.
+    """The folder to use, and why it is not the one asked for, if so. Raises `OSError` if none can be made.
 
-    A folder that others can write is left as it is; code is then compiled again in one that lasts for this process.
+    A folder that others can write to is not used; code is then compiled again in a temporary one.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     fault = _fault(folder.lstat())
@@ -26,7 +26,7 @@ def open_cache(folder: Path) -> tuple[Path, str | None]:
 
 
 def keep_bytecode(folder: Path) -> None:
-    """Where PyTorch was installed without bytecode, keep in `folder` what Python compiles of all modules from now on.
+    """If PyTorch was installed without bytecode, keep the bytecode of all modules in `folder` from now on.
 
     Some installers and images omit it, and so does PYTHONDONTWRITEBYTECODE: 19 of the 59 s of a start on a GPU.
     """

@@ -1,7 +1,7 @@
-"""Starts the processes of a run through torchrun, and stays their parent: signals go down, the ending comes up.
+"""Starts the processes of a run with torchrun, passes signals on to them, and returns their outcome.
 
-torchrun turns every failure into exit code 1, and ends the others with SIGTERM when one process is lost. So the first
-process of each machine tells its launcher's parent how the run ended, in a file that only the two know.
+torchrun turns every failure into exit code 1, and ends the others with SIGTERM if one process is lost. So the first
+process of each machine writes the outcome to a file for its launcher.
 """
 
 import json
@@ -24,15 +24,15 @@ from grpo_job.settings.schema import Settings
 
 ENDING_FILE = "LAUNCHER_ENDING_FILE"  # the variable that names it
 LOOK_SECONDS = 0.1
-# Beyond a signal's grace, for the processes to write how they ended.
+# After the grace period, for the processes to write their outcome.
 PARENT_SECONDS = 10.0
 
 
 def run(layout: Layout, settings: Settings, environment: Mapping[str, str], interruption: Interruption) -> Outcome:
-    """All processes of this machine, to their end."""
+    """Run all processes of this machine, and return the outcome."""
     with tempfile.TemporaryDirectory(prefix="grpo-job-") as folder:
         ending_file = Path(folder) / "ending.json"
-        # torchrun would give each one thread, and say so.
+        # The default of torchrun is one thread each, with a warning.
         threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // layout.processes))}
         launched = Launched(layout, {**threads, **environment, ENDING_FILE: str(ending_file)})
         interruption.grace_seconds = settings.grace_seconds + PARENT_SECONDS
@@ -46,12 +46,12 @@ class Launched:
     """torchrun and the processes that it started."""
 
     def __init__(self, layout: Layout, environment: Mapping[str, str]) -> None:
-        # A session of its own: Ctrl-C at a terminal reaches the parent alone, which passes it on.
+        # In a session of its own, so that Ctrl-C in a terminal reaches only the parent, which passes it on.
         self.process = subprocess.Popen(command(layout), env=dict(environment), start_new_session=True)
         self.ranks: list[psutil.Process] = []
 
     def wait(self, asked: Callable[[], str | None]) -> None:
-        """Until torchrun has ended; what the parent was `asked` to do is passed on, once."""
+        """Wait until torchrun has ended; pass the signal that `asked` returns on, once."""
         passed_on = False
         while self.process.poll() is None:
             with suppress(psutil.NoSuchProcess):
@@ -63,7 +63,7 @@ class Launched:
         self.kill()
 
     def signal(self, number: signal.Signals) -> None:
-        """To each process; torchrun itself would give them 30 seconds and no more. To it where there is none yet."""
+        """To each process, because torchrun would kill them after 30 s; to torchrun if there is none yet."""
         if not self.ranks:
             self.process.send_signal(number)
         for rank in self.ranks:
@@ -71,7 +71,7 @@ class Launched:
                 rank.send_signal(number)
 
     def kill(self) -> None:
-        """End what is left: torchrun first, or it would notice the end of its processes and exit by itself."""
+        """Kill what is left: torchrun first, or it would notice the end of its processes and exit by itself."""
         with suppress(ProcessLookupError):
             self.process.kill()
         for rank in self.ranks:
@@ -80,7 +80,7 @@ class Launched:
 
 
 def command(layout: Layout) -> list[str]:
-    """This program, in as many processes; of several machines, torchrun's own variables say where they meet."""
+    """torchrun with this program; on several machines, its own variables tell where they meet."""
     meeting = ["--standalone"] if layout.nodes == 1 else []
     return [
         sys.executable, "-m", "torch.distributed.run", *meeting, "--nproc-per-node", str(layout.processes),
@@ -89,7 +89,7 @@ def command(layout: Layout) -> list[str]:
 
 
 def teller(environment: Mapping[str, str]) -> Callable[[Outcome], bool]:
-    """What a process calls with the ending: one of each machine tells their parent. False where there is no parent."""
+    """A function that writes the outcome for the parent, on one process per machine; False without a parent."""
     path = environment.get(ENDING_FILE)
 
     def tell(ending: Outcome) -> bool:

@@ -1,7 +1,7 @@
-"""The variables that steer the libraries: caches, telemetry, logs, `UNSLOTH_*`, `VLLM_*`. Pure.
+"""Environment variables of the libraries: caches, telemetry, logs, `UNSLOTH_*`, `VLLM_*`, each with its reason.
 
-The door sets those that the user did not set, once, before any heavy import: the libraries read
-most of them while they are imported. Each has its reason beside it.
+Those that the user did not set are set once, before any heavy import, because the libraries read most of them at
+import.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from grpo_job.runtime import machine
 from grpo_job.runtime.compile_cache import keep_bytecode, open_cache
 from grpo_job.settings.schema import Settings
 
-# unsloth and unsloth_zoo remove or overwrite these while they are imported; the engine sets them again after.
+# unsloth and unsloth_zoo remove or overwrite these at import; the engine sets them again afterwards.
 OVERWRITTEN_BY_UNSLOTH = ("TORCHINDUCTOR_CACHE_DIR", "VLLM_LOGGING_LEVEL")
 
 
 class Variable(NamedTuple):
-    """One variable, its value, and why it has it."""
+    """One variable, its value, and the reason."""
 
     name: str
     value: str
@@ -28,7 +28,7 @@ class Variable(NamedTuple):
 
 
 def cache_folder(root: Path, versions: Mapping[str, str], capability: tuple[int, int] | None) -> Path:
-    """Where compiled code lives: it is good for one set of versions on one generation of GPU.
+    """The folder of compiled code, which is valid for one set of versions and one compute capability.
 
     >>> cache_folder(Path("/cache"), {"torch": "2.11.0"}, (9, 0)).as_posix()
     '/cache/sm90-3ee0da9c891d'
@@ -38,12 +38,12 @@ def cache_folder(root: Path, versions: Mapping[str, str], capability: tuple[int,
 
 
 def library_environment(cache_root: Path) -> list[Variable]:
-    """The variables with their reasons. `cache_root` is absolute and writable by its owner alone."""
+    """All variables. `cache_root` is absolute, and only its owner can write to it."""
     return [*_caches(cache_root), *silence(), *_unsloth(), *_vllm()]
 
 
 def _caches(root: Path) -> list[Variable]:
-    """One root, so that one volume keeps all of it between runs."""
+    """Below one root, so that one volume keeps all of it between runs."""
     return [
         Variable("TRITON_CACHE_DIR", str(root / "triton"), "kernels of vLLM's sampler and of Unsloth's layers"),
         Variable("TORCHINDUCTOR_CACHE_DIR", str(root / "inductor"), "torch.compile, when the plan says compile"),
@@ -53,13 +53,13 @@ def _caches(root: Path) -> list[Variable]:
         Variable(
             "UNSLOTH_COMPILE_LOCATION", str(root / "unsloth"), "else generated trainers land in the current folder"
         ),
-        # Unsloth refuses a mega cache whose folder, or a parent of it, others may write to.
+        # Unsloth refuses a mega cache if others can write to its folder or a parent.
         Variable("UNSLOTH_MEGA_CACHE_DIR", str(root / "unsloth_mega"), "else under the home folder"),
     ]
 
 
 def silence() -> list[Variable]:
-    """No telemetry; one log level; one commit a push. All that a command needs which loads no model."""
+    """No telemetry, one log level, one commit per push: all that commands without a model need."""
     return [
         Variable("UNSLOTH_DISABLE_STATISTICS", "1", "no download that only counts users"),
         Variable("VLLM_NO_USAGE_STATS", "1", "no usage report"),
@@ -76,7 +76,7 @@ def silence() -> list[Variable]:
 def _unsloth() -> list[Variable]:
     return [
         Variable("UNSLOTH_COMPILE_DISABLE", "1", "compiling the loss takes 45 s and wraps a new closure each step"),
-        Variable("UNSLOTH_GRPO_SEQ_PACKING", "0", "checks itself with a forward a row whenever a batch is longer"),
+        Variable("UNSLOTH_GRPO_SEQ_PACKING", "0", "checks itself with one forward per row whenever a batch is longer"),
         Variable("UNSLOTH_GRPO_PREFIX_GROUPER", "0", "is off beside vLLM anyway; saves its import"),
         Variable("UNSLOTH_VLLM_NO_FLASHINFER", "1", "needs nvcc at run time; vLLM's own attention is used"),
         Variable("UNSLOTH_VLLM_STANDBY_UTIL_OVERRIDE", "1", "else standby replaces the plan's share of memory"),
@@ -87,14 +87,14 @@ def _vllm() -> list[Variable]:
     return [
         Variable("VLLM_ENABLE_V1_MULTIPROCESSING", "0", "engine and trainer share one process and its weights"),
         Variable("VLLM_USE_FLASHINFER_SAMPLER", "0", "needs nvcc at run time"),
-        Variable("VLLM_HOST_IP", "127.0.0.1", "one process talks to itself: no look for a route outside"),
+        Variable("VLLM_HOST_IP", "127.0.0.1", "one process talks only to itself, so no route outside is needed"),
     ]
 
 
 def steer(settings: Settings, environment: MutableMapping[str, str]) -> tuple[int, str | None]:
-    """Change `environment`; how many GPUs were seen, and why compiled code lies elsewhere than asked for, if so.
+    """Set the variables in `environment`; the number of GPUs, and why another cache folder is used, if so.
 
-    Raises `InvalidRun` where that folder cannot be written.
+    Raises `InvalidRun` if the folder cannot be written.
     """
     seen = machine.gpus(environment.get("CUDA_VISIBLE_DEVICES"))
     root = cache_folder(
@@ -110,6 +110,6 @@ def steer(settings: Settings, environment: MutableMapping[str, str]) -> tuple[in
 
 
 def set_missing(variables: Sequence[Variable], environment: MutableMapping[str, str]) -> None:
-    """Set those that `environment` lacks."""
+    """Set the variables that `environment` lacks."""
     for variable in variables:
         environment.setdefault(variable.name, variable.value)

@@ -1,4 +1,4 @@
-"""The versions that the locks pin, for the check of what is installed. `tools/lock_versions.py` makes the JSON file."""
+"""The versions that the locks pin, to compare with the installed ones; made by `tools/lock_versions.py`."""
 
 import json
 import re
@@ -10,7 +10,7 @@ FILE = Path(__file__).with_suffix(".json")
 
 
 def plain_name(package: str) -> str:
-    """One spelling of a package's name.
+    """The normalized name of a package.
 
     >>> plain_name("Unsloth_Zoo")
     'unsloth-zoo'

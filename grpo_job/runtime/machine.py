@@ -1,4 +1,4 @@
-"""The machine as it is: GPUs through `nvidia-smi`, versions. Imports no torch."""
+"""Describes the machine: GPUs from `nvidia-smi`, and versions. Imports no torch."""
 
 import platform
 import shutil
@@ -15,10 +15,9 @@ PACKAGES = ("accelerate", "bitsandbytes", "boto3", "datasets", "huggingface-hub"
 
 
 class GpuSeen(NamedTuple):
-    """One GPU as `nvidia-smi` reports it; zeros for what it does not tell.
+    """One GPU as `nvidia-smi` reports it; zeros for what it does not report.
 
-    Memory in MiB; `capability` such as (9, 0). Under MIG the numbers are those of the whole GPU,
-    of which a process has a part.
+    Memory in MiB; `capability` such as (9, 0). With MIG, the numbers are those of the whole GPU.
     """
 
     name: str
@@ -33,8 +32,8 @@ class GpuSeen(NamedTuple):
 def gpus(visible: str | None = None) -> list[GpuSeen]:
     """The GPUs that this process may use; `visible` is the value of CUDA_VISIBLE_DEVICES.
 
-    Without `nvidia-smi`, or where it finds no driver or no GPU, there are none. Raises `InvalidRun` for
-    a GPU whose memory or capability it does not tell, for which nothing can be planned.
+    Empty without `nvidia-smi`, or if it finds no driver or no GPU. Raises `InvalidRun` if it does not report the
+    memory or capability of one, because nothing can be planned for it.
     """
     if shutil.which("nvidia-smi") is None:
         return []
@@ -49,14 +48,14 @@ def gpus(visible: str | None = None) -> list[GpuSeen]:
     for gpu in seen:
         if not gpu.memory_mib or gpu.capability == (0, 0):
             raise InvalidRun(
-                f"CUDA_VISIBLE_DEVICES: nvidia-smi tells neither memory nor capability of {gpu.name} in full; "
+                f"CUDA_VISIBLE_DEVICES: nvidia-smi does not report memory and capability of {gpu.name}; "
                 "allowed: another GPU, or none (an empty value) for a run on the CPU"
             )
     return seen
 
 
 def parse(table: str) -> list[GpuSeen]:
-    """The rows of `nvidia-smi --query-gpu=... --format=csv,noheader,nounits`; lines that are none are passed over."""
+    """The rows of `nvidia-smi --query-gpu=... --format=csv,noheader,nounits`; other lines are skipped."""
     rows = [[cell.strip() for cell in line.split(",")] for line in table.splitlines()]
     return [
         GpuSeen(name, uuid, _number(total), _number(used), driver, _capability(capability), mig == "Enabled")
@@ -65,9 +64,9 @@ def parse(table: str) -> list[GpuSeen]:
 
 
 def chosen(found: list[GpuSeen], visible: str | None) -> list[GpuSeen]:
-    """What CUDA_VISIBLE_DEVICES leaves, in its order.
+    """The GPUs that CUDA_VISIBLE_DEVICES names, in its order.
 
-    As CUDA reads it: the first unknown one ends the list, one that is named twice leaves nothing.
+    As in CUDA, the first unknown one ends the list, and one that is named twice makes it empty.
     """
     if visible is None:
         return found
@@ -83,7 +82,7 @@ def chosen(found: list[GpuSeen], visible: str | None) -> list[GpuSeen]:
 
 
 def versions() -> dict[str, str]:
-    """Installed versions of the packages that decide a result: those of the engines, and PACKAGES."""
+    """Installed versions of the packages that affect a result: those of the engines, and PACKAGES."""
     found = {}
     needs = [where for facts in ENGINES.values() for where in (facts.on_gpu, facts.on_cpu) if where]
     for package in sorted({*PACKAGES, *(package for one in needs for package in one.packages)}):
@@ -100,7 +99,7 @@ def describe(seen: list[GpuSeen]) -> dict[str, Any]:
 
 
 def _named(word: str, found: list[GpuSeen]) -> GpuSeen | None:
-    """The GPU with this index, or whose UUID begins so. A part of one (`MIG-...`) is named by no row of the table."""
+    """The GPU with this index or UUID prefix. `nvidia-smi` lists no MIG parts, so `MIG-...` is any GPU with MIG."""
     if word.isdecimal():
         return found[int(word)] if int(word) < len(found) else None
     if word.startswith("MIG-"):

@@ -1,4 +1,4 @@
-"""How a process of the job ends: what a command raises becomes an ending, and the ending an exit code."""
+"""Ends a process of the job: turns what a command raises into an outcome, and the outcome into an exit code."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from grpo_job.settings.secrets import redacted, secret_values
 
 
 def ending_of(story: Callable[[], Outcome], environment: Mapping[str, str]) -> Outcome:
-    """Tell the story, and turn whatever it raises into an ending. Only an unexpected error shows its traceback."""
+    """Run the story; whatever it raises becomes an outcome. Only an unexpected error shows its traceback."""
     try:
         return story()
     except RunEnded as known:
@@ -27,20 +27,20 @@ def ending_of(story: Callable[[], Outcome], environment: Mapping[str, str]) -> O
 
 
 def leave(ending: Outcome, environment: Mapping[str, str]) -> None:
-    """Say the reason of a bad ending on standard error, and exit with its code."""
+    """Exit with the code of the outcome, after printing the reason of a failure to standard error."""
     if ending.code:
         _say(f"grpo-job: {ending.kind} (exit {ending.code})\n{ending.reason}", environment)
     leave_silently(ending.code)
 
 
 def leave_silently(code: int) -> None:
-    """Exit with `code`, all that was printed being out."""
+    """Exit with `code` after flushing the output."""
     _flush()
     end_process(code)
 
 
 def restart(reason: str, environment: Mapping[str, str]) -> NoReturn:
-    """Say why, and restart this program in the same process; what libraries started beside it ends."""
+    """Print why, kill all child processes, and restart this program in the same process."""
     import psutil
 
     _say(f"grpo-job: {reason}", environment)
@@ -51,7 +51,7 @@ def restart(reason: str, environment: Mapping[str, str]) -> NoReturn:
 
 
 def _say(text: str, environment: Mapping[str, str]) -> None:
-    """On standard error. Errors of libraries and rewards may hold what the environment holds."""
+    """Print to standard error, redacted because errors of libraries and rewards may contain secrets."""
     click.echo(redacted(text, secret_values(environment)), err=True)
 
 
@@ -60,4 +60,4 @@ def _flush() -> None:
     sys.stderr.flush()
 
 
-end_process: Callable[[int], None] = os._exit  # library threads (vLLM, tokenizers) must not hold the process
+end_process: Callable[[int], None] = os._exit  # threads of libraries (vLLM, tokenizers) must not keep the process alive

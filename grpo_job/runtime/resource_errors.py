@@ -1,4 +1,4 @@
-"""Tells a full or locked disk from other failures, and says what to do about it. Pure but for one look at the disk."""
+"""Recognizes errors of a full or read-only disk and of exhausted memory, and tells the fix."""
 
 import errno
 import shutil
@@ -10,12 +10,12 @@ CURES = {
     errno.ENOSPC: "the disk is full: free some space",
     errno.EDQUOT: "the disk quota is used up: free some space",
     errno.EROFS: "the file system is read-only: mount it writable",
-    errno.EACCES: "the permission to write was lost: give it back to the job's user",
-    errno.EPERM: "the permission to write was lost: give it back to the job's user",
-    errno.EIO: "the disk fails: replace it",
+    errno.EACCES: "the permission to write was lost: restore it for the job's user",
+    errno.EPERM: "the permission to write was lost: restore it for the job's user",
+    errno.EIO: "the disk is failing: replace it",
     errno.ESTALE: "the volume was lost: mount it again",
 }
-# What torch and safetensors say in place of an OSError.
+# What torch and safetensors raise instead of an OSError.
 WORDS = {
     "no space left": errno.ENOSPC,
     "os error 28": errno.ENOSPC,
@@ -28,7 +28,7 @@ ROOM_TO_WRITE = 1 << 20
 
 
 def disk_trouble(error: BaseException, folder: Path) -> str | None:
-    """What is wrong with the disk below `folder` and how to mend it; None where `error` tells of something else."""
+    """What is wrong with the disk of `folder` and how to fix it; None if `error` has another cause."""
     for cause in causes(error):
         cure = CURES.get(_number(cause, folder) or 0)
         if cure:
@@ -55,7 +55,7 @@ def _is_full(folder: Path) -> bool:
 
 
 MEMORY_KINDS = ("OutOfMemoryError", "MemoryError")
-# What PyTorch, CUDA and vLLM say in errors of other kinds.
+# What errors of other types in PyTorch, CUDA and vLLM say.
 MEMORY_WORDS = (
     "out of memory",
     "no available memory for the cache blocks",
@@ -67,7 +67,7 @@ MEMORY_WORDS = (
 
 
 def memory_trouble(error: BaseException) -> str | None:
-    """What ran out of memory, in its own words on one line; None where `error` tells of something else."""
+    """The message of an error of exhausted memory, on one line; None if `error` has another cause."""
     for cause in causes(error):
         text = str(cause)
         if type(cause).__name__ in MEMORY_KINDS or any(words in text.lower() for words in MEMORY_WORDS):

@@ -1,11 +1,11 @@
-"""SIGTERM and SIGINT, from the first instruction of the process to the last.
+"""Handles SIGTERM and SIGINT, from the first instruction of the process to the last.
 
-Outside training the signal raises `StopNow` where the main thread stands. While training it is
-only noted, and the engine stops at the next step boundary with a checkpoint. When the grace
-period ends first, a thread ends the process. It hears of the signal through a pipe that Python
-writes to at once, because the handler itself cannot run while the main thread is inside C.
-Python discards what is raised in a destructor or an at-fork hook, and a signal that comes within a fork may reach
-another thread than the main one, which then sleeps on. So the thread wakes the main one until it has heard.
+Outside training the signal raises `StopNow` in the main thread. During training it is only noted, and the engine stops
+at the next step boundary with a checkpoint. If the grace period ends first, a thread ends the process. A pipe tells
+that thread of the signal, because the handler itself cannot run while the main thread is inside C.
+
+Python discards what is raised in a destructor or an at-fork hook, and a signal during a fork may be delivered to
+another thread, which does not wake the main one. So the grace thread wakes the main thread until it has reacted.
 """
 
 import os
@@ -22,12 +22,12 @@ from typing import NoReturn
 from grpo_job.outcomes import Interrupted, Outcome
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-WAKE = signal.SIGURG  # ignored unless there is a handler, so that a process without ours is not harmed
+WAKE = signal.SIGURG  # ignored by default, so it does no harm to a process without our handler
 LOOK_SECONDS = 0.5
 
 
 class _Fork(threading.local):
-    """The fork that this thread is in; each thread may fork."""
+    """The fork that this thread is making; each thread may fork."""
 
     under_way = False
     mask_before: Set[int] = frozenset()
@@ -37,14 +37,14 @@ _fork = _Fork()
 
 
 class StopNow(BaseException):
-    """Raised by the handler. Not an `Exception`, so that no library takes it for a failed attempt."""
+    """Raised by the handler. Not an `Exception`, so that no library handles it as a failed call."""
 
 
 class Interruption:
-    """What the process was asked, and how it answers.
+    """The signal that this process received, and what happens then.
 
-    `before_exit` is called with the reason when the process ends at once; it answers the ending. `on_end` hears
-    of the ending last of all. `give_up_reason` says why to end before the grace period is over; "" to wait for it.
+    `before_exit` is called with the reason when the process ends at once, and returns the outcome. `on_end` is called
+    with the outcome last of all. `give_up_reason` returns why to end before the grace period is over, or "".
     """
 
     def __init__(self) -> None:
@@ -59,10 +59,10 @@ class Interruption:
         self._discarded = False
         self._report_unraisable = sys.unraisablehook
         self._ear, self._mouth = os.pipe()
-        self.stderr = os.dup(2)  # the one the process began with: libraries' output may be sent elsewhere
+        self.stderr = os.dup(2)  # a copy, because the output of libraries may be redirected
 
     def install(self) -> "Interruption":
-        """Answer signals from now on. Only the main thread may call it."""
+        """Handle signals from now on. Only the main thread may call it."""
         os.set_blocking(self._mouth, False)
         signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
         threading.Thread(target=self._end_after_grace, name="grace-period", daemon=True).start()
@@ -75,7 +75,7 @@ class Interruption:
 
     @contextmanager
     def at_step_boundary(self) -> Iterator[None]:
-        """Within: a signal is only noted. Raises `Interrupted` before or after it when one came."""
+        """Within, a signal is only noted. Raises `Interrupted` before or after it if there was one."""
         self.raise_if_asked()
         with self.noted():
             yield
@@ -83,7 +83,7 @@ class Interruption:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Within: a signal is only noted, and ends the process when its grace is over."""
+        """Within, a signal is only noted; the process ends when the grace period is over."""
         self._waits_for_boundary = True
         try:
             yield
@@ -91,22 +91,22 @@ class Interruption:
             self._waits_for_boundary = False
 
     def ask(self, reason: str) -> None:
-        """As if a signal had come, for one that came to another process of this run."""
+        """Act as after a signal, for one that another process of this run received."""
         if not self.asked:
             self.asked, self._asked_at = reason, time.monotonic()
 
     def raise_if_asked(self) -> None:
-        """Catches a signal whose exception a library swallowed."""
+        """Raises `Interrupted` after a signal whose exception a library swallowed."""
         if self.asked:
             self._discarded = False
             raise Interrupted(f"{self.asked} was received")
 
     def grace_left(self) -> float:
-        """Seconds until the process ends by itself, less one to write how it ended."""
+        """Seconds until the process ends itself, minus one to write the outcome."""
         return max(0.0, self._asked_at + self.grace_seconds - 1.0 - time.monotonic())
 
     def close(self) -> None:
-        """All is done: a signal that comes now is too late to stop anything."""
+        """Ignore signals from now on: the run is done."""
         for number in SIGNALS:
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, signal.SIG_IGN)
@@ -127,7 +127,7 @@ class Interruption:
             return
         self._asked_at = time.monotonic()
         self.asked = name
-        os.write(self._mouth, bytes([number]))  # again, for a library may have taken the wake-up for a pipe of its own
+        os.write(self._mouth, bytes([number]))  # again, because a library may have replaced the wakeup fd
         self._stop()
 
     def _stop(self) -> None:
@@ -149,7 +149,7 @@ class Interruption:
 
     def _end_after_grace(self) -> None:
         while (number := os.read(self._ear, 1)[0]) not in SIGNALS:
-            pass  # any signal with a handler is heard, such as a library's alarm
+            pass  # every signal with a handler is written here, such as a library's alarm
         name, end = signal.Signals(number).name, time.monotonic() + self.grace_seconds
         while (left := end - time.monotonic()) > 0:
             if reason := self.give_up_reason():
@@ -173,24 +173,24 @@ def _interrupted(reason: str) -> Outcome:
 
 @cache
 def _register_fork_hooks() -> None:
-    """Once a process: hooks that were registered twice would save the blocked mask."""
+    """Once per process: hooks that are registered twice would save the blocked mask."""
     os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_reset_in_child)
 
 
 def _block() -> None:
-    """A child that is signalled before its handlers are reset would write to the pipe that its parent listens to."""
+    """A child that receives a signal before its handlers are reset would write to its parent's pipe."""
     _fork.under_way = True
     _fork.mask_before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 def _unblock() -> None:
-    if _fork.under_way:  # else a signal was raised in place of the first line of `_block`
+    if _fork.under_way:  # False if a signal was raised in place of the first line of `_block`
         signal.pthread_sigmask(signal.SIG_SETMASK, _fork.mask_before)
         _fork.under_way = False
 
 
 def _reset_in_child() -> None:
-    """A forked worker dies by a signal, as its parent expects, and its parent does not hear of it."""
+    """A forked child dies from a signal, as its parent expects, and does not write to the parent's pipe."""
     signal.set_wakeup_fd(-1)
     for number in (*SIGNALS, WAKE):
         signal.signal(number, signal.SIG_DFL)

@@ -1,7 +1,7 @@
 """How many processes a run has, on how many machines. Pure.
 
-One process a GPU. A launcher (torchrun) tells each process its rank; without one, `launcher.py` starts it. Where a run
-spans machines, a cluster starts `grpo-job run` once on each, with torchrun's own variables for where they meet.
+One process per GPU. A launcher (torchrun) gives each process its rank; without one, `launcher.py` starts it. For a run
+on several machines, a cluster starts `grpo-job run` once on each, with torchrun's own variables for where they meet.
 """
 
 from collections.abc import Mapping
@@ -31,12 +31,12 @@ ONE = Layout(1)
 
 
 def is_rank(environment: Mapping[str, str]) -> bool:
-    """Whether a launcher started this process: each gets its rank, that on its machine, and their number."""
+    """Whether a launcher started this process: it sets global rank, local rank and world size."""
     return all(environment.get(name, "").isdecimal() for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
 
 
 def layout(settings: Settings, environment: Mapping[str, str], gpus: int) -> Layout:
-    """The processes of this run, on a machine with `gpus` GPUs, seen from inside a launcher or from outside.
+    """The processes of this run on a machine with `gpus` GPUs, with or without a launcher.
 
     Raises `InvalidRun` if there are too few GPUs for them, if the engine runs in one process only, if a machine does
     not know the others, and, with the arithmetic, if a step's completions cannot be shared.
@@ -54,7 +54,7 @@ def layout(settings: Settings, environment: Mapping[str, str], gpus: int) -> Lay
         )
     if settings.shard_base is True and found.processes == 1:
         raise InvalidRun(
-            "GRPO_SHARD_BASE: true was given; it takes several processes on a machine, and this run has one: "
+            "GRPO_SHARD_BASE: true was given; it needs several processes on a machine, and this run has one; "
             "allowed: auto, false, or more GRPO_PROCESSES"
         )
     if fault := global_batch.fault(settings, found.world):
@@ -79,7 +79,7 @@ def _to_launch(settings: Settings, environment: Mapping[str, str], gpus: int) ->
 
 
 def one_gpu(environment: Mapping[str, str], gpus: int) -> dict[str, str]:
-    """What to set so that a run of one process sees one of several GPUs: transformers would spread over all.
+    """Variables with which a run of one process sees one GPU; otherwise transformers uses all of them.
 
     >>> one_gpu({}, gpus=2), one_gpu({"CUDA_VISIBLE_DEVICES": "2,3"}, gpus=2), one_gpu({}, gpus=1)
     ({'CUDA_VISIBLE_DEVICES': '0'}, {'CUDA_VISIBLE_DEVICES': '2'}, {})

@@ -175,7 +175,7 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     # the GPU
     ("driver too old", "driver", "needs 580 or newer", lambda w: w.gpu(driver="550.54.15")),
     ("GPU too old", "GPU", "CUDA 13 needs 7.5", lambda w: w.gpu(name="Tesla V100", capability="7.0")),
-    ("GPU does not tell", "GPU", "tells neither memory nor capability", lambda w: w.gpu(capability="[N/A]")),
+    ("GPU does not tell", "GPU", "does not report memory and capability", lambda w: w.gpu(capability="[N/A]")),
     (
         "GPU too small",
         "GPU memory",

@@ -16,7 +16,7 @@ FOLDER = Path("/run/folder")
         (errno.ENOSPC, "free some space"),
         (errno.EDQUOT, "free some space"),
         (errno.EROFS, "mount it writable"),
-        (errno.EACCES, "give it back to the job's user"),
+        (errno.EACCES, "restore it for the job's user"),
         (errno.EIO, "replace it"),
         (errno.ESTALE, "mount it again"),
     ],

@@ -93,7 +93,7 @@ def test_an_nvidia_smi_that_finds_no_driver_finds_no_gpu(nvidia_smi: Path) -> No
 
 def test_a_gpu_of_unknown_memory_is_refused_with_the_cure_unless_it_is_not_visible(nvidia_smi: Path) -> None:
     answers(nvidia_smi, f"{UNIFIED}\n{L4}")
-    with pytest.raises(InvalidRun, match=r"CUDA_VISIBLE_DEVICES: .* NVIDIA GB10 .*allowed: another GPU, or none"):
+    with pytest.raises(InvalidRun, match=r"CUDA_VISIBLE_DEVICES: .* NVIDIA GB10; allowed: another GPU, or none"):
         machine.gpus()
     assert [gpu.name for gpu in machine.gpus("1")] == ["NVIDIA L4"]
 

@@ -45,7 +45,7 @@ def test_there_is_one_process_a_gpu_unless_something_else_was_said(
         ),
         (
             MANY.model_copy(update={"shard_base": True}), {**MEETING, "PET_NPROC_PER_NODE": "1"}, 1,
-            "GRPO_SHARD_BASE: true was given; it takes several processes on a machine, and this run has one: "
+            "GRPO_SHARD_BASE: true was given; it needs several processes on a machine, and this run has one; "
             "allowed: auto, false, or more GRPO_PROCESSES",
         ),
         (
