@@ -201,6 +201,7 @@ def test_rows_come_from_s3_and_the_merged_model_is_published_too(finished: World
         str(ROOT / "entrypoint.py"),
         GRPO_RUN_ID="merged",
         GRPO_DATASET="s3://rows/words",
+        GRPO_DATASET_CONFIG="",
         GRPO_PUBLISH_MERGED="true",
         GRPO_PUBLISH_TO=f"file://{finished.folder}/merged-out",
     )
