@@ -6,6 +6,7 @@ from grpo_job.inputs.chat_template import Chat
 from grpo_job.phases import oom_replan
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
+from grpo_job.rewards.judging import JUDGEMENTS
 from grpo_job.run_folder.files import write_json
 from grpo_job.runtime import machine
 
@@ -14,6 +15,7 @@ def check(attempt: Attempt) -> Checked:
     """The findings, with the base model as a local folder. Raises `InvalidRun` with every fault."""
     settings, phase = attempt.settings, attempt.progress.phase
     with phase("check", f"run {settings.name_of_run()}: checking"):
+        JUDGEMENTS.keep_in(attempt.folder.judged)
         checked = preflight.check(settings, attempt.environment, oom_replan.memory_limit(attempt.folder), attempt.rows)
         _report_findings(attempt, checked)
     with phase("download", f"fetching {settings.model}"):

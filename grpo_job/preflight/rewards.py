@@ -20,6 +20,7 @@ from grpo_job.settings.schema import Settings
 
 ROWS = 8
 SECONDS = 10.0  # for all completions of one reward: all checks together should take less than 60
+JUDGED_ROWS = 3
 FORMS = {
     "tags": "<reasoning>\nIt is {0}.\n</reasoning>\n<answer>\n{0}\n</answer>",
     # the layouts that the reference run rewards, see rewards/tutorial.py
@@ -150,18 +151,21 @@ def _of_one(reward: Reward, forms: Mapping[str, Paid]) -> Finding:
 
 
 def _of_judge(reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settings) -> Finding:
-    """One call, for the gold of the first row: whether there is a service, and whether its replies can be read."""
+    """One call, for the gold of a row: whether there is a service, and whether its replies can be read."""
     seconds, limit = calling.option(reward.function, "seconds"), settings.reward_timeout_seconds
     if seconds >= limit:
         said = f"GRPO_REWARD_TIMEOUT_SECONDS: {limit:g} was given; judge may take {seconds:g} (its option `seconds`)"
         return Finding("failed", "rewards", f"{said}; allowed: more than that")
-    began = time.monotonic()
-    [paid] = as_trl_function(reward, limit)(**calling.batch_of(rows[0], [rows[0]["answer"]]))
-    if paid is None:
-        why = JUDGEMENTS.totals()["last_failure"]
-        return Finding("failed", "rewards", f"GRPO_REWARDS: judge gives no score: {why}")
-    took = time.monotonic() - began
-    return Finding("passed", "rewards", f"judge pays {paid:g} for the first row's answer, in {took:.1f} s")
+    function = as_trl_function(reward, limit)
+    for row in rows[:JUDGED_ROWS]:  # a busy service may fail one
+        began = time.monotonic()
+        [paid] = function(**calling.batch_of(row, [row["answer"]]))
+        if paid is not None:
+            took = time.monotonic() - began
+            return Finding("passed", "rewards", f"judge pays {paid:g} for a row's answer, in {took:.1f} s")
+    totals = JUDGEMENTS.totals()
+    status: Status = "warned" if totals["judged"] else "failed"  # a run that goes on may meet a busy hour
+    return Finding(status, "rewards", f"GRPO_REWARDS: judge gives no score: {totals['last_failure']}")
 
 
 def _of_fine(reward: Reward, forms: Mapping[str, Paid]) -> Finding:

@@ -28,7 +28,7 @@ The student's answer:
 Reply with one number from 0 (wrong) to {highest} (right), and nothing else."""
 SCORE = re.compile(r"\s*(\d{1,6}(?:\.\d{1,6})?)\s*", re.ASCII)
 AGAIN = (408, 409, 425, 429)  # of the answers below 500, those that another try may get past
-PAUSE, LONGEST_PAUSE = 0.25, 8.0  # seconds before another try, doubled each time
+PAUSE, LONGEST_PAUSE = 0.1, 8.0  # seconds before another try, doubled each time
 REPLY_TOKENS = 16
 
 

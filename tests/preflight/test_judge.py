@@ -1,11 +1,11 @@
-"""The reward `judge` is checked with one call, for the answer of the first row."""
+"""The reward `judge` is checked with one call, for the answer of a row."""
 
 import json
 from typing import Any
 
 import pytest
 
-from grpo_job.rewards.judging import JUDGEMENTS
+from grpo_job.rewards.judging import JUDGEMENTS, Judged
 from tests.preflight.world import World
 from tests.servers.judge import judging
 
@@ -25,7 +25,7 @@ def test_a_service_that_scores_passes_with_one_call(world: World) -> None:
         with_judge(world, server.url)
         found = world.examine()
     assert found.faults() == []
-    assert any("judge pays 0.8 for the first row's answer" in finding.sentence for finding in found)
+    assert any("judge pays 0.8 for a row's answer" in finding.sentence for finding in found)
     assert len(server.bodies) == 1
 
 
@@ -34,6 +34,13 @@ def test_one_that_talks_is_refused_with_what_it_said(world: World) -> None:
         with_judge(world, server.url, tries=1)
         [failed] = world.failed()
     assert "judge gives no score: the reply is no number from 0 to 10: 'I would say eight.'" in failed.sentence
+
+
+def test_a_run_that_goes_on_is_only_warned_of_a_busy_hour(world: World) -> None:
+    with judging(lambda text: "8", failing=1.0) as server:
+        with_judge(world, server.url, tries=1)
+        JUDGEMENTS.known["of an earlier attempt"] = Judged(0.5)
+        assert any("judge gives no score: HTTP 503" in found.sentence for found in world.warned())
 
 
 def test_one_that_refuses_the_key_is_told(world: World) -> None:

@@ -26,6 +26,8 @@ class Judge(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.score, self.seconds, self.failing, self.status = score, seconds, failing, status
         self.asked: Counter[str] = Counter()
+        self.began: dict[str, float] = {}
+        self.ended: dict[str, float] = {}
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.at_once = self.most_at_once = 0
@@ -34,6 +36,10 @@ class Judge(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+    def seconds_of(self, text: str) -> float:
+        """From the first call for this text to the end of the last, pauses included."""
+        return self.ended[text] - self.began[text]
 
     def fails(self, text: str) -> bool:
         with self.lock:
@@ -52,12 +58,14 @@ class _Handler(BaseHTTPRequestHandler):
         text = body["messages"][0]["content"]
         with judge.lock:
             judge.bodies.append(body)
+            judge.began.setdefault(text, time.monotonic())
             judge.keys.append(self.headers.get("Authorization"))
             judge.at_once += 1
             judge.most_at_once = max(judge.most_at_once, judge.at_once)
         time.sleep(judge.seconds)
         with judge.lock:
             judge.at_once -= 1
+            judge.ended[text] = time.monotonic()
         if judge.fails(text):
             return self._answer(judge.status, {"error": "busy"})
         message = {"message": {"role": "assistant", "content": judge.score(text)}}

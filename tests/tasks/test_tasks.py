@@ -57,22 +57,24 @@ def test_a_judge_that_takes_a_while_and_fails_at_times_teaches_as_well(tmp_path:
     assert told["calls"] == len(server.bodies) > told["judged"]  # type: ignore[index]
 
 
+def judged_run(folder: Path, *attempts: tuple[object, ...]) -> dict[str, object]:
+    """A small run whose judge fails so often that some completions are never judged; each attempt has its hooks."""
+    with judging(strict, failing=0.4) as server:
+        settings = {
+            **SETTINGS, **forms.write(forms.TASKS["a judge"], folder), **with_judge(server.url, tries=2),
+            "GRPO_MAX_STEPS": "6", "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "16", "GRPO_SAVE_STEPS": "2",
+            "GRPO_EVAL_ROWS": "20",
+        }  # fmt: skip
+        for hooks in attempts:
+            attempt = runs.start(folder, settings, hooks=(*hooks, WithoutReport()))  # type: ignore[arg-type]
+            code = attempt.wait()
+    assert code == 0, attempt.said()[-5000:]
+    return runs.result(folder)
+
+
 def test_a_run_with_a_judge_that_is_interrupted_ends_with_the_bytes_of_a_whole_one(tmp_path: Path) -> None:
-    settings = {**forms.write(forms.TASKS["a judge"], tmp_path / "task"), "GRPO_EVAL_ROWS": "20"}
-    small = {"GRPO_MAX_STEPS": "6", "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "16"}
-    found = {}
-    for name, hook in (("whole", ()), ("cut", (SignalAfterStep(3, signal.SIGKILL),))):
-        with judging(strict, failing=0.4) as server:  # so often that some completions are never judged
-            given = {**SETTINGS, **settings, **small, "GRPO_SAVE_STEPS": "2", **with_judge("URL", tries=2)}
-            given["GRPO_REWARD_OPTIONS"] = given["GRPO_REWARD_OPTIONS"].replace("URL", server.url)
-            for hooks in (hook, ()) if hook else ((),):
-                runs.finish(tmp_path / name, given, hooks=(*hooks, WithoutReport()))
-            found[name] = runs.result(tmp_path / name)
-    assert found["whole"]["ending"] == 0
-    assert runs.difference(found["whole"], found["cut"]) == ""
-    judged = read_jsonl_lines(tmp_path / "cut" / runs.RUN_ID / "judged.jsonl")
-    assert any(score is None for _, score, *_ in judged)
-
-
-def read_jsonl_lines(path: Path) -> list[list[object]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    whole = judged_run(tmp_path / "whole", ())
+    cut = judged_run(tmp_path / "cut", (SignalAfterStep(3, signal.SIGKILL),), ())
+    assert runs.difference(whole, cut) == ""
+    lines = (tmp_path / "cut" / runs.RUN_ID / "judged.jsonl").read_text().splitlines()
+    assert any(json.loads(line)[1] is None for line in lines)
