@@ -3,6 +3,7 @@
 Heavy imports stand inside the functions: Unsloth wants to be imported before them.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,6 +30,7 @@ class TrainerEngine:
     tensor_parallel = 1  # ranks that answer as one
     training = False
     base: BaseModel
+    chat_options: Mapping[str, Any]
     model: Any
     tokenizer: Any
     trainer: Any
@@ -53,6 +55,11 @@ class TrainerEngine:
     def join_generation(self) -> None:
         """On a rank that is not 0: its part of what rank 0 generates."""
         self._answer_share(self.ranks.share(None))
+
+    def texts(self, prompts: Prompts) -> list[str]:
+        """The prompts as the chat template writes them, with the options that the trainer gives it."""
+        options = {"add_generation_prompt": True, **self.chat_options}
+        return [self.tokenizer.apply_chat_template(prompt, tokenize=False, **options) for prompt in prompts]
 
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions from this process alone."""
@@ -115,7 +122,7 @@ class VllmTrainerEngine(TrainerEngine):
         """Completions through vLLM; see `Engine.generate`."""
         from grpo_job.engines.rollouts.generate import generate
 
-        return generate(self.llm, self.tokenizer, self.weights, prompts, **options)
+        return generate(self.llm, self.tokenizer, self.weights, self.texts(prompts), **options)
 
     def load_adapter(self, weights: Path) -> None:
         """Go on with the LoRA weights of this file, in vLLM too."""

@@ -3,8 +3,9 @@
 An engine trains one LoRA over one base model and generates with it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 Prompts = Sequence[list[dict[str, str]]]
@@ -62,10 +63,14 @@ class Engine(Protocol):
         top_k: int = 0,
         min_p: float | None = None,
         repetition_penalty: float = 1.0,
+        further: Mapping[str, Any] = MappingProxyType({}),
         samples: int = 1,
         seed: int = 0,
     ) -> list[list[str]]:
-        """`samples` completions for each prompt; greedy at temperature 0. Leaves training's RNG as it was."""
+        """`samples` completions per prompt; greedy at temperature 0. Training's random numbers stay as they were.
+
+        `further`: the keys of GRPO_GENERATION_KWARGS.
+        """
 
     def join_generation(self) -> None:
         """On a rank that is not 0: its part of what rank 0 generates."""

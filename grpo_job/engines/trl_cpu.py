@@ -3,9 +3,10 @@
 For smoke runs and tests of everything around the training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from grpo_job.engines.patches import cpu_log_probs
 from grpo_job.engines.ranks import ALONE, Ranks
 from grpo_job.engines.trainer import memory_dry_run
 from grpo_job.engines.trainer.adapter import add_lora
-from grpo_job.engines.trainer.arguments import grpo_arguments, on_cpu
+from grpo_job.engines.trainer.arguments import for_transformers, grpo_arguments, on_cpu
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.trainer import JobTrainer
 from grpo_job.inputs.base_model import BaseModel
@@ -47,7 +48,7 @@ class PlainTrl(TrainerEngine):
         cpu_log_probs.install()
         if ModelShape.from_config(base.config()).parameters < SMALL_MODEL:
             torch.set_num_threads(1)
-        self.base, self.ranks = base, ranks
+        self.base, self.ranks, self.chat_options = base, ranks, settings.chat_options
         self.planned_steps = planned_steps(settings, len(rows))
         settings = share(settings, ranks.count)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder, padding_side="left")
@@ -64,12 +65,13 @@ class PlainTrl(TrainerEngine):
 
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions through transformers; see `Engine.generate`."""
-        return _generate(self.model, self.tokenizer, prompts, **options)
+        return _generate(self.model, self.tokenizer, self.texts(prompts), **options)
 
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers of the adapter as it stands on disk, over a base loaded anew."""
         model = PeftModel.from_pretrained(_load(self.base.folder), adapter)
-        return [one[0] for one in _generate(model, self.tokenizer, prompts, adapter="on", max_tokens=max_tokens)]
+        texts = self.texts(prompts)
+        return [one[0] for one in _generate(model, self.tokenizer, texts, adapter="on", max_tokens=max_tokens)]
 
 
 def _load(folder: Path) -> Any:
@@ -89,7 +91,7 @@ def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
 def _generate(
     model: Any,
     tokenizer: Any,
-    prompts: Prompts,
+    texts: Sequence[str],
     *,
     adapter: Adapter,
     max_tokens: int,
@@ -98,10 +100,11 @@ def _generate(
     top_k: int = 0,
     min_p: float | None = None,
     repetition_penalty: float = 1.0,
+    further: Mapping[str, Any] = MappingProxyType({}),
     samples: int = 1,
     seed: int = 0,
 ) -> list[list[str]]:
-    """`samples` answers to each prompt; greedy at temperature 0. Leaves every random number generator as it was."""
+    """`samples` answers to each rendered prompt; greedy at temperature 0. Random numbers stay as they were."""
     drawn = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": top_k, "min_p": min_p}
     generation = GenerationConfig(
         max_new_tokens=max_tokens,
@@ -110,8 +113,8 @@ def _generate(
         eos_token_id=_end_tokens(model, tokenizer),
         repetition_penalty=repetition_penalty,
         **(drawn if temperature else {}),
+        **for_transformers(further),
     )
-    texts = [tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True) for p in prompts]
     was_training = model.training
     model.eval()
     answers: list[str] = []

@@ -51,6 +51,7 @@ class TrlVllm(VllmTrainerEngine):
         ranks: Ranks = ALONE,
     ) -> None:
         self.base, self.ranks, self.tensor_parallel = base, ranks, plan.tensor_parallel
+        self.chat_options = settings.chat_options
         self.planned_steps = planned_steps(settings, len(rows))
         settings = share(settings, ranks.count)
         if ranks.count == 1:

@@ -6,11 +6,12 @@ engine's.
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -31,10 +32,10 @@ OWN_TAGS = (
 
 
 class Chat:
-    """The tokenizer files of one model folder."""
+    """The tokenizer files of one model folder. `options` go to its chat template, see `Settings.chat_options`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, options: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self.folder, self.options = folder, options
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -59,6 +60,7 @@ class Chat:
         Raises `InvalidRun` with the template's error if it rejects these messages.
         """
         known = {"messages": list(messages), "add_generation_prompt": True, "tools": None, **self._special_tokens}
+        known |= self.options
         try:
             return self._template.render(known)
         except jinja2.TemplateError as error:

@@ -22,7 +22,7 @@ def answer_sample_prompts(attempt: Attempt, engine: Engine, checked: Checked) ->
 def _answer(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     settings = attempt.settings
     prompts = [dataset.prompt_of(question, settings) for question in _questions(settings.sample_prompts)]
-    lengths = Chat(checked.base.folder).lengths(prompts) if prompts else []
+    lengths = Chat(checked.base.folder, settings.chat_options).lengths(prompts) if prompts else []
     fitting = [prompt for prompt, tokens in zip(prompts, lengths, strict=True) if tokens < settings.max_seq_length]
     longest = max((tokens for tokens in lengths if tokens < settings.max_seq_length), default=0)
     if len(fitting) < len(prompts):

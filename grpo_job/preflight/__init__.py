@@ -16,7 +16,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose
 from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
-from grpo_job.preflight import estimate, gpu, license, model, resources, versions
+from grpo_job.preflight import engine_options, estimate, gpu, license, model, resources, versions
 from grpo_job.preflight import rewards as reward_checks
 from grpo_job.preflight import rows as row_checks
 from grpo_job.preflight.destinations import Places
@@ -113,7 +113,7 @@ class _Examination:
             return None, None, None
         found += [model.exists(base, settings), license.finding(base)]
         config = found.attempt("model", lambda: model.config_of(base))
-        chat = found.attempt("tokenizer", lambda: model.chat_of(base))
+        chat = found.attempt("tokenizer", lambda: model.chat_of(base, settings.chat_options))
         if config:
             found += model.findings(base, config, settings)
         if config and chat:
@@ -140,6 +140,7 @@ class _Examination:
             first = self.gpus[0]
             plan = self.found.attempt("GPU memory", lambda: choose.plan(settings, config, first, self.within, places))
             self.found += gpu.findings(self.gpus, plan)
+        self.found += engine_options.findings(settings, gpus)
         self.found += resources.findings(base, shape, settings, gpus, places.processes)
         self.found += versions.findings(engine, len(self.gpus), settings)
         return engine, plan

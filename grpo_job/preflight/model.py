@@ -25,9 +25,9 @@ def config_of(base: BaseModel) -> dict[str, Any]:
     return config
 
 
-def chat_of(base: BaseModel) -> Chat:
+def chat_of(base: BaseModel, options: Mapping[str, Any]) -> Chat:
     """The model's tokenizer. Raises `InvalidRun` if it is unreadable or has no chat template."""
-    chat = Chat(base.folder)
+    chat = Chat(base.folder, options)
     try:
         size = chat.tokenizer.get_vocab_size()
         has_template = chat.has_template()

@@ -11,6 +11,7 @@ import pytest
 from grpo_job.engines.trainer.adapter import is_saved_in
 from grpo_job.engines.trl_cpu import PlainTrl
 from grpo_job.inputs import base_model
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.outcomes import Unexpected
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.reader import resolve
@@ -146,3 +147,26 @@ def test_an_answer_is_drawn_from_what_the_cuts_leave(tmp_path: Path) -> None:
     for cut in ({"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-6}):
         assert plain.generate(QUESTION, **hot, **cut)[0] == [greedy, greedy]
     assert plain.generate(QUESTION, adapter="off", max_tokens=12, repetition_penalty=5.0)[0] != [greedy]
+
+
+def test_a_key_of_generation_acts_in_an_answer_as_in_training(tmp_path: Path) -> None:
+    plain = engine(tmp_path, GRPO_GENERATION_KWARGS='{"min_tokens": 30}', GRPO_MAX_COMPLETION_LENGTH="30")
+    options: dict[str, Any] = {"adapter": "off", "max_tokens": 30, "temperature": 1.0, "samples": 4}
+    free = [len(ids) for ids in plain.tokenizer(plain.generate(QUESTION, **options)[0])["input_ids"]]
+    held = plain.generate(QUESTION, further={"min_tokens": 30}, **options)[0]
+    assert min(free) < 30
+    assert min(len(ids) for ids in plain.tokenizer(held)["input_ids"]) >= 29  # some text has fewer tokens than its ids
+    assert plain.trainer.generation_config.min_new_tokens == 30
+
+
+def test_options_of_the_chat_template_reach_answers_training_and_lengths(tmp_path: Path) -> None:
+    base = with_generation_config(tmp_path / "model", eos_token_id=1)
+    template = base.folder / "chat_template.jinja"
+    template.write_text("{% if brief %}Be brief. {% endif %}" + template.read_text())
+    settings = resolve({**SETTINGS, "GRPO_CHAT_TEMPLATE_KWARGS": '{"brief": true}'}).settings
+    told = PlainTrl(settings, base, ROWS, [(by_length, 1.0)], tmp_path / "run")
+    (answered,) = told.texts(QUESTION)
+    (learned,) = told.trainer._tokenize_prompts(QUESTION)[0]
+    assert answered.startswith("Be brief. ")
+    assert told.tokenizer.decode(learned) == answered
+    assert Chat(base.folder, settings.chat_options).render(QUESTION[0]) == answered

@@ -1,12 +1,13 @@
 """Completions from vLLM: for TRL's trainer through `Rollouts`, for evaluation through `generate`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from types import MappingProxyType
 from typing import Any
 
 from numpy.random import SeedSequence
 
-from grpo_job.engines.interface import Adapter, Prompts
+from grpo_job.engines.interface import Adapter
 from grpo_job.engines.patches.gc_pause import no_collection
 from grpo_job.engines.rollouts.weight_sync import OwnWeights, SeparateWeights, SharedWeights
 
@@ -90,7 +91,7 @@ def generate(
     llm: Any,
     tokenizer: Any,
     weights: Weights,
-    prompts: Prompts,
+    texts: Sequence[str],
     *,
     adapter: Adapter,
     max_tokens: int,
@@ -99,16 +100,16 @@ def generate(
     top_k: int = 0,
     min_p: float | None = None,
     repetition_penalty: float = 1.0,
+    further: Mapping[str, Any] = MappingProxyType({}),
     samples: int = 1,
     seed: int = 0,
 ) -> list[list[str]]:
-    """`samples` answers to each prompt, with the adapter on or off; greedy at temperature 0.
+    """`samples` answers to each rendered prompt, with the adapter on or off; greedy at temperature 0.
 
     Leaves every random number generator as it was: each request brings a seed of its own.
     """
     from vllm import SamplingParams
 
-    texts = [tokenizer.apply_chat_template(p, tokenize=False, add_generation_prompt=True) for p in prompts]
     ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
     sampling = [
         SamplingParams(
@@ -121,6 +122,7 @@ def generate(
             max_tokens=max_tokens,
             seed=seed + index * samples,
             detokenize=False,
+            **further,
             skip_reading_prefix_cache=True,  # what was asked before must not change an answer's last bits
         )
         for index in range(len(ids))
