@@ -58,8 +58,8 @@ class TrainerEngine:
 
     def texts(self, prompts: Prompts) -> list[str]:
         """The prompts as the chat template writes them, with the options that the trainer gives it."""
-        options = {"add_generation_prompt": True, **self.chat_options}
-        return [self.tokenizer.apply_chat_template(prompt, tokenize=False, **options) for prompt in prompts]
+        render, options = self.tokenizer.apply_chat_template, self.chat_options
+        return [render(prompt, tokenize=False, add_generation_prompt=True, **options) for prompt in prompts]
 
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions from this process alone."""

@@ -39,6 +39,12 @@ SCHEDULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("num_decay_steps",),
     ),
 }
+# What transformers' `apply_chat_template` gets from the job or from TRL.
+OF_THE_JOB = (
+    "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
+    "messages", "padding", "return_assistant_tokens_mask", "return_dict", "return_tensors", "tokenize",
+    "tokenizer_kwargs", "tools", "truncation",
+)  # fmt: skip
 # Keys of sampling that have a setting of their own.
 SAMPLING = {
     **{name: name for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")},
@@ -117,6 +123,16 @@ def _arguments_of_schedule(settings: Settings) -> str | None:
     return None
 
 
+def _options_of_template(settings: Settings) -> str | None:
+    taken = sorted(set(settings.chat_options) & set(OF_THE_JOB))
+    if not taken:
+        return None
+    return (
+        f"GRPO_CHAT_TEMPLATE_KWARGS: the job sets {taken[0]!r} itself; allowed: what the model's chat template reads, "
+        'such as {"enable_thinking": false}'
+    )
+
+
 def _keys_of_generation(settings: Settings) -> str | None:
     given = settings.grpo_config.get("generation_kwargs") or {}
     if unknown := sorted(set(given) - set(GENERATION_KEYS)):
@@ -145,5 +161,6 @@ CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     },
     _vespo_by_token: {"loss_type", CORRECTION, "vllm_importance_sampling_mode"},
     _arguments_of_schedule: {"lr_scheduler_type", "lr_scheduler_kwargs"},
+    _options_of_template: {"chat_template_kwargs"},
     _keys_of_generation: {"generation_kwargs", "max_completion_length"},
 }  # fmt: skip

@@ -195,6 +195,7 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_LR_SCHEDULER_TYPE": "cosine_with_min_lr"}, "needs min_lr or min_lr_rate"),
     ({"GRPO_LR_SCHEDULER_KWARGS": '{"gamma": 1}'}, "has no 'gamma'; allowed: num_cycles"),
     ({"GRPO_GENERATION_KWARGS": '{"min_tokens": "many"}'}, "='many' was given; allowed: a whole number from 0"),
+    ({"GRPO_CHAT_TEMPLATE_KWARGS": '{"tools": []}'}, "the job sets 'tools' itself; allowed: what the model's chat tem"),
     ({"GRPO_GENERATION_KWARGS": '{"min_tokens": 900}'}, "min_tokens=900 is above GRPO_MAX_COMPLETION_LENGTH=200"),
     ({"GRPO_GENERATION_KWARGS": '{"presence_penalty": 3}'}, "=3 was given; allowed: a number from -2 to 2"),
 ]  # fmt: skip

@@ -26,8 +26,9 @@ def sizes(
     if settings.rehearsal == "never" or (settings.rehearsal == "auto" and not little_room):
         return None
     by_characters = sorted((row["prompt"] for row in rows), key=lambda prompt: -len(str(prompt)))[:CANDIDATES]
-    options = {"add_generation_prompt": True, **settings.chat_options}
-    texts = tokenizer.apply_chat_template(by_characters, tokenize=False, **options)
+    texts = tokenizer.apply_chat_template(
+        by_characters, tokenize=False, add_generation_prompt=True, **settings.chat_options
+    )
     longest = max(len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"])
     return longest, settings.max_completion_length
 
