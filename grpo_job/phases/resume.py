@@ -10,11 +10,17 @@ from grpo_job.run_folder.files import read_jsonl
 from grpo_job.runtime import machine
 
 
-def manager_of(attempt: Attempt, model_commit: str | None, rows_revision: str | None) -> CheckpointManager:
-    """The checkpoints of this run, which agree on everything that changes training."""
+def manager_of(
+    attempt: Attempt, model_commit: str | None, rows_revision: str | None, engine: str | None = None
+) -> CheckpointManager:
+    """The checkpoints of this run, which agree on everything that changes training.
+
+    `engine`: the one that GRPO_ENGINE=auto chose, and where it runs; other arithmetic and another optimizer state.
+    """
+    chosen = {"model_commit": model_commit, "dataset_commit": rows_revision, "engine_chosen": engine}
     manager = CheckpointManager(
         attempt.folder.checkpoints,
-        {**identity.identity(attempt.settings), "model_commit": model_commit, "dataset_commit": rows_revision},
+        {**identity.identity(attempt.settings), **chosen},
         keep=attempt.settings.save_total_limit,
         extras=(attempt.folder.metrics, attempt.folder.completions, attempt.folder.best_adapter),
         facts={"settings_hash": attempt.settings.result_hash(), "versions": machine.versions()},

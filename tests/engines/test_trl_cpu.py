@@ -170,3 +170,41 @@ def test_options_of_the_chat_template_reach_answers_training_and_lengths(tmp_pat
     assert answered.startswith("Be brief. ")
     assert told.tokenizer.decode(learned) == answered
     assert Chat(base.folder, settings.chat_options).render(QUESTION[0]) == answered
+
+
+class Records:
+    """A listener that asks for a checkpoint at the end and keeps each step's metrics."""
+
+    def __init__(self) -> None:
+        self.rows = list[dict[str, float]]()
+
+    def on_step(self, step: int, metrics: dict[str, float]) -> None:
+        self.rows.append(metrics)
+
+    def should_save(self, step: int) -> bool:
+        return step == 2
+
+    def __getattr__(self, name: str) -> Any:
+        return {"measure": lambda step: {}}.get(name, lambda *_: None)
+
+
+def test_a_finished_run_that_gets_more_steps_learns_from_the_first_of_them(tmp_path: Path) -> None:
+    first, more = Records(), Records()
+    engine(tmp_path / "first", GRPO_MAX_STEPS="2").train(first)  # type: ignore[arg-type]
+    longer = engine(tmp_path / "more", GRPO_MAX_STEPS="4")
+    before = tmp_path / "first" / "checkpoint-2"
+    longer.train(more, before)  # type: ignore[arg-type]
+    assert [row["learning_rate"] for row in more.rows] == pytest.approx([5e-3, 2.5e-3])  # linear from 1e-2, steps 3, 4
+
+
+@pytest.mark.parametrize("scale", ["group", "batch", "none"])
+def test_groups_without_spread_are_counted_whatever_rewards_are_scaled_by(scale: str, tmp_path: Path) -> None:
+    def by_question(prompts: Sequence[Any], **_: Any) -> list[float]:
+        """Alike within a group, and different from group to group."""
+        return [float(prompt[-1]["content"].split()[2]) / 3 for prompt in prompts]
+
+    given = {**SETTINGS, "GRPO_BETA": "0", "GRPO_SCALE_REWARDS": scale, "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "8"}
+    base, records = base_model.fetch("sample", None), Records()
+    made = PlainTrl(resolve(given | {"GRPO_MAX_STEPS": "1"}).settings, base, ROWS, [(by_question, 1.0)], tmp_path)
+    made.train(records)  # type: ignore[arg-type]
+    assert records.rows[0]["frac_reward_zero_std"] == 1.0

@@ -47,7 +47,8 @@ def dry_run(
 def stretched(inputs: dict[str, Any], prompt: int, completion: int) -> dict[str, Any]:
     """The same rows with as many tokens of prompt and completion, none of them masked.
 
-    Tensors of [rows, tokens] get their columns repeated, the others stay.
+    Tensors of [rows, tokens] get their columns repeated, the others stay. Unsloth's log-probabilities are wider than
+    the completions by the longest left padding; without padding they are as wide, or the loss would score other columns.
     """
     written = inputs["completion_ids"].shape[1]
     longer = dict(inputs)
@@ -56,7 +57,7 @@ def stretched(inputs: dict[str, Any], prompt: int, completion: int) -> dict[str,
             continue
         if name.startswith("prompt"):
             width = prompt
-        elif value.shape[1] == written:
+        elif value.shape[1] == written or name.endswith("per_token_logps"):
             width = completion
         else:
             continue
