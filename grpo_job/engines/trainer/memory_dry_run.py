@@ -48,7 +48,7 @@ def stretched(inputs: dict[str, Any], prompt: int, completion: int) -> dict[str,
     """The same rows with as many tokens of prompt and completion, none of them masked.
 
     Tensors of [rows, tokens] get their columns repeated, the others stay. Unsloth's log-probabilities are wider than
-    the completions by the longest left padding; without padding they are as wide, or the loss would score other columns.
+    the completions by the longest left padding; unstretched, its loss would score other columns.
     """
     written = inputs["completion_ids"].shape[1]
     longer = dict(inputs)
