@@ -16,6 +16,7 @@ HEADS, HEAD_SIZE = 24, 96
 # What the planner assumes of every model; listed is only what a model type assumes otherwise.
 USUAL = {
     "head_dim": HEAD_SIZE, "num_key_value_heads": HEADS, "tie_word_embeddings": False, "attention_bias": False,
+    "sliding_window": None, "layer_types": None,
 }  # fmt: skip
 
 
@@ -23,6 +24,8 @@ def silent(model_type: str) -> dict[str, Any]:
     """The assumed values of a config that has only its sizes."""
     config = CONFIG_MAPPING[model_type](hidden_size=HEADS * HEAD_SIZE, num_attention_heads=HEADS)
     found = {name: getattr(config, name, None) for name in USUAL}
+    kinds = sorted(set(found["layer_types"] or ()))
+    found["layer_types"] = kinds if len(kinds) > 1 else None  # that they differ, not which layer is which
     return {name: value for name, value in found.items() if value is not None and value != USUAL[name]}
 
 

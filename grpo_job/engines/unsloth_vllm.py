@@ -18,6 +18,7 @@ from grpo_job.engines.patches.unsloth_import import import_unsloth, variables_ke
 from grpo_job.engines.rollouts.vllm_engine import compilation, llm_built_with, vllm_arguments
 from grpo_job.engines.trainer.arguments import NOT_PASSED, grpo_arguments, on_gpu, reads_log_probs
 from grpo_job.inputs.base_model import BaseModel
+from grpo_job.planner.memory import LOGIT_CHUNK
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.global_batch import planned_steps, steps_per_buffer
 from grpo_job.settings.schema import Settings
@@ -41,6 +42,7 @@ class UnslothVllm(VllmTrainerEngine):
     ) -> None:
         os.environ["UNSLOTH_VLLM_MERGED_ROLLOUT"] = "1" if plan.merged_rollout else "0"
         os.environ["UNSLOTH_VLLM_STANDBY"] = "1" if plan.standby else "0"
+        os.environ["UNSLOTH_GRPO_LOGPROB_RECOMPUTE"] = "1" if plan.chunked_logits else "0"
         self.base, self.chat_options = base, settings.chat_options
         self.planned_steps = planned_steps(settings, len(rows))
         self.model, self.tokenizer = _load_model(base, plan, lora_rank=settings.lora_rank, seed=settings.seed)
@@ -73,7 +75,7 @@ class UnslothVllm(VllmTrainerEngine):
         from grpo_job.engines.rollouts.generate import Rollouts
         from grpo_job.engines.trainer.trainer import JobTrainer
 
-        arguments = with_trl_defaults(on_gpu(arguments, plan)) | whole_micro_batches(plan)
+        arguments = with_trl_defaults(on_gpu(arguments, plan)) | pieces(plan)
         args = GRPOConfig(output_dir=str(folder), **arguments)
         args.scale_rewards = arguments["scale_rewards"]  # Unsloth's config turns it off with dr_grpo
         trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
@@ -146,13 +148,15 @@ def _add_lora(model: Any, plan: Plan, settings: Settings) -> Any:
     return model
 
 
-def whole_micro_batches(plan: Plan) -> dict[str, Any]:
-    """With training graphs one piece per micro-batch; otherwise Unsloth splits it by free memory, see cuda_graphs.py.
+def pieces(plan: Plan) -> dict[str, Any]:
+    """Into how many pieces Unsloth's loss cuts a micro-batch, and the logits of a row.
 
-    Unsloth's loss takes `unsloth_grpo_mini_batch` as the number of pieces (rows per piece: ceil(rows / it)), whatever
-    its name says.
+    With training graphs a micro-batch is one piece; otherwise Unsloth cuts it by free memory, see cuda_graphs.py. The
+    loss takes `unsloth_grpo_mini_batch` as the number of pieces (of ceil(rows / it) rows), whatever its name says.
     """
-    return {"unsloth_grpo_mini_batch": 1} if plan.training_graphs else {}
+    whole = {"unsloth_grpo_mini_batch": 1} if plan.training_graphs else {}
+    # One piece of logits per row means fewer launches.
+    return {**whole, "unsloth_logit_chunk_multiplier": -(-plan.row_tokens // LOGIT_CHUNK) if plan.chunked_logits else 1}
 
 
 def with_trl_defaults(arguments: dict[str, Any]) -> dict[str, Any]:
@@ -168,6 +172,4 @@ def with_trl_defaults(arguments: dict[str, Any]) -> dict[str, Any]:
         **arguments,
         "epsilon_high": arguments.get("epsilon", options()["epsilon"]["default"]) if high is None else high,
         "torch_empty_cache_steps": None,  # every 250 steps otherwise
-        # One piece of logits per row: fewer launches, and a row's logits are small.
-        "unsloth_logit_chunk_multiplier": 1,
     }

@@ -44,6 +44,10 @@ class ModelShape:
     attention_bias: bool
     heads: int = 1
     key_value_heads: int = 1
+    window: int | None = None
+    """tokens that a layer with a sliding window sees"""
+    layers_differ: bool = False
+    """some layers have a window, or another kind of attention, and others have not"""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "ModelShape":
@@ -72,6 +76,8 @@ class ModelShape:
             attention_bias=bool(said.get("attention_bias", said.get("model_type") == "qwen2")),
             heads=heads,
             key_value_heads=key_value_heads,
+            window=said.get("sliding_window") if said.get("use_sliding_window", True) else None,
+            layers_differ=len(set(said.get("layer_types") or ())) > 1,
         )
 
     @property
@@ -134,8 +140,8 @@ def assumed(model_type: str | None) -> dict[str, Any]:
 
     Configs are written without what is the default of their class: those of Gemma do not say that embeddings are tied.
 
-    >>> assumed("gemma2")
-    {'head_dim': 256, 'num_key_value_heads': 4, 'tie_word_embeddings': True}
+    >>> assumed("gemma2")["tie_word_embeddings"], assumed("llama")
+    (True, {})
     """
     return _silent_configs().get(model_type or "", {})
 

@@ -20,9 +20,11 @@ ALIGNMENT = 8  # tokens: what tensor cores like
 def replay_layers(decoder: Any, longest: int) -> None:
     """Let `decoder`, a model without its head, run its layers from graphs while it trains, if Unsloth drives it.
 
-    Rows of more than `longest` tokens run as before.
+    Rows of more than `longest` tokens run as before, and models whose layers have masks of their own: Unsloth hands
+    each layer its mask, and all layers in one graph would run with the first one's.
     """
-    if type(decoder).forward.__name__ != "LlamaModel_fast_forward":
+    kinds = set(getattr(decoder.config, "layer_types", None) or ())
+    if type(decoder).forward.__name__ != "LlamaModel_fast_forward" or len(kinds) > 1:
         return
     # Attribute access finds an instance's own dictionary before PyTorch's modules, which stay registered.
     vars(decoder)["layers"] = GraphedLayers(decoder.layers, longest)
