@@ -1,6 +1,6 @@
-"""What the engines share once model, tokenizer, trainer and callback stand.
+"""What the engines share once model, tokenizer, trainer and callback exist.
 
-Heavy imports stand inside the functions: Unsloth wants to be imported before them.
+Heavy imports are inside the functions, because Unsloth must be imported before them.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Asked(NamedTuple):
 
 
 class TrainerEngine:
-    """One of TRL's trainers over a base with one LoRA. Subclasses set the attributes, and answer."""
+    """One of TRL's trainers over a base with one LoRA. Subclasses set the attributes and implement `answer`."""
 
     ranks: Ranks = ALONE
     tensor_parallel = 1  # ranks that answer as one
@@ -90,7 +90,7 @@ class TrainerEngine:
         return is_saved_in(self.model, weights)
 
     def load_adapter(self, weights: Path) -> None:
-        """Go on with the LoRA weights of this file, on all ranks."""
+        """Continue with the LoRA weights of this file, on all ranks."""
         from grpo_job.engines.trainer.adapter import load_adapter
 
         if self.ranks.number == 0:
@@ -104,17 +104,17 @@ class TrainerEngine:
         return changes_anything(self.model)
 
     def close(self) -> None:
-        """Nothing is held beyond the process."""
+        """Nothing is held outside the process."""
 
 
 class VllmTrainerEngine(TrainerEngine):
-    """The same with vLLM beside it, for rollouts and for evaluation. Subclasses set `llm` and `weights` too."""
+    """The same with vLLM for rollouts and evaluation. Subclasses also set `llm` and `weights`."""
 
     llm: Any
     weights: "Weights"
 
     def train(self, listener: Listener, resume_from: Path | None = None) -> None:
-        """Train; vLLM takes the adapter anew afterwards."""
+        """Train; vLLM takes the adapter again afterwards."""
         super().train(listener, resume_from)
         self.weights.changed()
 
@@ -125,7 +125,7 @@ class VllmTrainerEngine(TrainerEngine):
         return generate(self.llm, self.tokenizer, self.weights, self.texts(prompts), **options)
 
     def load_adapter(self, weights: Path) -> None:
-        """Go on with the LoRA weights of this file, in vLLM too."""
+        """Continue with the LoRA weights of this file, in vLLM too."""
         super().load_adapter(weights)
         self.weights.changed()
 
@@ -135,9 +135,9 @@ class VllmTrainerEngine(TrainerEngine):
         return [answers[0] for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
 
     def close(self) -> None:
-        """Stop vLLM and its threads; several processes leave that to their end.
+        """Stop vLLM and its threads; with several processes their exit does it.
 
-        vLLM would destroy the process group, which NCCL does not do before all ranks ask for it.
+        vLLM would destroy the process group, and NCCL waits until all ranks ask for that.
         """
         import torch
 

@@ -29,7 +29,7 @@ from grpo_job.settings.global_batch import planned_steps, share, steps_per_buffe
 from grpo_job.settings.schema import Settings
 
 GENERATION_BATCH = 100
-# Below, threads wait for each other longer than they compute; and one thread gives the same bytes everywhere.
+# Below this size threads wait for each other longer than they compute, and one thread gives the same bytes everywhere.
 SMALL_MODEL = 20_000_000
 
 
@@ -68,7 +68,7 @@ class PlainTrl(TrainerEngine):
         return _generate(self.model, self.tokenizer, self.texts(prompts), **options)
 
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
-        """Greedy answers of the adapter as it stands on disk, over a base loaded anew."""
+        """Greedy answers of the adapter as it is on disk, over a base loaded again."""
         model = PeftModel.from_pretrained(_load(self.base.folder), adapter)
         texts = self.texts(prompts)
         return [one[0] for one in _generate(model, self.tokenizer, texts, adapter="on", max_tokens=max_tokens)]

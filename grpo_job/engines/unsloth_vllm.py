@@ -1,10 +1,10 @@
 """One GPU: Unsloth trains a LoRA, vLLM generates, in one process.
 
-vLLM is built through Unsloth, so that training reads vLLM's weights; where the plan says `copy`,
-training then gets its own, and vLLM's take the adapter in before each rollout. TRL's trainer
-asks `Rollouts` for completions, evaluation asks `generate`: both through the same vLLM.
+vLLM is built through Unsloth, so that training reads vLLM's weights. If the plan says `copy`, training then gets its
+own, and the adapter is folded into those of vLLM before each rollout. TRL's trainer asks `Rollouts` for completions and
+evaluation asks `generate`, both of the same vLLM.
 
-Heavy imports stand inside the functions, behind `import_unsloth`.
+Heavy imports are inside the functions, after `import_unsloth`.
 """
 
 import os
@@ -100,7 +100,7 @@ def _spare_module_walks(trainer: Any) -> None:
 
 
 def _load_model(base: BaseModel, plan: Plan, *, lora_rank: int, seed: int) -> tuple[Any, Any]:
-    """The base with vLLM behind it (`model.vllm_engine`), and the tokenizer."""
+    """The base with its vLLM (`model.vllm_engine`), and the tokenizer."""
     fast_language_model = import_unsloth(base.config().get("model_type", ""))
     import torch
     import vllm

@@ -1,7 +1,7 @@
 """Before the first step: the longest rows that can come, through forward and backward, with no optimizer step.
 
-So memory runs out at once or never. What the rehearsal touches is put back: metrics, gradients, random
-numbers. It stands behind the first generation, when vLLM holds just what it holds while training learns.
+Memory then runs out at once or never. What the rehearsal changes is restored: metrics, gradients, random numbers. It
+runs after the first generation, when vLLM holds what it holds during training.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ import torch
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.schema import Settings
 
-# Of what may be used: a plan that takes less is not rehearsed, for it may be wrong by a third and still fit.
+# Share of the budget: a plan below it is not rehearsed, because it may be wrong by a third and still fit.
 AMPLE_SHARE = 0.75
 CANDIDATES = 64  # rows of the most characters, among which the one of the most tokens is looked for
 
@@ -21,7 +21,7 @@ CANDIDATES = 64  # rows of the most characters, among which the one of the most 
 def sizes(
     settings: Settings, plan: Plan | None, rows: Sequence[dict[str, Any]], tokenizer: Any
 ) -> tuple[int, int] | None:
-    """Tokens of the longest prompt and of the longest completion; None where nothing is to be rehearsed."""
+    """Tokens of the longest prompt and of the longest completion; None if nothing is rehearsed."""
     little_room = plan is not None and plan.memory.total > AMPLE_SHARE * plan.budget
     if settings.rehearsal == "never" or (settings.rehearsal == "auto" and not little_room):
         return None
