@@ -6,13 +6,17 @@ from pathlib import Path
 
 from grpo_job.outcomes import EXIT_CODES
 from grpo_job.rewards import MENU
+from grpo_job.settings import trl_options
+from grpo_job.settings.engines import ENGINES
 from grpo_job.settings.schema import Settings, variable
 from grpo_job.settings.table import as_text
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 SETTINGS_PAGE = README.parent / "docs/settings.md"
+OPTIONS_PAGE = README.parent / "docs/options.md"
 ARCHITECTURE_PAGE = README.parent / "docs/architecture.md"
 PACKAGE = README.parent / "grpo_job"
+PLANNED = ("gradient_checkpointing", "vllm_gpu_memory_utilization")  # what the memory plan of a GPU decides
 
 
 def table(header: str, rows: Sequence[tuple[str, ...]]) -> str:
@@ -40,6 +44,30 @@ def settings() -> str:
     return table("variable | default | meaning", rows)
 
 
+def options_by_engine() -> str:
+    """Every accepted option of GRPOConfig, and whether each engine honours it."""
+    kinds = [(name, bool(gpus)) for name, facts in ENGINES.items() for gpus in (1, 0) if facts.runs(gpus)]
+    rows = [
+        (f"`{name}`", *(honours(name, on_gpu=on_gpu) for _, on_gpu in kinds))
+        for name in sorted(set(trl_options.options()) - set(trl_options.OWNED))
+    ]
+    return table(" | ".join(["option", *(f"{name}, {'GPU' if gpu else 'CPU'}" for name, gpu in kinds)]), rows)
+
+
+def honours(name: str, *, on_gpu: bool) -> str:
+    if on_gpu:
+        return "yes"
+    if name in trl_options.VLLM_ONLY:
+        return "refused: vLLM only"
+    if name in PLANNED:
+        return "no effect: there is no plan"
+    return "`min_tokens` only" if name == "generation_kwargs" else "yes"
+
+
+def refused_options() -> str:
+    return table("option | instead", [(f"`{name}`", instead) for name, instead in trl_options.OWNED.items()])
+
+
 def modules() -> str:
     """Every file of the package with the first sentence of its docstring."""
     files = sorted(PACKAGE.rglob("*.py"), key=lambda path: (path.parent != PACKAGE, path.parent, path.name))
@@ -54,6 +82,7 @@ def purpose(path: Path) -> str:
 PAGES = {
     README: {"exit codes": exit_codes, "rewards": rewards},
     SETTINGS_PAGE: {"settings": settings},
+    OPTIONS_PAGE: {"options": options_by_engine, "refused options": refused_options},
     ARCHITECTURE_PAGE: {"modules": modules},
 }
 

@@ -1,6 +1,6 @@
-"""What the engines share once model, tokenizer, trainer and callback stand.
+"""What the engines share once model, tokenizer, trainer and callback exist.
 
-Heavy imports stand inside the functions: Unsloth wants to be imported before them.
+Heavy imports are inside the functions, because Unsloth must be imported before them.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Asked(NamedTuple):
 
 
 class TrainerEngine:
-    """One of TRL's trainers over a base with one LoRA. Subclasses set the attributes, and answer."""
+    """One of TRL's trainers over a base with one LoRA. Subclasses set the attributes and implement `answer`."""
 
     ranks: Ranks = ALONE
     tensor_parallel = 1  # ranks that answer as one
@@ -65,6 +65,10 @@ class TrainerEngine:
         """On a rank that is not 0: its part of what rank 0 generates."""
         self._answer_share(self.ranks.share(None))
 
+    def texts(self, prompts: Prompts) -> list[str]:
+        """The prompts as all parts of the run render them."""
+        return [self.chat.render(prompt) for prompt in prompts]
+
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions from this process alone."""
         raise NotImplementedError
@@ -94,7 +98,7 @@ class TrainerEngine:
         return is_saved_in(self.model, weights)
 
     def load_adapter(self, weights: Path) -> None:
-        """Go on with the LoRA weights of this file, on all ranks."""
+        """Continue with the LoRA weights of this file, on all ranks."""
         from grpo_job.engines.trainer.adapter import load_adapter
 
         if self.ranks.number == 0:
@@ -108,11 +112,11 @@ class TrainerEngine:
         return changes_anything(self.model)
 
     def close(self) -> None:
-        """Nothing is held beyond the process."""
+        """Nothing is held outside the process."""
 
 
 class VllmTrainerEngine(TrainerEngine):
-    """The same with vLLM beside it, for rollouts and for evaluation. Subclasses set `llm` and `weights` too."""
+    """The same with vLLM for rollouts and evaluation. Subclasses also set `llm` and `weights`."""
 
     llm: Any
     weights: "Weights"
@@ -125,7 +129,7 @@ class VllmTrainerEngine(TrainerEngine):
             self.callback.kept_share = weights.kept.take
 
     def train(self, listener: Listener, resume_from: Path | None = None) -> None:
-        """Train; vLLM takes the adapter anew afterwards."""
+        """Train; vLLM takes the adapter again afterwards."""
         super().train(listener, resume_from)
         self.weights.changed()
 
@@ -133,11 +137,10 @@ class VllmTrainerEngine(TrainerEngine):
         """Completions through vLLM; see `Engine.generate`."""
         from grpo_job.engines.rollouts.generate import generate
 
-        texts = [self.chat.render(prompt) for prompt in prompts]
-        return generate(self.llm, self.tokenizer, self.weights, texts, **options)
+        return generate(self.llm, self.tokenizer, self.weights, self.texts(prompts), **options)
 
     def load_adapter(self, weights: Path) -> None:
-        """Go on with the LoRA weights of this file, in vLLM too."""
+        """Continue with the LoRA weights of this file, in vLLM too."""
         super().load_adapter(weights)
         self.weights.changed()
 
@@ -147,9 +150,9 @@ class VllmTrainerEngine(TrainerEngine):
         return [answers[0] for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
 
     def close(self) -> None:
-        """Stop vLLM and its threads; several processes leave that to their end.
+        """Stop vLLM and its threads; with several processes their exit does it.
 
-        vLLM would destroy the process group, which NCCL does not do before all ranks ask for it.
+        vLLM would destroy the process group, and NCCL waits until all ranks ask for that.
         """
         import torch
 

@@ -1,10 +1,11 @@
-"""What an engine is, and what it tells while it trains. Imports no library.
+"""What an engine is, and what it reports while it trains. Imports no library.
 
 An engine trains one LoRA over one base model and generates with it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 Prompts = Sequence[list[dict[str, str]]]
@@ -13,13 +14,13 @@ RewardFunctions = Sequence[tuple[Callable[..., Any], float]]
 
 
 class Listener(Protocol):
-    """What an engine tells, and asks, while it trains."""
+    """What an engine reports and asks while it trains."""
 
     def on_step(self, step: int, metrics: dict[str, float]) -> None:
         """A step was logged, under TRL's own metric names."""
 
     def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
-        """The completions that the step learned from, with what each reward paid."""
+        """The completions that the step learned from, with the value of each reward."""
 
     def on_save(self, step: int, written: Path) -> None:
         """The trainer wrote its state to the folder `written`."""
@@ -37,10 +38,10 @@ class Listener(Protocol):
         """End training after this step, with a checkpoint?"""
 
     def asked_to_stop(self) -> str | None:
-        """The signal that this process got, where it got one."""
+        """The signal that this process got, if any."""
 
     def stop_too(self, reason: str) -> None:
-        """Another process of this run was asked to stop; `should_stop` heeds it."""
+        """Another process of this run was asked to stop; `should_stop` takes it into account."""
 
 
 class Engine(Protocol):
@@ -64,13 +65,17 @@ class Engine(Protocol):
         top_k: int = 0,
         min_p: float | None = None,
         repetition_penalty: float = 1.0,
+        further: Mapping[str, Any] = MappingProxyType({}),
         samples: int = 1,
         seed: int = 0,
     ) -> list[list[str]]:
-        """`samples` completions for each prompt; greedy at temperature 0. Leaves training's RNG as it was."""
+        """`samples` completions per prompt; greedy at temperature 0. Training's random numbers stay as they were.
+
+        `further`: the keys of GRPO_GENERATION_KWARGS.
+        """
 
     def join_generation(self) -> None:
-        """On a rank that is not 0: its part of what rank 0 generates."""
+        """On a rank other than 0: its part of what rank 0 generates."""
 
     def save_adapter(self, folder: Path) -> None:
         """Write adapter and tokenizer; the adapter's config names the 16-bit base as the user did."""
@@ -79,13 +84,13 @@ class Engine(Protocol):
         """Whether this safetensors file holds the LoRA weights in memory, bit by bit."""
 
     def load_adapter(self, weights: Path) -> None:
-        """Go on with the LoRA weights of this safetensors file; raises `InvalidRun` where they are not this LoRA's."""
+        """Continue with the LoRA weights of this safetensors file. Raises `InvalidRun` if they are not this LoRA's."""
 
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
-        """Greedy answers of the adapter as it stands on disk."""
+        """Greedy answers of the adapter as it is on disk."""
 
     def adapter_changes_anything(self) -> bool:
         """Whether any LoRA weight that starts at zero has moved."""
 
     def close(self) -> None:
-        """Give back what is held outside the process."""
+        """Release what is held outside the process."""

@@ -111,7 +111,7 @@ class ProcessGroup:
         self._has_left = failure is None
 
     def end(self, ending: Outcome) -> bool:
-        """How the run ended: rank 0 tells it. Whether all others have heard it; from another rank, whether it has."""
+        """Rank 0 sends how the run ended. Returns whether all others have heard it; on another rank, whether it has."""
         if self.number:
             return self._has_left
         try:
@@ -156,7 +156,7 @@ class ProcessGroup:
         return None
 
     def _note(self, key: str, store: Any = None) -> Any:
-        """What stands under `key`; None where nothing does."""
+        """The value of `key`; None if there is none."""
         store = store or self._store
         return pickle.loads(store.get(key)) if store.check([key]) else None
 

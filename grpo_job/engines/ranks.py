@@ -1,6 +1,6 @@
 """One process of a run among several: what rank 0 says, the other ranks hear. Imports no torch.
 
-Rank 0 tells the whole story of `job.py`; the others, in `worker.py`, load and train when it says so.
+Rank 0 runs `job.py`; the others, in `worker.py`, load and train when it says so.
 The words between them are the classes here. How they travel is in `engines/process_group.py`.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Load(NamedTuple):
-    """Build the engine, as rank 0 does now; the rows are shared behind it."""
+    """Build the engine, as rank 0 does now; the rows are shared after it."""
 
     engine: str
     plan: Plan | None
@@ -30,7 +30,7 @@ class Train(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Answer prompts together; which and how is shared behind it."""
+    """Answer prompts together; which and how is shared after it."""
 
 
 class LoadAdapter(NamedTuple):
@@ -64,7 +64,7 @@ class Ranks(Protocol):
         """How another rank ended before its time, where one did; looked for so many seconds. From any thread."""
 
     def end(self, ending: Outcome) -> bool:
-        """How the run ended: rank 0 tells it. Whether all others have heard it; from another rank, whether it has."""
+        """Rank 0 sends how the run ended. Returns whether all others have heard it; on another rank, whether it has."""
 
 
 class OneProcess:

@@ -3,9 +3,10 @@
 For smoke runs and tests of everything around the training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from grpo_job.engines.patches import cpu_log_probs
 from grpo_job.engines.ranks import ALONE, Ranks
 from grpo_job.engines.trainer import memory_dry_run
 from grpo_job.engines.trainer.adapter import add_lora
-from grpo_job.engines.trainer.arguments import grpo_arguments, on_cpu
+from grpo_job.engines.trainer.arguments import for_transformers, grpo_arguments, on_cpu
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.trainer import JobTrainer
 from grpo_job.inputs.base_model import BaseModel
@@ -28,7 +29,7 @@ from grpo_job.settings.global_batch import planned_steps, share, steps_per_buffe
 from grpo_job.settings.schema import Settings
 
 GENERATION_BATCH = 100
-# Below, threads wait for each other longer than they compute; and one thread gives the same bytes everywhere.
+# Below this size threads wait for each other longer than they compute, and one thread gives the same bytes everywhere.
 SMALL_MODEL = 20_000_000
 
 
@@ -65,13 +66,12 @@ class PlainTrl(TrainerEngine):
 
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions through transformers; see `Engine.generate`."""
-        texts = [self.chat.render(prompt) for prompt in prompts]
-        return _generate(self.model, self.tokenizer, texts, **options)
+        return _generate(self.model, self.tokenizer, self.texts(prompts), **options)
 
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
-        """Greedy answers of the adapter as it stands on disk, over a base loaded anew."""
+        """Greedy answers of the adapter as it is on disk, over a base loaded again."""
         model = PeftModel.from_pretrained(_load(self.base.folder), adapter)
-        texts = [self.chat.render(prompt) for prompt in prompts]
+        texts = self.texts(prompts)
         return [one[0] for one in _generate(model, self.tokenizer, texts, adapter="on", max_tokens=max_tokens)]
 
 
@@ -101,10 +101,11 @@ def _generate(
     top_k: int = 0,
     min_p: float | None = None,
     repetition_penalty: float = 1.0,
+    further: Mapping[str, Any] = MappingProxyType({}),
     samples: int = 1,
     seed: int = 0,
 ) -> list[list[str]]:
-    """`samples` answers to each rendered prompt; greedy at temperature 0. Leaves all random numbers as they were."""
+    """`samples` answers to each rendered prompt; greedy at temperature 0. Random numbers stay as they were."""
     drawn = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": top_k, "min_p": min_p}
     generation = GenerationConfig(
         max_new_tokens=max_tokens,
@@ -113,6 +114,7 @@ def _generate(
         eos_token_id=_end_tokens(model, tokenizer),
         repetition_penalty=repetition_penalty,
         **(drawn if temperature else {}),
+        **for_transformers(further),
     )
     was_training = model.training
     model.eval()

@@ -2,7 +2,7 @@
 
 The yardstick beside Unsloth, the fallback for models that Unsloth does not support, and the engine of several
 GPUs, where each process trains on a base of its own, or on its part of one (FSDP), and gradients are averaged (DDP).
-vLLM holds weights of its own, into which the adapter is folded; where they do not fit beside training, several GPUs
+vLLM holds weights of its own, into which the adapter is folded; if they do not fit beside training, several GPUs
 share them.
 """
 
@@ -96,7 +96,7 @@ class TrlVllm(VllmTrainerEngine):
 
 
 def _load(folder: Path, plan: Plan, device: torch.device | None) -> Any:
-    """The base on `device`, in 4 bits where the plan says so; without a device in the host's memory."""
+    """The base on `device`, in 4 bits if the plan says so; without a device, in the host's memory."""
     quantized = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",

@@ -1,10 +1,10 @@
 """One GPU: Unsloth trains a LoRA, vLLM generates, in one process.
 
-vLLM is built through Unsloth, so that training reads vLLM's weights; where the plan says `copy`,
-training then gets its own, and vLLM's take the adapter in before each rollout. TRL's trainer
-asks `Rollouts` for completions, evaluation asks `generate`: both through the same vLLM.
+vLLM is built through Unsloth, so that training reads vLLM's weights. If the plan says `copy`, training then gets its
+own, and the adapter is folded into those of vLLM before each rollout. TRL's trainer asks `Rollouts` for completions and
+evaluation asks `generate`, both of the same vLLM.
 
-Heavy imports stand inside the functions, behind `import_unsloth`.
+Heavy imports are inside the functions, after `import_unsloth`.
 """
 
 import os
@@ -16,11 +16,13 @@ from grpo_job.engines.base import VllmTrainerEngine
 from grpo_job.engines.interface import RewardFunctions
 from grpo_job.engines.patches.unsloth_import import import_unsloth, variables_kept
 from grpo_job.engines.rollouts.vllm_engine import compilation, llm_built_with, vllm_arguments
-from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu, reads_log_probs
+from grpo_job.engines.trainer.arguments import NOT_PASSED, grpo_arguments, on_gpu, reads_log_probs
 from grpo_job.inputs.base_model import BaseModel
+from grpo_job.planner.memory import LOGIT_CHUNK
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.global_batch import planned_steps, steps_per_buffer
 from grpo_job.settings.schema import Settings
+from grpo_job.settings.trl_options import OWNED, options
 
 # Unsloth guesses with it how long a row may be; what vLLM really takes is in `vllm_arguments`.
 SHARE_FOR_UNSLOTHS_GUESS = 0.9
@@ -40,6 +42,7 @@ class UnslothVllm(VllmTrainerEngine):
     ) -> None:
         os.environ["UNSLOTH_VLLM_MERGED_ROLLOUT"] = "1" if plan.merged_rollout else "0"
         os.environ["UNSLOTH_VLLM_STANDBY"] = "1" if plan.standby else "0"
+        os.environ["UNSLOTH_GRPO_LOGPROB_RECOMPUTE"] = "1" if plan.chunked_logits else "0"
         self.base = base
         self.planned_steps = planned_steps(settings, len(rows))
         self.model, self.tokenizer = _load_model(base, plan, settings)
@@ -73,9 +76,9 @@ class UnslothVllm(VllmTrainerEngine):
         from grpo_job.engines.rollouts.generate import Rollouts
         from grpo_job.engines.trainer.trainer import JobTrainer
 
-        arguments = on_gpu({**arguments, **_defaults(arguments)}, plan)
-        arguments |= whole_micro_batches(arguments, plan)
+        arguments = with_trl_defaults(on_gpu(arguments, plan)) | pieces(plan)
         args = GRPOConfig(output_dir=str(folder), **arguments)
+        args.scale_rewards = arguments["scale_rewards"]  # Unsloth's config turns it off with dr_grpo
         trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat)
         log_probs = reads_log_probs(trainer.args)
         if log_probs and is_on_policy(trainer.args):
@@ -98,7 +101,7 @@ def _spare_module_walks(trainer: Any) -> None:
 
 
 def _load_model(base: BaseModel, plan: Plan, settings: Settings) -> tuple[Any, Any]:
-    """The base with vLLM behind it (`model.vllm_engine`), and the tokenizer."""
+    """The base with its vLLM (`model.vllm_engine`), and the tokenizer."""
     fast_language_model = import_unsloth(base.config().get("model_type", ""))
     import torch
     import vllm
@@ -146,23 +149,28 @@ def _add_lora(model: Any, plan: Plan, settings: Settings) -> Any:
     return model
 
 
-def whole_micro_batches(arguments: dict[str, Any], plan: Plan) -> dict[str, Any]:
-    """With training graphs one piece, in rows: else Unsloth cuts a micro-batch by free memory, see cuda_graphs.py."""
-    return {"unsloth_grpo_mini_batch": arguments["per_device_train_batch_size"]} if plan.training_graphs else {}
+def pieces(plan: Plan) -> dict[str, Any]:
+    """Into how many pieces Unsloth's loss cuts a micro-batch, and the logits of a row.
+
+    With training graphs a micro-batch is one piece; otherwise Unsloth cuts it by free memory, see cuda_graphs.py. The
+    loss takes `unsloth_grpo_mini_batch` as the number of pieces (of ceil(rows / it) rows), whatever its name says.
+    """
+    whole = {"unsloth_grpo_mini_batch": 1} if plan.training_graphs else {}
+    # One piece of logits per row means fewer launches.
+    return {**whole, "unsloth_logit_chunk_multiplier": -(-plan.row_tokens // LOGIT_CHUNK) if plan.chunked_logits else 1}
 
 
-def _defaults(arguments: dict[str, Any]) -> dict[str, Any]:
-    """What this engine gives GRPOConfig where `arguments` leave it open."""
-    epsilon = arguments.get("epsilon", 0.2)
-    defaults = {
-        # Unsloth's config would put values of its own where these are unset; they are TRL's.
-        "mask_truncated_completions": False,
-        "epsilon_high": epsilon,
-        "beta": 0.0,
-        # Off as in the tutorial: rollouts come from the weights that learn, folded in 16 bits.
-        "vllm_importance_sampling_correction": False,
-        "torch_empty_cache_steps": None,
-        # One piece of logits a row: fewer launches, and a row's logits are small.
-        "unsloth_logit_chunk_multiplier": 1,
+def with_trl_defaults(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, and TRL's default for each accepted option that they leave out.
+
+    Unsloth's GRPOConfig has other defaults (loss, beta, truncated completions), and takes `epsilon_high` from the paper
+    of the loss if it is not set.
+    """
+    left_out = options().keys() - arguments.keys() - OWNED.keys() - NOT_PASSED
+    high = arguments.get("epsilon_high")
+    return {
+        **{name: options()[name]["default"] for name in left_out},
+        **arguments,
+        "epsilon_high": arguments.get("epsilon", options()["epsilon"]["default"]) if high is None else high,
+        "torch_empty_cache_steps": None,  # every 250 steps otherwise
     }
-    return {name: value for name, value in defaults.items() if arguments.get(name) is None}

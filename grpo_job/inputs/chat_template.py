@@ -33,7 +33,7 @@ class Chat:
     def __init__(self, folder: Path, settings: Settings | None = None) -> None:
         self.folder = folder
         self.given = settings.chat_template if settings else None
-        self.options: dict[str, Any] = (settings.grpo_config.get("chat_template_kwargs") if settings else None) or {}
+        self.options = settings.chat_options if settings else {}
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

@@ -23,7 +23,7 @@ class Loaded(NamedTuple):
 def load(attempt: Attempt, checked: Checked) -> Loaded:
     """Raises `InvalidRun` if this run cannot resume from the checkpoint it finds."""
     with attempt.progress.phase("load", f"loading {attempt.settings.model} with engine {checked.engine}"):
-        manager = resume.manager_of(attempt, checked.base.commit, checked.rows.digest)
+        manager = resume.manager_of(attempt, checked.base.commit, checked.rows.digest, _chosen(checked))
         checkpoint = resume.find_checkpoint(attempt, manager)
         engine = _build(attempt, checked, manager.partial)
         for note in engine.notes:
@@ -31,6 +31,10 @@ def load(attempt: Attempt, checked: Checked) -> Loaded:
         resume.refuse_fewer_steps(attempt, checkpoint, engine.planned_steps)
     attempt.summary.forget_result()
     return Loaded(engine, manager, checkpoint)
+
+
+def _chosen(checked: Checked) -> str:
+    return f"{checked.engine} on a {'GPU' if checked.plan else 'CPU'}"
 
 
 def _build(attempt: Attempt, checked: Checked, folder: Path) -> Engine:

@@ -23,6 +23,7 @@ from grpo_job.phases.load import Loaded
 from grpo_job.preflight import Checked
 from grpo_job.rewards.calling import batch_of
 from grpo_job.settings.schema import Settings
+from grpo_job.settings.trl_options import generation_keys
 
 Row = Mapping[str, Any]
 Paid = tuple[Callable[..., list[float | None]], float]  # a reward as TRL calls it, and its weight
@@ -113,6 +114,7 @@ def _sample(generate: Generate, rows: Sequence[Row], settings: Settings) -> list
         temperature=settings.temperature,
         samples=settings.num_generations,
         seed=SEED,
+        further=generation_keys(settings.grpo_config.get("generation_kwargs") or {}),
         **{name: settings.grpo_config[name] for name in CUTS if name in settings.grpo_config},
     )
 

@@ -11,11 +11,17 @@ from grpo_job.run_folder.files import read_jsonl
 from grpo_job.runtime import machine
 
 
-def manager_of(attempt: Attempt, model_commit: str | None, rows_digest: str | None) -> CheckpointManager:
-    """The checkpoints of this run, which agree on everything that changes training."""
+def manager_of(
+    attempt: Attempt, model_commit: str | None, rows_digest: str | None, engine: str | None = None
+) -> CheckpointManager:
+    """The checkpoints of this run, which agree on everything that changes training.
+
+    `engine`: the one that GRPO_ENGINE=auto chose, and where it runs; other arithmetic and another optimizer state.
+    """
+    chosen = {"model_commit": model_commit, "training_rows": rows_digest, "engine_chosen": engine}
     manager = CheckpointManager(
         attempt.folder.checkpoints,
-        {**identity.identity(attempt.settings), "model_commit": model_commit, "training_rows": rows_digest},
+        {**identity.identity(attempt.settings), **chosen},
         keep=attempt.settings.save_total_limit,
         extras=(attempt.folder.metrics, attempt.folder.completions, attempt.folder.best_adapter, attempt.folder.judged),
         facts={"settings_hash": attempt.settings.result_hash(), "versions": machine.versions()},

@@ -63,6 +63,8 @@ class Candidate:
     """GPUs over which vLLM's base is spread (tensor parallelism)"""
     shards: int = 1
     """GPUs that share the base for training (FSDP)"""
+    chunked_logits: bool = False
+    """logits of a few tokens at a time, computed again in backward"""
 
     def seconds(self, work: Work) -> float:
         """Seconds per step beyond the fastest candidate."""
@@ -85,14 +87,14 @@ def candidates(
     rollouts: RolloutWeights | Auto = "auto",
 ) -> Iterator[Candidate]:
     """All combinations that the settings leave open."""
-    for in_4bit, checkpointing, asleep, micro, sequences in product(
-        _open(load_in_4bit), _open(recompute), _open(standby), _micro_batches(work), _waves(work.completions)
+    for in_4bit, checkpointing, asleep, micro, sequences, chunked in product(
+        _open(load_in_4bit), _open(recompute), _open(standby), _micro_batches(work), _waves(work.completions), BOTH
     ):
         # Sleep mode excludes separate weights for vLLM: Unsloth's allocator never puts weights to sleep.
         shared: HandOver = "lora" if in_4bit or rollouts == "lora" else "merge"
         ways: tuple[HandOver, ...] = (shared,) if in_4bit or asleep else ("copy", shared)
         for weight_sync in ways:
-            yield Candidate(in_4bit, weight_sync, checkpointing, micro, asleep, sequences)
+            yield Candidate(in_4bit, weight_sync, checkpointing, micro, asleep, sequences, chunked_logits=chunked)
 
 
 def candidates_separate(
@@ -107,13 +109,22 @@ def candidates_separate(
 
     `spreads`: over how many of their GPUs one vLLM may be spread.
     """
-    for in_4bit, checkpointing, sharded, micro, sequences, tensor_parallel in product(
-        _open(load_in_4bit), _open(recompute), _open(shard), _micro_batches(work), _waves(work.completions), spreads
+    for in_4bit, checkpointing, sharded, micro, sequences, tensor_parallel, chunked in product(
+        _open(load_in_4bit),
+        _open(recompute),
+        _open(shard),
+        _micro_batches(work),
+        _waves(work.completions),
+        spreads,
+        BOTH,
     ):
         if sharded and (in_4bit or processes == 1):
             continue  # bitsandbytes' weights cannot be sharded
         shards = processes if sharded else 1
-        yield Candidate(in_4bit, "copy", checkpointing, micro, False, sequences, True, tensor_parallel, shards)
+        yield Candidate(in_4bit, "copy", checkpointing, micro, False, sequences, True, tensor_parallel, shards, chunked)
+
+
+BOTH = (False, True)
 
 
 def _open(value: bool | Auto) -> tuple[bool, ...]:

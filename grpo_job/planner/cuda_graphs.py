@@ -6,7 +6,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.candidates import Auto, Candidate, Work
 from grpo_job.planner.memory import Memory
 from grpo_job.planner.reasons import Choice
-from grpo_job.planner.shapes import GB, Gpu
+from grpo_job.planner.shapes import GB, Gpu, ModelShape
 
 # Seconds that capturing takes per run, and that replaying saves per step (3B with 4 completions on an H200).
 CAPTURE_SECONDS = 2.0
@@ -18,13 +18,23 @@ SHORTER = 7 / 8
 
 
 def plan_replay(
-    chosen: Candidate, gpu: Gpu, work: Work, memory: Memory, budget: float, wished: bool | Auto, separate_base: int
+    chosen: Candidate,
+    gpu: Gpu,
+    model: ModelShape,
+    work: Work,
+    memory: Memory,
+    budget: float,
+    wished: bool | Auto,
+    separate_base: int,
 ) -> Choice:
     """`wished` is the setting, `separate_base` that of `planner.plan.plan`.
 
     Raises `InvalidRun` if the setting asks for graphs that cannot be captured.
     """
-    obstacle = "this engine captures no CUDA graphs" if separate_base else _obstacle(chosen, gpu, memory, budget)
+    if separate_base:
+        obstacle: str | None = "this engine captures no CUDA graphs"
+    else:
+        obstacle = _masks(model, work) or _obstacle(chosen, gpu, memory, budget)
     if wished == "auto":
         against = obstacle or _not_worth_it(chosen, work)
         reason = against or "launching the kernels of forward and backward takes longer than running them"
@@ -37,6 +47,15 @@ def plan_replay(
 def replayed(memory: Memory) -> Memory:
     """The estimate, with the memory that capturing needs in addition."""
     return replace(memory, replay=SHORTER * memory.activations)
+
+
+def _masks(model: ModelShape, work: Work) -> str | None:
+    """Graphs run all layers with one causal mask."""
+    if model.layers_differ:
+        return "its layers have different attention masks"
+    if model.window and model.window < work.row_tokens:
+        return f"its sliding window of {model.window} tokens is shorter than a row of {work.row_tokens}"
+    return None
 
 
 def _obstacle(chosen: Candidate, gpu: Gpu, memory: Memory, budget: float) -> str | None:

@@ -12,6 +12,10 @@ CONTEXT_BYTES = 1.3 * GB
 # PyTorch caches blocks of earlier shapes, and rows have many lengths.
 ALLOCATOR_SLACK = 0.10
 
+# Tokens whose logits exist at once where they are chunked, and the fp32 copies of them in backward.
+LOGIT_CHUNK = 512
+CHUNK_COPIES = 6
+
 KV_BLOCK = 16
 # Room above what the sequences need, for blocks that prefix caching has not freed yet.
 KV_HEADROOM = 1.15
@@ -121,7 +125,12 @@ def layer_activations_per_token(candidate: Candidate, model: ModelShape) -> int:
 
 
 def _logits(candidate: Candidate, model: ModelShape, work: Work) -> float:
-    """fp32 logits of each completion token for backward, and twice the gradient of one row."""
+    """fp32 logits of each completion token for backward, and twice the gradient of one row; or those of one chunk.
+
+    TRL's kernel always works in chunks (and holds less than this); what it is given beyond is left as slack.
+    """
+    if candidate.chunked_logits:
+        return CHUNK_COPIES * 4 * LOGIT_CHUNK * model.vocabulary
     per_row = 4 * work.max_completion_length * model.vocabulary
     return per_row * (candidate.micro_batch + 2.5)
 

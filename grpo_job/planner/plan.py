@@ -71,6 +71,7 @@ class Plan:
     choices: tuple[Choice, ...]
     tensor_parallel: int = 1
     base_shards: int = 1
+    chunked_logits: bool = False
 
     @property
     def merged_rollout(self) -> bool:
@@ -155,13 +156,13 @@ def plan(
             break
     if best is None:
         raise InvalidRun(refusal(ways, gpu, model, work, gpu_memory_utilization, given, budget))
-    replay = plan_replay(best, gpu, work, memory, budget, training_graphs, separate_base)
+    replay = plan_replay(best, gpu, model, work, memory, budget, training_graphs, separate_base)
     return _describe(best, gpu, model, work, gpu_memory_utilization, given, budget, replay)
 
 
 def _in_order(ways: list[Candidate], work: Work, load_in_4bit: bool | Auto) -> list[tuple[Candidate, bool]]:
     """What to try, the best first, and whether it must leave room: not if no smaller candidate may follow."""
-    ordered = sorted(ways, key=lambda one: (one.in_4bit, one.shards, one.seconds(work)))
+    ordered = sorted(ways, key=lambda one: (one.in_4bit, one.shards, one.chunked_logits, one.seconds(work)))
     tries = [(one, load_in_4bit == "auto" and not one.in_4bit) for one in ordered]
     # A shard in 16 bits may be smaller than the whole base in 4.
     return [*tries, *((one, False) for one in ordered if one.shards > 1)]
@@ -235,4 +236,5 @@ def _describe(
         choices=(*reasons(chosen, gpu, model, work, memory, used, decode, given), replay),
         tensor_parallel=chosen.tensor_parallel,
         base_shards=chosen.shards,
+        chunked_logits=chosen.chunked_logits,
     )

@@ -39,6 +39,7 @@ def reasons(
         _why_hand_over(chosen, memory),
         _why_rollouts(chosen, given),
         _why_recompute(chosen, model, work, given),
+        *([_why_chunked(model, work)] if chosen.chunked_logits else []),
         _why_standby(chosen, memory, given),
         _why_micro_batch(chosen, work),
         _why_share(share, memory, sequences, work, given),
@@ -112,6 +113,13 @@ def _why_recompute(chosen: Candidate, model: ModelShape, work: Work, given: Mapp
     fit = "do not fit" if chosen.recompute else "fit"
     reason = f"{kept:.1f} GB of activations {fit}"
     return Choice("gradient_checkpointing", chosen.recompute, reason, _was_given(given, "gradient_checkpointing"))
+
+
+def _why_chunked(model: ModelShape, work: Work) -> Choice:
+    row = 4 * work.max_completion_length * model.vocabulary / GB
+    return Choice(
+        "chunked_logits", True, f"{row:.1f} GB of logits per completion do not fit; backward computes them again"
+    )
 
 
 def _why_standby(chosen: Candidate, memory: Memory, given: Mapping[str, Any]) -> Choice:

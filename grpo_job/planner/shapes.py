@@ -1,7 +1,10 @@
 """The numbers of a GPU and a model that a plan is made from. Imports nothing heavy."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
 from grpo_job.outcomes import InvalidRun
@@ -41,6 +44,10 @@ class ModelShape:
     attention_bias: bool
     heads: int = 1
     key_value_heads: int = 1
+    window: int | None = None
+    """tokens that a layer with a sliding window sees"""
+    layers_differ: bool = False
+    """some layers have a window, or another kind of attention, and others have not"""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "ModelShape":
@@ -54,9 +61,10 @@ class ModelShape:
         """
         text = config.get("text_config") or config
         _require_dense(text)
-        heads = int(text["num_attention_heads"])
-        key_value_heads = int(text.get("num_key_value_heads") or heads)
-        head = int(text.get("head_dim") or text["hidden_size"] // heads)
+        said = {**assumed(text.get("model_type") or config.get("model_type")), **text}
+        heads = int(said["num_attention_heads"])
+        key_value_heads = int(said.get("num_key_value_heads") or heads)
+        head = int(said.get("head_dim") or said["hidden_size"] // heads)
         return cls(
             vocabulary=int(text["vocab_size"]),
             hidden=int(text["hidden_size"]),
@@ -64,10 +72,12 @@ class ModelShape:
             layers=int(text["num_hidden_layers"]),
             query=heads * head,
             key_value=key_value_heads * head,
-            tied=bool(config.get("tie_word_embeddings", text.get("tie_word_embeddings", False))),
-            attention_bias=bool(text.get("attention_bias", text.get("model_type") == "qwen2")),
+            tied=bool(config.get("tie_word_embeddings", said.get("tie_word_embeddings", False))),
+            attention_bias=bool(said.get("attention_bias", said.get("model_type") == "qwen2")),
             heads=heads,
             key_value_heads=key_value_heads,
+            window=said.get("sliding_window") if said.get("use_sliding_window", True) else None,
+            layers_differ=len(set(said.get("layer_types") or ())) > 1,
         )
 
     @property
@@ -117,6 +127,23 @@ class ModelShape:
         norms = 2 * 4 * self.hidden
         loras = BYTES_16BIT * (5 * self.hidden + self.query + self.intermediate)
         return norms + loras + BYTES_16BIT * (4 * self.query + 3 * self.intermediate)
+
+
+@cache
+def _silent_configs() -> dict[str, dict[str, Any]]:
+    loaded: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("silent_configs.json").read_text())
+    return loaded
+
+
+def assumed(model_type: str | None) -> dict[str, Any]:
+    """What transformers assumes where a config.json of this type is silent, if it is not the usual.
+
+    Configs are written without what is the default of their class: those of Gemma do not say that embeddings are tied.
+
+    >>> assumed("gemma2")["tie_word_embeddings"], assumed("llama")
+    (True, {})
+    """
+    return _silent_configs().get(model_type or "", {})
 
 
 def _require_dense(text: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose
 from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
-from grpo_job.preflight import estimate, gpu, license, model, resources, versions
+from grpo_job.preflight import engine_options, estimate, gpu, license, model, resources, versions
 from grpo_job.preflight import rewards as reward_checks
 from grpo_job.preflight import rows as row_checks
 from grpo_job.preflight.destinations import Places
@@ -171,6 +171,7 @@ class _Examination:
             first = self.gpus[0]
             plan = self.found.attempt("GPU memory", lambda: choose.plan(settings, config, first, self.within, places))
             self.found += gpu.findings(self.gpus, plan)
+        self.found += engine_options.findings(settings, gpus)
         self.found += resources.findings(base, shape, settings, gpus, places.processes)
         self.found += versions.findings(engine, len(self.gpus), settings)
         return engine, plan

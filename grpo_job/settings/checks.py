@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Collection
 
-from grpo_job.settings.schema import Settings, variable
-from grpo_job.settings.trl_options import GENERATION_KEYS
+from grpo_job.settings import option_checks
+from grpo_job.settings.schema import Settings
 
 
 def conflicts(settings: Settings, unknown: Collection[str] = ()) -> list[str]:
     """One message per conflict. Checks that use an `unknown` (invalid) field are skipped."""
     known = (check for check, fields in CHECKS.items() if not fields & set(unknown))
-    return [fault for check in known if (fault := check(settings))]
+    faults = [fault for check in known if (fault := check(settings))]
+    named = " ".join(faults)  # one message per option is enough
+    return [*faults, *(fault for fault in option_checks.without_effect(settings) if fault.split()[0] not in named)]
 
 
 def _one_way_to_size_generation(settings: Settings) -> str | None:
@@ -94,44 +96,6 @@ def _one_length_of_training(settings: Settings) -> str | None:
     return None
 
 
-def _clips_in_order(settings: Settings) -> str | None:
-    low = settings.grpo_config.get("vllm_importance_sampling_clip_min")
-    high = settings.grpo_config.get("vllm_importance_sampling_clip_max", 3.0)
-    if low is None or high is None or low < high:
-        return None
-    return (
-        f"GRPO_VLLM_IMPORTANCE_SAMPLING_CLIP_MIN={low:g} is not below GRPO_VLLM_IMPORTANCE_SAMPLING_CLIP_MAX={high:g}; "
-        "allowed: a smaller minimum"
-    )
-
-
-def _workers_for_prefetch(settings: Settings) -> str | None:
-    ahead = settings.grpo_config.get("dataloader_prefetch_factor")
-    if ahead is None or settings.grpo_config.get("dataloader_num_workers"):
-        return None
-    return f"GRPO_DATALOADER_PREFETCH_FACTOR={ahead} needs GRPO_DATALOADER_NUM_WORKERS; allowed: at least 1 worker"
-
-
-def _keys_of_generation(settings: Settings) -> str | None:
-    unknown = sorted(set(settings.grpo_config.get("generation_kwargs") or {}) - set(GENERATION_KEYS))
-    if not unknown:
-        return None
-    own = SAMPLING.get(unknown[0])
-    return f"GRPO_GENERATION_KWARGS: the key {unknown[0]!r} was given; " + (
-        f"use instead: {variable(own)}" if own else f"allowed: {', '.join(GENERATION_KEYS)}"
-    )
-
-
-def _options_of_the_template(settings: Settings) -> str | None:
-    given = settings.grpo_config.get("chat_template_kwargs")
-    if given is None or (isinstance(given, dict) and not set(given) & OF_THE_JOB):
-        return None
-    return (
-        f"GRPO_CHAT_TEMPLATE_KWARGS: {given!r} was given; allowed: a JSON object of the template's options without "
-        f"{' and '.join(sorted(OF_THE_JOB))}, which the job sets, such as " + '{"enable_thinking": false}'
-    )
-
-
 def _only_16_bits_are_shared(settings: Settings) -> str | None:
     if not (settings.shard_base is True and settings.load_in_4bit is True):
         return None
@@ -174,15 +138,6 @@ def _of(number: int, what: str) -> str:
 
 
 SIZES = {"per_device_train_batch_size", "generation_batch_size", "steps_per_generation", "gradient_accumulation_steps"}
-OF_THE_JOB = {"messages", "add_generation_prompt"}  # what the job gives every chat template
-# Keys of sampling that have a setting of their own.
-SAMPLING = {
-    **{name: name for name in ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "seed")},
-    "max_tokens": "max_completion_length",
-    "max_new_tokens": "max_completion_length",
-    "n": "num_generations",
-}
-
 # Each check, and the fields it uses.
 CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     _one_way_to_size_generation: {"generation_batch_size", "steps_per_generation"},
@@ -192,12 +147,9 @@ CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     _tokens_fit_sequence: {"max_prompt_length", "max_completion_length", "max_seq_length"},
     _warmup_fits_steps: {"warmup_steps", "max_steps"},
     _one_length_of_training: {"max_steps", "num_train_epochs"},
-    _clips_in_order: {"vllm_importance_sampling_clip_min", "vllm_importance_sampling_clip_max"},
     _a_config_has_its_dataset: {"eval_dataset_config", "eval_dataset"},
     _evaluations_to_decide_by: {"keep", "stop_at_accuracy", "eval_steps"},
     _only_16_bits_are_shared: {"shard_base", "load_in_4bit"},
     _cost_has_a_price: {"max_cost", "price_per_hour"},
-    _keys_of_generation: {"generation_kwargs"},
-    _options_of_the_template: {"chat_template_kwargs"},
-    _workers_for_prefetch: {"dataloader_prefetch_factor", "dataloader_num_workers"},
+    **option_checks.CHECKS,
 }

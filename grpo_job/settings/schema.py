@@ -226,6 +226,11 @@ class Settings(BaseModel):
         return self.per_device_train_batch_size * self.generation_micro_steps
 
     @property
+    def chat_options(self) -> dict[str, Any]:
+        """What chat templates get besides the messages, such as `enable_thinking`."""
+        return self.grpo_config.get("chat_template_kwargs") or {}
+
+    @property
     def groups_per_step(self) -> float:
         """Groups of completions, each of one prompt, per optimizer step; may be a fraction."""
         return self.completions_per_step / self.num_generations

@@ -1,15 +1,16 @@
 """The options of the locked TRL's `GRPOConfig` as settings, without importing TRL.
 
 `trl_options.json` is generated (`python -m tools.list_trl_options`). This file adds what TRL's annotations lack: the
-allowed values of strings, the ranges of numbers, and which options the job controls.
+allowed values of strings, and the ranges of numbers. `refused_options.py` has the options that the job controls.
 """
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from grpo_job.settings.primitives import (
     Allowed,
@@ -28,117 +29,77 @@ from grpo_job.settings.primitives import (
     Words,
     allowed_words,
 )
+from grpo_job.settings.refused_options import OWNED as OWNED
 
 # Values that TRL 1.15 and transformers 5.17 accept for a `str` option.
 WORDS: dict[str, tuple[str, ...]] = {
     "importance_sampling_level": ("token", "sequence"),
-    "include_num_input_tokens_seen": ("all", "non_padding", "no"),
     "loss_type": ("grpo", "bnpo", "dr_grpo", "dapo", "luspo", "cispo", "sapo", "vespo"),
     "multi_objective_aggregation": ("sum_then_normalize", "normalize_then_sum"),
     "scale_rewards": ("group", "batch", "none"),
-    "torch_compile_mode": ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"),
     "vllm_importance_sampling_mode": ("token_truncate", "token_mask", "sequence_truncate", "sequence_mask"),
-    "vllm_model_impl": ("vllm", "transformers"),
 }
-# Schedules that need the trainer's own evaluation, which this job does not run.
-NOT_OFFERED = ("greedy", "reduce_lr_on_plateau")
+# Schedules that need the trainer's own evaluation, and optimizers of packages that are not installed.
+NOT_OFFERED = (
+    "greedy", "reduce_lr_on_plateau",
+    "adalomo", "adamw_anyprecision", "adamw_torch_4bit", "adamw_torch_8bit", "adamw_torch_npu_fused",
+    "adamw_torch_xla", "apollo_adamw", "apollo_adamw_layerwise", "galore_adafactor", "galore_adafactor_layerwise",
+    "galore_adamw", "galore_adamw_8bit", "galore_adamw_8bit_layerwise", "galore_adamw_layerwise", "grokadamw", "lomo",
+    "schedule_free_adamw", "schedule_free_radam", "schedule_free_sgd", "stable_adamw",
+)  # fmt: skip
+# Optimizers of bitsandbytes, which needs a GPU; AdamW in fewer bits is adamw_torch on a CPU.
+BITSANDBYTES_ADAM = ("adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "paged_adamw_32bit")
+BITSANDBYTES = (
+    *BITSANDBYTES_ADAM, "ademamix", "ademamix_8bit", "lion_32bit", "lion_8bit", "paged_ademamix_32bit",
+    "paged_ademamix_8bit", "paged_lion_32bit", "paged_lion_8bit", "rmsprop_bnb", "rmsprop_bnb_32bit",
+    "rmsprop_bnb_8bit",
+)  # fmt: skip
 
-_RANGED: list[tuple[Any, tuple[str, ...]]] = [
-    (Positive, (
-        "adam_epsilon", "delta", "epsilon", "epsilon_high", "repetition_penalty", "sapo_temperature_neg",
-        "sapo_temperature_pos", "vllm_importance_sampling_clip_max",
-    )),
-    (NonNegative, (
-        "beta", "entropy_coef", "neftune_noise_alpha", "off_policy_mask_threshold",
-        "vllm_importance_sampling_clip_min",
-    )),
-    (NonNegativeInt, ("dataloader_num_workers", "top_k")),
-    (PositiveInt, (
-        "dataloader_prefetch_factor", "ddp_bucket_cap_mb", "ddp_timeout", "pad_to_multiple_of",
-        "torch_empty_cache_steps",
-    )),
-    (FractionOrNone, ("min_p", "top_entropy_quantile")),
-    (Fraction, ("top_p",)),
-]  # fmt: skip
-RANGES: dict[str, Any] = {option: kind for kind, options in _RANGED for option in options}
-
-# What to use instead of options that the job controls.
-INSTEAD: dict[str, tuple[str, ...]] = {
-    "GRPO_ENGINE": (
-        "transformers_continuous_batching_config", "use_cpu", "use_transformers_continuous_batching",
-        "use_transformers_paged", "use_vllm",
-    ),
-    "GRPO_ENGINE; vLLM runs in the job's own process": (
-        "vllm_group_port", "vllm_mode", "vllm_server_base_url", "vllm_server_host", "vllm_server_port",
-        "vllm_server_timeout",
-    ),
-    "GRPO_ENTROPY_COEF, which stays as it is": (
-        "entropy_coef_delta", "entropy_coef_max", "entropy_coef_min", "entropy_target", "use_adaptive_entropy",
-    ),
-    "GRPO_EVAL_ROWS": (
-        "batch_eval_metrics", "do_eval", "do_predict", "eval_accumulation_steps", "eval_do_concat_batches",
-        "eval_use_gather_object", "per_device_eval_batch_size", "prediction_loss_only",
-    ),
-    "GRPO_EVAL_ROWS controls the evaluation": ("bf16_full_eval", "fp16_full_eval"),
-    "GRPO_EVAL_STEPS": ("eval_delay", "eval_strategy"),
-    "GRPO_KEEP": ("greater_is_better", "load_best_model_at_end", "metric_for_best_model"),
-    "GRPO_LOGGING_STEPS": ("logging_first_step", "logging_strategy"),
-    "GRPO_LOG_FORMAT": ("disable_tqdm", "log_on_each_node"),
-    "GRPO_MAX_SEQ_LENGTH": ("vllm_max_model_length",),
-    "GRPO_MODEL, GRPO_MODEL_REVISION and GRPO_LOAD_IN_4BIT": ("model_init_kwargs",),
-    "GRPO_OUTPUT_DIR": ("save_on_each_node",),
-    "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": ("auto_find_batch_size",),
-    "GRPO_PROCESSES; the planner uses tensor parallelism if needed": ("vllm_tensor_parallel_size",),
-    "GRPO_PROMPT_COLUMN and GRPO_ANSWER_COLUMN": ("remove_unused_columns",),
-    "GRPO_PUBLISH_PRIVATE": ("hub_private_repo",),
-    "GRPO_PUBLISH_TO": ("hub_always_push", "hub_strategy", "log_completions_hub_repo"),
-    "GRPO_PUBLISH_TO=hf://owner/name": ("hub_model_id", "push_to_hub"),
-    "GRPO_PUBLISH_TO=hf://owner/name@branch": ("hub_revision",),
-    "GRPO_REPORT_TO, and GRPO_RUN_ID for the name in a tracker": ("project",),
-    "GRPO_REPORT_TO=trackio": ("trackio_bucket_id", "trackio_space_id", "trackio_static_space_id"),
-    "GRPO_RESUME": ("ignore_data_skip", "restore_callback_states_from_checkpoint", "resume_from_checkpoint"),
-    "GRPO_REWARDS": ("include_for_metrics",),
-    "GRPO_REWARDS=name:weight,...": ("reward_weights",),
-    "GRPO_RUN_ID": ("run_name",),
-    "GRPO_SAVE_STEPS": ("save_only_model",),
-    "GRPO_SAVE_STEPS and GRPO_GRACE_SECONDS": ("enable_jit_checkpoint",),
-    "GRPO_SAVE_STEPS and GRPO_SAVE_MINUTES": ("save_strategy",),
-    "GRPO_SEED": ("data_seed",),
-    "GRPO_SHARD_BASE": ("deepspeed", "fsdp", "fsdp_config"),
-    "GRPO_SHUFFLE_DATASET": ("length_column_name", "train_sampling_strategy"),
-    "GRPO_STANDBY": ("vllm_enable_sleep_mode",),
-    "GRPO_VLLM_IMPORTANCE_SAMPLING_CLIP_MAX": ("vllm_importance_sampling_cap",),
-    "GRPO has no labels; GRPO_ANSWER_COLUMN": ("label_names",),
-    "GRPO has no labels; GRPO_ENTROPY_COEF or GRPO_BETA keeps the policy wide": ("label_smoothing_factor",),
-    "HF_TOKEN": ("hub_token",),
-    "NaN and infinity are logged as they are": ("logging_nan_inf_filter",),
-    "`grpo-job run` trains": ("do_train",),
-    "a reward for the format, in GRPO_REWARDS": ("vllm_structured_outputs_regex",),
-    "code from a model repository is never run": ("trust_remote_code",),
-    "completions.jsonl always contains every prompt": ("log_unique_prompts",),
-    "completions.jsonl always contains them": ("log_completions", "num_completions_to_print"),
-    "held-out rows are answered once, greedily; GRPO_EVAL_ROWS": ("num_generations_eval",),
-    "prompts are text; completions.jsonl always contains them": ("log_multimodal",),
-    "the base is always evaluated": ("eval_on_start",),
-    "the launcher's LOCAL_RANK": ("local_rank",),
-    "the launcher's number of processes": ("parallelism_config",),
-    "the planner sets the precision; GRPO_LOAD_IN_4BIT sets that of the base": ("bf16", "fp16"),
-    "the reference is the base without LoRA; GRPO_BETA weighs it": ("ref_model_mixup_alpha", "ref_model_sync_steps"),
-    "the reference is the base without its LoRA; GRPO_BETA weighs it": ("sync_ref_model",),
-    "the router is frozen; GRPO_LORA_TARGET_MODULES names what is trained": ("router_aux_loss_coef",),
-    "this job does not support tools": ("max_tool_calling_iterations",),
-    "vLLM has a cache of its own; GRPO_MAX_SEQ_LENGTH sizes it": ("cache_implementation",),
-}  # fmt: skip
-OWNED: dict[str, str] = {option: instead for instead, options in INSTEAD.items() for option in options}
-
-# Keys of GRPO_GENERATION_KWARGS, by vLLM's names, and what transformers calls them on a CPU where it knows them.
-GENERATION_KEYS: dict[str, str | None] = {
-    "allowed_token_ids": None,
-    "frequency_penalty": None,
-    "logit_bias": None,
-    "min_tokens": "min_new_tokens",
-    "presence_penalty": None,
+RANGES: dict[str, Any] = {
+    "adam_epsilon": Positive,
+    "beta": NonNegative,
+    "delta": Positive,
+    "entropy_coef": NonNegative,
+    "epsilon": Positive,
+    "epsilon_high": Positive,
+    "min_p": FractionOrNone,
+    "off_policy_mask_threshold": NonNegative,
+    "pad_to_multiple_of": PositiveInt,
+    "repetition_penalty": Positive,
+    "sapo_temperature_neg": Positive,
+    "sapo_temperature_pos": Positive,
+    "top_entropy_quantile": FractionOrNone,
+    "top_k": NonNegativeInt,
+    "top_p": Fraction,
+    "vllm_importance_sampling_clip_max": Positive,
+    "vllm_importance_sampling_clip_min": NonNegative,
 }
+
+_Penalty = Annotated[float, Field(ge=-2, le=2), Allowed("a number from -2 to 2")]
+_Bias = Annotated[
+    dict[int, Annotated[float, Field(ge=-100, le=100)]],
+    Allowed('numbers from -100 to 100 by token id, such as {"7": 2}'),
+]
+# Keys of GRPO_GENERATION_KWARGS, by vLLM's names: their values, and what transformers calls them on a CPU, if it can.
+GENERATION_KEYS: dict[str, tuple[Any, str | None]] = {
+    "allowed_token_ids": (Annotated[list[int], Field(min_length=1), Allowed("a list of token ids")], None),
+    "frequency_penalty": (_Penalty, None),
+    "logit_bias": (_Bias, None),
+    "min_tokens": (NonNegativeInt, "min_new_tokens"),
+    "presence_penalty": (_Penalty, None),
+}
+
+# The job's defaults where they are not TRL's; the same on every engine.
+JOB_DEFAULTS = {
+    # Rollouts come from the weights that learn, folded into those of vLLM.
+    "vllm_importance_sampling_correction": False,
+}
+
+# Options that only act where vLLM generates.
+VLLM_ONLY = (
+    "vllm_importance_sampling_clip_max", "vllm_importance_sampling_clip_min", "vllm_importance_sampling_correction",
+    "vllm_importance_sampling_mode",
+)  # fmt: skip
 
 KINDS: dict[str, Any] = {
     "bool": Bool,
@@ -169,6 +130,26 @@ def parse(name: str, text: Any) -> Any:
     if options()[name]["optional"] and text == "none":
         return None
     return TypeAdapter(_kind(name)).validate_python(text)
+
+
+def generation_keys(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of GRPO_GENERATION_KWARGS as vLLM takes them. Raises pydantic's ValidationError.
+
+    >>> generation_keys({"logit_bias": {"7": 2}})
+    {'logit_bias': {7: 2.0}}
+    """
+    return {name: TypeAdapter(GENERATION_KEYS[name][0]).validate_python(value) for name, value in given.items()}
+
+
+def without_vllm(given: Mapping[str, Any]) -> list[str]:
+    """Which of these GRPOConfig options do nothing where transformers generates, with the reason."""
+    vllm = "acts on vLLM's rollouts, and on a CPU transformers generates; allowed here: leave it out"
+    faults = [f"GRPO_{name.upper()} {vllm}" for name in VLLM_ONLY if name in given]
+    known = ", ".join(name for name, (_, theirs) in GENERATION_KEYS.items() if theirs)
+    for name in given.get("generation_kwargs") or {}:
+        if not GENERATION_KEYS[name][1]:
+            faults.append(f"GRPO_GENERATION_KWARGS: the key {name!r} was given; allowed on a CPU: {known}")
+    return faults
 
 
 def allowed(name: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from grpo_job.engines.trainer.adapter import is_saved_in
 from grpo_job.engines.trl_cpu import PlainTrl
 from grpo_job.inputs import base_model
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.outcomes import Unexpected
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.reader import resolve
@@ -146,3 +147,64 @@ def test_an_answer_is_drawn_from_what_the_cuts_leave(tmp_path: Path) -> None:
     for cut in ({"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-6}):
         assert plain.generate(QUESTION, **hot, **cut)[0] == [greedy, greedy]
     assert plain.generate(QUESTION, adapter="off", max_tokens=12, repetition_penalty=5.0)[0] != [greedy]
+
+
+def test_a_key_of_generation_acts_in_an_answer_as_in_training(tmp_path: Path) -> None:
+    plain = engine(tmp_path, GRPO_GENERATION_KWARGS='{"min_tokens": 30}', GRPO_MAX_COMPLETION_LENGTH="30")
+    options: dict[str, Any] = {"adapter": "off", "max_tokens": 30, "temperature": 1.0, "samples": 4}
+    free = [len(ids) for ids in plain.tokenizer(plain.generate(QUESTION, **options)[0])["input_ids"]]
+    held = plain.generate(QUESTION, further={"min_tokens": 30}, **options)[0]
+    assert min(free) < 30
+    assert min(len(ids) for ids in plain.tokenizer(held)["input_ids"]) >= 29  # some text has fewer tokens than its ids
+    assert plain.trainer.generation_config.min_new_tokens == 30
+
+
+def test_options_of_the_chat_template_reach_answers_training_and_lengths(tmp_path: Path) -> None:
+    base = with_generation_config(tmp_path / "model", eos_token_id=1)
+    template = base.folder / "chat_template.jinja"
+    template.write_text("{% if brief %}Be brief. {% endif %}" + template.read_text())
+    settings = resolve({**SETTINGS, "GRPO_CHAT_TEMPLATE_KWARGS": '{"brief": true}'}).settings
+    told = PlainTrl(settings, base, ROWS, [(by_length, 1.0)], tmp_path / "run")
+    (answered,) = told.texts(QUESTION)
+    (learned,) = told.trainer._tokenize_prompts(QUESTION)[0]
+    assert answered.startswith("Be brief. ")
+    assert told.tokenizer.decode(learned) == answered
+    assert Chat(base.folder, settings).render(QUESTION[0]) == answered
+
+
+class Records:
+    """A listener that asks for a checkpoint at the end and keeps each step's metrics."""
+
+    def __init__(self) -> None:
+        self.rows = list[dict[str, float]]()
+
+    def on_step(self, step: int, metrics: dict[str, float]) -> None:
+        self.rows.append(metrics)
+
+    def should_save(self, step: int) -> bool:
+        return step == 2
+
+    def __getattr__(self, name: str) -> Any:
+        return {"measure": lambda step: {}}.get(name, lambda *_: None)
+
+
+def test_a_finished_run_that_gets_more_steps_learns_from_the_first_of_them(tmp_path: Path) -> None:
+    first, more = Records(), Records()
+    engine(tmp_path / "first", GRPO_MAX_STEPS="2").train(first)  # type: ignore[arg-type]
+    longer = engine(tmp_path / "more", GRPO_MAX_STEPS="4")
+    before = tmp_path / "first" / "checkpoint-2"
+    longer.train(more, before)  # type: ignore[arg-type]
+    assert [row["learning_rate"] for row in more.rows] == pytest.approx([5e-3, 2.5e-3])  # linear from 1e-2, steps 3, 4
+
+
+@pytest.mark.parametrize("scale", ["group", "batch", "none"])
+def test_groups_without_spread_are_counted_whatever_rewards_are_scaled_by(scale: str, tmp_path: Path) -> None:
+    def by_question(prompts: Sequence[Any], **_: Any) -> list[float]:
+        """Alike within a group, and different from group to group."""
+        return [float(prompt[-1]["content"].split()[2]) / 3 for prompt in prompts]
+
+    given = {**SETTINGS, "GRPO_BETA": "0", "GRPO_SCALE_REWARDS": scale, "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "8"}
+    base, records = base_model.fetch("sample", None), Records()
+    made = PlainTrl(resolve(given | {"GRPO_MAX_STEPS": "1"}).settings, base, ROWS, [(by_question, 1.0)], tmp_path)
+    made.train(records)  # type: ignore[arg-type]
+    assert records.rows[0]["frac_reward_zero_std"] == 1.0

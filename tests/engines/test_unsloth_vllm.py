@@ -1,13 +1,48 @@
 """What the Unsloth engine asks of its trainer, told without a GPU."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from grpo_job.engines.unsloth_vllm import whole_micro_batches
+from grpo_job.engines.trainer.arguments import grpo_arguments
+from grpo_job.engines.unsloth_vllm import pieces, with_trl_defaults
+from grpo_job.settings.reader import resolve
+from grpo_job.settings.trl_options import OWNED, options
 
 
-@pytest.mark.parametrize(("graphs", "asked"), [(True, {"unsloth_grpo_mini_batch": 8}), (False, {})])
-def test_with_training_graphs_a_micro_batch_is_one_piece(graphs: bool, asked: dict[str, int]) -> None:
-    plan = SimpleNamespace(training_graphs=graphs)
-    assert whole_micro_batches({"per_device_train_batch_size": 8}, plan) == asked  # type: ignore[arg-type]
+def planned(**changes: object) -> Any:
+    return SimpleNamespace(**{"training_graphs": False, "chunked_logits": False, "row_tokens": 8704, **changes})
+
+
+@pytest.mark.parametrize(("graphs", "asked"), [(True, 1), (False, None)])
+def test_with_training_graphs_a_micro_batch_is_one_piece(graphs: bool, asked: int | None) -> None:
+    """The option is the number of pieces: unsloth_zoo's loss takes ceil(rows / it) rows at a time."""
+    assert pieces(planned(training_graphs=graphs)).get("unsloth_grpo_mini_batch") == asked
+
+
+def test_chunked_logits_are_those_of_512_tokens() -> None:
+    assert pieces(planned())["unsloth_logit_chunk_multiplier"] == 1
+    assert pieces(planned(chunked_logits=True))["unsloth_logit_chunk_multiplier"] == 17
+
+
+def complete(**variables: str) -> dict[str, object]:
+    settings = resolve({f"GRPO_{name}": value for name, value in variables.items()}).settings
+    return with_trl_defaults(grpo_arguments(settings, steps=1, reward_weights=[1.0]))
+
+
+def test_what_is_not_set_is_trls_default_and_not_unsloths() -> None:
+    made = complete()
+    for name in ("loss_type", "beta", "mask_truncated_completions", "scale_rewards", "top_entropy_quantile"):
+        assert made[name] == options()[name]["default"]
+    assert made["epsilon_high"] == made["epsilon"] == 0.2
+    assert set(made) <= set(options())
+    assert "output_dir" not in made
+
+
+def test_what_is_set_stays_none_included() -> None:
+    made = complete(VLLM_IMPORTANCE_SAMPLING_CORRECTION="true", VLLM_IMPORTANCE_SAMPLING_CLIP_MAX="none", EPSILON="0.3")
+    assert made["vllm_importance_sampling_clip_max"] is None
+    assert made["epsilon_high"] == 0.3
+    assert complete(EPSILON_HIGH="0.28")["epsilon_high"] == 0.28
+    assert not {"log_multimodal", "cache_implementation"} & (set(made) & set(OWNED))

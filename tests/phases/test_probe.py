@@ -53,8 +53,11 @@ def test_it_cuts_the_distribution_as_training_does_and_leaves_what_is_not_given_
     base, cuts = Base(RIGHT), {"top_p": 0.9, "top_k": 5, "min_p": 0.1, "repetition_penalty": 1.2}
     probed(base)
     assert not set(base.asked[0]) & set(cuts)
-    probed(base, SETTINGS.model_copy(update={"grpo_config": {**cuts, "beta": 0.04}}))
+    further = {"min_tokens": 3, "logit_bias": {"7": 1}}
+    given = {**cuts, "beta": 0.04, "generation_kwargs": further}
+    probed(base, SETTINGS.model_copy(update={"grpo_config": given}))
     assert {name: base.asked[1].get(name) for name in cuts} == cuts
+    assert base.asked[1]["further"] == {"min_tokens": 3, "logit_bias": {7: 1.0}}
     assert "beta" not in base.asked[1]
 
 

@@ -175,6 +175,16 @@ def test_other_revisions_of_model_or_rows_are_refused_by_name(tmp_path: Path) ->
         resume.find_checkpoint(attempt, resume.manager_of(attempt, "a1", "b2"))
 
 
+def test_a_checkpoint_of_another_engine_is_refused_by_name(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    ours, other = (resume.manager_of(attempt, None, None, f"{name} on a GPU") for name in ("unsloth", "trl"))
+    assert resume.find_checkpoint(attempt, ours) is None
+    ours.commit(4, written(ours, 4))
+    assert resume.find_checkpoint(attempt, ours) is not None
+    with pytest.raises(InvalidRun, match="engine_chosen: 'unsloth on a GPU' -> 'trl on a GPU'"):
+        resume.find_checkpoint(attempt, other)
+
+
 @pytest.mark.parametrize(
     "changed", [{"max_steps": 60}, {"log_format": "json"}, {"save_steps": 2}, {"eval_rows": 9}, HELD_OUT]
 )

@@ -1,10 +1,16 @@
 """A model's shape, from its config: what it counts, and what it refuses."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.shapes import ModelShape
 from tests.planner.test_plan import CONFIGS, SHAPES
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -42,3 +48,23 @@ def test_a_config_without_a_needed_number_is_refused_by_name(missing: str) -> No
 def test_a_mixture_of_experts_is_refused() -> None:
     with pytest.raises(InvalidRun, match="num_experts=128"):
         ModelShape.from_config({**CONFIGS["3B"], "num_experts": 128})
+
+
+def test_what_a_config_does_not_say_is_what_transformers_assumes() -> None:
+    """Gemma-2 2B as it is published: tied, 256 per head, and silent about the first."""
+    gemma = {
+        "model_type": "gemma2", "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
+        "num_attention_heads": 8, "num_key_value_heads": 4, "vocab_size": 256000,
+    }  # fmt: skip
+    shape = ModelShape.from_config(gemma)
+    assert (shape.tied, shape.query, shape.key_value) == (True, 8 * 256, 4 * 256)
+    assert shape.parameters / 1e9 == pytest.approx(2.614, abs=0.001)
+    assert not ModelShape.from_config({**gemma, "tie_word_embeddings": False}).tied
+    nested = {"model_type": "gemma3", "text_config": {**gemma, "model_type": "gemma3_text"}}
+    assert ModelShape.from_config(nested).tied
+
+
+def test_the_list_of_what_is_assumed_is_that_of_the_installed_transformers() -> None:
+    command = [sys.executable, "-m", "tools.list_silent_configs"]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert made == (ROOT / "grpo_job/planner/silent_configs.json").read_text()

@@ -66,7 +66,7 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_EVAL_ROWS": "all"}, "allowed: a whole number from 1"),
     ({"GRPO_SAVE_MINUTES": "10m"}, "allowed: a number above 0"),
     ({"GRPO_EPSILON": "a fifth"}, "allowed: a number above 0"),
-    ({"GRPO_DATALOADER_NUM_WORKERS": "auto"}, "allowed: a whole number from 0"),
+    ({"GRPO_PAD_TO_MULTIPLE_OF": "auto"}, "allowed: a whole number from 1, or none"),
     # not a finite number
     ({"GRPO_LEARNING_RATE": "nan"}, "allowed: a number from 0"),
     ({"GRPO_LEARNING_RATE": "inf"}, "allowed: a number from 0"),
@@ -114,8 +114,8 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_LOSS_TYPE": "ppo"}, "allowed: grpo, bnpo, dr_grpo, dapo, luspo, cispo, sapo, vespo"),
     ({"GRPO_SCALE_REWARDS": "true"}, "allowed: group, batch, none"),
     ({"GRPO_IMPORTANCE_SAMPLING_LEVEL": "word"}, "allowed: token, sequence"),
-    ({"GRPO_DDP_BACKEND": "mpi4py"}, "nccl"),
-    ({"GRPO_LOG_LEVEL": "loud"}, "warning"),
+    ({"GRPO_VLLM_IMPORTANCE_SAMPLING_MODE": "loud"}, "allowed: token_truncate, token_mask"),
+    ({"GRPO_OPTIM": "galore_adamw"}, "there is no such value; allowed: adafactor, adagrad"),
     # lists
     ({"GRPO_REPORT_TO": "wandb,clearml"}, "allowed: wandb, tensorboard, mlflow, trackio"),
     ({"GRPO_REPORT_TO": "wandb,wandb"}, "'wandb' occurs 2 times"),
@@ -177,7 +177,27 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_MAX_STEPS": "-1"}, "needs GRPO_NUM_TRAIN_EPOCHS, which is not set; allowed: set both"),
     ({"GRPO_NUM_TRAIN_EPOCHS": "2"}, "has no effect with GRPO_MAX_STEPS=250; allowed: GRPO_MAX_STEPS=-1"),
     ({"GRPO_VLLM_IMPORTANCE_SAMPLING_CLIP_MIN": "4"}, "is not below GRPO_VLLM_IMPORTANCE_SAMPLING_CLIP_MAX=3"),
-    ({"GRPO_DATALOADER_PREFETCH_FACTOR": "2"}, "needs GRPO_DATALOADER_NUM_WORKERS; allowed: at least 1 worker"),
+    ({"GRPO_SAPO_TEMPERATURE_POS": "2"}, "has no effect with GRPO_LOSS_TYPE=dapo; allowed: GRPO_LOSS_TYPE=sapo"),
+    ({"GRPO_EPSILON": "0.1", "GRPO_LOSS_TYPE": "vespo"}, "has no effect with GRPO_LOSS_TYPE=vespo"),
+    ({"GRPO_DELTA": "2", "GRPO_LOSS_TYPE": "cispo", "GRPO_EPSILON_HIGH": "5"}, "no effect with GRPO_LOSS_TYPE=cispo"),
+    ({"GRPO_USE_BIAS_CORRECTION_KL": "false"}, "has no effect with GRPO_BETA=0; allowed: a GRPO_BETA above 0"),
+    (
+        {"GRPO_VLLM_IMPORTANCE_SAMPLING_MODE": "token_mask"},
+        "allowed: GRPO_VLLM_IMPORTANCE_SAMPLING_CORRECTION=true, or leave",
+    ),
+    ({"GRPO_LOSS_TYPE": "cispo"}, "caps the ratio at GRPO_EPSILON_HIGH itself, which is not set"),
+    ({"GRPO_EPSILON_HIGH": "0.28", "GRPO_LOSS_TYPE": "cispo"}, "which is 0.28: every weight would be cut below 1"),
+    (
+        {"GRPO_LOSS_TYPE": "vespo", "GRPO_VLLM_IMPORTANCE_SAMPLING_CORRECTION": "true"},
+        "and GRPO_VLLM_IMPORTANCE_SAMPLING_MODE is sequence_mask; allowed: token_truncate, token_mask",
+    ),
+    ({"GRPO_LR_SCHEDULER_TYPE": "warmup_stable_decay"}, "needs num_decay_steps"),
+    ({"GRPO_LR_SCHEDULER_TYPE": "cosine_with_min_lr"}, "needs min_lr or min_lr_rate"),
+    ({"GRPO_LR_SCHEDULER_KWARGS": '{"gamma": 1}'}, "has no 'gamma'; allowed: num_cycles"),
+    ({"GRPO_GENERATION_KWARGS": '{"min_tokens": "many"}'}, "='many' was given; allowed: a whole number from 0"),
+    ({"GRPO_CHAT_TEMPLATE_KWARGS": '{"tools": []}'}, "the job sets 'tools' itself; allowed: what the model's chat tem"),
+    ({"GRPO_GENERATION_KWARGS": '{"min_tokens": 900}'}, "min_tokens=900 is above GRPO_MAX_COMPLETION_LENGTH=200"),
+    ({"GRPO_GENERATION_KWARGS": '{"presence_penalty": 3}'}, "=3 was given; allowed: a number from -2 to 2"),
 ]  # fmt: skip
 
 

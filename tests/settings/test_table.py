@@ -9,7 +9,7 @@ from grpo_job.settings.trl_options import OWNED
 
 ENVIRONMENT = {
     "GRPO_RECIPE": "smoke", "GRPO_EPSILON_HIGH": "0.28", "GRPO_PUBLISH_TO": "file:///a,s3://bucket/b",
-    "GRPO_GENERATION_KWARGS": '{"min_tokens": 4}', "GRPO_DISABLE_DROPOUT": "true", "GRPO_STANDBY": "false",
+    "GRPO_GENERATION_KWARGS": '{"min_tokens": 4}', "GRPO_SHUFFLE_DATASET": "false", "GRPO_STANDBY": "false",
 }  # fmt: skip
 
 

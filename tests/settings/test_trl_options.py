@@ -19,10 +19,21 @@ ROOT = Path(__file__).parents[2]
 FURTHER = [name for name in options() if name not in OWNED and name not in Settings.model_fields]
 
 
+JSON = {"generation_kwargs": '{"min_tokens": 4}', "lr_scheduler_kwargs": '{"num_cycles": 2}'}
+CORRECTED = {"GRPO_VLLM_IMPORTANCE_SAMPLING_CORRECTION": "true"}
+# What an option needs beside it to have an effect.
+COMPANIONS = {
+    **{name: {"GRPO_LOSS_TYPE": name.split("_")[0]} for name in FURTHER if name.startswith(("sapo_", "vespo_"))},
+    **{name: CORRECTED for name in FURTHER if name.startswith("vllm_importance_sampling_")},
+    "use_bias_correction_kl": {"GRPO_BETA": "0.1"},
+    "vllm_importance_sampling_correction": {},
+}
+
+
 def example_of(name: str) -> str:
     """A text that means another value than the default."""
-    if name == "generation_kwargs":
-        return '{"min_tokens": 4}'
+    if name in JSON:
+        return JSON[name]
     words = [word for word in trl_options.choices(name) if word != options()[name]["default"]]
     by_kind = {"bool": "true", "int": "3", "float": "0.5", "list": "a,b", "json": '{"a": 1}', "str": "some text"}
     return words[0] if words else by_kind[options()[name]["kind"]]
@@ -32,15 +43,14 @@ def example_of(name: str) -> str:
 def test_every_option_that_the_job_does_not_own_is_set_by_its_own_name_and_typed(name: str) -> None:
     kinds: dict[str, Any] = {"bool": bool, "int": int, "float": float, "str": str, "list": tuple, "json": dict}
     environment = {variable(name): example_of(name)}
-    if name == "dataloader_prefetch_factor":
-        environment["GRPO_DATALOADER_NUM_WORKERS"] = "1"
+    environment |= COMPANIONS.get(name, {})
     value = resolve(environment).settings.grpo_config[name]
     assert isinstance(value, kinds[options()[name]["kind"]])
 
 
 @pytest.mark.parametrize("name", [name for name in FURTHER if options()[name]["optional"]])
 def test_an_option_that_may_be_none_accepts_the_word(name: str) -> None:
-    assert resolve({variable(name): "none"}).settings.grpo_config == {name: None}
+    assert resolve({variable(name): "none", **COMPANIONS.get(name, {})}).settings.grpo_config[name] is None
 
 
 @pytest.mark.parametrize("name", OWNED)
@@ -60,13 +70,11 @@ def test_what_an_owned_option_points_to_is_there(name: str) -> None:
 def test_no_option_is_accepted_that_the_engines_overwrite() -> None:
     from grpo_job.engines.trainer.arguments import grpo_arguments
 
-    plain = grpo_arguments(Settings(), steps=1, reward_weights=[1.0])
-    overwritten = {
-        name
-        for name in FURTHER
-        if grpo_arguments(Settings(grpo_config={name: "mine"}), steps=1, reward_weights=[1.0])[name] != "mine"
-    }
-    assert not overwritten, f"given {overwritten} has no effect beside {plain}"
+    def passed(name: str, value: Any) -> Any:
+        return grpo_arguments(Settings(grpo_config={name: value}), steps=1, reward_weights=[1.0])[name]
+
+    values = {**dict.fromkeys(FURTHER, "mine"), "generation_kwargs": {"min_tokens": 4}}
+    assert not {name for name, value in values.items() if passed(name, value) != value}
 
 
 def test_words_and_ranges_are_said_of_options_that_exist() -> None:

@@ -1,9 +1,8 @@
 """Replays the decoder layers' forward and backward as CUDA graphs: two launches in place of thousands.
 
-A step of few tokens is over on the GPU before the host has launched its kernels. Graphs want fixed
-shapes, so rows are padded at their right end to one of `LENGTHS` lengths: behind a causal mask no real
-token sees the padding, and no gradient flows out of it. The longest is captured first: the graphs of
-the shorter ones then live in its memory.
+A GPU finishes a step of few tokens before the host has launched its kernels. Graphs need fixed shapes, so rows are
+padded on the right to one of `LENGTHS` lengths: under a causal mask no real token sees the padding, and no gradient
+flows out of it. The longest is captured first, because the graphs of the shorter ones then use its memory.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +19,11 @@ ALIGNMENT = 8  # tokens: what tensor cores like
 def replay_layers(decoder: Any, longest: int) -> None:
     """Let `decoder`, a model without its head, run its layers from graphs while it trains, if Unsloth drives it.
 
-    Rows of more than `longest` tokens run as before.
+    Rows of more than `longest` tokens run as before, and models whose layers have masks of their own: Unsloth hands
+    each layer its mask, and all layers in one graph would run with the first one's.
     """
-    if type(decoder).forward.__name__ != "LlamaModel_fast_forward":
+    kinds = set(getattr(decoder.config, "layer_types", None) or ())
+    if type(decoder).forward.__name__ != "LlamaModel_fast_forward" or len(kinds) > 1:
         return
     # Attribute access finds an instance's own dictionary before PyTorch's modules, which stay registered.
     vars(decoder)["layers"] = GraphedLayers(decoder.layers, longest)
@@ -52,7 +53,7 @@ class GraphedLayers:
         return iter(self.layers)
 
     def forward(self, hidden: torch.Tensor, **options: Any) -> tuple[torch.Tensor]:
-        """`hidden`, (rows, tokens, width), behind the last layer. RuntimeError where layers cannot be captured."""
+        """`hidden`, [rows, tokens, width], after the last layer. Raises `RuntimeError` if layers cannot be captured."""
         rows, tokens, width = hidden.shape
         if tokens > self.longest or not _only_causal(options):
             return (_through(self.layers, hidden, options),)
@@ -74,7 +75,7 @@ class GraphedLayers:
             ) from error
 
     def begin(self) -> None:
-        """Raises `Unexpected` where a backward is pending: its activations would be overwritten."""
+        """Raises `Unexpected` if a backward is pending: its activations would be overwritten."""
         if self.pending:
             raise Unexpected(
                 "GRPO_TRAINING_GRAPHS: the layers were called again before the backward of the last call, "

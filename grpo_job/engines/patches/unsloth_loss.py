@@ -1,4 +1,4 @@
-"""Spares Unsloth's loss the second forward where it is the first one's own result."""
+"""Skips the second forward of Unsloth's loss if its result is that of the first."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def spare_the_second_forward(trainer: Any) -> None:
     """Strictly on policy the old log-probabilities are the new ones, without their gradient.
 
     Unsloth's loss wants them as an argument: give it the new ones, and skip the forward that
-    would compute them while generating. RuntimeError where the trainer is not one that Unsloth patched.
+    would compute them while generating. Raises `RuntimeError` if the trainer is not one that Unsloth patched.
     """
     score = trainer._get_per_token_logps_and_entropies
 

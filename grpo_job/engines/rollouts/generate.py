@@ -1,7 +1,8 @@
 """Completions from vLLM: for TRL's trainer through `Rollouts`, for evaluation through `generate`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from types import MappingProxyType
 from typing import Any
 
 from numpy.random import SeedSequence
@@ -99,6 +100,7 @@ def generate(
     top_k: int = 0,
     min_p: float | None = None,
     repetition_penalty: float = 1.0,
+    further: Mapping[str, Any] = MappingProxyType({}),
     samples: int = 1,
     seed: int = 0,
 ) -> list[list[str]]:
@@ -120,6 +122,7 @@ def generate(
             max_tokens=max_tokens,
             seed=seed + index * samples,
             detokenize=False,
+            **further,
             skip_reading_prefix_cache=True,  # what was asked before must not change an answer's last bits
         )
         for index in range(len(ids))

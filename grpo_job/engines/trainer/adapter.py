@@ -26,7 +26,7 @@ def add_lora(model: Any, settings: Settings) -> Any:
 
 
 def only_one_adapter(model: Any) -> None:
-    """Delete the copy, `ref`, that TRL adds to a PeftModel where `beta` is above 0; TRL then switches the LoRA off.
+    """Delete the copy, `ref`, that TRL adds to a PeftModel if `beta` is above 0; TRL then switches the LoRA off.
 
     A fresh LoRA adds nothing, so the reference is the base either way. With two adapters TRL saves each in a
     sub-folder, and transformers loads only the sub-folders back: the trained adapter would be lost on resume.
@@ -45,7 +45,7 @@ def save_adapter(model: Any, tokenizer: Any, base: BaseModel, folder: Path) -> N
 
 
 def load_adapter(model: Any, weights: Path) -> None:
-    """The LoRA weights of a safetensors file in place of those in memory; Refused where they do not fit."""
+    """Replace the LoRA weights in memory by those of a safetensors file. Raises `InvalidRun` if they do not fit."""
     try:
         left = set_peft_model_state_dict(model, load_file(weights))
     except RuntimeError as error:  # shapes

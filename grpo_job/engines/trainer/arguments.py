@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.schema import Settings
-from grpo_job.settings.trl_options import GENERATION_KEYS, options
+from grpo_job.settings.trl_options import BITSANDBYTES_ADAM, GENERATION_KEYS, JOB_DEFAULTS, generation_keys, options
 
 # Settings that GRPOConfig also has but that mean here what CONTRACTS says; the engine sets these itself.
 NOT_PASSED = frozenset(
@@ -15,7 +14,9 @@ NOT_PASSED = frozenset(
         "vllm_gpu_memory_utilization",
     }
 )  # fmt: skip
-NEEDS_BITSANDBYTES = ("adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "paged_adamw_32bit")
+# TRL normalizes bnpo over one micro-batch, which the plan and the number of processes divide; over all completions of a
+# step, as Unsloth does, it is dapo.
+SAME_ON_EVERY_ENGINE = {"bnpo": "dapo"}
 
 
 def grpo_arguments(settings: Settings, *, steps: int, reward_weights: list[float]) -> dict[str, Any]:
@@ -32,7 +33,10 @@ def grpo_arguments(settings: Settings, *, steps: int, reward_weights: list[float
     return {
         **named,
         "ddp_find_unused_parameters": False,  # every LoRA learns in every step
+        **JOB_DEFAULTS,
         **settings.grpo_config,
+        **_loss(settings.grpo_config.get("loss_type")),
+        "generation_kwargs": generation_keys(settings.grpo_config.get("generation_kwargs") or {}) or None,
         "max_steps": steps,
         "report_to": "none",  # the job's own listener tells the trackers
         "reward_weights": reward_weights,
@@ -43,31 +47,27 @@ def grpo_arguments(settings: Settings, *, steps: int, reward_weights: list[float
     }
 
 
-def on_cpu(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The same arguments where there is no GPU: fp32, no recomputation, no 8-bit optimizer states.
+def _loss(asked: str | None) -> dict[str, str]:
+    return {"loss_type": SAME_ON_EVERY_ENGINE.get(asked, asked)} if asked else {}
 
-    Raises `InvalidRun` where GRPO_GENERATION_KWARGS asks for what only vLLM knows.
-    """
-    optimizer = "adamw_torch" if arguments["optim"] in NEEDS_BITSANDBYTES else arguments["optim"]
+
+def on_cpu(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The same arguments where there is no GPU: fp32, no recomputation, no 8-bit optimizer states."""
     return {
         **arguments,
-        "optim": optimizer,
+        "optim": "adamw_torch" if arguments["optim"] in BITSANDBYTES_ADAM else arguments["optim"],
         "use_cpu": True,
         "bf16": False,
         "gradient_checkpointing": False,
         "use_vllm": False,
-        "generation_kwargs": _for_transformers(arguments.get("generation_kwargs") or {}),
+        "generation_kwargs": for_transformers(arguments.get("generation_kwargs") or {}),
         "dataloader_pin_memory": False,
     }
 
 
-def _for_transformers(asked: Mapping[str, Any]) -> dict[str, Any] | None:
-    """GRPO_GENERATION_KWARGS under transformers' names."""
-    for name in asked:
-        if not GENERATION_KEYS[name]:
-            known = ", ".join(name for name, theirs in GENERATION_KEYS.items() if theirs)
-            raise InvalidRun(f"GRPO_GENERATION_KWARGS: the key {name!r} was given; allowed on a CPU: {known}")
-    return {str(GENERATION_KEYS[name]): value for name, value in asked.items()} or None
+def for_transformers(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys of GRPO_GENERATION_KWARGS under transformers' names; preflight refuses those that only vLLM knows."""
+    return {str(GENERATION_KEYS[name][1]): value for name, value in asked.items()}
 
 
 def reads_log_probs(args: Any) -> bool:

@@ -17,7 +17,7 @@ from grpo_job.engines.ranks import ALONE, Ranks
 
 
 class Decision(NamedTuple):
-    """What is done behind a step, on all ranks alike."""
+    """What is done after a step, on all ranks alike."""
 
     log: bool
     save: bool
@@ -30,7 +30,7 @@ class ListeningCallback(TrainerCallback):
     listener: Listener
     answer: Callable[[Any], object]  # takes part in what rank 0 generates between two steps
     kept_share: Callable[[], float | None] = staticmethod(lambda: None)  # see `rollouts.fold.KeptShare`
-    before_measuring: Callable[[], object] = staticmethod(lambda: None)  # tells generation that the weights changed
+    before_measuring: Callable[[], object] = staticmethod(lambda: None)  # generation must know that the weights changed
 
     def __init__(self, steps_per_buffer: int, ranks: Ranks = ALONE) -> None:
         """`steps_per_buffer`: optimizer steps that one batch of generated completions feeds."""

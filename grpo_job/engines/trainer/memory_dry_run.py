@@ -1,7 +1,7 @@
 """Before the first step: the longest rows that can come, through forward and backward, with no optimizer step.
 
-So memory runs out at once or never. What the rehearsal touches is put back: metrics, gradients, random
-numbers. It stands behind the first generation, when vLLM holds just what it holds while training learns.
+Memory then runs out at once or never. What the rehearsal changes is restored: metrics, gradients, random numbers. It
+runs after the first generation, when vLLM holds what it holds during training.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ from grpo_job.inputs.chat_template import Chat
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.schema import Settings
 
-# Of what may be used: a plan that takes less is not rehearsed, for it may be wrong by a third and still fit.
+# Share of the budget: a plan below it is not rehearsed, because it may be wrong by a third and still fit.
 AMPLE_SHARE = 0.75
 CANDIDATES = 64  # rows of the most characters, among which the one of the most tokens is looked for
 
 
 def sizes(settings: Settings, plan: Plan | None, rows: Sequence[dict[str, Any]], chat: Chat) -> tuple[int, int] | None:
-    """Tokens of the longest prompt and of the longest completion; None where nothing is to be rehearsed."""
+    """Tokens of the longest prompt and of the longest completion; None if nothing is rehearsed."""
     little_room = plan is not None and plan.memory.total > AMPLE_SHARE * plan.budget
     if settings.rehearsal == "never" or (settings.rehearsal == "auto" and not little_room):
         return None
@@ -42,7 +42,8 @@ def dry_run(
 def stretched(inputs: dict[str, Any], prompt: int, completion: int) -> dict[str, Any]:
     """The same rows with as many tokens of prompt and completion, none of them masked.
 
-    Tensors of [rows, tokens] get their columns repeated, the others stay.
+    Tensors of [rows, tokens] get their columns repeated, the others stay. Unsloth's log-probabilities are wider than
+    the completions by the longest left padding; unstretched, its loss would score other columns.
     """
     written = inputs["completion_ids"].shape[1]
     longer = dict(inputs)
@@ -51,7 +52,7 @@ def stretched(inputs: dict[str, Any], prompt: int, completion: int) -> dict[str,
             continue
         if name.startswith("prompt"):
             width = prompt
-        elif value.shape[1] == written:
+        elif value.shape[1] == written or name.endswith("per_token_logps"):
             width = completion
         else:
             continue

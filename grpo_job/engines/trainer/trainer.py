@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
+from torch.optim.lr_scheduler import LambdaLR
 from trl import GRPOTrainer  # Unsloth's patched one, where Unsloth was imported before this file
 
 from grpo_job.engines.interface import RewardFunctions
@@ -19,6 +21,8 @@ from grpo_job.engines.trainer.sampler import RowStream
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.outcomes import Unexpected
 from grpo_job.run_folder.paths import WEIGHTS
+
+NO_ADVANTAGE = 1e-3  # in units of the batch's std; rounding leaves less, a reward that differs more
 
 
 class JobTrainer(GRPOTrainer):
@@ -55,6 +59,35 @@ class JobTrainer(GRPOTrainer):
         weights = Path(resume_from_checkpoint) / WEIGHTS
         if not is_saved_in(self.model, weights):
             raise Unexpected(f"{weights}: the adapter in memory is not the checkpoint's after loading it")
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """GRPOTrainer's; the rate of the next step is that of this run's schedule, which may have more steps now.
+
+        What is loaded holds the rate of the schedule that was saved: 0 at the end of a finished run.
+        """
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is None or not isinstance(self.lr_scheduler, LambdaLR):
+            return
+        schedule = self.lr_scheduler
+        rates = [
+            base * rate(schedule.last_epoch) for base, rate in zip(schedule.base_lrs, schedule.lr_lambdas, strict=True)
+        ]
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
+        schedule._last_lr = rates
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        """GRPOTrainer's, with the share of groups that give no gradient, also where rewards are scaled by the batch.
+
+        There TRL counts by the std of the batch, which groups without spread do not lower to 0.
+        """
+        scored = super()._generate_and_score_completions(inputs)
+        if self.scale_rewards == "batch" or self.multi_objective_aggregation == "normalize_then_sum":
+            latest = list(self._logs["advantages"])[-self.args.generation_batch_size :]
+            groups = torch.tensor(latest).view(-1, self.num_generations)
+            flat = (groups.abs() < NO_ADVANTAGE).all(dim=1).float().mean().item()
+            self._metrics["train"]["frac_reward_zero_std"][-1] = flat
+        return scored
 
     def create_optimizer(self, *arguments: Any, **options: Any) -> Any:
         """GRPOTrainer's, stepping on long tensors."""

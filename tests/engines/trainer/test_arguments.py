@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 
 from grpo_job.engines.trainer.arguments import grpo_arguments, on_cpu, reads_log_probs
-from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.global_batch import planned_steps, steps_per_buffer
 from grpo_job.settings.reader import resolve
 from grpo_job.settings.trl_options import options
@@ -50,14 +49,7 @@ def test_a_buffer_feeds_as_many_steps_as_its_micro_steps_allow() -> None:
 
 
 def test_a_key_of_generation_reaches_transformers_under_its_name() -> None:
-    assert on_cpu({"optim": "sgd", "generation_kwargs": {"min_tokens": 3}})["generation_kwargs"] == {
-        "min_new_tokens": 3
-    }
-
-
-def test_a_key_of_generation_that_only_vllm_knows_is_refused_on_a_cpu() -> None:
-    with pytest.raises(InvalidRun, match="the key 'presence_penalty' was given; allowed on a CPU: min_tokens"):
-        on_cpu({"optim": "sgd", "generation_kwargs": {"presence_penalty": 1.0}})
+    assert on_cpu(arguments(GENERATION_KWARGS='{"min_tokens": 3}'))["generation_kwargs"] == {"min_new_tokens": 3}
 
 
 @pytest.mark.parametrize(
@@ -68,3 +60,16 @@ def test_log_probabilities_are_read_for_the_correction_and_for_the_mask(
 ) -> None:
     args = SimpleNamespace(vllm_importance_sampling_correction=correction, off_policy_mask_threshold=threshold)
     assert reads_log_probs(args) is read
+
+
+def test_bnpo_is_normalized_over_the_step_on_every_engine() -> None:
+    assert arguments(LOSS_TYPE="bnpo")["loss_type"] == "dapo"
+
+
+def test_without_a_setting_no_engine_corrects_by_importance_sampling() -> None:
+    assert arguments()["vllm_importance_sampling_correction"] is False
+    assert arguments(VLLM_IMPORTANCE_SAMPLING_CORRECTION="true")["vllm_importance_sampling_correction"] is True
+
+
+def test_token_ids_of_a_logit_bias_are_numbers() -> None:
+    assert arguments(GENERATION_KWARGS='{"logit_bias": {"7": 2}}')["generation_kwargs"] == {"logit_bias": {7: 2.0}}

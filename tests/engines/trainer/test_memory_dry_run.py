@@ -39,6 +39,7 @@ def test_every_row_is_stretched_to_the_longest_and_nothing_is_masked() -> None:
         "completion_ids": torch.tensor([[1, 2], [3, 0]]),
         "completion_mask": torch.tensor([[1, 1], [1, 0]]),
         "old_per_token_logps": torch.tensor([[-1.0, -2.0], [-3.0, 0.0]]),
+        "ref_per_token_logps": torch.zeros(2, 3),  # Unsloth's: as wide as the completion and a left padding of 1
         "importance_sampling_ratio": torch.ones(2, 1),
         "advantages": torch.tensor([1.0, -1.0]),
         "num_items_in_batch": torch.tensor(3),
@@ -46,7 +47,7 @@ def test_every_row_is_stretched_to_the_longest_and_nothing_is_masked() -> None:
     longer = stretched(inputs, 7, 5)
     assert longer["prompt_ids"].tolist()[0] == [0, 5, 6, 0, 5, 6, 0]
     assert longer["completion_ids"].tolist()[1] == [3, 0, 3, 0, 3]
-    assert longer["old_per_token_logps"].shape == (2, 5)
+    assert longer["old_per_token_logps"].shape == longer["ref_per_token_logps"].shape == (2, 5)
     assert longer["prompt_mask"].tolist() == [[1] * 7] * 2
     assert longer["completion_mask"].tolist() == [[1] * 5] * 2
     assert longer["importance_sampling_ratio"].shape == (2, 1)
