@@ -72,7 +72,11 @@ class UnslothVllm(VllmTrainerEngine):
         from trl import GRPOConfig
 
         from grpo_job.engines.patches.cuda_graphs import replay_layers
-        from grpo_job.engines.patches.unsloth_loss import is_on_policy, spare_the_second_forward
+        from grpo_job.engines.patches.unsloth_loss import (
+            is_on_policy,
+            score_by_micro_batches,
+            spare_the_second_forward,
+        )
         from grpo_job.engines.rollouts.generate import Rollouts
         from grpo_job.engines.trainer.trainer import JobTrainer
 
@@ -80,6 +84,8 @@ class UnslothVllm(VllmTrainerEngine):
         args = GRPOConfig(output_dir=str(folder), **arguments)
         args.scale_rewards = arguments["scale_rewards"]  # Unsloth's config turns it off with dr_grpo
         trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat)
+        if plan.training_graphs:
+            score_by_micro_batches(trainer)
         log_probs = reads_log_probs(trainer.args)
         if log_probs and is_on_policy(trainer.args):
             spare_the_second_forward(trainer)

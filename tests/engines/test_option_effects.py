@@ -3,6 +3,8 @@
 A new option of TRL fails here until it has a row, or is refused in `settings/refused_options.py`.
 """
 
+import inspect
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,9 +12,11 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
+from transformers import optimization
 
+from grpo_job.settings.option_checks import SCHEDULES
 from grpo_job.settings.schema import variable
-from grpo_job.settings.trl_options import OWNED, VLLM_ONLY, options
+from grpo_job.settings.trl_options import BITSANDBYTES, OWNED, VLLM_ONLY, choices, options
 from tests.engines import option_effects as see
 
 TESTS = Path(__file__).parents[1]
@@ -154,3 +158,35 @@ def test_what_acts_on_rollouts_of_vllm_alone_is_said_to() -> None:
 def test_the_test_elsewhere_is_there(name: str) -> None:
     file, _, test = ELSEWHERE[name].partition("::")
     assert f"def {test}(" in (TESTS / file).read_text()
+
+
+@pytest.mark.parametrize("name", [name for name in choices("optim") if name not in BITSANDBYTES or "adamw" in name])
+def test_every_optimizer_that_a_cpu_offers_moves_the_weights(name: str, tmp_path: Path) -> None:
+    made = see.engine(tmp_path, see.settings_of({"GRPO_OPTIM": name, "GRPO_MAX_STEPS": "1"}))
+    assert any(weight.any() for weight in see.learned(made))
+
+
+@pytest.mark.parametrize("name", choices("lr_scheduler_type"))
+def test_every_schedule_runs_with_the_arguments_that_it_needs(name: str, tmp_path: Path) -> None:
+    _, needed = SCHEDULES[name]
+    value = {"num_decay_steps": 4, "min_lr": 1e-5}
+    given = {"GRPO_LR_SCHEDULER_KWARGS": json.dumps({needed[0]: value[needed[0]]})} if needed else {}
+    made = see.engine(tmp_path, see.settings_of({"GRPO_LR_SCHEDULER_TYPE": name, **TEN_STEPS, **given}))
+    assert all(0 <= rate <= 1e-2 for rate in see.rates(made))
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("cosine", "get_cosine_schedule_with_warmup"),
+        ("cosine_with_min_lr", "get_cosine_with_min_lr_schedule_with_warmup"),
+        ("cosine_warmup_with_min_lr", "get_cosine_with_min_lr_schedule_with_warmup_lr_rate"),
+        ("cosine_with_restarts", "get_cosine_with_hard_restarts_schedule_with_warmup"),
+        ("inverse_sqrt", "get_inverse_sqrt_schedule"),
+        ("polynomial", "get_polynomial_decay_schedule_with_warmup"),
+        ("warmup_stable_decay", "get_wsd_schedule"),
+    ],
+)
+def test_the_keys_of_a_schedule_are_those_of_transformers(name: str, function: str) -> None:
+    taken = set(inspect.signature(getattr(optimization, function)).parameters)
+    assert set(SCHEDULES[name][0]) == taken - {"optimizer", "num_warmup_steps", "num_training_steps", "last_epoch"}

@@ -4,7 +4,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from grpo_job.engines.patches.unsloth_loss import score_by_micro_batches
 from grpo_job.engines.trainer.arguments import grpo_arguments
 from grpo_job.engines.unsloth_vllm import pieces, with_trl_defaults
 from grpo_job.settings.reader import resolve
@@ -46,3 +48,15 @@ def test_what_is_set_stays_none_included() -> None:
     assert made["epsilon_high"] == 0.3
     assert complete(EPSILON_HIGH="0.28")["epsilon_high"] == 0.28
     assert not {"log_multimodal", "cache_implementation"} & (set(made) & set(OWNED))
+
+
+def test_a_generation_is_scored_a_micro_batch_at_a_time_and_its_loss_stays_one_piece() -> None:
+    args, seen = SimpleNamespace(unsloth_grpo_mini_batch=1, per_device_train_batch_size=8), list[int]()
+    trainer = SimpleNamespace(args=args)
+    trainer._get_per_token_logps_and_entropies = lambda *_, **__: seen.append(args.unsloth_grpo_mini_batch)
+    score_by_micro_batches(trainer)
+    rows = torch.zeros(20, 4)
+    with torch.no_grad():
+        trainer._get_per_token_logps_and_entropies(None, rows, rows, 2)
+    trainer._get_per_token_logps_and_entropies(None, rows, rows, 2)
+    assert (seen, args.unsloth_grpo_mini_batch) == ([3, 1], 1)

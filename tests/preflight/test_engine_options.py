@@ -2,7 +2,10 @@
 
 import pytest
 
+from grpo_job import preflight
+from grpo_job.outcomes import InvalidRun
 from grpo_job.preflight.engine_options import findings
+from grpo_job.runtime import machine
 from grpo_job.settings.reader import resolve
 
 CORRECTED = {"GRPO_VLLM_IMPORTANCE_SAMPLING_CORRECTION": "true"}
@@ -25,3 +28,13 @@ def test_what_only_a_gpu_honours_is_refused_on_a_cpu(given: dict[str, str], said
 def test_what_both_honour_is_not_refused() -> None:
     given = {"GRPO_GENERATION_KWARGS": '{"min_tokens": 4}', "GRPO_OPTIM": "adamw_8bit", "GRPO_TOP_P": "0.9"}
     assert findings(resolve(given).settings, gpus=0) == []
+
+
+def test_a_check_on_a_cpu_tells_them_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "gpus", lambda visible: [])
+    given = {"GRPO_RECIPE": "smoke", **CORRECTED, "GRPO_OPTIM": "lion_8bit"}
+    with pytest.raises(InvalidRun) as refused:
+        preflight.check(resolve(given).settings, {})
+    assert [fault.split()[0] for fault in refused.value.faults] == [
+        "GRPO_VLLM_IMPORTANCE_SAMPLING_CORRECTION", "GRPO_OPTIM=lion_8bit",
+    ]  # fmt: skip

@@ -11,6 +11,23 @@ def is_on_policy(args: Any) -> bool:
     return bool(aligned and args.num_iterations == 1 and args.beta == 0.0)
 
 
+def score_by_micro_batches(trainer: Any) -> None:
+    """Score a generation without gradients a micro-batch at a time; one piece, as its loss has, would be all rows."""
+    score, args = trainer._get_per_token_logps_and_entropies, trainer.args
+
+    def score_pieces(model: Any, input_ids: torch.Tensor, *arguments: Any, **options: Any) -> Any:
+        if torch.is_grad_enabled():
+            return score(model, input_ids, *arguments, **options)
+        kept = args.unsloth_grpo_mini_batch
+        args.unsloth_grpo_mini_batch = -(-len(input_ids) // args.per_device_train_batch_size)
+        try:
+            return score(model, input_ids, *arguments, **options)
+        finally:
+            args.unsloth_grpo_mini_batch = kept
+
+    trainer._get_per_token_logps_and_entropies = score_pieces
+
+
 def spare_the_second_forward(trainer: Any) -> None:
     """Strictly on policy the old log-probabilities are the new ones, without their gradient.
 

@@ -36,7 +36,7 @@ def grpo_arguments(settings: Settings, *, steps: int, reward_weights: list[float
         **JOB_DEFAULTS,
         **settings.grpo_config,
         **_loss(settings.grpo_config.get("loss_type")),
-        "generation_kwargs": generation_keys(settings.grpo_config.get("generation_kwargs") or {}) or None,
+        "generation_kwargs": generation_keys(settings.grpo_config.get("generation_kwargs") or {}),
         "max_steps": steps,
         "report_to": "none",  # the job's own listener tells the trackers
         "reward_weights": reward_weights,
