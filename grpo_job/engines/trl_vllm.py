@@ -76,9 +76,8 @@ class TrlVllm(VllmTrainerEngine):
         self.llm = self.trainer.vllm_generation.llm
         self.weights = SeparateWeights(self.model, self.llm)
         self.callback.before_measuring = self.weights.changed
-        log_probs = reads_log_probs(self.trainer.args)
         kind = SpreadRollouts if plan.tensor_parallel > 1 else Rollouts
-        rollouts = kind(self.trainer, self.llm, self.weights, log_probs=log_probs)
+        rollouts = kind(self.trainer, self.llm, self.weights, log_probs=reads_log_probs(self.trainer.args))
         rollouts.seeds = Seeds(seed_of(settings.seed, ranks.number // plan.tensor_parallel))
         self.trainer.vllm_generation = rollouts
 
