@@ -80,9 +80,8 @@ class TrlVllm(VllmTrainerEngine):
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.chat)
         self.llm = self.trainer.vllm_generation.llm
         self._hand_over_by(SeparateWeights(self.model, self.llm, plan, settings.seed))
-        log_probs = reads_log_probs(self.trainer.args)
         kind = SpreadRollouts if plan.tensor_parallel > 1 else Rollouts
-        rollouts = kind(self.trainer, self.llm, self.weights, log_probs=log_probs)
+        rollouts = kind(self.trainer, self.llm, self.weights, log_probs=reads_log_probs(self.trainer.args))
         rollouts.seeds = Seeds(seed_of(settings.seed, ranks.number // plan.tensor_parallel))
         self.trainer.vllm_generation = rollouts
 

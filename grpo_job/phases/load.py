@@ -1,5 +1,6 @@
 """Load the model, and find the checkpoint to resume from."""
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ from grpo_job import engines, rewards
 from grpo_job.checkpoints import Checkpoint, CheckpointManager
 from grpo_job.engines.interface import Engine
 from grpo_job.engines.ranks import Load
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.phases import resume
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
@@ -24,6 +26,9 @@ def load(attempt: Attempt, checked: Checked) -> Loaded:
     """Raises `InvalidRun` if this run cannot resume from the checkpoint it finds."""
     with attempt.progress.phase("load", f"loading {attempt.settings.model} with engine {checked.engine}"):
         manager = resume.manager_of(attempt, checked.base.commit, checked.rows.digest, _chosen(checked))
+        if attempt.settings.chat_template:  # a file that was edited makes other prompts, so another run
+            source = Chat(checked.base.folder, attempt.settings).source or ""
+            manager.identity["chat_template_sha256"] = hashlib.sha256(source.encode()).hexdigest()
         checkpoint = resume.find_checkpoint(attempt, manager)
         engine = _build(attempt, checked, manager.partial)
         for note in engine.notes:

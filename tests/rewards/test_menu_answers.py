@@ -4,7 +4,8 @@ import ast
 import inspect
 import textwrap
 
-from grpo_job.rewards import MENU, READ_NO_ANSWER
+from grpo_job.rewards import MENU
+from grpo_job.rewards.asking import READ_NO_ANSWER
 
 
 def test_those_that_read_no_answer_are_listed() -> None:
