@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from grpo_job.evaluation.drawing import drawn
 from grpo_job.inputs import row_values
 from grpo_job.inputs.row_values import Unreadable
 from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Splits
@@ -79,7 +80,7 @@ def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) 
     known = frozenset(normalised(row["question"]) for row in train)
     held_out, held_counts = _Filter(settings, lengths, needs_gold, known).keep(held_raw)
     _require_enough(train, train_counts, held_out, held_counts, settings)
-    return Rows(train, held_out[: settings.eval_rows], train_counts, held_counts, source.commit)
+    return Rows(train, drawn(held_out, settings.eval_rows, settings.seed), train_counts, held_counts, source.commit)
 
 
 def normalised(question: str) -> str:

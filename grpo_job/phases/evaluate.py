@@ -19,6 +19,7 @@ from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.schema import Settings
 
 READ_BACK_ROWS = 8
+FEW_GOLDS = 12  # different ones: each is tried, so that an answer is read as the gold for which it would be paid
 
 GRADERS = grading.Graders(
     answer=lambda completion, gold: answers.correct(completion, gold) == 1.0,
@@ -79,9 +80,23 @@ def records(
     `tokens`: the ids of completions, for rewards that ask for them.
     """
     generate = partial(engine.generate, adapter=adapter, max_tokens=settings.max_completion_length)
+    graders = graders_of(measure_of(settings, chosen, rows), rows)
     return grading.ask(
-        generate, rows, GRADERS, rewards=graded_by(settings, chosen, tokens), samples=settings.eval_samples
+        generate, rows, graders, rewards=graded_by(settings, chosen, tokens), samples=settings.eval_samples
     )
+
+
+def graders_of(measure: Measure, rows: Sequence[dict[str, Any]]) -> grading.Graders:
+    """GRADERS; among few different golds an answer is the gold that the measure would pay it for."""
+    golds = dict.fromkeys(row["answer"] for row in rows)
+    if not measure.reads_answers or len(golds) > FEW_GOLDS:
+        return GRADERS
+    judge = rewards.MENU[measure.weights[0][0] if measure.weights else "correct_anywhere"]
+
+    def read(completion: str) -> str | None:
+        return next((gold for gold in golds if judge(completion, gold) == 1.0), None) or answers.last_answer(completion)
+
+    return GRADERS._replace(read=read)
 
 
 def graded_by(

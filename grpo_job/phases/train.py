@@ -41,7 +41,7 @@ def train(attempt: Attempt, loaded: Loaded, checked: Checked, trackers: Trackers
     _start_trackers(trackers, attempt, manager, checkpoint)
     phase = attempt.progress.phase("train", f"training {engine.planned_steps} steps")
     with phase, attempt.interruption.at_step_boundary():
-        periodic_eval = PeriodicEvaluation(engine, checked.rows.held_out, attempt, checked.rewards)
+        periodic_eval = PeriodicEvaluation(engine, checked.choosing, attempt, checked.rewards)
         listener = TrainingListener(
             attempt,
             manager,
