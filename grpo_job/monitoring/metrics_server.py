@@ -23,6 +23,10 @@ GAUGES = {
     "loss": ("loss", "loss"),
     "gradient_norm": ("norm of the gradient before clipping", "grad_norm"),
     "entropy": ("mean entropy of a token", "entropy"),
+    "answers_alike": (
+        "how alike the answers of different prompts are; 0 as the right ones, 1 all the same",
+        "answers_alike",
+    ),
     "divergence": ("divergence from the base in nats a token", "kl"),
     "completion_tokens": ("mean length of a completion", "completions/mean_length"),
     "completions_clipped": ("share of completions that were cut", "completions/clipped_ratio"),

@@ -22,7 +22,7 @@ MOST_TEXT = 1_500
 ROLLOUTS_SHOWN = 3
 STEP_COLUMNS = (
     "reward", "reward_std", "completions/mean_length", "completions/clipped_ratio", "frac_reward_zero_std", "kl",
-    "entropy", "loss", "grad_norm", "step_time",
+    "answers_alike", "entropy", "loss", "grad_norm", "step_time",
 )  # fmt: skip
 JUDGED = (
     ("correct", "Answer correct", "in the answer block"),

@@ -137,7 +137,8 @@ def test_what_is_decided_by_examinations_needs_them(given: dict[str, str]) -> No
         resolve(given)
 
 
-HARMFUL = {"GRPO_LEARNING_RATE": "0.02", "GRPO_EVAL_ROWS": "16", "GRPO_MAX_STEPS": "6"}
+# Good at first, then harmful.
+HARMFUL = {"GRPO_LEARNING_RATE": "0.1", "GRPO_WARMUP_STEPS": "5", "GRPO_EVAL_ROWS": "16", "GRPO_MAX_STEPS": "6"}
 EXAMINED = {**HARMFUL, "GRPO_EVAL_STEPS": "2"}
 EXAMINED_AT_THE_END = {**HARMFUL, "GRPO_EVAL_STEPS": "1000"}  # the same rows are set apart
 

@@ -3,7 +3,8 @@
 A sign has a threshold, which is a setting, and must last for some steps, so that one odd batch ends
 nothing. Most signs alone are a warning: a run whose reward rises goes on. Hopeless is one with a bad
 sign whose reward is no better than it began, well behind the warm-up; one that has no signal; and one
-whose numbers are none any more. `history.py` reads the rows, `signs.py` knows what is bad.
+whose numbers are none any more; and one whose answers are alike whatever is asked. `history.py` reads the rows,
+`checks.py`, `alike.py` and `learning.py` know what is bad.
 
 Why the thresholds are what they are:
 - 64 groups without spread, for at least 10 steps: where one group in fourteen has spread, which still
@@ -20,6 +21,7 @@ Why the thresholds are what they are:
 from collections.abc import Sequence
 
 from grpo_job.monitoring.health import learning
+from grpo_job.monitoring.health.alike import answers_alike
 from grpo_job.monitoring.health.checks import SIGNS, Finding
 from grpo_job.monitoring.health.history import HELD_OUT, History, Row
 from grpo_job.settings.schema import Settings
@@ -32,9 +34,8 @@ def judge(settings: Settings, rows: Sequence[Row]) -> list[Finding]:
     if not rows or settings.health == "off":
         return []
     history = History(settings, rows)
-    return sorted(
-        (one for sign in (*SIGNS, *learning.SIGNS) for one in sign(history)), key=lambda one: one.severity != "hopeless"
-    )
+    found = [one for sign in (*SIGNS, answers_alike, *learning.SIGNS) for one in sign(history)]
+    return sorted(found, key=lambda one: one.severity != "hopeless")
 
 
 class Health:
