@@ -21,6 +21,15 @@ class Measure(NamedTuple):
         """Whether 1 means a right answer and 0 any other, so that accuracy above chance is defined."""
         return not self.weights or (len(self.weights) == 1 and self.weights[0][0] in SHARES)
 
+    @property
+    def word(self) -> str:
+        """One word for machines: `accuracy` for right answers, else its name.
+
+        >>> Measure(RIGHT).word, Measure("reward brief", (("brief", 1.0),)).word
+        ('accuracy', 'reward_brief')
+        """
+        return "accuracy" if self.name == RIGHT else self.name.replace(" ", "_")
+
     def of(self, record: Mapping[str, Any]) -> float | None:
         """The record's value; None where the one reward that is measured could not grade it.
 

@@ -9,6 +9,7 @@ from grpo_job.evaluation.measure import RIGHT, Measure
 from grpo_job.evaluation.statistics import IMPROVED, SIGNIFICANCE, UNCHANGED, WORSE
 
 COLLAPSED = "collapsed"
+AFTERWARDS = "chosen afterwards"
 JUDGED = ("correct", "correct_lenient", "format")
 PublishIf = Literal["always", "not-worse", "improved", "collapsed"]
 Records = Sequence[dict[str, Any]]
@@ -44,7 +45,7 @@ def judge(before: Records, after: Records, measure: Measure) -> dict[str, Any]:
     churn = (primary["gained"] + primary["lost"]) / primary["rows"]
     found = {
         "verdict": decide(tested, answers),
-        "measure": {"name": measure.name, "share": share},
+        "measure": {"name": measure.name, "share": share, "weights": measure.weights},
         "primary": primary,
         **compared,
         **({"answers": _of_answers(answers, before, after)} if answers else {}),
@@ -54,6 +55,16 @@ def judge(before: Records, after: Records, measure: Measure) -> dict[str, Any]:
         "lost": _changed(before, after, values, to=-1),
     }
     return {**found, "notes": _notes(found)}
+
+
+def chosen_afterwards(judged: dict[str, Any], first: str) -> dict[str, Any]:
+    """`judge`'s answer about another measure than the run was judged by: it says so before all else.
+
+    Of several measures one may look better by chance, so a verdict about this one proves less.
+    """
+    measure = {**judged["measure"], "instead_of": first}
+    note = f"the measure {measure['name']} was {AFTERWARDS}: the run was judged by {first}"
+    return {**judged, "measure": measure, "notes": [note, *judged["notes"]]}
 
 
 def allowed(verdict: str, publish_if: PublishIf) -> bool:

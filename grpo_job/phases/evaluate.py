@@ -46,6 +46,7 @@ def evaluate(
         attempt.summary.update(
             accuracy={when: accuracy, "rows": len(found), "measure": measure.name}, format={when: kept}
         )
+        attempt.metrics_server.name_measure(measure.name)
         attempt.metrics_server.set(accuracy=accuracy)
         attempt.progress.say(f"{told(accuracy, measure)}, format {kept:.1%}")
     return found

@@ -78,7 +78,7 @@ class TrainingListener:
         cost = self.attempt.summary.values["cost"] or {}
         signs = self.attempt.metrics_server
         signs.step(step, self.planned, metrics)
-        signs.set(accuracy=metrics.get(HELD_OUT), cost_usd=cost.get("total"), seconds=seconds)
+        signs.set(accuracy_set_apart=metrics.get(HELD_OUT), cost_usd=cost.get("total"), seconds=seconds)
 
     def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
         self.attempt.run_lock.assert_held()

@@ -14,8 +14,8 @@ STATES = {
     "not judged": ("warn", "Not judged: too few held-out rows"),
     "collapsed": ("bad", "Collapsed: one answer to nearly every question"),
 }
-SIDES = ("Gained", "Lost", "Wrong before and after", "Right before and after")
-SAMPLES_SHOWN = dict(zip(SIDES, (3, 2, 1, 1), strict=True))
+SIDES = ("Gained", "Lost", "Wrong before and after", "Right before and after", "Unchanged")
+SAMPLES_SHOWN = dict(zip(SIDES, (3, 2, 1, 1, 2), strict=True))
 MOST_CHANGED = 60
 MOST_STEPS = 200
 MOST_TEXT = 1_500
@@ -29,6 +29,15 @@ JUDGED = (
     ("correct_lenient", "Answer correct anywhere", "the last answer in the text"),
     ("format", "Format correct", "the requested tags"),
 )
+
+
+class Judged(NamedTuple):
+    """One line of the table of accuracy: key in `evaluation.json`, what it is, and whether it is a share."""
+
+    key: str
+    label: str
+    meaning: str
+    share: bool = True
 
 
 class Headline(NamedTuple):
@@ -69,17 +78,19 @@ def headline(run: RunData) -> Headline:
     return Headline("warn" if kind in ("running", "interrupted") else "bad", f"No verdict: {kind}", notice)
 
 
-def side(before: Record, after: Record) -> str:
-    """How a question changed, one of SIDES."""
-    match bool(before["correct"]), bool(after["correct"]):
-        case False, True:
-            return SIDES[0]
-        case True, False:
-            return SIDES[1]
-        case False, False:
-            return SIDES[2]
-        case _:
-            return SIDES[3]
+def judged(run: RunData) -> list[Judged]:
+    """The measure of the run where it is none of JUDGED, and those."""
+    beside = [Judged(*row) for row in JUDGED if run.evaluation.get(row[0])]
+    own = [Judged("primary", run.measure.name, "the measure of this run", run.share)] if run.measure.weights else []
+    return [*own, *beside]
+
+
+def side(run: RunData, before: Record, after: Record) -> str:
+    """How a question changed by the measure of the run, one of SIDES."""
+    old, new = (run.measure.of(record) or 0.0 for record in (before, after))
+    if new != old:
+        return SIDES[0 if new > old else 1]
+    return SIDES[4] if not run.share else SIDES[3 if new else 2]
 
 
 def samples(run: RunData) -> list[Sample]:
@@ -200,7 +211,7 @@ def steps(run: RunData) -> tuple[list[str], list[Record]]:
 
 
 def _samples(run: RunData) -> Iterable[Sample]:
-    return (Sample(side(old, new), old["question"], old["gold"], old, new) for old, new in run.pairs)
+    return (Sample(side(run, old, new), old["question"], old["gold"], old, new) for old, new in run.pairs)
 
 
 def _rank(origin: str) -> int:

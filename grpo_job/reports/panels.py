@@ -145,9 +145,10 @@ def parts(runs: Sequence[RunData]) -> Bars | None:
 
 
 def accuracy(run: RunData) -> Shares | None:
-    """The three shares of `evaluation.json` with their 95% intervals."""
+    """The shares of `evaluation.json` with their 95% intervals; the measure first where it is another share."""
+    own = {"primary": run.measure.name.replace(" ", "\n", 1)} if run.measure.weights and run.share else {}
     named = {"correct": "Answer correct", "correct_lenient": "Answer correct\nanywhere", "format": "Format correct"}
-    return _shares((label, run.evaluation.get(key)) for key, label in named.items())
+    return _shares((label, run.evaluation.get(key)) for key, label in {**own, **named}.items())
 
 
 def accuracies(runs: Sequence[RunData]) -> Shares | None:
