@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from grpo_job.evaluation import chance, statistics
 from grpo_job.evaluation.measure import RIGHT, Measure
-from grpo_job.evaluation.statistics import IMPROVED, SIGNIFICANCE, UNCHANGED, WORSE
+from grpo_job.evaluation.statistics import IMPROVED, LEAST_PAIRS, SIGNIFICANCE, UNCHANGED, UNJUDGED, WORSE
 
 COLLAPSED = "collapsed"
 AFTERWARDS = "chosen afterwards"
@@ -148,6 +148,11 @@ def _notes(judged: dict[str, Any]) -> list[str]:
             f"the answers have collapsed: {answers['commonest']['answer']!r} is {answers['commonest']['share']:.1%} of "
             "them, and they are no better than answers given without reading the question"
         )
+    elif answers.get("narrowed"):
+        share = answers["commonest"]["share"]
+        notes.append(f"warning: the answers have narrowed, {answers['commonest']['answer']!r} is {share:.1%} of them")
+    if judged["verdict"] == UNJUDGED:
+        notes.append(f"{primary['rows']} held-out rows are too few for a verdict: at least {LEAST_PAIRS} are needed")
     format_learned = kept["difference"] > 0 and kept["p_value"] < SIGNIFICANCE
     if judged["verdict"] == UNCHANGED and format_learned:
         more = (
@@ -158,9 +163,6 @@ def _notes(judged: dict[str, Any]) -> list[str]:
         notes.append(f"the format was learned; no evidence that {more}")
     if judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
         notes.append("the share of right answers changed, but not the share above what such answers earn by chance")
-    if answers.get("narrowed"):
-        share = answers["commonest"]["share"]
-        notes.append(f"warning: the answers have narrowed, {answers['commonest']['answer']!r} is {share:.1%} of them")
     if answers:
         constant = answers["constant"]
         notes.append(f"always answering {constant['answer']} earns {constant['share']:.1%}")

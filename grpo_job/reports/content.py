@@ -75,7 +75,8 @@ def headline(run: RunData) -> Headline:
     if verdict := run.value("summary.json", "accuracy.verdict") or run.evaluation.get("verdict"):
         tone, title = STATES.get(verdict, ("warn", str(verdict)))
         return Headline(tone, title, notice)
-    return Headline("warn" if kind in ("running", "interrupted") else "bad", f"No verdict: {kind}", notice)
+    title = "No verdict: stopped, because the run could not succeed" if kind == "hopeless" else f"No verdict: {kind}"
+    return Headline("warn" if kind in ("running", "interrupted") else "bad", title, notice)
 
 
 def judged(run: RunData) -> list[Judged]:

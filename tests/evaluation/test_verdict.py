@@ -180,3 +180,12 @@ def test_another_measure_than_the_runs_own_says_that_it_was_chosen_afterwards() 
         "the measure reward correct was chosen afterwards: the run was judged by right answers, read anywhere"
     )
     assert judged["measure"]["instead_of"] == RIGHT
+
+
+def test_narrowed_answers_and_too_few_rows_are_told_before_the_format() -> None:
+    golds = [str(number) for number in range(100)]
+    before, after = answered(golds, golds), answered(golds, ["8" if n % 2 else str(n) for n in range(100)])
+    assert judge(before, after, Measure(RIGHT))["notes"][0].startswith("warning: the answers have narrowed, '8' is ")
+    few = judge(before[:20], before[:20], Measure(RIGHT))
+    assert few["verdict"] == "not judged"
+    assert few["notes"][0] == "20 held-out rows are too few for a verdict: at least 50 are needed"
