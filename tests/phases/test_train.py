@@ -155,6 +155,7 @@ def test_a_run_whose_folder_is_gone_resumes_from_the_mirror(tmp_path: Path) -> N
     [
         ({"lora_rank": 8}, "lora_rank: 16 -> 8"),
         ({"rewards": "correct:1"}, "rewards: "),
+        ({"eval_steps": 5}, "eval_steps_rows: 0 -> 64"),  # these rows were trained on
         ({"per_device_train_batch_size": 32}, "per_device_train_batch_size: 64 -> 32"),
         ({"epsilon": 0.1}, "grpo_config: {} -> {'epsilon': 0.1}"),
     ],
