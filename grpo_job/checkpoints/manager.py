@@ -117,6 +117,11 @@ class CheckpointManager:
             damages.append(f"checkpoint {folder.name} is of another run and not used: {'; '.join(differences)}")
         return (strangers[0], []) if strangers else (None, damages)
 
+    def newest_before(self, step: int) -> Path | None:
+        """The newest whole checkpoint of `step` or an earlier one."""
+        early = (folder for folder in self._newest_first() if int(folder.name.rpartition("-")[2]) <= step)
+        return next((folder for folder in early if damage_of(folder) is None), None)
+
     def differences(self, checkpoint: Checkpoint) -> list[str]:
         """How `identity` differs from the checkpoint's, as `name: old -> new`."""
         return differences(checkpoint.manifest["identity"], self.identity)

@@ -16,11 +16,11 @@ RewardFunctions = Sequence[tuple[Callable[..., Any], float]]
 class Listener(Protocol):
     """What an engine reports and asks while it trains."""
 
+    def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
+        """The completions that the step learned from, with what each reward paid; told before `on_step`."""
+
     def on_step(self, step: int, metrics: dict[str, float]) -> None:
         """A step was logged, under TRL's own metric names."""
-
-    def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
-        """The completions that the step learned from, with the value of each reward."""
 
     def on_save(self, step: int, written: Path) -> None:
         """The trainer wrote its state to the folder `written`."""

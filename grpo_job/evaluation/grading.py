@@ -46,7 +46,7 @@ def ask(
     if samples > 1:
         drawn = generate(prompts, samples=samples, temperature=TEMPERATURE)
         for row, record, texts in zip(rows, records, drawn, strict=True):
-            record["samples"] = [{"completion": text, "correct": right(graders.answer, text, row)} for text in texts]
+            record["samples"] = [{"completion": text, "correct": right(graders.lenient, text, row)} for text in texts]
     return records
 
 

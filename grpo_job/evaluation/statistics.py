@@ -7,6 +7,7 @@ SIGNIFICANCE = 0.05
 CONFIDENCE = 0.95
 RESAMPLES, SEED = 10_000, 0  # of bootstrap and permutations: the same records give the same figures
 BATCH = 500  # resamples drawn at once: 500 x 2,000 rows are 8 MB
+ASSUMED_CHURN = 0.2  # share of rows that change sides, before it is known
 LEAST_PAIRS = 50  # below, no verdict: the tests hold, but a verdict would rest on a handful of changed rows
 IMPROVED, UNCHANGED, WORSE, UNJUDGED = "improved", "no evidence of a change", "worse", "not judged"
 
@@ -139,6 +140,28 @@ def smallest_visible_change(churn: float, rows: int) -> float:
     0.089
     """
     return float(2.8 * (churn / rows) ** 0.5)
+
+
+def paired_lead(differences: Sequence[float]) -> tuple[float, float]:
+    """The mean of paired differences, and its standard error. At least one difference.
+
+    >>> paired_lead([1.0, 0.0, 0.0, 1.0, 0.0])[0]
+    0.4
+    """
+    mean = sum(differences) / len(differences)
+    variance = sum((value - mean) ** 2 for value in differences) / max(1, len(differences) - 1)
+    return mean, float((variance / len(differences)) ** 0.5)
+
+
+def lower_end(values: Sequence[float]) -> float:
+    """The lower end of the 95 % interval of a mean: Wilson's where every value is 0 or 1, else the bootstrap's.
+
+    >>> round(lower_end([1.0] * 64), 3), lower_end([0.5] * 10)
+    (0.943, 0.5)
+    """
+    if all(value in (0.0, 1.0) for value in values):
+        return wilson(round(sum(values)), len(values))[0]
+    return bootstrap_mean(values)[0]
 
 
 def verdict(difference: float, p_value: float, rows: int) -> str:

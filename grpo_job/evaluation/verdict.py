@@ -6,9 +6,10 @@ from typing import Any, Literal, NamedTuple
 
 from grpo_job.evaluation import chance, statistics
 from grpo_job.evaluation.measure import RIGHT, Measure
-from grpo_job.evaluation.statistics import IMPROVED, SIGNIFICANCE, UNCHANGED, WORSE
+from grpo_job.evaluation.statistics import IMPROVED, LEAST_PAIRS, SIGNIFICANCE, UNCHANGED, UNJUDGED, WORSE
 
 COLLAPSED = "collapsed"
+AFTERWARDS = "chosen afterwards"
 JUDGED = ("correct", "correct_lenient", "format")
 PublishIf = Literal["always", "not-worse", "improved", "collapsed"]
 Records = Sequence[dict[str, Any]]
@@ -44,7 +45,7 @@ def judge(before: Records, after: Records, measure: Measure) -> dict[str, Any]:
     churn = (primary["gained"] + primary["lost"]) / primary["rows"]
     found = {
         "verdict": decide(tested, answers),
-        "measure": {"name": measure.name, "share": share},
+        "measure": {"name": measure.name, "share": share, "weights": measure.weights},
         "primary": primary,
         **compared,
         **({"answers": _of_answers(answers, before, after)} if answers else {}),
@@ -54,6 +55,16 @@ def judge(before: Records, after: Records, measure: Measure) -> dict[str, Any]:
         "lost": _changed(before, after, values, to=-1),
     }
     return {**found, "notes": _notes(found)}
+
+
+def chosen_afterwards(judged: dict[str, Any], first: str) -> dict[str, Any]:
+    """`judge`'s answer about another measure than the run was judged by: it says so before all else.
+
+    Of several measures one may look better by chance, so a verdict about this one proves less.
+    """
+    measure = {**judged["measure"], "instead_of": first}
+    note = f"the measure {measure['name']} was {AFTERWARDS}: the run was judged by {first}"
+    return {**judged, "measure": measure, "notes": [note, *judged["notes"]]}
 
 
 def allowed(verdict: str, publish_if: PublishIf) -> bool:
@@ -137,6 +148,11 @@ def _notes(judged: dict[str, Any]) -> list[str]:
             f"the answers have collapsed: {answers['commonest']['answer']!r} is {answers['commonest']['share']:.1%} of "
             "them, and they are no better than answers given without reading the question"
         )
+    elif answers.get("narrowed"):
+        share = answers["commonest"]["share"]
+        notes.append(f"warning: the answers have narrowed, {answers['commonest']['answer']!r} is {share:.1%} of them")
+    if judged["verdict"] == UNJUDGED:
+        notes.append(f"{primary['rows']} held-out rows are too few for a verdict: at least {LEAST_PAIRS} are needed")
     format_learned = kept["difference"] > 0 and kept["p_value"] < SIGNIFICANCE
     if judged["verdict"] == UNCHANGED and format_learned:
         more = (
@@ -147,9 +163,6 @@ def _notes(judged: dict[str, Any]) -> list[str]:
         notes.append(f"the format was learned; no evidence that {more}")
     if judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
         notes.append("the share of right answers changed, but not the share above what such answers earn by chance")
-    if answers.get("narrowed"):
-        share = answers["commonest"]["share"]
-        notes.append(f"warning: the answers have narrowed, {answers['commonest']['answer']!r} is {share:.1%} of them")
     if answers:
         constant = answers["constant"]
         notes.append(f"always answering {constant['answer']} earns {constant['share']:.1%}")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from grpo_job.evaluation.drawing import drawn
 from grpo_job.inputs import row_values
 from grpo_job.inputs.row_values import Unreadable
 from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Split, Splits
@@ -86,7 +87,7 @@ def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) 
     held_out, held_counts = _Filter(settings, lengths, needs_gold, known).keep(held_read)
     _require_enough(train, train_counts, held_out, held_counts, settings)
     digest = hashlib.sha256("\n".join(row["columns"] for row in train).encode()).hexdigest()[:16]
-    kept = held_out[: settings.eval_rows]
+    kept = drawn(held_out, settings.eval_rows, settings.seed)
     return Rows(train, kept, train_counts, held_counts, source.commit, training.measured, digest)
 
 

@@ -23,6 +23,10 @@ GAUGES = {
     "loss": ("loss", "loss"),
     "gradient_norm": ("norm of the gradient before clipping", "grad_norm"),
     "entropy": ("mean entropy per token", "entropy"),
+    "answers_alike": (
+        "how alike the answers of different prompts are; 0: as the right ones, 1: all the same",
+        "answers_alike",
+    ),
     "divergence": ("KL divergence from the base, nats per token", "kl"),
     "completion_tokens": ("mean completion length in tokens", "completions/mean_length"),
     "completions_clipped": ("share of truncated completions", "completions/clipped_ratio"),
@@ -50,13 +54,15 @@ class MetricsServer:
             "tokens_per_second": "tokens per second of prompts and completions in the last step",
             "seconds": "seconds of all attempts",
             "cost_usd": "cost of all attempts in US dollars",
-            "accuracy": "accuracy on the held-out rows",
+            "accuracy": "mean of what `measure` names on the held-out rows",
+            "accuracy_set_apart": "the same on the training rows that GRPO_EVAL_STEPS evaluates on",
             "healthy": "1 until the health checks find a problem",
         }
         self._run_id = run_id
         self._gauges = {
             name: Gauge(PREFIX + name, meaning, ["run_id"], registry=self.registry) for name, meaning in told.items()
         }
+        self._measure = Gauge(PREFIX + "measure", "1 for what is measured", ["run_id", "name"], registry=self.registry)
         self.set(healthy=1)
         try:
             self._server, self._thread = start_http_server(port, registry=self.registry)
@@ -70,6 +76,11 @@ class MetricsServer:
         for name, value in values.items():
             if self._gauges and value is not None:
                 self._gauges[name].labels(self._run_id).set(value)
+
+    def name_measure(self, name: str) -> None:
+        """What `accuracy` is the mean of, as the label `name` of a gauge of its own."""
+        if self._gauges:
+            self._measure.labels(self._run_id, name).set(1)
 
     def step(self, step: int, planned: int, metrics: Mapping[str, float]) -> None:
         known = {

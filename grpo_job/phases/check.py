@@ -1,6 +1,10 @@
 """Run the checks, fetch the base model, and record what the result depends on."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from grpo_job import preflight
+from grpo_job.evaluation import drawing
 from grpo_job.inputs import base_model
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.phases import oom_replan
@@ -33,6 +37,13 @@ def _report_findings(attempt: Attempt, checked: Checked) -> None:
             progress.warn(finding.sentence)
     held_out = rows.held_out_counts
     progress.say(f"evaluating on {len(rows.held_out)} of {held_out.kept} held-out rows{held_out.left_out()}")
+    if checked.choosing:
+        progress.say(f"{len(checked.choosing)} training rows are set apart to choose by and not trained on")
+
+
+def _drawn(rows: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
+    """Which rows were drawn: two runs with the same digest were evaluated on the same ones."""
+    return {"rows": len(rows), "seed": seed, "sha256": drawing.digest(rows)}
 
 
 def _write_environment(attempt: Attempt, checked: Checked) -> None:
@@ -55,6 +66,8 @@ def _write_environment(attempt: Attempt, checked: Checked) -> None:
                 "training_rows": checked.rows.digest,
                 "train": vars(checked.rows.train_counts),
                 "held_out": vars(checked.rows.held_out_counts),
+                "evaluated": _drawn(checked.rows.held_out, attempt.settings.seed),
+                "chosen_by": _drawn(checked.choosing, attempt.settings.seed) if checked.choosing else None,
             },
         },
     )

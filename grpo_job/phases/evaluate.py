@@ -20,6 +20,7 @@ from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.schema import Settings
 
 READ_BACK_ROWS = 8
+FEW_GOLDS = 12  # different ones: each is tried, so that an answer is read as the gold for which it would be paid
 
 GRADERS = grading.Graders(
     answer=lambda completion, gold: answers.correct(completion, gold) == 1.0,
@@ -27,12 +28,6 @@ GRADERS = grading.Graders(
     format=lambda completion, gold: tags.format_tags(completion, gold) == 1.0,
     read=answers.last_answer,
 )
-
-
-def graders(chosen: Sequence[rewards.Reward]) -> grading.Graders:
-    """GRADERS; a format is judged with the opening that the prompt ended with."""
-    opening = chosen[0].opening if chosen else ""
-    return GRADERS._replace(format=lambda text, gold: GRADERS.format(rewards.opened(text, opening), gold))
 
 
 def evaluate(
@@ -52,6 +47,7 @@ def evaluate(
         attempt.summary.update(
             accuracy={when: accuracy, "rows": len(found), "measure": measure.name}, format={when: kept}
         )
+        attempt.metrics_server.name_measure(measure.name)
         attempt.metrics_server.set(accuracy=accuracy)
         judging.tell(attempt)
         attempt.progress.say(f"{told(accuracy, measure)}, format {kept:.1%}")
@@ -89,9 +85,30 @@ def records(
     `tokens`: the ids of completions, for rewards that ask for them.
     """
     generate = partial(engine.generate, adapter=adapter, max_tokens=settings.max_completion_length)
+    graders = graders_of(measure_of(settings, chosen, rows), rows, chosen)
     return grading.ask(
-        generate, rows, graders(chosen), rewards=graded_by(settings, chosen, tokens), samples=settings.eval_samples
+        generate, rows, graders, rewards=graded_by(settings, chosen, tokens), samples=settings.eval_samples
     )
+
+
+def graders_of(
+    measure: Measure, rows: Sequence[dict[str, Any]], chosen: Sequence[rewards.Reward] = ()
+) -> grading.Graders:
+    """GRADERS; a format is judged with the opening that the prompt ended with.
+
+    Among few different golds an answer is the gold that the measure would pay it for.
+    """
+    opening = chosen[0].opening if chosen else ""
+    graders = GRADERS._replace(format=lambda text, gold: GRADERS.format(rewards.opened(text, opening), gold))
+    golds = dict.fromkeys(row["answer"] for row in rows)
+    if not measure.reads_answers or len(golds) > FEW_GOLDS:
+        return graders
+    judge = rewards.MENU[measure.weights[0][0] if measure.weights else "correct_anywhere"]
+
+    def read(completion: str) -> str | None:
+        return next((gold for gold in golds if judge(completion, gold) == 1.0), None) or answers.last_answer(completion)
+
+    return graders._replace(read=read)
 
 
 def graded_by(

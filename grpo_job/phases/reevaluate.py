@@ -155,7 +155,17 @@ def _judged(
         engine.close()
     write_jsonl(folder / "before.jsonl", before)
     write_jsonl(folder / "after.jsonl", after)
-    return verdict.judge(before, after, evaluate.measure_of(settings, checked.rewards, held_out))
+    measure, first = evaluate.measure_of(settings, checked.rewards, held_out), _first_measure(found)
+    judged = verdict.judge(before, after, measure)
+    return judged if first in (None, measure.name) else verdict.chosen_afterwards(judged, first)
+
+
+def _first_measure(found: Found) -> str | None:
+    """What the run itself was judged by, from the evaluation beside its settings; None where there is none."""
+    places = (RunFolder(place).verdict for place in (found.adapter / "run", found.adapter.parent))
+    judged = next((read_json(path) for path in places if path.is_file()), {})
+    name: str | None = judged.get("measure", {}).get("name")
+    return name
 
 
 def lines(judged: Mapping[str, Any]) -> list[str]:
@@ -171,7 +181,7 @@ def lines(judged: Mapping[str, Any]) -> list[str]:
         *(f"{name}: {_sides(judged[key])}" for name, key in beside),
         f"{primary['gained']} gained, {primary['lost']} lost of {primary['rows']} rows, p = {primary['p_value']:.2g}",
         *judged["notes"],
-        f"verdict: {judged['verdict']}",
+        f"verdict{f' ({verdict.AFTERWARDS})' if 'instead_of' in measure else ''}: {judged['verdict']}",
     ]
 
 

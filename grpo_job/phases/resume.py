@@ -23,7 +23,13 @@ def manager_of(
         attempt.folder.checkpoints,
         {**identity.identity(attempt.settings), **chosen},
         keep=attempt.settings.save_total_limit,
-        extras=(attempt.folder.metrics, attempt.folder.completions, attempt.folder.best_adapter, attempt.folder.judged),
+        extras=(
+            attempt.folder.metrics,
+            attempt.folder.completions,
+            attempt.folder.best_adapter,
+            attempt.folder.choosing,
+            attempt.folder.judged,
+        ),
         facts={"settings_hash": attempt.settings.result_hash(), "versions": machine.versions()},
     )
     if attempt.mirror:

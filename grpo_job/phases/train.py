@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from grpo_job.checkpoints import Checkpoint, CheckpointManager
 from grpo_job.engines.ranks import Train
 from grpo_job.inputs.chat_template import Chat
+from grpo_job.monitoring.health import Finding, alike
+from grpo_job.monitoring.health.answers import AnswersOfLastSteps, by_step
 from grpo_job.monitoring.progress import libraries_write_to
 from grpo_job.monitoring.trackers import TrackerRun, Trackers, identity
 from grpo_job.outcomes import Abandoned
 from grpo_job.phases.attempt import Attempt
-from grpo_job.phases.evaluate import keep
+from grpo_job.phases.evaluate import graders_of, keep, measure_of
 from grpo_job.phases.load import Loaded
 from grpo_job.phases.periodic_eval import PeriodicEvaluation
 from grpo_job.phases.probe import budget_of
@@ -43,9 +45,8 @@ def train(attempt: Attempt, loaded: Loaded, checked: Checked, trackers: Trackers
     _start_trackers(trackers, attempt, manager, checkpoint)
     phase = attempt.progress.phase("train", f"training {engine.planned_steps} steps")
     with phase, attempt.interruption.at_step_boundary():
-        periodic_eval = PeriodicEvaluation(
-            engine, checked.rows.held_out, attempt, checked.rewards, Chat(checked.base.folder).ids
-        )
+        tokens = Chat(checked.base.folder).ids
+        periodic_eval = PeriodicEvaluation(engine, checked.choosing, attempt, checked.rewards, tokens)
         listener = TrainingListener(
             attempt,
             manager,
@@ -54,13 +55,36 @@ def train(attempt: Attempt, loaded: Loaded, checked: Checked, trackers: Trackers
             periodic_eval=periodic_eval,
             trackers=trackers,
             budget=budget,
+            answers=_answers_so_far(attempt, checked),
         )
         _train_on_all_ranks(loaded, listener, periodic_eval)
     if verdict := listener.health.verdict:
         keep(engine, attempt)
         attempt.flush_mirror()
-        raise Abandoned(verdict.sentence)
+        raise Abandoned(verdict.sentence + _last_before(verdict, attempt, manager))
     periodic_eval.finish(engine.planned_steps)
+
+
+def _answers_so_far(attempt: Attempt, checked: Checked) -> AnswersOfLastSteps | None:
+    """The window over the answers with those of earlier attempts; None where what is measured reads no answers."""
+    rows = checked.rows.train
+    measure = measure_of(attempt.settings, checked.rewards, rows)
+    if not measure.reads_answers:
+        return None
+    window = AnswersOfLastSteps(rows, graders_of(measure, rows).read)
+    for step, completions in by_step(read_jsonl(attempt.folder.completions)):
+        window.add(step, completions)
+    return window
+
+
+def _last_before(verdict: Finding, attempt: Attempt, manager: CheckpointManager) -> str:
+    """Of a run that ends because its answers became alike: the last checkpoint from before they did."""
+    if verdict.kind != alike.KIND:
+        return ""
+    before = manager.newest_before(alike.last_step_before(read_jsonl(attempt.folder.metrics)))
+    if before is None:
+        return "; no checkpoint from before it is left, for GRPO_SAVE_TOTAL_LIMIT keeps only the newest"
+    return f"; the last checkpoint before it is {before}"
 
 
 def _train_on_all_ranks(loaded: Loaded, listener: TrainingListener, periodic_eval: PeriodicEvaluation) -> None:

@@ -12,6 +12,7 @@ import psutil
 from grpo_job.checkpoints import Checkpoint, CheckpointManager
 from grpo_job.monitoring.budget import Budget
 from grpo_job.monitoring.health import HELD_OUT, Health
+from grpo_job.monitoring.health.answers import AnswersOfLastSteps
 from grpo_job.monitoring.trackers import Trackers
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.periodic_eval import PeriodicEvaluation
@@ -31,9 +32,11 @@ class TrainingListener:
         periodic_eval: PeriodicEvaluation | None = None,
         trackers: Trackers | None = None,
         budget: Budget | None = None,
+        answers: AnswersOfLastSteps | None = None,
     ) -> None:
+        """`answers`: the window over the answers, with those of earlier attempts."""
         self.attempt, self.manager, self.planned = attempt, manager, planned
-        self.periodic_eval, self.trackers = periodic_eval, trackers
+        self.periodic_eval, self.trackers, self.answers = periodic_eval, trackers, answers
         self.last_step_at = time.monotonic()
         self.last_saved = resumed_from
         self.step_seconds: list[float] = []
@@ -55,6 +58,7 @@ class TrainingListener:
             self.attempt.progress.seconds["first_step"] = time.time() - psutil.Process().create_time()
         self.step_seconds.append(now - self.last_step_at)
         self.last_step_at = now
+        metrics = {**metrics, **(self.answers.metrics() if self.answers else {})}
         append_jsonl(self.attempt.folder.metrics, [{"step": step, **metrics}])
         if self.trackers:
             self.trackers.log(step, metrics)
@@ -74,10 +78,13 @@ class TrainingListener:
         cost = self.attempt.summary.values["cost"] or {}
         signs = self.attempt.metrics_server
         signs.step(step, self.planned, metrics)
-        signs.set(accuracy=metrics.get(HELD_OUT), cost_usd=cost.get("total"), seconds=seconds)
+        signs.set(accuracy_set_apart=metrics.get(HELD_OUT), cost_usd=cost.get("total"), seconds=seconds)
 
     def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
+        self.attempt.run_lock.assert_held()
         append_jsonl(self.attempt.folder.completions, [{"step": step, **row} for row in rows])
+        if self.answers:
+            self.answers.add(step, rows)
 
     def on_save(self, step: int, written: Path) -> None:
         self.attempt.run_lock.assert_held()

@@ -16,7 +16,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose
 from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
-from grpo_job.preflight import engine_options, estimate, gpu, license, model, resources, versions
+from grpo_job.preflight import engine_options, estimate, evaluation, gpu, license, model, resources, versions
 from grpo_job.preflight import rewards as reward_checks
 from grpo_job.preflight import rows as row_checks
 from grpo_job.preflight.destinations import Places
@@ -42,6 +42,7 @@ class Checked(NamedTuple):
     plan: Plan | None
     findings: list[Finding]
     layout: Layout = ONE
+    choosing: Sequence[dict[str, Any]] = ()  # training rows set apart to evaluate on during training
 
 
 class Examined(NamedTuple):
@@ -107,6 +108,7 @@ class _Examination:
         self.settings, self.environment, self.rows = settings, environment, rows
         self.offline, self.elsewhere, self.within = offline, elsewhere, within
         self.found, self.layout = Findings(), ONE
+        self.choosing: list[dict[str, Any]] = []
 
     def whole(self) -> Examined:
         settings = self.settings
@@ -125,13 +127,13 @@ class _Examination:
             chosen = [reward._replace(opening=opening) for reward in chosen]
         if rows and chosen:
             self.found += reward_checks.findings(chosen, rows.train, settings, chat.ids if chat else None)
-        if rows and config and engine and (plan or not self.gpus):
-            self._estimate(ModelShape.from_config(config), engine, plan, len(rows.train))
+            guess = self._estimate(config, engine, plan, rows)
+            self.found += evaluation.findings(rows, self.choosing, settings, guess)
         self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(settings.report_to)]
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
             return Examined(self.found, None, chosen, rows, chat)
-        checked = Checked(base, engine, rows, chosen, self.gpus, plan, self.found, self.layout)
+        checked = Checked(base, engine, rows, chosen, self.gpus, plan, self.found, self.layout, self.choosing)
         return Examined(self.found, checked, chosen, rows, chat)
 
     def _model(self) -> tuple[base_model.BaseModel | None, dict[str, Any] | None, Chat | None]:
@@ -195,21 +197,32 @@ class _Examination:
         rows = self.rows or self.found.attempt(
             "rows", lambda: dataset.load(settings, lengths, needs_gold=needs_gold), refused=missing
         )
-        if rows:
-            self.found += row_checks.findings(rows, settings, measured=chat is not None)
-        return rows
+        if not rows:
+            return None
+        self.found += row_checks.findings(rows, settings, measured=chat is not None)
+        apart = self.found.attempt("rows to choose by", lambda: evaluation.set_apart(rows, settings))
+        left, self.choosing = apart or (rows, [])
+        return left
 
-    def _share(self) -> Settings:
-        """The settings of one process, with its share of the held-out rows."""
+    def _share(self, rows: dataset.Rows) -> Settings:
+        """The settings of one process, with its share of the rows that are evaluated."""
         processes = self.layout.world
-        rows = -(-self.settings.eval_rows // processes)
-        return global_batch.share(self.settings, processes).model_copy(update={"eval_rows": rows})
+        asked = {"eval_rows": len(rows.held_out), "eval_steps_rows": len(self.choosing)}
+        shares = {name: -(-number // processes) for name, number in asked.items()}
+        return global_batch.share(self.settings, processes).model_copy(update=shares)
 
-    def _estimate(self, shape: ModelShape, engine: str, plan: Plan | None, rows: int) -> None:
+    def _estimate(
+        self, config: Mapping[str, Any] | None, engine: str | None, plan: Plan | None, rows: dataset.Rows
+    ) -> estimate.Estimate | None:
+        """None where it is not known on what the run would train."""
+        if not config or not engine or (self.gpus and not plan):
+            return None
         first = self.gpus[0] if self.gpus else None
-        steps = planned_steps(self.settings, rows)
-        guess = estimate.of_run(self._share(), shape, engine, first, plan, steps)
+        steps = planned_steps(self.settings, len(rows.train))
+        shape = ModelShape.from_config(config)
+        guess = estimate.of_run(self._share(rows), shape, engine, first, plan, steps)
         self.found += estimate.findings(guess, self.settings)
+        return guess
 
 
 def _need_gold(chosen: Sequence[Reward] | None, measured: Sequence[Reward] | None) -> bool:

@@ -37,17 +37,19 @@ CPU_LEARN = 100e9
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds until step 1 without the evaluation, of one evaluation and of one step; and the number of steps."""
+    """Seconds until step 1 without the evaluation, of one evaluation, of one step and of all evaluations while
+    training (`periodic`); and the number of steps."""
 
     start: float
     evaluation: float
     step: float
     steps: int
+    periodic: float = 0.0
 
     @property
     def total(self) -> float:
         """Seconds of the whole run, with the evaluations before and after."""
-        return self.start + 2 * self.evaluation + self.steps * self.step
+        return self.start + 2 * self.evaluation + self.steps * self.step + self.periodic
 
 
 def of_run(
@@ -69,9 +71,15 @@ def of_run(
         start = needs(engine, gpus=1).start_seconds + download
         at_once = min(EVALUATION_SEQUENCES, plan.max_num_seqs)
         decode *= max(1, -(-completions // plan.max_num_seqs))
-    batches = -(-settings.eval_rows // at_once)
-    evaluation = batches * settings.max_completion_length * decode
-    return Estimate(start, evaluation, settings.max_completion_length * decode + learn, steps)
+    batch = settings.max_completion_length * decode  # seconds
+    answers = settings.eval_rows * (1 + (settings.eval_samples if settings.eval_samples > 1 else 0))
+    periodic = evaluations(settings, steps) * -(-settings.eval_steps_rows // at_once) * batch
+    return Estimate(start, -(-answers // at_once) * batch, batch + learn, steps, periodic)
+
+
+def evaluations(settings: Settings, steps: int) -> int:
+    """How many evaluations `steps` of training have."""
+    return -(-steps // settings.eval_steps) if settings.eval_steps else 0
 
 
 def findings(estimate: Estimate, settings: Settings) -> list[Finding]:
@@ -79,8 +87,8 @@ def findings(estimate: Estimate, settings: Settings) -> list[Finding]:
     price = settings.price_per_hour
     cost = "" if price is None else f", about {estimate.total / 3600 * price:.2f} US dollars"
     told = (
-        f"estimate: about {_time(estimate.total)}{cost} (could be off by 2x): start {_time(estimate.start)}, "
-        f"{estimate.steps} steps of {estimate.step:.1f} s, two evaluations of {_time(estimate.evaluation)} each"
+        f"estimate: about {told_time(estimate.total)}{cost} (could be off by 2x): start {told_time(estimate.start)}, "
+        f"{estimate.steps} steps of {estimate.step:.1f} s, two evaluations of {told_time(estimate.evaluation)} each"
     )
     found = [Finding("passed", "time and cost", told)]
     limit = budget.limit_seconds(settings)
@@ -89,17 +97,17 @@ def findings(estimate: Estimate, settings: Settings) -> list[Finding]:
     variable, least = budget.limiting_variable(settings), estimate.total - (estimate.steps - 1) * estimate.step
     if least / OFF_BY > limit:
         said = (
-            f"{variable}: the limit is {_time(limit)}; loading, evaluating, training one step and saving are estimated "
-            f"to take {_time(least)}: raise the limit, or set a smaller GRPO_EVAL_ROWS"
+            f"{variable}: the limit is {told_time(limit)}; loading, evaluating, training one step and saving are "
+            f"estimated to take {told_time(least)}: raise the limit, or set a smaller GRPO_EVAL_ROWS"
         )
         return [*found, Finding("failed", "budget", said)]
     if estimate.total > limit:
-        said = f"{variable} allows {_time(limit)}, which will probably end the run before its last step"
+        said = f"{variable} allows {told_time(limit)}, which will probably end the run before its last step"
         return [*found, Finding("warned", "budget", f"{said}: raise the limit, or set a smaller GRPO_MAX_STEPS")]
-    return [*found, Finding("passed", "budget", f"{variable} allows {_time(limit)}, enough for this estimate")]
+    return [*found, Finding("passed", "budget", f"{variable} allows {told_time(limit)}, enough for this estimate")]
 
 
-def _time(seconds: float) -> str:
+def told_time(seconds: float) -> str:
     """`95.0` as `1.6 min`."""
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -96,20 +96,24 @@ def results(run: RunData) -> "list[EvalResult]":
     return [
         EvalResult(
             task_type="text-generation",
-            metric_type="accuracy" if run.evaluation["measure"]["share"] else "reward",
+            metric_type="accuracy" if run.measure.reads_answers else "reward",
             metric_name=f"{run.evaluation['measure']['name']} {when} GRPO ({how}, greedy)",
             metric_value=judged[when],
-            metric_args={"wilson_interval_95": list(judged[f"{when}_interval"]), **_test(run, when)},
+            metric_args={_interval(run): list(judged[f"{when}_interval"]), **_test(run, when)},
             **dataset,
         )
         for when, how in sides.items()
     ]
 
 
+def _interval(run: RunData) -> str:
+    return "wilson_interval_95" if run.share else "bootstrap_interval_95"
+
+
 def _test(run: RunData, when: str) -> dict[str, Any]:
     if when == "before":
         return {}
-    test = "mcnemar_p" if run.evaluation["measure"]["share"] else "sign_flip_p"
+    test = "mcnemar_p" if run.share else "sign_flip_p"
     return {"verdict": run.evaluation["verdict"], test: run.evaluation["primary"]["p_value"]}
 
 

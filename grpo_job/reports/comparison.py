@@ -9,10 +9,10 @@ from grpo_job.reports.run_data import Record, RunData
 MOST_SHARED = 6
 # Rows of the table: label, file, key, form.
 COMPARED = (
-    ("accuracy before", "summary.json", "accuracy.before", "percent"),
-    ("accuracy after", "summary.json", "accuracy.after", "percent"),
-    ("difference, points", "evaluation/evaluation.json", "correct.difference", "points"),
-    ("p", "evaluation/evaluation.json", "correct.p_value", "p_value"),
+    ("before", "summary.json", "accuracy.before", "percent"),
+    ("after", "summary.json", "accuracy.after", "percent"),
+    ("difference, points", "evaluation/evaluation.json", "primary.difference", "points"),
+    ("p", "evaluation/evaluation.json", "primary.p_value", "p_value"),
     ("held-out questions", "summary.json", "accuracy.rows", "count"),
     ("correct anywhere, after", "evaluation/evaluation.json", "correct_lenient.after", "percent"),
     ("format correct, before", "summary.json", "format.before", "percent"),
@@ -42,9 +42,18 @@ def compared(runs: Sequence[RunData]) -> list[tuple[str, str, str, str]]:
     return [row for row in COMPARED if any(run.value(row[1], row[2]) is not None for run in runs)]
 
 
+def form_of(run: RunData, form: str) -> str:
+    """The form of a figure of the measure, which of some runs is a share and of others a mean."""
+    return "number" if form in ("percent", "points") and not run.share else form
+
+
 def shared_questions(runs: Sequence[RunData]) -> list[tuple[str, str, list[Record]]]:
     """Held-out questions that all runs answered, those with different results first: question, gold, records."""
     answered = [{(new["question"], new["gold"]): new for _, new in run.pairs} for run in runs]
     common = [key for key in answered[0] if all(key in answers for answers in answered)]
     rows = [(question, gold, [answers[question, gold] for answers in answered]) for question, gold in common]
-    return sorted(rows, key=lambda row: len({bool(record["correct"]) for record in row[2]}) == 1)[:MOST_SHARED]
+
+    def alike(row: tuple[str, str, list[Record]]) -> bool:
+        return len({run.measure.of(record) for run, record in zip(runs, row[2], strict=True)}) == 1
+
+    return sorted(rows, key=alike)[:MOST_SHARED]

@@ -14,28 +14,30 @@ STATES = {
     "not judged": ("warn", "Not judged: too few held-out rows"),
     "collapsed": ("bad", "Collapsed: one answer to nearly every question"),
 }
-# Correct before and after -> how a question changed.
-SIDE_OF = {
-    (False, True): "Gained",
-    (True, False): "Lost",
-    (False, False): "Wrong before and after",
-    (True, True): "Right before and after",
-}
-SIDES = tuple(SIDE_OF.values())
-SAMPLES_SHOWN = dict(zip(SIDES, (3, 2, 1, 1), strict=True))
+SIDES = ("Gained", "Lost", "Wrong before and after", "Right before and after", "Unchanged")
+SAMPLES_SHOWN = dict(zip(SIDES, (3, 2, 1, 1, 2), strict=True))
 MOST_CHANGED = 60
 MOST_STEPS = 200
 MOST_TEXT = 1_500
 ROLLOUTS_SHOWN = 3
 STEP_COLUMNS = (
     "reward", "reward_std", "completions/mean_length", "completions/clipped_ratio", "frac_reward_zero_std", "kl",
-    "entropy", "loss", "grad_norm", "step_time",
+    "answers_alike", "entropy", "loss", "grad_norm", "step_time",
 )  # fmt: skip
 JUDGED = (
     ("correct", "Answer correct", "in the answer block"),
     ("correct_lenient", "Answer correct anywhere", "the last answer in the text"),
     ("format", "Format correct", "the requested tags"),
 )
+
+
+class Judged(NamedTuple):
+    """One line of the table of accuracy: key in `evaluation.json`, what it is, and whether it is a share."""
+
+    key: str
+    label: str
+    meaning: str
+    share: bool = True
 
 
 class Headline(NamedTuple):
@@ -73,12 +75,23 @@ def headline(run: RunData) -> Headline:
     if verdict := run.value("summary.json", "accuracy.verdict") or run.evaluation.get("verdict"):
         tone, title = STATES.get(verdict, ("warn", str(verdict)))
         return Headline(tone, title, notice)
-    return Headline("warn" if kind in ("running", "interrupted") else "bad", f"No verdict: {kind}", notice)
+    title = "No verdict: stopped, because the run could not succeed" if kind == "hopeless" else f"No verdict: {kind}"
+    return Headline("warn" if kind in ("running", "interrupted") else "bad", title, notice)
 
 
-def side(before: Record, after: Record) -> str:
-    """How a question changed, one of SIDES."""
-    return SIDE_OF[bool(before["correct"]), bool(after["correct"])]
+def judged(run: RunData) -> list[Judged]:
+    """The measure of the run where it is none of JUDGED, and those."""
+    beside = [Judged(*row) for row in JUDGED if run.evaluation.get(row[0])]
+    own = [Judged("primary", run.measure.name, "the measure of this run", run.share)] if run.measure.weights else []
+    return [*own, *beside]
+
+
+def side(run: RunData, before: Record, after: Record) -> str:
+    """How a question changed by the measure of the run, one of SIDES."""
+    old, new = (run.measure.of(record) or 0.0 for record in (before, after))
+    if new != old:
+        return SIDES[0 if new > old else 1]
+    return SIDES[4] if not run.share else SIDES[3 if new else 2]
 
 
 def samples(run: RunData) -> list[Sample]:
@@ -221,7 +234,7 @@ def steps(run: RunData) -> tuple[list[str], list[Record]]:
 
 
 def _samples(run: RunData) -> Iterable[Sample]:
-    return (Sample(side(old, new), old["question"], old["gold"], old, new) for old, new in run.pairs)
+    return (Sample(side(run, old, new), old["question"], old["gold"], old, new) for old, new in run.pairs)
 
 
 def _rank(origin: str) -> int:

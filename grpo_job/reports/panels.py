@@ -76,14 +76,18 @@ class _Metric(NamedTuple):
 METRICS = (
     _Metric("reward", "reward", "Reward", "Weighted sum of all rewards, mean per step.", spread="reward_std"),
     _Metric(
-        "accuracy-in-training", "eval_accuracy", "Held-out accuracy in training", "On a part of the held-out rows.",
-        "share", smooth=False,
+        "accuracy-in-training", "eval_accuracy", "The measure in training",
+        "On training rows that were set apart to choose by.", "share", smooth=False,
     ),
     _Metric("length", "completions/mean_length", "Completion length", "Tokens, mean per step."),
     _Metric("clipped", "completions/clipped_ratio", "Truncated completions", "Share of completions.", "share"),
     _Metric(
         "groups", "frac_reward_zero_std", "Groups with zero reward std",
         "Share of prompts whose completions all earned the same, which gives no gradient.", "share",
+    ),
+    _Metric(
+        "alike", "answers_alike", "Answers alike",
+        "Between prompts: 0 as the right answers are, 1 all the same.", smooth=False,
     ),
     _Metric("kl", "kl", "KL divergence", "Distance of the adapter from the base model.", from_zero=True),
     _Metric("entropy", "entropy", "Entropy", "Of the next token. Near zero, sampling no longer explores."),
@@ -141,9 +145,10 @@ def parts(runs: Sequence[RunData]) -> Bars | None:
 
 
 def accuracy(run: RunData) -> Shares | None:
-    """The three shares of `evaluation.json` with their 95% intervals."""
+    """The shares of `evaluation.json` with their 95% intervals; the measure first where it is another share."""
+    own = {"primary": run.measure.name.replace(" ", "\n", 1)} if run.measure.weights and run.share else {}
     named = {"correct": "Answer correct", "correct_lenient": "Answer correct\nanywhere", "format": "Format correct"}
-    return _shares((label, run.evaluation.get(key)) for key, label in named.items())
+    return _shares((label, run.evaluation.get(key)) for key, label in {**own, **named}.items())
 
 
 def accuracies(runs: Sequence[RunData]) -> Shares | None:

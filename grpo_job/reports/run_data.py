@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from grpo_job.evaluation.measure import RIGHT, Measure
 from grpo_job.run_folder.files import read_json, read_jsonl
 from grpo_job.run_folder.paths import RunFolder
 
@@ -53,6 +54,17 @@ class RunData:
             {"primary": found["correct"], "measure": {"name": "accuracy", "share": True}, "notes": []} if found else {}
         )
         return {**old, **found}
+
+    @property
+    def measure(self) -> Measure:
+        """What the run is judged by; that of a run without an evaluation reads answers."""
+        found = self.evaluation.get("measure", {})
+        return Measure(found.get("name", RIGHT), tuple((name, weight) for name, weight in found.get("weights", ())))
+
+    @property
+    def share(self) -> bool:
+        """Whether the measure is 0 or 1 for each row, so that its mean is a share."""
+        return bool(self.evaluation.get("measure", {}).get("share", True))
 
     @cached_property
     def metrics(self) -> list[Record]:

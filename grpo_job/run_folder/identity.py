@@ -21,8 +21,12 @@ LIMITS = {"max_hours", "max_cost", "price_per_hour"}
 
 
 def identity(settings: Settings) -> dict[str, Any]:
-    """The settings that all attempts of a run must share, as JSON values."""
-    return {name: value for name, value in settings.changing_result().items() if name not in EXTENDABLE}
+    """The settings that all attempts of a run must share, as JSON values.
+
+    Rows are set apart only with `eval_steps`: from none to some steps and back, the training rows would be others.
+    """
+    shared = {name: value for name, value in settings.changing_result().items() if name not in EXTENDABLE}
+    return {**shared, "eval_steps_rows": settings.eval_steps_rows if settings.eval_steps else 0}
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -26,6 +26,7 @@ class RunFolder:
         self.before = self.evaluation / "before.jsonl"
         self.after = self.evaluation / "after.jsonl"
         self.verdict = self.evaluation / "evaluation.json"
+        self.choosing = self.evaluation / "choosing.jsonl"
         self.report = path / "report.html"
         self.plots = path / "plots"
         self.summary = path / "summary.json"

@@ -98,15 +98,22 @@ class Settings(BaseModel):
     eval_dataset: OptionalText = setting(None, "separate held-out rows: Hub id, s3:// prefix, file or folder")
     eval_dataset_config: OptionalText = setting(None, "configuration of the held-out rows' dataset")
     eval_split: OptionalText = setting(None, "split to evaluate on; default: test if it exists, else part of the rows")
-    eval_rows: PositiveInt = setting(200, "held-out rows to evaluate before and after training")
+    eval_rows: PositiveInt = setting(
+        2000, "held-out rows to evaluate before and after training at most, drawn by the seed"
+    )
     measure: Text = setting("auto", "what the verdict is about: a reward's name, or auto: right answers or all rewards")
     eval_samples: PositiveInt = setting(1, "completions per held-out row for avg@k and pass@k; 1: greedy only")
     eval_steps: OptionalPositiveInt = setting(None, "steps between evaluations; none: only before and after training")
-    eval_steps_rows: PositiveInt = setting(64, "held-out rows per evaluation during training, the first ones")
-    keep: Literal["last", "best"] = setting(
-        "last", "which adapter is the result: that of the last step, or the one with the best accuracy"
+    eval_steps_rows: PositiveInt = setting(
+        64, "rows per evaluation during training: taken out of the training rows by the seed, never trained on"
     )
-    stop_at_accuracy: OptionalFraction = setting(None, "stop once the measure on held-out rows reaches this")
+    keep: Literal["last", "best"] = setting(
+        "last",
+        "which adapter is the result: that of the last step, or one that leads it by more than a standard error",
+    )
+    stop_at_accuracy: OptionalFraction = setting(
+        None, "stop once the lower end of the measure's interval on the rows of GRPO_EVAL_STEPS reaches this"
+    )
     sample_prompts: Text = operational(
         "How many r's are in strawberry?",
         "questions that base and adapter answer side by side, separated by |; or none",

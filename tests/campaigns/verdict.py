@@ -3,8 +3,12 @@
 python -m tests.campaigns.verdict COUNT [FIRST_SEED]
 """
 
+import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import groupby
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +17,8 @@ from scipy.stats import beta
 from grpo_job.evaluation import statistics
 from grpo_job.evaluation.verdict import Answers, decide
 
-NEVER = 0.001  # of runs of a policy that ignores the question: `chance.KNOWING_P`
 MOST_FALSE = 0.035  # upper bound of the share of runs without effect that may be called improved
-ROWS, CHOSEN_ON = 400, 64
+ROWS, CHOSEN_ON = 400, 64  # held out, and set apart to choose a checkpoint by
 CHURNS = (0.05, 0.1, 0.2, 0.3)
 CHECKPOINTS = {"last": 1, "best of 10": 10, "best of 25": 25}
 # gold values and their shares
@@ -25,45 +28,58 @@ TASKS = {
     "97/3": (("yes", "no"), (0.97, 0.03)),
     "four choices": (("a", "b", "c", "d"), (0.25, 0.25, 0.25, 0.25)),
 }
+GAIN, CHURN, GAIN_ROWS = 0.05, 0.2, (400, 800, 1319)
+OFF_POWER = 0.06  # of the normal approximation: the exact test finds a little less
 Words = np.ndarray[Any, np.dtype[np.str_]]
+Made = Callable[[np.random.Generator], tuple[Words, Words, Words]]
+Right = Callable[["Told"], bool]
 
 
 class Told(NamedTuple):
-    """How many of the runs of one kind had the verdict that is counted."""
+    """How many of the runs of one kind had the verdict that is counted, and whether that is as it must be."""
 
+    group: str
     kind: str
     counted: int
     runs: int
+    good: bool = True
 
     @property
-    def upper(self) -> float:
-        """Clopper and Pearson's one-sided 97.5 % bound of the share."""
-        return 1.0 if self.counted == self.runs else float(beta.ppf(0.975, self.counted + 1, self.runs - self.counted))
+    def interval(self) -> tuple[float, float]:
+        """Clopper and Pearson's 95 % interval of the share."""
+        low = 0.0 if not self.counted else float(beta.ppf(0.025, self.counted, self.runs - self.counted + 1))
+        return low, 1.0 if self.counted == self.runs else float(
+            beta.ppf(0.975, self.counted + 1, self.runs - self.counted)
+        )
+
+
+mcnemar = cache(statistics.mcnemar)
 
 
 def verdict_of(golds: Words, before: Words, after: Words) -> str:
     """What `verdict.judge` says of these answers, without the figures that it shows beside the verdict."""
     gained = int(((after == golds) & (before != golds)).sum())
     lost = int(((before == golds) & (after != golds)).sum())
-    tested = statistics.verdict((gained - lost) / len(golds), statistics.mcnemar(gained, lost), len(golds))
+    tested = statistics.verdict((gained - lost) / len(golds), mcnemar(gained, lost), len(golds))
     return decide(tested, Answers(before.tolist(), after.tolist(), golds.tolist()))
 
 
-def without_effect(random: np.random.Generator, checkpoints: int) -> tuple[Words, Words, Words]:
-    """Golds of 40 numbers; each checkpoint is right as often as the base, on other rows, and the best on
-    `CHOSEN_ON` rows apart is taken."""
-    accuracy, churn = random.uniform(0.2, 0.8), random.choice(CHURNS)
-    golds = random.integers(0, 40, size=ROWS + CHOSEN_ON).astype(str)
-    base = random.random(len(golds)) < accuracy
-    best = max((_churned(random, base, accuracy, churn) for _ in range(checkpoints)), key=lambda it: it[ROWS:].sum())
-    before, after = (np.where(right, golds, "wrong")[:ROWS] for right in (base, best))
-    return golds[:ROWS], before, after
+def without_effect(random: np.random.Generator, checkpoints: int, churn: float) -> tuple[Words, Words, Words]:
+    """Golds of 40 numbers; each checkpoint is right as often as the base, on other rows.
 
-
-def _churned(random: np.random.Generator, right: Any, accuracy: float, churn: float) -> Any:
-    """As many rows gained as lost on average: `churn` of all rows change sides."""
-    flips = np.where(right, churn / (2 * accuracy), churn / (2 * (1 - accuracy)))
-    return right ^ (random.random(len(right)) < flips)
+    The checkpoint is chosen as GRPO_KEEP=best does: by `CHOSEN_ON` rows apart, and another one than the last only
+    where it leads by more than a standard error.
+    """
+    accuracy = random.uniform(0.2, 0.8)
+    golds = random.integers(0, 40, size=ROWS).astype(str)
+    base = random.random(ROWS + CHOSEN_ON) < accuracy
+    flips = np.where(base, churn / (2 * accuracy), churn / (2 * (1 - accuracy)))  # as many gained as lost on average
+    after = base ^ (random.random((checkpoints, ROWS + CHOSEN_ON)) < flips)
+    apart = after[:, ROWS:].astype(float)
+    best = int(np.argmax(apart.mean(axis=1)))
+    lead, error = statistics.paired_lead((apart[best] - apart[-1]).tolist())
+    kept = after[best if lead > error else -1, :ROWS]
+    return golds, np.where(base[:ROWS], golds, "wrong"), np.where(kept, golds, "wrong")
 
 
 def drawn(random: np.random.Generator, task: str) -> Words:
@@ -87,60 +103,71 @@ def ignoring(random: np.random.Generator, task: str, policy: str) -> tuple[Words
 
 
 def better(random: np.random.Generator, task: str) -> tuple[Words, Words, Words]:
-    """A majority base, and a policy that finds 60 to 95 % of each kind of row."""
+    """A majority base, and a policy that finds 60 to 95 % of the rows beside the commonest gold."""
     golds, (words, shares) = drawn(random, task), TASKS[task]
     common = words[int(np.argmax(shares))]
     known = random.random(ROWS) < np.where(golds == common, 0.99, random.uniform(0.6, 0.95))
     return golds, np.full(ROWS, common), np.where(known, golds, np.where(golds == common, words[1], common))
 
 
-def raised(random: np.random.Generator) -> tuple[Words, Words, Words]:
-    """Five points more at a churn of 0.2, on 40 numbers: as many gained as 0.125 of the rows, 0.075 lost."""
-    golds = random.integers(0, 40, size=ROWS).astype(str)
-    base = random.random(ROWS) < 0.5
-    after = base ^ (random.random(ROWS) < np.where(base, 0.15, 0.25))
+def raised(random: np.random.Generator, rows: int) -> tuple[Words, Words, Words]:
+    """GAIN more at a churn of CHURN, on 40 numbers, from a base that is right on half of the rows."""
+    golds = random.integers(0, 40, size=rows).astype(str)
+    base = random.random(rows) < 0.5
+    after = base ^ (random.random(rows) < np.where(base, CHURN - GAIN, CHURN + GAIN))
     return golds, np.where(base, golds, "wrong"), np.where(after, golds, "wrong")
 
 
-def all_told(count: int, first_seed: int) -> Iterator[tuple[Told, bool]]:
+def power(rows: int) -> float:
+    """The chance that a paired test finds GAIN at CHURN (normal approximation; J. Miettinen, Biometrics 24, 1968)."""
+    error = math.sqrt((CHURN - GAIN**2) / rows)
+    return NormalDist().cdf(GAIN / error - NormalDist().inv_cdf(1 - statistics.SIGNIFICANCE / 2))
+
+
+def all_told(count: int, first_seed: int) -> Iterator[Told]:
     """Each kind of run with whether it is as it must be."""
 
-    def counted(kind: str, made: Any, verdict: str) -> Told:
-        seeds = np.random.SeedSequence([first_seed, *kind.encode()]).spawn(count)
+    def counted(group: str, kind: str, made: Made, verdict: str, good: Right) -> Told:
+        seeds = np.random.SeedSequence([first_seed, *f"{group} {kind}".encode()]).spawn(count)
         said = [verdict_of(*made(np.random.default_rng(seed))) for seed in seeds]
-        return Told(f"{kind}: {verdict}", said.count(verdict), count)
+        told = Told(group, kind, said.count(verdict), count)
+        return told._replace(good=good(told) or count < 1000)
 
     for name, checkpoints in CHECKPOINTS.items():
-        told = counted(f"no effect, {name}", lambda random, n=checkpoints: without_effect(random, n), "improved")
-        yield told, told.upper <= MOST_FALSE or count < 1000
+        for churn in CHURNS:
+            made: Made = lambda random, n=checkpoints, churn=churn: without_effect(random, n, churn)  # type: ignore[misc]  # noqa: E731
+            below = lambda told: told.interval[1] <= MOST_FALSE  # noqa: E731
+            yield counted(f"no effect, {name}: improved", f"churn {churn}", made, "improved", below)
     for policy in ("constant", "majority", "two answers"):
         for task in TASKS:
-            made = lambda random, task=task, policy=policy: ignoring(random, task, policy)  # noqa: E731
-            told = counted(f"{policy} on {task}", made, "improved")
-            yield told, told.counted <= told.runs * NEVER
-    for task in ("80/20", "97/3"):
-        told = counted(f"better on {task}", lambda random, task=task: better(random, task), "collapsed")
-        yield told, not told.counted
-    yield counted("five points more at churn 0.2", raised, "improved"), True
+            made = lambda random, task=task, policy=policy: ignoring(random, task, policy)  # type: ignore[misc]  # noqa: E731
+            yield counted(f"{policy}: improved", task, made, "improved", lambda told: not told.counted)
+    for task in TASKS:
+        made = lambda random, task=task: better(random, task)  # type: ignore[misc]  # noqa: E731
+        yield counted("truly better: collapsed", task, made, "collapsed", lambda told: not told.counted)
+    for rows in GAIN_ROWS:
+        made = lambda random, rows=rows: raised(random, rows)  # type: ignore[misc]  # noqa: E731
+        near = lambda told, rows=rows: abs(told.counted / told.runs - power(rows)) <= OFF_POWER  # noqa: E731
+        yield counted("5 points more: improved", f"{rows} rows (power {power(rows):.0%})", made, "improved", near)
 
 
 def main(count: int, first_seed: int = 0) -> int:
     """Print a line a kind of run and a last one; the number of kinds that are not as they must be."""
     found = []
-    for told, good in all_told(count, first_seed):
-        found.append((told, good))
-        print(
-            f"{told.kind} {told.counted} of {told.runs} (at most {told.upper:.1%}){'' if good else ' WRONG'}",
-            flush=True,
-        )
-    wrong = sum(not good for _, good in found)
-    first = found[: len(CHECKPOINTS)]
-    print(f"verdict: {wrong} of {len(found)} kinds wrong; {_shares([told for told, _ in first])}")
+    for told in all_told(count, first_seed):
+        found.append(told)
+        low, high = told.interval
+        said = f"{told.counted} of {told.runs} ({low:.2%} to {high:.2%})"
+        print(f"{told.group}, {told.kind} {said}{'' if told.good else ' WRONG'}", flush=True)
+    wrong = sum(not told.good for told in found)
+    groups = (_line(name, list(kinds)) for name, kinds in groupby(found, lambda told: told.group))
+    print(f"verdict: {wrong} of {len(found)} kinds wrong, {count} runs each; {'; '.join(groups)}")
     return wrong
 
 
-def _shares(told: Sequence[Told]) -> str:
-    return ", ".join(f"{one.kind} {one.counted} of {one.runs} (at most {one.upper:.1%})" for one in told)
+def _line(name: str, kinds: list[Told]) -> str:
+    most = max(told.interval[1] for told in kinds)
+    return f"{name} {' / '.join(f'{told.counted}' for told in kinds)} (upper bound {most:.1%})"
 
 
 if __name__ == "__main__":

@@ -64,3 +64,19 @@ def test_narrowed_needs_an_answer_commoner_than_among_golds_and_the_bases_answer
     assert chance.narrowed(GOLDS, many, GOLDS)
     assert not chance.narrowed(["8"] * 100 + GOLDS[100:], many, GOLDS)
     assert not chance.narrowed(GOLDS, many, ["8"] * 200 + GOLDS[200:])
+
+
+@pytest.mark.parametrize(("values", "rows"), [(2, 60), (4, 100), (40, 200)])
+def test_the_p_value_is_that_of_shuffled_golds_and_the_bound_above_it(values: int, rows: int) -> None:
+    """Of few values whole tables are drawn, of many the golds are shuffled."""
+    dice = np.random.default_rng(values)
+    answers, golds = dice.integers(0, values, rows), dice.integers(0, values, rows)
+    expected = chance.chance(answers.astype(str).tolist(), golds.astype(str).tolist()) * rows
+    matches = np.array([(answers == dice.permutation(golds)).sum() for _ in range(4000)])
+    for quantile in (0.5, 0.9, 0.99):
+        right = int(np.quantile(matches, quantile))
+        share = (matches >= right).mean()
+        assert chance._bound(right, expected) >= share
+    given = (matches >= (answers == golds).sum()).mean()
+    found = chance.shuffled_p(answers.astype(str).tolist(), golds.astype(str).tolist())
+    assert found == pytest.approx(given, rel=0.5, abs=0.01)

@@ -8,7 +8,7 @@ import pytest
 
 from grpo_job.evaluation import grading
 from grpo_job.evaluation.measure import RIGHT, Measure, choose
-from grpo_job.evaluation.verdict import allowed, judge, kept_back
+from grpo_job.evaluation.verdict import allowed, chosen_afterwards, judge, kept_back
 
 GRADERS = grading.Graders(
     answer=lambda completion, gold: completion == f"<answer>{gold}</answer>",
@@ -78,14 +78,14 @@ def asked(right: int, **options: Any) -> list[dict[str, Any]]:
 def test_judgement_holds_answer_lenient_and_format_and_the_rows_that_changed() -> None:
     judged = judge(asked(15, samples=2), asked(54, samples=2), IN_TAGS)
     assert judged["verdict"] == "improved"
-    assert judged["measure"] == {"name": "reward correct", "share": True}
+    assert judged["measure"] == {"name": "reward correct", "share": True, "weights": (("correct", 1.0),)}
     assert judged["primary"] == judged["correct"]
     assert (judged["correct"]["before"], judged["correct"]["after"]) == (0.25, 0.9)
     assert judged["correct_lenient"]["before"] == judged["correct_lenient"]["after"] == 1.0
     assert [row["question"] for row in judged["gained"]] == [f"{n} + 1?" for n in range(15, 54)]
     assert judged["gained"][0]["after"] == "<answer>16</answer>"
     assert judged["lost"] == []
-    assert judged["sampled"]["after"] == {"k": 2, "avg": 0.45, "pass": {"1": 0.45, "2": 0.9}}
+    assert judged["sampled"]["after"] == {"k": 2, "avg": 0.5, "pass": {"1": 0.5, "2": 1.0}}
     assert json.loads(json.dumps(judged))["correct"]["rows"] == 60
 
 
@@ -149,7 +149,7 @@ def test_an_own_reward_is_measured_by_itself_with_its_grades_and_what_it_could_n
 
     judged = judge(paid(0.25), paid(0.75), choose("auto", [("brief", 1.0)], golds=True))
     assert judged["verdict"] == "improved"
-    assert judged["measure"] == {"name": "reward brief", "share": False}
+    assert judged["measure"] == {"name": "reward brief", "share": False, "weights": (("brief", 1.0),)}
     assert judged["primary"]["ungraded"] == {"before": 1, "after": 1}
     assert "answers" not in judged
 
@@ -176,3 +176,22 @@ def test_result_that_is_kept_back_says_why_in_one_sentence() -> None:
     sentence = kept_back(judged, "not-worse")
     assert sentence.startswith("not published because of GRPO_PUBLISH_IF=not-worse: the verdict is 'worse'")
     assert "reward correct: 90.0% before, 10.0% after on 60 rows, 0 gained, 48 lost, p = 7.1e-15" in sentence
+
+
+def test_another_measure_than_the_runs_own_says_that_it_was_chosen_afterwards() -> None:
+    before, after = (grading.ask(answering(right), ROWS, GRADERS, rewards=PAID) for right in (0, 60))
+    judged = chosen_afterwards(judge(before, after, IN_TAGS), RIGHT)
+    assert judged["verdict"] == "improved"
+    assert judged["notes"][0] == (
+        "the measure reward correct was chosen afterwards: the run was judged by right answers, read anywhere"
+    )
+    assert judged["measure"]["instead_of"] == RIGHT
+
+
+def test_narrowed_answers_and_too_few_rows_are_told_before_the_format() -> None:
+    golds = [str(number) for number in range(100)]
+    before, after = answered(golds, golds), answered(golds, ["8" if n % 2 else str(n) for n in range(100)])
+    assert judge(before, after, Measure(RIGHT))["notes"][0].startswith("warning: the answers have narrowed, '8' is ")
+    few = judge(before[:20], before[:20], Measure(RIGHT))
+    assert few["verdict"] == "not judged"
+    assert few["notes"][0] == "20 held-out rows are too few for a verdict: at least 50 are needed"

@@ -70,7 +70,7 @@ def test_a_run_that_cannot_succeed_ends_with_4_keeps_its_adapter_and_says_why(
     report = (run / "report.html").read_text()
     assert f"Step {hopeless[0]['step']}" in report
     assert said in report
-    assert "No verdict: hopeless" in report
+    assert "No verdict: stopped, because the run could not succeed" in report
 
 
 @pytest.mark.slow

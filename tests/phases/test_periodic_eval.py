@@ -48,7 +48,9 @@ def midway_of(folder: Path, **variables: str) -> tuple[PeriodicEvaluation, Pupil
 def examined(periodic_eval: PeriodicEvaluation, pupil: Pupil, **right_by_step: int) -> None:
     for name, right in right_by_step.items():
         pupil.right = right
-        periodic_eval.run(int(name.removeprefix("step")))
+        step = int(name.removeprefix("step"))
+        periodic_eval.run(step)
+        periodic_eval.attempt.summary.update(steps={"done": step})
 
 
 def test_an_examination_is_due_at_each_multiple_and_at_the_end(tmp_path: Path) -> None:
@@ -75,11 +77,16 @@ def test_without_eval_steps_nothing_is_due(tmp_path: Path) -> None:
     assert not periodic_eval.due(100, planned=100)
 
 
-def test_only_the_first_rows_are_asked(tmp_path: Path) -> None:
-    periodic_eval, pupil = midway_of(tmp_path, EVAL_STEPS_ROWS="4")
-    pupil.right = 3
-    assert periodic_eval.run(5) == {"eval_accuracy": 0.75, "eval_format": 0.75}
-    assert pupil.asked == 4
+def test_the_value_of_each_row_at_each_step_is_recorded_and_read_by_a_later_attempt(tmp_path: Path) -> None:
+    periodic_eval, pupil = midway_of(tmp_path, KEEP="best")
+    examined(periodic_eval, pupil, step5=2, step10=1)
+    lines = read_jsonl(periodic_eval.attempt.folder.choosing)
+    assert lines[:3] == [
+        {"question": "question 0", "gold": "1", "values": {"5": 1.0, "10": 1.0}},
+        {"question": "question 1", "gold": "1", "values": {"5": 1.0, "10": 0.0}},
+        {"question": "question 2", "gold": "1", "values": {"5": 0.0, "10": 0.0}},
+    ]
+    assert midway_of(tmp_path, KEEP="best")[0].accuracies == {5: 0.2, 10: 0.1}
 
 
 def test_the_best_of_equal_ones_is_the_first_and_its_weights_are_the_result(tmp_path: Path) -> None:
@@ -91,11 +98,22 @@ def test_the_best_of_equal_ones_is_the_first_and_its_weights_are_the_result(tmp_
     assert periodic_eval.attempt.summary.values["kept"] == {"step": 10, "eval_accuracy": 0.7}
 
 
-def test_an_adapter_that_answers_nothing_is_kept_where_there_is_no_better_one(tmp_path: Path) -> None:
+def test_the_last_adapter_stays_where_another_leads_it_by_no_more_than_a_standard_error(tmp_path: Path) -> None:
     periodic_eval, pupil = midway_of(tmp_path, KEEP="best")
-    examined(periodic_eval, pupil, step5=0, step10=0)
+    examined(periodic_eval, pupil, step5=4, step10=3)  # one row of ten: lead and standard error are both 0.1
     periodic_eval.finish(planned=10)
-    assert pupil.loaded == "0 right"
+    assert not hasattr(pupil, "loaded")
+    assert periodic_eval.attempt.summary.values["kept"] == {"step": 10, "eval_accuracy": 0.3}
+
+
+def test_a_last_adapter_that_was_not_evaluated_is_before_it_is_compared(tmp_path: Path) -> None:
+    periodic_eval, pupil = midway_of(tmp_path, KEEP="best")
+    examined(periodic_eval, pupil, step5=7)
+    pupil.right = 1
+    periodic_eval.attempt.summary.update(steps={"done": 8})
+    periodic_eval.finish(planned=20)
+    assert periodic_eval.accuracies == {5: 0.7, 8: 0.1}
+    assert pupil.loaded == "7 right"
 
 
 def test_without_keep_best_the_last_adapter_stays(tmp_path: Path) -> None:
@@ -106,8 +124,8 @@ def test_without_keep_best_the_last_adapter_stays(tmp_path: Path) -> None:
     assert not periodic_eval.attempt.folder.best_adapter.exists()
 
 
-@pytest.mark.parametrize(("right", "reached"), [(5, False), (6, True), (7, True)])
-def test_the_goal_is_reached_from_its_own_value_on(tmp_path: Path, right: int, reached: bool) -> None:
+@pytest.mark.parametrize(("right", "reached"), [(6, False), (8, False), (9, False), (10, True)])
+def test_the_goal_is_reached_by_the_lower_end_of_the_interval(tmp_path: Path, right: int, reached: bool) -> None:
     periodic_eval, pupil = midway_of(tmp_path, STOP_AT_ACCURACY="0.6")
     examined(periodic_eval, pupil, step5=right)
     assert periodic_eval.goal_reached() is reached
@@ -119,8 +137,10 @@ def test_what_is_decided_by_examinations_needs_them(given: dict[str, str]) -> No
         resolve(given)
 
 
-HARMFUL = {"GRPO_LEARNING_RATE": "0.02", "GRPO_EVAL_ROWS": "16", "GRPO_MAX_STEPS": "6"}
+# Good at first, then harmful.
+HARMFUL = {"GRPO_LEARNING_RATE": "0.1", "GRPO_WARMUP_STEPS": "5", "GRPO_EVAL_ROWS": "16", "GRPO_MAX_STEPS": "6"}
 EXAMINED = {**HARMFUL, "GRPO_EVAL_STEPS": "2"}
+EXAMINED_AT_THE_END = {**HARMFUL, "GRPO_EVAL_STEPS": "1000"}  # the same rows are set apart
 
 
 def accuracies(folder: Path) -> dict[int, float]:
@@ -139,10 +159,11 @@ def best(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_examinations_leave_the_training_byte_for_byte_as_it_was(tmp_path: Path) -> None:
-    for name, settings in (("plain", HARMFUL), ("examined", EXAMINED)):
+    for name, settings in (("plain", EXAMINED_AT_THE_END), ("examined", EXAMINED)):
         assert runs.finish(tmp_path / name, settings, hooks=[WithoutReport()]) == 0
     plain, found = runs.result(tmp_path / "plain"), runs.result(tmp_path / "examined")
-    found["metrics"] = [{k: v for k, v in row.items() if not k.startswith("eval_")} for row in found["metrics"]]
+    for run in (plain, found):
+        run["metrics"] = [{k: v for k, v in row.items() if not k.startswith("eval_")} for row in run["metrics"]]
     assert runs.difference(plain, found) == ""
     assert list(accuracies(tmp_path / "examined")) == [2, 4, 6]
 

@@ -8,10 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from grpo_job.checkpoints import Checkpoint, CheckpointManager
+from grpo_job.monitoring.health import Finding, alike
+from grpo_job.monitoring.health.answers import ALIKE, KNOWN, AnswersOfLastSteps
 from grpo_job.outcomes import InvalidRun, RunLocked
 from grpo_job.phases import resume, train
 from grpo_job.phases.attempt import Attempt
-from grpo_job.run_folder.files import read_jsonl
+from grpo_job.run_folder.files import read_jsonl, write_jsonl
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
 
@@ -155,6 +157,7 @@ def test_a_run_whose_folder_is_gone_resumes_from_the_mirror(tmp_path: Path) -> N
     [
         ({"lora_rank": 8}, "lora_rank: 16 -> 8"),
         ({"rewards": "correct:1"}, "rewards: "),
+        ({"eval_steps": 5}, "eval_steps_rows: 0 -> 64"),  # these rows were trained on
         ({"per_device_train_batch_size": 32}, "per_device_train_batch_size: 64 -> 32"),
         ({"epsilon": 0.1}, "grpo_config: {} -> {'epsilon': 0.1}"),
     ],
@@ -258,3 +261,30 @@ def test_what_failed_in_the_background_is_told_at_the_next_step(
     monkeypatch.setattr(listener.attempt.progress, "warn", told.append)
     listener.on_step(5, {})
     assert told == [trouble]
+
+
+def test_of_answers_that_became_alike_the_last_checkpoint_before_it_is_named(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    trained(attempt, last=8)  # with checkpoints after 4 and 8
+    manager, _ = resumed(attempt)
+    collapsed = Finding("hopeless", alike.KIND, 8, "the answers are alike")
+
+    def metrics(last_different: int) -> None:
+        values = [{"step": step, ALIKE: 0.0 if step <= last_different else 0.9} for step in range(1, 9)]
+        write_jsonl(attempt.folder.metrics, values)
+
+    metrics(last_different=6)
+    assert train._last_before(collapsed, attempt, manager).endswith(
+        "checkpoint before it is " + str(attempt.folder.checkpoints / "step-000004")
+    )
+    metrics(last_different=3)
+    assert train._last_before(collapsed, attempt, manager).startswith("; no checkpoint from before it is left")
+    assert train._last_before(collapsed._replace(kind="no_signal"), attempt, manager) == ""
+
+
+def test_metrics_of_a_step_hold_how_alike_its_answers_are(listener: train.TrainingListener) -> None:
+    rows = [{"prompt": f"question {n}", "answer": str(n)} for n in range(20)]
+    listener.answers = AnswersOfLastSteps(rows, lambda completion: completion)
+    listener.on_completions(1, [{"prompt": row["prompt"], "completion": "8", "rewards": {}} for row in rows])
+    listener.on_step(1, {"reward": 1.0})
+    assert read_jsonl(listener.attempt.folder.metrics) == [{"step": 1, "reward": 1.0, ALIKE: 1.0, KNOWN: 0.0}]

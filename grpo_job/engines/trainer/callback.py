@@ -88,12 +88,12 @@ class ListeningCallback(TrainerCallback):
         return Decision(log=measured or save, save=save, stop=stop)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
-        """Tell the step's metrics, and the completions that were generated since the last ones."""
+        """Tell the completions that were generated since the last ones, and the step's metrics."""
         if "train_runtime" in logs:  # transformers' closing summary, not a step
             return
-        self.listener.on_step(state.global_step, dict(logs))
         if rows := self._completions():
             self.listener.on_completions(state.global_step, rows)
+        self.listener.on_step(state.global_step, dict(logs))
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Tell where the trainer wrote its state."""

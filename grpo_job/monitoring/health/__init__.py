@@ -2,7 +2,8 @@
 
 A sign has a threshold, which is a setting, and must last for some steps, so that one odd batch ends nothing. Most
 signs alone are a warning: a run whose reward rises continues. A run is hopeless if it has a bad sign and, well after
-the warm-up, its reward is no higher than at the start; if it has no signal; or if its numbers are not finite.
+the warm-up, its reward is no higher than at the start; if it has no signal; if its numbers are not finite; or if its
+answers are alike whatever is asked.
 
 Reasons for the thresholds:
 - 64 groups with zero reward std, for at least 10 steps: if one group in fourteen has a signal, which still teaches
@@ -19,6 +20,7 @@ Reasons for the thresholds:
 from collections.abc import Sequence
 
 from grpo_job.monitoring.health import learning
+from grpo_job.monitoring.health.alike import answers_alike
 from grpo_job.monitoring.health.checks import SIGNS, Finding
 from grpo_job.monitoring.health.history import HELD_OUT, History, Row
 from grpo_job.settings.schema import Settings
@@ -31,9 +33,8 @@ def judge(settings: Settings, rows: Sequence[Row]) -> list[Finding]:
     if not rows or settings.health == "off":
         return []
     history = History(settings, rows)
-    return sorted(
-        (one for sign in (*SIGNS, *learning.SIGNS) for one in sign(history)), key=lambda one: one.severity != "hopeless"
-    )
+    found = [one for sign in (*SIGNS, answers_alike, *learning.SIGNS) for one in sign(history)]
+    return sorted(found, key=lambda one: one.severity != "hopeless")
 
 
 class Health:

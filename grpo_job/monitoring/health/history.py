@@ -12,7 +12,10 @@ Row = Mapping[str, Any]
 REWARDS = 10  # minimum rows at either end whose rewards are compared: one step's reward is mostly chance
 CHANCE = 3  # times GRPO_HEALTH_STEPS after the warm-up, before which it is too early to judge
 NO_BETTER = 0.01  # relative to the start: a smaller rise does not count, whatever the noise
-PAYS_AT_MOST = {"correctness": 2.0, "int": 0.5, "strict_format": 0.5, "soft_format": 0.5, "xmlcount": 0.5}
+PAYS_AT_MOST = {
+    "correctness": 2.0, "int": 0.5, "strict_format": 0.5, "soft_format": 0.5, "xmlcount": 0.5,
+    "soft_overlong": 0.0, "repetition_penalty": 0.0,
+}  # fmt: skip
 HELD_OUT = "eval_accuracy"  # of an evaluation during training; see GRPO_EVAL_STEPS
 
 

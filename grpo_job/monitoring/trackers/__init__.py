@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from grpo_job.evaluation.measure import RIGHT, Measure
 from grpo_job.monitoring.trackers.backends import Tracker, TrackerRun, opened
 from grpo_job.run_folder.files import write_text
 
@@ -67,12 +68,13 @@ class Trackers:
         self._each(lambda tracker: tracker.log(step, numbers) if step > tracker.done else None)
 
     def conclude(self, summary: Mapping[str, Any], report: Path) -> None:
-        """Log the final evaluation, and attach the report."""
+        """Log the final evaluation, under the name of what was measured, and attach the report."""
         accuracy, kept = summary["accuracy"], summary["format"]
+        measure = Measure(accuracy.get("measure") or RIGHT).word
         figures = _finite(
             {
-                "final/accuracy_before": accuracy["before"],
-                "final/accuracy_after": accuracy["after"],
+                f"final/{measure}_before": accuracy["before"],
+                f"final/{measure}_after": accuracy["after"],
                 "final/p_value": accuracy["p_value"],
                 "final/format_before": kept["before"],
                 "final/format_after": kept["after"],
