@@ -5,8 +5,10 @@ sentence there states, `sentences.py`; whether it is the row's answer, `comparis
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from grpo_job.rewards import latex, quantities, sentences
+from grpo_job.rewards import choices, latex, quantities, sentences
 from grpo_job.rewards.comparison import equal
 
 __all__ = ["correct", "correct_anywhere", "equal", "extract_answer", "last_answer"]
@@ -23,7 +25,7 @@ _NUMBER_IN_TEXT = re.compile(
 )
 _STATEMENT = re.compile(r"(?<!\w)(?:final |correct )?answer(?: is)?:? ", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
-_MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
+_MATH = re.compile(r"\$\$?((?:[^$\\]|\\.){1,300})\$\$?|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
 _WORD_BEFORE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}:?\s|[,;:.]\s|\n")
 
 
@@ -60,27 +62,29 @@ def last_answer(completion: str) -> str | None:
     return _after_hashes(end) or _stated(end) or _last_value(end)
 
 
-def correct(completion: str, answer: str) -> float | None:
+def correct(completion: str, answer: str, **columns: Any) -> float | None:
     """Pays 1.0 when the answer block holds the row's answer; None when the row has no answer.
+
+    Where the row has a column `choices` or `options`, the text of the right option is right too.
 
     >>> correct("<reasoning>48 + 24 = 72</reasoning><answer>72 clips</answer>", "72")
     1.0
     >>> correct("The answer is 72.", "72")
     0.0
     """
-    return _grade(extract_answer(completion), answer)
+    return _grade(extract_answer(completion), answer, columns)
 
 
-def correct_anywhere(completion: str, answer: str) -> float | None:
+def correct_anywhere(completion: str, answer: str, **columns: Any) -> float | None:
     """Pays 1.0 when the answer is right wherever it stands: for prompts that do not ask for the tags.
 
     >>> correct_anywhere("The answer is 72.", "72")
     1.0
     """
-    return _grade(last_answer(completion), answer)
+    return _grade(last_answer(completion), answer, columns)
 
 
-def _grade(given: str | None, gold: str) -> float | None:
+def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | None:
     if not gold.strip():
         return None
     if given is None:
@@ -90,7 +94,8 @@ def _grade(given: str | None, gold: str) -> float | None:
     golds = latex.boxes(gold) if len(gold) <= quantities.LONGEST else []
     right = golds[-1] if golds and golds[-1] else gold
     readings = dict.fromkeys([given, *sentences.readings(given)])
-    return 1.0 if any(equal(reading, right) for reading in readings) else 0.0
+    options = choices.options(columns.get("choices") or columns.get("options"))
+    return float(any(choices.right_among(reading, right, options, equal) for reading in readings))
 
 
 def _after_hashes(text: str) -> str | None:
@@ -110,7 +115,7 @@ def _stated(text: str) -> str | None:
     rest = text[last.end() : last.end() + quantities.LONGEST]
     end = _SENTENCE_END.search(rest)
     stated = (rest[: end.start()] if end else rest).strip().strip("*").strip()
-    return stated if stated and (quantities.quantity(stated) or len(stated) == 1) else None
+    return stated if stated and (quantities.quantity(stated) or choices.letter_and_text(stated)) else None
 
 
 def _last_value(text: str) -> str | None:
@@ -121,8 +126,10 @@ def _last_value(text: str) -> str | None:
         return formula[0]
     if last is not None:
         return last[0]
-    short = text.strip()
-    return short if re.fullmatch(r"[A-Za-z]{1,20}\.?", short) else None
+    sentence = re.split(r"(?<=[.!?])\s+|\n", text.strip())[-1]
+    if re.fullmatch(r"[A-Za-z]{1,20}\.?", sentence):
+        return sentence
+    return next(reversed(sentences.readings(sentence)), None)
 
 
 def _last_formula(text: str) -> tuple[str, int] | None:

@@ -20,8 +20,14 @@ _MATH = re.compile(
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore),? )?(?:the |my |our )?(?:[a-z]+ ){0,3}"
     r"(?:answer|total|result|solution|sum|value|cost|price|area|number)(?: of [a-z ]{1,40}?)?\s*"
-    r"(?:is|are|equals|=|:|is:)\s*(?P<rest>\S.*)",
+    r"(?:is|are|was|equals|=|:|is:)\s*(?P<rest>\S.*)"
+    r"|(?:so |thus |hence |therefore |in all |altogether )?,?"
+    r"(?:it|he|she|they|we|there|this|that|(?:the|his|her|their|its) [a-z' -]{1,60}?) "
+    r"(?:is|are|was|were|equals|will be) (?P<predicate>\S.{0,80})",
     re.IGNORECASE | re.DOTALL,
+)
+_DENIAL = re.compile(
+    r"\b(?:not|no|never|wrong|incorrect|false|if|other|another|question|except|guess|\w+n't)\b", re.IGNORECASE
 )
 _NO_STATEMENT = re.compile(
     r"\b(?:not|no|never|nor|or|either|neither|maybe|perhaps|possibly|probably|might|may|could|would|should|cannot|if|"
@@ -31,12 +37,12 @@ _NO_STATEMENT = re.compile(
     r"half|twice|thrice|double|triple|thirds?|quarters?|fourths?|fifths?|plus|minus|times|squared|cubed|divided|multiplied|"
     r"raised|"
     r"dozens?|score|gross|lakhs?|crores?|through|until|to|versus|vs|power|base|mod|root|factorial|minimum|maximum|"
-    r"sure|think|per|every|how|what|which|negative|ratio|sin|cos|tan|log)\b|n't\b|[?~<>≤≥^_*+=/]|\\[a-zA-Z]|\d\s*[-\u2013:]\s*\d",
+    r"sure|think|per|every|how|what|which|negative|ratio|sin|cos|tan|log)\b|n't\b|[?~<>≤≥≠^_*+=/]|\\[a-zA-Z]|\d\s*[-\u2013:]\s*\d",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
     r"(?<![\w.,/:-])(?:[-\u2212](?=\d))?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?P<rest>%|(?:\s(?:thousand|million|billion|hundred))?"
-    r"(?:[\s-][A-Za-z]+){0,2})(?![\w/:^!])"
+    r"(?:[\s-][A-Za-z]+){0,2})(?![\w/:^!'\"])"
 )
 
 
@@ -61,7 +67,9 @@ def readings(text: str) -> list[str]:
 
 def _stated(text: str) -> str:
     match = _LEAD.fullmatch(text)
-    return match["rest"] if match else text
+    if match is None or _DENIAL.search(text[: match.start("rest" if match["rest"] else "predicate")]):
+        return text
+    return match["rest"] or match["predicate"]
 
 
 def _of_json(text: str) -> list[str]:
@@ -86,7 +94,7 @@ def _only_math(text: str) -> list[str]:
 
 
 def _only_number(text: str) -> list[str]:
-    text = text.replace("**", "")
+    text = _word_in_digits(text.replace("**", ""))
     found = list(_NUMBER.finditer(text))
     if len(found) != 1 or _NO_STATEMENT.search(text) or "\n" in text.strip():
         return []
@@ -96,10 +104,20 @@ def _only_number(text: str) -> list[str]:
     return [_shortest(found[0])]
 
 
+def _word_in_digits(text: str) -> str:
+    """The first number word in digits, where there are no digits; `one` is mostly none."""
+    word = None if re.search(r"\d", text) else words.NUMBER_WORD.search(text)
+    if word is None or word[0].lower() == "one":
+        return text
+    return text[: word.start()] + words.with_digits(text[word.start() :])
+
+
 def _shortest(match: re.Match[str]) -> str:
     """The number and the noun behind it; a verb or a preposition there belongs to the sentence."""
     number, rest = match[0][: match.start("rest") - match.start()], match["rest"]
     kept: list[str] = []
+    if rest.strip() == "in" and not match.string[match.end() :].strip(" ."):
+        return match[0]  # inches
     for word in rest.split():
         if word.lower() in _SENTENCE_WORDS:
             break

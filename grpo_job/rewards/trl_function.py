@@ -1,0 +1,153 @@
+"""Makes of a reward the function that TRL's trainer calls with a batch, and checks what it returns.
+
+A reward that raises, hangs or returns no number fails the run: it never counts as a wrong answer.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from grpo_job.outcomes import Unexpected
+from grpo_job.rewards import calling
+from grpo_job.rewards.custom import RewardFunction
+from grpo_job.rewards.timeout import finishes
+
+TrlFunction = Callable[..., list[float | None]]
+Tokens = Callable[[Sequence[str]], list[list[int]]]
+
+
+class Reward(NamedTuple):
+    """A reward of this run: its name (also in the metrics), what it weighs in the sum, and the function.
+
+    `own`: it is not of the menu. One of the menu takes one answer; of several right ones the best paid counts.
+    """
+
+    name: str
+    weight: float
+    function: RewardFunction
+    own: bool = False
+
+    def wants_answer(self) -> bool:
+        """Whether it needs rows with a gold answer: those of the menu do."""
+        return not self.own or calling.wants_answer(self.function)
+
+
+class RewardFailed(Unexpected):
+    """A reward raised, hung, or returned something that is not a number."""
+
+
+def as_trl_functions(
+    rewards: Iterable[Reward], timeout_seconds: float, tokens: Tokens | None = None
+) -> list[tuple[TrlFunction, float]]:
+    """Each reward as the function that TRL calls, and its weight in the sum."""
+    return [(as_trl_function(reward, timeout_seconds, tokens), reward.weight) for reward in rewards]
+
+
+def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens: Tokens | None = None) -> TrlFunction:
+    """The function that TRL calls with a batch and all columns of its rows.
+
+    A call that takes longer than `timeout_seconds` is cut and fails the run. `tokens` gives the ids of completions
+    to a reward that asks for `completion_ids` where the caller has none.
+
+    >>> call = as_trl_function(Reward("correct", 2.0, lambda completion, answer: float(answer in completion)))
+    >>> call(completions=[[{"role": "assistant", "content": "<answer>72</answer>"}], "73"], answer=["72", "72"])
+    [1.0, 0.0]
+    """
+
+    def trl_function(**batch: Any) -> list[float | None]:
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        if tokens and "completion_ids" not in batch and calling.asks_for(reward.function, "completion_ids"):
+            batch["completion_ids"] = tokens([calling.text_of(each) for each in batch["completions"]])
+        asked = _Asked(reward, calling.whole(batch), deadline)
+        return [asked.checked(score, number) for number, score in enumerate(asked.scores())]
+
+    trl_function.__name__ = trl_function.__qualname__ = reward.name  # TRL names its metrics after it
+    return trl_function
+
+
+class _Asked(NamedTuple):
+    """One call of one reward with one batch, to be over at `deadline`."""
+
+    reward: Reward
+    batch: Mapping[str, Any]
+    deadline: float | None
+
+    def scores(self) -> list[Any]:
+        """What the reward returns for each completion, unchecked. Raises `RewardFailed`."""
+        function, size = self.reward.function, len(self.batch["completions"])
+        if calling.takes_batch(function):
+            return self._of_batch(size)
+        if len(self.batch.get("answer", self.batch["completions"])) != size:
+            raise ValueError(f"there are {size} completions; the list of answers is shorter or longer")
+        calls = [self._call(number) for number in range(size)]
+        if calling.is_async(function):
+            return list(self._cut(lambda: calling.awaited(calls), 0))
+        return [self._cut(call, number) for number, call in enumerate(calls)]
+
+    def _of_batch(self, size: int) -> list[Any]:
+        function = self.reward.function
+        arguments = calling.batch_arguments(function, self.batch)
+        call = partial(function, **arguments)
+        scores = self._cut((lambda: calling.awaited([call])[0]) if calling.is_async(function) else call, 0)
+        try:
+            listed = list(scores)
+        except TypeError:
+            listed = []
+        if len(listed) != size:
+            problem = f"returned {_short(repr(scores))} for {size} completions, which is no list of as many scores,"
+            raise self.failure(problem, 0)
+        return listed
+
+    def _call(self, number: int) -> Callable[[], Any]:
+        """The call for one completion. One of the menu is asked with each of several right answers."""
+        several = self.batch["answer"][number] if "answer" in self.batch else None
+        if self.reward.own or not isinstance(several, list):
+            return partial(self._arguments_and_call, self.batch, number)
+        batches = [{**self.batch, "answer": [one] * len(self.batch["answer"])} for one in several]
+        return lambda: max((self._arguments_and_call(batch, number) for batch in batches), key=lambda paid: paid or 0.0)
+
+    def _arguments_and_call(self, batch: Mapping[str, Any], number: int) -> Any:
+        try:
+            positional, named = calling.row_arguments(self.reward.function, batch, number)
+        except LookupError as error:
+            raise self.failure(str(error), number) from error
+        return self.reward.function(*positional, **named)
+
+    def _cut(self, call: Callable[[], Any], number: int) -> Any:
+        """What the call returns, unless it raises or does not end in time."""
+        returned: list[Any] = []
+        try:
+            if self.deadline is None:
+                return call()
+            if not finishes(lambda: returned.append(call()), self.deadline - time.monotonic()):
+                raise self.failure("did not end in time", number)
+        except (Exception, SystemExit) as error:  # a reward that exits must not end the run as if it were done
+            if isinstance(error, RewardFailed):
+                raise
+            place = calling.place_of(error, self.reward.function)
+            raise self.failure(f"raised {type(error).__name__}: {error}{place}", number) from error
+        return returned[0]
+
+    def checked(self, score: Any, number: int) -> float | None:
+        """The score as TRL takes it: None, or a finite number."""
+        try:
+            return calling.number(score)
+        except ValueError as error:
+            problem = f"returned {_short(repr(score))}, which is neither a finite number nor None,"
+            raise self.failure(problem, number) from error
+
+    def failure(self, problem: str, number: int) -> RewardFailed:
+        completion = calling.text_of(self.batch["completions"][number])
+        gold = self.batch["answer"][number] if "answer" in self.batch else None
+        answer = "" if gold is None else f" (answer {_short(str(gold))!r})"
+        return RewardFailed(f"reward {self.reward.name!r} {problem} on the completion {_short(completion)!r}{answer}")
+
+
+def _short(text: str, longest: int = 500) -> str:
+    """The beginning and the end of a long text.
+
+    >>> _short("abcdefghij", 4)
+    'ab ... ij'
+    """
+    return text if len(text) <= longest else f"{text[: longest // 2]} ... {text[-longest // 2 :]}"
