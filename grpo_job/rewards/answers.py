@@ -24,8 +24,15 @@ _NUMBER_IN_TEXT = re.compile(
     rf"|(?<=\bin )(?!(?:19|20)\d\d\b)(?>[$€£]?{quantities.NUMBER}(?:/{quantities.NUMBER})?)(?!(?:st|nd|rd|th)\b)"
 )
 _STATEMENT = re.compile(r"(?<!\w)(?:final |correct )?answer(?: is)?:? ", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
-_MATH = re.compile(r"\$\$?((?:[^$\\]|\\.){1,300})\$\$?|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
+_MATH = re.compile(
+    r"\$\$?(?=\S)((?:[^$\\]|\\.){0,299}?(?:[^$\\\s]|\\.))\$\$?(?!\d)|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL
+)
+_OPEN_BRACKET = re.compile(r"[(\[][^()\[\]A-Za-z]*,[^()\[\]A-Za-z,]*$")
+_JOINED = re.compile(  # `2x + 1`, `x > 3`; `3:4`, `2 or 3`
+    r"(?<![A-Za-z<])(?=[^A-Za-z]*[A-Za-z])(?:[A-Za-z0-9]{1,3}\s?[-+*/<>≤≥]=?\s?)+$"
+    r"|\d(?:\s?[:±]\s?| (?:or|to|and) (?:[a-z] = )?)$"
+)
 _WORD_BEFORE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}:?\s|[,;:.]\s|\n")
 
 
@@ -115,17 +122,29 @@ def _stated(text: str) -> str | None:
     rest = text[last.end() : last.end() + quantities.LONGEST]
     end = _SENTENCE_END.search(rest)
     stated = (rest[: end.start()] if end else rest).strip().strip("*").strip()
-    return stated if stated and (quantities.quantity(stated) or choices.letter_and_text(stated)) else None
+    if stated and (quantities.quantity(stated) or choices.letter_and_text(stated)):
+        return stated
+    words = len(re.findall("[A-Za-z]{2,}", stated))
+    return stated if stated and (words == 0 or (words == 1 and not re.search(r"\d", stated))) else None
 
 
 def _last_value(text: str) -> str | None:
-    """The last number, or the whole of the formula that the last number is a part of."""
+    """The last number, or the whole of the formula or the list that the last number is a part of."""
     last = _last(_NUMBER_IN_TEXT, text)
     formula = _last_formula(text)
     if formula and (last is None or last.start() < formula[1]):
         return formula[0]
-    if last is not None:
-        return last[0]
+    if last is None:
+        return _last_sentence(text)
+    before = text[max(0, last.start() - 100) : last.start()]
+    if text[last.end() : last.end() + 1] in ")]" and (opening := _OPEN_BRACKET.search(before)):
+        return opening[0] + text[last.start() : last.end() + 1]
+    joined = _JOINED.search(before)
+    return joined[0] + last[0] if joined else last[0]
+
+
+def _last_sentence(text: str) -> str | None:
+    """What the last sentence of a text without numbers states."""
     sentence = re.split(r"(?<=[.!?])\s+|\n", text.strip())[-1]
     if re.fullmatch(r"[A-Za-z]{1,20}\.?", sentence):
         return sentence
@@ -137,7 +156,7 @@ def _last_formula(text: str) -> tuple[str, int] | None:
     found = None
     for match in _MATH.finditer(text):
         content = "".join(part or "" for part in match.groups())
-        if re.search(r"[\\^]", content):
+        if _is_formula(content):
             found = content.strip(), match.end()
     mark = max(text.rfind("\\"), text.rfind("^"))
     if mark < 0 or (found and mark < found[1]):
@@ -150,6 +169,13 @@ def _last_formula(text: str) -> tuple[str, int] | None:
     end = ending.start() if ending else len(text)
     formula = text[start:end].strip().strip("*$")
     return found if "boxed" in formula else (formula, end)
+
+
+def _is_formula(content: str) -> bool:
+    """Whether it is more than a number, and no text between two prices."""
+    if re.search(r"[\\^]", content):
+        return True
+    return not re.search(r"[A-Za-z]{2}", content) and quantities.quantity(content) is None
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

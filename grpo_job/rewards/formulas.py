@@ -20,6 +20,7 @@ Evaluate = Callable[[Any, Values], Any]  # of an mpmath context and the letters'
 _TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|(\\[A-Za-z]+)|([A-Za-z])|([-+*/^_(){}\[\]|]))")
 _FUNCTIONS_LISTED = "sin cos tan sec csc cot arcsin arccos arctan sinh cosh tanh exp ln log"
 _FUNCTIONS = {f"\\{name}" for name in _FUNCTIONS_LISTED.split()}
+_SPELLED = "|".join(["sqrt", "pi", *_FUNCTIONS_LISTED.split()])  # also without a backslash
 _NAMES = {"\\arcsin": "asin", "\\arccos": "acos", "\\arctan": "atan"}
 _GREEK = {f"\\{name}" for name in str.split("alpha beta gamma delta theta lambda mu phi omega sigma rho tau")}
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
@@ -61,9 +62,9 @@ def formula(text: str) -> Formula | None:
 
 def _has_small_parts(text: str) -> bool:
     """Letters of a word that is not a product of variables, such as `no` or `cells`, make it no formula."""
-    plain = re.sub(r"\\[A-Za-z]+|(?<![A-Za-z])(?:sqrt|pi|sin|cos|tan|ln|log|exp)(?![A-Za-z])", " 1 ", text)
+    plain = re.sub(rf"\\[A-Za-z]+|(?<![A-Za-z])(?:{_SPELLED})(?![A-Za-z])", " 1 ", text)
     words = re.findall(r"[A-Za-z]+", plain)
-    if not re.search(r"[\d+*/^|-]", plain) and not re.fullmatch(r"(?=.*[xyz])[a-z](?: ?[a-z]){0,2}", text):
+    if not re.search(r"[\d+*/^|(-]", plain) and not re.fullmatch(r"(?=.*[xyz])[a-z](?: ?[a-z]){0,2}", text):
         return False
     return all(len(word) <= 2 or set(word) <= set("wxyz") for word in words) and len(set("".join(words))) <= 6
 
@@ -72,7 +73,7 @@ class _Reader:
     """Recursive descent. `rest` holds the tokens that are still to be read, the next one last."""
 
     def __init__(self, text: str) -> None:
-        text = re.sub(r"(?<![\\A-Za-z])(sqrt|pi|sin|cos|tan|ln|log|exp)(?![A-Za-z])", r"\\\1", text)
+        text = re.sub(rf"(?<![\\A-Za-z])({_SPELLED})(?![A-Za-z])", r"\\\1", text)
         tokens, place = [], 0
         while place < len(text.rstrip()):
             match = _TOKEN.match(text, place)

@@ -156,7 +156,7 @@ def with_unit(text: str) -> tuple[str, tuple[str, ...]] | None:
     >>> with_unit(r"16\pi cm^2"), with_unit(r"16\pi square units"), with_unit("2x")
     (('16\\pi', ('cm^2',)), ('16\\pi', ('square', 'units')), None)
     """
-    match = _MEASURE.fullmatch(plain(text))
+    match = _MEASURE.fullmatch(plain(text)) if re.search(r"\d|\\", text) else None
     if match is None or not units.known(re.sub(r"\^?[23]$", "", match["unit"])):
         return None
     return match["formula"].strip(), (*match["power"].split(), match["unit"])
@@ -165,7 +165,7 @@ def with_unit(text: str) -> tuple[str, tuple[str, ...]] | None:
 def _is_working(left: str, right: str) -> bool:
     """`48 + 24` in `48 + 24 = 72`: numbers and signs only, or nothing; one number alone is no working of another."""
     left = re.sub(r"(?<=\d)\s*x\s*(?=\d)", "*", left)
-    if re.fullmatch(r"[\d.,]+", alone := left.strip()):
+    if re.fullmatch(NUMBER, alone := left.strip()):
         read = _QUANTITY.fullmatch(right.strip())
         return read is not None and _fraction(alone) == _value(read)
     return re.fullmatch(r"[\d\s.,$%+*/÷()=!-]*", left) is not None

@@ -37,12 +37,12 @@ _NO_STATEMENT = re.compile(
     r"half|twice|thrice|double|triple|thirds?|quarters?|fourths?|fifths?|plus|minus|times|squared|cubed|divided|multiplied|"
     r"raised|"
     r"dozens?|score|gross|lakhs?|crores?|through|until|to|versus|vs|power|base|mod|root|factorial|minimum|maximum|"
-    r"sure|think|per|every|how|what|which|negative|ratio|sin|cos|tan|log)\b|n't\b|[?~<>≤≥≠^_*+=/]|\\[a-zA-Z]|\d\s*[-\u2013:]\s*\d",
+    r"sure|think|per|every|how|what|which|negative|ratio|sin|cos|tan|log)\b|n't\b|[?~<>≤≥≠±|^_*+=/]|\\[a-zA-Z]|\d\s*[-\u2013:]\s*\d",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
-    r"(?<![\w.,/:-])(?:[-\u2212](?=\d))?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?P<rest>%|(?:\s(?:thousand|million|billion|hundred))?"
-    r"(?:[\s-][A-Za-z]+){0,2})(?![\w/:^!'\"])"
+    r"(?<![\w.,/:-])(?:[-\u2212](?=\d))?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?P<rest>%|°[CF]?|(?:\s(?:thousand|million|billion|hundred))?"
+    r"(?:[\s-][A-Za-z]+){0,2})(?![\w/:^!'\"°]|-(?!\w))"
 )
 
 
@@ -122,7 +122,7 @@ def _shortest(match: re.Match[str]) -> str:
         if word.lower() in _SENTENCE_WORDS:
             break
         kept.append(word)
-    return number + ("%" if rest == "%" else "".join(" " + word for word in kept))
+    return number + (rest if rest[:1] in ("%", "°") else "".join(" " + word for word in kept))
 
 
 _SENTENCE_WORDS_LISTED = """in of for on at with and is are was were has have had left more total altogether a an the

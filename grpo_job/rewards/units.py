@@ -20,7 +20,7 @@ millisecond: ms milliseconds | hertz: Hz hz | kilohertz: kHz | megahertz: MHz | 
 kilowatt: KW kW kw kilowatts | megawatt: MW megawatts | milliwatt: mW milliwatts | joule: J joules | kilojoule: kJ
 kilojoules | newton: N newtons | pascal: Pa pascals | kelvin: K kelvins | mole: mol mols moles | ampere: A amp amps
 amperes | ohm: Ω ohms | calorie: cal calories | byte: bytes | kilobyte: KB kB kb kilobytes | megabyte: MB mb megabytes |
-gigabyte: GB gb gigabytes | terabyte: TB tb terabytes | percent: % percents | degree: deg degs degrees |
+gigabyte: GB gb gigabytes | terabyte: TB tb terabytes | percent: % percents pct percentage | degree: deg degs degrees |
 radian: rad rads radians | celsius: C centigrade | fahrenheit: F | acre: acres | hectare: ha hectares | cup: cups |
 dollar: $ us$ dollars usd buck bucks | cent: cents ¢ pennies penny pence | euro: € euros eur | gbp: £ |
 pound: pounds | rupee: ₹ rupees rs rs. inr | yen: ¥ jpy | yuan: cny rmb | krona: kr kronor kroner sek nok dkk |
