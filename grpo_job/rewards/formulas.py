@@ -64,7 +64,7 @@ def _has_small_parts(text: str) -> bool:
     """Letters of a word that is not a product of variables, such as `no` or `cells`, make it no formula."""
     plain = re.sub(rf"\\[A-Za-z]+|(?<![A-Za-z])(?:{_SPELLED})(?![A-Za-z])", " 1 ", text)
     words = re.findall(r"[A-Za-z]+", plain)
-    if not re.search(r"[\d+*/^|(-]", plain) and not re.fullmatch(r"(?=.*[xyz])[a-z](?: ?[a-z]){0,2}", text):
+    if not re.search(r"[\d+*/^|(-]", plain) and not re.fullmatch(r"(?=.*[xyz])[a-z](?: ?[a-z]){0,2}|[a-zA-Z]", text):
         return False
     return all(len(word) <= 2 or set(word) <= set("wxyz") for word in words) and len(set("".join(words))) <= 6
 

@@ -3,6 +3,7 @@ r"""One spelling for LaTeX and Unicode that mean the same: `\left(`, `\dfrac12`,
 Every replacement is one pass over a short text: the callers bound its length.
 """
 
+import functools
 import math
 import re
 import unicodedata
@@ -124,6 +125,7 @@ def _inside(text: str) -> str:
     return text
 
 
+@functools.lru_cache(maxsize=4096)
 def spelled_alike(text: str) -> str:
     r"""The text in one spelling.
 

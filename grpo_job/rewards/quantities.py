@@ -4,6 +4,7 @@ Values are exact fractions, so `72.00` is 72 and 0.6667 is not 2/3. A text that 
 list, a sum still to be done, a time of day) is not read at all. `%` is a unit: 72% is 72, and is not 0.72.
 """
 
+import functools
 import re
 from fractions import Fraction
 from typing import NamedTuple
@@ -70,6 +71,7 @@ def plain(text: str) -> str:
     return text.replace("¢", " cents").strip()
 
 
+@functools.lru_cache(maxsize=4096)
 def quantity(text: str) -> Quantity | None:
     r"""The one number that the text is, or None.
 

@@ -43,7 +43,7 @@ def same_equation(given: tuple[str, str], gold: tuple[str, str]) -> bool:
     >>> same_equation(("2x-y+3", "0"), ("y", "2x+3")), same_equation(("x", "5"), ("y", "5"))
     (True, False)
     """
-    read = [formula(_side(side)) for side in (*given, *gold)]
+    read = [formula(_spelled_alike(side)) for side in (*given, *gold)]
     sides = [side for side in read if side is not None]
     if len(sides) < 4:
         return False
@@ -64,12 +64,6 @@ def _spelled_alike(text: str) -> str:
         return text
     text = re.sub(r"\^\s*\(\s*([^()]*)\s*\)", r"^{\1}", latex.spelled_alike(text))
     return " ".join(text.split())
-
-
-def _side(text: str) -> str:
-    """A side of an equation: also one letter alone."""
-    text = _spelled_alike(text)
-    return f"1{text}" if re.fullmatch("[a-zA-Z]", text) else text
 
 
 @functools.cache
