@@ -18,7 +18,7 @@ _WITH_TEXT = re.compile(
     r"(?:\((?P<round>[A-Ja-j])\)[.:]?|(?P<plain>[A-J])(?:[.:)]| -)|(?P<low>[a-j])\))\s+(?P<text>\S.*)", re.DOTALL
 )
 _ANOTHER = re.compile(
-    r"\([A-Ja-j]\)|(?:\b(?:or|and|not)|[,/&])\s*\(?[A-J]\b|\bnot\b|\?|^(?:or|and)\b|(?:^|\s)[B-J][.:)]"
+    r"\([A-Ja-j]\)|(?:\b(?:or|and|not)|[,/&])\s*\(?[A-J]\b|\bnot\b|\?|^(?:or|and)\b|^[A-J][.:)]|\s[A-J][.:)]\s*\S"
 )
 _OF_SEVERAL = re.compile(r"(?:both|neither|all|none|only|either)\b[^?()]*", re.IGNORECASE)  # an option about options
 _LISTED = re.compile(r"(?:^|[\s,;])\(?([A-J])[).:]\s*(.+?)(?=[\s,;]+\(?[A-J][).:]\s|$)", re.DOTALL)

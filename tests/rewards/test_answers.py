@@ -1,7 +1,6 @@
 """The answer is found as it is written, and is right when it is the same value: no more, no less."""
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grpo_job.rewards import latex, quantities
 from grpo_job.rewards.answers import correct, correct_anywhere, equal, extract_answer, last_answer
 
 HERE = Path(__file__).parent
@@ -154,14 +154,23 @@ NASTY = {
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_no_answer_however_nasty_takes_long(name: str) -> None:
-    nasty, started = NASTY[name], time.process_time()
+def test_of_no_answer_however_nasty_more_is_read_than_its_end(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reads in more than one pass gets 500 characters at most; what searches gets the last 20,000."""
+    lengths: list[int] = []
+
+    def spelled_alike(text: str) -> str:
+        lengths.append(len(text))
+        return spell(text)
+
+    spell = latex.spelled_alike
+    monkeypatch.setattr(latex, "spelled_alike", spelled_alike)
+    nasty = NASTY[name]
     for completion in (nasty, f"<answer>{nasty}</answer>", f"<answer>{nasty}"):
         for gold in ("72", r"\sqrt{2}", "x^2"):
             assert correct(completion, gold) == 0.0
             assert correct_anywhere(completion, gold) == 0.0
     assert correct(f"<answer>{nasty}0</answer>", nasty) in (0.0, 1.0, None)
-    assert time.process_time() - started < 5
+    assert max(lengths, default=0) <= quantities.LONGEST
 
 
 def test_answers_are_graded_in_many_threads_at_once() -> None:
