@@ -95,7 +95,7 @@ def may_follow(words: list[str]) -> bool:
     (True, False, False, True)
     """
     plain = [_POWER.sub(r"\1", word.rstrip(".")) for word in words]
-    lowered = [word.lower() for word in plain if word != "May"]
+    lowered = ["month" if word == "May" else word.lower() for word in plain]
     if not words:
         return True
     if not _NEVER.isdisjoint(lowered) or lowered[-1] in _NEVER_LAST:

@@ -25,7 +25,7 @@ VALUES = st.one_of(
     st.sampled_from(ANSWERS.split("|")),
 )
 WORDS = (
-    r"\frac{1}{2}|\pm | or | and | to | km|yes|two |half |½|_2| apples| pm|May |(B) | dozen|\sqrt{2}| then | feet |^2"
+    r"\frac{1}{2}|\pm | or | and | to | km|yes|two |half |½| apples| pm|May |(B) | dozen|\sqrt{2}| then | feet |^2"
 )
 PIECES = st.lists(st.sampled_from([*"01259xB.,:;-/$%=()[]'\"! <", *WORDS.split("|")]), max_size=8).map("".join)
 REWRITES = [
