@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 _LEAD = re.compile(
-    r"^(?:(?:the |my )?(?:final |correct |right |best )*(?:answer|choice|option)(?: is)?:?\s*|"
+    r"^(?:(?:the |my )?(?:final |correct |right |best )*(?:answer|choice|option|letter)(?: is)?:?\s*|"
     r"I (?:choose|pick|select)\s+|it(?: is|'s)\s+)+",
     re.IGNORECASE,
 )
@@ -15,7 +15,9 @@ _TAIL = re.compile(
 )
 _BARE = re.compile(r"[(\[]?\s*(?P<letter>[A-Ja-j])\s*[)\].:]{0,2}")
 _WITH_TEXT = re.compile(
-    r"(?:\((?P<round>[A-Ja-j])\)[.:]?|(?P<plain>[A-J])(?:[.:)]| -)|(?P<low>[a-j])\))\s+(?P<text>\S.*)", re.DOTALL
+    r"(?:\((?P<round>[A-Ja-j])\)[.:]?|(?P<plain>[A-J])(?:[.:)]| -|,?(?= because| since| \())|(?P<low>[a-j])[):])"
+    r"\s+(?P<text>\S.*)",
+    re.DOTALL,
 )
 _ANOTHER = re.compile(
     r"\([A-Ja-j]\)|(?:\b(?:or|and|not)|[,/&])\s*\(?[A-J]\b|\bnot\b|\?|^(?:or|and)\b|^[A-J][.:)]|\s[A-J][.:)]\s*\S"

@@ -15,6 +15,7 @@ _NAMED = re.compile(r"(?:[a-zA-Z]|[a-zA-Z]\([a-zA-Z]\)|[a-zA-Z]_\{?\w\}?)\s*=\s*
 
 # `(x, y) = (1, 2)` and `x \\in \\{1, 2\\}` say only the values
 _OF_LETTERS = re.compile(r"\(\s*[a-z]\s*(?:,\s*[a-z]\s*){1,3}\)\s*=\s*(?=[(\[])|[a-z]\s*\\in\s*(?=\\?\{)")
+_SEMICOLON = re.compile(r"^([(\[][^,;]*);(?=[^,;]*[)\]]$)")
 _ANSWER_IS = re.compile(r"^(?:the )?(?:final )?answer(?: is:?|:| =)\s*", re.IGNORECASE)
 _SYMBOLS = tuple(
     (re.compile(said, re.IGNORECASE), symbol)
@@ -54,7 +55,7 @@ def equal(given: str, gold: str) -> bool:
 
 def _bare(text: str) -> str:
     text = latex.unwrap(latex.spelled_alike(latex.unwrap(_ANSWER_IS.sub("", text.strip(), count=1))))
-    text = _OF_LETTERS.sub("", text)
+    text = _SEMICOLON.sub(r"\1,", _OF_LETTERS.sub("", text))
     return next((symbol for said, symbol in _SYMBOLS if said.fullmatch(text)), text)
 
 

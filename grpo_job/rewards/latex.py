@@ -105,7 +105,7 @@ def unwrap(text: str) -> str:
     >>> unwrap(r"**\boxed{72}.**")
     '72'
     """
-    text = text.strip()
+    text = re.sub(r"^[*•]\s+", "", text.strip())
     for _ in range(8):  # as deep as anyone nests them
         inside = _inside(text.rstrip(".;").rstrip() if not text.endswith("..") else text)
         if inside == text:

@@ -88,9 +88,10 @@ def quantity(text: str) -> Quantity | None:
     left, _, right = text.rpartition("=")
     if _is_name(right) and _QUANTITY.fullmatch(left.strip()):
         left, right = right, left
-    if not _is_working(left, right) and not _is_name(left):
+    named, _, working = left.partition("=") if _is_name(left.partition("=")[0]) else ("", "", left)
+    if not _is_working(working, right):
         return None
-    name = left.strip() if _is_name(left) else ""
+    name = named.strip()
     if power := _POWER_OF_TEN.fullmatch(right.strip()):
         return Quantity(Fraction(10) ** int(power[2]) * (-1 if power[1] == "-" else 1), (), name)
     match = _QUANTITY.fullmatch(_PREFIX.sub("", right.strip(), count=1))
@@ -174,7 +175,7 @@ def _is_working(left: str, right: str) -> bool:
 
 
 def _is_name(left: str) -> bool:
-    return re.fullmatch(r"\s*[A-Za-z][A-Za-z ]*", left) is not None
+    return re.fullmatch(r"\s*[A-Za-z][A-Za-z_ ]*", left) is not None
 
 
 def _value(match: re.Match[str]) -> Fraction | None:

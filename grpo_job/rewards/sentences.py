@@ -12,6 +12,8 @@ LONGEST = 500
 
 _STRUCK = re.compile(r"~~[^~]{1,100}~~")
 _CORRECTED = re.compile(r"not (\S{1,40}),? but (?=\S)", re.IGNORECASE)
+_BOLD = re.compile(r"(?<!\w)\*\*(\S[^*]*)\*\*(?!\w)")
+_MONTH = re.compile(r"(?<=[a-z] )May\b")  # no "may"
 _MATH = re.compile(
     r"(?<![\\$\w])\$(?=[^\s$])([^$\n]{0,199}[^\s$\\])\$(?![\d$])"
     r"|\\\((.{1,200}?)\\\)|\\\[(.{1,200}?)\\\]",
@@ -31,12 +33,15 @@ _DENIAL = re.compile(
 )
 _NO_STATEMENT = re.compile(
     r"\b(?:not|no|never|nor|or|either|neither|maybe|perhaps|possibly|probably|might|may|could|would|should|cannot|if|"
+    r"chapter|section|figure|exercise|"
     r"room|option|version|step|page|line|question|problem|case|"
     r"unless|than|least|most|over|under|above|below|up to|between|from|wrong|incorrect|except|without|guess|almost|"
     r"nearly|"
-    r"half|twice|thrice|double|triple|thirds?|quarters?|fourths?|fifths?|plus|minus|times|squared|cubed|divided|multiplied|"
+    r"half|twice|thrice|double|triple|thirds?|quarters?|fourths?|fifths?|plus|minus|times|squared|cubed|divided|"
+    r"multiplied|"
     r"raised|"
-    r"dozens?|score|gross|lakhs?|crores?|through|until|to|versus|vs|power|base|mod|root|factorial|minimum|maximum|"
+    r"dozens?|score|gross|lakhs?|crores?|through|until|close to|closer to|"
+    r"versus|vs|power|base|mod|root|factorial|minimum|maximum|"
     r"sure|think|per|every|how|what|which|negative|ratio|sin|cos|tan|log)\b|n't\b|[?~<>≤≥≠±|^_*+=/]|\\[a-zA-Z]|\d\s*[-\u2013:]\s*\d",
     re.IGNORECASE,
 )
@@ -61,7 +66,8 @@ def readings(text: str) -> list[str]:
         parts = text.split("####")
         return [_stated(parts[1].strip())] if len(parts) == 2 and "\n" not in parts[1].strip() else []
     whole, text = text.strip(), _CORRECTED.sub("", _STRUCK.sub("", text)).strip()
-    found = [text, _stated(text), *_of_json(text), *_only_math(text), *_only_number(text)]
+    plain = _BOLD.sub(r"\1", text)
+    found = [text, plain, _stated(plain), *_of_json(text), *_only_math(text), *_only_number(text)]
     return [reading for reading in dict.fromkeys(found) if reading and reading != whole]
 
 
@@ -96,7 +102,7 @@ def _only_math(text: str) -> list[str]:
 def _only_number(text: str) -> list[str]:
     text = _word_in_digits(text.replace("**", ""))
     found = list(_NUMBER.finditer(text))
-    if len(found) != 1 or _NO_STATEMENT.search(text) or "\n" in text.strip():
+    if len(found) != 1 or _NO_STATEMENT.search(_MONTH.sub("", text)) or "\n" in text.strip():
         return []
     outside = text[: found[0].start()] + " " + text[found[0].end() :]
     if re.search(r"\d", outside) or words.NUMBER_WORD.search(outside):
@@ -125,7 +131,7 @@ def _shortest(match: re.Match[str]) -> str:
     return number + (rest if rest[:1] in ("%", "°") else "".join(" " + word for word in kept))
 
 
-_SENTENCE_WORDS_LISTED = """in of for on at with and is are was were has have had left more total altogether a an the
+_SENTENCE_WORDS_LISTED = """in of for on at to with and is are was were has have had left more total altogether a an the
     each by after before that when as will can because so now all remaining during who which it
     he she they we"""
 _SENTENCE_WORDS = frozenset(_SENTENCE_WORDS_LISTED.split())

@@ -25,6 +25,7 @@ _LEADING = re.compile(
     re.IGNORECASE,
 )
 _CHEMICAL = re.compile(r"(?=.*\d)(?:[A-Z][a-z]?(?:_?\d+|_\{\d+\})?)+")
+_SYMBOLS = re.compile(r"(?:[A-Z][a-z]?){2,}")  # of elements: NaCl
 _VERDICT = re.compile(
     r"(yes|no|true|false)(?:[.!]|[,;:]\s+(?P<rest>.{1,300})|\s+[-\u2014]\s+(?P<more>.{1,300}))?", re.I | re.S
 )
@@ -123,5 +124,7 @@ def _harmless(one: str, other: str, *, alone: bool) -> bool:
         return alone and one.lower() in "abcdefghij"
     if len(one) == 2 and (one.isupper() or other.isupper()):
         return one.lower() in ("no", "ok")
+    if any(_SYMBOLS.fullmatch(word) and not word.isupper() for word in (one, other)):
+        return False
     ordinary = [word.islower() or word.isupper() or word.istitle() for word in (one, other)]
     return all(ordinary) or (len(one) > 3 and (one.islower() or other.islower()))

@@ -24,9 +24,7 @@ VALUES = st.one_of(
     st.tuples(st.integers(1, 99), st.integers(2, 99)).map(lambda pair: rf"\frac{{{pair[0]}}}{{{pair[1]}}}"),
     st.sampled_from(ANSWERS.split("|")),
 )
-WORDS = (
-    r"\frac{1}{2}|\pm | or | and | to | km|yes|two |half |½| apples| pm|May |(B) | dozen|\sqrt{2}| then | feet |^2"
-)
+WORDS = r"\frac{1}{2}|\pm | or | and | to | km|yes|two |half |½| apples| pm|May |(B) | dozen|\sqrt{2}| then | feet |^2"
 PIECES = st.lists(st.sampled_from([*"01259xB.,:;-/$%=()[]'\"! <", *WORDS.split("|")]), max_size=8).map("".join)
 REWRITES = [
     lambda text: f"  {text} \n",
