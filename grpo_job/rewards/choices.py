@@ -105,6 +105,6 @@ def right_among(given: str, gold: str, texts: dict[str, str], equal: Equal) -> b
     right = gold.strip() if gold.strip() in texts else bare_letter(gold) or ""
     if right not in texts:
         right = next((label for label, text in texts.items() if equal(text, gold)), "")
-    if list(texts.values()).count(texts.get(right, "")) != 1:
+    if right not in texts or list(texts.values()).count(texts[right]) != 1:
         return equal(given, gold)
     return any(equal(given, each) for each in (gold, right, texts[right]))

@@ -112,6 +112,16 @@ def test_whatever_is_written_is_graded_the_same_twice(completion: str, gold: str
 
 
 @settings(deadline=None, max_examples=100)
+@given(st.text(max_size=20), st.one_of(st.text(max_size=20), st.lists(st.text(max_size=5)), st.none()))
+def test_whatever_a_row_has_as_options_is_graded(text: str, options: object) -> None:
+    assert correct(f"<answer>{text}</answer>", "B", choices=options) in (0.0, 1.0)
+
+
+def test_options_that_are_empty_are_no_answer() -> None:
+    assert correct("<answer>0</answer>", "1", choices=[""]) == 0.0
+
+
+@settings(deadline=None, max_examples=100)
 @given(st.text(max_size=30))
 def test_what_stands_in_the_last_block_is_the_answer(answer: str) -> None:
     if "<" not in answer:
