@@ -5,8 +5,10 @@ sentence there states, `sentences.py`; whether it is the row's answer, `comparis
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from grpo_job.rewards import latex, quantities, sentences
+from grpo_job.rewards import choices, latex, quantities, sentences
 from grpo_job.rewards.comparison import equal
 
 __all__ = ["correct", "correct_anywhere", "equal", "extract_answer", "last_answer"]
@@ -22,8 +24,15 @@ _NUMBER_IN_TEXT = re.compile(
     rf"|(?<=\bin )(?!(?:19|20)\d\d\b)(?>[$€£]?{quantities.NUMBER}(?:/{quantities.NUMBER})?)(?!(?:st|nd|rd|th)\b)"
 )
 _STATEMENT = re.compile(r"(?<!\w)(?:final |correct )?answer(?: is)?:? ", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
-_MATH = re.compile(r"\$\$?([^$]{1,300})\$\$?|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL)
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
+_MATH = re.compile(
+    r"\$\$?(?=\S)((?:[^$\\]|\\.){0,299}?(?:[^$\\\s]|\\.))\$\$?(?!\d)|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL
+)
+_OPEN_BRACKET = re.compile(r"[(\[][^()\[\]A-Za-z]*,[^()\[\]A-Za-z,]*$")
+_JOINED = re.compile(  # `2x + 1`, `x > 3`; `3:4`, `2 or 3`
+    r"(?<![A-Za-z<])(?=[^A-Za-z]*[A-Za-z])(?:[A-Za-z0-9]{1,3}\s?[-+*/<>≤≥]=?\s?)+$"
+    r"|\d(?:\s?[:±]\s?| (?:or|to|and) (?:[a-z] = )?)$"
+)
 _WORD_BEFORE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}:?\s|[,;:.]\s|\n")
 
 
@@ -60,27 +69,29 @@ def last_answer(completion: str) -> str | None:
     return _after_hashes(end) or _stated(end) or _last_value(end)
 
 
-def correct(completion: str, answer: str) -> float | None:
+def correct(completion: str, answer: str, **columns: Any) -> float | None:
     """Pays 1.0 when the answer block holds the row's answer; None when the row has no answer.
+
+    Where the row has a column `choices` or `options`, the text of the right option is right too.
 
     >>> correct("<reasoning>48 + 24 = 72</reasoning><answer>72 clips</answer>", "72")
     1.0
     >>> correct("The answer is 72.", "72")
     0.0
     """
-    return _grade(extract_answer(completion), answer)
+    return _grade(extract_answer(completion), answer, columns)
 
 
-def correct_anywhere(completion: str, answer: str) -> float | None:
+def correct_anywhere(completion: str, answer: str, **columns: Any) -> float | None:
     """Pays 1.0 when the answer is right wherever it stands: for prompts that do not ask for the tags.
 
     >>> correct_anywhere("The answer is 72.", "72")
     1.0
     """
-    return _grade(last_answer(completion), answer)
+    return _grade(last_answer(completion), answer, columns)
 
 
-def _grade(given: str | None, gold: str) -> float | None:
+def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | None:
     if not gold.strip():
         return None
     if given is None:
@@ -90,7 +101,8 @@ def _grade(given: str | None, gold: str) -> float | None:
     golds = latex.boxes(gold) if len(gold) <= quantities.LONGEST else []
     right = golds[-1] if golds and golds[-1] else gold
     readings = dict.fromkeys([given, *sentences.readings(given)])
-    return 1.0 if any(equal(reading, right) for reading in readings) else 0.0
+    options = choices.options(columns.get("choices") or columns.get("options"))
+    return float(any(choices.right_among(reading, right, options, equal) for reading in readings))
 
 
 def _after_hashes(text: str) -> str | None:
@@ -110,19 +122,33 @@ def _stated(text: str) -> str | None:
     rest = text[last.end() : last.end() + quantities.LONGEST]
     end = _SENTENCE_END.search(rest)
     stated = (rest[: end.start()] if end else rest).strip().strip("*").strip()
-    return stated if stated and (quantities.quantity(stated) or len(stated) == 1) else None
+    if stated and (quantities.quantity(stated) or choices.letter_and_text(stated)):
+        return stated
+    words = len(re.findall("[A-Za-z]{2,}", stated))
+    return stated if stated and (words == 0 or (words == 1 and not re.search(r"\d", stated))) else None
 
 
 def _last_value(text: str) -> str | None:
-    """The last number, or the whole of the formula that the last number is a part of."""
+    """The last number, or the whole of the formula or the list that the last number is a part of."""
     last = _last(_NUMBER_IN_TEXT, text)
     formula = _last_formula(text)
     if formula and (last is None or last.start() < formula[1]):
         return formula[0]
-    if last is not None:
-        return last[0]
-    short = text.strip()
-    return short if re.fullmatch(r"[A-Za-z]{1,20}\.?", short) else None
+    if last is None:
+        return _last_sentence(text)
+    before = text[max(0, last.start() - 100) : last.start()]
+    if text[last.end() : last.end() + 1] in ")]" and (opening := _OPEN_BRACKET.search(before)):
+        return opening[0] + text[last.start() : last.end() + 1]
+    joined = _JOINED.search(before)
+    return joined[0] + last[0] if joined else last[0]
+
+
+def _last_sentence(text: str) -> str | None:
+    """What the last sentence of a text without numbers states."""
+    sentence = re.split(r"(?<=[.!?])\s+|\n", text.strip())[-1]
+    if re.fullmatch(r"[A-Za-z]{1,20}\.?", sentence):
+        return sentence
+    return next(reversed(sentences.readings(sentence)), None)
 
 
 def _last_formula(text: str) -> tuple[str, int] | None:
@@ -130,7 +156,7 @@ def _last_formula(text: str) -> tuple[str, int] | None:
     found = None
     for match in _MATH.finditer(text):
         content = "".join(part or "" for part in match.groups())
-        if re.search(r"[\\^]", content):
+        if _is_formula(content):
             found = content.strip(), match.end()
     mark = max(text.rfind("\\"), text.rfind("^"))
     if mark < 0 or (found and mark < found[1]):
@@ -143,6 +169,13 @@ def _last_formula(text: str) -> tuple[str, int] | None:
     end = ending.start() if ending else len(text)
     formula = text[start:end].strip().strip("*$")
     return found if "boxed" in formula else (formula, end)
+
+
+def _is_formula(content: str) -> bool:
+    """Whether it is more than a number, and no text between two prices."""
+    if re.search(r"[\\^]", content):
+        return True
+    return not re.search(r"[A-Za-z]{2}", content) and quantities.quantity(content) is None
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

@@ -1,46 +1,110 @@
-"""The letter of a multiple choice in its spellings: `(B)`, `B.`, `b`, `Option B`, `(B) Paris`."""
+"""The letter of a multiple choice in its spellings: `(B)`, `B.`, `b`, `Option B`, `(B) Paris`; the options' texts."""
 
+import json
 import re
+from collections.abc import Callable
+from typing import Any
 
 _LEAD = re.compile(
-    r"(?:(?:the )?(?:final |correct |right |best )*(?:answer|choice|option)(?: is)?:?\s*)+", re.IGNORECASE
+    r"^(?:(?:the |my )?(?:final |correct |right |best )*(?:answer|choice|option|letter)(?: is)?:?\s*|"
+    r"I (?:choose|pick|select)\s+|it(?: is|'s)\s+)+",
+    re.IGNORECASE,
+)
+_TAIL = re.compile(
+    r"(?<=[\w)\]])\s+is (?:the )?(?:correct|right|best|answer)(?: (?:answer|choice|option|one))?[.!]?$", re.IGNORECASE
 )
 _BARE = re.compile(r"[(\[]?\s*(?P<letter>[A-Ja-j])\s*[)\].:]{0,2}")
 _WITH_TEXT = re.compile(
-    r"(?:\((?P<round>[A-Ja-j])\)|(?P<plain>[A-J])(?:[.:)]| -)|(?P<low>[a-j])\))\s+(?P<text>\S.*)", re.DOTALL
+    r"(?:\((?P<round>[A-Ja-j])\)[.:]?|(?P<plain>[A-J])(?:[.:)]| -|,?(?= because| since| \())|(?P<low>[a-j])[):])"
+    r"\s+(?P<text>\S.*)",
+    re.DOTALL,
 )
 _ANOTHER = re.compile(
-    r"\([A-Ja-j]\)|(?:\b(?:or|and|not)|[,/&])\s*\(?[A-J]\b|\bnot\b|\?|^(?:or|and)\b|(?:^|\s)[B-J][.:)]"
+    r"\([A-Ja-j]\)|(?:\b(?:or|and|not)|[,/&])\s*\(?[A-J]\b|\bnot\b|\?|^(?:or|and)\b|^[A-J][.:)]|\s[A-J][.:)]\s*\S"
 )
+_OF_SEVERAL = re.compile(r"(?:both|neither|all|none|only|either)\b[^?()]*", re.IGNORECASE)  # an option about options
+_LISTED = re.compile(r"(?:^|[\s,;])\(?([A-J])[).:]\s*(.+?)(?=[\s,;]+\(?[A-J][).:]\s|$)", re.DOTALL)
+
+
+Equal = Callable[[str, str], bool]
 
 
 def bare_letter(text: str) -> str | None:
-    """The letter, where nothing else stands there.
+    """The letter, where nothing else is said.
 
-    >>> bare_letter("Choice (B)"), bare_letter("B cells")
-    ('B', None)
+    >>> bare_letter("Choice (B)"), bare_letter("B is correct."), bare_letter("B cells")
+    ('B', 'B', None)
     """
-    match = _BARE.fullmatch(_LEAD.sub("", text.strip(), count=1))
+    match = _BARE.fullmatch(_TAIL.sub("", _LEAD.sub("", text.strip().replace("**", ""), count=1)))
     return match["letter"].upper() if match else None
 
 
-def letter(text: str) -> str | None:
-    """The one letter that the text chooses, with or without the option's text.
+def letter_and_text(text: str) -> tuple[str, str] | None:
+    """The one letter that the text chooses, and what it says after it.
 
-    >>> letter("(B) Paris"), letter("(B) or (C)"), letter("A. B cells")
-    ('B', None, 'A')
+    >>> letter_and_text("(B) Paris"), letter_and_text("(B) or (C)"), letter_and_text("A. B cells")
+    (('B', 'Paris'), None, ('A', 'B cells'))
     """
-    text = _LEAD.sub("", text.strip(), count=1)
-    match = _WITH_TEXT.fullmatch(text)
-    if match is None:
-        return bare_letter(text)
-    if _ANOTHER.search(match["text"]):
-        return None
-    return (match["round"] or match["plain"] or match["low"]).upper()
+    text = _LEAD.sub("", text.strip().replace("**", ""), count=1)
+    if match := _WITH_TEXT.fullmatch(text):
+        if _ANOTHER.search(match["text"]) and not _OF_SEVERAL.fullmatch(match["text"]):
+            return None
+        return (match["round"] or match["plain"] or match["low"]).upper(), match["text"]
+    bare = bare_letter(text)
+    return (bare, "") if bare else None
 
 
-def same_choice(given: str, gold: str) -> bool:
-    """Whether both choose one letter, and at least one of them is nothing but the letter."""
-    if bare_letter(given) is None and bare_letter(gold) is None:
+def same_choice(given: str, gold: str, equal: Equal) -> bool | None:
+    """Whether both choose one letter, or one the other's text; None where neither begins with a letter.
+
+    >>> [same_choice(given, "B. Paris", str.__eq__) for given in ("(B)", "b) Paris", "Paris", "B. Rome", "A")]
+    [True, True, True, False, None]
+    """
+    one, other = letter_and_text(given), letter_and_text(gold)
+    if one and other:
+        same = one[0] == other[0]
+        return same and equal(one[1], other[1]) if one[1] and other[1] else same or None
+    if (one or other or ("", ""))[1]:
+        return equal(one[1] if one else given, other[1] if other else gold) or None
+    return None
+
+
+def options(column: Any) -> dict[str, str]:
+    """The texts of a row's options by their letters, from the shapes that data sets have.
+
+    >>> options(["Rome", "Paris"]), options({"label": ["A", "B"], "text": ["Rome", "Paris"]})
+    ({'A': 'Rome', 'B': 'Paris'}, {'A': 'Rome', 'B': 'Paris'})
+    >>> options("A) Rome B) Paris")
+    {'A': 'Rome', 'B': 'Paris'}
+    """
+    if isinstance(column, str):
+        try:
+            column = json.loads(column)
+        except (ValueError, RecursionError):
+            return {letter: text.strip() for letter, text in _LISTED.findall(column)}
+    if isinstance(column, dict) and isinstance(column.get("text"), list):
+        labels = column.get("label") or "ABCDEFGHIJ"
+        return dict(zip(map(str, labels), map(str, column["text"]), strict=False))
+    if isinstance(column, dict):
+        return {str(label).strip("(). "): str(text) for label, text in column.items()}
+    if not isinstance(column, list):
+        return {}
+    texts = [re.sub(r"^\(?[A-J][).:]\s+", "", str(text)) for text in column[:10]]
+    return dict(zip("ABCDEFGHIJ", texts, strict=False))
+
+
+def right_among(given: str, gold: str, texts: dict[str, str], equal: Equal) -> bool:
+    """Whether it is the row's answer where the options are known: the letter, its text, or both.
+
+    >>> [right_among(given, "B", {"A": "Rome", "B": "Paris"}, str.__eq__) for given in ("B", "Paris", "(B) Rome")]
+    [True, True, False]
+    """
+    said = letter_and_text(given)
+    if said and any(label != said[0] and equal(said[1], text) for label, text in texts.items()):
         return False
-    return letter(given) is not None and letter(given) == letter(gold)
+    right = gold.strip() if gold.strip() in texts else bare_letter(gold) or ""
+    if right not in texts:
+        right = next((label for label, text in texts.items() if equal(text, gold)), "")
+    if right not in texts or list(texts.values()).count(texts[right]) != 1:
+        return equal(given, gold)
+    return any(equal(given, each) for each in (gold, right, texts[right]))

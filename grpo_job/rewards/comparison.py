@@ -7,10 +7,26 @@ Each judge answers True, False, or None where the texts are not of its kind.
 import re
 from fractions import Fraction
 
-from grpo_job.rewards import choices, dates, latex, lists, quantities, relations, words
+from grpo_job.rewards import choices, dates, latex, lists, quantities, relations, units, words
 from grpo_job.rewards.symbolic import same_equation, same_expression
 
 _NAMED = re.compile(r"(?:[a-zA-Z]|[a-zA-Z]\([a-zA-Z]\)|[a-zA-Z]_\{?\w\}?)\s*=\s*(?P<value>[^=]+)")
+
+
+# `(x, y) = (1, 2)` and `x \\in \\{1, 2\\}` say only the values
+_OF_LETTERS = re.compile(r"\(\s*[a-z]\s*(?:,\s*[a-z]\s*){1,3}\)\s*=\s*(?=[(\[])|[a-z]\s*\\in\s*(?=\\?\{)")
+_SEMICOLON = re.compile(r"^([(\[][^,;]*);(?=[^,;]*[)\]]$)")
+_ANSWER_IS = re.compile(r"^(?:the )?(?:final )?answer(?: is:?|:| =)\s*", re.IGNORECASE)
+_SYMBOLS = tuple(
+    (re.compile(said, re.IGNORECASE), symbol)
+    for said, symbol in (
+        (r"(?:the )?(?:set of )?(?:all )?real(?: number)?s", r"\mathbb{R}"),
+        (r"(?:the )?(?:set of )?(?:all )?integers", r"\mathbb{Z}"),
+        (r"(?:the )?empty set|\\?\{\s*\\?\}", r"\emptyset"),
+        (r"(?:positive )?infinity", r"\infty"),
+        (r"(?:negative |minus |-)infinity", r"-\infty"),
+    )
+)
 
 
 def equal(given: str, gold: str) -> bool:
@@ -38,14 +54,14 @@ def equal(given: str, gold: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    return quantities.unwrap(latex.spelled_alike(quantities.unwrap(text)))
+    text = latex.unwrap(latex.spelled_alike(latex.unwrap(_ANSWER_IS.sub("", text.strip(), count=1))))
+    text = _SEMICOLON.sub(r"\1,", _OF_LETTERS.sub("", text))
+    return next((symbol for said, symbol in _SYMBOLS if said.fullmatch(text)), text)
 
 
 def _by_words(given: str, gold: str) -> bool | None:
-    if choices.same_choice(given, gold):
-        return True
     one, other = words.verdict(given), words.verdict(gold)
-    return one == other if one and other else None
+    return one == other if one and other else choices.same_choice(given, gold, equal)
 
 
 def _by_base(given: str, gold: str) -> bool | None:
@@ -54,10 +70,13 @@ def _by_base(given: str, gold: str) -> bool | None:
 
 
 def _by_clock(given: str, gold: str) -> bool | None:
+    """What is surely a date or a time of day equals nothing else; `6 pm` may be 6."""
     for read in (dates.date, dates.minutes):
         one, other = read(given), read(gold)
-        if one is not None or other is not None:
+        if one is not None and other is not None:
             return one == other
+        if any(value is not None and re.search(r"[:/-]|\d{4}", text) for value, text in ((one, given), (other, gold))):
+            return False
     return None
 
 
@@ -70,16 +89,13 @@ def _by_ratio(given: str, gold: str) -> bool | None:
     one, other = relations.ratio(given), relations.ratio(gold)
     if not (one or other):
         return None
-    values = [
-        Fraction(sides[0]) / Fraction(sides[1]) if sides else _fraction(text)
-        for sides, text in ((one, given), (other, gold))
-    ]
+    values = [sides or _fraction(text) for sides, text in ((one, given), (other, gold))]
     return values[0] is not None and values[0] == values[1]
 
 
-def _fraction(text: str) -> Fraction | None:
+def _fraction(text: str) -> list[Fraction] | None:
     read = quantities.quantity(text) if "/" in text or "frac" in text else None
-    return read.value if read else None
+    return [read.value, Fraction(1)] if read else None
 
 
 def _by_form(given: str, gold: str) -> bool | None:
@@ -90,7 +106,7 @@ def _by_form(given: str, gold: str) -> bool | None:
     one, other = relations.region(given), relations.region(gold)
     if (one and one.certain) or (other and other.certain):
         return bool(one and other and relations.same_region(one, other, equal))
-    several, more = lists.several(given), lists.several(gold)
+    several, more = (None if quantities.quantity(text) else lists.several(text) for text in (given, gold))
     if several or more:
         return lists.same_elements(several, more, equal)
     return None
@@ -109,12 +125,16 @@ def _by_algebra(given: str, gold: str) -> bool:
     # Against a number only powers and roots go on to algebra: `48 + 24` is the working, not the answer.
     if (one_number and not _needs_algebra(gold)) or (other_number and not _needs_algebra(given)):
         return False
-    if given.strip("()") in _IMAGINARY and gold.strip("()") in _IMAGINARY:
-        return True
-    return same_expression(given, gold)
+    measured, gold_measured = quantities.with_unit(given), quantities.with_unit(gold)
+    if measured or gold_measured:
+        (left, unit), (right, gold_unit) = measured or (given, ()), gold_measured or (gold, ())
+        return units.same_units(unit, gold_unit) and equal(left, right)
+    return same_expression(_exact(one_number) or given, _exact(other_number) or gold)
 
 
-_IMAGINARY = ("i", r"\sqrt{-1}")
+def _exact(read: quantities.Quantity | None) -> str:
+    """The value of a number without unit, in digits that a formula may have: not `1,024`."""
+    return str(read.value) if read and not read.unit else ""
 
 
 def _needs_algebra(answer: str) -> bool:

@@ -1,47 +1,51 @@
-"""Dates and times of day, for which digits are no arithmetic. `05/01/2021` is read as in the United States: May 1."""
+"""Dates and times of day, whose digits are no arithmetic. `05/01/2021` is read as in the United States: May 1."""
 
 import re
 
-_MONTHS_LISTED = """january february march april may june july august september october november december"""
-_MONTHS = _MONTHS_LISTED.split()
-_MONTH = r"(?P<month>[A-Za-z]{3,9})\.?"
-_DATES = (
-    re.compile(r"(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>\d{4})"),
-    re.compile(r"(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})"),
-    re.compile(rf"{_MONTH} (?P<d>\d{{1,2}})(?:st|nd|rd|th)?,? (?P<y>\d{{4}})"),
-    re.compile(rf"(?P<d>\d{{1,2}})(?:st|nd|rd|th)?(?: of)? {_MONTH},? (?P<y>\d{{4}})"),
+_MONTHS = str.split("january february march april may june july august september october november december")
+_MONTH = rf"(?P<month>{'|'.join(rf'{name[:3]}(?:{name[3:]})?' for name in _MONTHS)}|sept)\.?"
+_DAY = r"(?P<d>\d{1,2})(?:st|nd|rd|th)?"
+_DATES = tuple(
+    re.compile(rf"(?:(?:on )?(?:the )?(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day,? )?){pattern}", re.IGNORECASE)
+    for pattern in (
+        r"(?P<m>\d{1,2})/(?P<d>\d{1,2})/(?P<y>\d{4})",
+        r"(?P<y>\d{4})[-/](?P<m>\d{2})[-/](?P<d>\d{2})",
+        rf"{_MONTH} {_DAY}(?:,? (?P<y>\d{{4}}))?",
+        rf"{_DAY}(?: of)? {_MONTH}(?:,? (?P<y>\d{{4}}))?",
+    )
 )
-_TIME = re.compile(r"(?P<h>\d{1,2}):(?P<m>[0-5]\d)(?::00)?\s*(?:(?P<half>[ap])\.?m\.?)?", re.IGNORECASE)
+_TIME = re.compile(
+    r"(?:at )?(?:(?P<h>\d{1,2})(?::(?P<m>[0-5]\d)(?::00)?)?\s*(?:(?P<half>[ap])\.?\s?m\.?)?|(?P<word>noon|midnight))",
+    re.IGNORECASE,
+)
 
 
 def date(text: str) -> tuple[int, int, int] | None:
-    """Year, month and day.
+    """Year, month and day; the year is 0 where none is said.
 
-    >>> date("May 1, 2021"), date("05/01/2021")
-    ((2021, 5, 1), (2021, 5, 1))
+    >>> date("May 1, 2021"), date("05/01/2021"), date("the 4th of July")
+    ((2021, 5, 1), (2021, 5, 1), (0, 7, 4))
     """
     for pattern in _DATES:
         if match := pattern.fullmatch(text.strip()):
             parts = match.groupdict()
-            month = int(parts["m"]) if parts.get("m") else _month(parts["month"])
-            return (int(parts["y"]), month, int(parts["d"])) if 1 <= month <= 12 else None
+            month = int(parts.get("m") or 0) or 1 + [name[:3] for name in _MONTHS].index(parts["month"][:3].lower())
+            return (int(parts["y"] or 0), month, int(parts["d"])) if 1 <= month <= 12 else None
     return None
 
 
-def _month(name: str) -> int:
-    return next((place for place, month in enumerate(_MONTHS, start=1) if month.startswith(name.lower())), 0)
-
-
 def minutes(text: str) -> int | None:
-    """A time of day with hours and minutes, in minutes since midnight.
+    """A time of day, in minutes since midnight; an hour alone is one only with its half of the day.
 
-    >>> minutes("3:30 PM"), minutes("15:30"), minutes("3:4")
-    (930, 930, None)
+    >>> minutes("3:30 PM"), minutes("15:30"), minutes("9 a.m."), minutes("noon"), minutes("3:4"), minutes("3")
+    (930, 930, 540, 720, None, None)
     """
     match = _TIME.fullmatch(text.strip())
-    if match is None or int(match["h"]) > 23 or (match["half"] and not 1 <= int(match["h"]) <= 12):
+    if match is None or not (match["m"] or match["half"] or match["word"]):
         return None
-    hour = int(match["h"])
-    if match["half"]:
-        hour = hour % 12 + (12 if match["half"].lower() == "p" else 0)
-    return 60 * hour + int(match["m"])
+    if match["word"]:
+        return 720 if match["word"].lower() == "noon" else 0
+    hour, half = int(match["h"]), (match["half"] or "").lower()
+    if hour > 23 or (half and not 1 <= hour <= 12):
+        return None
+    return 60 * (hour % 12 + (12 if half == "p" else 0) if half else hour) + int(match["m"] or 0)

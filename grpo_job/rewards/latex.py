@@ -1,51 +1,84 @@
-r"""One spelling for LaTeX and Unicode that mean the same: `\left(`, `\dfrac12`, `\text{ cm}`, `\geq`, smart quotes.
+r"""One spelling for LaTeX and Unicode that mean the same: `\left(`, `\dfrac12`, `\text{ cm}`, `≥`, `½`, `x²`, `Ｂ`.
 
 Every replacement is one pass over a short text: the callers bound its length.
 """
 
+import functools
 import math
 import re
+import unicodedata
 
 _BOX = re.compile(r"\\f?boxed\s*\{|\\fbox\s*\{|\\[{}]|[{}]")
+_SYMBOLS_LISTED = r"""× * · * ⋅ * ∗ * ÷ / ⁄ / ∶ : π \pi √ \sqrt ∞ \infty ≥ \ge ≤ \le ≠ \ne ≈ \approx ± \pm ∪ \cup ∈ \in
+    ∅ \emptyset ℝ \mathbb{R} ℤ \mathbb{Z} ℕ \mathbb{N} ℚ \mathbb{Q} ℂ \mathbb{C} “ " ” " ″ " ‘ ' ’ ' ′ ' ⟨ ( ⟩ )
+    ° \degree º \degree … ... → \to"""
+_SYMBOLS = _SYMBOLS_LISTED.split()
+_CHARACTERS = dict.fromkeys(map(ord, "\u2212\u2013\u2010\u2011\ufe63\uff0d"), "-") | {
+    ord(character): spelling + " " * spelling.startswith("\\")
+    for character, spelling in zip(_SYMBOLS[::2], _SYMBOLS[1::2], strict=True)
+}
 _WORDS = r"(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bf|rm)"
+_INSIDE = r"((?:[^{}]|\{[^{}]*\})*)"
 _SPELLINGS = tuple(
     (re.compile(pattern), spelling)
     for pattern, spelling in (
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?", ""),
         (r"\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])", " "),
         (r"\\!", ""),
-        (r"\\[,;:] ?", "\u2009"),
+        (r"\\[,;:] ?|(?<=\d)~(?=\w)", "\u2009"),
         (r"\\(?:quad|qquad)(?![a-zA-Z])|(?<!\\)\\ ", " "),
+        (r"\{,\}", ","),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
         (r"\\frac\s*(\d)\s*(\d)(?!\d)", r"\\frac{\1}{\2}"),
         (r"\\frac\s*\{([^{}]*)\}\s*(\d|[a-z](?![a-z]))", r"\\frac{\1}{\2}"),
         (r"\\frac\s*(\d)\s*\{([^{}]*)\}", r"\\frac{\1}{\2}"),
-        (r"\\sqrt\s*(\d|[a-z](?![a-z]))", r"\\sqrt{\1}"),
-        (rf"(?<=[\d}}])\s*\\{_WORDS}\s*\{{(?:~|\s)*([^{{}}]*)\}}", r" \1"),
-        (rf"\\{_WORDS}\s*\{{(?:~|\s)*([^{{}}]*)\}}", r"\1"),
-        (r"\\langle(?![a-zA-Z])|⟨", "("),
-        (r"\\rangle(?![a-zA-Z])|⟩", ")"),
+        (r"\\sqrt\s*(\d+|[a-z](?![a-z]))", r"\\sqrt{\1}"),
+        (r"\\mathb[bf]\s*\{?\s*([RZNQC])(?![a-zA-Z])\s*\}?|\\Bbb\s*\{?\s*([RZNQC])\s*\}?", r"\\mathbb{\1\2}"),
+        (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\(?:degree|circ)(?![a-zA-Z])", " degrees "),
+        (r"\\frac\{([^{}]*)\}\{-(\d+)\}", r"-\\frac{\1}{\2}"),
+        (r"\\(sin|cos|tan)\s*\^\s*\{-1\}", r"\\arc\1"),
+        (rf"(?<=[\d}}])\s*\\{_WORDS}\s*\{{(?:~|\s)*{_INSIDE}\}}", r" \1"),
+        (rf"\\{_WORDS}\s*\{{(?:~|\s)*{_INSIDE}\}}", r"\1"),
+        (r"\\langle(?![a-zA-Z])", "("),
+        (r"\\rangle(?![a-zA-Z])", ")"),
         (r"\\lbrace(?![a-zA-Z])", r"\\{"),
         (r"\\rbrace(?![a-zA-Z])", r"\\}"),
         (r"\\[lr]vert(?![a-zA-Z])|\\v?mid(?![a-zA-Z])", "|"),
-        (r"\\(?:geqslant|geq|ge)(?![a-zA-Z])|≥|>=|=>", r"\\ge "),
-        (r"\\(?:leqslant|leq|le)(?![a-zA-Z])|≤|<=", r"\\le "),
+        (r"\\(?:geqslant|geq|ge)(?![a-zA-Z])|>=|=>", r"\\ge "),
+        (r"\\(?:leqslant|leq|le)(?![a-zA-Z])|<=|=<", r"\\le "),
+        (r"\\neq?(?![a-zA-Z])|!=", r"\\ne "),
         (r"\\gt(?![a-zA-Z])", ">"),
         (r"\\lt(?![a-zA-Z])", "<"),
-        (r"\\infty(?![a-zA-Z])|∞", r"\\infty"),
-        (r"\+\\infty", r"\\infty"),
-        (r"\\cup(?![a-zA-Z])|∪", r"\\cup "),
-        (r"\\in(?![a-zA-Z])|∈", r"\\in "),
-        (r"\\pm(?![a-zA-Z])|±|\+/-", r"\\pm "),
+        (r"\\colon(?![a-zA-Z])", ":"),
+        (r"\+?\\infty(?![a-zA-Z])", r"\\infty"),
+        (r"\\cup(?![a-zA-Z])", r"\\cup "),
+        (r"\\in(?![a-zA-Z])", r"\\in "),
+        (r"\\pm(?![a-zA-Z])|\+/-", r"\\pm "),
+        (r"\\(?:varnothing|emptyset)(?![a-zA-Z])", r"\\emptyset"),
+        (r"\\(?:times|cdot|ast)(?![a-zA-Z])\s*", "*"),
+        (r"(?<=[\w)}])\*\*(?=[\w({-])", "^"),
         (r"\\exp\s*\(([^()]*)\)", r"e^{\1}"),
-        (r"[“”]", '"'),
-        (r"[‘’]", "'"),
-        (r"\\([$%])", r"\1"),
+        (r"\\([$%#&])", r"\1"),
+        (r"\.(\d{0,6})\((\d{1,6})\)", r".\1\\overline{\2}"),
+        (r"\.(\d{0,6}?)(\d{1,6}?)\2{2,}(?:\.\.\.|\\l?dots)", r".\1\\overline{\2}"),
+        (r"\.(\d{0,6})(\d)\u0305", r".\1\\overline{\2}"),
     )
 )
-_BINOMIAL = re.compile(r"\\[dt]?binom\s*\{(\d{1,2})\}\s*\{(\d{1,2})\}")
-_REPEATING = re.compile(r"(\d{0,6})\.(\d{0,6})\\overline\s*\{(\d{1,6})\}")
-_BEGIN = re.compile(r"\\(begin|end)\{[pbBvV]?matrix\}")
+_WRAPPED = (
+    re.compile(r"(\*\*|\*|__|_|`+|\"|')(?P<inside>.+)\1", re.DOTALL),
+    re.compile(r"\$\$?(?P<inside>[^$]+)\$\$?"),
+    re.compile(r"\\\((?P<inside>.+)\\\)", re.DOTALL),
+    re.compile(r"\\\[(?P<inside>.+)\\\]", re.DOTALL),
+    re.compile(r"\\(?:text|textbf|mathrm)\s*\{(?P<inside>[^{}]*)\}"),
+    re.compile(r"“(?P<inside>[^“”]+)”"),
+)
+_RAISED, _LOWERED = re.compile("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+"), re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
+_BINOMIAL = re.compile(r"\\[dt]?binom\s*\{(\d{1,2})\}\s*\{(\d{1,2})\}|\{(\d{1,2})\s*\\choose\s*(\d{1,2})\}")
+_FACTORIAL = re.compile(r"(?<![\w.!])(\d{1,2})!(?![!\w])")
+_REPEATING = re.compile(r"(\d{0,6})\.(\d{0,6})\\(?:overline|bar)\s*\{?(\d{1,6})\}?")
+_BEGIN = re.compile(
+    r"[(\[{|]?\s*\\begin\{(?:[pbBvV]?matrix|array\}\{[lcr|]{1,9})\}(.*?)\\end\{[a-zA-Z]{5,7}\}\s*[)\]}|]?", re.S
+)
 
 
 def boxes(text: str) -> list[str]:
@@ -66,21 +99,67 @@ def boxes(text: str) -> list[str]:
     return found
 
 
+def unwrap(text: str) -> str:
+    r"""The text without what surrounds a value: white space, Markdown, math signs, `\boxed{}`, a last period.
+
+    >>> unwrap(r"**\boxed{72}.**")
+    '72'
+    """
+    text = re.sub(r"^[*•]\s+", "", text.strip())
+    for _ in range(8):  # as deep as anyone nests them
+        inside = _inside(text.rstrip(".;").rstrip() if not text.endswith("..") else text)
+        if inside == text:
+            break
+        text = inside
+    return text
+
+
+def _inside(text: str) -> str:
+    for wrapped in _WRAPPED:
+        if match := wrapped.fullmatch(text):
+            return match["inside"].strip()
+    if text.endswith("}") and text.startswith(("\\boxed", "\\fbox")):
+        found = boxes(text)
+        if found and len(re.sub(r"\s", "", found[-1])) + len(r"\boxed{}") >= len(re.sub(r"\s", "", text)):
+            return found[-1]
+    return text
+
+
+@functools.lru_cache(maxsize=4096)
 def spelled_alike(text: str) -> str:
     r"""The text in one spelling.
 
-    >>> spelled_alike(r"\left( \dfrac12 , 5\text{ cm} \right)")
-    '( \\frac{1}{2} , 5 cm )'
+    >>> spelled_alike(r"\left( \dfrac12 , 5\text{ cm} \right)"), spelled_alike("2½ ≥ x²")
+    ('( \\frac{1}{2} , 5 cm )', '2 1/2 \\ge   x^{2}')
     """
+    if not text.isascii():
+        text = _RAISED.sub(lambda match: f"^{{{_simple(match[0])}}}", text)
+        text = _LOWERED.sub(lambda match: f"_{{{_simple(match[0])}}}", text)
+        text = "".join(map(_plain_character, text.translate(_CHARACTERS)))
+    if not re.search(r"[\\^{}<>*!.+_~]", text):
+        return text.strip()
     for pattern, spelling in _SPELLINGS:
         text = pattern.sub(spelling, text)
-    text = _BINOMIAL.sub(_binomial, text)
+    text = _BINOMIAL.sub(lambda match: str(math.comb(*(int(each) for each in match.groups() if each))), text)
+    text = _FACTORIAL.sub(lambda match: str(math.factorial(int(match[1]))), text)
     text = _REPEATING.sub(_repeating, text)
-    return _BEGIN.sub(r"\\\1{pmatrix}", text).strip()
+    return _BEGIN.sub(r"\\begin{pmatrix}\1\\end{pmatrix}", text).strip()
 
 
-def _binomial(match: re.Match[str]) -> str:
-    return str(math.comb(int(match[1]), int(match[2])))
+def _plain_character(character: str) -> str:
+    """Digits and letters of every script and width as ASCII, and `½` as ` 1/2`; spaces stay what they are."""
+    if character.isascii() or character.isspace():
+        return character
+    if unicodedata.category(character) == "Nd":
+        return str(unicodedata.decimal(character))
+    kind = unicodedata.decomposition(character).partition("> ")[0]
+    if kind == "<fraction":
+        return " " + _simple(character).replace("\u2044", "/")
+    return _simple(character) if kind in ("<wide", "<circle", "<font") else character
+
+
+def _simple(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).replace("\u2212", "-")
 
 
 def _repeating(match: re.Match[str]) -> str:

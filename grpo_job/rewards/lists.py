@@ -5,14 +5,21 @@ from collections.abc import Callable
 
 LONGEST, MOST_ELEMENTS, MOST_JOINED = 120, 6, 20
 
-_JOINED = re.compile(r"\s*,?\s+(?:and|or)\s+|\s*;\s*")
+_JOINED = re.compile(r"\s*,?\s+(?:and|or|&)\s+|\s*;\s*")
+ORDERED = "<"  # in place of brackets: a list without any whose order counts
+_IN_ORDER = re.compile(
+    r"\s*\(?\bin (?:this |that |ascending |descending |alphabetical )?order\b:?\)?:?\s*", re.IGNORECASE
+)
+_THEN = re.compile(r"\s*,?\s+(?:and )?then\s+|\s*(?:->|\\to(?![a-z]))\s*")
+_NAME = r"[A-Za-z][a-z'-]+(?: [A-Za-z][a-z'-]+){0,3}"
+_NAMES = re.compile(rf"{_NAME}(?:\s*,\s*(?:and )?{_NAME}){{1,19}}")
 _MEMBER_NAME = re.compile(r"[a-zA-Z]\s*=\s*")
 
 
 def elements(text: str, most: int = MOST_ELEMENTS) -> tuple[str, list[str]] | None:
     r"""The brackets and what stands between the commas; None when the text is not several values.
 
-    >>> elements(r"\left[0, \frac{1}{2}\right)")
+    >>> elements(r"[0, \frac{1}{2})")
     ('[)', ['0', '\\frac{1}{2}'])
     >>> elements("(1,2) and (3,4)") is None
     True
@@ -46,10 +53,13 @@ def _split(text: str) -> list[str] | None:
 def same_elements(
     one: tuple[str, list[str]] | None, other: tuple[str, list[str]] | None, equal: Callable[[str, str], bool]
 ) -> bool:
-    """Whether both are lists in the same brackets with equal elements; sets and bare lists in any order."""
-    if one is None or other is None or one[0] != other[0] or len(one[1]) != len(other[1]):
+    """Whether both are lists in the same brackets with equal elements; sets and bare lists of values in any order."""
+    if one is None or other is None or len(one[1]) != len(other[1]):
         return False
-    if one[0] not in ("", "{}"):
+    brackets = {one[0], other[0]}
+    if len(brackets) > 1 and brackets != {"", ORDERED}:
+        return False
+    if not brackets <= {"", "{}"}:
         return all(map(equal, one[1], other[1]))
     left = list(other[1])
     for element in one[1]:
@@ -74,7 +84,9 @@ def several(text: str) -> tuple[str, list[str]] | None:
         left, _, right = _MEMBER_NAME.sub("", text).partition("\\pm")
         before = left.strip()
         return "", [f"{before}+{right.strip()}" if before else right.strip(), f"{before}-{right.strip()}"]
-    joined = _JOINED.sub(", ", text)
+    ordered = _THEN.sub(", ", _IN_ORDER.sub("", text))
+    in_order = ordered != text or (_NAMES.fullmatch(text) and not re.search(r"\b(?:and|or)\b", text))
+    joined = _JOINED.sub(", ", ordered)
     found = elements(joined, MOST_JOINED) or elements(f"{{{joined}}}", MOST_JOINED)
     if found is None:
         return None
@@ -87,4 +99,6 @@ def several(text: str) -> tuple[str, list[str]] | None:
             brackets = "()"
         elif len(set(names)) > 1:
             return None
-    return ("" if brackets == "{}" else brackets), parts
+    if brackets in ("", "{}"):
+        brackets = ORDERED if in_order else ""
+    return brackets, parts

@@ -4,8 +4,8 @@ Values are exact fractions, so `72.00` is 72 and 0.6667 is not 2/3. A text that 
 list, a sum still to be done, a time of day) is not read at all. `%` is a unit: 72% is 72, and is not 0.72.
 """
 
+import functools
 import re
-import unicodedata
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -15,38 +15,29 @@ LONGEST = 500  # characters of a text that is read at all
 
 
 class Quantity(NamedTuple):
-    """`x = 72 apples` is value 72, unit ("apples",), name "x"; unit and name are empty where none stands."""
+    """`x = 72 apples` is value 72, unit ("apples",), name "x"; unit and name are empty where there is none.
+
+    `compound`: it was said in several units, such as feet and inches.
+    """
 
     value: Fraction
     unit: tuple[str, ...] = ()
     name: str = ""
+    compound: bool = False
 
 
-_SIGNS = dict.fromkeys(map(ord, "\u2212\u2013\u2010\u2011\ufe63\uff0d"), "-") | {0xD7: "*", 0xB7: "*"}
-_SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-_GROUPED = r"\d{1,3}(?:(?:,\d{3})+|(?:[\u00a0\u2009\u202f]\d{3})+|(?:'\d{3})+)(?!\d)"
+_GROUPED = r"\d{1,3}(?:(?:,\d{3})+|(?:[\u00a0\u2009\u202f]\d{3})+|(?:'\d{3})+|(?:,\d\d)+,\d{3})(?!\d)"
 NUMBER = rf"(?:(?:{_GROUPED}|\d+)(?:\.\d+)?|\.\d+)"
 
-_WRAPPED = (
-    re.compile(r"(\*\*|\*|__|_|`+|\"|')(?P<inside>.+)\1", re.DOTALL),
-    re.compile(r"\$\$?(?P<inside>[^$]+)\$\$?"),
-    re.compile(r"\\\((?P<inside>.+)\\\)", re.DOTALL),
-    re.compile(r"\\\[(?P<inside>.+)\\\]", re.DOTALL),
-    re.compile(r"\\(?:text|textbf|mathbf|mathrm)\s*\{(?P<inside>[^{}]*)\}"),
-    re.compile(r"“(?P<inside>[^“”]+)”"),
-)
-_PREFIX = re.compile(
-    r"(?:(?:the )?(?:final )?answer(?: is)?\b:?|(?:approximately|about|around|roughly)\b|[≈~])\s*", re.IGNORECASE
-)
-_CURRENCIES = {"$": "dollar", "usd": "dollar", "€": "euro", "eur": "euro", "£": "pound", "gbp": "pound"}
-_CURRENCIES |= {"₹": "rupee", "rs": "rupee", "rs.": "rupee", "¥": "yen"}
+_PREFIX = re.compile(r"(?:(?:approximately|about|around|roughly)\b|\\approx|~)\s*", re.IGNORECASE)
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "k": 10**3, "million": 10**6, "billion": 10**9}
 _SCALES |= {"trillion": 10**12, "lakh": 10**5, "crore": 10**7, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9}
+_COMPOUND = re.compile(r"\d+ ?[A-Za-z]+\.?(?:,? +(?:and )?\d+(?:\.\d+)? ?[A-Za-z]+\.?){1,3}")
 
 _QUANTITY = re.compile(
     rf"""
     (?P<sign>[-+]|(?:negative|minus)\s)?\s*
-    (?P<currency>US\$|[$€£₹¥]|USD|EUR|GBP|Rs\.?)?\s*
+    (?P<currency>US\$|[$€£₹¥]|(?:USD|EUR|GBP|JPY|INR|CNY|CAD|AUD|CHF|Rs\.?)(?=[ \d]))?\s*
     (?P<inner_sign>[-+])?
     (?:(?P<whole>\d+)\s*[ ](?P<part>\d+/\d+) | (?P<number>{NUMBER})(?:\s*/\s*(?P<divisor>{NUMBER}))?)
     (?:e(?P<e>[-+]?\d{{1,3}})(?![\d.]) | \s*[x*]\s*10\s*\^\s*(?P<power>[-+]?\d{{1,3}})(?![\d.^/]))?
@@ -55,112 +46,95 @@ _QUANTITY = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+_MEASURE = re.compile(r"(?P<formula>.*?\S)\s+(?P<power>(?:square |sq\.? |cubic )?)(?P<unit>[A-Za-z]{2,}(?:\^?[23])?)")
 _POWER_OF_TEN = re.compile(r"([-+]?)10\s*\^\s*([-+]?\d{1,3})")
 
-_UNIT_WORD = re.compile(r"[A-Za-z\u00b5\u03bc\u03a9][A-Za-z'-]*\.?(?:\^?[23]|[²³])?|%")
+_UNIT_WORD = re.compile(r"[A-Za-z\u00b5\u03bc\u03a9][A-Za-z'-]*\.?(?:\^?[23])?|[%$€£₹¥]")
 # Units that may touch the number. Other letters there are variables: `2x`, `3ab`.
-_TOUCHING_LISTED = """km cm mm kg mg ml hr hrs min mins sec lb lbs oz ft mph kmh gb mb am pm % cents kr"""
-_TOUCHING = frozenset(_TOUCHING_LISTED.split())
-_ONE_LETTER_LISTED = """m g s h l w v L W V F C J N K"""
-_ONE_LETTER = frozenset(_ONE_LETTER_LISTED.split())
-_WORD_NUMBER_AGAIN = re.compile(r"(.*\d)\s*\(([a-z -]+)\)", re.IGNORECASE | re.DOTALL)
-_SPACED_GROUPS = re.compile(r"(?<![\d.,/])\d{1,3}(?: \d{3})+(?![\d.,/]| \d)")
-
-
-def unwrap(text: str) -> str:
-    r"""The text without what surrounds a value: white space, Markdown, math signs, `\boxed{}`, a last period.
-
-    >>> unwrap(r"**\boxed{72}.**")
-    '72'
-    """
-    text = text.strip()
-    for _ in range(8):  # as deep as anyone nests them
-        inside = _inside(text.rstrip(".;").rstrip() if not text.endswith("..") else text)
-        if inside == text:
-            break
-        text = inside
-    return text
-
-
-def _inside(text: str) -> str:
-    for wrapped in _WRAPPED:
-        if match := wrapped.fullmatch(text):
-            return match["inside"].strip()
-    if text.endswith("}") and text.startswith(("\\boxed", "\\fbox")):
-        found = latex.boxes(text)
-        if found and len(re.sub(r"\s", "", found[-1])) + len(r"\boxed{}") >= len(re.sub(r"\s", "", text)):
-            return found[-1]
-    return text
+_TOUCHING = frozenset(str.split("km cm mm kg mg ml hr hrs min mins sec lb lbs oz ft mph kmh gb mb am pm kr"))
+_ONE_LETTER = frozenset("mgshlwvLWVFCJNK")
+_NUMBER_TWICE = re.compile(r"([\d,]+|[a-z -]+?)\s*\(([\d,]+|[a-z -]+)\)", re.IGNORECASE)
+_SPACED_GROUPS = re.compile(r"(?<![\d.,/])\d{1,3}(?: \d{3})+(?![\d/]| \d|[.,]\d{3})")
 
 
 def plain(text: str) -> str:
     r"""LaTeX and Unicode spellings of numbers as plain ones.
 
     >>> plain(r"1{,}000 \times 10^{2}"), plain(r"-2\frac{1}{3}"), plain("\u2212½")
-    ('1,000 * 10^2', '-2 1/3', '- 1/2')
+    ('1,000 *10^2', '-2 1/3', '- 1/2')
     """
-    text = "".join(map(_plain_character, text.translate(_SIGNS)))
-    text = re.sub(r"(?<=10)[⁻⁰¹²³⁴-⁹]+", lambda match: "^" + match[0].translate(_SUPERSCRIPTS), text)
-    text = re.sub(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r" \1/\2", text)
-    text = re.sub(r"\\[dt]?frac\s*(\d)\s*(\d)", r" \1/\2", text)
-    text = re.sub(r"\\(?:text|mathrm|mbox|textbf)\s*\{([^{}]*)\}", r" \1", text)
-    text = re.sub(r"\\(?:times|cdot)(?![a-zA-Z])", "*", text)
-    text = re.sub(r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ|°", " degrees ", text).replace("¢", " cents")
-    text = re.sub(r"\^\s*\{([^{}]*)\}", r"^\1", text).replace("**", "^").replace("{,}", ",")
-    text = re.sub(r"\\([$%])", r"\1", text)
-    text = re.sub(r"\\!", "", text)
-    text = re.sub(r"\\[,;: ]|(?<=\d)~(?=\w)", "\u2009", text)
-    return text.strip()
+    text = latex.spelled_alike(text)
+    if "\\" in text or "{" in text:
+        text = re.sub(r"\\frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}", r" \1/\2", text)
+        text = re.sub(r"\^\s*\{([^{}]*)\}", r"^\1", text)
+        text = re.sub(r"(?<![\w}])\{(\d+)\}", r"\1", text)
+    return text.replace("¢", " cents").strip()
 
 
-def _plain_character(character: str) -> str:
-    """Digits of every script as ASCII, and `½` as ` 1/2`; a superscript stays what it is."""
-    if character.isascii():
-        return character
-    if unicodedata.category(character) == "Nd":
-        return str(unicodedata.decimal(character))
-    if "<fraction>" in unicodedata.decomposition(character):
-        return " " + unicodedata.normalize("NFKC", character).replace("\u2044", "/")
-    return character
-
-
+@functools.lru_cache(maxsize=4096)
 def quantity(text: str) -> Quantity | None:
     r"""The one number that the text is, or None.
 
     >>> quantity("-$1,000.50")
-    Quantity(value=Fraction(-2001, 2), unit=('dollar',), name='')
+    Quantity(value=Fraction(-2001, 2), unit=('dollar',), name='', compound=False)
     >>> quantity("72 or 73") is None
     True
     """
     if len(text) > LONGEST:
         return None
-    left, _, right = _in_digits(plain(latex.spelled_alike(unwrap(text)))).rpartition("=")
+    text = _in_digits(plain(latex.unwrap(text)))
+    if _COMPOUND.fullmatch(text) and (read := _compound(text)):
+        return read
+    left, _, right = text.rpartition("=")
     if _is_name(right) and _QUANTITY.fullmatch(left.strip()):
         left, right = right, left
-    if not _is_working(left) and not _is_name(left):
+    named, _, working = left.partition("=") if _is_name(left.partition("=")[0]) else ("", "", left)
+    if not _is_working(working, right):
         return None
-    name = left.strip() if _is_name(left) else ""
+    name = named.strip()
     if power := _POWER_OF_TEN.fullmatch(right.strip()):
         return Quantity(Fraction(10) ** int(power[2]) * (-1 if power[1] == "-" else 1), (), name)
     match = _QUANTITY.fullmatch(_PREFIX.sub("", right.strip(), count=1))
     if match is None:
         return None
     value = _value(match)
-    unit = None if value is None else _unit(match["currency"] or "", match["rest"] or "", single=abs(value) <= 1)
+    unit = _unit(match["currency"] or "", match["rest"] or "")
     return None if value is None or unit is None else Quantity(value, unit, name)
 
 
 def _in_digits(text: str) -> str:
-    """Number words at the beginning, `1 and 1/2` and groups of thousands between spaces as one number."""
-    if (again := _WORD_NUMBER_AGAIN.fullmatch(text)) and words.with_digits(again[2].strip()) == again[1].strip():
+    """Numbers in words, marks of feet and inches, brackets, and all countries' thousands as plain digits."""
+    text = _PREFIX.sub("", text, count=1)
+    if (again := _NUMBER_TWICE.fullmatch(text)) and words.with_digits(again[1]) == words.with_digits(again[2]):
         text = again[1]
-    text = words.with_digits(_PREFIX.sub("", text, count=1))
-    text = re.sub(r"^(\d+) and (\d+/\d+)", r"\1 \2", text)
-    text = re.sub(r" (?:and )?0 (?:seconds|minutes|cents|inches)$", "", text)
+    if re.search("[A-Za-z]", text):
+        parts = re.split(r"(,? and (?=[a-z-]+ [a-z]))", words.with_digits(text))
+        text = "".join(map(words.with_digits, parts))
+        text = re.sub(r"^([$\d]+) and (\d+/\d+|a half\b)", lambda m: f"{m[1]} {m[2].replace('a half', '1/2')}", text)
+        text = re.sub(r"(?<=\d)(?: ?- ?(?=[a-z]{3}))", " ", text)
+        text = re.sub(r"\b([ap])\.\s?m\.?", r"\1m", text)
+        text = re.sub(r"^\$(\d+)(?= and \d+ cents?$)", r"\1 dollars", text)
+    text = re.sub(r"^([-+]?)\(([^(),]*)\)$", r"\1\2", text)
+    text = re.sub(r"(\d) ?(?:\"|'')", r"\1 inches ", text)
+    text = re.sub(r"(\d) ?'(?!\d{3}(?!\d))", r"\1 feet ", text).strip()
+    return _european(_SPACED_GROUPS.sub(lambda match: match[0].replace(" ", ""), text))
+
+
+def _european(text: str) -> str:
+    """`1.234.567` and `1.234,50` as `1234567` and `1234.50`; `5,50`, which may be two numbers, only by a currency."""
+    text = re.sub(r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?![\d.])", lambda match: match[0].replace(".", ""), text)
     text = re.sub(
-        r"(?<![\d.,])(\d{1,3}(?:[. ]\d{3})+),(\d\d)(?![\d.,])", lambda m: re.sub("[. ]", "", m[1]) + "." + m[2], text
+        r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+|\d{4,}),(\d{1,2})(?![\d.,])",
+        lambda match: f"{match[1].replace('.', '')}.{match[2]}",
+        text,
     )
-    return _SPACED_GROUPS.sub(lambda match: match[0].replace(" ", ""), text)
+    return re.sub(r"(?<![\d.,])(\d+),(\d\d)(?![\d.,])(?=\s*€)|(?<=€)(\d+),(\d\d)(?![\d.,])", r"\1\3.\2\4", text)
+
+
+def _compound(text: str) -> Quantity | None:
+    found = re.findall(r"(\d+(?:\.\d+)?) ?([A-Za-z]+)", text)
+    amount = units.total([(Fraction(value), unit) for value, unit in found])
+    return Quantity(amount[0], (amount[1],), "", True) if amount else None
 
 
 def same_quantity(one: Quantity, other: Quantity) -> bool:
@@ -171,19 +145,37 @@ def same_quantity(one: Quantity, other: Quantity) -> bool:
     >>> same_quantity(Quantity(Fraction(72), ("hours",)), Quantity(Fraction(72), ("minutes",)))
     False
     """
-    if one.value != other.value or (one.name and other.name and one.name != other.name):
+    if one.name and other.name and one.name != other.name:
         return False
-    return units.same_units(one.unit, other.unit)
+    convert = one.compound or other.compound or (units.is_money(one.unit) and units.is_money(other.unit))
+    if convert and units.same_amount(one.value, one.unit, other.value, other.unit):
+        return True
+    return one.value == other.value and units.same_units(one.unit, other.unit)
 
 
-def _is_working(left: str) -> bool:
-    """`48 + 24` in `48 + 24 = 72`: numbers and signs only, or nothing."""
+def with_unit(text: str) -> tuple[str, tuple[str, ...]] | None:
+    r"""A formula and the measure after it.
+
+    >>> with_unit(r"16\pi cm^2"), with_unit(r"16\pi square units"), with_unit("2x")
+    (('16\\pi', ('cm^2',)), ('16\\pi', ('square', 'units')), None)
+    """
+    match = _MEASURE.fullmatch(plain(text)) if re.search(r"\d|\\", text) else None
+    if match is None or not units.known(re.sub(r"\^?[23]$", "", match["unit"])):
+        return None
+    return match["formula"].strip(), (*match["power"].split(), match["unit"])
+
+
+def _is_working(left: str, right: str) -> bool:
+    """`48 + 24` in `48 + 24 = 72`: numbers and signs only, or nothing; one number alone is no working of another."""
     left = re.sub(r"(?<=\d)\s*x\s*(?=\d)", "*", left)
-    return re.fullmatch(r"[\d\s.,$%+*/÷()=-]*", left) is not None
+    if re.fullmatch(NUMBER, alone := left.strip()):
+        read = _QUANTITY.fullmatch(right.strip())
+        return read is not None and _fraction(alone) == _value(read)
+    return re.fullmatch(r"[\d\s.,$%+*/÷()=!-]*", left) is not None
 
 
 def _is_name(left: str) -> bool:
-    return re.fullmatch(r"\s*[A-Za-z][A-Za-z ]*", left) is not None
+    return re.fullmatch(r"\s*[A-Za-z][A-Za-z_ ]*", left) is not None
 
 
 def _value(match: re.Match[str]) -> Fraction | None:
@@ -212,23 +204,30 @@ def _fraction(number: str) -> Fraction:
     return Fraction(re.sub(r"[^\d.]", "", number))
 
 
-def _unit(currency: str, rest: str, *, single: bool) -> tuple[str, ...] | None:
+def _unit(currency: str, rest: str) -> tuple[str, ...] | None:
     """The words after the number, or None where they are no unit."""
-    spaced = re.sub(r"([/%])", r" \1 ", rest.rstrip(" \t\n.,;")).replace(" / ", " per ")
-    spaced = re.sub(r"\bper cent\b", "percent", re.sub(r"\bpercentage points?\b", "percent", spaced))
-    listed = ["%" if word == "percent" else word for word in spaced.split()]
-    if len(listed) > 8 or not all(map(_UNIT_WORD.fullmatch, listed)) or not units.may_follow(listed, single=single):
+    spaced = re.sub(r"([/%$€£₹¥])", r" \1 ", rest.rstrip(" \t\n.,;:")).replace(" / ", " per ")
+    spaced = re.sub(r"\b(?:per cent|percentage points?|percent)\b", "%", spaced)
+    spaced = re.sub(r"\b([A-Za-z]+) (squared|cubed)\b", _raised, spaced)
+    listed = spaced.split()
+    if len(listed) > 8 or not all(map(_UNIT_WORD.fullmatch, listed)) or not units.may_follow(listed):
         return None
-    if listed and not _may_begin_unit(listed[0], touching=not rest[0].isspace()):
+    if listed and not _may_begin_unit(listed[0], touching=not spaced[0].isspace()):
         return None
-    money = _CURRENCIES.get(currency.lower().removeprefix("us") if "$" in currency else currency.lower())
-    if money and not (listed and listed[0].startswith(money)):
+    money = units.known(currency.lower())
+    if money and not (listed and units.known(listed[0]) == money):
         listed.insert(0, money)
     return tuple(listed)
 
 
+def _raised(match: re.Match[str]) -> str:
+    return f"{match[1]}^{2 if match[2] == 'squared' else 3}" if units.known(match[1]) else match[0]
+
+
 def _may_begin_unit(word: str, *, touching: bool) -> bool:
-    letters = re.sub(r"[^A-Za-z%\u00b5\u03bc\u03a9]", "", word)
+    letters = re.sub(r"[^A-Za-z\u00b5\u03bc\u03a9]", "", word)
+    if not letters:
+        return True
     if touching:
-        return letters.lower() in _TOUCHING or (len(letters) > 3 and letters.islower()) or letters in ("€", "F", "C")
-    return len(letters) > 1 or letters in _ONE_LETTER or letters in ("%", "Ω")
+        return letters.lower() in _TOUCHING or (len(letters) > 3 and letters.islower()) or letters in ("F", "C")
+    return len(letters) > 1 or letters in _ONE_LETTER or letters == "Ω"

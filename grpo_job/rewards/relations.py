@@ -2,7 +2,10 @@ r"""Intervals and inequalities as regions of one line, equations with a name bef
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from typing import NamedTuple
+
+from grpo_job.rewards import words
 
 Equal = Callable[[str, str], bool]
 
@@ -29,9 +32,13 @@ _RELATION = re.compile(r"\\[gl]e\s|[<>]")
 _VARIABLE = re.compile(r"[a-zA-Z]")
 _MEMBER = re.compile(r"(?P<name>[a-zA-Z])\s*\\in\s*(?P<rest>.+)")
 _MATRIX = re.compile(r"\\begin\{pmatrix\}(?P<cells>.*)\\end\{pmatrix\}", re.DOTALL)
-_RATIO = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*(?::| to )\s*(\d{1,9}(?:\.\d{1,6})?)")
+_ROWS = re.compile(r"\[\s*(\[[^\[\]]*\](?:\s*,\s*\[[^\[\]]*\])*)\s*\]")
+_RATIO = re.compile(r"\d{1,9}(?:\.\d{1,6})?(?:\s*(?::| to )\s*\d{1,9}(?:\.\d{1,6})?){1,4}")
 _CLOCK = re.compile(r"\d{1,2}:[0-5]\d")
-_BASE = re.compile(r"([0-9A-Z]+)\s*(?:_\s*\{?(\d{1,2})\}?|\s\(?(?:in )?base[ -](\d{1,2})\)?)")
+_BASE = re.compile(
+    r"\(?([0-9A-Z]+)\)?\s*"
+    r"(?:_\s*\{?\s*(?P<low>\d{1,2}|[a-z]{3,7})\s*\}?|\s\(?(?:in )?base[ -](?P<said>\d{1,2}|[a-z]{3,7})\)?)"
+)
 _FLIPPED = {">": "<", "<": ">", r"\ge": r"\le", r"\le": r"\ge"}
 
 
@@ -51,6 +58,10 @@ def region(text: str) -> Region | None:
         if match := _INTERVAL.fullmatch(part):
             found.append(Interval(*(piece.strip() for piece in match.groups())))
             certain = certain or match[1] + match[4] in ("(]", "[)")
+            continue
+        if part == r"\mathbb{R}":
+            found.append(Interval("(", r"-\infty", r"\infty", ")"))
+            certain = True
             continue
         bounded = _inequality(part)
         if bounded is None or (name and bounded[0] != name):
@@ -113,11 +124,13 @@ def matrix(text: str) -> list[list[str]] | None:
     >>> matrix(r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}")
     [['1', '2'], ['3', '4']]
     """
-    match = _MATRIX.fullmatch(text)
-    if match is None:
+    if match := _ROWS.fullmatch(text):
+        rows = [[cell.strip() for cell in row.split(",")] for row in re.findall(r"\[([^\[\]]*)\]", match[1])]
+    elif match := _MATRIX.fullmatch(text):
+        lines = re.sub(r"\\\\\s*$", "", match["cells"].strip()).split("\\\\")
+        rows = [[cell.strip() for cell in line.split("&")] for line in lines]
+    else:
         return None
-    lines = re.sub(r"\\\\\s*$", "", match["cells"].strip()).split("\\\\")
-    rows = [[cell.strip() for cell in line.split("&")] for line in lines]
     return rows if sum(map(len, rows)) <= 36 else None
 
 
@@ -128,23 +141,24 @@ def same_matrix(one: list[list[str]], other: list[list[str]], equal: Equal) -> b
     return all(equal(a, b) for row, others in zip(one, other, strict=True) for a, b in zip(row, others, strict=True))
 
 
-def ratio(text: str) -> tuple[str, str] | None:
-    """Both sides of `3:4` or `3 to 4`; a time of day (`3:30`) is none.
+def ratio(text: str) -> list[Fraction] | None:
+    """The parts of `3:4`, `3 to 4` or `3:4:5`, the last as 1; a time of day (`3:30`) is none.
 
-    >>> ratio("3:4"), ratio("3:30")
-    (('3', '4'), None)
+    >>> ratio("6:3"), ratio("3:30")
+    ([Fraction(2, 1), Fraction(1, 1)], None)
     """
-    match = _RATIO.fullmatch(text)
-    if match is None or _CLOCK.fullmatch(text) or float(match[2]) == 0:
+    if not _RATIO.fullmatch(text) or _CLOCK.fullmatch(text):
         return None
-    return match[1], match[2]
+    parts = [Fraction(part) for part in re.split(r"\s*:\s*|\s+to\s+", text)]
+    return [part / parts[-1] for part in parts] if parts[-1] else None
 
 
 def in_base(text: str) -> tuple[str, int] | None:
-    """Digits and base of `1010_2` or `1010 (base 2)`.
+    """Digits and base of `1010_2`, `1010_{two}` or `1010 (base 2)`.
 
-    >>> in_base("2516_{8}")
-    ('2516', 8)
+    >>> in_base("2516_{8}"), in_base("(101)_{two}")
+    (('2516', 8), ('101', 2))
     """
     match = _BASE.fullmatch(text.strip())
-    return (match[1], int(match[2] or match[3])) if match else None
+    base = words.with_digits(match["low"] or match["said"]) if match else ""
+    return (match[1], int(base)) if match and base.isdigit() else None

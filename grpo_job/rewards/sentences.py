@@ -12,6 +12,8 @@ LONGEST = 500
 
 _STRUCK = re.compile(r"~~[^~]{1,100}~~")
 _CORRECTED = re.compile(r"not (\S{1,40}),? but (?=\S)", re.IGNORECASE)
+_BOLD = re.compile(r"(?<!\w)\*\*(\S[^*]*)\*\*(?!\w)")
+_MONTH = re.compile(r"(?<=[a-z] )May\b")  # no "may"
 _MATH = re.compile(
     r"(?<![\\$\w])\$(?=[^\s$])([^$\n]{0,199}[^\s$\\])\$(?![\d$])"
     r"|\\\((.{1,200}?)\\\)|\\\[(.{1,200}?)\\\]",
@@ -20,23 +22,32 @@ _MATH = re.compile(
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore),? )?(?:the |my |our )?(?:[a-z]+ ){0,3}"
     r"(?:answer|total|result|solution|sum|value|cost|price|area|number)(?: of [a-z ]{1,40}?)?\s*"
-    r"(?:is|are|equals|=|:|is:)\s*(?P<rest>\S.*)",
+    r"(?:is|are|was|equals|=|:|is:)\s*(?P<rest>\S.*)"
+    r"|(?:so |thus |hence |therefore |in all |altogether )?,?"
+    r"(?:it|he|she|they|we|there|this|that|(?:the|his|her|their|its) [a-z' -]{1,60}?) "
+    r"(?:is|are|was|were|equals|will be) (?P<predicate>\S.{0,80})",
     re.IGNORECASE | re.DOTALL,
+)
+_DENIAL = re.compile(
+    r"\b(?:not|no|never|wrong|incorrect|false|if|other|another|question|except|guess|\w+n't)\b", re.IGNORECASE
 )
 _NO_STATEMENT = re.compile(
     r"\b(?:not|no|never|nor|or|either|neither|maybe|perhaps|possibly|probably|might|may|could|would|should|cannot|if|"
+    r"chapter|section|figure|exercise|"
     r"room|option|version|step|page|line|question|problem|case|"
     r"unless|than|least|most|over|under|above|below|up to|between|from|wrong|incorrect|except|without|guess|almost|"
     r"nearly|"
-    r"half|twice|thrice|double|triple|thirds?|quarters?|fourths?|fifths?|plus|minus|times|squared|cubed|divided|multiplied|"
+    r"half|twice|thrice|double|triple|thirds?|quarters?|fourths?|fifths?|plus|minus|times|squared|cubed|divided|"
+    r"multiplied|"
     r"raised|"
-    r"dozens?|score|gross|lakhs?|crores?|through|until|to|versus|vs|power|base|mod|root|factorial|minimum|maximum|"
-    r"sure|think|per|every|how|what|which|negative|ratio|sin|cos|tan|log)\b|n't\b|[?~<>≤≥^_*+=/]|\\[a-zA-Z]|\d\s*[-\u2013:]\s*\d",
+    r"dozens?|score|gross|lakhs?|crores?|through|until|close to|closer to|"
+    r"versus|vs|power|base|mod|root|factorial|minimum|maximum|"
+    r"sure|think|per|every|how|what|which|negative|ratio|sin|cos|tan|log)\b|n't\b|[?~<>≤≥≠±|^_*+=/]|\\[a-zA-Z]|\d\s*[-\u2013:]\s*\d",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
-    r"(?<![\w.,/:-])(?:[-\u2212](?=\d))?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?P<rest>%|(?:\s(?:thousand|million|billion|hundred))?"
-    r"(?:[\s-][A-Za-z]+){0,2})(?![\w/:^!])"
+    r"(?<![\w.,/:-])(?:[-\u2212](?=\d))?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?P<rest>%|°[CF]?|(?:\s(?:thousand|million|billion|hundred))?"
+    r"(?:[\s-][A-Za-z]+){0,2})(?![\w/:^!'\"°]|-(?!\w))"
 )
 
 
@@ -55,13 +66,16 @@ def readings(text: str) -> list[str]:
         parts = text.split("####")
         return [_stated(parts[1].strip())] if len(parts) == 2 and "\n" not in parts[1].strip() else []
     whole, text = text.strip(), _CORRECTED.sub("", _STRUCK.sub("", text)).strip()
-    found = [text, _stated(text), *_of_json(text), *_only_math(text), *_only_number(text)]
+    plain = _BOLD.sub(r"\1", text)
+    found = [text, plain, _stated(plain), *_of_json(text), *_only_math(text), *_only_number(text)]
     return [reading for reading in dict.fromkeys(found) if reading and reading != whole]
 
 
 def _stated(text: str) -> str:
     match = _LEAD.fullmatch(text)
-    return match["rest"] if match else text
+    if match is None or _DENIAL.search(text[: match.start("rest" if match["rest"] else "predicate")]):
+        return text
+    return match["rest"] or match["predicate"]
 
 
 def _of_json(text: str) -> list[str]:
@@ -86,9 +100,9 @@ def _only_math(text: str) -> list[str]:
 
 
 def _only_number(text: str) -> list[str]:
-    text = text.replace("**", "")
+    text = _word_in_digits(text.replace("**", ""))
     found = list(_NUMBER.finditer(text))
-    if len(found) != 1 or _NO_STATEMENT.search(text) or "\n" in text.strip():
+    if len(found) != 1 or _NO_STATEMENT.search(_MONTH.sub("", text)) or "\n" in text.strip():
         return []
     outside = text[: found[0].start()] + " " + text[found[0].end() :]
     if re.search(r"\d", outside) or words.NUMBER_WORD.search(outside):
@@ -96,18 +110,28 @@ def _only_number(text: str) -> list[str]:
     return [_shortest(found[0])]
 
 
+def _word_in_digits(text: str) -> str:
+    """The first number word in digits, where there are no digits; `one` is mostly none."""
+    word = None if re.search(r"\d", text) else words.NUMBER_WORD.search(text)
+    if word is None or word[0].lower() == "one":
+        return text
+    return text[: word.start()] + words.with_digits(text[word.start() :])
+
+
 def _shortest(match: re.Match[str]) -> str:
     """The number and the noun behind it; a verb or a preposition there belongs to the sentence."""
     number, rest = match[0][: match.start("rest") - match.start()], match["rest"]
     kept: list[str] = []
+    if rest.strip() == "in" and not match.string[match.end() :].strip(" ."):
+        return match[0]  # inches
     for word in rest.split():
         if word.lower() in _SENTENCE_WORDS:
             break
         kept.append(word)
-    return number + ("%" if rest == "%" else "".join(" " + word for word in kept))
+    return number + (rest if rest[:1] in ("%", "°") else "".join(" " + word for word in kept))
 
 
-_SENTENCE_WORDS_LISTED = """in of for on at with and is are was were has have had left more total altogether a an the
+_SENTENCE_WORDS_LISTED = """in of for on at to with and is are was were has have had left more total altogether a an the
     each by after before that when as will can because so now all remaining during who which it
     he she they we"""
 _SENTENCE_WORDS = frozenset(_SENTENCE_WORDS_LISTED.split())

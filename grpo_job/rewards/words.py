@@ -1,44 +1,77 @@
-"""Answers in words: number words up to a hundred, yes and no, and a text's spelling where capitals may matter."""
+"""Answers in words: numbers and fractions, yes and no, and a text's spelling where capitals may matter."""
 
 import re
 
-_ONES_LISTED = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen
-    fifteen sixteen seventeen eighteen nineteen"""
+_ONES_LISTED = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen"""
 _ONES = _ONES_LISTED.split()
-_TENS_LISTED = """twenty thirty forty fifty sixty seventy eighty ninety"""
-_TENS = _TENS_LISTED.split()
-_NUMBERS = {word: value for value, word in enumerate(_ONES)} | {
+_TENS = str.split("twenty thirty forty fifty sixty seventy eighty ninety")
+_SMALL = {word: value for value, word in enumerate(_ONES)} | {
     word: 10 * value for value, word in enumerate(_TENS, start=2)
 }
-_NUMBERS |= {
-    f"{ten}{joint}{one}": 10 * tens + ones
-    for tens, ten in enumerate(_TENS, start=2)
-    for ones, one in enumerate(_ONES[:10])
-    if ones
-    for joint in ("-", " ")
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4} | {
+    part + end: divisor
+    for divisor, part in enumerate(str.split("third fourth fifth sixth seventh eighth ninth tenth"), start=3)
+    for end in ("", "s")
 }
-_NUMBERS |= {"hundred": 100, "one hundred": 100, "a hundred": 100}
-_ALTERNATIVES = "|".join(sorted((re.escape(word) for word in _NUMBERS), key=len, reverse=True))
-NUMBER_WORD = re.compile(rf"\b(?:{_ALTERNATIVES})\b", re.IGNORECASE)
-_LEADING = re.compile(rf"(?P<sign>(?:minus|negative) )?(?P<word>{_ALTERNATIVES})(?![\w-])", re.IGNORECASE)
+_WORD = "|".join((*_SMALL, "hundred", *_SCALES))
+_PART = "|".join(sorted(_PARTS, key=len, reverse=True))
+_COUNT = rf"(?:an? (?=hundred|thousand|million|billion))?(?:{_WORD})(?:(?:-| | and )(?:{_WORD})\b)*"
+NUMBER_WORD = re.compile(rf"\b(?:{_WORD})\b", re.IGNORECASE)
+_LEADING = re.compile(
+    rf"(?P<sign>(?:minus|negative) )?(?:(?P<count>{_COUNT})(?![a-z])(?P<half> and a half\b)?"
+    rf"(?:[ -](?P<parts>{_PART})\b)?|(?P<one>(?:an? )?half|an? (?:{_PART}))\b)(?! dozen)(?: an?\b)?(?![\w])",
+    re.IGNORECASE,
+)
+_CHEMICAL = re.compile(r"(?=.*\d)(?:[A-Z][a-z]?(?:_?\d+|_\{\d+\})?)+")
+_SYMBOLS = re.compile(r"(?:[A-Z][a-z]?){2,}")  # of elements: NaCl
 _VERDICT = re.compile(
     r"(yes|no|true|false)(?:[.!]|[,;:]\s+(?P<rest>.{1,300})|\s+[-\u2014]\s+(?P<more>.{1,300}))?", re.I | re.S
 )
 
 
-def with_digits(text: str) -> str:
-    """The text with the number word at its beginning in digits.
+def _value(text: str) -> int | None:
+    """Of number words in a row, where they make one number: `two hundred and five`, not `five six`."""
+    total = group = 0
+    scale = 10**15
+    for word in re.split(r"[\s-]+", text.lower()):
+        if word in _SMALL:
+            if (_SMALL[word] == 0 and (total or group)) or (
+                group % 100 and (group % 10 or group % 100 < 20 or _SMALL[word] > 9)
+            ):
+                return None
+            group += _SMALL[word]
+        elif word == "hundred":
+            if group > 99:
+                return None
+            group = 100 * (group or 1)
+        elif word in _SCALES:
+            if _SCALES[word] >= scale:
+                return None
+            scale = _SCALES[word]
+            total, group = total + (group or 1) * scale, 0
+    return total + group
 
-    >>> with_digits("seventy-two clips"), with_digits("tennis")
-    ('72 clips', 'tennis')
+
+def with_digits(text: str) -> str:
+    """The text with the number in words at its beginning in digits.
+
+    >>> [with_digits(text) for text in ("seventy-two clips", "two thirds", "one and a half", "tennis")]
+    ['72 clips', '2/3', '1 1/2', 'tennis']
     """
     match = _LEADING.match(text)
     if match is None:
         return text
     rest = text[match.end() :]
-    if NUMBER_WORD.match(rest.lstrip()):
+    value = _value(match["count"]) if match["count"] else 1
+    if value is None or NUMBER_WORD.match(rest.lstrip(" -")):
         return text
-    return f"{'-' if match['sign'] else ''}{_NUMBERS[match['word'].lower()]}{rest}"
+    if part := match["parts"] or match["one"]:
+        digits = f"{value}/{_PARTS[part.split()[-1].lower()]}"
+    else:
+        digits = f"{value}{' 1/2' if match['half'] else ''}"
+    return f"{'-' if match['sign'] else ''}{digits}{rest}"
 
 
 def verdict(text: str) -> str | None:
@@ -52,7 +85,7 @@ def verdict(text: str) -> str | None:
         return None
     rest = match["rest"] or match["more"] or ""
     if match[1].lower() in ("no", "false"):
-        rest = re.sub(r"\bnot\b|\b\w+n't\b", "", rest)
+        rest = re.sub(r"\b(?:not|cannot)\b|\b\w+n't\b", "", rest)
     if re.search(r"\b(?:or|no|not|yes|true|false|maybe|but|unless|\w+n't|cannot|never|wrong)\b|\?", rest, re.I):
         return None
     return match[1].lower()
@@ -67,6 +100,8 @@ def same_text(one: str, other: str) -> bool:
     left, right = _spelling(one), _spelling(other)
     if left == right:
         return True
+    if _CHEMICAL.fullmatch(left) and _CHEMICAL.fullmatch(right):
+        return re.sub("[_{}]", "", left) == re.sub("[_{}]", "", right)
     if left.casefold() != right.casefold():
         return False
     pairs = zip(re.findall(r"[^\W\d_]+", left), re.findall(r"[^\W\d_]+", right), strict=False)
@@ -76,7 +111,9 @@ def same_text(one: str, other: str) -> bool:
 
 def _spelling(text: str) -> str:
     text = re.sub(r" ?([^\w ]) ?", r"\1", " ".join(text.split())).rstrip(".")
-    return re.sub(r"^(?:the|an?) (?=\w\w)", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"(?<=\d) to (?=\d)", "-", text)
+    text = re.sub(r"(?<=[A-Z\d}]) (?=[A-Z])", "", text) if "_" in text else text
+    return re.sub(r"^(?:the|an?|on|at|in) (?=\w\w)", "", text, flags=re.IGNORECASE)
 
 
 def _harmless(one: str, other: str, *, alone: bool) -> bool:
@@ -87,5 +124,7 @@ def _harmless(one: str, other: str, *, alone: bool) -> bool:
         return alone and one.lower() in "abcdefghij"
     if len(one) == 2 and (one.isupper() or other.isupper()):
         return one.lower() in ("no", "ok")
+    if any(_SYMBOLS.fullmatch(word) and not word.isupper() for word in (one, other)):
+        return False
     ordinary = [word.islower() or word.isupper() or word.istitle() for word in (one, other)]
     return all(ordinary) or (len(one) > 3 and (one.islower() or other.islower()))

@@ -18,17 +18,14 @@ HACKS = [
     *("How many clips did she sell if 48 in April and half as many in May, 72?", "inf", "nan", "{}", "[]", r"\boxed{}"),
     *("<answer>", "<answer></answer>", "</answer>72", "<reasoning>72</reasoning>", "\\frac{72}{0}", "7 2", "72.72.72"),
 ]
+ANSWERS = r"\sqrt{2}|(1,2)|[0,1)|x+1|Paris|B|yes|5 km|x > 2|1, 2|3:4|CO|July 4|5 feet 6 inches"
 VALUES = st.one_of(
     st.integers(-(10**7), 10**7).map(str),
     st.tuples(st.integers(1, 99), st.integers(2, 99)).map(lambda pair: rf"\frac{{{pair[0]}}}{{{pair[1]}}}"),
-    st.sampled_from([r"\sqrt{2}", "(1,2)", "[0,1)", "x+1", "Paris", "B", "yes", "5 km", "x > 2", "1, 2", "3:4", "CO"]),
+    st.sampled_from(ANSWERS.split("|")),
 )
-PIECES = st.lists(
-    st.sampled_from(
-        [*"0123456789xB.,:;-/$%=()[] ", r"\frac{1}{2}", r"\pm ", " or ", " and ", " km", "yes", "<", r"\infty"]
-    ),
-    max_size=8,
-).map("".join)
+WORDS = r"\frac{1}{2}|\pm | or | and | to | km|yes|two |half |½| apples| pm|May |(B) | dozen|\sqrt{2}| then | feet |^2"
+PIECES = st.lists(st.sampled_from([*"01259xB.,:;-/$%=()[]'\"! <", *WORDS.split("|")]), max_size=8).map("".join)
 REWRITES = [
     lambda text: f"  {text} \n",
     lambda text: text.replace(r"\frac", r"\dfrac"),
@@ -49,6 +46,31 @@ def test_the_corpus_of_hacks_is_large() -> None:
 @pytest.mark.parametrize("hack", HACKS)
 def test_a_hack_earns_nothing(hack: str) -> None:
     assert correct(f"<reasoning>\nwork\n</reasoning>\n<answer>{hack}</answer>", "72") == 0.0
+
+
+@pytest.mark.parametrize(
+    "hack",
+    [
+        *(
+            "72 or 73",
+            "70 to 73, or 72 or 73",
+            "x = 72 or x = 73",
+            r"\boxed{72} or \boxed{73}",
+            "72 : 73",
+            "x > 72",
+            "3:72",
+        ),
+        *("It is $72$ or $73$", "The answer is not yet known", r"$\frac{1}{72}$", "x + 72", r"\sqrt{72}", "(70, 72)"),
+        *(
+            "<answer>72</answer> <answer>73</answer>",
+            "#### 72\n#### 73",
+            "The answer is 72. The answer is 73.",
+            "2^{72}",
+        ),
+    ],
+)
+def test_a_hack_of_free_text_earns_nothing(hack: str) -> None:
+    assert correct_anywhere(hack, "72") == 0.0
 
 
 @settings(deadline=None, max_examples=300)

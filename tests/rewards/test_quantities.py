@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from grpo_job.rewards.quantities import Quantity, plain, quantity, same_quantity, unwrap
+from grpo_job.rewards.latex import unwrap
+from grpo_job.rewards.quantities import Quantity, plain, quantity, same_quantity
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_value_and_unit_are_read(text: str, value: object, unit: tuple[str, ...]
     "text",
     [
         *("", ".", "-", "$", "%", "apples", "1.2.3", "1,23", "--3", "3-", "5 + 3", "3:30", "2x", "2 x", "3ab", "2 pi"),
-        *("1 2", "1 of 3", "2 thirds", "72 or so", "1/0", "0x48", "2x + 1 = 5", "5!", "10^", "1e", "∞", "nan", "inf"),
+        *("1 2", "1 of 3", "2 thirds", "72 or so", "1/0", "0x48", "2x + 1 = 5", "10^", "1e", "∞", "nan", "inf"),
     ],
 )
 def test_what_is_not_one_number_is_not_read(text: str) -> None:

@@ -1,0 +1,75 @@
+"""One answer in many spellings, and its near misses: the same verdict in tags, in bold, in a box and in math signs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from grpo_job.rewards import MENU, as_trl_function, load
+from grpo_job.rewards.answers import correct
+
+ROWS = [
+    json.loads(line) for line in Path(__file__).with_name("spellings.jsonl").read_text(encoding="utf-8").splitlines()
+]
+
+
+def paid(given: str, gold: str) -> bool:
+    return correct(f"<reasoning>\nwork\n</reasoning>\n<answer>\n{given}\n</answer>", gold) == 1.0
+
+
+def test_there_are_more_than_a_thousand_spellings() -> None:
+    assert sum(len(row["right"]) for row in ROWS) > 1000
+    assert sum(len(row["wrong"]) for row in ROWS) > 700
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["gold"])
+def test_each_spelling_is_paid_and_no_near_miss_is(row: dict[str, list[str]]) -> None:
+    gold = str(row["gold"])
+    assert [given for given in row["right"] if not paid(given, gold)] == []
+    assert [given for given in row["wrong"] if paid(given, gold)] == []
+
+
+@pytest.mark.parametrize("gold", ["B", "(B)", "B. Paris", "Paris"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["Rome", "Paris", "Oslo"],
+        ["A. Rome", "B. Paris", "C. Oslo"],
+        {"A": "Rome", "B": "Paris", "C": "Oslo"},
+        {"label": ["A", "B", "C"], "text": ["Rome", "Paris", "Oslo"]},
+        "A) Rome B) Paris C) Oslo",
+        '["Rome", "Paris", "Oslo"]',
+    ],
+)
+def test_where_the_row_has_options_the_letter_its_text_and_both_are_right(gold: str, column: object) -> None:
+    written = ["B", "(b)", "Paris", "The answer is Paris.", "(B) Paris", "A", "Rome", "(B) Rome", "(A) Paris", "Oslo"]
+    reward = as_trl_function(load([("correct", 1.0)])[0])
+    for name in ("choices", "options"):
+        batch = {name: [column] * len(written), "answer": [gold] * len(written)}
+        scores = reward(completions=[f"<answer>{each}</answer>" for each in written], **batch)
+        assert scores == [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "other"),
+    [
+        (r"The answer is $\frac{1+\sqrt{5}}{2}$.", r"\frac{1+\sqrt{5}}{2}", "2"),
+        ("The answer is $x+1$.", "1+x", "1"),
+        ("So it is 2x + 1.", "2x+1", "1"),
+        ("so we get $[2, 5)$.", "[2,5)", "5"),
+        ("x is in [2, 5).", "2 <= x < 5", "5"),
+        ("The point is $(3,4)$", "(3,4)", "4"),
+        ("The answer is 3:4", "6:8", "4"),
+        (r"It is $\log_2 7$", r"\frac{\ln 7}{\ln 2}", "7"),
+        ("We need x > 3", "(3, \\infty)", "3"),
+        ("x = 2 or x = 3", "2, 3", "3"),
+        ("He ate seven apples.", "7", "1"),
+        ("The correct option is (B).", "B", "A"),
+        ("It is Paris.", "Paris", "Rome"),
+        ("The final answer is 72 clips because she sold 48.", "72", "48"),
+        ("He paid $12 for 3 pens, so each is $4.", "4", "3"),
+    ],
+)
+def test_in_free_text_the_whole_answer_counts_and_no_part_of_it(text: str, answer: str, other: str) -> None:
+    assert MENU["correct_anywhere"](text, answer) == 1.0
+    assert MENU["correct_anywhere"](text, other) == 0.0
