@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from grpo_job.settings.example import OFF
 from grpo_job.settings.schema import Settings
 
 ALIKE = 1e-6  # rewards that differ by less are equal
@@ -68,8 +69,8 @@ class Probe(NamedTuple):
         if self.lacks_format():
             return (
                 f"{self.accuracy:.1%} of the completions have the right answer, but none has it in <answer> tags, "
-                "where GRPO_REWARDS looks for it: show the format by an example in GRPO_SYSTEM_PROMPT, or reward the "
-                "answer anywhere (GRPO_REWARDS=correct_anywhere:2)"
+                f"where GRPO_REWARDS looks for it: {_cure_of_format(settings)}, or reward the answer anywhere "
+                "(GRPO_REWARDS=correct_anywhere:2)"
             )
         if self.accuracy == 1.0:
             return "the base already solves these rows; use harder ones"
@@ -80,6 +81,12 @@ class Probe(NamedTuple):
             )
         right = "" if self.accuracy is None else f", though {self.accuracy:.1%} of them have the right answer"
         return f"GRPO_REWARDS pays every completion the same{right}: check each reward, or choose others"
+
+
+def _cure_of_format(settings: Settings) -> str:
+    if settings.example == OFF:
+        return "set GRPO_EXAMPLE=auto, which puts a worked example into the prompt"
+    return "a worked example in the prompt did not help, so give one like your rows as GRPO_EXAMPLE"
 
 
 def _truncated(share: float, settings: Settings, longer: Longer | None) -> str:

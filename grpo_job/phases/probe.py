@@ -139,8 +139,8 @@ def budget_of(attempt: Attempt) -> Budget:
     return left
 
 
-def probe(attempt: Attempt, loaded: Loaded, checked: Checked) -> None:
-    """Before step 1: is there time for a step, and do the rewards give a signal?
+def probe(attempt: Attempt, loaded: Loaded, checked: Checked, seen: Probe | None) -> None:
+    """Before step 1: is there time for a step, and do the rewards give a signal? `seen` comes from `see`.
 
     Raises `InvalidRun` if the budget does not reach a first step, `Abandoned` if no group has a non-zero reward std. A
     resumed run is not refused: it evaluates and publishes what it has.
@@ -151,29 +151,35 @@ def probe(attempt: Attempt, loaded: Loaded, checked: Checked) -> None:
         return
     if refusal := budget_of(attempt).reason_to_refuse():
         raise InvalidRun(refusal)
-    _look_for_signal(attempt, loaded.engine, checked)
+    if seen:
+        _refuse_without_signal(attempt, loaded.engine, checked, seen)
 
 
-def _look_for_signal(attempt: Attempt, engine: Engine, checked: Checked) -> None:
+def see(attempt: Attempt, engine: Engine, checked: Checked) -> Probe | None:
+    """What the base does with the prompts of `checked`; None if nothing is to be sampled."""
     settings = attempt.settings
     if settings.health == "off" or not settings.probe_prompts:
-        return
-    ids = Chat(checked.base.folder).ids
-    ask, rows = partial(engine.generate, adapter="off"), chosen(checked.rows.train, settings)
-
-    def count(texts: Sequence[str]) -> list[int]:
-        return [len(each) for each in ids(texts)]
-
+        return None
+    ids, grade = Chat(checked.base.folder).ids, evaluate.GRADERS
     paid = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds, ids)
-    grade = evaluate.GRADERS
-    seen = sample(ask, rows, Judge(paid, grade.lenient, grade.answer, grade.read), count, settings)
+    judge = Judge(paid, grade.lenient, grade.answer, grade.read)
+    ask, rows = partial(engine.generate, adapter="off"), chosen(checked.rows.train, settings)
+    seen = sample(ask, rows, judge, partial(_lengths, checked), settings)
     attempt.progress.say(f"probe of the base: {seen.sentence()}")
     attempt.summary.update(probe=seen._asdict())
-    if seen.with_spread:
-        return
-    hopeless = seen.hopeless(
-        settings, look_further(ask, rows, count, settings) if seen.is_truncated(settings) else None
-    )
-    attempt.record_finding(Finding("hopeless", "no_signal", 0, str(hopeless)))
-    if settings.health == "stop":
-        raise Abandoned(str(hopeless))
+    return seen
+
+
+def _lengths(checked: Checked, texts: Sequence[str]) -> list[int]:
+    return [len(each) for each in Chat(checked.base.folder).ids(texts)]
+
+
+def _refuse_without_signal(attempt: Attempt, engine: Engine, checked: Checked, seen: Probe) -> None:
+    settings, longer = attempt.settings, None
+    if not seen.with_spread and seen.is_truncated(settings):
+        ask, rows = partial(engine.generate, adapter="off"), chosen(checked.rows.train, settings)
+        longer = look_further(ask, rows, partial(_lengths, checked), settings)
+    if hopeless := seen.hopeless(settings, longer):
+        attempt.record_finding(Finding("hopeless", "no_signal", 0, hopeless))
+        if settings.health == "stop":
+            raise Abandoned(hopeless)

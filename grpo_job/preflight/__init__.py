@@ -32,7 +32,7 @@ from grpo_job.settings.schema import Settings
 
 
 class Checked(NamedTuple):
-    """What the checks found, for the run to use."""
+    """What the checks found, for the run to use. `example`: in the prompts of `rows` in addition to GRPO_EXAMPLE."""
 
     base: base_model.BaseModel
     engine: str
@@ -42,6 +42,7 @@ class Checked(NamedTuple):
     plan: Plan | None
     findings: list[Finding]
     layout: Layout = ONE
+    example: str = ""
 
 
 class Examined(NamedTuple):

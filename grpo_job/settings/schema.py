@@ -27,6 +27,7 @@ from grpo_job.settings.primitives import (
 from grpo_job.settings.types import (
     BoolAuto,
     EngineName,
+    Example,
     FractionAuto,
     Group,
     Modules,
@@ -117,6 +118,11 @@ class Settings(BaseModel):
     prompt_column: Text = setting("question", "column with the question or messages; `outer.inner`: one in another")
     answer_column: Text = setting("answer", r"column with the right answer or several; of `work #### 72`: 72")
     system_prompt: AnyText = setting("", "system message before each question; empty for none")
+    example: Example = setting(
+        "auto",
+        "worked example that ends the system message: a text or a file; auto: one of ours, if the base has right "
+        "answers but never in the tags; off: none",
+    )
     max_prompt_length: PositiveInt = setting(256, "rows with longer prompts, in tokens, are left out and counted")
 
     # rewards

@@ -146,3 +146,26 @@ def test_an_answer_is_drawn_from_what_the_cuts_leave(tmp_path: Path) -> None:
     for cut in ({"top_k": 1}, {"min_p": 1.0}, {"top_p": 1e-6}):
         assert plain.generate(QUESTION, **hot, **cut)[0] == [greedy, greedy]
     assert plain.generate(QUESTION, adapter="off", max_tokens=12, repetition_penalty=5.0)[0] != [greedy]
+
+
+class Asked(SavesAfter):
+    """A listener that remembers the prompts of all completions."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.prompts = list[Any]()
+
+    def on_step(self, step: int, metrics: dict[str, float]) -> None:
+        pass
+
+    def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
+        self.prompts += [row["prompt"] for row in rows]
+
+
+def test_the_rows_that_an_engine_takes_later_are_those_it_asks(tmp_path: Path) -> None:
+    trained, listener = engine(tmp_path, GRPO_MAX_STEPS="1", GRPO_BETA="0"), Asked()
+    other = [{**row, "prompt": [{"role": "system", "content": "Use tags."}, *row["prompt"]]} for row in ROWS]
+    trained.take_rows(other, 40)
+    trained.train(listener)  # type: ignore[arg-type]
+    assert listener.prompts
+    assert all("Use tags." in str(prompt) for prompt in listener.prompts)

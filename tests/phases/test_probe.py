@@ -100,7 +100,7 @@ def test_right_answers_that_are_never_in_the_tags_are_told_with_the_format_as_th
 ) -> None:
     said = why(Base(*completions))
     assert "have the right answer, but none has it in <answer> tags" in said
-    assert "GRPO_SYSTEM_PROMPT" in said
+    assert "as GRPO_EXAMPLE" in said
     assert "GRPO_REWARDS=correct_anywhere:2" in said
 
 
