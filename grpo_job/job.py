@@ -10,6 +10,7 @@ from grpo_job.outcomes import Outcome
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.check import check
 from grpo_job.phases.evaluate import evaluate, judge, save
+from grpo_job.phases.example import look_at_base
 from grpo_job.phases.load import load
 from grpo_job.phases.name import name_run
 from grpo_job.phases.oom_replan import replan_on_oom
@@ -44,8 +45,9 @@ def _train_and_evaluate(attempt: Attempt) -> None:
         with attempt.library_log(), replan_on_oom(attempt, checked):
             loaded = load(attempt, checked)
             with refusing_bad_rewards(loaded):
+                checked, seen = look_at_base(attempt, loaded, checked)
                 before = evaluate(attempt, loaded.engine, checked, adapter="off")
-                probe(attempt, loaded, checked)
+                probe(attempt, loaded, checked, seen)
             train(attempt, loaded, checked, trackers)
             after = evaluate(attempt, loaded.engine, checked, adapter="on")
             save(attempt, loaded.engine, checked)

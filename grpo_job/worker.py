@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpo_job import engines, rewards
 from grpo_job.engines.interface import Engine
-from grpo_job.engines.ranks import Answer, Load, LoadAdapter, Train
+from grpo_job.engines.ranks import Answer, Load, LoadAdapter, TakeRows, Train
 from grpo_job.inputs import base_model
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.progress import libraries_write_to
@@ -52,7 +52,7 @@ def _listen(settings: Settings, interruption: Interruption, ranks: "ProcessGroup
     return word
 
 
-def _use(engine: Engine, word: Train | Answer | LoadAdapter, interruption: Interruption) -> None:
+def _use(engine: Engine, word: Train | Answer | LoadAdapter | TakeRows, interruption: Interruption) -> None:
     match word:
         case Train(resume_from):
             engine.train(NullListener(interruption), resume_from)
@@ -60,6 +60,8 @@ def _use(engine: Engine, word: Train | Answer | LoadAdapter, interruption: Inter
             engine.join_generation()
         case LoadAdapter(weights):
             engine.load_adapter(weights)
+        case TakeRows(longest):
+            engine.take_rows(None, longest)
 
 
 def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:

@@ -60,6 +60,7 @@ def environment(run: Run, place: Place) -> dict[str, str]:
         "GRPO_MODEL": place.model, "GRPO_DATASET": str(train), "GRPO_EVAL_DATASET": str(held_out),
         "GRPO_EVAL_ROWS": str(held), "GRPO_SEED": str(run.seed), "GRPO_LORA_SEED": str(run.seed),
         "GRPO_SAMPLE_PROMPTS": "none", "GRPO_OUTPUT_DIR": str(place.out.resolve()), "GRPO_RUN_ID": run.id,
+        "GRPO_EXAMPLE": "off",  # all contestants get the prompt of `rows.py`
         **({"GRPO_CACHE_DIR": str(place.cache)} if place.cache else {}),
         **(TUTORIAL if run.contestant == "tutorial" else recipe(run.recipe)),
         **run.settings,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from grpo_job.engines.interface import Listener, Prompts
-from grpo_job.engines.ranks import ALONE, Answer, LoadAdapter, Ranks
+from grpo_job.engines.ranks import ALONE, Answer, LoadAdapter, Ranks, TakeRows
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.settings.schema import Settings
@@ -104,6 +104,16 @@ class TrainerEngine:
         if self.ranks.number == 0:
             self.ranks.broadcast(LoadAdapter(weights))
         load_adapter(self.model, weights)
+
+    def take_rows(self, rows: Sequence[dict[str, Any]] | None, longest: int) -> None:
+        """Train on these rows in place of those that the engine was built with, on all ranks."""
+        from datasets import Dataset
+
+        if self.ranks.number == 0:
+            self.ranks.broadcast(TakeRows(longest))
+        self.trainer.train_dataset = Dataset.from_list(list(self.ranks.share(rows)))
+        if size := self.trainer.dry_run_sizes:
+            self.trainer.dry_run_sizes = (longest, size[1])
 
     def adapter_changes_anything(self) -> bool:
         """Whether any LoRA weight that starts at zero has moved."""

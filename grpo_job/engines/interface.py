@@ -89,6 +89,9 @@ class Engine(Protocol):
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers of the adapter as it is on disk."""
 
+    def take_rows(self, rows: Sequence[dict[str, Any]] | None, longest: int) -> None:
+        """Train on these rows; their longest prompt has so many tokens. On a rank that is not 0 `rows` is None."""
+
     def adapter_changes_anything(self) -> bool:
         """Whether any LoRA weight that starts at zero has moved."""
 

@@ -39,7 +39,13 @@ class LoadAdapter(NamedTuple):
     weights: Path
 
 
-Command = Load | Train | Answer | LoadAdapter | Outcome
+class TakeRows(NamedTuple):
+    """Train on other rows, of which the longest prompt has so many tokens; they are shared behind it."""
+
+    longest: int
+
+
+Command = Load | Train | Answer | LoadAdapter | TakeRows | Outcome
 
 
 class Ranks(Protocol):

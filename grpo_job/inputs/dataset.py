@@ -17,6 +17,7 @@ from grpo_job.inputs import row_values
 from grpo_job.inputs.row_values import Unreadable
 from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Split, Splits
 from grpo_job.outcomes import InvalidRun
+from grpo_job.settings import example
 from grpo_job.settings.schema import Settings
 
 Row = dict[str, Any]
@@ -103,9 +104,10 @@ def normalised(question: str) -> str:
 
 
 def prompt_of(question: str, settings: Settings) -> list[dict[str, str]]:
-    """The chat: GRPO_SYSTEM_PROMPT if set, then the question."""
+    """The chat: GRPO_SYSTEM_PROMPT if set, with GRPO_EXAMPLE, then the question."""
     system = [{"role": "system", "content": settings.system_prompt}] if settings.system_prompt else []
-    return [*system, {"role": "user", "content": question}]
+    messages = [*system, {"role": "user", "content": question}]
+    return row_values.with_example(messages, example.given(settings.example))
 
 
 @dataclass
@@ -157,7 +159,7 @@ def _row(item: Mapping[str, Any], place: str, settings: Settings, needs_gold: bo
             raise
         golds = []
     return {
-        "prompt": asked.messages,
+        "prompt": row_values.with_example(asked.messages, example.given(settings.example)),
         "question": asked.question() if asked.messages else "",
         "answer": golds[0] if golds else "",
         "answers": golds,

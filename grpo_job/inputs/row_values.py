@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from grpo_job.settings import example as examples
+
 Message = dict[str, str]
 
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
@@ -66,6 +68,15 @@ def asked(value: Any, system_prompt: str = "") -> Asked:
     if system_prompt and turns[0]["role"] != "system":
         turns.insert(0, {"role": "system", "content": system_prompt})
     return Asked(turns, reply)
+
+
+def with_example(messages: Sequence[Message], example: str) -> list[Message]:
+    """The prompt with a worked example at the end of its system message; unchanged where either is empty."""
+    if not example or not messages:
+        return list(messages)
+    own = messages[0]["content"] if messages[0]["role"] == "system" else ""
+    turns = messages[1:] if messages[0]["role"] == "system" else messages
+    return [{"role": "system", "content": examples.joined(own, example)}, *turns]
 
 
 def golds(value: Any) -> list[str]:

@@ -20,7 +20,9 @@ from grpo_job.outcomes import Abandoned, InvalidRun
 from grpo_job.phases import evaluate
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.load import Loaded
+from grpo_job.phases.no_signal import ALIKE, Longer, Probe
 from grpo_job.preflight import Checked
+from grpo_job.rewards import tags
 from grpo_job.rewards.calling import batch_of
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.trl_options import generation_keys
@@ -30,8 +32,8 @@ Paid = tuple[Callable[..., list[float | None]], float]  # a reward as TRL calls 
 TokenCounts = Callable[[Sequence[str]], list[int]]
 
 SEED = 20_261_122  # separate from the run's seed, so that the probe does not change the run
+FITTING = 0.9  # share of completions that a proposed length holds
 CUTS = ("top_p", "top_k", "min_p", "repetition_penalty")  # what else shapes a draw, as TRL and `generate` name it
-ALIKE = 1e-6  # rewards of a group that differ by less are equal
 
 
 class Generate(Protocol):
@@ -42,63 +44,57 @@ class Generate(Protocol):
     ) -> list[list[str]]: ...
 
 
-class Probe(NamedTuple):
-    """How the base performs: shares between 0 and 1, lengths in tokens."""
+class Judge(NamedTuple):
+    """What the probe grades with: the rewards, right anywhere, right in the tags, what is read as the answer."""
 
-    groups: int
-    with_spread: int
-    reward: float
-    best: float
-    accuracy: float
-    length: float
-    clipped: float
-
-    def sentence(self) -> str:
-        return (
-            f"{self.with_spread} of {self.groups} groups have a non-zero reward std, mean reward {self.reward:.3g}, "
-            f"accuracy {self.accuracy:.1%}, {self.length:.0f} tokens, {self.clipped:.0%} truncated"
-        )
-
-    def hopeless(self, settings: Settings) -> str | None:
-        """Why training cannot learn, with the usual fix; None if any group has a signal."""
-        if self.with_spread:
-            return None
-        why = f"before step 1 all {self.groups} groups of {settings.num_generations} completions had zero reward std "
-        message = f"{why}(each earned {self.reward:.3g}, {self.clipped:.0%} were truncated): "
-        if self.clipped > settings.health_clipped_share:
-            return f"{message}raise GRPO_MAX_COMPLETION_LENGTH (now {settings.max_completion_length}), or ask for less"
-        if self.accuracy == 1.0:
-            return f"{message}the base already solves these rows; use harder ones"
-        return (
-            f"{message}the model never earns more, or the rewards do not detect it: check GRPO_REWARDS and "
-            "GRPO_SYSTEM_PROMPT, use a larger model or easier rows, or raise GRPO_NUM_GENERATIONS"
-        )
+    rewards: Sequence[Paid]
+    right: Callable[[str, str], bool]
+    in_tags: Callable[[str, str], bool]
+    read: Callable[[str], str | None]
 
 
 def sample(
-    generate: Generate,
-    rows: Sequence[Row],
-    rewards: Sequence[Paid],
-    right: Callable[[str, str], bool],
-    count_tokens: TokenCounts,
-    settings: Settings,
+    generate: Generate, rows: Sequence[Row], judge: Judge, count_tokens: TokenCounts, settings: Settings
 ) -> Probe:
     """Sample as training does, and grade. `rows` come from `chosen`."""
     groups = _sample(generate, rows, settings)
-    paid = _group_rewards(groups, rows, rewards)
+    paid = _group_rewards(groups, rows, judge.rewards)
     scores = [score for group in paid for score in group] or [0.0]
-    flat = [text for group in groups for text in group]
-    lengths = count_tokens(flat)
-    correct = [grading.right(right, text, row) for row, group in zip(rows, groups, strict=True) for text in group]
+    told = [(text, row) for row, group in zip(rows, groups, strict=True) for text in group]
+    lengths = count_tokens([text for text, _ in told])
+    right = [(text, row) for text, row in told if grading.right(judge.right, text, row)]
+    graded = any(row["answer"].strip() for row in rows)
     return Probe(
         groups=len(groups),
         with_spread=sum(_has_spread(group) for group in paid),
         reward=fmean(scores),
         best=max(scores),
-        accuracy=fmean(correct),
+        accuracy=len(right) / len(told) if graded else None,
+        in_tags=fmean(grading.right(judge.in_tags, text, row) for text, row in told) if graded else None,
+        tags_earn=_tags_earn(right, judge),
         length=fmean(lengths),
         clipped=fmean(length >= settings.max_completion_length for length in lengths),
     )
+
+
+def _tags_earn(right: Sequence[tuple[str, Row]], judge: Judge) -> bool:
+    """Whether any of these completions would earn more with its answer in the tags."""
+    texts = [[text, tags.in_format(text, judge.read(text) or "")] for text, _ in right]
+    paid = _group_rewards(texts, [row for _, row in right], judge.rewards)
+    return any(len(pair) == 2 and pair[1] > pair[0] + ALIKE for pair in paid)
+
+
+def look_further(
+    generate: Generate, rows: Sequence[Row], count_tokens: TokenCounts, settings: Settings
+) -> Longer | None:
+    """One completion a row with all the room of the sequence; None where there is no more room than now."""
+    limit = settings.max_seq_length - settings.max_prompt_length
+    if limit <= settings.max_completion_length:
+        return None
+    longer = settings.model_copy(update={"max_completion_length": limit, "num_generations": 1})
+    lengths = sorted(count_tokens([group[0] for group in _sample(generate, rows, longer)]))
+    fits = lengths[int((len(lengths) - 1) * FITTING)] + 1  # the end token too
+    return Longer(limit, len(lengths), sum(length < limit for length in lengths), fits if fits <= limit else None)
 
 
 def chosen(rows: Sequence[Row], settings: Settings) -> list[Row]:
@@ -157,8 +153,8 @@ def refusing_bad_rewards(loaded: Loaded) -> Iterator[None]:
         raise InvalidRun(f"GRPO_REWARDS: {failure}; nothing was trained: fix it") from failure
 
 
-def probe(attempt: Attempt, loaded: Loaded, checked: Checked) -> None:
-    """Before step 1: is there time for a step, and do the rewards give a signal?
+def probe(attempt: Attempt, loaded: Loaded, checked: Checked, seen: Probe | None) -> None:
+    """Before step 1: is there time for a step, and do the rewards give a signal? `seen` comes from `see`.
 
     Raises `InvalidRun` if the budget does not reach a first step, `Abandoned` if no group has a non-zero reward std. A
     resumed run is not refused: it evaluates and publishes what it has.
@@ -169,25 +165,36 @@ def probe(attempt: Attempt, loaded: Loaded, checked: Checked) -> None:
         return
     if refusal := budget_of(attempt).reason_to_refuse():
         raise InvalidRun(refusal)
-    _look_for_signal(attempt, loaded.engine, checked)
+    if seen:
+        _refuse_without_signal(attempt, loaded.engine, checked, seen)
 
 
-def _look_for_signal(attempt: Attempt, engine: Engine, checked: Checked) -> None:
+def see(attempt: Attempt, engine: Engine, checked: Checked) -> Probe | None:
+    """What the base does with the prompts of `checked`; None if nothing is to be sampled."""
     settings = attempt.settings
     if settings.health == "off" or not settings.probe_prompts:
-        return
-    ids = Chat(checked.base.folder).ids
-    seen = sample(
-        partial(engine.generate, adapter="off"),
-        chosen(checked.rows.train, settings),
-        rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds, ids),
-        evaluate.GRADERS.lenient,
-        lambda texts: [len(each) for each in ids(texts)],
-        settings,
-    )
+        return None
+    ids, train = Chat(checked.base.folder).ids, checked.rows.train
+    grade = evaluate.graders_of(evaluate.measure_of(settings, checked.rewards, train), train, checked.rewards)
+    paid = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds, ids)
+    judge = Judge(paid, grade.lenient, grade.answer, grade.read)
+    ask, rows = partial(engine.generate, adapter="off"), chosen(train, settings)
+    seen = sample(ask, rows, judge, partial(_lengths, checked), settings)
     attempt.progress.say(f"probe of the base: {seen.sentence()}")
     attempt.summary.update(probe=seen._asdict())
-    if hopeless := seen.hopeless(settings):
+    return seen
+
+
+def _lengths(checked: Checked, texts: Sequence[str]) -> list[int]:
+    return [len(each) for each in Chat(checked.base.folder).ids(texts)]
+
+
+def _refuse_without_signal(attempt: Attempt, engine: Engine, checked: Checked, seen: Probe) -> None:
+    settings, longer = attempt.settings, None
+    if not seen.with_spread and seen.is_truncated(settings):
+        ask, rows = partial(engine.generate, adapter="off"), chosen(checked.rows.train, settings)
+        longer = look_further(ask, rows, partial(_lengths, checked), settings)
+    if hopeless := seen.hopeless(settings, longer):
         attempt.record_finding(Finding("hopeless", "no_signal", 0, hopeless))
         if settings.health == "stop":
             raise Abandoned(hopeless)

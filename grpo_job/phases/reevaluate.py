@@ -20,6 +20,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import evaluate
 from grpo_job.run_folder.files import read_json, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder
+from grpo_job.settings.example import AUTO, OFF
 from grpo_job.settings.reader import COMPANIONS, Resolved
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.secrets import secret_values
@@ -34,11 +35,12 @@ NOT_FOR_EVALUATION: dict[str, Any] = {
 
 
 class Found(NamedTuple):
-    """The adapter's folder, its PEFT config, and the settings of its run."""
+    """The adapter's folder, its PEFT config, the settings of its run, and the example that its prompts got."""
 
     adapter: Path
     config: dict[str, Any]
     told: dict[str, Any]
+    example: str = ""
 
 
 def find(path: Path) -> Found:
@@ -58,15 +60,11 @@ def find(path: Path) -> Found:
         raise InvalidRun(
             f"{adapter}: only plain LoRA adapters are evaluated; this one has {', '.join(odd) or config['peft_type']}"
         )
-    told = next(
-        (
-            read_json(place)
-            for place in (path / "settings.json", path / "run" / "settings.json", path.parent / "settings.json")
-            if place.is_file()
-        ),
-        {},
-    )
-    return Found(adapter, config, told.get("settings", {}))
+    run = next((place for place in (path, path / "run", path.parent) if (place / "settings.json").is_file()), None)
+    if run is None:
+        return Found(adapter, config, {})
+    shown = read_json(run / "summary.json").get("example") or {}
+    return Found(adapter, config, read_json(run / "settings.json").get("settings", {}), shown.get("text", ""))
 
 
 def settings_for(found: Found, resolved: Resolved) -> Settings:
@@ -84,6 +82,8 @@ def settings_for(found: Found, resolved: Resolved) -> Settings:
         "grpo_config": _template_options(told, resolved),
         **_shape(found),
     }
+    if layers.get("example") == AUTO:
+        layers["example"] = found.example or OFF
     return Settings(**{name: value for name, value in layers.items() if name in Settings.model_fields})
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from grpo_job.engines.interface import Engine
 from grpo_job.inputs import dataset
 from grpo_job.inputs.chat_template import Chat
+from grpo_job.inputs.row_values import with_example
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
 
@@ -21,7 +22,10 @@ def answer_sample_prompts(attempt: Attempt, engine: Engine, checked: Checked) ->
 
 def _answer(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     settings = attempt.settings
-    prompts = [dataset.prompt_of(question, settings) for question in _questions(settings.sample_prompts)]
+    prompts = [
+        with_example(dataset.prompt_of(question, settings), checked.example)
+        for question in _questions(settings.sample_prompts)
+    ]
     lengths = Chat(checked.base.folder, settings).lengths(prompts) if prompts else []
     fitting = [prompt for prompt, tokens in zip(prompts, lengths, strict=True) if tokens < settings.max_seq_length]
     longest = max((tokens for tokens in lengths if tokens < settings.max_seq_length), default=0)

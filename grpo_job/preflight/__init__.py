@@ -32,7 +32,7 @@ from grpo_job.settings.schema import Settings
 
 
 class Checked(NamedTuple):
-    """What the checks found, for the run to use."""
+    """What the checks found, for the run to use. `example`: in the prompts of `rows` in addition to GRPO_EXAMPLE."""
 
     base: base_model.BaseModel
     engine: str
@@ -43,6 +43,7 @@ class Checked(NamedTuple):
     findings: list[Finding]
     layout: Layout = ONE
     choosing: Sequence[dict[str, Any]] = ()  # training rows set apart to evaluate on during training
+    example: str = ""
 
 
 class Examined(NamedTuple):

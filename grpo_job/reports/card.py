@@ -90,7 +90,7 @@ def results(run: RunData) -> "list[EvalResult]":
         "dataset_config": run.settings.get("dataset_config"),
         "dataset_split": run.settings.get("eval_split") or f"held out of {run.settings.get('dataset_split')}",
         "dataset_revision": rows.get("commit") if own else None,
-        "dataset_args": {"rows": judged["rows"], "system_prompt": run.settings.get("system_prompt") or None},
+        "dataset_args": {"rows": judged["rows"], "system_prompt": run.system_message or None},
     }
     sides = {"after": "adapter on", "before": "adapter off"}
     return [

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from grpo_job.reports.formatting import clean, count, mebibytes, text
 from grpo_job.reports.run_data import Record, RunData
+from grpo_job.settings.example import AUTO
 from grpo_job.settings.schema import variable
 
 STATES = {
@@ -170,6 +171,9 @@ def origin(run: RunData) -> list[tuple[str, str]]:
         "adapter SHA-256": text(adapter.get("sha256")),
         "attempts": count(run.summary.get("attempts") or 1),
     }
+    if run.example:
+        why = " (GRPO_EXAMPLE=auto: the base was right, but never in the tags)"
+        facts["worked example"] = f"ends the system message{why if run.settings['example'] == AUTO else ''}"
     if merged := run.summary.get("merged"):
         facts["merged model"] = merged_keeps(merged)
     return list(facts.items())

@@ -13,6 +13,7 @@ from typing import Any
 from grpo_job.evaluation.measure import RIGHT, Measure
 from grpo_job.run_folder.files import read_json, read_jsonl
 from grpo_job.run_folder.paths import RunFolder
+from grpo_job.settings import example
 
 Record = dict[str, Any]
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {"last": itemgetter(-1), "max": max, "median": median}
@@ -36,6 +37,17 @@ class RunData:
     def settings(self) -> Record:
         settings: Record = read_json(self.folder.settings).get("settings", {})
         return settings
+
+    @cached_property
+    def example(self) -> str:
+        """The worked example in the prompts; empty where there is none."""
+        given: str = example.given(self.settings.get("example") or "")
+        return given or (self.summary.get("example") or {}).get("text", "")
+
+    @cached_property
+    def system_message(self) -> str:
+        """What stands before each question."""
+        return example.joined(self.settings.get("system_prompt") or "", self.example)
 
     @cached_property
     def origins(self) -> dict[str, str]:

@@ -25,6 +25,17 @@ def format_tags(completion: str, answer: str = "") -> float:
     return 1.0 if blocks and blocks["reasoning"].strip() and blocks["answer"].strip() else 0.0
 
 
+def in_format(reasoning: str, answer: str) -> str:
+    r"""A completion in the format asked for; tags within the reasoning are dropped.
+
+    >>> in_format("48 + 24 = 72", "72")
+    '<reasoning>\n48 + 24 = 72\n</reasoning>\n<answer>\n72\n</answer>'
+    """
+    for tag in TAGS:
+        reasoning = reasoning.replace(tag, "")
+    return f"<reasoning>\n{reasoning.strip()}\n</reasoning>\n<answer>\n{answer.strip()}\n</answer>"
+
+
 def tag_count(completion: str, answer: str = "") -> float:
     """Pays the share of the four tags that occur exactly once, and in order: a slope towards the format.
 

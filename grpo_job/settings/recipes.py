@@ -48,6 +48,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "tutorial": {
         **_TUTORIAL,
         "engine": "unsloth",
+        "example": "off",
         "load_in_4bit": True,
         "gradient_checkpointing": True,
         "standby": True,

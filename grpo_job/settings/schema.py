@@ -26,6 +26,7 @@ from grpo_job.settings.primitives import (
 from grpo_job.settings.types import (
     BoolAuto,
     EngineName,
+    Example,
     FractionAuto,
     Group,
     Modules,
@@ -123,6 +124,11 @@ class Settings(BaseModel):
     system_prompt: AnyText = setting("", "system message before each question; empty for none")
     chat_template: OptionalText = setting(
         None, "chat template of the prompts: a Jinja file, or `plain` for a base without one; default: the model's"
+    )
+    example: Example = setting(
+        "auto",
+        "worked example that ends the system message: a text or a file; auto: one of ours, if the base has right "
+        "answers but never in the tags; off: none",
     )
     max_prompt_length: PositiveInt = setting(256, "rows with longer prompts, in tokens, are left out and counted")
 

@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from grpo_job.settings import schemes, trl_options
+from grpo_job.settings import example, schemes, trl_options
 from grpo_job.settings.engines import ENGINES
 from grpo_job.settings.primitives import (
     Allowed,
+    AnyText,
     Auto,
     Bool,
     Fraction,
@@ -117,6 +118,11 @@ RewardOptions = Annotated[
     dict[str, Any],
     BeforeValidator(_object),
     Allowed('a JSON object by the names of rewards, such as {"brief": {"longest": 200}}'),
+]
+Example = Annotated[
+    AnyText,
+    AfterValidator(example.read),
+    Allowed("auto, off, a text, or a file (one with a / in front, or one that is there)"),
 ]
 RunId = Annotated[
     Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None,

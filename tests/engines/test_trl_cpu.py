@@ -208,3 +208,26 @@ def test_groups_without_spread_are_counted_whatever_rewards_are_scaled_by(scale:
     made = PlainTrl(resolve(given | {"GRPO_MAX_STEPS": "1"}).settings, base, ROWS, [(by_question, 1.0)], tmp_path)
     made.train(records)  # type: ignore[arg-type]
     assert records.rows[0]["frac_reward_zero_std"] == 1.0
+
+
+class Asked(SavesAfter):
+    """A listener that remembers the prompts of all completions."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.prompts = list[Any]()
+
+    def on_step(self, step: int, metrics: dict[str, float]) -> None:
+        pass
+
+    def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
+        self.prompts += [row["prompt"] for row in rows]
+
+
+def test_the_rows_that_an_engine_takes_later_are_those_it_asks(tmp_path: Path) -> None:
+    trained, listener = engine(tmp_path, GRPO_MAX_STEPS="1", GRPO_BETA="0"), Asked()
+    other = [{**row, "prompt": [{"role": "system", "content": "Use tags."}, *row["prompt"]]} for row in ROWS]
+    trained.take_rows(other, 40)
+    trained.train(listener)  # type: ignore[arg-type]
+    assert listener.prompts
+    assert all("Use tags." in str(prompt) for prompt in listener.prompts)

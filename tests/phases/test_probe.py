@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from grpo_job import rewards
-from grpo_job.phases.probe import Probe, chosen, sample
+from grpo_job.phases.no_signal import Longer, Probe
+from grpo_job.phases.probe import Judge, chosen, look_further, sample
 from grpo_job.rewards import answers
 from grpo_job.settings.schema import Settings
 
@@ -31,12 +32,27 @@ def words(texts: Sequence[str]) -> list[int]:
     return [len(text.split()) for text in texts]
 
 
-def right(completion: str, gold: str) -> bool:
-    return answers.correct(completion, gold) == 1.0
+def judge(*paid: Any) -> Judge:
+    return Judge(paid or PAID, right_by(answers.correct_anywhere), right_by(answers.correct), answers.last_answer)
 
 
-def probed(base: Base, settings: Settings = SETTINGS) -> Probe:
-    return sample(base, chosen(ROWS, settings), PAID, right, words, settings)
+def right_by(reward: Any) -> Any:
+    return lambda completion, gold: reward(completion, gold) == 1.0
+
+
+def paying(text: str) -> Any:
+    return [(rewards.as_trl_function(one), one.weight) for one in rewards.load([(text, 1.0)])]
+
+
+def probed(base: Base, settings: Settings = SETTINGS, paid: Sequence[Any] = (), rows: Any = ROWS) -> Probe:
+    return sample(base, chosen(rows, settings), judge(*paid), words, settings)
+
+
+def why(base: Base, settings: Settings = SETTINGS, paid: Sequence[Any] = (), rows: Any = ROWS) -> str:
+    said = probed(base, settings, paid, rows).hopeless(settings)
+    assert said
+    assert said.startswith("before step 1 all 3 groups of 4 completions had zero reward std")
+    return said.partition("): ")[2]
 
 
 RIGHT, WRONG = "<answer>{0}</answer>", "<answer>never</answer>"
@@ -62,38 +78,103 @@ def test_it_cuts_the_distribution_as_training_does_and_leaves_what_is_not_given_
 
 
 def test_groups_with_spread_are_counted_with_accuracy_length_and_cuts() -> None:
-    found = probed(Base(RIGHT, WRONG, "word " * 20, WRONG))
-    assert found == Probe(groups=3, with_spread=3, reward=0.5, best=2.0, accuracy=0.25, length=5.75, clipped=0.25)
+    found = probed(Base(RIGHT, WRONG, "word " * 19 + "{0}", WRONG))
+    assert found == Probe(
+        groups=3,
+        with_spread=3,
+        reward=0.5,
+        best=2.0,
+        accuracy=0.5,
+        in_tags=0.25,
+        tags_earn=True,
+        length=5.75,
+        clipped=0.25,
+    )
     assert found.hopeless(SETTINGS) is None
-    assert (
-        found.sentence()
-        == "3 of 3 groups have a non-zero reward std, mean reward 0.5, accuracy 25.0%, 6 tokens, 25% truncated"
+    assert found.sentence() == (
+        "3 of 3 groups have a non-zero reward std, mean reward 0.5, accuracy 50.0% (25.0% in tags), 6 tokens, "
+        "25% truncated"
     )
 
 
-def test_a_base_that_is_never_right_is_hopeless_with_the_usual_cures() -> None:
-    said = probed(Base(*[WRONG] * 4)).hopeless(SETTINGS) or ""
-    assert said.startswith("before step 1 all 3 groups of 4 completions had zero reward std")
-    assert "GRPO_REWARDS" in said
+@pytest.mark.parametrize("completions", [("It is {0}.",) * 4, ("It is {0}.", "never", "never", "never")])
+def test_right_answers_that_are_never_in_the_tags_are_told_with_the_format_as_the_cure(
+    completions: Sequence[str],
+) -> None:
+    said = why(Base(*completions))
+    assert "have the right answer, but none has it in <answer> tags" in said
+    assert "as GRPO_EXAMPLE" in said
+    assert "GRPO_REWARDS=correct_anywhere:2" in said
+
+
+def test_a_base_that_is_never_right_is_told_so_whether_it_writes_tags_or_not() -> None:
+    for wrong in (WRONG, "never"):
+        assert why(Base(*[wrong] * 4)).startswith("no completion has the right answer, in tags or elsewhere")
 
 
 def test_a_base_that_is_always_right_is_told_so() -> None:
-    assert "already solves these rows" in (probed(Base(*[RIGHT] * 4)).hopeless(SETTINGS) or "")
+    assert "already solves these rows" in why(Base(*[RIGHT] * 4))
 
 
-def test_a_base_that_is_always_cut_is_told_so() -> None:
-    said = probed(Base(*["word " * 20] * 4)).hopeless(SETTINGS) or ""
-    assert "raise GRPO_MAX_COMPLETION_LENGTH (now 20)" in said
+def test_rewards_that_do_not_tell_right_from_wrong_are_the_reason_where_tags_would_not_earn_more() -> None:
+    said = why(Base("It is {0}.", "never", "never", "never"), paid=paying("think_format"))
+    assert said.startswith("GRPO_REWARDS pays every completion the same, though 25.0% of them have the right answer")
+
+
+def test_rows_without_answers_are_not_called_wrong() -> None:
+    without = [{**row, "answer": ""} for row in ROWS]
+    assert why(Base("never"), paid=paying("think_format"), rows=without).startswith(
+        "GRPO_REWARDS pays every completion the same: check each reward"
+    )
+
+
+def test_prompts_that_are_always_or_never_answered_well_need_larger_groups() -> None:
+    class Sometimes(Base):
+        def __call__(self, prompts: Sequence[Any], **how: Any) -> list[list[str]]:
+            return [[f"<answer>{'0' if n == 0 else 'never'}</answer>"] * 4 for n, _ in enumerate(prompts)]
+
+    assert "raise GRPO_NUM_GENERATIONS (now 4)" in why(Sometimes())
+
+
+class Talking(Base):
+    """Ends after so many words, where it may."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__("")
+        self.length = length
+
+    def __call__(self, prompts: Sequence[Any], **how: Any) -> list[list[str]]:
+        self.asked.append(how)
+        size = min(self.length, how["max_tokens"])
+        return [["word " * size] * how["samples"] for _ in prompts]
+
+
+def test_a_base_that_is_always_truncated_is_told_the_length_that_would_fit() -> None:
+    base = Talking(300)
+    longer = look_further(base, chosen(ROWS, SETTINGS), words, SETTINGS)
+    assert longer == Longer(limit=768, asked=3, ended=3, fits=301)
+    assert (base.asked[0]["samples"], base.asked[0]["temperature"]) == (1, 0.9)
+    said = probed(base).hopeless(SETTINGS, longer) or ""
+    assert "100% were truncated: raise GRPO_MAX_COMPLETION_LENGTH (now 20) to 301" in said
+
+
+def test_where_even_the_longest_sequence_is_too_short_that_setting_is_named_too() -> None:
+    base = Talking(10_000)
+    said = probed(base).hopeless(SETTINGS, look_further(base, chosen(ROWS, SETTINGS), words, SETTINGS)) or ""
+    assert "beyond 768, within which only 0 of 3 completions ended, and with it GRPO_MAX_SEQ_LENGTH (now 1024)" in said
+    full = SETTINGS.model_copy(update={"max_seq_length": 276})
+    assert look_further(base, chosen(ROWS, full), words, full) is None
+    assert "and with it GRPO_MAX_SEQ_LENGTH (now 276)" in (probed(base).hopeless(full) or "")
 
 
 def test_what_cannot_be_graded_adds_nothing() -> None:
     ungraded = [(lambda completions, **_columns: [None] * len(completions), 1.0)]
-    assert sample(Base(RIGHT), ROWS[:2], ungraded, right, words, SETTINGS).with_spread == 0
+    assert sample(Base(RIGHT), ROWS[:2], judge(*ungraded), words, SETTINGS).with_spread == 0
 
 
 def test_a_completion_that_no_reward_grades_is_left_out_and_is_no_zero() -> None:
     partly = [(lambda completions, **columns: [None, *[1.0] * (len(completions) - 1)], 2.0)]
-    found = sample(Base(RIGHT, RIGHT), ROWS[:2], partly, right, words, SETTINGS)
+    found = sample(Base(RIGHT, RIGHT), ROWS[:2], judge(*partly), words, SETTINGS)
     assert (found.with_spread, found.reward, found.best) == (0, 2.0, 2.0)
 
 

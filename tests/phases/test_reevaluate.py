@@ -64,6 +64,15 @@ def test_weights_that_are_cut_off_are_refused(tmp_path: Path) -> None:
         settings_for(find(tmp_path), resolve({"GRPO_RECIPE": "smoke"}))
 
 
+def test_the_prompts_have_the_example_that_the_run_decided_on(tmp_path: Path) -> None:
+    told(adapter_in(tmp_path / "adapter").parent)
+    assert settings_for(find(tmp_path), resolve({})).example == "off"
+    write_json(tmp_path / "summary.json", {"example": {"text": "For example ..."}})
+    assert settings_for(find(tmp_path), resolve({})).example == "For example ..."
+    told(tmp_path, example="off")
+    assert settings_for(find(tmp_path), resolve({})).example == "off"
+
+
 def test_what_the_caller_says_wins_over_what_the_run_was_told(tmp_path: Path) -> None:
     told(adapter_in(tmp_path / "adapter").parent, eval_rows=17)
     said = resolve({"GRPO_EVAL_DATASET": "other.jsonl", "GRPO_MODEL": "my/base"}, {"eval_rows": "5"})

@@ -106,7 +106,7 @@ def test_the_default_recipe_is_the_reference_run_with_mended_rewards_and_what_th
     default, tutorial = resolve({}).settings, resolve({"GRPO_RECIPE": "tutorial"}).settings
     differing = {name for name in type(default).model_fields if getattr(default, name) != getattr(tutorial, name)}
     assert differing == {
-        "recipe", "rewards", "engine", "load_in_4bit", "standby", "gradient_checkpointing",
+        "recipe", "rewards", "engine", "example", "load_in_4bit", "standby", "gradient_checkpointing",
         "vllm_gpu_memory_utilization", "save_steps",
     }  # fmt: skip
     assert [name for name, _ in default.rewards] == ["correct", "format_tags", "tag_count"]

@@ -75,7 +75,8 @@ class StoreCases:
     def test_a_damaged_file_is_found_when_read_back(self, store: Store, tree: Path) -> None:
         store.put(tree)
         store.write("run/summary.json", b"[]\n")
-        store.write("adapter_model.safetensors", FILES["adapter_model.safetensors"][:-1] + b"?")
+        sound = FILES["adapter_model.safetensors"]
+        store.write("adapter_model.safetensors", sound[:-1] + bytes([sound[-1] ^ 1]))
         assert store.differences(tree) == ["adapter_model.safetensors", "run/summary.json"]
 
     def test_a_missing_file_is_sent_again_and_nothing_else(self, store: Store, tree: Path) -> None:
