@@ -31,7 +31,7 @@ def look_at_base(attempt: Attempt, loaded: Loaded, checked: Checked) -> tuple[Ch
     if text:
         checked = _use(attempt, loaded, _shown(attempt, checked, text))
     seen = probe.see(attempt, loaded.engine, checked) if loaded.resume_from is None else None
-    if text is None and seen and seen.lacks_format():
+    if text is None and seen and seen.lacks_format:
         checked, seen, text = _try(attempt, loaded, checked, seen)
     if attempt.settings.example == AUTO:
         _remember(attempt, loaded, text or "")

@@ -24,7 +24,7 @@ class Probe(NamedTuple):
     """How the base performs: shares between 0 and 1, lengths in tokens.
 
     `accuracy`: right anywhere in the text; `in_tags`: right in the answer block; both None where no row has an answer.
-    `tags_earn`: the same right answers would earn more in the tags.
+    `lacks_format`: right answers, none of them in the tags, where the same ones would earn more.
     """
 
     groups: int
@@ -33,7 +33,7 @@ class Probe(NamedTuple):
     best: float
     accuracy: float | None
     in_tags: float | None
-    tags_earn: bool
+    lacks_format: bool
     length: float
     clipped: float
 
@@ -43,10 +43,6 @@ class Probe(NamedTuple):
             f"{self.with_spread} of {self.groups} groups have a non-zero reward std, mean reward {self.reward:.3g}, "
             f"{answers}{self.length:.0f} tokens, {self.clipped:.0%} truncated"
         )
-
-    def lacks_format(self) -> bool:
-        """Right answers, none of them in the tags, and the rewards pay for the tags."""
-        return bool(self.accuracy and not self.in_tags and self.tags_earn)
 
     def hopeless(self, settings: Settings, longer: Longer | None = None) -> str | None:
         """Why training cannot learn, with the setting that helps; None if any group has a signal."""
@@ -66,7 +62,7 @@ class Probe(NamedTuple):
                 "each prompt is either always or never answered well: raise GRPO_NUM_GENERATIONS "
                 f"(now {settings.num_generations}) or GRPO_TEMPERATURE (now {settings.temperature:g})"
             )
-        if self.lacks_format():
+        if self.lacks_format:
             return (
                 f"{self.accuracy:.1%} of the completions have the right answer, but none has it in <answer> tags, "
                 f"where GRPO_REWARDS looks for it: {_cure_of_format(settings)}, or reward the answer anywhere "

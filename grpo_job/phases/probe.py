@@ -63,6 +63,7 @@ def sample(
     told = [(text, row) for row, group in zip(rows, groups, strict=True) for text in group]
     lengths = count_tokens([text for text, _ in told])
     right = [(text, row) for text, row in told if grading.right(judge.right, text, row)]
+    in_tags = [grading.right(judge.in_tags, text, row) for text, row in told]
     graded = any(row["answer"].strip() for row in rows)
     return Probe(
         groups=len(groups),
@@ -70,18 +71,20 @@ def sample(
         reward=fmean(scores),
         best=max(scores),
         accuracy=len(right) / len(told) if graded else None,
-        in_tags=fmean(grading.right(judge.in_tags, text, row) for text, row in told) if graded else None,
-        tags_earn=_tags_earn(right, judge),
+        in_tags=fmean(in_tags) if graded else None,
+        lacks_format=not any(in_tags) and _tags_earn(right, judge),
         length=fmean(lengths),
         clipped=fmean(length >= settings.max_completion_length for length in lengths),
     )
 
 
 def _tags_earn(right: Sequence[tuple[str, Row]], judge: Judge) -> bool:
-    """Whether any of these completions would earn more with its answer in the tags."""
-    texts = [[text, tags.in_format(text, judge.read(text) or "")] for text, _ in right]
-    paid = _group_rewards(texts, [row for _, row in right], judge.rewards)
-    return any(len(pair) == 2 and pair[1] > pair[0] + ALIKE for pair in paid)
+    """Whether any of these completions would earn more with its answer in the tags; asks no more after the first."""
+    for text, row in right:
+        [paid] = _group_rewards([[text, tags.in_format(text, judge.read(text) or "")]], [row], judge.rewards)
+        if len(paid) == 2 and paid[1] > paid[0] + ALIKE:
+            return True
+    return False
 
 
 def look_further(

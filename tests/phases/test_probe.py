@@ -86,7 +86,7 @@ def test_groups_with_spread_are_counted_with_accuracy_length_and_cuts() -> None:
         best=2.0,
         accuracy=0.5,
         in_tags=0.25,
-        tags_earn=True,
+        lacks_format=False,
         length=5.75,
         clipped=0.25,
     )
@@ -105,6 +105,20 @@ def test_right_answers_that_are_never_in_the_tags_are_told_with_the_format_as_th
     assert "have the right answer, but none has it in <answer> tags" in said
     assert "as GRPO_EXAMPLE" in said
     assert "GRPO_REWARDS=correct_anywhere:2" in said
+
+
+@pytest.mark.parametrize(("completion", "further"), [(RIGHT, 0), (WRONG, 0), ("It is {0}.", 1)])
+def test_the_rewards_are_asked_about_tags_only_where_no_answer_is_in_them_and_until_one_earns(
+    completion: str, further: int
+) -> None:
+    asked = list[int]()
+
+    def counted(completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        asked.append(len(completions))
+        return PAID[0][0](completions=completions, **columns)
+
+    probed(Base(*[completion] * 4), paid=[(counted, 1.0)])
+    assert asked == [4, 4, 4, *[2] * further]
 
 
 def test_a_base_that_is_never_right_is_told_so_whether_it_writes_tags_or_not() -> None:
