@@ -13,10 +13,10 @@ from grpo_job.rewards.timeout import finishes
 TrlFunction = Callable[..., list[float | None]]
 Tokens = Callable[[Sequence[str]], list[list[int]]]
 
-# Those of the menu that judge the completion alone: rows need no answer for them.
+# Those of the menu that judge a completion without an answer too: rows need none for them.
 READ_NO_ANSWER = {
     "format_tags", "tag_count", "think_format", "soft_overlong", "repetition_penalty", "xmlcount", "soft_format",
-    "strict_format", "int",
+    "strict_format", "int", "judge",
 }  # fmt: skip
 
 

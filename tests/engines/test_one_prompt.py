@@ -13,6 +13,7 @@ from grpo_job.engines.trl_cpu import PlainTrl
 from grpo_job.inputs import base_model, dataset
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.phases import evaluate, probe, sample_prompts
+from grpo_job.rewards import answers
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
 from grpo_job.worker import NullListener
@@ -68,14 +69,15 @@ def test_all_parts_of_a_run_ask_with_the_same_text(settings: Any, tmp_path: Path
     spy = Spy(settings, rows, tmp_path)
     engine, chat = spy.engine, Chat(base_model.fetch("sample", None).folder, settings)
     tokens = engine.tokenizer(ASKED, add_special_tokens=False)["input_ids"]
-    paid = rewards.as_trl_functions(rewards.load([("tag_count", 1.0)]), 10)
+    chosen = rewards.load([("tag_count", 1.0)])
+    paid, never = rewards.as_trl_functions(chosen, 10), lambda *_: False
+    judge = probe.Judge(paid, never, never, answers.last_answer)
     attempt: Any = SimpleNamespace(settings=settings)
     asked = {
         "training": lambda: engine.train(NullListener(Interruption())),
-        "evaluation": lambda: evaluate.records(engine, "on", rows, (), settings),
+        "evaluation": lambda: evaluate.records(engine, "on", rows, chosen, settings),
         "probe": lambda: probe.sample(
-            partial(engine.generate, adapter="off"), rows[:1], paid, lambda *_: True, lambda texts: [1] * len(texts),
-            settings,
+            partial(engine.generate, adapter="off"), rows[:1], judge, lambda texts: [1] * len(texts), settings
         ),
         "samples": lambda: sample_prompts._answered(engine, [rows[0]["prompt"]], len(tokens), attempt),
     }  # fmt: skip

@@ -54,7 +54,7 @@ def started(folder: Path, engine: Base, *, checkpoint: Any = None, **given: str)
     settings |= {"GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "8"}
     attempt = Attempt(resolve({**settings, **given}).settings, Interruption())
     attempt.folder.open()
-    rows = Rows([row(n) for n in range(8)] + [row(8, LONG)], [row(20), row(21, LONG)], Counts(), Counts(), None)
+    rows = Rows([row(n) for n in range(8)] + [row(8, LONG)], [row(20), row(21, LONG)], Counts(), Counts(), None, [], "")
     chosen = rewards.load(attempt.settings.rewards)
     checked = Checked(base_model.fetch("sample", None), "trl", rows, chosen, [], None, [])  # type: ignore[arg-type]
     manager = SimpleNamespace(facts={})
