@@ -56,7 +56,7 @@ class PlainTrl(TrainerEngine):
         set_seed(settings.lora_seed)
         self.model = add_lora(_load(base.folder), settings)
         weights = [weight for _, weight in rewards]
-        arguments = on_cpu(grpo_arguments(settings, steps=self.planned_steps, reward_weights=weights))
+        arguments = on_cpu(grpo_arguments(settings, base.config(), steps=self.planned_steps, reward_weights=weights))
         self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
         args = GRPOConfig(output_dir=str(folder), **arguments)
         # Of several processes each would have a device such as `cpu:1`, which torch.load does not know.

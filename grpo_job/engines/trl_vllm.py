@@ -62,7 +62,9 @@ class TrlVllm(VllmTrainerEngine):
         set_seed(settings.lora_seed)
         self.model = self._with_lora(settings, plan)
         self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
-        arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
+        arguments = grpo_arguments(
+            settings, base.config(), steps=self.planned_steps, reward_weights=[w for _, w in rewards]
+        )
         arguments = {
             **on_gpu(arguments, plan),
             "vllm_max_model_length": plan.max_model_len,

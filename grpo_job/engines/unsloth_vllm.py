@@ -56,7 +56,9 @@ class UnslothVllm(VllmTrainerEngine):
         self.llm, self.weights = self.model.vllm_engine, weight_sync(self.model, plan, settings.seed)
         self.callback = ListeningCallback(steps_per_buffer(settings))
         self._hand_over_by(self.weights)
-        arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
+        arguments = grpo_arguments(
+            settings, base.config(), steps=self.planned_steps, reward_weights=[w for _, w in rewards]
+        )
         self.trainer = self._trainer(plan, arguments, folder, rows, rewards)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.chat)
 

@@ -11,6 +11,7 @@ from grpo_job.engines.ranks import Load
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.phases import resume
 from grpo_job.phases.attempt import Attempt
+from grpo_job.planner import learning_rate
 from grpo_job.preflight import Checked
 
 
@@ -26,6 +27,9 @@ def load(attempt: Attempt, checked: Checked) -> Loaded:
     """Raises `InvalidRun` if this run cannot resume from the checkpoint it finds."""
     with attempt.progress.phase("load", f"loading {attempt.settings.model} with engine {checked.engine}"):
         manager = resume.manager_of(attempt, checked.base.commit, checked.rows.digest, _chosen(checked))
+        rate = learning_rate.peak(attempt.settings.learning_rate, checked.base.config())
+        manager.identity["learning_rate"] = rate
+        attempt.summary.update(learning_rate=rate)
         if attempt.settings.chat_template:  # a file that was edited makes other prompts, so another run
             source = Chat(checked.base.folder, attempt.settings).source or ""
             manager.identity["chat_template_sha256"] = hashlib.sha256(source.encode()).hexdigest()

@@ -6,6 +6,7 @@ from typing import Any
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.outcomes import InvalidRun
+from grpo_job.planner import learning_rate
 from grpo_job.planner.shapes import ModelShape
 from grpo_job.preflight import weights
 from grpo_job.preflight.findings import Finding
@@ -130,7 +131,11 @@ def _lora_targets(base: BaseModel, config: Mapping[str, Any], settings: Settings
     return Finding("passed", "LoRA targets", f"{', '.join(wanted)} are layers of the model")
 
 
-CHECKS: tuple[Check, ...] = (_architecture, _precision, _length, _weights, _lora_targets)
+def _learning_rate(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Finding:
+    return Finding("passed", "learning rate", learning_rate.reason(settings.learning_rate, config))
+
+
+CHECKS: tuple[Check, ...] = (_architecture, _precision, _length, _weights, _lora_targets, _learning_rate)
 
 
 def _failed(name: str, base: BaseModel, why: str, allowed: str) -> Finding:

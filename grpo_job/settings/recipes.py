@@ -1,18 +1,36 @@
 """Presets of settings, which the user's own values override.
 
-`tutorial` is the published reference run with its exact values and rewards. `gsm8k` (the default) uses the same values
-with fixed rewards, and evaluates on GSM8K's test split. `smoke` trains the embedded sample on a CPU in a minute.
+`gsm8k` (the default) trains on the rows and prompts of the reference run with values and rewards of its own.
+`tutorial` is the published reference run with its exact values and rewards. `smoke` trains the embedded sample on a
+CPU in a minute.
 """
 
 from typing import Any
 
 SYSTEM_PROMPT = "\nRespond in the following format:\n<reasoning>\n...\n</reasoning>\n<answer>\n...\n</answer>\n"
 
-_TUTORIAL: dict[str, Any] = {
-    "model": "unsloth/Qwen2.5-3B-Instruct",
+# How the default recipe learns, and the defaults of these settings.
+TRAINING: dict[str, Any] = {
     "max_seq_length": 1024,
-    "lora_rank": 8,
-    "lora_alpha": 8,
+    "lora_rank": 32,
+    "lora_alpha": 64,
+    "max_completion_length": 512,
+    "learning_rate": "auto",  # planner/learning_rate.py
+    "adam_beta1": 0.9,
+    "adam_beta2": 0.99,
+    "weight_decay": 0.1,
+    "warmup_steps": 0.04,  # 10 of 250; a share, so that GRPO_MAX_STEPS=10 needs no other setting
+    "lr_scheduler_type": "linear",
+    "optim": "adamw_8bit",
+    "max_grad_norm": 1.0,
+    "per_device_train_batch_size": 128,  # 16 prompts
+    "gradient_accumulation_steps": 1,
+    "num_generations": 8,
+    "max_steps": 250,
+}
+
+_GSM8K: dict[str, Any] = {
+    "model": "unsloth/Qwen2.5-3B-Instruct",
     "lora_target_modules": "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
     "dataset": "openai/gsm8k",
     "dataset_config": "main",
@@ -22,19 +40,6 @@ _TUTORIAL: dict[str, Any] = {
     "answer_column": "answer",
     "system_prompt": SYSTEM_PROMPT,
     "max_prompt_length": 256,
-    "max_completion_length": 200,
-    "learning_rate": 5e-6,
-    "adam_beta1": 0.9,
-    "adam_beta2": 0.99,
-    "weight_decay": 0.1,
-    "warmup_steps": 0.1,
-    "lr_scheduler_type": "cosine",
-    "optim": "adamw_8bit",
-    "max_grad_norm": 0.1,
-    "per_device_train_batch_size": 4,
-    "gradient_accumulation_steps": 1,
-    "num_generations": 4,
-    "max_steps": 250,
     "logging_steps": 1,
     "report_to": "none",
     "lora_seed": 1234,
@@ -42,11 +47,28 @@ _TUTORIAL: dict[str, Any] = {
 
 RECIPES: dict[str, dict[str, Any]] = {
     "gsm8k": {
-        **_TUTORIAL,
+        **_GSM8K,
+        **TRAINING,
         "rewards": "correct:2,format_tags:0.5,tag_count:0.5",
     },
     "tutorial": {
-        **_TUTORIAL,
+        **_GSM8K,
+        "max_seq_length": 1024,
+        "lora_rank": 8,
+        "lora_alpha": 8,
+        "max_completion_length": 200,
+        "learning_rate": 5e-6,
+        "adam_beta1": 0.9,
+        "adam_beta2": 0.99,
+        "weight_decay": 0.1,
+        "warmup_steps": 0.1,
+        "lr_scheduler_type": "cosine",
+        "optim": "adamw_8bit",
+        "max_grad_norm": 0.1,
+        "per_device_train_batch_size": 4,
+        "gradient_accumulation_steps": 1,
+        "num_generations": 4,
+        "max_steps": 250,
         "engine": "unsloth",
         "example": "off",
         "load_in_4bit": True,

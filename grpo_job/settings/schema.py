@@ -23,6 +23,7 @@ from grpo_job.settings.primitives import (
     PositiveInt,
     Text,
 )
+from grpo_job.settings.recipes import TRAINING
 from grpo_job.settings.types import (
     BoolAuto,
     EngineName,
@@ -30,6 +31,7 @@ from grpo_job.settings.types import (
     FractionAuto,
     Group,
     Modules,
+    NonNegativeAuto,
     Optimizer,
     OptionalFraction,
     OptionalPort,
@@ -70,10 +72,10 @@ class Settings(BaseModel):
     processes: PositiveIntAuto = operational("auto", "processes on this machine; auto: one per GPU, or one on CPU")
     model: Text = setting("unsloth/Qwen2.5-3B-Instruct", "Hub id, folder, or `sample` (embedded, for smoke runs)")
     model_revision: OptionalText = setting(None, "branch, tag or commit of the model; the resolved commit is recorded")
-    max_seq_length: PositiveInt = setting(1024, "maximum tokens of prompt plus completion")
+    max_seq_length: PositiveInt = setting(TRAINING["max_seq_length"], "maximum tokens of prompt plus completion")
     load_in_4bit: BoolAuto = setting("auto", "load the base in 4 bits; auto: only if 16 bits do not fit")
-    lora_rank: PositiveInt = setting(8, "rank of the LoRA matrices")
-    lora_alpha: PositiveInt = setting(8, "LoRA scale is alpha / rank")
+    lora_rank: PositiveInt = setting(TRAINING["lora_rank"], "rank of the LoRA matrices")
+    lora_alpha: PositiveInt = setting(TRAINING["lora_alpha"], "LoRA scale is alpha / rank")
     lora_target_modules: Modules = setting(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), "linear layers to apply LoRA to"
     )
@@ -139,19 +141,26 @@ class Settings(BaseModel):
     reward_timeout_seconds: Positive = operational(60.0, "a reward that takes longer for one batch ends the run")
 
     # training, with the names of GRPOConfig
-    learning_rate: NonNegative = setting(5e-6, "peak learning rate")
-    adam_beta1: Decay = setting(0.9, "decay of Adam's first moment")
-    adam_beta2: Decay = setting(0.99, "decay of Adam's second moment")
-    weight_decay: NonNegative = setting(0.1, "weight decay")
-    warmup_steps: Warmup = setting(0.1, "warmup steps; below 1, a share of all steps")
-    lr_scheduler_type: Schedule = setting("cosine", "learning-rate schedule")
-    optim: Optimizer = setting("adamw_8bit", "optimizer; 8-bit optimizers become adamw_torch on CPU")
-    max_grad_norm: NonNegative = setting(0.1, "maximum gradient norm, for clipping")
-    per_device_train_batch_size: PositiveInt = setting(4, "completions per micro-step over all processes")
-    gradient_accumulation_steps: PositiveInt = setting(1, "micro-steps per optimizer step")
-    num_generations: Group = setting(4, "completions sampled per prompt")
-    max_completion_length: PositiveInt = setting(200, "maximum tokens of a completion")
-    max_steps: Steps = setting(250, "optimizer steps; -1: use num_train_epochs")
+    learning_rate: NonNegativeAuto = setting(
+        TRAINING["learning_rate"],
+        "peak learning rate; auto: 2e-4 × 576 / hidden size of the model, from 2e-5 to 4e-4 (measured at 135M only)",
+    )
+    adam_beta1: Decay = setting(TRAINING["adam_beta1"], "decay of Adam's first moment")
+    adam_beta2: Decay = setting(TRAINING["adam_beta2"], "decay of Adam's second moment")
+    weight_decay: NonNegative = setting(TRAINING["weight_decay"], "weight decay")
+    warmup_steps: Warmup = setting(TRAINING["warmup_steps"], "warmup steps; below 1, a share of all steps")
+    lr_scheduler_type: Schedule = setting(TRAINING["lr_scheduler_type"], "learning-rate schedule")
+    optim: Optimizer = setting(TRAINING["optim"], "optimizer; 8-bit optimizers become adamw_torch on CPU")
+    max_grad_norm: NonNegative = setting(TRAINING["max_grad_norm"], "maximum gradient norm, for clipping")
+    per_device_train_batch_size: PositiveInt = setting(
+        TRAINING["per_device_train_batch_size"], "completions per micro-step over all processes"
+    )
+    gradient_accumulation_steps: PositiveInt = setting(
+        TRAINING["gradient_accumulation_steps"], "micro-steps per optimizer step"
+    )
+    num_generations: Group = setting(TRAINING["num_generations"], "completions sampled per prompt")
+    max_completion_length: PositiveInt = setting(TRAINING["max_completion_length"], "maximum tokens of a completion")
+    max_steps: Steps = setting(TRAINING["max_steps"], "optimizer steps; -1: use num_train_epochs")
     num_train_epochs: Positive = setting(1.0, "epochs over the training rows if max_steps is -1")
     temperature: Positive = setting(1.0, "sampling temperature during training")
     num_iterations: PositiveInt = setting(1, "optimization iterations per batch of completions")

@@ -89,6 +89,7 @@ OptionalPort = Annotated[Annotated[int, Field(ge=1024, le=65535)] | None, Allowe
 OptionalFraction = Annotated[Fraction | None, Allowed("a number above 0, at most 1; or none")]
 BoolAuto = Annotated[Bool | Auto, Allowed("true, false or auto")]
 PositiveIntAuto = Annotated[PositiveInt | Auto, Allowed("a whole number from 1, or auto")]
+NonNegativeAuto = Annotated[NonNegative | Auto, Allowed("a number from 0, or auto")]
 FractionAuto = Annotated[Fraction | Auto, Allowed("a number above 0, at most 1; or auto")]
 Group = Annotated[int, Field(ge=2), Allowed("a whole number from 2: completions are compared with each other")]
 Seed = Annotated[int, Field(ge=0, lt=2**32), Allowed("a whole number from 0, below 2**32")]

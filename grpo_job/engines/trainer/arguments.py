@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from grpo_job.planner import learning_rate
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.trl_options import BITSANDBYTES_ADAM, GENERATION_KEYS, JOB_DEFAULTS, generation_keys, options
@@ -19,11 +20,13 @@ NOT_PASSED = frozenset(
 SAME_ON_EVERY_ENGINE = {"bnpo": "dapo"}
 
 
-def grpo_arguments(settings: Settings, *, steps: int, reward_weights: list[float]) -> dict[str, Any]:
+def grpo_arguments(
+    settings: Settings, config: Mapping[str, Any], *, steps: int, reward_weights: list[float]
+) -> dict[str, Any]:
     """Every option that is the same on all engines.
 
-    `steps` is the resolved number of optimizer steps. Checkpoints are the callback's decision
-    (`save_strategy="no"`), so that one is due by steps or by minutes.
+    `config` is the model's config.json, `steps` the resolved number of optimizer steps. Checkpoints are the callback's
+    decision (`save_strategy="no"`), so that one is due by steps or by minutes.
     """
     named = {
         name: getattr(settings, name) for name in Settings.model_fields if name in options() and name not in NOT_PASSED
@@ -32,6 +35,7 @@ def grpo_arguments(settings: Settings, *, steps: int, reward_weights: list[float
         named["steps_per_generation"] = settings.generation_micro_steps
     return {
         **named,
+        "learning_rate": learning_rate.peak(settings.learning_rate, config),
         "ddp_find_unused_parameters": False,  # every LoRA learns in every step
         **JOB_DEFAULTS,
         **settings.grpo_config,
