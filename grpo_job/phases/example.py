@@ -57,15 +57,15 @@ def _remember(attempt: Attempt, loaded: Loaded, text: str) -> None:
 
 
 def _try(attempt: Attempt, loaded: Loaded, checked: Checked, seen: Probe) -> tuple[Checked, Probe | None, str]:
-    """With the example if the base then earns more, else as before."""
+    """With the example, unless the base earns less with it."""
     found = f"{seen.accuracy:.1%} of the base's completions have the right answer, none of them in the tags"
     shown = _shown(attempt, checked, WORKED)
     if not _enough(shown.checked, attempt.settings):
         attempt.progress.warn(f"{found}; a worked example would not fit GRPO_MAX_PROMPT_LENGTH")
         return checked, seen, ""
     better = probe.see(attempt, loaded.engine, shown.checked)
-    if better is None or better.reward <= seen.reward:
-        attempt.progress.say(f"{found}; a worked example in the prompt does not change that")
+    if better is None or better.reward < seen.reward:
+        attempt.progress.say(f"{found}; with a worked example in the prompt it earns less")
         return checked, seen, ""
     attempt.progress.say(
         f"{found}: a worked example now ends the system message of all prompts (GRPO_EXAMPLE=auto), and "

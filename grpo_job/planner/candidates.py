@@ -10,7 +10,7 @@ HandOver = Literal["copy", "merge", "lora"]
 Decode = Literal["graphs", "compile"]
 RolloutWeights = Literal["folded", "rounded", "lora"]
 
-AUTO_ROLLOUT_WEIGHTS: RolloutWeights = "folded"
+AUTO_ROLLOUT_WEIGHTS: RolloutWeights = "rounded"
 
 # What a choice costs in seconds per step; estimates for 3B on an H200, used only to order the candidates.
 FOLD_SECONDS = 0.17

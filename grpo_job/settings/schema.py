@@ -143,7 +143,7 @@ class Settings(BaseModel):
     # training, with the names of GRPOConfig
     learning_rate: NonNegativeAuto = setting(
         TRAINING["learning_rate"],
-        "peak learning rate; auto: 2e-4 × 576 / hidden size of the model, from 2e-5 to 4e-4 (measured at 135M only)",
+        "peak learning rate; auto: 3e-4 × 576 / hidden size of the model, from 2e-5 to 4e-4 (measured at 135M only)",
     )
     adam_beta1: Decay = setting(TRAINING["adam_beta1"], "decay of Adam's first moment")
     adam_beta2: Decay = setting(TRAINING["adam_beta2"], "decay of Adam's second moment")
