@@ -30,10 +30,8 @@ PLAIN_TEMPLATE = "{% for message in messages %}{{ message['content'] + '\n\n' }}
 class Chat:
     """The tokenizer files of one model folder, with GRPO_CHAT_TEMPLATE and GRPO_CHAT_TEMPLATE_KWARGS."""
 
-    def __init__(self, folder: Path, settings: Settings | None = None) -> None:
-        self.folder = folder
-        self.given = settings.chat_template if settings else None
-        self.options = settings.chat_options if settings else {}
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder, self.given, self.options = folder, settings.chat_template, settings.chat_options
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

@@ -40,7 +40,8 @@ def evaluate(
         measure = measure_of(attempt.settings, checked.rewards, rows)
         found = _records_of(path, rows, attempt.settings.eval_samples, measure) if adapter == "off" else None
         if found is None:
-            found = records(engine, adapter, rows, checked.rewards, attempt.settings, Chat(checked.base.folder).ids)
+            tokens = Chat(checked.base.folder, attempt.settings).ids
+            found = records(engine, adapter, rows, checked.rewards, attempt.settings, tokens)
             write_jsonl(path, found)
         when = "before" if adapter == "off" else "after"
         accuracy, kept = mean(found, measure), grading.share(found, "format")

@@ -29,7 +29,7 @@ def look_at_base(attempt: Attempt, loaded: Loaded, checked: Checked) -> tuple[Ch
     """What the base does, for `probe` to judge, and the rows with the example that it needs. A resumed run knows."""
     text = _decided(attempt, loaded)
     if text:
-        checked = _use(attempt, loaded, _shown(attempt, checked, text))
+        checked = _use(loaded, _shown(attempt, checked, text))
     seen = probe.see(attempt, loaded.engine, checked) if loaded.resume_from is None else None
     if text is None and seen and seen.lacks_format:
         checked, seen, text = _try(attempt, loaded, checked, seen)
@@ -60,7 +60,7 @@ def _try(attempt: Attempt, loaded: Loaded, checked: Checked, seen: Probe) -> tup
     """With the example, unless the base earns less with it."""
     found = f"{seen.accuracy:.1%} of the base's completions have the right answer, none of them in the tags"
     shown = _shown(attempt, checked, WORKED)
-    if not _enough(shown.checked, attempt.settings):
+    if not _enough(shown.checked, attempt.settings) or (checked.choosing and not shown.checked.choosing):
         attempt.progress.warn(f"{found}; a worked example would not fit GRPO_MAX_PROMPT_LENGTH")
         return checked, seen, ""
     better = probe.see(attempt, loaded.engine, shown.checked)
@@ -71,10 +71,10 @@ def _try(attempt: Attempt, loaded: Loaded, checked: Checked, seen: Probe) -> tup
         f"{found}: a worked example now ends the system message of all prompts (GRPO_EXAMPLE=auto), and "
         f"{better.in_tags:.1%} are right in the tags{_left_out(checked, shown.checked)}"
     )
-    return _use(attempt, loaded, shown), better, WORKED
+    return _use(loaded, shown), better, WORKED
 
 
-def _use(attempt: Attempt, loaded: Loaded, shown: Shown) -> Checked:
+def _use(loaded: Loaded, shown: Shown) -> Checked:
     loaded.engine.take_rows(shown.checked.rows.train, shown.longest)
     return shown.checked
 
@@ -83,15 +83,16 @@ def _shown(attempt: Attempt, checked: Checked, text: str) -> Shown:
     """Rows whose prompts are too long with the example are left out."""
     train, longest = _with(checked.rows.train, text, checked, attempt.settings)
     held_out, _ = _with(checked.rows.held_out, text, checked, attempt.settings)
+    choosing, _ = _with(checked.choosing, text, checked, attempt.settings)
     rows = checked.rows._replace(train=train, held_out=held_out)
-    return Shown(checked._replace(rows=rows, example=text), longest)
+    return Shown(checked._replace(rows=rows, choosing=choosing, example=text), longest)
 
 
 def _with(
     rows: Sequence[dict[str, Any]], text: str, checked: Checked, settings: Settings
 ) -> tuple[list[dict[str, Any]], int]:
     shown = [{**row, "prompt": with_example(row["prompt"], text)} for row in rows]
-    lengths = Chat(checked.base.folder).lengths([row["prompt"] for row in shown])
+    lengths = Chat(checked.base.folder, settings).lengths([row["prompt"] for row in shown])
     fitting = [length for length in lengths if length <= settings.max_prompt_length]
     kept = [row for row, length in zip(shown, lengths, strict=True) if length <= settings.max_prompt_length]
     return kept, max(fitting, default=0)

@@ -177,26 +177,26 @@ def see(attempt: Attempt, engine: Engine, checked: Checked) -> Probe | None:
     settings = attempt.settings
     if settings.health == "off" or not settings.probe_prompts:
         return None
-    ids, train = Chat(checked.base.folder).ids, checked.rows.train
+    chat, train = Chat(checked.base.folder, settings), checked.rows.train
     grade = evaluate.graders_of(evaluate.measure_of(settings, checked.rewards, train), train, checked.rewards)
-    paid = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds, ids)
+    paid = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds, chat.ids)
     judge = Judge(paid, grade.lenient, grade.answer, grade.read)
     ask, rows = partial(engine.generate, adapter="off"), chosen(train, settings)
-    seen = sample(ask, rows, judge, partial(_lengths, checked), settings)
+    seen = sample(ask, rows, judge, partial(_lengths, chat), settings)
     attempt.progress.say(f"probe of the base: {seen.sentence()}")
     attempt.summary.update(probe=seen._asdict())
     return seen
 
 
-def _lengths(checked: Checked, texts: Sequence[str]) -> list[int]:
-    return [len(each) for each in Chat(checked.base.folder).ids(texts)]
+def _lengths(chat: Chat, texts: Sequence[str]) -> list[int]:
+    return [len(each) for each in chat.ids(texts)]
 
 
 def _refuse_without_signal(attempt: Attempt, engine: Engine, checked: Checked, seen: Probe) -> None:
     settings, longer = attempt.settings, None
     if not seen.with_spread and seen.is_truncated(settings):
         ask, rows = partial(engine.generate, adapter="off"), chosen(checked.rows.train, settings)
-        longer = look_further(ask, rows, partial(_lengths, checked), settings)
+        longer = look_further(ask, rows, partial(_lengths, Chat(checked.base.folder, settings)), settings)
     if hopeless := seen.hopeless(settings, longer):
         attempt.record_finding(Finding("hopeless", "no_signal", 0, hopeless))
         if settings.health == "stop":

@@ -142,7 +142,7 @@ def _judged(
     with progress.phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
     functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
-    held_out, tokens = checked.rows.held_out, Chat(base.folder).ids
+    held_out, tokens = checked.rows.held_out, Chat(base.folder, settings).ids
     with libraries_write_to(scratch.library_log):
         with progress.phase("load", f"loading {settings.model} with engine {checked.engine}"):
             engine = engines.build(

@@ -11,6 +11,7 @@ from grpo_job.inputs.chat_template import Chat, Message
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.reader import resolve
 from grpo_job.settings.recipes import SYSTEM_PROMPT
+from grpo_job.settings.schema import Settings
 
 CHATML = (
     "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' + '\\n' }}{%- endfor %}"
@@ -30,7 +31,7 @@ def tokenizer_of(folder: Path, **config: object) -> Chat:
     (folder / "tokenizer_config.json").write_text(
         json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", **config})
     )
-    return Chat(folder)
+    return Chat(folder, Settings())
 
 
 def test_a_chat_is_rendered_up_to_the_assistants_turn(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_a_tokenizer_without_a_template_says_so(tmp_path: Path) -> None:
     assert tokenizer_of(tmp_path).source is None
     assert tokenizer_of(tmp_path, chat_template=CHATML).source == CHATML
     (tmp_path / "tokenizer_config.json").unlink()
-    assert Chat(tmp_path).source is None
+    assert Chat(tmp_path, Settings()).source is None
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_a_template_cannot_reach_out_of_its_sandbox(tmp_path: Path) -> None:
 def test_counts_and_texts_are_those_of_transformers(where: str, tmp_path: Path) -> None:
     if where == "the sample" and not (sample.MODEL / "tokenizer.json").is_file():
         pytest.skip("the sample has not been made")
-    chat = Chat(sample.MODEL) if where == "the sample" else tokenizer_of(tmp_path, chat_template=CHATML)
+    chat = Chat(sample.MODEL, Settings()) if where == "the sample" else tokenizer_of(tmp_path, chat_template=CHATML)
     from transformers import AutoTokenizer
 
     engine = AutoTokenizer.from_pretrained(chat.folder)

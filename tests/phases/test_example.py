@@ -8,6 +8,7 @@ import pytest
 
 from grpo_job import rewards
 from grpo_job.inputs import base_model
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.dataset import Counts, Rows
 from grpo_job.outcomes import Abandoned
 from grpo_job.phases.attempt import Attempt
@@ -27,7 +28,7 @@ class Base:
     """Right in plain words; in the tags where the prompt shows them and `learns` is set."""
 
     def __init__(self, *, learns: bool = True, before: str = "It is {}.") -> None:
-        self.learns, self.before, self.taken = learns, before, list[Any]()
+        self.learns, self.before, self.taken, self.longest = learns, before, list[Any](), 0
 
     def generate(self, prompts: list[Any], *, samples: int = 1, **_: Any) -> list[list[str]]:
         return [self._answers(prompt, samples) for prompt in prompts]
@@ -39,7 +40,7 @@ class Base:
         return [text.format(gold), *[text.format("never")] * (samples - 1)]
 
     def take_rows(self, rows: Any, longest: int) -> None:
-        self.taken = [row["prompt"][0]["content"] for row in rows]
+        self.taken, self.longest = [row["prompt"][0]["content"] for row in rows], longest
 
 
 def row(number: int, more: str = "") -> dict[str, Any]:
@@ -78,6 +79,22 @@ def test_right_answers_outside_the_tags_bring_the_example_into_every_prompt_and_
     said = " ".join(capfd.readouterr().out.split())
     assert "a worked example now ends the system message of all prompts (GRPO_EXAMPLE=auto)" in said
     assert "1 training rows and 1 held-out rows are now too long and left out" in said
+
+
+def test_the_rows_to_choose_by_get_it_too_and_some_must_be_left(tmp_path: Path) -> None:
+    attempt, loaded, checked = started(tmp_path, Base())
+    shown, _ = look_at_base(attempt, loaded, checked._replace(choosing=[row(30), row(31, LONG)]))
+    assert [each["prompt"][0]["content"] for each in shown.choosing] == [f"Use tags.\n\n{WORKED}"]
+    attempt, loaded, checked = started(tmp_path / "again", Base())
+    assert look_at_base(attempt, loaded, checked._replace(choosing=[row(31, LONG)]))[0].example == ""
+
+
+def test_prompts_with_the_example_are_as_long_as_the_template_of_the_run_makes_them(tmp_path: Path) -> None:
+    base = Base()
+    attempt, loaded, checked = started(tmp_path, base, GRPO_CHAT_TEMPLATE="plain")
+    shown, _ = look_at_base(attempt, loaded, checked)
+    chat = Chat(checked.base.folder, attempt.settings)
+    assert base.longest == max(chat.lengths([each["prompt"] for each in shown.rows.train]))
 
 
 @pytest.mark.parametrize(
