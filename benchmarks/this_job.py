@@ -1,7 +1,7 @@
 """This job as a contestant: `entrypoint.py` is run as users run it, and its run folder is read.
 
 Model, rows and hyperparameters are the others'; precision, memory share and hand-over are the
-plan's (recipe `gsm8k` with everything at `auto`). The first step is
+plan's (recipe `gsm8k` with the tutorial's values, and what the plan decides at `auto`). The first step is
 counted from the start of the process, with the evaluation of the base on a few rows inside,
 which the others do not do.
 
@@ -34,6 +34,9 @@ def main() -> None:
     used = measure.PeakUsed()
     with tempfile.TemporaryDirectory() as outputs:
         variables = {
+            **{f"GRPO_{name.upper()}": str(value) for name, value in measure.TRAINING.items()},
+            "GRPO_LORA_RANK": "8",
+            "GRPO_LORA_ALPHA": "8",
             "GRPO_MODEL": options.model,
             "GRPO_DATASET": str(options.rows.resolve()),
             "GRPO_EVAL_ROWS": str(EVAL_ROWS),
@@ -41,7 +44,6 @@ def main() -> None:
             "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": str(options.completions),
             "GRPO_ENGINE": options.engine,
             "GRPO_PROCESSES": str(options.processes),
-            "GRPO_SAVE_STEPS": "250",
             "GRPO_REWARDS": "correct:1,measure.distinct_characters:1",
             "GRPO_REWARD_PATH": str(Path(__file__).resolve().parent),
             "GRPO_OUTPUT_DIR": outputs,

@@ -30,7 +30,7 @@ def test_chunked_logits_are_those_of_512_tokens() -> None:
 
 def complete(**variables: str) -> dict[str, object]:
     settings = resolve({f"GRPO_{name}": value for name, value in variables.items()}).settings
-    return with_trl_defaults(grpo_arguments(settings, steps=1, reward_weights=[1.0]))
+    return with_trl_defaults(grpo_arguments(settings, {"hidden_size": 2048}, steps=1, reward_weights=[1.0]))
 
 
 def test_what_is_not_set_is_trls_default_and_not_unsloths() -> None:

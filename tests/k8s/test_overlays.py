@@ -46,10 +46,7 @@ S3 = {
     f"{SETTINGS}GRPO_CHECKPOINT_TO": "s3://your-bucket/checkpoints",
     f"{SETTINGS}AWS_DEFAULT_REGION": "us-east-1",
 }
-FOUR_GPUS = {
-    **resources("16", "64Gi", "4", "16Gi"),
-    **variable("GRPO_PER_DEVICE_TRAIN_BATCH_SIZE", value="64"),
-}
+FOUR_GPUS = resources("16", "64Gi", "4", "16Gi")
 SERVICE = "Service/grpo-gsm8k: "
 
 INTENDED: dict[str, dict[str, Any]] = {

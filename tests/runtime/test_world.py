@@ -68,9 +68,9 @@ def test_what_cannot_start_is_refused_with_what_was_given(
 
 def test_a_batch_that_the_gpus_cannot_share_is_refused_before_anything_is_started() -> None:
     with pytest.raises(
-        InvalidRun, match="= 4 completions cannot be divided into whole groups of GRPO_NUM_GENERATIONS=4"
+        InvalidRun, match="= 8 completions cannot be divided into whole groups of GRPO_NUM_GENERATIONS=8"
     ):
-        layout(Settings(), {}, gpus=4)
+        layout(Settings(per_device_train_batch_size=8), {}, gpus=4)
 
 
 def test_only_what_a_launcher_told_its_place_on_the_machine_is_a_rank() -> None:

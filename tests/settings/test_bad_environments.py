@@ -164,12 +164,12 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_REWARD_WEIGHTS": "1,2"}, "use instead: GRPO_REWARDS=name:weight"),
     ({"GRPO_RUN_NAME": "mine"}, "use instead: GRPO_RUN_ID"),
     # right alone, wrong together
-    ({"GRPO_NUM_GENERATIONS": "3"}, "must divide the generation batch of 4 completions (GRPO_PER_DEVICE_"),
-    ({"GRPO_NUM_GENERATIONS": "8", "GRPO_GRADIENT_ACCUMULATION_STEPS": "3"}, "12 completions"),
-    ({"GRPO_GENERATION_BATCH_SIZE": "8", "GRPO_STEPS_PER_GENERATION": "2"}, "set the same thing; allowed: only one of"),
+    ({"GRPO_NUM_GENERATIONS": "3"}, "must divide the generation batch of 128 completions (GRPO_PER_"),
+    ({"GRPO_NUM_GENERATIONS": "5", "GRPO_GRADIENT_ACCUMULATION_STEPS": "3"}, "384 completions"),
+    ({"GRPO_GENERATION_BATCH_SIZE": "256", "GRPO_STEPS_PER_GENERATION": "2"}, "set the same thing; allowed: only one of"),
     (
         {"GRPO_GENERATION_BATCH_SIZE": "6", "GRPO_NUM_GENERATIONS": "2"},
-        "must be a multiple of GRPO_PER_DEVICE_TRAIN_BATCH_SIZE=4",
+        "must be a multiple of GRPO_PER_DEVICE_TRAIN_BATCH_SIZE=128",
     ),
     ({"GRPO_GRADIENT_ACCUMULATION_STEPS": "4", "GRPO_STEPS_PER_GENERATION": "2"}, "would mix two generations"),
     ({"GRPO_MAX_COMPLETION_LENGTH": "900"}, "256 + GRPO_MAX_COMPLETION_LENGTH=900 = 1156 tokens"),
@@ -193,10 +193,10 @@ BAD: list[tuple[dict[str, str], str]] = [
     ),
     ({"GRPO_LR_SCHEDULER_TYPE": "warmup_stable_decay"}, "needs num_decay_steps"),
     ({"GRPO_LR_SCHEDULER_TYPE": "cosine_with_min_lr"}, "needs min_lr or min_lr_rate"),
-    ({"GRPO_LR_SCHEDULER_KWARGS": '{"gamma": 1}'}, "has no 'gamma'; allowed: num_cycles"),
+    ({"GRPO_LR_SCHEDULER_KWARGS": '{"gamma": 1}'}, "has no 'gamma'; allowed: no keys"),
     ({"GRPO_GENERATION_KWARGS": '{"min_tokens": "many"}'}, "='many' was given; allowed: a whole number from 0"),
     ({"GRPO_CHAT_TEMPLATE_KWARGS": '{"tools": []}'}, "the job sets 'tools' itself; allowed: what the model's chat tem"),
-    ({"GRPO_GENERATION_KWARGS": '{"min_tokens": 900}'}, "min_tokens=900 is above GRPO_MAX_COMPLETION_LENGTH=200"),
+    ({"GRPO_GENERATION_KWARGS": '{"min_tokens": 900}'}, "min_tokens=900 is above GRPO_MAX_COMPLETION_LENGTH=512"),
     ({"GRPO_GENERATION_KWARGS": '{"presence_penalty": 3}'}, "=3 was given; allowed: a number from -2 to 2"),
 ]  # fmt: skip
 

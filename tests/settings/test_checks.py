@@ -18,7 +18,7 @@ def test_settings_that_go_together_have_no_conflict() -> None:
         {"num_generations": 4, "per_device_train_batch_size": 4},
         {"num_generations": 8, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2},
         {"num_generations": 8, "per_device_train_batch_size": 1, "steps_per_generation": 8},
-        {"num_generations": 8, "generation_batch_size": 16},
+        {"num_generations": 8, "generation_batch_size": 256},
         {"gradient_accumulation_steps": 4, "steps_per_generation": 2, "num_iterations": 2},
         {"max_prompt_length": 824, "max_completion_length": 200, "max_seq_length": 1024},
         {"warmup_steps": 249, "max_steps": 250},
@@ -40,8 +40,8 @@ def test_arithmetic_that_comes_out_even_is_accepted(given: dict[str, int]) -> No
         ),
         (
             {"num_generations": 3},
-            "GRPO_NUM_GENERATIONS=3 must divide the generation batch of 4 completions "
-            "(GRPO_PER_DEVICE_TRAIN_BATCH_SIZE=4 × 1 micro-step from GRPO_GRADIENT_ACCUMULATION_STEPS); "
+            "GRPO_NUM_GENERATIONS=3 must divide the generation batch of 128 completions "
+            "(GRPO_PER_DEVICE_TRAIN_BATCH_SIZE=128 × 1 micro-step from GRPO_GRADIENT_ACCUMULATION_STEPS); "
             "allowed: a generation batch of 3, 6, 9, ...",
         ),
         (
@@ -51,7 +51,7 @@ def test_arithmetic_that_comes_out_even_is_accepted(given: dict[str, int]) -> No
             "allowed: a generation batch of 5, 10, 15, ...",
         ),
         (
-            {"num_generations": 8, "generation_batch_size": 12},
+            {"num_generations": 8, "generation_batch_size": 12, "per_device_train_batch_size": 4},
             "GRPO_NUM_GENERATIONS=8 must divide the generation batch of 12 completions (GRPO_GENERATION_BATCH_SIZE); "
             "allowed: a generation batch of 8, 16, 24, ...",
         ),
@@ -68,7 +68,7 @@ def test_arithmetic_that_comes_out_even_is_accepted(given: dict[str, int]) -> No
         ),
         (
             {"max_prompt_length": 900},
-            "GRPO_MAX_PROMPT_LENGTH=900 + GRPO_MAX_COMPLETION_LENGTH=200 = 1100 tokens, more than "
+            "GRPO_MAX_PROMPT_LENGTH=900 + GRPO_MAX_COMPLETION_LENGTH=512 = 1412 tokens, more than "
             "GRPO_MAX_SEQ_LENGTH=1024; allowed: a sum of at most GRPO_MAX_SEQ_LENGTH",
         ),
         (

@@ -38,7 +38,7 @@ def test_a_step_and_a_generation_keep_their_completions_in_whole_groups(processe
     [
         ({"per_device_train_batch_size": 16}, 2, (8, 1, 1)),
         ({"per_device_train_batch_size": 8, "gradient_accumulation_steps": 4}, 2, (8, 2, 2)),
-        ({"per_device_train_batch_size": 8, "gradient_accumulation_steps": 2}, 4, (4, 1, 1)),
+        ({"per_device_train_batch_size": 16, "gradient_accumulation_steps": 2}, 4, (8, 1, 1)),
         ({"per_device_train_batch_size": 8, "generation_batch_size": 64}, 2, (4, 1, 8)),
         ({"per_device_train_batch_size": 6, "gradient_accumulation_steps": 2, "num_generations": 2}, 3, (2, 2, 2)),
     ],
@@ -61,7 +61,7 @@ def test_one_process_keeps_its_settings_as_they_are() -> None:
     ("given", "processes", "sentence"),
     [
         (
-            {}, 2,
+            {"per_device_train_batch_size": 4, "num_generations": 4}, 2,
             "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE=4 × 1 (micro-steps per generation) = 4 completions cannot be divided "
             "into whole groups of GRPO_NUM_GENERATIONS=4 for each of 2 processes; allowed: 8, 16, 24, ... completions "
             "per generation, or fewer GRPO_PROCESSES",
@@ -83,4 +83,4 @@ def test_what_cannot_be_shared_is_told_with_its_arithmetic(
 
 def test_the_number_of_processes_is_no_part_of_what_a_run_is() -> None:
     assert Settings(processes=4).result_hash() == Settings().result_hash()
-    assert planned_steps(Settings(max_steps=-1, num_train_epochs=2), rows=100) == 200
+    assert planned_steps(Settings(max_steps=-1, num_train_epochs=2), rows=160) == 20

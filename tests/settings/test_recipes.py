@@ -8,9 +8,10 @@ from click.testing import CliRunner
 from grpo_job import cli, preflight
 from grpo_job.outcomes import InvalidRun
 from grpo_job.runtime import process_exit
+from grpo_job.settings.global_batch import fault
 from grpo_job.settings.reader import resolve
-from grpo_job.settings.recipes import RECIPES
-from grpo_job.settings.schema import known_names
+from grpo_job.settings.recipes import RECIPES, TRAINING
+from grpo_job.settings.schema import Settings, known_names
 from grpo_job.settings.trl_options import OWNED
 
 SYSTEM_PROMPT = """
@@ -102,13 +103,11 @@ def test_check_prints_each_value_of_the_reference_run_with_its_origin(monkeypatc
         assert (origin, value) == ("recipe tutorial", text), field
 
 
-def test_the_default_recipe_is_the_reference_run_with_mended_rewards_and_what_the_plan_chooses() -> None:
+def test_the_default_recipe_has_the_reference_runs_rows_and_prompts() -> None:
     default, tutorial = resolve({}).settings, resolve({"GRPO_RECIPE": "tutorial"}).settings
     differing = {name for name in type(default).model_fields if getattr(default, name) != getattr(tutorial, name)}
-    assert differing == {
-        "recipe", "rewards", "engine", "example", "load_in_4bit", "standby", "gradient_checkpointing",
-        "vllm_gpu_memory_utilization", "save_steps",
-    }  # fmt: skip
+    planned = {"engine", "load_in_4bit", "standby", "gradient_checkpointing", "vllm_gpu_memory_utilization"}
+    assert differing - planned - set(TRAINING) == {"recipe", "rewards", "example", "save_steps"}
     assert [name for name, _ in default.rewards] == ["correct", "format_tags", "tag_count"]
 
 
@@ -117,6 +116,24 @@ def test_every_recipe_resolves_to_settings_that_go_together(name: str) -> None:
     settings = resolve({"GRPO_RECIPE": name}).settings
     assert settings.recipe == name
     assert set(RECIPES[name]) <= set(known_names()) - set(OWNED)
+
+
+def test_how_the_default_recipe_learns_is_the_default_of_these_settings() -> None:
+    settings = resolve({}).settings
+    assert {name: getattr(Settings(), name) for name in TRAINING} == {
+        name: getattr(settings, name) for name in TRAINING
+    }
+    assert settings.learning_rate == "auto"
+
+
+def test_the_default_recipe_is_shared_by_eight_gpus_and_takes_few_steps() -> None:
+    assert fault(resolve({}).settings, 8) is None
+    assert resolve({"GRPO_MAX_STEPS": "2"}).settings.max_steps == 2
+
+
+@pytest.mark.parametrize("name", ["tutorial", "smoke"])
+def test_the_other_recipes_depend_on_no_value_of_the_default_one(name: str) -> None:
+    assert set(TRAINING) - set(RECIPES[name]) <= {"adam_beta1", "gradient_accumulation_steps"}
 
 
 def test_the_smoke_recipe_needs_no_network_and_no_gpu() -> None:

@@ -23,6 +23,7 @@ JSON = {"generation_kwargs": '{"min_tokens": 4}', "lr_scheduler_kwargs": '{"num_
 CORRECTED = {"GRPO_VLLM_IMPORTANCE_SAMPLING_CORRECTION": "true"}
 # What an option needs beside it to have an effect.
 COMPANIONS = {
+    "lr_scheduler_kwargs": {"GRPO_LR_SCHEDULER_TYPE": "cosine"},
     **{name: {"GRPO_LOSS_TYPE": name.split("_")[0]} for name in FURTHER if name.startswith(("sapo_", "vespo_"))},
     **{name: CORRECTED for name in FURTHER if name.startswith("vllm_importance_sampling_")},
     "use_bias_correction_kl": {"GRPO_BETA": "0.1"},
@@ -71,7 +72,8 @@ def test_no_option_is_accepted_that_the_engines_overwrite() -> None:
     from grpo_job.engines.trainer.arguments import grpo_arguments
 
     def passed(name: str, value: Any) -> Any:
-        return grpo_arguments(Settings(grpo_config={name: value}), steps=1, reward_weights=[1.0])[name]
+        settings = Settings(grpo_config={name: value})
+        return grpo_arguments(settings, {"hidden_size": 2048}, steps=1, reward_weights=[1.0])[name]
 
     values = {**dict.fromkeys(FURTHER, "mine"), "generation_kwargs": {"min_tokens": 4}}
     assert not {name for name, value in values.items() if passed(name, value) != value}

@@ -12,11 +12,20 @@ from grpo_job.settings.trl_options import options
 
 def arguments(**variables: str) -> dict[str, object]:
     settings = resolve({f"GRPO_{name}": value for name, value in variables.items()}).settings
-    return grpo_arguments(settings, steps=planned_steps(settings, 100), reward_weights=[1.0])
+    return grpo_arguments(settings, {"hidden_size": 2048}, steps=planned_steps(settings, 100), reward_weights=[1.0])
 
 
 def test_every_argument_is_an_option_of_the_locked_trl() -> None:
     assert set(on_cpu(arguments())) <= set(options())
+
+
+@pytest.mark.parametrize(
+    ("given", "rate"), [({}, 5.6e-5), ({"LEARNING_RATE": "3e-5"}, 3e-5), ({"LEARNING_RATE": "0"}, 0.0)]
+)
+def test_the_learning_rate_is_the_given_one_or_that_of_the_size_of_the_model(
+    given: dict[str, str], rate: float
+) -> None:
+    assert arguments(**given)["learning_rate"] == rate
 
 
 def test_a_further_option_reaches_the_trainer_typed() -> None:
@@ -35,7 +44,7 @@ def test_a_cpu_gets_no_half_precision_and_no_8_bit_optimizer() -> None:
 
 def test_epochs_become_steps() -> None:
     settings = resolve({"GRPO_MAX_STEPS": "-1", "GRPO_NUM_TRAIN_EPOCHS": "2"}).settings
-    assert planned_steps(settings, 100) == 200  # one prompt a step: 4 completions of 4 a prompt
+    assert planned_steps(settings, 160) == 20  # 16 prompts a step: 128 completions, 8 of a prompt
 
 
 def test_a_buffer_feeds_as_many_steps_as_its_micro_steps_allow() -> None:

@@ -63,7 +63,8 @@ def test_it_is_left_out_where_the_plan_leaves_ample_room() -> None:
 
 
 def test_it_can_be_asked_for_and_forbidden() -> None:
-    assert sizes(Settings(rehearsal="always"), plan_on(140), ROWS, Chat()) == (199, 200)
+    asked = Settings(max_completion_length=200, rehearsal="always")
+    assert sizes(asked, plan_on(140), ROWS, Chat()) == (199, 200)
     assert sizes(Settings(rehearsal="never"), plan_on(11), ROWS, Chat()) is None
 
 
