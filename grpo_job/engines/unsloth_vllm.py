@@ -53,12 +53,13 @@ class UnslothVllm(VllmTrainerEngine):
         self.callback = ListeningCallback(steps_per_buffer(settings))
         self._hand_over_by(self.weights)
         arguments = grpo_arguments(settings, steps=self.planned_steps, reward_weights=[w for _, w in rewards])
-        self.trainer = self._trainer(plan, arguments, folder, rows, rewards)
+        self.trainer = self._trainer(plan, settings, arguments, folder, rows, rewards)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.tokenizer)
 
     def _trainer(
         self,
         plan: Plan,
+        settings: Settings,
         arguments: dict[str, Any],
         folder: Path,
         rows: Sequence[dict[str, Any]],
@@ -71,11 +72,12 @@ class UnslothVllm(VllmTrainerEngine):
         from grpo_job.engines.patches.unsloth_loss import is_on_policy, spare_the_second_forward
         from grpo_job.engines.rollouts.generate import Rollouts
         from grpo_job.engines.trainer.trainer import JobTrainer
+        from grpo_job.engines.trainer.warm_start import WarmStart
 
         arguments = on_gpu({**arguments, **_defaults(arguments)}, plan)
         arguments |= whole_micro_batches(arguments, plan)
         args = GRPOConfig(output_dir=str(folder), **arguments)
-        trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback)
+        trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, WarmStart(settings))
         log_probs = reads_log_probs(trainer.args)
         if log_probs and is_on_policy(trainer.args):
             spare_the_second_forward(trainer)

@@ -16,7 +16,7 @@ def manager_of(attempt: Attempt, model_commit: str | None, rows_revision: str | 
         attempt.folder.checkpoints,
         {**identity.identity(attempt.settings), "model_commit": model_commit, "dataset_commit": rows_revision},
         keep=attempt.settings.save_total_limit,
-        extras=(attempt.folder.metrics, attempt.folder.completions, attempt.folder.best_adapter),
+        extras=(attempt.folder.metrics, attempt.folder.completions, attempt.folder.best_adapter, attempt.folder.warm),
         facts={"settings_hash": attempt.settings.result_hash(), "versions": machine.versions()},
     )
     if attempt.mirror:

@@ -166,6 +166,8 @@ class _Examination:
         )
         if rows:
             self.found += row_checks.findings(rows, measuring.seen if chat else [], settings)
+        if rows and chat and settings.warm_start_steps:
+            self.found.append(row_checks.solutions(rows, lambda texts: list(map(len, chat.ids(texts))), settings))
         return rows
 
     def _share(self) -> Settings:

@@ -13,6 +13,7 @@ REWARDS = 10  # rows at either end whose rewards are compared, at least: one ste
 CHANCE = 3  # times GRPO_HEALTH_STEPS behind the warm-up: before, no run can be told to have learned nothing
 NO_BETTER = 0.01  # of the beginning: a reward that rose by less has not risen, whatever its noise
 PAYS_AT_MOST = {"correctness": 2.0, "int": 0.5, "strict_format": 0.5, "soft_format": 0.5, "xmlcount": 0.5}
+WARM_START = "warm_start"  # 1 in the rows of supervised steps, which are not judged
 HELD_OUT = "eval_accuracy"  # of an evaluation while training, where GRPO_EVAL_STEPS asks for them
 
 
