@@ -32,6 +32,7 @@ from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu, reads_log
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.fsdp import shard_layers
 from grpo_job.engines.trainer.trainer import JobTrainer
+from grpo_job.engines.trainer.warm_start import WarmStart
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.global_batch import planned_steps, share, steps_per_buffer
@@ -78,7 +79,9 @@ class TrlVllm(VllmTrainerEngine):
         }
         with llm_built_with(vllm_options, trl.generation.vllm_generation):
             args = GRPOConfig(output_dir=str(folder), **arguments)
-            self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat)
+            self.trainer = JobTrainer(
+                self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, WarmStart(settings)
+            )
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.chat)
         self.llm = self.trainer.vllm_generation.llm
         self._hand_over_by(SeparateWeights(self.model, self.llm, plan, settings.seed))

@@ -59,12 +59,13 @@ class UnslothVllm(VllmTrainerEngine):
         arguments = grpo_arguments(
             settings, base.config(), steps=self.planned_steps, reward_weights=[w for _, w in rewards]
         )
-        self.trainer = self._trainer(plan, arguments, folder, rows, rewards)
+        self.trainer = self._trainer(plan, settings, arguments, folder, rows, rewards)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.chat)
 
     def _trainer(
         self,
         plan: Plan,
+        settings: Settings,
         arguments: dict[str, Any],
         folder: Path,
         rows: Sequence[dict[str, Any]],
@@ -81,11 +82,14 @@ class UnslothVllm(VllmTrainerEngine):
         )
         from grpo_job.engines.rollouts.generate import Rollouts
         from grpo_job.engines.trainer.trainer import JobTrainer
+        from grpo_job.engines.trainer.warm_start import WarmStart
 
         arguments = with_trl_defaults(on_gpu(arguments, plan)) | pieces(plan)
         args = GRPOConfig(output_dir=str(folder), **arguments)
         args.scale_rewards = arguments["scale_rewards"]  # Unsloth's config turns it off with dr_grpo
-        trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat)
+        trainer = JobTrainer(
+            self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, WarmStart(settings)
+        )
         if plan.training_graphs:
             score_by_micro_batches(trainer)
         log_probs = reads_log_probs(trainer.args)

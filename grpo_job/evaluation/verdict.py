@@ -23,16 +23,18 @@ class Answers(NamedTuple):
     golds: list[str]
 
 
-def judge(before: Records, after: Records, measure: Measure) -> dict[str, Any]:
+def judge(before: Records, after: Records, measure: Measure, *, warm: Records = ()) -> dict[str, Any]:
     """Compare the records of `grading.ask`, row by row. At least one row.
 
     `verdict` and `primary` (`statistics.compare`) are those of `measure`. `correct` (the answer in the asked-for
     place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict.
     `answers` holds what `_of_answers` finds where the measure reads answers. `notes` are sentences for people, the
     weightiest first. `gained` and `lost` list the rows whose value rose and fell. `sampled` is there when both
-    sides were sampled. Raises ValueError where the two sides were not asked the same.
+    sides were sampled. The records of `warm`, after a warm start, add `warm` and `warm_interval` beside
+    `before` and `after`, and are no part of the verdict. Raises ValueError where before and after were not asked the
+    same.
     """
-    if [(row["question"], row["gold"]) for row in before] != [(row["question"], row["gold"]) for row in after]:
+    if asked(before) != asked(after):
         raise ValueError("before and after were not asked the same questions in the same order")
     values = [[measure.of(row) for row in side] for side in (before, after)]
     primary = statistics.compare(*values)
@@ -40,6 +42,10 @@ def judge(before: Records, after: Records, measure: Measure) -> dict[str, Any]:
     compared = {
         key: statistics.compare(*([float(row[key]) for row in side] for side in (before, after))) for key in JUDGED
     }
+    if asked(warm) == asked(before):
+        _add_warm(primary, values[0], [measure.of(row) for row in warm])
+        for key in JUDGED:
+            _add_warm(compared[key], *([float(row[key]) for row in side] for side in (before, warm)))
     answers = _answers(before, after, values) if measure.reads_answers else None
     tested = statistics.verdict(primary["difference"], primary["p_value"], primary["rows"])
     churn = (primary["gained"] + primary["lost"]) / primary["rows"]
@@ -65,6 +71,16 @@ def chosen_afterwards(judged: dict[str, Any], first: str) -> dict[str, Any]:
     measure = {**judged["measure"], "instead_of": first}
     note = f"the measure {measure['name']} was {AFTERWARDS}: the run was judged by {first}"
     return {**judged, "measure": measure, "notes": [note, *judged["notes"]]}
+
+
+def asked(records: Records) -> list[tuple[str, str]]:
+    """The questions and right answers, in order."""
+    return [(row["question"], row["gold"]) for row in records]
+
+
+def _add_warm(judged: dict[str, Any], before: Sequence[float | None], warm: Sequence[float | None]) -> None:
+    found = statistics.compare(before, warm)
+    judged |= {"warm": found["after"], "warm_interval": found["after_interval"]}
 
 
 def allowed(verdict: str, publish_if: PublishIf) -> bool:

@@ -17,6 +17,7 @@ from grpo_job.inputs import row_values
 from grpo_job.inputs.row_values import Unreadable
 from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Split, Splits
 from grpo_job.outcomes import InvalidRun
+from grpo_job.rewards import tags
 from grpo_job.settings import example
 from grpo_job.settings.schema import Settings
 
@@ -163,6 +164,7 @@ def _row(item: Mapping[str, Any], place: str, settings: Settings, needs_gold: bo
         "question": asked.question() if asked.messages else "",
         "answer": golds[0] if golds else "",
         "answers": golds,
+        **({"solution": _solution(item, golds, settings)} if settings.warm_start_steps else {}),
         "columns": _columns(item, place),
     }
 
@@ -189,6 +191,15 @@ def _cell(item: Mapping[str, Any], kind: str, place: str, settings: Settings, re
             f"GRPO_{kind.upper()}_COLUMN: {column!r} was given; in {place} it holds {error}; allowed: "
             f"{allowed[kind]}, also inside another column (`outer.inner`). The columns are {', '.join(item)}"
         ) from error
+
+
+def _solution(item: Mapping[str, Any], golds: Sequence[str], settings: Settings) -> str:
+    """What the warm start learns to say for this row; empty where it has no worked solution."""
+    told = row_values.at(item, settings.solution_column or settings.answer_column)
+    if not golds or not isinstance(told, str) or (settings.solution_column is None and "####" not in told):
+        return ""
+    work = row_values.solution(told)
+    return tags.in_format(work, golds[0]) if work else ""
 
 
 def _as_json(value: Any) -> Any:

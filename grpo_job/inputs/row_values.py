@@ -18,6 +18,7 @@ Message = dict[str, str]
 
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 MESSAGES_AS_TEXT = re.compile(r"\[\s*\{\s*([\"'])(role|content|from|value)\1\s*:")
+CALCULATOR = re.compile(r"<<[^<>]*>>")
 BOX = "\\boxed{"
 
 
@@ -102,6 +103,17 @@ def golds(value: Any) -> list[str]:
         found = gold(value)
         return [found] if found else []
     raise Unreadable(_named(value))
+
+
+def solution(value: Any) -> str:
+    """The work of a worked solution: without GSM8K's calculator notes and without `#### 72`; empty if it is no text.
+
+    >>> solution("48 + 24 = <<48+24=72>>72\\n#### 72")
+    '48 + 24 = 72'
+    """
+    if not isinstance(value, str):
+        return ""
+    return CALCULATOR.sub("", value.rsplit("####", 1)[0]).strip()
 
 
 def gold(text: str) -> str:

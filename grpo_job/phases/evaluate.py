@@ -55,6 +55,17 @@ def evaluate(
     return found
 
 
+def evaluate_warm(attempt: Attempt, engine: Engine, checked: Checked) -> None:
+    """Between the warm start and GRPO: the adapter on all held-out rows, for the report's middle bar."""
+    tokens = Chat(checked.base.folder, attempt.settings).ids
+    found = records(engine, "on", checked.rows.held_out, checked.rewards, attempt.settings, tokens)
+    write_jsonl(attempt.folder.warm, found)
+    measure = measure_of(attempt.settings, checked.rewards, checked.rows.held_out)
+    accuracy, kept = mean(found, measure), grading.share(found, "format")
+    attempt.summary.update(accuracy={"warm": accuracy}, format={"warm": kept})
+    attempt.progress.say(f"after the warm start: {told(accuracy, measure)}, format {kept:.1%}")
+
+
 def measure_of(settings: Settings, chosen: Sequence[rewards.Reward], rows: Sequence[dict[str, Any]]) -> Measure:
     """What this run is judged by; see `evaluation.measure.choose`."""
     weights = [(reward.name, reward.weight) for reward in chosen]
@@ -191,12 +202,14 @@ def judge(
     attempt: Attempt, checked: Checked, before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]
 ) -> None:
     """Compare before and after, row by row, by the measure of the run."""
-    judged = verdict.judge(before, after, measure_of(attempt.settings, checked.rewards, checked.rows.held_out))
+    measure = measure_of(attempt.settings, checked.rewards, checked.rows.held_out)
+    judged = verdict.judge(before, after, measure, warm=read_jsonl(attempt.folder.warm))
     write_json(attempt.folder.verdict, judged)
     found = judged["primary"]
     attempt.summary.update(
         accuracy={
             **{key: found[key] for key in ("before", "after", "rows", "p_value")},
+            **({"warm": found["warm"]} if "warm" in found else {}),
             "verdict": judged["verdict"],
             "measure": judged["measure"]["name"],
             "share": judged["measure"]["share"],

@@ -72,8 +72,9 @@ class Probe(NamedTuple):
             return "the base already solves these rows; use harder ones"
         if self.accuracy == 0.0:
             return (
-                "no completion has the right answer, in tags or elsewhere: use easier rows or a larger GRPO_MODEL, or "
-                "raise GRPO_NUM_GENERATIONS; if the completions do answer, check GRPO_ANSWER_COLUMN"
+                "no completion has the right answer, in tags or elsewhere: learn the rows' solutions first "
+                "(GRPO_WARM_START_STEPS), use easier rows or a larger GRPO_MODEL, or raise GRPO_NUM_GENERATIONS; "
+                "if the completions do answer, check GRPO_ANSWER_COLUMN"
             )
         right = "" if self.accuracy is None else f", though {self.accuracy:.1%} of them have the right answer"
         return f"GRPO_REWARDS pays every completion the same{right}: check each reward, or choose others"

@@ -197,7 +197,9 @@ def _refuse_without_signal(attempt: Attempt, engine: Engine, checked: Checked, s
     if not seen.with_spread and seen.is_truncated(settings):
         ask, rows = partial(engine.generate, adapter="off"), chosen(checked.rows.train, settings)
         longer = look_further(ask, rows, partial(_lengths, Chat(checked.base.folder, settings)), settings)
-    if hopeless := seen.hopeless(settings, longer):
+    if (hopeless := seen.hopeless(settings, longer)) and settings.warm_start_steps:
+        attempt.progress.say(f"{hopeless}; the warm start may change that")
+    elif hopeless:
         attempt.record_finding(Finding("hopeless", "no_signal", 0, hopeless))
         if settings.health == "stop":
             raise Abandoned(hopeless)

@@ -29,6 +29,7 @@ def manager_of(
             attempt.folder.best_adapter,
             attempt.folder.choosing,
             attempt.folder.judged,
+            attempt.folder.warm,
         ),
         facts={"settings_hash": attempt.settings.result_hash(), "versions": machine.versions()},
     )

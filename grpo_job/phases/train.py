@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from grpo_job.checkpoints import Checkpoint, CheckpointManager
 from grpo_job.engines.ranks import Train
@@ -12,7 +13,7 @@ from grpo_job.monitoring.progress import libraries_write_to
 from grpo_job.monitoring.trackers import TrackerRun, Trackers, identity
 from grpo_job.outcomes import Abandoned
 from grpo_job.phases.attempt import Attempt
-from grpo_job.phases.evaluate import graders_of, keep, measure_of
+from grpo_job.phases.evaluate import evaluate_warm, graders_of, keep, measure_of
 from grpo_job.phases.load import Loaded
 from grpo_job.phases.periodic_eval import PeriodicEvaluation
 from grpo_job.phases.probe import budget_of
@@ -56,6 +57,7 @@ def train(attempt: Attempt, loaded: Loaded, checked: Checked, trackers: Trackers
             trackers=trackers,
             budget=budget,
             answers=_answers_so_far(attempt, checked),
+            after_warm_start=partial(evaluate_warm, attempt, engine, checked),
         )
         _train_on_all_ranks(loaded, listener, periodic_eval)
     if verdict := listener.health.verdict:

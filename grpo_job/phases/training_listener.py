@@ -1,7 +1,7 @@
 """Records each training step, and decides when to save and stop."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -11,7 +11,7 @@ import psutil
 
 from grpo_job.checkpoints import Checkpoint, CheckpointManager
 from grpo_job.monitoring.budget import Budget
-from grpo_job.monitoring.health import HELD_OUT, Health
+from grpo_job.monitoring.health import HELD_OUT, WARM_START, Health
 from grpo_job.monitoring.health.answers import AnswersOfLastSteps
 from grpo_job.monitoring.trackers import Trackers
 from grpo_job.phases.attempt import Attempt
@@ -33,16 +33,19 @@ class TrainingListener:
         trackers: Trackers | None = None,
         budget: Budget | None = None,
         answers: AnswersOfLastSteps | None = None,
+        after_warm_start: Callable[[], None] = lambda: None,
     ) -> None:
         """`answers`: the window over the answers, with those of earlier attempts."""
         self.attempt, self.manager, self.planned = attempt, manager, planned
         self.periodic_eval, self.trackers, self.answers = periodic_eval, trackers, answers
+        self.after_warm_start = after_warm_start
         self.last_step_at = time.monotonic()
         self.last_saved = resumed_from
         self.step_seconds: list[float] = []
         self.save_seconds: list[float] = []
         settings = attempt.settings
-        self.health = Health(settings, read_jsonl(attempt.folder.metrics))
+        seen = read_jsonl(attempt.folder.metrics)
+        self.health = Health(settings, [row for row in seen if WARM_START not in row])
         self.budget = budget or Budget(settings, attempt.progress.total)
 
     @contextmanager
@@ -72,7 +75,7 @@ class TrainingListener:
     def _look_at(self, step: int, metrics: dict[str, float]) -> None:
         """Update budget, health and Prometheus metrics; `should_stop` uses them."""
         self.budget.step_took(self.step_seconds[-1])
-        for finding in self.health.update({"step": step, **metrics}):
+        for finding in self.health.update({"step": step, **metrics}) if WARM_START not in metrics else ():
             self.attempt.record_finding(finding)
         seconds = self.attempt.elapsed()["total"]
         cost = self.attempt.summary.values["cost"] or {}
@@ -110,6 +113,9 @@ class TrainingListener:
         self.attempt.watchdog.beat()
 
     def measure(self, step: int) -> dict[str, float]:
+        if step == self.attempt.settings.warm_start_steps:
+            with self.attempt.watchdog.between_steps():
+                self.after_warm_start()
         if not self.periodic_eval or not self.periodic_eval.due(step, self.planned):
             return {}
         with self.attempt.watchdog.between_steps():

@@ -203,6 +203,8 @@ class _Examination:
         self.found += row_checks.findings(rows, settings, measured=chat is not None)
         apart = self.found.attempt("rows to choose by", lambda: evaluation.set_apart(rows, settings))
         left, self.choosing = apart or (rows, [])
+        if chat and settings.warm_start_steps:
+            self.found.append(row_checks.solutions(left, lambda texts: list(map(len, chat.ids(texts))), settings))
         return left
 
     def _share(self, rows: dataset.Rows) -> Settings:

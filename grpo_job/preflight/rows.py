@@ -1,6 +1,6 @@
 """Checks the rows: how many are left, how long their prompts are, what was left out and why."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from grpo_job.inputs.dataset import Counts, Rows
 from grpo_job.preflight.findings import Finding
@@ -29,6 +29,28 @@ def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterat
     for check in (_overlap, _few_held_out):
         if message := check(rows, settings):
             yield Finding("warned", "held-out rows", message)
+
+
+def solutions(rows: Rows, count: Callable[[Sequence[str]], list[int]], settings: Settings) -> Finding:
+    """How many rows the warm start can learn from; solutions that are too long are taken out of `rows`."""
+    solved = [row for row in rows.train if row["solution"]]
+    lengths = count([row["solution"] for row in solved])
+    long = [
+        row for row, tokens in zip(solved, lengths, strict=True) if tokens + 1 > settings.max_completion_length
+    ]  # the end token too
+    for row in long:
+        row["solution"] = ""
+    known = f"{len(solved) - len(long)} of {len(rows.train)} training rows have a worked solution"
+    too_long = f", {len(long)} more are longer than GRPO_MAX_COMPLETION_LENGTH" if long else ""
+    if len(solved) > len(long):
+        return Finding("passed", "warm start", known + too_long)
+    column = settings.solution_column
+    return Finding(
+        "failed",
+        "warm start",
+        f"GRPO_WARM_START_STEPS={settings.warm_start_steps} was given, but {known}{too_long}; allowed: rows with one "
+        f"in GRPO_SOLUTION_COLUMN ({column or 'not set'}), or before #### in GRPO_ANSWER_COLUMN",
+    )
 
 
 def _lengths(seen: Sequence[int], settings: Settings) -> Finding:

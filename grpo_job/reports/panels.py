@@ -9,6 +9,7 @@ MOST_POINTS = 400  # per line: a plot is about 400 pixels wide
 MOST_POINTS_OF_A_PLOT = 1_600  # keeps a page of many runs small enough to mail
 PHASES = ("check", "download", "load", "evaluate", "train", "save", "publish")  # first_step lies within others
 PARTS = {"time/generation": "generation", "time/rewards": "rewards", "time/loss": "loss"}
+SIDES = ("before", "warm", "after")
 Unit = Literal["", "share"]
 
 
@@ -53,12 +54,15 @@ class Bars(NamedTuple):
 
 
 class Shares(NamedTuple):
-    """A share with its interval before and after: (label, before, after), each (share, low, high)."""
+    """A share with its interval before and after: (label, before, after), each (share, low, high).
+
+    Of a run with a warm start (label, before, warm, after).
+    """
 
     name: str
     title: str
     caption: str
-    rows: list[tuple[str, tuple[float, float, float], tuple[float, float, float]]]
+    rows: list[tuple[Any, ...]]
 
 
 class _Metric(NamedTuple):
@@ -159,7 +163,7 @@ def accuracies(runs: Sequence[RunData]) -> Shares | None:
 
 def _shares(judged: Iterable[tuple[str, dict[str, Any] | None]]) -> Shares | None:
     rows = [
-        (label, (found["before"], *found["before_interval"]), (found["after"], *found["after_interval"]))
+        (label, *((found[when], *found[f"{when}_interval"]) for when in SIDES if when in found))
         for label, found in judged
         if found
     ]

@@ -178,11 +178,12 @@ def _draw_bars(axes: Any, bars: Bars) -> None:
 
 
 def _draw_shares(axes: Any, shares: Shares) -> None:
-    """Two intervals per row: before above, after below."""
+    """Two intervals per row: before above, after below; three with a warm start."""
     from matplotlib.ticker import PercentFormatter
 
     for row, (_, *sides) in enumerate(shares.rows):
-        for (share, low, high), shift, name in zip(sides, (-0.17, 0.17), ("before", "after"), strict=True):
+        drawn = {2: (("before", -0.17), ("after", 0.17)), 3: (("before", -0.25), ("warm", 0.0), ("after", 0.25))}
+        for (share, low, high), (name, shift) in zip(sides, drawn[len(sides)], strict=True):
             place, colour = row + shift, LIGHT[name]
             axes.plot([low, high], [place, place], color=colour, linewidth=2.4, alpha=0.6, solid_capstyle="butt")
             axes.plot([share], [place], "o", color=colour, markersize=6, label=name if row == 0 else None)

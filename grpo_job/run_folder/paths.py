@@ -24,6 +24,7 @@ class RunFolder:
         self.merged = path / "merged"
         self.evaluation = path / "evaluation"
         self.before = self.evaluation / "before.jsonl"
+        self.warm = self.evaluation / "warm.jsonl"
         self.after = self.evaluation / "after.jsonl"
         self.verdict = self.evaluation / "evaluation.json"
         self.choosing = self.evaluation / "choosing.jsonl"

@@ -108,5 +108,7 @@ def _measured(accuracy: Mapping[str, Any]) -> list[str]:
     change = f"{100 * rise:+.1f} points" if share else f"{rise:+.3g}"
     verdict = f", {accuracy['verdict']}, p = {accuracy['p_value']:.2g}" if accuracy["verdict"] else ""
     name = accuracy.get("measure") or "accuracy"
-    said = f"held-out {name}: {before} before, {after} after ({change} on {accuracy['rows']} rows{verdict})"
+    warm = accuracy.get("warm")
+    middle = "" if warm is None else f"{f'{warm:.1%}' if share else f'{warm:.3g}'} after the warm start, "
+    said = f"held-out {name}: {before} before, {middle}{after} after ({change} on {accuracy['rows']} rows{verdict})"
     return [said, *accuracy.get("notes", [])[:1]]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 
 from grpo_job.settings import option_checks
+from grpo_job.settings.global_batch import steps_per_buffer
 from grpo_job.settings.schema import Settings
 
 
@@ -61,6 +62,16 @@ def _generation_fits_steps(settings: Settings) -> str | None:
         f"GRPO_STEPS_PER_GENERATION or GRPO_GENERATION_BATCH_SIZE, × GRPO_NUM_ITERATIONS={settings.num_iterations}): "
         "an optimizer step would mix two generations; "
         f"allowed: a multiple of {accumulation} micro-steps"
+    )
+
+
+def _warm_start_fits_generations(settings: Settings) -> str | None:
+    steps, each = settings.warm_start_steps, steps_per_buffer(settings)
+    if steps % each == 0:
+        return None
+    return (
+        f"GRPO_WARM_START_STEPS={steps} must be a multiple of the {each} optimizer steps that one generation feeds; "
+        f"allowed: {each}, {2 * each}, {3 * each}, ..."
     )
 
 
@@ -144,6 +155,7 @@ CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     _size_is_whole_micro_steps: {"generation_batch_size", "per_device_train_batch_size"},
     _groups_fit_generation: {*SIZES, "num_generations"},
     _generation_fits_steps: {*SIZES, "num_iterations"},
+    _warm_start_fits_generations: {*SIZES, "warm_start_steps", "num_iterations"},
     _tokens_fit_sequence: {"max_prompt_length", "max_completion_length", "max_seq_length"},
     _warmup_fits_steps: {"warmup_steps", "max_steps"},
     _one_length_of_training: {"max_steps", "num_train_epochs"},

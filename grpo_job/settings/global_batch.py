@@ -63,10 +63,12 @@ def _multiples(number: int) -> str:
 
 
 def planned_steps(settings: Settings, rows: int) -> int:
-    """Optimizer steps of the whole run; `num_train_epochs` counts epochs over all `rows`."""
+    """Optimizer steps of the whole run, warm start included; `num_train_epochs` counts epochs over all `rows`."""
     if settings.max_steps > 0:
-        return settings.max_steps
-    return max(1, round(settings.num_train_epochs * rows * settings.num_iterations / settings.groups_per_step))
+        return settings.warm_start_steps + settings.max_steps
+    return settings.warm_start_steps + max(
+        1, round(settings.num_train_epochs * rows * settings.num_iterations / settings.groups_per_step)
+    )
 
 
 def steps_per_buffer(settings: Settings) -> int:

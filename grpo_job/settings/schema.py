@@ -163,6 +163,13 @@ class Settings(BaseModel):
     max_steps: Steps = setting(TRAINING["max_steps"], "optimizer steps; -1: use num_train_epochs")
     num_train_epochs: Positive = setting(1.0, "epochs over the training rows if max_steps is -1")
     temperature: Positive = setting(1.0, "sampling temperature during training")
+    warm_start_steps: NonNegativeInt = setting(
+        0, "supervised steps on the rows' worked solutions before those of GRPO; 0: none"
+    )
+    warm_start_learning_rate: Positive = setting(1e-4, "constant learning rate of the warm start")
+    solution_column: OptionalText = setting(
+        None, "column with the worked solution for the warm start; default: of GRPO_ANSWER_COLUMN what is before ####"
+    )
     num_iterations: PositiveInt = setting(1, "optimization iterations per batch of completions")
     steps_per_generation: OptionalPositiveInt = setting(
         None, "micro-steps per batch of completions; default: gradient_accumulation_steps"

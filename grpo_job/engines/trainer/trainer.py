@@ -17,8 +17,10 @@ from grpo_job.engines.patches.flat_optimizer import flatten_8bit
 from grpo_job.engines.trainer.adapter import is_saved_in, only_one_adapter
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.memory_dry_run import dry_run
-from grpo_job.engines.trainer.sampler import RowStream
+from grpo_job.engines.trainer.sampler import RowStream, WarmRows
+from grpo_job.engines.trainer.warm_start import WarmStart
 from grpo_job.inputs.chat_template import Chat
+from grpo_job.monitoring.health import WARM_START
 from grpo_job.outcomes import Unexpected
 from grpo_job.run_folder.paths import WEIGHTS
 
@@ -37,9 +39,10 @@ class JobTrainer(GRPOTrainer):
         rewards: RewardFunctions,
         callback: ListeningCallback,
         chat: Chat,
+        warm_start: WarmStart,
     ) -> None:
         """`args` is a GRPOConfig, which holds the weights of the `rewards` too; `chat` renders the prompts."""
-        self.chat = chat
+        self.chat, self.warm_start = chat, warm_start
         self.part_seconds: dict[str, float] = defaultdict(float)
         self.dry_run_sizes: tuple[int, int] | None = None  # see memory_dry_run.py; an engine says so before training
         super().__init__(
@@ -96,6 +99,21 @@ class JobTrainer(GRPOTrainer):
             flatten_8bit(optimizer)
         return optimizer
 
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Transformers', over the steps after the warm start."""
+        scheduler = super().create_scheduler(num_training_steps - self.warm_start.steps, optimizer)
+        return self.warm_start.put_before(scheduler, optimizer or self.optimizer, self.args.learning_rate)
+
+    @property
+    def is_warming_up(self) -> bool:
+        """Whether this step learns worked solutions."""
+        return bool(self.state.global_step < self.warm_start.steps)
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        if self.is_warming_up:
+            return self.warm_start.batch(self, generation_batch)
+        return super()._prepare_inputs(generation_batch)
+
     def step_seconds(self) -> dict[str, float]:
         """Seconds of each part since the last call; `backward` is what no other part explains.
 
@@ -122,7 +140,14 @@ class JobTrainer(GRPOTrainer):
             length=micro_steps * batch,
             shuffle=self.shuffle_dataset,
             seed=args.seed,
+            first=self._warm_rows(),
         )
+
+    def _warm_rows(self) -> WarmRows:
+        args, steps = self.args, self.warm_start.steps
+        solved = [n for n, row in enumerate(self.train_dataset) if row["solution"]] if steps else []
+        batches = steps * args.gradient_accumulation_steps * args.world_size
+        return WarmRows(solved, args.per_device_train_batch_size, args.steps_per_generation, batches)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """`epoch` counts passes over the rows, as everywhere else; the stream itself is one long epoch."""
@@ -162,6 +187,10 @@ class JobTrainer(GRPOTrainer):
         def loss_of(inputs: Any) -> Any:
             return own_loss(model, inputs, *arguments, **options)
 
+        if self.is_warming_up:
+            self._metrics["train"][WARM_START].append(1.0)
+            with self._timed("loss"), self.warm_start.without_reference(self):
+                return loss_of(inputs)
         if size := self.dry_run_sizes:
             self.dry_run_sizes = None
             with self._timed("rehearsal"):

@@ -16,6 +16,7 @@ PAYS_AT_MOST = {
     "correctness": 2.0, "int": 0.5, "strict_format": 0.5, "soft_format": 0.5, "xmlcount": 0.5,
     "soft_overlong": 0.0, "repetition_penalty": 0.0,
 }  # fmt: skip
+WARM_START = "warm_start"  # 1 in the rows of supervised steps, which are not judged
 HELD_OUT = "eval_accuracy"  # of an evaluation during training; see GRPO_EVAL_STEPS
 
 

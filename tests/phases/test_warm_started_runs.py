@@ -1,0 +1,80 @@
+"""A whole run with a warm start: killed within it, resumed, and told with three bars."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from grpo_job.evaluation.measure import RIGHT, Measure
+from grpo_job.evaluation.verdict import judge
+from grpo_job.inputs.dataset import Counts, Rows
+from grpo_job.outcomes import InvalidRun
+from grpo_job.preflight.rows import solutions
+from grpo_job.reports import panels
+from grpo_job.reports.run_data import RunData, read
+from grpo_job.run_folder.files import read_json, read_jsonl
+from grpo_job.run_folder.summary import closing_lines
+from grpo_job.settings.reader import resolve
+from tests.faults import runs
+from tests.faults.hooks import SignalAfterStep
+
+WARM = {"GRPO_WARM_START_STEPS": "3", "GRPO_WARM_START_LEARNING_RATE": "1e-3", "GRPO_SAVE_STEPS": "1"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_killed_in_its_warm_start_ends_with_the_bytes_of_a_whole_one_and_three_bars(
+    number: int, tmp_path: Path
+) -> None:
+    assert runs.finish(tmp_path / "whole", WARM) == 0
+    assert runs.finish(tmp_path / "cut", WARM, hooks=[SignalAfterStep(2, number)]) != 0
+    assert runs.finish(tmp_path / "cut", WARM) == 0
+    assert runs.difference(runs.result(tmp_path / "whole"), runs.result(tmp_path / "cut")) == ""
+    run = tmp_path / "cut" / runs.RUN_ID
+    summary, judged = read_json(run / "summary.json"), read_json(run / "evaluation" / "evaluation.json")
+    assert summary["steps"] == {"done": 9, "planned": 9, "lost_to_resume": summary["steps"]["lost_to_resume"]}
+    assert summary["accuracy"]["warm"] == judged["primary"]["warm"]
+    assert len(read_jsonl(run / "evaluation" / "warm.jsonl")) == summary["accuracy"]["rows"]
+    assert any("after the warm start, " in line for line in closing_lines(summary, run))
+    found = read(run)
+    assert isinstance(found, RunData)
+    shares = panels.accuracy(found)
+    assert shares
+    assert all(len(row) == 4 for row in shares.rows)
+    assert "warm start" in (run / "report.html").read_text()
+
+
+def record(number: int, *, right: bool) -> dict[str, object]:
+    grades = dict.fromkeys(("correct", "correct_lenient", "format"), right)
+    return {"question": f"{number}?", "gold": str(number), "completion": "", "answer": str(number), **grades}
+
+
+def test_the_verdict_compares_base_and_trained_and_shows_the_warm_start_between() -> None:
+    sides = [[record(n, right=n < right) for n in range(60)] for right in (10, 50, 55)]
+    measure = Measure(RIGHT, ())
+    judged = judge(sides[0], sides[2], measure, warm=sides[1])
+    without = judge(sides[0], sides[2], measure)
+    assert (judged["primary"]["warm"], judged["format"]["warm"]) == (50 / 60, 50 / 60)
+    assert judged["primary"]["warm_interval"][0] < 50 / 60 < judged["primary"]["warm_interval"][1]
+    assert {**judged["primary"], **without["primary"]} == judged["primary"]
+    assert judged["verdict"] == without["verdict"]
+    assert "warm" not in judge(sides[0], sides[2], measure, warm=sides[1][:30])["primary"]
+
+
+def test_rows_without_a_worked_solution_are_counted_and_refused_where_none_has_one() -> None:
+    settings = resolve({"GRPO_WARM_START_STEPS": "5"}).settings
+    rows = Rows([{"solution": "short"}, {"solution": "x" * 999}, {"solution": ""}], [], Counts(), Counts(), None)
+    found = solutions(rows, lambda texts: [len(text) for text in texts], settings)
+    assert found.status == "passed"
+    assert found.sentence == (
+        "1 of 3 training rows have a worked solution, 1 more are longer than GRPO_MAX_COMPLETION_LENGTH"
+    )
+    assert [row["solution"] for row in rows.train] == ["short", "", ""]
+    none = solutions(rows._replace(train=rows.train[1:]), lambda texts: [0 for _ in texts], settings)
+    assert none.status == "failed"
+    assert "GRPO_SOLUTION_COLUMN (not set)" in none.sentence
+
+
+def test_a_warm_start_that_ends_within_a_generation_is_refused() -> None:
+    with pytest.raises(InvalidRun, match="GRPO_WARM_START_STEPS=3 must be a multiple of the 2 optimizer steps"):
+        resolve({"GRPO_WARM_START_STEPS": "3", "GRPO_NUM_ITERATIONS": "2"})
