@@ -25,9 +25,10 @@ LONG = "1 " * 600  # characters of a question that no longer fits with the examp
 
 
 class Base:
-    """Right in plain words; in the tags where the prompt shows them and `learns` is set."""
+    """Right in plain words; in the tags where the prompt shows them and `learns` is set, or never if it `spoils`."""
 
-    def __init__(self, *, learns: bool = True, before: str = "It is {}.") -> None:
+    def __init__(self, *, learns: bool = True, before: str = "It is {}.", spoils: bool = False) -> None:
+        self.spoils = spoils
         self.learns, self.before, self.taken, self.longest = learns, before, list[Any](), 0
 
     def generate(self, prompts: list[Any], *, samples: int = 1, **_: Any) -> list[list[str]]:
@@ -36,6 +37,8 @@ class Base:
     def _answers(self, prompt: Any, samples: int) -> list[str]:
         shown = self.learns and prompt[0]["content"].endswith(WORKED)
         text = "<reasoning>r</reasoning><answer>{}</answer>" if shown else self.before
+        if self.spoils and prompt[0]["content"].endswith(WORKED):
+            text = "never"
         gold = prompt[-1]["content"].split()[0]
         return [text.format(gold), *[text.format("never")] * (samples - 1)]
 
@@ -102,12 +105,12 @@ def test_prompts_with_the_example_are_as_long_as_the_template_of_the_run_makes_t
     [
         (Base(before="<answer>{}</answer>"), {}),
         (Base(before="never"), {}),
-        (Base(learns=False), {}),
+        (Base(spoils=True), {"GRPO_REWARDS": "correct_anywhere:1,correct:1"}),
         (Base(), {"GRPO_EXAMPLE": "off"}),
         (Base(), {"GRPO_PROBE_PROMPTS": "0"}),
         (Base(), {"GRPO_REWARDS": "correct_anywhere:1"}),
     ],
-    ids=["format known", "never right", "of no help", "off", "no probe", "tags do not earn"],
+    ids=["format known", "never right", "earns less with it", "off", "no probe", "tags do not earn"],
 )
 def test_otherwise_the_prompts_stay_as_they_are(base: Base, given: dict[str, str], tmp_path: Path) -> None:
     attempt, loaded, checked = started(tmp_path, base, **given)

@@ -63,7 +63,8 @@ def test_the_verdict_compares_base_and_trained_and_shows_the_warm_start_between(
 
 def test_rows_without_a_worked_solution_are_counted_and_refused_where_none_has_one() -> None:
     settings = resolve({"GRPO_WARM_START_STEPS": "5"}).settings
-    rows = Rows([{"solution": "short"}, {"solution": "x" * 999}, {"solution": ""}], [], Counts(), Counts(), None)
+    train = [{"solution": "short"}, {"solution": "x" * 999}, {"solution": ""}]
+    rows = Rows(train, [], Counts(), Counts(), None, [], "")
     found = solutions(rows, lambda texts: [len(text) for text in texts], settings)
     assert found.status == "passed"
     assert found.sentence == (

@@ -166,7 +166,7 @@ BAD: list[tuple[dict[str, str], str]] = [
     # right alone, wrong together
     ({"GRPO_NUM_GENERATIONS": "3"}, "must divide the generation batch of 128 completions (GRPO_PER_"),
     ({"GRPO_NUM_GENERATIONS": "5", "GRPO_GRADIENT_ACCUMULATION_STEPS": "3"}, "384 completions"),
-    ({"GRPO_GENERATION_BATCH_SIZE": "256", "GRPO_STEPS_PER_GENERATION": "2"}, "set the same thing; allowed: only one of"),
+    ({"GRPO_GENERATION_BATCH_SIZE": "256", "GRPO_STEPS_PER_GENERATION": "2"}, "set the same thing; allowed: only"),
     (
         {"GRPO_GENERATION_BATCH_SIZE": "6", "GRPO_NUM_GENERATIONS": "2"},
         "must be a multiple of GRPO_PER_DEVICE_TRAIN_BATCH_SIZE=128",

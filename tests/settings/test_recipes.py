@@ -108,7 +108,7 @@ def test_the_default_recipe_has_the_reference_runs_rows_and_prompts() -> None:
     differing = {name for name in type(default).model_fields if getattr(default, name) != getattr(tutorial, name)}
     planned = {"engine", "load_in_4bit", "standby", "gradient_checkpointing", "vllm_gpu_memory_utilization"}
     assert differing - planned - set(TRAINING) == {"recipe", "rewards", "example", "save_steps"}
-    assert [name for name, _ in default.rewards] == ["correct", "format_tags", "tag_count"]
+    assert [name for name, _ in default.rewards] == ["correct_anywhere", "correct"]
 
 
 @pytest.mark.parametrize("name", RECIPES)

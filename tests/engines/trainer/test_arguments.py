@@ -20,11 +20,9 @@ def test_every_argument_is_an_option_of_the_locked_trl() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "rate"), [({}, 5.6e-5), ({"LEARNING_RATE": "3e-5"}, 3e-5), ({"LEARNING_RATE": "0"}, 0.0)]
+    ("given", "rate"), [({}, 8.4e-5), ({"LEARNING_RATE": "3e-5"}, 3e-5), ({"LEARNING_RATE": "0"}, 0.0)]
 )
-def test_the_learning_rate_is_the_given_one_or_that_of_the_size_of_the_model(
-    given: dict[str, str], rate: float
-) -> None:
+def test_the_learning_rate_is_the_given_one_or_that_of_the_models_size(given: dict[str, str], rate: float) -> None:
     assert arguments(**given)["learning_rate"] == rate
 
 
