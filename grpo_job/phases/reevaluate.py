@@ -30,7 +30,7 @@ NOT_FOR_EVALUATION: dict[str, Any] = {
     "publish_to": (), "checkpoint_to": None, "report_to": (), "max_hours": None, "max_cost": None, "eval_steps": None,
     "keep": "last", "stop_at_accuracy": None, "per_device_train_batch_size": 4,
     "num_generations": 4, "gradient_accumulation_steps": 1, "steps_per_generation": None,
-    "generation_batch_size": None,
+    "generation_batch_size": None, "warm_start_steps": 0,
 }  # fmt: skip
 
 

@@ -87,6 +87,11 @@ def test_nothing_is_sent_anywhere(tmp_path: Path) -> None:
     assert (settings.publish_to, settings.report_to) == ((), ())
 
 
+def test_a_warm_started_adapter_needs_no_solutions_to_be_evaluated(tmp_path: Path) -> None:
+    told(adapter_in(tmp_path / "adapter").parent, warm_start_steps=4)
+    assert settings_for(find(tmp_path), resolve({})).warm_start_steps == 0
+
+
 def test_a_folder_without_an_adapter_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRun, match=r"there is no adapter_model\.safetensors; allowed: an adapter's folder"):
         find(tmp_path)

@@ -28,8 +28,9 @@ class WarmStart:
         """One micro-batch of prompts and solutions, as GRPO's completions. Of `rows` the first are distinct."""
         rows = rows[: trainer.args.per_device_train_batch_size]
         prompts, *_ = trainer._tokenize_prompts([row["prompt"] for row in rows])
-        tokenizer = trainer.processing_class
-        solutions = [tokenizer(row["solution"], add_special_tokens=False)["input_ids"] for row in rows]
+        tokenizer, opening = trainer.processing_class, trainer.chat.opening()
+        texts = [row["solution"].removeprefix(opening).lstrip() for row in rows]  # the prompt ends with the opening
+        solutions = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         prompt_ids, prompt_mask = _padded(trainer, prompts, "left")
         ids, mask = _padded(trainer, [[*one, tokenizer.eos_token_id] for one in solutions], "right")
         tokens = trainer.accelerator.gather(mask.sum()).sum() * trainer.args.steps_per_generation

@@ -75,6 +75,16 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PlainTrl, lis
     return folder, trained, listener.told
 
 
+def test_a_tag_that_the_prompt_ends_with_is_not_learned_a_second_time(tmp_path: Path) -> None:
+    template = tmp_path / "mine.jinja"
+    template.write_text("{{ messages[-1].content }}{% if add_generation_prompt %}<reasoning>\n{% endif %}")
+    trainer = engine(tmp_path / "run", GRPO_CHAT_TEMPLATE=str(template)).trainer
+    batch = trainer.warm_start.batch(trainer, ROWS[:1])
+    asked, told = (trainer.processing_class.decode(batch[f"{part}_ids"][0]) for part in ("prompt", "completion"))
+    assert asked.endswith("<reasoning>\n")
+    assert told.startswith("0 + 2 = 2")
+
+
 @pytest.mark.parametrize("loss", ["dapo", "grpo", "bnpo", "cispo", "sapo"])
 def test_its_gradient_is_that_of_the_solutions_negative_log_likelihood(loss: str, tmp_path: Path) -> None:
     clip = {"GRPO_EPSILON_HIGH": "5"} if loss == "cispo" else {}  # cispo clips its weight of 1 there
