@@ -1,31 +1,27 @@
 """Reads rows as `prompt` and `answer`, and counts those left out by reason.
 
 No row disappears without a number, and a held-out row never occurs in training. Where rows come
-from is in `sources.py`, what their cells mean in `row_values.py`.
+from is in `sources.py`, what a row means in `rows.py`.
 """
 
 import hashlib
-import json
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from grpo_job.evaluation.drawing import drawn
 from grpo_job.inputs import row_values
-from grpo_job.inputs.row_values import Unreadable
+from grpo_job.inputs.rows import Row, row_of
 from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Split, Splits
 from grpo_job.outcomes import InvalidRun
-from grpo_job.rewards import tags
 from grpo_job.settings import example
 from grpo_job.settings.schema import Settings
 
-Row = dict[str, Any]
 TokenCounter = Callable[[Sequence[list[dict[str, str]]]], list[int]]
 
 HELD_OUT_SHARE = 0.1  # of all rows at most, if there is no split to evaluate on
-HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # one surrogate, as JSON can escape it
 # Punctuation of sentences: quotes, and stops and exclamation marks that belong to no number.
 PUNCTUATION = re.compile("[,;:?\"'`\u2018\u2019\u201c\u201d]|\\.(?!\\d)|(?<!\\d)!")
 
@@ -150,66 +146,6 @@ class _Filter:
         return [row for row, tokens in zip(rows, self.measured, strict=True) if tokens <= limit]
 
 
-def _row(item: Mapping[str, Any], place: str, settings: Settings, needs_gold: bool) -> Row:
-    """The row at `place`, such as `row 3 of b.jsonl`. Raises `InvalidRun` for a cell that means nothing."""
-    asked = _cell(item, "prompt", place, settings, lambda value: row_values.asked(value, settings.system_prompt))
-    try:
-        golds = _cell(item, "answer", place, settings, row_values.golds)
-    except InvalidRun:  # a column of that name that nobody asks for may hold anything
-        if needs_gold:
-            raise
-        golds = []
-    return {
-        "prompt": row_values.with_example(asked.messages, example.given(settings.example)),
-        "question": asked.question() if asked.messages else "",
-        "answer": golds[0] if golds else "",
-        "answers": golds,
-        **({"solution": _solution(item, golds, settings)} if settings.warm_start_steps else {}),
-        "columns": _columns(item, place),
-    }
-
-
-def _columns(item: Mapping[str, Any], place: str) -> str:
-    """The whole row as JSON, alike for equal rows. Raises `InvalidRun` for a text that no tokenizer takes."""
-    whole = json.dumps(item, default=_as_json, ensure_ascii=False, sort_keys=True)
-    if half := HALF_CHARACTER.search(whole):
-        before = whole[max(0, half.start() - 30) : half.start()]
-        raise InvalidRun(
-            f"GRPO_DATASET: {place} holds half of a character, {half[0]!a}, after {before!a}; "
-            "allowed: texts that can be written as UTF-8"
-        )
-    return whole
-
-
-def _cell(item: Mapping[str, Any], kind: str, place: str, settings: Settings, read: Callable[[Any], Any]) -> Any:
-    column: str = getattr(settings, f"{kind}_column")
-    try:
-        return read(row_values.at(item, column))
-    except Unreadable as error:
-        allowed = {"prompt": "a text or a list of messages", "answer": "a text, a number, a boolean or a list of these"}
-        raise InvalidRun(
-            f"GRPO_{kind.upper()}_COLUMN: {column!r} was given; in {place} it holds {error}; allowed: "
-            f"{allowed[kind]}, also inside another column (`outer.inner`). The columns are {', '.join(item)}"
-        ) from error
-
-
-def _solution(item: Mapping[str, Any], golds: Sequence[str], settings: Settings) -> str:
-    """What the warm start learns to say for this row; empty where it has no worked solution."""
-    told = row_values.at(item, settings.solution_column or settings.answer_column)
-    if not golds or not isinstance(told, str) or (settings.solution_column is None and "####" not in told):
-        return ""
-    work = row_values.solution(told)
-    return tags.in_format(work, golds[0]) if work else ""
-
-
-def _as_json(value: Any) -> Any:
-    """A cell that JSON does not know: times as text, arrays as lists, anything else as null."""
-    for method in ("isoformat", "tolist"):
-        if convert := getattr(value, method, None):
-            return convert()
-    return None
-
-
 def _held_out(splits: Splits, source: RowSource, settings: Settings, needs_gold: bool) -> list[Row] | None:
     """The rows of the split to evaluate on, None where there is none."""
     if settings.eval_dataset:
@@ -242,7 +178,7 @@ def _split(
     ]
     if faults:
         raise InvalidRun(*faults)
-    return [_row(item, place, settings, needs_gold) for place, item in split.numbered()]
+    return [row_of(item, place, settings, needs_gold) for place, item in split.numbered()]
 
 
 def _instead_of(column: str, split: Split) -> list[str]:
@@ -276,7 +212,7 @@ def _set_apart(rows: Sequence[Row], settings: Settings) -> tuple[list[Row], list
 def _require_enough(
     train: Sequence[Row], train_counts: Counts, held_out: Sequence[Row], held_counts: Counts, settings: Settings
 ) -> None:
-    needed = max(1, settings.completions_per_generation // settings.num_generations)
+    needed = settings.prompts_per_generation
     if len(train) < needed:
         raise InvalidRun(
             f"GRPO_DATASET: {settings.dataset!r} was given; it has {train_counts.sentence()} to train on, but one "

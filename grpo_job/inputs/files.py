@@ -1,33 +1,24 @@
 """Reads one file of rows. Text formats by the standard library, which names the line; Parquet and Arrow by pyarrow.
 
-Compression and encoding are found by a file's first bytes, not by its name. Nothing is guessed: a cell keeps its
-letters, and what cannot be read is a `Damaged` with its line and the cure.
+Nothing is guessed: a cell keeps its letters, and what cannot be read is a `Damaged` with its line and the cure.
 """
 
-import bz2
 import csv
-import gzip
 import io
 import json
-import lzma
 import re
 import sys
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from grpo_job.inputs.content import COMPRESSED, Damaged, text_of
+
 Item = dict[str, Any]
 
-COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
-MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 SEPARATORS = ",;\t|"
 LFS_POINTER = b"version https://git-lfs"
 JSON_FORMS = "allowed: one object per line (JSON Lines), a list of objects, or an object with one such list in it"
-
-
-class Damaged(ValueError):
-    """A file that cannot be read as rows: the line or the row, what is there, and the cure."""
 
 
 class Table(NamedTuple):
@@ -69,39 +60,8 @@ def _format_of(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def _text(path: Path) -> str:
-    """The file's text without a byte-order mark: UTF-8, or UTF-16 and UTF-32 as their first bytes show."""
-    content = _decompressed(path)
-    encoding = json.detect_encoding(content)
-    try:
-        return content.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        before = error.object[: error.start].decode(error.encoding, "ignore")
-        raise Damaged(
-            f"line {before.count(chr(10)) + 1} holds the byte 0x{error.object[error.start]:02x}, which is not "
-            f"{error.encoding.upper()}; save the file as UTF-8"
-        ) from error
-
-
-def _decompressed(path: Path) -> bytes:
-    content = path.read_bytes()
-    kind = next((kind for magic, kind in MAGIC.items() if content.startswith(magic)), None)
-    try:
-        return DECOMPRESS[kind](content) if kind else content
-    except (EOFError, OSError, zlib.error, lzma.LZMAError, ValueError) as error:
-        raise Damaged(f"its {kind} data is truncated or damaged ({error}); copy the file again") from error
-
-
-def _zstd(content: bytes) -> bytes:
-    import pyarrow
-
-    with pyarrow.input_stream(pyarrow.py_buffer(content), compression="zstd") as stream:
-        whole: bytes = stream.read()
-    return whole
-
-
 def _json(path: Path, prompt_column: str) -> Table:
-    text = _text(path)
+    text = text_of(path)
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     by_line = bool(lines) and lines[0][1].lstrip().startswith("{") and lines[0][1].rstrip().endswith("}")
     if by_line and (len(lines) > 1 or _format_of(path) != ".json"):
@@ -174,7 +134,7 @@ def _twice(names: list[str]) -> str | None:
 
 def _csv(path: Path) -> Table:
     """A header and rows; the separator is the one that is most often in the header."""
-    text = _text(path)
+    text = text_of(path)
     header = text.lstrip().split("\n", 1)[0]
     separator = max(SEPARATORS, key=header.count)
     csv.field_size_limit(sys.maxsize)  # a field may be longer than the module's 131,072 characters
@@ -254,9 +214,6 @@ def _require_distinct(names: list[str]) -> None:
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_object)
-DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": gzip.decompress, "zstd": _zstd, "bz2": bz2.decompress, "xz": lzma.decompress,
-}  # fmt: skip
 JSON = (".jsonl", ".json", ".ndjson")
 READERS: dict[str, Callable[[Path], Table]] = {
     ".csv": _csv, ".tsv": _csv, ".parquet": _parquet, ".arrow": _arrow,

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Any
 
-from grpo_job.inputs.files import Damaged, allowed, is_rows
+from grpo_job.inputs.content import Damaged
+from grpo_job.inputs.files import allowed, is_rows
 
 SplitFiles = dict[str, list[Path]]
 

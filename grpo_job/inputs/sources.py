@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.inputs import files, folders, sample
+from grpo_job.inputs.content import Damaged
 from grpo_job.inputs.files import Item, Table
 from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import StoreFailed, open_store
@@ -119,7 +120,7 @@ class RowSource:
     def _table(self, path: Path) -> Table:
         try:
             return files.read(path, self.prompt_column.partition(".")[0])
-        except (files.Damaged, OSError) as error:
+        except (Damaged, OSError) as error:
             raise self._unreadable(f"{self._shown(path)}: {error}" if self.path.is_dir() else str(error)) from error
 
     def _shown(self, path: Path) -> str:

@@ -99,7 +99,7 @@ def _with(
 
 
 def _enough(checked: Checked, settings: Settings) -> bool:
-    needed = max(1, settings.completions_per_generation // settings.num_generations)
+    needed = settings.prompts_per_generation
     return len(checked.rows.train) >= needed and bool(checked.rows.held_out)
 
 

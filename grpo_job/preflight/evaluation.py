@@ -22,7 +22,7 @@ def set_apart(rows: Rows, settings: Settings) -> tuple[Rows, list[dict[str, Any]
     if settings.eval_steps is None:
         return rows, []
     train, choosing = drawing.set_apart(rows.train, settings.eval_steps_rows, settings.seed)
-    needed = max(1, settings.completions_per_generation // settings.num_generations)
+    needed = settings.prompts_per_generation
     if len(train) < needed:
         raise InvalidRun(
             f"GRPO_EVAL_STEPS: {settings.eval_steps} was given; it takes {len(choosing)} of {len(rows.train)} training "
