@@ -132,9 +132,11 @@ def test_an_error_that_holds_the_whole_environment_tells_no_secret(finished: Wor
         GRPO_RUN_ID="talks", GRPO_PUBLISH_TO="", GRPO_TERMINATION_LOG=str(tmp_path / "termination"),
         GRPO_REWARDS="talkative.reward:1", GRPO_REWARD_PATH=str(tmp_path), GRPO_PROBE_PROMPTS="0",
     )  # fmt: skip
-    assert ended.returncode not in (0, 2), ended.stdout + ended.stderr
+    assert ended.returncode == 2, ended.stdout + ended.stderr
     run = finished.folder / "outputs" / "talks"
-    assert "[secret]" in read_json(run / "summary.json")["ending"]["reason"]
+    reason = read_json(run / "summary.json")["ending"]["reason"]
+    assert "[secret]" in reason
+    assert "nothing was trained" in reason  # by a run that had passed its checks
     texts = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     texts |= {
         Path("said"): (ended.stdout + ended.stderr).encode(),
