@@ -38,8 +38,8 @@ def test_two_steps_are_trained_evaluated_published_and_loaded_back(model: Path, 
         "GRPO_SYSTEM_PROMPT": "Be brief.", "GRPO_REWARDS": "short_words.score:1", "OMP_NUM_THREADS": "1",
         "GRPO_REWARD_PATH": str(tmp_path), "GRPO_EVAL_ROWS": "8", "GRPO_MAX_STEPS": "2", "GRPO_LEARNING_RATE": "1e-3",
         "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "4", "GRPO_NUM_GENERATIONS": "4", "GRPO_MAX_COMPLETION_LENGTH": "12",
-        "GRPO_PROBE_PROMPTS": "0", "GRPO_SAMPLE_PROMPTS": "none", "GRPO_RUN_ID": "real", "GRPO_OUTPUT_DIR": str(tmp_path),
-        "GRPO_PUBLISH_TO": f"file://{published}",
+        "GRPO_PROBE_PROMPTS": "0", "GRPO_SAMPLE_PROMPTS": "none", "GRPO_RUN_ID": "real",
+        "GRPO_OUTPUT_DIR": str(tmp_path), "GRPO_PUBLISH_TO": f"file://{published}",
     }  # fmt: skip
     (tmp_path / "short_words.py").write_text("def score(completion, answer):\n    return 1 / (1 + len(completion))\n")
     done = subprocess.run(
