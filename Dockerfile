@@ -1,7 +1,7 @@
 # Two images of one job: `gpu` (the default) trains; `cpu` is for smoke runs, `check`, `publish` and `evaluate`.
 #
-# Both are built in this order: system, locked packages, code. A changed lock rebuilds the packages, changed code only one
-# small layer. Installers and compilers stay in the build stages.
+# Both are built in this order: system, locked packages, sample, code. A changed lock rebuilds the packages, changed code
+# only one small layer. Installers and compilers stay in the build stages.
 #
 # hadolint global ignore=DL3008
 # DL3008: system packages follow the base release for fixes; what affects results is in the locks.
@@ -35,7 +35,8 @@ RUN /opt/venv/bin/python -m pip install --no-cache-dir --no-deps ${TORCH_INDEX:+
 FROM cpu-packages AS cpu-code
 COPY pyproject.toml README.md LICENSE /source/
 COPY grpo_job /source/grpo_job
-RUN /opt/venv/bin/python -m pip install --no-deps --no-build-isolation --root /code /source
+RUN /opt/venv/bin/python -m pip install --no-deps --no-build-isolation --root /code /source \
+ && find /code/opt/venv/lib/python3.11/site-packages/grpo_job/inputs/sample ! -name "*.py*" -type f -delete
 
 FROM cpu-packages AS cpu-layers
 COPY locks/tools.lock /locks/
@@ -53,6 +54,7 @@ COPY --from=cpu-layers /layers/pyarrow /
 COPY --from=cpu-layers /layers/transformers /
 COPY --from=cpu-layers /opt/venv /opt/venv
 COPY --from=cpu-layers /sbom.cdx.json /app/
+COPY grpo_job/inputs/sample /opt/venv/lib/python3.11/site-packages/grpo_job/inputs/sample
 COPY LICENSE entrypoint.py /app/
 COPY --from=cpu-code /code /
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -109,7 +111,8 @@ FROM gpu-packages AS gpu-code
 COPY pyproject.toml README.md LICENSE /source/
 COPY grpo_job /source/grpo_job
 RUN /opt/tools/bin/uv pip install --python /opt/venv --prefix /code/opt/venv --no-cache --no-deps \
-    --no-build-isolation --compile-bytecode /source
+    --no-build-isolation --compile-bytecode /source \
+ && find /code/opt/venv/lib/python3.12/site-packages/grpo_job/inputs/sample ! -name "*.py*" -type f -delete
 
 FROM gpu-packages AS gpu-layers
 RUN /opt/tools/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/venv
@@ -127,6 +130,7 @@ COPY --from=gpu-layers /usr/include/python3.12 /usr/include/python3.12
 COPY --from=gpu-layers /usr/include/x86_64-linux-gnu/python3.12 /usr/include/x86_64-linux-gnu/python3.12
 COPY --from=gpu-layers /opt/venv /opt/venv
 COPY --from=gpu-layers /sbom.cdx.json /app/
+COPY grpo_job/inputs/sample /opt/venv/lib/python3.12/site-packages/grpo_job/inputs/sample
 COPY LICENSE entrypoint.py /app/
 COPY --from=gpu-code /code /
 # Some clouds mount the driver in /usr/local/nvidia, where neither the shell nor Triton looks for it.
