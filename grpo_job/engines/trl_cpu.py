@@ -22,6 +22,7 @@ from grpo_job.engines.trainer import memory_dry_run
 from grpo_job.engines.trainer.adapter import add_lora
 from grpo_job.engines.trainer.arguments import for_transformers, grpo_arguments, on_cpu
 from grpo_job.engines.trainer.callback import ListeningCallback
+from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
 from grpo_job.engines.trainer.trainer import JobTrainer
 from grpo_job.engines.trainer.warm_start import WarmStart
 from grpo_job.inputs.base_model import BaseModel
@@ -62,8 +63,8 @@ class PlainTrl(TrainerEngine):
         args = GRPOConfig(output_dir=str(folder), **arguments)
         # Of several processes each would have a device such as `cpu:1`, which torch.load does not know.
         vars(args)["_setup_devices"] = torch.device("cpu")
-        warm_start = WarmStart(settings)
-        self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, warm_start)
+        own = WarmStart(settings), DynamicSampling(settings)
+        self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, None, rows, self.chat)
 
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:

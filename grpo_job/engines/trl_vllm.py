@@ -30,6 +30,7 @@ from grpo_job.engines.trainer import memory_dry_run
 from grpo_job.engines.trainer.adapter import add_lora
 from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu, reads_log_probs
 from grpo_job.engines.trainer.callback import ListeningCallback
+from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
 from grpo_job.engines.trainer.fsdp import shard_layers
 from grpo_job.engines.trainer.trainer import JobTrainer
 from grpo_job.engines.trainer.warm_start import WarmStart
@@ -79,9 +80,8 @@ class TrlVllm(VllmTrainerEngine):
         }
         with llm_built_with(vllm_options, trl.generation.vllm_generation):
             args = GRPOConfig(output_dir=str(folder), **arguments)
-            self.trainer = JobTrainer(
-                self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, WarmStart(settings)
-            )
+            own = WarmStart(settings), DynamicSampling(settings)
+            self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.chat)
         self.llm = self.trainer.vllm_generation.llm
         self._hand_over_by(SeparateWeights(self.model, self.llm, plan, settings.seed))

@@ -81,15 +81,15 @@ class UnslothVllm(VllmTrainerEngine):
             spare_the_second_forward,
         )
         from grpo_job.engines.rollouts.generate import Rollouts
+        from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
         from grpo_job.engines.trainer.trainer import JobTrainer
         from grpo_job.engines.trainer.warm_start import WarmStart
 
         arguments = with_trl_defaults(on_gpu(arguments, plan)) | pieces(plan)
         args = GRPOConfig(output_dir=str(folder), **arguments)
         args.scale_rewards = arguments["scale_rewards"]  # Unsloth's config turns it off with dr_grpo
-        trainer = JobTrainer(
-            self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, WarmStart(settings)
-        )
+        own = WarmStart(settings), DynamicSampling(settings)
+        trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
         if plan.training_graphs:
             score_by_micro_batches(trainer)
         log_probs = reads_log_probs(trainer.args)

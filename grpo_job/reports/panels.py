@@ -90,6 +90,10 @@ METRICS = (
         "Share of prompts whose completions all earned the same, which gives no gradient.", "share",
     ),
     _Metric(
+        "dropped", "dynamic/dropped", "Groups not learned from",
+        "Share of those that were generated; fresh prompts took their places.", "share",
+    ),
+    _Metric(
         "alike", "answers_alike", "Answers alike",
         "Between prompts: 0 as the right answers are, 1 all the same.", smooth=False,
     ),

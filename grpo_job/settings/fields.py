@@ -174,6 +174,12 @@ class Fields(BaseModel):
     generation_batch_size: OptionalPositiveInt = setting(
         None, "completions per generation over all processes; instead of steps_per_generation"
     )
+    dynamic_sampling: NonNegativeInt = setting(
+        0, "further rounds per generation that replace groups with zero reward std by fresh prompts; 0: none"
+    )
+    skip_solved: NonNegativeInt = setting(
+        0, "passes that a row misses after a group with zero reward std, always right or always wrong; 0: none"
+    )
     gradient_checkpointing: BoolAuto = operational(
         "auto", "recompute activations to save memory; auto: decided by the memory planner"
     )
