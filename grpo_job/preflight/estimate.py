@@ -88,7 +88,8 @@ def findings(estimate: Estimate, settings: Settings) -> list[Finding]:
     cost = "" if price is None else f", about {estimate.total / 3600 * price:.2f} US dollars"
     told = (
         f"estimate: about {told_time(estimate.total)}{cost} (could be off by 2x): start {told_time(estimate.start)}, "
-        f"{estimate.steps} steps of {estimate.step:.1f} s, two evaluations of {told_time(estimate.evaluation)} each{_resampled(settings)}"
+        f"{estimate.steps} steps of {estimate.step:.1f} s, two evaluations of {told_time(estimate.evaluation)} each"
+        f"{_resampled(settings)}"
     )
     found = [Finding("passed", "time and cost", told)]
     limit = budget.limit_seconds(settings)
