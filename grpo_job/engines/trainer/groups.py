@@ -19,7 +19,7 @@ LARGEST = {"completions/max_length": max, "completions/max_terminated_length": m
 class Group(NamedTuple):
     """One row's prompt and completions as TRL's `_generate` returns them, a list entry a completion.
 
-    `rewards`: [completions, reward functions], unweighted, NaN where a function returned None.
+    `rewards`: [completions, reward functions] on the CPU, unweighted, NaN where a function returned None.
     """
 
     row: int
@@ -37,7 +37,7 @@ def asked(trainer: Any, rows: Sequence[int]) -> list[Group]:
     inputs = [trainer.train_dataset[row] for row in own]
     prompts = [row["prompt"] for row in inputs]
     prompt_ids, completion_ids, _, completions, log_probs, *_ = trainer._generate(prompts)
-    rewards = trainer._calculate_rewards(inputs, prompts, completions, completion_ids)  # those of all ranks
+    rewards = trainer._calculate_rewards(inputs, prompts, completions, completion_ids).cpu()  # those of all ranks
     parts = (prompts, prompt_ids, completion_ids, completions, log_probs)
     found = gather_object([[part and part[at : at + size] for part in parts] for at in range(0, len(own), size)])
     return [Group(*one) for one in zip(rows, *zip(*found, strict=True), rewards.split(size), strict=True)]
@@ -52,7 +52,7 @@ def _share(trainer: Any, everything: Sequence[Any]) -> Sequence[Any]:
 def has_spread(group: Group, trainer: Any) -> bool:
     """Whether completions of the group get different advantages."""
     scored = group.rewards[~group.rewards.isnan().all(dim=1)]
-    paid = scored * trainer.reward_weights.to(scored.device)
+    paid = scored * trainer.reward_weights.cpu()
     if not len(paid):
         return False
     if trainer.multi_objective_aggregation == "sum_then_normalize":
@@ -72,7 +72,7 @@ def handed_to(trainer: Any, groups: Sequence[Group]) -> Iterator[list[dict[str, 
     log_probs = joined("log_probs") if own[0].log_probs else None
     ids = joined("prompt_ids"), joined("completion_ids")
     nothing_more: tuple[Any, ...] = {}, None, []  # extra fields, images, those of tools
-    rewards = torch.cat([group.rewards for group in groups])
+    rewards = torch.cat([group.rewards for group in groups]).to(trainer.accelerator.device)
     trainer._generate = lambda *_: (*ids, None, joined("completions"), log_probs, *nothing_more)
     trainer._calculate_rewards = lambda *_: rewards
     try:
@@ -86,10 +86,10 @@ def tell_rewards(trainer: Any, generated: Sequence[Group], earlier: Sequence[Seq
 
     `earlier`: what each reward paid on average to the completions of a row that was left out.
     """
-    metrics, device = trainer._metrics["train"], generated[0].rewards.device
-    remembered = [torch.tensor([list(paid)] * trainer.num_generations, device=device) for paid in earlier]
+    metrics = trainer._metrics["train"]
+    remembered = [torch.tensor([list(paid)] * trainer.num_generations) for paid in earlier]
     paid = torch.cat([*(group.rewards for group in generated), *remembered])
-    total = (paid * trainer.reward_weights.to(device)).nansum(dim=1)
+    total = (paid * trainer.reward_weights.cpu()).nansum(dim=1)
     total[paid.isnan().all(dim=1)] = torch.nan
     metrics["reward"][-1], metrics["reward_std"][-1] = total.nanmean().item(), nanstd(total).item()
     for name, values in zip(trainer.reward_func_names, paid.T, strict=True):
