@@ -1,14 +1,12 @@
 """What to run on this GPU: a pure function from GPU, model shape and settings to a plan.
 
-Every candidate (precision, weight sync, recomputation, micro-batch, standby) has a cost in seconds
-per step and in bytes; the fastest that fits is chosen. A setting that the user gives is kept as it
-is. Nothing here touches a GPU or imports torch.
+Every candidate (precision, weight sync, recomputation, micro-batch, standby) has a cost in seconds a step and in bytes;
+the fastest that fits is chosen. A setting that the user gives is kept as it is.
 
-The adapter reaches vLLM in one of three ways. `copy`: vLLM holds its own 16-bit weights, and the
-adapter is merged into them in each step. `merge`: vLLM and training share one set of weights; the
-adapter is merged for the rollout and then removed. `lora`: vLLM's LoRA kernels, the only way with
-a 4-bit base, and the slowest to decode. In a `copy`, `rollout_weights` says how: `folded` to nearest, `rounded` with a
-dither, or `lora`, not at all.
+The adapter reaches vLLM in one of three ways. `copy`: vLLM holds its own 16-bit weights, and the adapter is merged into
+them in each step. `merge`: vLLM and training share one set of weights; the adapter is merged for the rollout and then
+removed. `lora`: vLLM's LoRA kernels, the only way with a 4-bit base, and the slowest to decode. In a `copy`,
+`rollout_weights` says how: `folded` to nearest, `rounded` with a dither, or `lora`, not at all.
 """
 
 from collections.abc import Mapping
