@@ -13,7 +13,7 @@ from grpo_job.rewards.custom import short_name
 
 STRETCH = 40  # steps: with 20, two runs that ended at 84 % accuracy had a finding
 LEARNED, UNPAID = 0.95, 0.03  # mean of a reward that is learned, and of one that pays nothing
-FLAT, FEW = 0.75, 0.5  # share of groups with zero std, and of right answers (or of the maximum reward)
+FLAT, FEW = 0.75, 0.5  # share of groups with zero std, and of right answers and the maximum reward
 RISEN, NOT_RISEN = 0.05, 0.005  # of the maximum reward
 CHANCE, ENDS = 100, 20  # steps before which it is too early, and rows compared at either end
 JUMP, JUMP_OVER, JUMP_FROM = 5, 0.3, 20  # times the median of the previous rows, and a norm that does not matter
@@ -48,7 +48,8 @@ def _flat(history: History) -> Iterator[Finding]:
     if not flat or not rewards or not began:
         return
     risen = fmean(rewards) - fmean(began) >= RISEN * history.most
-    if fmean(flat) >= FLAT and risen and _share_right(history, rows) <= FEW:
+    few = max(fmean(rewards) / history.most, _share_right(history, rows)) <= FEW
+    if fmean(flat) >= FLAT and risen and few:
         said = (
             f"{fmean(flat):.0%} of the groups of {STRETCH} steps had zero reward std at a mean reward of "
             f"{fmean(rewards):.3g} of {history.most:.3g}: check in completions.jsonl whether the answers still differ; "
@@ -58,10 +59,10 @@ def _flat(history: History) -> Iterator[Finding]:
 
 
 def _share_right(history: History, rows: Sequence[Row]) -> float:
-    """What the best paid reward that reads right answers pays; without one, the share of the maximum reward."""
+    """What the best paid of the rewards that read right answers pays; 0 where there is none."""
     names = [short_name(name) for name, _ in history.settings.rewards]
     right = [values(rows, f"rewards/{name}/mean") for name in names if name in READS_GOLDS]
-    return max((fmean(means) for means in right if means), default=fmean(values(rows, "reward")) / history.most)
+    return max((fmean(means) for means in right if means), default=0.0)
 
 
 def _learned_nothing(history: History) -> Iterator[Finding]:
