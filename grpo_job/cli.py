@@ -1,27 +1,31 @@
 """The command line: reads the environment, calls the job and sets the exit code.
 
-`grpo-job` without a command is `grpo-job run`. Heavy libraries are imported after the settings are parsed.
+`grpo-job` without a command is `grpo-job run`, except for a person at a terminal, who gets help. Heavy libraries are
+imported after the settings are parsed.
 """
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from grpo_job.outcomes import RESTART, InvalidRun, Outcome
+from grpo_job.outcomes import RESTART, Outcome
 from grpo_job.runtime import process_exit
 from grpo_job.runtime.signals import Interruption
+from grpo_job.runtime.world import is_rank
 
 if TYPE_CHECKING:
     from grpo_job.settings.reader import Resolved
     from grpo_job.settings.schema import Settings
 
+OWN_OPTIONS = ("-h", "--help", "--version")
 Options = Callable[[Callable[..., None]], Callable[..., None]]
 set_option: Options = click.option(
     "--set", "-s", "assignments", multiple=True, metavar="NAME=VALUE",
-    help="A setting, such as max_steps=3; overrides GRPO_MAX_STEPS.",
+    help="A setting, such as max-steps=3; overrides GRPO_MAX_STEPS.",
 )  # fmt: skip
 
 
@@ -29,17 +33,37 @@ class _RunByDefault(click.Group):
     """`grpo-job --set max_steps=3` is `grpo-job run --set max_steps=3`."""
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
-        if not arguments or (arguments[0].startswith("-") and arguments[0] not in context.help_option_names):
+        if not arguments and _person_at_a_terminal():
+            arguments = ["--help"]
+        elif not arguments or (arguments[0].startswith("-") and arguments[0] not in OWN_OPTIONS):
             arguments = ["run", *arguments]
         return super().parse_args(context, arguments)
 
 
-@click.group(cls=_RunByDefault)
+def _person_at_a_terminal() -> bool:
+    from grpo_job.runtime import machine
+
+    terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    return terminal and not machine.in_container(os.environ) and not is_rank(os.environ)
+
+
+def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        from grpo_job.runtime import machine
+
+        click.echo(f"grpo-job {machine.versions().get('grpo-job', 'of a folder that is not installed')}")
+        context.exit()
+
+
+@click.group(cls=_RunByDefault, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
+)
 @click.pass_context
 def main(context: click.Context) -> None:
     """Fine-tune a language model with GRPO, unattended. Settings are GRPO_* variables.
 
-    Without a command: run.
+    Without a command, where no person is at a terminal: run.
     """
     if context.obj is None:
         context.obj = Interruption().install()
@@ -50,7 +74,7 @@ def main(context: click.Context) -> None:
 @click.pass_obj
 def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     """Train, evaluate and publish; resume where an earlier attempt stopped."""
-    from grpo_job.runtime.world import is_rank, layout, one_gpu
+    from grpo_job.runtime.world import layout, one_gpu
 
     given = dict(os.environ)  # before libraries set their own
 
@@ -104,35 +128,18 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
 @click.option(
     "--rewards", is_flag=True, help="Print what each reward pays on eight rows, and on sampled completions if possible."
 )
-def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewards: bool) -> None:
-    """Print each setting with its origin, and check everything that can be checked without a GPU."""
+@click.option("--all", "every", is_flag=True, help="Print every setting with its origin, also those with defaults.")
+def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewards: bool, every: bool) -> None:
+    """Check everything that can be checked without a GPU; print findings, then the chosen settings with their origin."""
 
     def story() -> Outcome:
-        from grpo_job.phases import show_rows
-        from grpo_job.preflight import examine
-        from grpo_job.preflight.findings import as_json, as_text, of_settings
-        from grpo_job.settings import table
+        from grpo_job.phases import tell_checks
 
-        try:
-            resolved = _read(assignments)
-        except InvalidRun as refusal:
-            if for_machines:
-                click.echo(as_json(of_settings(refusal.faults)))
-            raise
-        if not for_machines:
-            click.echo("\n".join(table.lines(resolved)))
         if offline:
             os.environ["HF_HUB_OFFLINE"] = "1"  # the clients read it on import
-        _steer_libraries(resolved.settings)
-        examined = examine(resolved.settings, os.environ, offline=offline, elsewhere=True)
-        found, shown = examined.findings, show_rows.show(examined, resolved.settings, rewards=rewards)
-        if for_machines:
-            click.echo(as_json(found, table.as_dict(resolved), shown.as_dict()))
-        else:
-            click.echo("\n".join([*shown.lines(), as_text(found)]))
-        if faults := found.faults():
-            raise InvalidRun(*faults)
-        return Outcome(0, "checked", "all checks passed")
+        return tell_checks.story(
+            lambda: _steered(assignments), os.environ, offline, rewards, "json" if for_machines else every
+        )
 
     _end_with(story)
 
@@ -183,8 +190,7 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
     """
 
     def story() -> Outcome:
-        resolved = _read(assignments)
-        _steer_libraries(resolved.settings)
+        resolved = _steered(assignments)
         from grpo_job.phases import reevaluate
 
         judged = reevaluate.reevaluate(adapter_or_run, output, resolved, os.environ)
@@ -203,6 +209,13 @@ def _read(assignments: tuple[str, ...]) -> "Resolved":
     from grpo_job.settings.reader import assigned, resolve
 
     return resolve(os.environ, assigned(assignments), [_unknown_rewards])
+
+
+def _steered(assignments: tuple[str, ...]) -> "Resolved":
+    """Read the settings, and set the variables of the libraries that they decide."""
+    resolved = _read(assignments)
+    _steer_libraries(resolved.settings)
+    return resolved
 
 
 def _unknown_rewards(settings: "Settings") -> list[str]:

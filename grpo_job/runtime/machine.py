@@ -3,7 +3,9 @@
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpo_job.outcomes import InvalidRun, Unexpected
@@ -11,7 +13,10 @@ from grpo_job.settings.engines import ENGINES
 
 FIELDS = "name,uuid,memory.total,memory.used,driver_version,compute_cap,mig.mode.current"
 LONGEST_ANSWER_SECONDS = 60
-PACKAGES = ("accelerate", "bitsandbytes", "boto3", "datasets", "huggingface-hub", "math-verify", "torch", "triton")
+PACKAGES = (
+    "accelerate", "bitsandbytes", "boto3", "datasets", "grpo-job", "huggingface-hub", "math-verify", "torch", "triton",
+)  # fmt: skip
+CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")  # of Docker and podman
 
 
 class GpuSeen(NamedTuple):
@@ -79,6 +84,11 @@ def chosen(found: list[GpuSeen], visible: str | None) -> list[GpuSeen]:
             return []
         left.append(gpu)
     return left
+
+
+def in_container(environment: Mapping[str, str]) -> bool:
+    """Whether this process runs in a container of Docker, podman or Kubernetes."""
+    return "KUBERNETES_SERVICE_HOST" in environment or any(Path(file).exists() for file in CONTAINER_FILES)
 
 
 def versions() -> dict[str, str]:

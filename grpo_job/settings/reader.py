@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.settings import checks, trl_options
+from grpo_job.settings import checks, other_names, primitives, trl_options
 from grpo_job.settings.primitives import allowed_words
 from grpo_job.settings.recipes import RECIPES
 from grpo_job.settings.schema import Settings, known_names, variable
@@ -67,7 +67,7 @@ def resolve(
 
 
 def assigned(assignments: Sequence[str]) -> dict[str, str]:
-    """The arguments of `--set`: `("max_steps=3",)` -> `{"max_steps": "3"}`; `GRPO_MAX_STEPS=3` works too.
+    """The arguments of `--set`: `("max_steps=3",)` -> `{"max_steps": "3"}`; `GRPO_MAX_STEPS` and `max-steps` work too.
 
     Raises `InvalidRun` with each that has no value.
     """
@@ -79,7 +79,7 @@ def assigned(assignments: Sequence[str]) -> dict[str, str]:
     if faults:
         raise InvalidRun(*faults)
     pairs = [assignment.partition("=") for assignment in assignments]
-    return {name.strip().lower().removeprefix("grpo_"): value for name, _, value in pairs}
+    return {primitives.field(name): value for name, _, value in pairs}
 
 
 def allowed(field: str) -> str:
@@ -117,6 +117,8 @@ def _fault_of_name(name: str, origin: str, text: str) -> str | None:
         return _fault(field, text, f"the job controls this option; use instead: {trl_options.OWNED[field]}")
     if field in known_names():
         return None
+    if right := other_names.instead(field, known_names()):
+        return _fault(field, text, f"no setting has this name; use instead: {right}")
     hint = _near(field, known_names(), variable) or "`grpo-job check` prints the allowed names"
     return _fault(field, text, f"no setting has this name; {hint.removesuffix('; ')}")
 
