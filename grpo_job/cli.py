@@ -5,7 +5,6 @@ imported after the settings are parsed.
 """
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import click
 
 from grpo_job.outcomes import RESTART, Outcome
 from grpo_job.runtime import process_exit
+from grpo_job.runtime.command_line import RunByDefault, json_option, offline_option, set_option
 from grpo_job.runtime.signals import Interruption
 from grpo_job.runtime.world import is_rank
 
@@ -21,44 +21,8 @@ if TYPE_CHECKING:
     from grpo_job.settings.reader import Resolved
     from grpo_job.settings.schema import Settings
 
-OWN_OPTIONS = ("-h", "--help", "--version")
-Options = Callable[[Callable[..., None]], Callable[..., None]]
-set_option: Options = click.option(
-    "--set", "-s", "assignments", multiple=True, metavar="NAME=VALUE",
-    help="A setting, such as max-steps=3; overrides GRPO_MAX_STEPS.",
-)  # fmt: skip
 
-
-class _RunByDefault(click.Group):
-    """`grpo-job --set max_steps=3` is `grpo-job run --set max_steps=3`."""
-
-    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
-        if not arguments and _person_at_a_terminal():
-            arguments = ["--help"]
-        elif not arguments or (arguments[0].startswith("-") and arguments[0] not in OWN_OPTIONS):
-            arguments = ["run", *arguments]
-        return super().parse_args(context, arguments)
-
-
-def _person_at_a_terminal() -> bool:
-    from grpo_job.runtime import machine
-
-    terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    return terminal and not machine.in_container(os.environ) and not is_rank(os.environ)
-
-
-def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
-    if asked:
-        from grpo_job.runtime import machine
-
-        click.echo(f"grpo-job {machine.versions().get('grpo-job', 'of a folder that is not installed')}")
-        context.exit()
-
-
-@click.group(cls=_RunByDefault, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version."
-)
+@click.group(cls=RunByDefault, environment=os.environ)
 @click.pass_context
 def main(context: click.Context) -> None:
     """Fine-tune a language model with GRPO, unattended. Settings are GRPO_* variables.
@@ -123,14 +87,14 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
 
 @main.command()
 @set_option
-@click.option("--json", "for_machines", is_flag=True, help="Print one JSON object to standard output.")
-@click.option("--offline", is_flag=True, help="Make no network requests, and report what was skipped.")
+@json_option
+@offline_option
 @click.option(
     "--rewards", is_flag=True, help="Print what each reward pays on eight rows, and on sampled completions if possible."
 )
 @click.option("--all", "every", is_flag=True, help="Print every setting with its origin, also those with defaults.")
 def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewards: bool, every: bool) -> None:
-    """Check everything that can be checked without a GPU; print findings, then the chosen settings with their origin."""
+    """Check everything that can be checked without a GPU; print findings, then chosen settings with their origin."""
 
     def story() -> Outcome:
         from grpo_job.phases import tell_checks
@@ -140,6 +104,35 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewar
         return tell_checks.story(
             lambda: _steered(assignments), os.environ, offline, rewards, "json" if for_machines else every
         )
+
+    _end_with(story)
+
+
+@main.command()
+@set_option
+@click.option(
+    "--gpu", "gpus", multiple=True, metavar="NAMES", help="GPUs such as H100,L4,2xA100-80GB; default: usual ones."
+)
+@click.option(
+    "--price", "prices", multiple=True, metavar="PRICES", help="Dollars per GPU and hour: 2.5, or H100=2.5,L4=0.8."
+)
+@json_option
+@offline_option
+def plan(
+    assignments: tuple[str, ...], gpus: tuple[str, ...], prices: tuple[str, ...], for_machines: bool, offline: bool
+) -> None:
+    """Estimate for each kind of GPU whether the run fits, how long it takes and what it costs. Needs no GPU."""
+
+    def story() -> Outcome:
+        from grpo_job.phases import tell_plans
+        from grpo_job.settings.primitives import split_commas
+
+        if offline:
+            os.environ["HF_HUB_OFFLINE"] = "1"
+        resolved = _steered(assignments)
+        told = tell_plans.plans(resolved.settings, *(split_commas(",".join(words)) for words in (gpus, prices)))
+        click.echo(told.as_json() if for_machines else "\n".join(told.lines()))
+        return Outcome(0, "planned", "")
 
     _end_with(story)
 

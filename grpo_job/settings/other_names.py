@@ -35,14 +35,15 @@ _LISTED = {
     "reward_names",
     "learning_rate": "lr peak_lr actor_lr policy_lr optim_lr max_lr peak_learning_rate",
     "weight_decay": "wd decay",
-    "warmup_steps": "warmup warmup_ratio lr_warmup lr_warmup_steps lr_warmup_ratio num_warmup_steps lr_warmup_steps_ratio",
+    "warmup_steps": "warmup warmup_ratio lr_warmup lr_warmup_steps lr_warmup_ratio num_warmup_steps "
+    "lr_warmup_steps_ratio",
     "lr_scheduler_type": "scheduler lr_scheduler lr_schedule schedule scheduler_type lr_decay_style warmup_style",
     "optim": "optimizer optimiser optimizer_name optimizer_type",
     "adam_beta1": "beta1",
     "adam_beta2": "beta2",
     "adam_epsilon": "adam_eps eps",
-    "max_grad_norm": "grad_clip gradient_clip gradient_clipping clip_grad grad_norm clip_grad_norm max_norm grad_clip_norm "
-    "gradient_clip_val",
+    "max_grad_norm": "grad_clip gradient_clip gradient_clipping clip_grad grad_norm clip_grad_norm max_norm "
+    "grad_clip_norm gradient_clip_val",
     "per_device_train_batch_size": "batch_size batch train_batch_size bs micro_batch_size per_device_batch_size "
     "per_gpu_train_batch_size global_batch_size mini_batch_size ppo_mini_batch_size total_batch_size "
     "ppo_micro_batch_size rollout_batch_size train_micro_batch_size effective_batch_size",
@@ -51,14 +52,14 @@ _LISTED = {
     "num_generations": "group_size n n_generations num_completions num_samples rollout_n rollouts num_rollouts "
     "num_return_sequences generations n_samples n_samples_per_prompt samples_per_prompt num_samples_per_prompt "
     "completions_per_prompt g",
-    "max_steps": "steps train_steps num_steps num_train_steps training_steps total_steps total_training_steps max_iters "
-    "iterations n_steps max_train_steps num_training_steps max_iterations",
+    "max_steps": "steps train_steps num_steps num_train_steps training_steps total_steps total_training_steps "
+    "max_iters iterations n_steps max_train_steps num_training_steps max_iterations",
     "num_train_epochs": "epochs epoch num_epochs n_epochs max_epochs total_epochs train_epochs nb_epochs",
     "temperature": "temp sampling_temperature rollout_temperature generation_temperature train_temperature",
     "num_iterations": "mu ppo_epochs inner_epochs num_inner_epochs updates_per_batch",
     "beta": "kl kl_coef kl_beta kl_coeff kl_weight kl_loss_coef kl_penalty init_kl_coef kl_ctl kl_coefficient",
-    "epsilon": "clip_ratio clip_epsilon clip_range cliprange clip_eps eps_clip clip clip_ratio_low epsilon_low cliprange_low "
-    "ppo_clip",
+    "epsilon": "clip_ratio clip_epsilon clip_range cliprange clip_eps eps_clip clip clip_ratio_low "
+    "epsilon_low cliprange_low ppo_clip",
     "epsilon_high": "clip_ratio_high eps_clip_high cliprange_high clip_high clip_range_high clip_epsilon_high",
     "entropy_coef": "entropy_coeff ent_coef entropy_bonus entropy_weight",
     "loss_type": "loss loss_agg_mode objective",
@@ -88,8 +89,8 @@ _LISTED = {
     "log_format": "log_style logging_format log_type",
     "HF_TOKEN or HF_TOKEN_PATH, the library's own variables": "hf_token token hf_token_path huggingface_token "
     "hf_api_token api_token",
-    "WANDB_API_KEY and WANDB_PROJECT, the library's own variables": "wandb_api_key wandb_key wandb_project wandb_entity "
-    "project_name",
+    "WANDB_API_KEY and WANDB_PROJECT, the library's own variables": "wandb_api_key wandb_key wandb_project "
+    "wandb_entity project_name",
     "CUDA_VISIBLE_DEVICES": "cuda_visible_devices gpu gpu_id gpu_ids devices visible_devices",
     "nothing: the LoRA has no dropout": "lora_dropout dropout peft_dropout",
 }  # fmt: skip

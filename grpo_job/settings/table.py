@@ -10,7 +10,7 @@ from grpo_job.settings.trl_options import options
 
 
 def lines(resolved: Resolved, *, every: bool = True) -> Iterator[str]:
-    """The table: chosen settings, then if `every` the defaults of the job and of TRL. The value is last: it may be long."""
+    """The table: chosen settings; if `every`, also the job's and TRL's defaults. The value is last: it may be long."""
     own = [name for name in resolved.origins if name in Settings.model_fields]
     # "command line" < "environment" < "file" < "recipe": alphabetical order is the order of precedence.
     chosen = sorted(
