@@ -71,7 +71,7 @@ def settings_for(found: Found, resolved: Resolved) -> Settings:
     """The run's settings, overridden by the caller's, overridden by the shape of the weights."""
     told = found.told or resolved.settings.model_dump()
     of_recipe = _said(resolved, "recipe") if resolved.origins["recipe"] != "default" else {}
-    given = _said(resolved, "command line", "environment")
+    given = _said(resolved, "command line", "environment", "file ")
     base = {"model": found.config.get("base_model_name_or_path"), "model_revision": found.config.get("revision")}
     dropped = {follower for leader, followers in COMPANIONS.items() if leader in given for follower in followers}
     layers = {

@@ -90,7 +90,8 @@ def plans(settings: Settings, wanted: Sequence[str], prices: Sequence[str]) -> P
 
     `prices` in US dollars per GPU and hour: `2.5` for all, or `H100=2.5`. Raises `InvalidRun` with every fault.
     """
-    faults, machines = [], []
+    faults: list[str] = []
+    machines = []
     for word in wanted or gpus.USUAL:
         try:
             machines.append(gpus.wanted(word))

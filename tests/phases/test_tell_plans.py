@@ -70,7 +70,7 @@ def test_the_smallest_that_fits_is_named_and_estimates_are_called_so(model: Path
         "the smallest that fits: L40S; the cheapest: H200",
         "Times and costs are estimates and may be off by 2x.",
     ]
-    assert [line for line in lines if line.startswith("H200 ")][0].count("~") == 3
+    assert next(line for line in lines if line.startswith("H200 ")).count("~") == 3
     found = json.loads(plans.as_json())
     assert (found["smallest"], found["cheapest"], found["off_by"]) == ("L40S", "H200", 2.0)
 
