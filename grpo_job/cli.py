@@ -99,23 +99,16 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewar
     def story() -> Outcome:
         from grpo_job.phases import tell_checks
 
-        if offline:
-            os.environ["HF_HUB_OFFLINE"] = "1"  # the clients read it on import
-        return tell_checks.story(
-            lambda: _steered(assignments), os.environ, offline, rewards, "json" if for_machines else every
-        )
+        form = "json" if for_machines else every
+        return tell_checks.story(lambda: _steered(assignments, offline), os.environ, offline, rewards, form)
 
     _end_with(story)
 
 
 @main.command()
 @set_option
-@click.option(
-    "--gpu", "gpus", multiple=True, metavar="NAMES", help="GPUs such as H100,L4,2xA100-80GB; default: usual ones."
-)
-@click.option(
-    "--price", "prices", multiple=True, metavar="PRICES", help="Dollars per GPU and hour: 2.5, or H100=2.5,L4=0.8."
-)
+@click.option("--gpu", "gpus", multiple=True, help="Such as H100,L4,2xA100-80GB; default: usual ones.")
+@click.option("--price", "prices", multiple=True, help="Dollars per GPU and hour: 2.5, or H100=2.5,L4=0.8.")
 @json_option
 @offline_option
 def plan(
@@ -125,16 +118,35 @@ def plan(
 
     def story() -> Outcome:
         from grpo_job.phases import tell_plans
-        from grpo_job.settings.primitives import split_commas
 
-        if offline:
-            os.environ["HF_HUB_OFFLINE"] = "1"
-        resolved = _steered(assignments)
-        told = tell_plans.plans(resolved.settings, *(split_commas(",".join(words)) for words in (gpus, prices)))
+        told = tell_plans.plans(_steered(assignments, offline).settings, gpus, prices)
         click.echo(told.as_json() if for_machines else "\n".join(told.lines()))
         return Outcome(0, "planned", "")
 
     _end_with(story)
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="grpo.env")
+@set_option
+def init(file: Path, assignments: tuple[str, ...]) -> None:
+    """Write a commented file of settings for your own task: grpo.env, or a FILE that ends in .yaml or .toml."""
+
+    def story() -> Outcome:
+        from grpo_job.settings import starter_file
+
+        click.echo("\n".join(starter_file.write(file, _read(assignments))))
+        return Outcome(0, "written", str(file))
+
+    _end_with(story)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the settings, for a file that GRPO_CONFIG names."""
+    from grpo_job.settings import json_schema
+
+    click.echo(json_schema.text())
 
 
 @main.command()
@@ -204,8 +216,10 @@ def _read(assignments: tuple[str, ...]) -> "Resolved":
     return resolve(os.environ, assigned(assignments), [_unknown_rewards])
 
 
-def _steered(assignments: tuple[str, ...]) -> "Resolved":
+def _steered(assignments: tuple[str, ...], offline: bool = False) -> "Resolved":
     """Read the settings, and set the variables of the libraries that they decide."""
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # the clients read it on import
     resolved = _read(assignments)
     _steer_libraries(resolved.settings)
     return resolved

@@ -15,6 +15,7 @@ from grpo_job.preflight.gpu import LEAST_CAPABILITY
 from grpo_job.runtime.machine import GpuSeen
 from grpo_job.runtime.world import layout
 from grpo_job.settings import global_batch
+from grpo_job.settings.primitives import split_commas
 from grpo_job.settings.schema import Settings
 
 MIB = 2**20
@@ -92,7 +93,7 @@ def plans(settings: Settings, wanted: Sequence[str], prices: Sequence[str]) -> P
     """
     faults: list[str] = []
     machines = []
-    for word in wanted or gpus.USUAL:
+    for word in split_commas(",".join(wanted)) or gpus.USUAL:
         try:
             machines.append(gpus.wanted(word))
         except InvalidRun as refusal:
@@ -116,7 +117,7 @@ def plans(settings: Settings, wanted: Sequence[str], prices: Sequence[str]) -> P
 def read_prices(words: Sequence[str]) -> dict[str, float]:
     """`("H100=2.5", "0.8")` as `{"H100": 2.5, "": 0.8}`: by kind of GPU, and for all others."""
     found, faults = {}, []
-    for word in words:
+    for word in split_commas(",".join(words)):
         name, _, price = word.rpartition("=")
         try:
             found[gpus.wanted(name)[1].name if name else ""] = _positive(price)

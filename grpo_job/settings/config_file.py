@@ -1,4 +1,4 @@
-"""GRPO_CONFIG: settings from a YAML or TOML file, with the names of the variables, with or without GRPO_."""
+"""GRPO_CONFIG: settings from a YAML, TOML or env file, with the names of the variables, with or without GRPO_."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.primitives import field
 
 NAME = "config"
-ALLOWED = "a file .yaml, .yml or .toml with one setting per line, such as max_steps: 250"
+ALLOWED = "a file .yaml, .yml, .toml or .env with one setting per line, such as max_steps: 250"
 MOST_BYTES = 1_000_000
 
 
@@ -55,7 +55,9 @@ def located(fault: str, places: Mapping[str, str]) -> str:
 
 
 def _read(path: Path) -> list[Entry]:
-    readers: dict[str, Callable[[str, str], list[Entry]]] = {".yaml": _yaml, ".yml": _yaml, ".toml": _toml}
+    readers: dict[str, Callable[[str, str], list[Entry]]] = {
+        ".yaml": _yaml, ".yml": _yaml, ".toml": _toml, ".env": _env,
+    }  # fmt: skip
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InvalidRun(f"GRPO_CONFIG: {str(path)!r} was given; allowed: {ALLOWED}")
@@ -112,6 +114,22 @@ def _line(name: str, lines: Sequence[str]) -> str:
     """The line that sets a key of TOML, whose reader tells none."""
     spelt = re.compile(rf"""\s*\[?\s*["']?{re.escape(name)}["']?\s*[=.\]]""")
     return next((f", line {number}" for number, line in enumerate(lines, 1) if spelt.match(line)), "")
+
+
+def _env(text: str, file: str) -> list[Entry]:
+    """Lines NAME=value, as `docker run --env-file` reads them; `export` and quotes around a value are dropped."""
+    entries, faults = [], []
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        name, sign, value = line.removeprefix("export ").partition("=")
+        if line.startswith("#") or not line:
+            continue
+        if not sign:
+            faults.append(f"GRPO_CONFIG: {file}, line {number}: no value was given; allowed: NAME=value")
+        quoted = re.fullmatch(r"""(["'])(.*)\1""", value.strip())
+        entries.append(Entry(name, quoted[2] if quoted else value, f"file {file}, line {number}"))
+    if faults:
+        raise InvalidRun(*faults)
+    return entries
 
 
 def as_text(name: str, value: Any) -> str:
