@@ -99,7 +99,7 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewar
     def story() -> Outcome:
         from grpo_job.phases import tell_checks
 
-        form = "json" if for_machines else every
+        form = "json" if for_machines else "all" if every else "chosen"
         return tell_checks.story(lambda: _steered(assignments, offline), os.environ, offline, rewards, form)
 
     _end_with(story)
@@ -161,7 +161,9 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
         library_env.set_missing(library_env.silence(), os.environ)
         from grpo_job.phases import publish
 
-        return publish.publish_again(run_folder, destinations, os.environ)
+        ended = publish.publish_again(run_folder, destinations, os.environ)
+        click.echo(ended.reason)
+        return ended
 
     _end_with(story)
 
@@ -174,8 +176,9 @@ def report(run_folders: tuple[Path, ...]) -> None:
     def story() -> Outcome:
         from grpo_job import reports
 
-        click.echo(str(reports.build(run_folders)))
-        return Outcome(0, "reported", "the report is written")
+        written = reports.build(run_folders)
+        click.echo(f"written: {written}" + (f" and {written.parent / 'plots'}" if len(run_folders) == 1 else ""))
+        return Outcome(0, "reported", str(written))
 
     _end_with(story)
 
@@ -199,7 +202,7 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
         from grpo_job.phases import reevaluate
 
         judged = reevaluate.reevaluate(adapter_or_run, output, resolved, os.environ)
-        click.echo("\n".join(reevaluate.lines(judged)))
+        click.echo("\n".join([*reevaluate.lines(judged), reevaluate.written(adapter_or_run, output)]))
         return Outcome(0, "evaluated", judged["verdict"])
 
     _end_with(story)

@@ -1,7 +1,6 @@
 """`grpo-job check`: findings first, then the chosen settings, then what is paid for rows; or one JSON object."""
 
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 import click
 
@@ -21,9 +20,9 @@ def story(
     environment: Mapping[str, str],
     offline: bool,
     rewards: bool,
-    form: bool | Literal["json"],
+    form: str,
 ) -> Outcome:
-    """Check and print. `form`: whether every setting is printed, or "json". Raises `InvalidRun` with every fault."""
+    """Check and print; `form`: json, or text with `all` or the `chosen` settings. Raises `InvalidRun` with all faults."""
     try:
         resolved = read()
     except InvalidRun as refusal:
@@ -35,7 +34,7 @@ def story(
     if form == "json":
         click.echo(findings.as_json(examined.findings, table.as_dict(resolved), shown.as_dict()))
     else:
-        parts = (painted(examined.findings), [*table.lines(resolved, every=form)], shown.lines())
+        parts = (painted(examined.findings), [*table.lines(resolved, every=form == "all")], shown.lines())
         told = "\n\n".join("\n".join(part) for part in parts if part)
         click.echo(told, color=False if environment.get("NO_COLOR") else None)
     if faults := examined.findings.faults():
