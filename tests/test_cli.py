@@ -180,7 +180,7 @@ def test_nothing_said_shows_help_to_a_person_and_runs_for_a_machine(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", Terminal() if terminal else io.StringIO())
     monkeypatch.setattr(sys, "stdout", Terminal() if terminal else io.StringIO())
-    monkeypatch.setattr(machine, "in_container", lambda environment: container)
+    monkeypatch.setattr(machine, "is_command_of_container", lambda environment: container)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     context = click.Context(cli.main)

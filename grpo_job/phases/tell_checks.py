@@ -22,7 +22,7 @@ def story(
     rewards: bool,
     form: str,
 ) -> Outcome:
-    """Check and print; `form`: json, or text with `all` or the `chosen` settings. Raises `InvalidRun` with all faults."""
+    """Check and print; `form`: json, or text with all or the chosen settings. Raises `InvalidRun` with all faults."""
     try:
         resolved = read()
     except InvalidRun as refusal:

@@ -44,7 +44,7 @@ class RunByDefault(click.Group):
 
     def _person_at_a_terminal(self) -> bool:
         terminal = sys.stdin.isatty() and sys.stdout.isatty()
-        return terminal and not machine.in_container(self.environment) and not is_rank(self.environment)
+        return terminal and not machine.is_command_of_container(self.environment) and not is_rank(self.environment)
 
 
 def _print_version(context: click.Context, _: click.Parameter, asked: bool) -> None:

@@ -1,5 +1,6 @@
 """Describes the machine: GPUs from `nvidia-smi`, and versions. Imports no torch."""
 
+import os
 import platform
 import shutil
 import subprocess
@@ -86,9 +87,13 @@ def chosen(found: list[GpuSeen], visible: str | None) -> list[GpuSeen]:
     return left
 
 
-def in_container(environment: Mapping[str, str]) -> bool:
-    """Whether this process runs in a container of Docker, podman or Kubernetes."""
-    return "KUBERNETES_SERVICE_HOST" in environment or any(Path(file).exists() for file in CONTAINER_FILES)
+def is_command_of_container(environment: Mapping[str, str]) -> bool:
+    """Whether a container of Docker, podman or Kubernetes was started for this process, by itself or below an init.
+
+    Not for a command that a person types in a shell there, as on rented machines, which are containers themselves.
+    """
+    inside = "KUBERNETES_SERVICE_HOST" in environment or any(Path(file).exists() for file in CONTAINER_FILES)
+    return inside and 1 in (os.getpid(), os.getppid())
 
 
 def versions() -> dict[str, str]:

@@ -161,3 +161,10 @@ def test_a_printed_value_in_a_file_gives_the_same_value(name: str, tmp_path: Pat
     text = table.as_text(table.value_of(first, name))
     again = read(tmp_path, f"recipe: smoke\n{name}: {json.dumps(text)}\n")
     assert table.value_of(again, name) == table.value_of(first, name)
+
+
+def test_the_file_of_the_settings_page_is_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/settings.md").read_text()
+    settings = read(tmp_path, page.split("```yaml\n")[1].split("```")[0]).settings
+    assert settings.rewards == (("correct", 2.0), ("./my_rewards.py::brief", 0.5))
+    assert (settings.model, settings.publish_to) == ("Qwen/Qwen2.5-1.5B-Instruct", ("hf://your-name/your-model",))
