@@ -21,7 +21,7 @@ _LISTED = {
     "eval_dataset": "eval_file eval_files eval_data val_file val_files val_data validation_file validation_data "
     "test_file test_files test_data val_dataset test_dataset",
     "eval_split": "test_split val_split validation_split dataset_test_split",
-    "eval_rows": "eval_size eval_samples_count max_eval_samples num_eval_samples test_size",
+    "eval_rows": "eval_batch_size eval_size eval_samples_count max_eval_samples num_eval_samples test_size",
     "eval_steps": "eval_every eval_freq eval_interval eval_frequency test_freq eval_strategy_steps val_interval",
     "prompt_column": "prompt_field prompt_key question_column input_column prompt_name question_field",
     "answer_column": "answer_field answer_key gold_column label_column target_column solution_field "
@@ -31,7 +31,7 @@ _LISTED = {
     "max_completion_length": "max_new_tokens max_tokens max_completion_tokens max_completion_len completion_length "
     "max_response_length max_response_len response_length max_output_length max_output_tokens max_gen_tokens "
     "generation_max_length max_generation_length",
-    "rewards": "reward_funcs reward_functions reward_function reward_fn reward_func reward_fns reward_model "
+    "rewards": "reward_weight reward_funcs reward_functions reward_function reward_fn reward_func reward_fns reward_model "
     "reward_names",
     "learning_rate": "lr peak_lr actor_lr policy_lr optim_lr max_lr peak_learning_rate",
     "weight_decay": "wd decay",
@@ -64,7 +64,7 @@ _LISTED = {
     "entropy_coef": "entropy_coeff ent_coef entropy_bonus entropy_weight",
     "loss_type": "loss loss_agg_mode objective",
     "scale_rewards": "normalize_rewards normalise_rewards norm_adv_by_std norm_adv_by_std_in_grpo reward_scaling",
-    "seed": "random_seed random_state rng_seed rand_seed torch_seed global_seed train_seed",
+    "seed": "rng random_seed random_state rng_seed rand_seed torch_seed global_seed train_seed",
     "gradient_checkpointing": "use_gradient_checkpointing enable_gradient_checkpointing activation_checkpointing "
     "grad_checkpointing recompute",
     "vllm_gpu_memory_utilization": "gpu_memory_utilization gpu_memory_util gpu_mem_util gpu_util vllm_gpu_memory "
@@ -88,7 +88,7 @@ _LISTED = {
     "max_cost": "budget max_price cost_limit cost max_dollars",
     "log_format": "log_style logging_format log_type",
     "HF_TOKEN or HF_TOKEN_PATH, the library's own variables": "hf_token token hf_token_path huggingface_token "
-    "hf_api_token api_token",
+    "hf_api_token api_token hf_hub_token hugging_face_hub_token",
     "WANDB_API_KEY and WANDB_PROJECT, the library's own variables": "wandb_api_key wandb_key wandb_project "
     "wandb_entity project_name",
     "CUDA_VISIBLE_DEVICES": "cuda_visible_devices gpu gpu_id gpu_ids devices visible_devices",
@@ -113,6 +113,7 @@ def instead(field: str, known: Collection[str]) -> str | None:
     name, rest = "", re.sub(r"[^a-z0-9]+", "_", field).strip("_")
     while rest != name:
         name, rest = rest, SECTIONS.sub("", rest)
-        if right := INSTEAD.get(name) or (name if name in known else None):
+        spelt = (INSTEAD.get(one) for one in (name, f"{name}s", name.removesuffix("s")))
+        if right := next(filter(None, spelt), name if name in known else None):
             return f"GRPO_{right.upper()}" if right in known or re.fullmatch(r"[a-z0-9_]+", right) else right
     return None

@@ -122,7 +122,7 @@ def _fault_of_name(name: str, origin: str, text: str) -> str | None:
         return None
     if right := other_names.instead(field, known_names()):
         return _fault(field, text, f"no setting has this name; use instead: {right}")
-    hint = _near(field, known_names(), variable) or "`grpo-job check` prints the allowed names"
+    hint = _near(field, known_names(), variable) or "`grpo-job check --all` prints the allowed names"
     return _fault(field, text, f"no setting has this name; {hint.removesuffix('; ')}")
 
 
