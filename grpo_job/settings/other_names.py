@@ -31,8 +31,8 @@ _LISTED = {
     "max_completion_length": "max_new_tokens max_tokens max_completion_tokens max_completion_len completion_length "
     "max_response_length max_response_len response_length max_output_length max_output_tokens max_gen_tokens "
     "generation_max_length max_generation_length",
-    "rewards": "reward_weight reward_funcs reward_functions reward_function reward_fn reward_func reward_fns reward_model "
-    "reward_names",
+    "rewards": "reward_weight reward_funcs reward_functions reward_function reward_fn reward_func reward_fns "
+    "reward_model reward_names",
     "learning_rate": "lr peak_lr actor_lr policy_lr optim_lr max_lr peak_learning_rate",
     "weight_decay": "wd decay",
     "warmup_steps": "warmup warmup_ratio lr_warmup lr_warmup_steps lr_warmup_ratio num_warmup_steps "
