@@ -111,6 +111,7 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewar
         from grpo_job.phases import show_rows
         from grpo_job.preflight import examine
         from grpo_job.preflight.findings import as_json, as_text, of_settings
+        from grpo_job.preflight.start import adopt
         from grpo_job.settings import table
 
         try:
@@ -119,12 +120,13 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewar
             if for_machines:
                 click.echo(as_json(of_settings(refusal.faults)))
             raise
-        if not for_machines:
-            click.echo("\n".join(table.lines(resolved)))
         if offline:
             os.environ["HF_HUB_OFFLINE"] = "1"  # the clients read it on import
         _steer_libraries(resolved.settings)
-        examined = examine(resolved.settings, os.environ, offline=offline, elsewhere=True)
+        resolved, start = adopt(resolved, os.environ, offline=offline)
+        if not for_machines:
+            click.echo("\n".join(table.lines(resolved)))
+        examined = examine(resolved.settings, os.environ, offline=offline, elsewhere=True, start=start)
         found, shown = examined.findings, show_rows.show(examined, resolved.settings, rewards=rewards)
         if for_machines:
             click.echo(as_json(found, table.as_dict(resolved), shown.as_dict()))

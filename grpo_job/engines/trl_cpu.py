@@ -45,6 +45,7 @@ class PlainTrl(TrainerEngine):
         rewards: RewardFunctions,
         folder: Path,
         ranks: Ranks = ALONE,
+        start: Path | None = None,
     ) -> None:
         cpu_log_probs.install()
         if ModelShape.from_config(base.config()).parameters < SMALL_MODEL:
@@ -55,7 +56,7 @@ class PlainTrl(TrainerEngine):
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder, padding_side="left")
         self.take_template(settings)
         set_seed(settings.lora_seed)
-        self.model = add_lora(_load(base.folder), settings)
+        self.model = add_lora(_load(base.folder), settings, start)
         weights = [weight for _, weight in rewards]
         arguments = on_cpu(grpo_arguments(settings, base.config(), steps=self.planned_steps, reward_weights=weights))
         self.callback = ListeningCallback(steps_per_buffer(settings), ranks)

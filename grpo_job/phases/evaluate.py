@@ -33,15 +33,20 @@ GRADERS = grading.Graders(
 def evaluate(
     attempt: Attempt, engine: Engine, checked: Checked, *, adapter: Literal["on", "off"]
 ) -> list[dict[str, Any]]:
-    """Grade the held-out rows. The base does not change, so its records from an earlier attempt are reused."""
-    with attempt.progress.phase("evaluate", f"evaluating the {'base' if adapter == 'off' else 'adapter'}"):
+    """Grade the held-out rows: before training, `off`, what it starts from; after it the adapter.
+
+    What training starts from does not change, so its records from an earlier attempt are reused.
+    """
+    answering = attempt.settings.before if adapter == "off" else adapter
+    start = "start adapter" if attempt.settings.adapter else "base"
+    with attempt.progress.phase("evaluate", f"evaluating the {start if adapter == 'off' else 'adapter'}"):
         rows = checked.rows.held_out
         path = attempt.folder.before if adapter == "off" else attempt.folder.after
         measure = measure_of(attempt.settings, checked.rewards, rows)
         found = _records_of(path, rows, attempt.settings.eval_samples, measure) if adapter == "off" else None
         if found is None:
             tokens = Chat(checked.base.folder, attempt.settings).ids
-            found = records(engine, adapter, rows, checked.rewards, attempt.settings, tokens)
+            found = records(engine, answering, rows, checked.rewards, attempt.settings, tokens)
             write_jsonl(path, found)
         when = "before" if adapter == "off" else "after"
         accuracy, kept = mean(found, measure), grading.share(found, "format")

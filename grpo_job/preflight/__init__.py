@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.inputs import base_model, dataset
+from grpo_job.inputs import base_model, dataset, start_adapter
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.sources import RowSource
+from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import trackers
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose
@@ -19,6 +20,7 @@ from grpo_job.planner.shapes import Gpu, ModelShape
 from grpo_job.preflight import engine_options, estimate, evaluation, gpu, license, model, resources, versions
 from grpo_job.preflight import rewards as reward_checks
 from grpo_job.preflight import rows as row_checks
+from grpo_job.preflight import start as start_checks
 from grpo_job.preflight.destinations import Places
 from grpo_job.preflight.findings import Finding, Findings, Status
 from grpo_job.rewards import Reward
@@ -44,6 +46,7 @@ class Checked(NamedTuple):
     layout: Layout = ONE
     choosing: Sequence[dict[str, Any]] = ()  # training rows set apart to evaluate on during training
     example: str = ""
+    start: StartAdapter | None = None
 
 
 class Examined(NamedTuple):
@@ -75,22 +78,28 @@ def check(
     environment: Mapping[str, str],
     within: MemoryLimit | None = None,
     rows: dataset.Rows | None = None,
+    start: StartAdapter | None = None,
 ) -> Checked:
-    """Run all checks; `within` limits the plan's memory, `rows` are those that were read already.
+    """Run all checks; `within` limits the plan's memory, `rows` and `start` are those that were read already.
 
     Raises `InvalidRun` with every fault.
     """
-    examined = _Examination(settings, environment, within=within, rows=rows).whole()
+    examined = _Examination(settings, environment, within=within, rows=rows, start=start).whole()
     if examined.checked is None:
         raise InvalidRun(*examined.findings.faults())
     return examined.checked
 
 
 def examine(
-    settings: Settings, environment: Mapping[str, str], *, offline: bool = False, elsewhere: bool = False
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    offline: bool = False,
+    elsewhere: bool = False,
+    start: StartAdapter | None = None,
 ) -> Examined:
     """Run all checks. `offline`: no network requests. `elsewhere`: this machine needs no GPU."""
-    return _Examination(settings, environment, offline=offline, elsewhere=elsewhere).whole()
+    return _Examination(settings, environment, offline=offline, elsewhere=elsewhere, start=start).whole()
 
 
 class _Examination:
@@ -105,8 +114,9 @@ class _Examination:
         elsewhere: bool = False,
         within: MemoryLimit | None = None,
         rows: dataset.Rows | None = None,
+        start: StartAdapter | None = None,
     ) -> None:
-        self.settings, self.environment, self.rows = settings, environment, rows
+        self.settings, self.environment, self.rows, self.start = settings, environment, rows, start
         self.offline, self.elsewhere, self.within = offline, elsewhere, within
         self.found, self.layout = Findings(), ONE
         self.choosing: list[dict[str, Any]] = []
@@ -121,6 +131,7 @@ class _Examination:
         )
         measured = self.found.attempt("measure", lambda: reward_checks.measure(settings))
         base, config, chat = self._model()
+        self._start_adapter(base)
         engine, plan = self._machine(base, config) if base and config else (None, None)
         rows = self._rows(chat, _need_gold(chosen, measured))
         if chosen and chat:
@@ -134,7 +145,8 @@ class _Examination:
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
             return Examined(self.found, None, chosen, rows, chat)
-        checked = Checked(base, engine, rows, chosen, self.gpus, plan, self.found, self.layout, self.choosing)
+        seen = base, engine, rows, chosen, self.gpus, plan, self.found, self.layout, self.choosing
+        checked = Checked(*seen, start=self.start)
         return Examined(self.found, checked, chosen, rows, chat)
 
     def _model(self) -> tuple[base_model.BaseModel | None, dict[str, Any] | None, Chat | None]:
@@ -153,6 +165,15 @@ class _Examination:
         if config and chat:
             found.append(model.tokenizer(base, chat, config))
         return base, config, chat
+
+    def _start_adapter(self, base: base_model.BaseModel | None) -> None:
+        if not (name := self.settings.adapter):
+            return
+        missing: Status = "skipped" if self.offline and start_adapter.is_remote(name) else "failed"
+        fetch = partial(start_adapter.fetch, name, self.environment)
+        self.start = self.start or self.found.attempt(start_checks.NAME, fetch, refused=missing)
+        if self.start:
+            self.found += start_checks.findings(self.start, base, self.settings)
 
     def _machine(self, base: base_model.BaseModel, config: Mapping[str, Any]) -> tuple[str | None, Plan | None]:
         settings, shape = self.settings, ModelShape.from_config(config)
