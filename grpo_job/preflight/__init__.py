@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.inputs import base_model, dataset, start_adapter
+from grpo_job.inputs import base_model, dataset
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.sources import RowSource
 from grpo_job.inputs.start_adapter import StartAdapter
@@ -67,8 +67,7 @@ def rows_of(settings: Settings) -> dataset.Rows | None:
     try:
         chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
         chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False), settings)
-        needs_gold = _need_gold(chosen, reward_checks.measure(settings))
-        return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
+        return dataset.load(settings, chat.lengths, needs_gold=_need_gold(chosen, reward_checks.measure(settings)))
     except InvalidRun:
         return None
 
@@ -122,8 +121,8 @@ class _Examination:
         self.choosing: list[dict[str, Any]] = []
 
     def whole(self) -> Examined:
-        settings = self.settings
-        places = Places(settings, self.environment, offline=self.offline)
+        settings, environment, offline = self.settings, self.environment, self.offline
+        places = Places(settings, environment, offline=offline)
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
         chosen = self.found.attempt(
             "rewards",
@@ -131,7 +130,7 @@ class _Examination:
         )
         measured = self.found.attempt("measure", lambda: reward_checks.measure(settings))
         base, config, chat = self._model()
-        self._start_adapter(base)
+        self.start = start_checks.examined(self.start, base, settings, environment, self.found, offline=offline)
         engine, plan = self._machine(base, config) if base and config else (None, None)
         rows = self._rows(chat, _need_gold(chosen, measured))
         if chosen and chat:
@@ -165,15 +164,6 @@ class _Examination:
         if config and chat:
             found.append(model.tokenizer(base, chat, config))
         return base, config, chat
-
-    def _start_adapter(self, base: base_model.BaseModel | None) -> None:
-        if not (name := self.settings.adapter):
-            return
-        missing: Status = "skipped" if self.offline and start_adapter.is_remote(name) else "failed"
-        fetch = partial(start_adapter.fetch, name, self.environment)
-        self.start = self.start or self.found.attempt(start_checks.NAME, fetch, refused=missing)
-        if self.start:
-            self.found += start_checks.findings(self.start, base, self.settings)
 
     def _machine(self, base: base_model.BaseModel, config: Mapping[str, Any]) -> tuple[str | None, Plan | None]:
         settings, shape = self.settings, ModelShape.from_config(config)
@@ -241,8 +231,7 @@ class _Examination:
         """None where it is not known on what the run would train."""
         if not config or not engine or (self.gpus and not plan):
             return None
-        first = self.gpus[0] if self.gpus else None
-        steps = planned_steps(self.settings, len(rows.train))
+        first, steps = self.gpus[0] if self.gpus else None, planned_steps(self.settings, len(rows.train))
         shape = ModelShape.from_config(config)
         guess = estimate.of_run(self._share(rows), shape, engine, first, plan, steps)
         self.found += estimate.findings(guess, self.settings)

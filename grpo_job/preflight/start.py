@@ -8,7 +8,7 @@ from grpo_job.inputs.base_model import BaseModel
 from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.outcomes import InvalidRun
 from grpo_job.preflight import weights
-from grpo_job.preflight.findings import Finding
+from grpo_job.preflight.findings import Finding, Findings
 from grpo_job.settings.reader import Resolved
 from grpo_job.settings.schema import Settings, variable
 
@@ -38,6 +38,28 @@ def adopt(
     shape = {field: value for field, value in _shape(start).items() if field in taken}
     origins = {**resolved.origins, **dict.fromkeys(shape, ORIGIN)}
     return Resolved(resolved.settings.model_copy(update=shape), origins), start
+
+
+def examined(
+    start: StartAdapter | None,
+    base: BaseModel | None,
+    settings: Settings,
+    environment: Mapping[str, str],
+    found: Findings,
+    *,
+    offline: bool,
+) -> StartAdapter | None:
+    """The start adapter, read unless it was already, with its findings added to `found`; None without one."""
+    name = settings.adapter
+    if name is None:
+        return None
+    if start is None and offline and start_adapter.is_remote(name):
+        found.append(Finding("skipped", NAME, f"{name} is not asked offline"))
+        return None
+    start = start or found.attempt(NAME, lambda: start_adapter.fetch(name, environment))
+    if start:
+        found += findings(start, base, settings)
+    return start
 
 
 def findings(start: StartAdapter, base: BaseModel | None, settings: Settings) -> Iterator[Finding]:
