@@ -124,13 +124,13 @@ async def judge(
         needed = '{"judge": {"url": "https://.../v1", "model": "..."}}'
         raise ValueError(f"it needs GRPO_REWARD_OPTIONS={needed}")
     service = Service(url.rstrip("/"), model, highest, seconds, concurrency, tries, most_calls, most_tokens)
-    template, needed = judge_prompt.read(prompt_file), judge_prompt.needed(prompt_file)
+    template, names = judge_prompt.read(prompt_file), judge_prompt.needed(prompt_file)
     texts = [each if isinstance(each, str) else each[-1]["content"] for each in completions]
     values = [judge_prompt.values_of(columns, number, text, highest) for number, text in enumerate(texts)]
     asked = [judge_prompt.filled(template, each) for each in values]
     keys = [hashlib.sha256(json.dumps([url, model, highest, text]).encode()).hexdigest()[:32] for text in asked]
     for key, each in zip(keys, values, strict=True):
-        if key not in JUDGEMENTS.known and (lacking := judge_prompt.lacking(needed, each)):
+        if key not in JUDGEMENTS.known and (lacking := judge_prompt.lacking(names, each)):
             JUDGEMENTS.add(key, Judged(None, failure=f"the row has no {lacking}, which its prompt_file names"))
     await _judge_all(service, dict(zip(keys, asked, strict=True)))
     return [JUDGEMENTS.known[key].score for key in keys]

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, pvariance
 from typing import Any, NamedTuple
 
+from grpo_job.rewards.custom import short_name
 from grpo_job.settings.schema import Settings
 
 Row = Mapping[str, Any]
@@ -45,9 +46,14 @@ class History(NamedTuple):
         return [row for row in self.rows[-steps:] if row["step"] > first] if earliest <= first else []
 
     @property
+    def pays(self) -> dict[str, float]:
+        """Reward -> the most that it adds for a completion. One that is not on the menu is assumed to pay at most 1."""
+        return {short_name(name): abs(weight) * PAYS_AT_MOST.get(name, 1.0) for name, weight in self.settings.rewards}
+
+    @property
     def most(self) -> float:
-        """The maximum reward of a completion. A reward that is not on the menu is assumed to pay at most 1."""
-        return sum(abs(weight) * PAYS_AT_MOST.get(name, 1.0) for name, weight in self.settings.rewards)
+        """The maximum reward of a completion."""
+        return sum(self.pays.values())
 
     def climbs(self, key: str) -> bool:
         """Whether the last REWARDS values of `key` are above the first ones by more than their noise."""

@@ -4,12 +4,12 @@ Metrics do not show the answers themselves, so a run with one of these signs may
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean, median, pvariance
 
 from grpo_job.evaluation.measure import READS_GOLDS
 from grpo_job.monitoring.health.checks import Finding, finding
-from grpo_job.monitoring.health.history import REWARDS, History, values
+from grpo_job.monitoring.health.history import REWARDS, History, Row, values
 from grpo_job.rewards.custom import short_name
 
 STRETCH = 40  # steps: with 20, two runs that ended at 84 % accuracy had a finding
@@ -43,18 +43,32 @@ def _format_only(history: History) -> Iterator[Finding]:
         yield finding("warn", "format_only", history, said)
 
 
+def _seen(history: History, rows: Sequence[Row]) -> float:
+    """The maximum reward of a completion, without rewards that paid nothing in these rows.
+
+    Several rewards for right answers are one goal in several places: if one of them pays, the unpaid others do not
+    count; if none does, all of them count.
+    """
+    means = {name: values(rows, f"rewards/{name}/mean") for name in history.pays}
+    right = [name for name in means if name in READS_GOLDS]
+    learned = [name for name in right if means[name] and fmean(means[name]) >= UNPAID]
+    unpaid = [name for name, found in means.items() if name not in right and found and not any(found)]
+    left_out = {*unpaid, *(name for name in right if learned and name not in learned)}
+    return sum(pays for name, pays in history.pays.items() if name not in left_out)
+
+
 def _flat(history: History) -> Iterator[Finding]:
-    """After the reward has risen, most groups have zero reward std far below the maximum."""
+    """After the reward has risen, most groups have zero reward std far below the most that was seen to be paid."""
     rows = history.over(STRETCH)
     flat, rewards = values(rows, "frac_reward_zero_std"), values(rows, "reward")
     began = values(history.rows[:REWARDS], "reward")
     if not flat or not rewards or not began:
         return
-    risen = fmean(rewards) - fmean(began) >= RISEN * history.most
-    if fmean(flat) >= FLAT and fmean(rewards) <= history.most / 2 and risen:
+    risen, most = fmean(rewards) - fmean(began) >= RISEN * history.most, _seen(history, rows)
+    if fmean(flat) >= FLAT and fmean(rewards) <= most / 2 and risen:
         said = (
             f"{fmean(flat):.0%} of the groups of {STRETCH} steps had zero reward std at a mean reward of "
-            f"{fmean(rewards):.3g} of {history.most:.3g}: check in completions.jsonl whether the answers still differ; "
+            f"{fmean(rewards):.3g} of {most:.3g}: check in completions.jsonl whether the answers still differ; "
             "use a smaller GRPO_LEARNING_RATE, a higher GRPO_TEMPERATURE or easier rows"
         )
         yield finding("warn", "flat", history, said)
