@@ -50,7 +50,7 @@ class PlainTrl(TrainerEngine):
         cpu_log_probs.install()
         if ModelShape.from_config(base.config()).parameters < SMALL_MODEL:
             torch.set_num_threads(1)
-        self.base, self.ranks = base, ranks
+        self.base, self.ranks, self.start = base, ranks, start
         self.planned_steps = planned_steps(settings, len(rows))
         settings = share(settings, ranks.count)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder, padding_side="left")

@@ -53,7 +53,7 @@ class TrlVllm(VllmTrainerEngine):
         ranks: Ranks = ALONE,
         start: Path | None = None,
     ) -> None:
-        self.base, self.ranks, self.tensor_parallel = base, ranks, plan.tensor_parallel
+        self.base, self.ranks, self.start, self.tensor_parallel = base, ranks, start, plan.tensor_parallel
         self.planned_steps = planned_steps(settings, len(rows))
         settings = share(settings, ranks.count)
         if ranks.count == 1:

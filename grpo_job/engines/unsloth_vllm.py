@@ -44,7 +44,7 @@ class UnslothVllm(VllmTrainerEngine):
         os.environ["UNSLOTH_VLLM_MERGED_ROLLOUT"] = "1" if plan.merged_rollout else "0"
         os.environ["UNSLOTH_VLLM_STANDBY"] = "1" if plan.standby else "0"
         os.environ["UNSLOTH_GRPO_LOGPROB_RECOMPUTE"] = "1" if plan.chunked_logits else "0"
-        self.base = base
+        self.base, self.start = base, start
         self.planned_steps = planned_steps(settings, len(rows))
         self.model, self.tokenizer = _load_model(base, plan, settings)
         self.take_template(settings)

@@ -18,7 +18,7 @@ from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
 from grpo_job.rewards import answers, calling, custom, tags
 from grpo_job.run_folder import identity
-from grpo_job.run_folder.files import read_jsonl, sha256, write_json, write_jsonl
+from grpo_job.run_folder.files import read_json, read_jsonl, sha256, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.schema import Settings
 
@@ -46,7 +46,7 @@ def evaluate(
         rows = checked.rows.held_out
         path = attempt.folder.before if adapter == "off" else attempt.folder.after
         measure = measure_of(attempt.settings, checked.rewards, rows)
-        earlier = adapter == "off" and _are_of_this_run(attempt, checked)
+        earlier = adapter == "off" and _are_of_this_run(attempt)
         found = _records_of(path, rows, attempt.settings.eval_samples, measure) if earlier else None
         if found is None:
             tokens = Chat(checked.base.folder, attempt.settings).ids
@@ -64,10 +64,10 @@ def evaluate(
     return found
 
 
-def _are_of_this_run(attempt: Attempt, checked: Checked) -> bool:
+def _are_of_this_run(attempt: Attempt) -> bool:
     """Whether the answers before training were given by what this attempt starts from; from now on they are."""
-    start = checked.start.sha256 if checked.start else None
-    shared = {**identity.identity(attempt.settings), "model_commit": checked.base.commit, "start_adapter": start}
+    found = read_json(attempt.folder.environment)
+    shared = {**identity.identity(attempt.settings), **{name: found.get(name) for name in ("model", "start_adapter")}}
     of = hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
     known = attempt.summary.values.get("before_of", of)
     if known != of:
@@ -208,10 +208,8 @@ def _save_and_read_back(attempt: Attempt, engine: Engine, rows: Sequence[dict[st
             f"the saved adapter in {folder} differs from the trained one: its weights {'are' if whole else 'are not'} "
             f"those in memory, {alike} of {len(prompts)} answers are the same"
         )
-    if attempt.start and engine.is_saved_in(attempt.folder.start_adapter):
-        attempt.progress.warn("no LoRA weight differs from the start adapter's: the rewards gave no gradient")
-    elif not engine.adapter_changes_anything():
-        attempt.progress.warn("every LoRA weight that affects the output is zero: the rewards gave no gradient")
+    if not engine.adapter_changes_anything():
+        attempt.progress.warn("no LoRA weight that affects the output has changed: the rewards gave no gradient")
     attempt.summary.update(adapter={"read_back": {"rows": len(prompts), "alike": alike}})
 
 
