@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, pvariance
 from typing import Any, NamedTuple
 
-from grpo_job.rewards.custom import short_name
 from grpo_job.settings.schema import Settings
 
 Row = Mapping[str, Any]
@@ -32,11 +31,12 @@ class History(NamedTuple):
         """The newest row."""
         return self.rows[-1]
 
-    def window(self, groups: float = 0) -> Sequence[Row]:
-        """The last rows, with the steps and groups that a sign must last; empty if there are too few."""
+    def window(self, groups: float = 0, times: int = 1) -> Sequence[Row]:
+        """The last rows, with the steps (`times` GRPO_HEALTH_STEPS) and groups that a sign must last; empty if there
+        are too few."""
         settings = self.settings
         groups_per_step = max(1.0, settings.groups_per_step)
-        steps = math.ceil(max(settings.health_steps, groups / groups_per_step))
+        steps = math.ceil(max(times * settings.health_steps, groups / groups_per_step))
         return self.over(steps)
 
     def over(self, steps: int) -> Sequence[Row]:
@@ -46,14 +46,9 @@ class History(NamedTuple):
         return [row for row in self.rows[-steps:] if row["step"] > first] if earliest <= first else []
 
     @property
-    def pays(self) -> dict[str, float]:
-        """Reward -> the most that it adds for a completion. One that is not on the menu is assumed to pay at most 1."""
-        return {short_name(name): abs(weight) * PAYS_AT_MOST.get(name, 1.0) for name, weight in self.settings.rewards}
-
-    @property
     def most(self) -> float:
-        """The maximum reward of a completion."""
-        return sum(self.pays.values())
+        """The maximum reward of a completion. A reward that is not on the menu is assumed to pay at most 1."""
+        return sum(abs(weight) * PAYS_AT_MOST.get(name, 1.0) for name, weight in self.settings.rewards)
 
     def climbs(self, key: str) -> bool:
         """Whether the last REWARDS values of `key` are above the first ones by more than their noise."""
