@@ -14,7 +14,7 @@ from grpo_job.settings.schema import Settings, variable
 
 NAME = "start adapter"
 ORIGIN = "GRPO_ADAPTER"
-GIVEN = ("command line", "environment")
+GIVEN = ("command line", "environment", "file ")
 SHAPE = ("lora_rank", "lora_alpha", "lora_target_modules")
 LAYERS = "layers."
 QUANTIZED = ("-unsloth-bnb-4bit", "-bnb-4bit")  # the same base in 4 bits, as its copies on the Hub are named

@@ -63,5 +63,5 @@ def test_another_adapter_of_the_same_name_is_another_run(first: Path, tmp_path: 
 
 def again(folder: Path, given: dict[str, str]) -> str:
     attempt = runs.start(folder, given)
-    attempt.wait()
-    return attempt.said()
+    code = attempt.wait()
+    return f"exit {code}: {attempt.said()}"
