@@ -46,17 +46,18 @@ class PlainTrl(TrainerEngine):
         rewards: RewardFunctions,
         folder: Path,
         ranks: Ranks = ALONE,
+        start: Path | None = None,
     ) -> None:
         cpu_log_probs.install()
         if ModelShape.from_config(base.config()).parameters < SMALL_MODEL:
             torch.set_num_threads(1)
-        self.base, self.ranks = base, ranks
+        self.base, self.ranks, self.start = base, ranks, start
         self.planned_steps = planned_steps(settings, len(rows))
         settings = share(settings, ranks.count)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder, padding_side="left")
         self.take_template(settings)
         set_seed(settings.lora_seed)
-        self.model = add_lora(_load(base.folder), settings)
+        self.model = add_lora(_load(base.folder), settings, start)
         weights = [weight for _, weight in rewards]
         arguments = on_cpu(grpo_arguments(settings, base.config(), steps=self.planned_steps, reward_weights=weights))
         self.callback = ListeningCallback(steps_per_buffer(settings), ranks)

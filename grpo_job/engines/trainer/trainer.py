@@ -14,7 +14,7 @@ from trl import GRPOTrainer  # Unsloth's patched one, where Unsloth was imported
 
 from grpo_job.engines.interface import RewardFunctions
 from grpo_job.engines.patches.flat_optimizer import flatten_8bit
-from grpo_job.engines.trainer.adapter import is_saved_in, only_one_adapter
+from grpo_job.engines.trainer.adapter import is_saved_in, load_adapter, only_one_adapter
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
 from grpo_job.engines.trainer.memory_dry_run import dry_run
@@ -59,9 +59,15 @@ class JobTrainer(GRPOTrainer):
         callback.attach(self)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Transformers', which only warns where it loads nothing. Raises `Unexpected` unless each weight came back."""
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        """Transformers', which only warns where it loads nothing. Raises `Unexpected` unless each weight came back.
+
+        Beside a reference, saved in a sub-folder, transformers would load that alone; it is what training starts from.
+        """
         weights = Path(resume_from_checkpoint) / WEIGHTS
+        if len(self.model.peft_config) > 1:
+            load_adapter(self.model, weights)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
         if not is_saved_in(self.model, weights):
             raise Unexpected(f"{weights}: the adapter in memory is not the checkpoint's after loading it")
         if self.dynamic.is_on:
