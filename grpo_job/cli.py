@@ -3,7 +3,9 @@
 `grpo-job` without a command is `grpo-job run`. Heavy libraries are imported after the settings are parsed.
 """
 
+import io
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +43,9 @@ def main(context: click.Context) -> None:
 
     Without a command: run.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal or log in ASCII shows other characters escaped
+            stream.reconfigure(errors="backslashreplace")
     if context.obj is None:
         context.obj = Interruption().install()
 
@@ -146,6 +151,8 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
     def story() -> Outcome:
         from grpo_job.runtime import library_env
 
+        if faults := _tidy_environment():
+            raise InvalidRun(*faults)
         library_env.set_missing(library_env.silence(), os.environ)
         from grpo_job.phases import publish
 
@@ -202,7 +209,21 @@ def _read(assignments: tuple[str, ...]) -> "Resolved":
     """Read the settings. Raises `InvalidRun` with every fault, including unknown rewards."""
     from grpo_job.settings.reader import assigned, resolve
 
-    return resolve(os.environ, assigned(assignments), [_unknown_rewards])
+    faults = _tidy_environment()
+    return resolve(os.environ, assigned(assignments), [_unknown_rewards, lambda _: faults])
+
+
+def _tidy_environment() -> list[str]:
+    """Repair what launchers leave around variables, before any library reads them; returns what cannot be repaired."""
+    from grpo_job.settings.launchers import tidied
+
+    found = tidied(os.environ)
+    for warning in found.warnings:
+        click.echo(f"grpo-job: {warning}", err=True)
+    for name in os.environ.keys() - found.environment.keys():
+        del os.environ[name]
+    os.environ.update({name: value for name, value in found.environment.items() if os.environ[name] != value})
+    return found.faults
 
 
 def _unknown_rewards(settings: "Settings") -> list[str]:

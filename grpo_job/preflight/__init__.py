@@ -3,7 +3,7 @@
 One file per kind of check. Each check is a small function that returns a `Finding`; this file runs them in order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose
 from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
-from grpo_job.preflight import engine_options, estimate, evaluation, gpu, license, model, resources, versions
+from grpo_job.preflight import clients, engine_options, estimate, evaluation, gpu, license, model, resources, versions
 from grpo_job.preflight import rewards as reward_checks
 from grpo_job.preflight import rows as row_checks
 from grpo_job.preflight.destinations import Places
@@ -61,13 +61,14 @@ class Examined(NamedTuple):
 
 def rows_of(settings: Settings) -> dataset.Rows | None:
     """The rows that a run trains on; None if settings, model or rows have a fault, which `check` reports."""
-    try:
-        chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
-        chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False), settings)
-        needs_gold = _need_gold(chosen, reward_checks.measure(settings))
-        return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
-    except InvalidRun:
-        return None
+    return Findings().attempt("rows", partial(_rows_of, settings))
+
+
+def _rows_of(settings: Settings) -> dataset.Rows:
+    chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
+    chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False), settings)
+    needs_gold = _need_gold(chosen, reward_checks.measure(settings))
+    return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
 
 
 def check(
@@ -114,6 +115,7 @@ class _Examination:
     def whole(self) -> Examined:
         settings = self.settings
         places = Places(settings, self.environment, offline=self.offline)
+        self.found += clients.findings(settings, self.environment)
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
         chosen = self.found.attempt(
             "rewards",
@@ -121,15 +123,13 @@ class _Examination:
         )
         measured = self.found.attempt("measure", lambda: reward_checks.measure(settings))
         base, config, chat = self._model()
-        engine, plan = self._machine(base, config) if base and config else (None, None)
+        engine, plan = self.found.attempt("machine", partial(self._machine, base, config)) or (None, None)
         rows = self._rows(chat, _need_gold(chosen, measured))
         if chosen and chat:
-            opening = chat.opening()
+            opening = self.found.attempt("tokenizer", chat.opening) or ""
             chosen = [reward._replace(opening=opening) for reward in chosen]
         if rows and chosen:
-            self.found += reward_checks.findings(chosen, rows.train, settings, chat.ids if chat else None)
-            guess = self._estimate(config, engine, plan, rows)
-            self.found += evaluation.findings(rows, self.choosing, settings, guess)
+            self._outcome(chosen, rows, chat, partial(self._estimate, config, engine, plan, rows))
         self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(settings.report_to)]
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
@@ -145,19 +145,21 @@ class _Examination:
         base = found.attempt("model", fetch, refused=missing)
         if base is None:
             return None, None, None
-        found += [model.exists(base, settings), license.finding(base)]
+        found.gather("model", lambda: (model.exists(base, settings), license.finding(base)))
         config = found.attempt("model", lambda: model.config_of(base))
         chat = found.attempt("tokenizer", lambda: model.chat_of(base, settings))
         if config:
-            found += model.findings(base, config, settings)
+            found.gather("model", lambda: model.findings(base, config, settings))
         if config and chat:
-            found.append(model.tokenizer(base, chat, config))
+            found.gather("tokenizer", lambda: [model.tokenizer(base, chat, config)])
         return base, config, chat
 
-    def _machine(self, base: base_model.BaseModel, config: Mapping[str, Any]) -> tuple[str | None, Plan | None]:
-        settings, shape = self.settings, ModelShape.from_config(config)
-        if self.gpus is None:
+    def _machine(
+        self, base: base_model.BaseModel | None, config: Mapping[str, Any] | None
+    ) -> tuple[str | None, Plan | None]:
+        if self.gpus is None or not base or not config:
             return None, None
+        settings, shape = self.settings, ModelShape.from_config(config)
         if not self.gpus and self.elsewhere and _wants_gpu(settings, shape):
             self._say_what_gpu_is_needed(config, shape)
             return None, None
@@ -175,8 +177,8 @@ class _Examination:
             plan = self.found.attempt("GPU memory", lambda: choose.plan(settings, config, first, self.within, places))
             self.found += gpu.findings(self.gpus, plan)
         self.found += engine_options.findings(settings, gpus)
-        self.found += resources.findings(base, shape, settings, gpus, places.processes)
-        self.found += versions.findings(engine, len(self.gpus), settings)
+        self.found.gather("outputs", lambda: resources.findings(base, shape, settings, gpus, places.processes))
+        self.found.gather("versions", lambda: versions.findings(engine, gpus, settings))
         return engine, plan
 
     def _say_what_gpu_is_needed(self, config: Mapping[str, Any], shape: ModelShape) -> None:
@@ -200,12 +202,27 @@ class _Examination:
         )
         if not rows:
             return None
-        self.found += row_checks.findings(rows, settings, measured=chat is not None)
+        self.found.gather("rows", lambda: row_checks.findings(rows, settings, measured=chat is not None))
         apart = self.found.attempt("rows to choose by", lambda: evaluation.set_apart(rows, settings))
         left, self.choosing = apart or (rows, [])
         if chat and settings.warm_start_steps:
-            self.found.append(row_checks.solutions(left, lambda texts: list(map(len, chat.ids(texts))), settings))
+            ids = chat.ids
+            solved = partial(row_checks.solutions, left, lambda texts: list(map(len, ids(texts))), settings)
+            self.found.gather("rows", lambda: [solved()])
         return left
+
+    def _outcome(
+        self,
+        chosen: Sequence[Reward],
+        rows: dataset.Rows,
+        chat: Chat | None,
+        estimated: Callable[[], estimate.Estimate | None],
+    ) -> None:
+        """What the rewards pay, how long the run takes, and what its evaluation can show."""
+        ids = chat.ids if chat else None
+        self.found.gather("rewards", lambda: reward_checks.findings(chosen, rows.train, self.settings, ids))
+        guess = self.found.attempt("estimate", estimated)
+        self.found.gather("evaluation", lambda: evaluation.findings(rows, self.choosing, self.settings, guess))
 
     def _share(self, rows: dataset.Rows) -> Settings:
         """The settings of one process, with its share of the rows that are evaluated."""
