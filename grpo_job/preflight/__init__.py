@@ -67,7 +67,7 @@ def rows_of(settings: Settings) -> dataset.Rows | None:
 def _rows_of(settings: Settings) -> dataset.Rows:
     chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
     chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False), settings)
-    needs_gold = _need_gold(chosen, reward_checks.measure(settings))
+    needs_gold = reward_checks.need_gold(chosen, reward_checks.measure(settings))
     return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
 
 
@@ -115,16 +115,16 @@ class _Examination:
     def whole(self) -> Examined:
         settings = self.settings
         places = Places(settings, self.environment, offline=self.offline)
-        self.found += clients.findings(settings, self.environment)
+        self.found.gather("client variables", lambda: clients.findings(settings, self.environment))
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
         chosen = self.found.attempt(
             "rewards",
             lambda: load_rewards(settings.rewards, settings.reward_path, settings.reward_options, settings.measure),
         )
         measured = self.found.attempt("measure", lambda: reward_checks.measure(settings))
-        base, config, chat = self._model()
+        base, config, chat = self.found.attempt("model", self._model) or (None, None, None)
         engine, plan = self.found.attempt("machine", partial(self._machine, base, config)) or (None, None)
-        rows = self._rows(chat, _need_gold(chosen, measured))
+        rows = self.found.attempt("rows", lambda: self._rows(chat, reward_checks.need_gold(chosen, measured)))
         if chosen and chat:
             opening = self.found.attempt("tokenizer", chat.opening) or ""
             chosen = [reward._replace(opening=opening) for reward in chosen]
@@ -243,11 +243,6 @@ class _Examination:
         guess = estimate.of_run(self._share(rows), shape, engine, first, plan, steps)
         self.found += estimate.findings(guess, self.settings)
         return guess
-
-
-def _need_gold(chosen: Sequence[Reward] | None, measured: Sequence[Reward] | None) -> bool:
-    """Whether a reward of the run or the measure asks for the answer; unless that is known, rows need one."""
-    return not chosen or measured is None or any(reward.wants_answer() for reward in (*chosen, *measured))
 
 
 def _wants_gpu(settings: Settings, shape: ModelShape) -> bool:

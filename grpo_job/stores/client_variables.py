@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from grpo_job.outcomes import InvalidRun, in_one_line
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.paths import fault_of
 
 Check = Callable[[str], str | None]
@@ -28,7 +28,7 @@ HTTP_PROXY = "allowed: http://host:port or https://host:port, or unset it"
 def faults(environment: Mapping[str, str]) -> list[str]:
     """A sentence for each variable that a client would fail on. Values that may hold a password are not shown."""
     found = [
-        f"{name}: {why}"
+        f"{spelling}: {why}"
         for name, check in CHECKS.items()
         for spelling in ((name, name.lower()) if name.endswith("_PROXY") else (name,))
         if (value := environment.get(spelling, "").strip()) and (why := check(value))
@@ -84,8 +84,8 @@ def _proxy(value: str) -> str | None:
     try:
         found = urlsplit(value if "://" in value else f"http://{value}")
         port, host = found.port, found.hostname
-    except ValueError as error:
-        return f"its value (not shown) is no address of a proxy ({in_one_line(error)}); {HTTP_PROXY}"
+    except ValueError:
+        return f"its value (not shown) is no address of a proxy; {HTTP_PROXY}"
     if found.scheme in ("socks5", "socks5h"):
         missing = [name for name, module in SOCKS_PACKAGES.items() if find_spec(module) is None]
         cure = f"install {' and '.join(missing)}, or use a proxy that speaks HTTP; {HTTP_PROXY}"
@@ -104,9 +104,10 @@ def _no_proxy(value: str) -> str | None:
     """As httpx reads it: IPv6 only as a bare address, without brackets and without a range."""
     import httpx
 
-    for entry in (part.strip() for part in value.split(",")):
-        if entry == "*":
-            return None  # no proxy at all: the rest is not read
+    entries = [part.strip() for part in value.split(",")]
+    if "*" in entries:
+        return None  # no proxy at all, whatever the others are
+    for entry in entries:
         try:
             httpx.URL(_pattern(entry))
         except (httpx.InvalidURL, ValueError):
