@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,7 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewar
     def story() -> Outcome:
         from grpo_job.phases import show_rows
         from grpo_job.preflight import examine
-        from grpo_job.preflight.findings import as_json, as_text, of_settings
+        from grpo_job.preflight.findings import Findings, as_json, as_text, of_settings
         from grpo_job.settings import table
 
         try:
@@ -128,9 +129,13 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewar
             click.echo("\n".join(table.lines(resolved)))
         if offline:
             os.environ["HF_HUB_OFFLINE"] = "1"  # the clients read it on import
-        _steer_libraries(resolved.settings)
+        steered = Findings()
+        steered.attempt("cache", lambda: _steer_libraries(resolved.settings))
         examined = examine(resolved.settings, os.environ, offline=offline, elsewhere=True)
-        found, shown = examined.findings, show_rows.show(examined, resolved.settings, rewards=rewards)
+        found = examined.findings
+        found += [finding for finding in steered if finding.sentence not in found.faults()]
+        show = partial(show_rows.show, examined, resolved.settings, rewards=rewards)
+        shown = found.attempt("first row", show) or show_rows.NOTHING
         if for_machines:
             click.echo(as_json(found, table.as_dict(resolved), shown.as_dict()))
         else:

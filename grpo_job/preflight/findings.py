@@ -12,9 +12,10 @@ from grpo_job.stores import client_errors
 logger = logging.getLogger(__name__)
 # What a check asks about is set by these.
 VARIABLES = {
-    "model": "GRPO_MODEL", "tokenizer": "GRPO_MODEL", "rows": "GRPO_DATASET", "rows to choose by": "GRPO_DATASET",
+    "model": "GRPO_MODEL", "tokenizer": "GRPO_MODEL", "machine": "GRPO_MODEL", "rows": "GRPO_DATASET",
+    "rows to choose by": "GRPO_DATASET", "first row": "GRPO_DATASET", "evaluation": "GRPO_EVAL_DATASET",
     "rewards": "GRPO_REWARDS", "measure": "GRPO_MEASURE", "GPU": "CUDA_VISIBLE_DEVICES", "outputs": "GRPO_OUTPUT_DIR",
-    "trackers": "GRPO_REPORT_TO", "engine": "GRPO_ENGINE", "processes": "GRPO_PROCESSES", "first row": "GRPO_DATASET",
+    "cache": "GRPO_CACHE_DIR", "engine": "GRPO_ENGINE", "processes": "GRPO_PROCESSES",
 }  # fmt: skip
 
 T = TypeVar("T")

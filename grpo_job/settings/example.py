@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from grpo_job.settings.regular_files import content_of
+
 AUTO, OFF = "auto", "off"
 LOOKS_LIKE_A_FILE = ("/", "./", "../", "~")
 
@@ -21,7 +23,7 @@ def read(value: str) -> str:
     if "\n" in short or not (short.startswith(LOOKS_LIKE_A_FILE) or _is_file(short)):
         return short
     try:
-        text = Path(short).expanduser().read_text(encoding="utf-8")
+        text = content_of(Path(short)).decode()
     except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"the file cannot be read: {error}") from error
     if not text.strip():

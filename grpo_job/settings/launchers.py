@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from grpo_job.settings import secrets
-
 PREFIX = "GRPO_"
 # Variables that this job or its libraries read.
 LIBRARIES = re.compile(
@@ -26,7 +24,7 @@ QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 OPENED_BY = {"\u2018": "\u2019", "\u201c": "\u201d"}
 SHELL_WORDS = re.compile(r"^(export|set|setenv|declare -x|-e|-)\s+", re.IGNORECASE)
 UNEXPANDED = re.compile(r"\$\{\w+\}|\$\(\w+\)|\{\{.*\}\}")
-NOT_BY_SHAPE = re.compile(r"PASSWORD|AUTHORIZATION|_(FILE|PATH|URI)$")  # secrets that may hold spaces, and no secrets
+KEY = re.compile(r"(?<!AUTHORIZATION)_(TOKEN|SECRET|API_?KEY|ACCESS_KEY(_ID)?)$")  # one word; a password may be several
 SERVICE_LINK = r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 
 
@@ -95,7 +93,7 @@ def _keep(name: str, raw: str, found: Tidied) -> None:
 def _fault_of(name: str, value: str) -> str | None:
     if not _is_unicode(value):
         return "its value holds bytes that are not UTF-8; write it as UTF-8"
-    if secrets.NAMED.search(name) and not NOT_BY_SHAPE.search(name):
+    if KEY.search(name):
         return _fault_of_key(value)
     if odd := next((letter for letter in value if not letter.isprintable()), None):
         return f"its value holds the invisible character U+{ord(odd):04X}; remove it"

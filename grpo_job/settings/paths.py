@@ -10,6 +10,7 @@ LONGEST_NAME, LONGEST_PATH = 255, 4000  # bytes; Linux takes 4,095 for a path, a
 FIELDS = (
     "output_dir", "cache_dir", "reward_path", "termination_log", "model", "dataset", "eval_dataset", "chat_template",
 )  # fmt: skip
+WRITTEN = ("output_dir", "cache_dir")
 SHOWN = 60  # characters of a value
 
 
@@ -18,7 +19,7 @@ def faults(settings: Settings, wrong: Collection[str] = ()) -> list[str]:
     return [
         f"{variable(field)}: {_shown(text)} was given; {why}"
         for field, text, path in _paths(settings)
-        if field not in wrong and (why := fault_of(path))
+        if field not in wrong and (why := fault_of(path) or (_fault_of_start(path) if field in WRITTEN else None))
     ]
 
 
@@ -38,6 +39,16 @@ def fault_of(path: str) -> str | None:
         if user:
             return f"there is no user {user!r} whose home folder it could be in; use a path that begins with /"
         return "HOME is not set, and this user has no home folder; set HOME, or use a path that begins with /"
+    return None
+
+
+def _fault_of_start(path: str) -> str | None:
+    """A relative path needs the folder in which the process was started."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        if not path.startswith(("/", "~")):
+            return f"the folder that this process was started in is gone ({error.strerror}); use a path from /"
     return None
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.paths import fault_of
+from grpo_job.settings.regular_files import content_of
 
 Check = Callable[[str], str | None]
 
@@ -39,7 +40,7 @@ def faults(environment: Mapping[str, str]) -> list[str]:
 def read_token(path: Path, variable: str) -> str:
     """The token in a file. Raises `InvalidRun` with the variable that names the file if it holds no token."""
     try:
-        content = path.read_bytes()
+        content = content_of(path)
     except OSError as error:
         raise InvalidRun(f"{variable}: {path} cannot be read ({error.strerror}): {_readable(error)}") from error
     for mark, what in ENCODINGS.items():
@@ -133,9 +134,10 @@ def _certificates(value: str) -> str | None:
     if path.is_dir():
         return None
     try:
+        content_of(path)  # OpenSSL reads a device for ever
         ssl.create_default_context(cafile=value)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        reason = error.strerror if isinstance(error, FileNotFoundError | PermissionError) else "it is not PEM"
+        reason = "it is not PEM" if isinstance(error, ssl.SSLError | ValueError) else error.strerror
         return f"{value!r} cannot be used ({reason}); allowed: a file of CA certificates in PEM, or unset it"
     return None
 
@@ -175,7 +177,7 @@ def _text_file(value: str) -> str | None:
         return f"{value[:60]!r} was given; {why}"
     path = Path(value).expanduser()
     try:
-        content = path.read_bytes() if path.exists() else b""
+        content = content_of(path) if path.exists() else b""
     except OSError as error:
         return f"{path} cannot be read ({error.strerror}): {_readable(error)}"
     if what := next((what for mark, what in ENCODINGS.items() if content.startswith(mark)), ""):

@@ -73,6 +73,7 @@ def main(count: int, first_seed: int = 0) -> int:
 def _import_all() -> None:
     """Before the forks. The clients read HF_HUB_OFFLINE on import."""
     os.environ["HF_HUB_OFFLINE"] = "1"
+    "x".encode("idna")  # a codec is a module too, and a stranger may not read this user's Python
 
     import grpo_job.cli
     import grpo_job.phases.show_rows

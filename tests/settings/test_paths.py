@@ -67,3 +67,14 @@ def test_an_example_that_no_file_can_be_named_is_the_text_itself(text: str) -> N
 
 def test_an_example_in_the_home_folder_of_nobody_is_refused() -> None:
     assert fault_of(EXAMPLE="~nosuchuser/example.txt").startswith("GRPO_EXAMPLE: ")
+
+
+@pytest.mark.parametrize("name", ["OUTPUT_DIR", "CACHE_DIR"])
+def test_a_relative_folder_is_refused_where_the_process_has_none(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert "the folder that this process was started in is gone" in fault_of(**{name: "x"})

@@ -119,7 +119,7 @@ def test_what_the_system_forbids_to_read_is_one_sentence(tmp_path: Path, monkeyp
     def forbidden(path: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    monkeypatch.setattr("grpo_job.stores.client_variables.content_of", forbidden)
     for name in ("HF_TOKEN_PATH", "AWS_CONFIG_FILE"):
         said = fault_of(**{name: str(tmp_path / "token")})
         assert said == (
