@@ -3,6 +3,8 @@
 from grpo_job.outcomes import RunEnded, causes, in_one_line
 from grpo_job.stores.retries import StoreFailed
 
+LONGEST = 200  # characters of a path
+
 
 def told(error: BaseException) -> str:
     """The file or the package that is the matter, else the error itself.
@@ -14,7 +16,8 @@ def told(error: BaseException) -> str:
         return str(error)
     for cause in causes(error):
         if isinstance(cause, OSError) and cause.filename is not None:
-            return f"{cause.filename!s}: {cause.strerror}: let the job's user read and write it, or name another place"
+            path = str(cause.filename)[:LONGEST]
+            return f"{path}: {cause.strerror}: let the job's user read and write it, or name another place"
         if isinstance(cause, ImportError) and cause.name:
             return f"the package {cause.name} cannot be imported ({in_one_line(cause)}): install it"
     kind = type(error).__name__

@@ -32,9 +32,17 @@ def faults(environment: Mapping[str, str]) -> list[str]:
         f"{spelling}: {why}"
         for name, check in CHECKS.items()
         for spelling in ((name, name.lower()) if name.endswith("_PROXY") else (name,))
-        if (value := environment.get(spelling, "").strip()) and (why := check(value))
+        if (value := environment.get(spelling, "").strip()) and (why := _tried(check, value))
     ]
     return [*found, *_hub_token(environment)]
+
+
+def _tried(check: Check, value: str) -> str | None:
+    try:
+        return check(value)
+    except (OSError, ValueError, RuntimeError) as error:  # a path that the file system does not take
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
+        return f"its value cannot be used ({reason}); correct it, or unset it"
 
 
 def read_token(path: Path, variable: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import open_store
-from grpo_job.stores.client_variables import faults
+from grpo_job.stores.client_variables import CHECKS, faults
 
 TOKEN = "hf_abcdefghijkl"
 NO_HOME = {"HF_HOME": "/nonexistent"}  # nor the developer's own token
@@ -132,6 +132,12 @@ def test_what_the_system_forbids_to_read_is_one_sentence(tmp_path: Path, monkeyp
 @pytest.mark.parametrize("value", ["/etc/passwd", "/etc/passwd/x", "~nosuchuser/x", "x" * 256])
 def test_a_folder_that_cannot_be_one_is_refused(name: str, value: str) -> None:
     assert fault_of(**{name: value}).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("name", list(CHECKS))
+def test_every_variable_is_checked_without_an_error_of_the_check(name: str) -> None:
+    for value in ("x" * 5000, "/x" * 5000, "~nosuchuser", "\0", "\udce9", "//[", "http://" + "x" * 300, "²", "," * 99):
+        assert all(fault.split(":")[0] == name for fault in faults({**NO_HOME, name: value}))
 
 
 @pytest.mark.parametrize("name", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
