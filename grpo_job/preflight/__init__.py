@@ -139,8 +139,7 @@ class _Examination:
 
     def _model(self) -> tuple[base_model.BaseModel | None, dict[str, Any] | None, Chat | None]:
         settings, found = self.settings, self.found
-        local = settings.model == "sample" or Path(settings.model).expanduser().is_dir()
-        missing: Status = "skipped" if self.offline and not local else "failed"
+        missing: Status = "skipped" if self.offline and not clients.is_local(settings.model) else "failed"
         fetch = partial(base_model.fetch, settings.model, settings.model_revision, weights=False)
         base = found.attempt("model", fetch, refused=missing)
         if base is None:
@@ -193,8 +192,7 @@ class _Examination:
     def _rows(self, chat: Chat | None, needs_gold: bool) -> dataset.Rows | None:
         """Also without a tokenizer: then their other faults are found, and no lengths."""
         settings = self.settings
-        named = [name for name in (settings.dataset, settings.eval_dataset) if name]
-        local = all(RowSource("GRPO_DATASET", name).is_local for name in named)
+        local = all(clients.is_local(name) for name in (settings.dataset, settings.eval_dataset) if name)
         missing: Status = "skipped" if self.offline and not local else "failed"
         lengths = chat.lengths if chat else lambda prompts: [0] * len(prompts)
         rows = self.rows or self.found.attempt(

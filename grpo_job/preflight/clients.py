@@ -19,14 +19,12 @@ def _needs_network(settings: Settings) -> bool:
     named = [settings.model, settings.dataset, settings.eval_dataset]
     places = [*settings.publish_to, settings.checkpoint_to]
     return (
-        any(not _is_local(name) for name in named if name)
+        any(not is_local(name) for name in named if name)
         or any(scheme_of(uri).on_network for uri in places if uri)
         or bool(settings.report_to)
     )
 
 
-def _is_local(name: str) -> bool:
-    try:
-        return RowSource("", name).is_local or name.startswith(("/", ".", "~"))
-    except OSError:
-        return True
+def is_local(name: str) -> bool:
+    """Whether a model or rows are on this machine, or would be if they existed."""
+    return name.startswith(("/", ".", "~")) or RowSource("", name).is_local

@@ -18,7 +18,12 @@ LIBRARIES = re.compile(
 MEANT_WHEN_EMPTY = re.compile(
     r"CUDA_VISIBLE_DEVICES|(?i:\w+_PROXY)"
 )  # no GPU; no proxy whatever the other spelling says
-WHOLE_NUMBERS = ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT")  # huggingface_hub parses them on import
+# Parsed when a library is imported.
+NUMBERS = {
+    "HF_HUB_ETAG_TIMEOUT": r"[0-9]{1,9}",
+    "HF_HUB_DOWNLOAD_TIMEOUT": r"[0-9]{1,9}",
+    "HF_DATASETS_IN_MEMORY_MAX_SIZE": r"[0-9.]{1,30}",
+}
 INVISIBLE = "\ufeff\u200b\u200c\u200d\u2060"  # byte-order mark, zero-width characters
 QUOTES = "\"'`\u2018\u2019\u201c\u201d"
 OPENED_BY = {"\u2018": "\u2019", "\u201c": "\u201d"}
@@ -44,7 +49,8 @@ def tidied(environment: Mapping[str, str]) -> Tidied:
         found.warnings.append(
             f"{', '.join(links)}: set by Kubernetes for a Service and ignored: set enableServiceLinks: false in the pod"
         )
-    for name, value in environment.items():
+    for name, raw in environment.items():
+        value = _decoded(raw)
         if name in links:
             continue
         if name.startswith(PREFIX) and _meant(name) == name.upper():
@@ -97,8 +103,8 @@ def _fault_of(name: str, value: str) -> str | None:
         return _fault_of_key(value)
     if odd := next((letter for letter in value if not letter.isprintable()), None):
         return f"its value holds the invisible character U+{ord(odd):04X}; remove it"
-    if name in WHOLE_NUMBERS and not re.fullmatch(r"[0-9]{1,9}", value):
-        return f"{value!r} was given; allowed: a whole number of seconds"
+    if name in NUMBERS and not re.fullmatch(NUMBERS[name], value):
+        return f"{value!r} was given; allowed: a number"
     return None
 
 
@@ -149,6 +155,14 @@ def _meant(name: str) -> str:
     """
     bare = SHELL_WORDS.sub("", _stripped(name).strip(QUOTES))
     return re.sub(r"[-. ]", "_", _stripped(bare).strip(QUOTES)).upper()
+
+
+def _decoded(text: str) -> str:
+    """In a locale of ASCII, Python reads UTF-8 as bytes of an unknown kind; what is no UTF-8 stays as it is."""
+    try:
+        return text if _is_unicode(text) else text.encode(errors="surrogateescape").decode()
+    except UnicodeError:
+        return text
 
 
 def _is_unicode(text: str) -> bool:

@@ -83,6 +83,12 @@ def _import_all() -> None:
 
 
 def _checked(files: Files, seed: int) -> Ended:
+    """One that took too long is checked again, because the machine may have been busy."""
+    first = _once(files, seed)
+    return first if first.seconds <= LONGEST_SECONDS else _once(files, seed)
+
+
+def _once(files: Files, seed: int) -> Ended:
     chance = random.Random(seed)
     environment, how = fuzzed(chance, files)
     with tempfile.TemporaryFile() as said:

@@ -46,6 +46,20 @@ def test_an_empty_variable_that_means_something_is_kept(name: str) -> None:
     assert tidied({name: ""}) == ({name: ""}, [], [])
 
 
+def test_text_that_a_locale_of_ascii_made_unreadable_is_read_as_utf_8() -> None:
+    as_read = "é日".encode().decode("ascii", "surrogateescape")
+    assert tidied({"GRPO_SYSTEM_PROMPT": as_read, "HF_HOME": as_read}).environment == {
+        "GRPO_SYSTEM_PROMPT": "é日",
+        "HF_HOME": "é日",
+    }
+
+
+@pytest.mark.parametrize("name", ["HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_DATASETS_IN_MEMORY_MAX_SIZE"])
+def test_a_number_that_a_library_parses_on_import_is_refused_if_it_is_none(name: str) -> None:
+    assert tidied({name: "abc"}).faults == [f"{name}: 'abc' was given; allowed: a number"]
+    assert tidied({name: " 10 "}) == ({name: "10"}, [], [])
+
+
 def test_passwords_keep_their_spaces_and_quotes() -> None:
     assert tidied({"MLFLOW_TRACKING_PASSWORD": '"a b" \r\n'}) == ({"MLFLOW_TRACKING_PASSWORD": '"a b" '}, [], [])
 
