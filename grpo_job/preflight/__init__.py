@@ -5,12 +5,10 @@ One file per kind of check. Each check is a small function that returns a `Findi
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpo_job.inputs import base_model, dataset
 from grpo_job.inputs.chat_template import Chat
-from grpo_job.inputs.sources import RowSource
 from grpo_job.monitoring import trackers
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose

@@ -16,7 +16,7 @@ PLACES = [
     ("grpo_job.preflight.model.exists", "GRPO_MODEL: "),
     ("grpo_job.preflight.load_rewards", "GRPO_REWARDS: "),
     ("grpo_job.inputs.dataset.load", "GRPO_DATASET: "),
-    ("grpo_job.inputs.sources.RowSource.is_local", "GRPO_DATASET: "),
+    ("grpo_job.preflight.row_checks.findings", "GRPO_DATASET: "),
     ("grpo_job.runtime.machine.gpus", "CUDA_VISIBLE_DEVICES: "),
     ("grpo_job.preflight.resources.needs", "GRPO_OUTPUT_DIR: "),
     ("grpo_job.stores.local.LocalStore.check", "GRPO_PUBLISH_TO: "),
@@ -38,7 +38,7 @@ def test_it_is_one_sentence_and_the_other_findings_are_shown(
     def raises(*_: Any, **__: Any) -> Any:
         raise error()
 
-    monkeypatch.setattr(place, raises if not place.endswith("is_local") else property(raises))
+    monkeypatch.setattr(place, raises)
     world.set(PUBLISH_TO=f"file://{world.folder}/out", CHECKPOINT_TO="s3://bucket/runs")
     found = world.examine(offline=True)
     named = [finding for finding in found if finding.status == "failed" and finding.sentence.startswith(variable)]
