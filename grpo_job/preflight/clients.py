@@ -27,4 +27,7 @@ def _needs_network(settings: Settings) -> bool:
 
 def is_local(name: str) -> bool:
     """Whether a model or rows are on this machine, or would be if they existed."""
-    return name.startswith(("/", ".", "~")) or RowSource("", name).is_local
+    try:
+        return name.startswith(("/", ".", "~")) or RowSource("", name).is_local
+    except OSError:  # a folder that this user may not enter: the check of what is there says so
+        return True

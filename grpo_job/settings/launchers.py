@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 PREFIX = "GRPO_"
+PROSE = ("system_prompt", "sample_prompts", "example")  # settings in which quotes may belong to the text
 # Variables that this job or its libraries read.
 LIBRARIES = re.compile(
     r"(HF|HUGGING_?FACE|AWS|WANDB|MLFLOW|TRACKIO|OPENAI|TRANSFORMERS|TOKENIZERS|VLLM|UNSLOTH|TRITON|TORCH|PYTORCH|NCCL"
@@ -55,6 +56,8 @@ def tidied(environment: Mapping[str, str]) -> Tidied:
             continue
         if name.startswith(PREFIX) and _meant(name) == name.upper():
             found.environment[name] = value
+            if name.removeprefix(PREFIX).lower() in PROSE and _bare(value)[1]:
+                found.warnings.append(f"{name}: the quotes around its value are kept as a part of the text")
         elif LIBRARIES.fullmatch(name):
             _keep(name, value, found)
         else:

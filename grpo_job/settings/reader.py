@@ -26,7 +26,6 @@ COMPANIONS = {
 }  # fmt: skip
 # Here empty is a value; elsewhere an empty variable counts as unset.
 MAY_BE_EMPTY = ("system_prompt",)
-PROSE = ("system_prompt", "sample_prompts", "example")  # where quotes belong to the text
 SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|KEY)$", re.IGNORECASE)
 SECRET_VALUE = re.compile(r"hf_\w{8}|AKIA\w{8}|//[^/\s]*:[^/\s]*@")  # Hub token, AWS key, user:password@
 LONGEST_SHOWN = 200
@@ -102,7 +101,7 @@ def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> t
         field = name.lower()
         if fault := _fault_of_name(name, origin, text):
             faults.append(fault)
-        elif why := launchers.unusable(text.strip(), is_prose=field in PROSE):
+        elif why := launchers.unusable(text.strip(), is_prose=field in launchers.PROSE):
             faults.append(_fault(field, text, why))
         elif field in MAY_BE_EMPTY:
             given[field] = (origin, text.removesuffix("\r"))

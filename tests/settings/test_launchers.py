@@ -130,3 +130,10 @@ def test_prose_keeps_its_quotes_and_loses_only_a_last_carriage_return() -> None:
     settings = resolve({"GRPO_SYSTEM_PROMPT": '"Use tags."\r', "GRPO_SAMPLE_PROMPTS": '"Why?"'}).settings
     assert (settings.system_prompt, settings.sample_prompts) == ('"Use tags."', '"Why?"')
     assert unusable("a\udce9", is_prose=True)
+
+
+def test_quotes_around_prose_are_told() -> None:
+    quoted = {"GRPO_SYSTEM_PROMPT": '"Use tags."', "GRPO_EXAMPLE": "'auto'", "GRPO_SAMPLE_PROMPTS": 'Say "yes"'}
+    found = tidied(quoted)
+    assert found.environment == quoted
+    assert [warning.split(":")[0] for warning in found.warnings] == ["GRPO_SYSTEM_PROMPT", "GRPO_EXAMPLE"]
