@@ -130,8 +130,8 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewar
             click.echo(as_json(found, table.as_dict(resolved), shown.as_dict()))
         else:
             click.echo("\n".join([*shown.lines(), as_text(found)]))
-        if faults := found.faults():
-            raise InvalidRun(*faults)
+        if found.faults():
+            raise found.refusal()
         return Outcome(0, "checked", "all checks passed")
 
     _end_with(story)

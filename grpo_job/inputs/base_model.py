@@ -39,7 +39,7 @@ class BaseModel(NamedTuple):
 def fetch(name: str, revision: str | None, *, weights: bool = True) -> BaseModel:
     """The model as a local folder. `weights=False` fetches only what the checks need.
 
-    Raises `InvalidRun` if it does not exist, is not readable, or has no safetensors.
+    Raises `InvalidRun` if it does not exist, is not readable, or has no safetensors; `Outage` if the Hub fails.
     """
     if name == "sample":
         return BaseModel("sample", sample.MODEL, None, {"license": "apache-2.0"})
@@ -65,6 +65,8 @@ def _from_hub(name: str, revision: str | None, weights: bool) -> BaseModel:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+    from grpo_job.stores import hub_errors
+
     patterns = WANTED if weights else [pattern for pattern in WANTED if pattern not in WEIGHTS]
     try:
         info = HfApi().model_info(name, revision=revision, timeout=20, files_metadata=True)
@@ -75,7 +77,7 @@ def _from_hub(name: str, revision: str | None, weights: bool) -> BaseModel:
     except OfflineModeIsEnabled:
         return _from_cache(name, revision, patterns)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
-        raise InvalidRun(f"GRPO_MODEL: {name!r} was given; {_why(error)}") from error
+        raise hub_errors.refusal(error, f"GRPO_MODEL: {name!r} was given; {_why(error)}") from error
 
 
 def _from_cache(name: str, revision: str | None, patterns: list[str]) -> BaseModel:

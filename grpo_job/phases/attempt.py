@@ -146,8 +146,11 @@ class Attempt:
             files = (self.folder.summary, self.folder.settings, self.folder.environment)
             self._record = {path: path.read_bytes() for path in files if path.is_file()}
 
-    def conclude(self, ending: Outcome) -> Outcome:
-        """Write how the attempt ended; returns the ending as written."""
+    def conclude(self, ending: Outcome, *, refused: bool = False) -> Outcome:
+        """Write how the attempt ended; returns the ending as written.
+
+        Of an already trained run that was `refused`, or could not go on because of an outage, the record stays.
+        """
         self.outcome = ending = ending._replace(reason=redacted(ending.reason, self.secrets))
         if ending.code == RunLocked.code:
             return ending  # another attempt owns the folder now
@@ -155,7 +158,7 @@ class Attempt:
             self.summary.update(fruitless_attempts=0)
         metrics_server.leave_message(ending, self.settings.termination_log)
         try:
-            if ending.code == InvalidRun.code and self._record:
+            if (refused or ending.code == InvalidRun.code) and self._record:
                 for path, content in self._record.items():
                     write_bytes(path, content)
             else:

@@ -12,7 +12,7 @@ from grpo_job.inputs import base_model, dataset
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.sources import RowSource
 from grpo_job.monitoring import trackers
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, Outage
 from grpo_job.planner import choose
 from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
@@ -60,12 +60,17 @@ class Examined(NamedTuple):
 
 
 def rows_of(settings: Settings) -> dataset.Rows | None:
-    """The rows that a run trains on; None if settings, model or rows have a fault, which `check` reports."""
+    """The rows that a run trains on; None if settings, model or rows have a fault, which `check` reports.
+
+    Raises `Outage` if they cannot be reached now.
+    """
     try:
         chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
         chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False), settings)
         needs_gold = _need_gold(chosen, reward_checks.measure(settings))
         return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
+    except Outage:
+        raise
     except InvalidRun:
         return None
 
@@ -82,7 +87,7 @@ def check(
     """
     examined = _Examination(settings, environment, within=within, rows=rows).whole()
     if examined.checked is None:
-        raise InvalidRun(*examined.findings.faults())
+        raise examined.findings.refusal()
     return examined.checked
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.preflight.findings import Finding
+from grpo_job.preflight.findings import Finding, of_refusal
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.schemes import scheme_of
 from grpo_job.stores import open_store
@@ -42,7 +42,7 @@ def _probe(uri: str, variable: str, settings: Settings, environment: Mapping[str
     try:
         open_store(uri, private=settings.publish_private, environment=environment).check()
     except InvalidRun as refusal:
-        return [Finding("failed", "destination", f"{variable}: {fault}") for fault in refusal.faults]
+        return of_refusal("destination", refusal, prefix=f"{variable}: ")
     finally:
         logger.removeHandler(heard)
     warned = [Finding("warned", "destination", said) for said in heard.said if uri in said]

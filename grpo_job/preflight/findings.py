@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, Outage
 
 T = TypeVar("T")
 Status = Literal["passed", "warned", "failed", "skipped"]
@@ -17,6 +17,7 @@ class Finding(NamedTuple):
     status: Status
     name: str
     sentence: str
+    outage: bool = False  # it failed because something cannot be reached now
 
 
 class Findings(list[Finding]):
@@ -27,12 +28,24 @@ class Findings(list[Finding]):
         try:
             return step()
         except InvalidRun as refusal:
-            self.extend(Finding(refused, name, fault) for fault in refusal.faults)
+            self.extend(of_refusal(name, refusal, refused))
             return None
 
     def faults(self) -> list[str]:
         """The sentences of all failed checks."""
         return [finding.sentence for finding in self if finding.status == "failed"]
+
+    def refusal(self) -> InvalidRun:
+        """Every fault: an `Outage` if nothing else failed."""
+        only_outages = all(finding.outage for finding in self if finding.status == "failed")
+        return (Outage if only_outages else InvalidRun)(*self.faults())
+
+
+def of_refusal(name: str, refusal: InvalidRun, status: Status = "failed", prefix: str = "") -> list[Finding]:
+    """A finding for each fault; of an outage, the sentence says so."""
+    outage = isinstance(refusal, Outage)
+    told = f"{prefix}an outage, try again later: " if outage else prefix
+    return [Finding(status, name, f"{told}{fault}", outage) for fault in refusal.faults]
 
 
 def lines(findings: Sequence[Finding]) -> list[str]:

@@ -17,7 +17,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import hub_errors, trees
 from grpo_job.stores.hub_client import Branch, HubRepo, Moved, Operation, Tree, another_client, differs
-from grpo_job.stores.retries import CHECK, Attempts, Outpaced, Patience, StoreFailed
+from grpo_job.stores.retries import CHECK, Attempts, Outpaced, Patience, Silence, StoreFailed
 from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class HubStore:
         self._branch = Branch(self.uri, repo, branch or "main", secrets.token_hex(8))
         self._private = private
         self._patience = patience
+        self._silence = Silence()
         endpoint = environment.get("HF_ENDPOINT", "").rstrip("/")
         self._api = HfApi(endpoint=endpoint or None, token=_token(environment))
         self._fence = ""
@@ -50,7 +51,7 @@ class HubStore:
                 logger.warning("%s is a public repository and stays public: everyone can read it.", self.uri)
             self._probe(attempts)
         except StoreFailed as failure:
-            raise InvalidRun(str(failure)) from failure
+            raise failure.as_refusal() from failure
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
         repo = self._open(size=trees.size_of(folder))
@@ -160,7 +161,7 @@ class HubStore:
             probe.remove_branch()
 
     def _open(self, *, size: int = 0) -> HubRepo:
-        attempts = Attempts(self._patience, hub_errors.wait, renew=another_client, size=size)
+        attempts = Attempts(self._patience, hub_errors.wait, renew=another_client, size=size, silence=self._silence)
         return HubRepo(self._api, self._branch, attempts)
 
 

@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import s3_errors, trees
-from grpo_job.stores.retries import CHECK, Attempts, Patience, StoreFailed
+from grpo_job.stores.retries import CHECK, Attempts, Patience, Silence, StoreFailed
 from grpo_job.stores.s3_client import Connection, S3Objects
 from grpo_job.stores.trees import MANIFEST, Entries, Names
 
@@ -33,6 +33,7 @@ class S3Store:
             raise InvalidRun(f"s3://{place} is not the address of a bucket; allowed: s3://bucket, s3://bucket/prefix.")
         self._environment = environment
         self._patience = patience
+        self._silence = Silence()
 
     def check(self) -> None:
         probe, content = f".probe-{secrets.token_hex(4)}", secrets.token_bytes(16)
@@ -45,7 +46,7 @@ class S3Store:
                 raise StoreFailed(f"{self.uri}: a file written there reads back differently: use another store.")
             objects.delete(probe)
         except StoreFailed as failure:
-            raise InvalidRun(str(failure)) from failure
+            raise failure.as_refusal() from failure
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
         objects = self._objects(size=trees.size_of(folder))
@@ -64,8 +65,13 @@ class S3Store:
 
     def get(self, name: str, folder: Path) -> None:
         entries = [entry for entry in self.list(name) if name == LATEST or entry.name != LATEST]
-        objects = self._objects(size=sum(entry.size for entry in entries))
-        trees.fetch_tree(trees.inside(self.uri, name, entries), objects.fetch, folder)
+        sizes = {entry.name: entry.size for entry in entries}
+        objects = self._objects(size=sum(sizes.values()))
+        trees.fetch_tree(
+            trees.inside(self.uri, name, entries),
+            lambda file, target: objects.fetch(file, target, size=sizes[file]),
+            folder,
+        )
 
     def list(self, name: str = "") -> Entries:
         return self._objects().list(name)
@@ -101,5 +107,6 @@ class S3Store:
             raise s3_errors.failed(error, self.uri, "the store") from error
 
     def _objects(self, patience: Patience | None = None, *, size: int = 0) -> S3Objects:
-        attempts = Attempts(patience or self._patience, s3_errors.wait, size=size)
+        silence = None if patience else self._silence
+        attempts = Attempts(patience or self._patience, s3_errors.wait, size=size, silence=silence)
         return S3Objects(self._connection, self._bucket, self._prefix, attempts)

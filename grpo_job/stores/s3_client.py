@@ -108,13 +108,13 @@ class S3Objects:
     def read(self, name: str) -> bytes | None:
         return self._unless_missing(lambda: bytes(self._client.get_object(**self._at(name))["Body"].read()))
 
-    def fetch(self, name: str, target: Path) -> None:
+    def fetch(self, name: str, target: Path, *, size: int) -> None:
         def download() -> None:
             self._client.download_file(self._bucket, self._key(name), str(target), Config=TRANSFER)
             if self.differs(target, name):
                 raise ConnectionError(f"{name} arrived damaged")
 
-        self._try(download)
+        self._try(download, size=size)
 
     def delete(self, name: str) -> None:
         self._try(lambda: self._client.delete_object(**self._at(name)))

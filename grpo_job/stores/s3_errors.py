@@ -14,7 +14,7 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from grpo_job.outcomes import causes, in_one_line
-from grpo_job.stores.retries import StoreFailed, TooSlow
+from grpo_job.stores.retries import StoreFailed, TooSlow, is_untrusted
 
 # Client errors that a retry can fix: damage in transit, and concurrent requests.
 PASSING = {
@@ -54,7 +54,7 @@ BY_STATUS = {"301": "PermanentRedirect", "403": "AccessDenied", "501": "NotImple
 
 def wait(error: BaseException) -> float | None:
     """The least number of seconds to wait before a retry; None if a retry cannot help."""
-    if isinstance(error, RecursionError):
+    if isinstance(error, RecursionError) or is_untrusted(error):
         return None
     for cause in causes(error):
         if isinstance(cause, ClientError):
@@ -91,7 +91,7 @@ def failed(error: BaseException, uri: str, endpoint: str) -> StoreFailed:
         cure = f"{in_one_line(error)}: correct the address or the AWS_* variables"
     else:
         cure = f"unexpected response from {endpoint} ({in_one_line(error)}): check AWS_ENDPOINT_URL_S3 and the network"
-    return StoreFailed(f"{uri}: {cure}.")
+    return StoreFailed(f"{uri}: {cure}.", outage=wait(error) is not None)
 
 
 def _wait_after_answer(error: ClientError) -> float | None:
