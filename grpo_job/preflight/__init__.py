@@ -135,7 +135,8 @@ class _Examination:
             self.found += reward_checks.findings(chosen, rows.train, settings, chat.ids if chat else None)
             guess = self._estimate(config, engine, plan, rows)
             self.found += evaluation.findings(rows, self.choosing, settings, guess)
-        self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(settings.report_to)]
+        lacking = trackers.faults(settings.report_to, self.environment)
+        self.found += [Finding("failed", "trackers", fault) for fault in lacking]
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
             return Examined(self.found, None, chosen, rows, chat)
