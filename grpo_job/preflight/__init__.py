@@ -118,7 +118,6 @@ class _Examination:
 
     def whole(self) -> Examined:
         settings = self.settings
-        places = Places(settings, self.environment, offline=self.offline)
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
         chosen = self.found.attempt(
             "rewards",
@@ -126,6 +125,8 @@ class _Examination:
         )
         measured = self.found.attempt("measure", lambda: reward_checks.measure(settings))
         base, config, chat = self._model()
+        largest = resources.largest_file(config, settings) if config else 0
+        places = Places(settings, self.environment, offline=self.offline, largest=largest)
         engine, plan = self._machine(base, config) if base and config else (None, None)
         rows = self._rows(chat, _need_gold(chosen, measured))
         if chosen and chat:

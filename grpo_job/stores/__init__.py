@@ -24,8 +24,12 @@ class Store(Protocol):
 
     uri: str
 
-    def check(self) -> None:
-        """Writes, reads and removes a file within 30 seconds; raises `InvalidRun` with the cure if that fails."""
+    def check(self, *, claims: bool = False, largest: int = 0) -> None:
+        """Writes, replaces, reads and removes a file within 30 seconds; raises `InvalidRun` with the cure.
+
+        `claims`: proves that `claim` holds, too. `largest`: bytes of the largest file that will be put, which proves
+        that files in several parts arrive; it takes longer by what is sent.
+        """
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
         """Makes the tree `name` equal to `folder`, sending only what is missing; returns its revision.

@@ -35,7 +35,7 @@ class LocalStore:
         if not self._root.is_absolute():
             raise InvalidRun(f"{self.uri} is not an absolute path; allowed: file:///folder, with three slashes.")
 
-    def check(self) -> None:
+    def check(self, *, claims: bool = False, largest: int = 0) -> None:
         try:
             self._in_time(CHECK_SECONDS, self._probe)
         except StoreFailed as failure:
