@@ -88,7 +88,7 @@ class Trackers:
                 "final/format_after": kept["after"],
             }
         )
-        self._each(lambda tracker: tracker.log(summary["steps"]["done"], figures))
+        self._each(lambda tracker: tracker.log(summary["steps"]["done"], figures, more=True))
         self._each(lambda tracker: tracker.keep(report))
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:

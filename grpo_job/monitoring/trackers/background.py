@@ -36,8 +36,9 @@ class InBackground:
         self._wait(WAIT_FOR_OPEN)
         self._assert_well()
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        self._call(lambda tracker: tracker.log(step, metrics) if step > tracker.done else None)
+    def log(self, step: int, metrics: Mapping[str, float], *, more: bool = False) -> None:
+        """`more`: of a step that the tracker may hold already."""
+        self._call(lambda tracker: tracker.log(step, metrics) if more or step > tracker.done else None)
 
     def keep(self, report: Path) -> None:
         self._call(lambda tracker: tracker.keep(report))
