@@ -39,8 +39,10 @@ def refusal(error: BaseException, sentence: str) -> InvalidRun:
     """What an error of a library that reads from the Hub means before training, whatever it is wrapped in."""
     response = response_of(error)
     kinds = [type(cause) for cause in causes(error)]
-    lost = any(issubclass(kind, LOST) for kind in kinds) and not any(issubclass(kind, OURS) for kind in kinds)
-    passing = _is_passing(response) if response is not None else lost and not is_untrusted(error)
+    # A bare OSError: a file arrived with another size than the Hub told.
+    lost = any(issubclass(kind, LOST) or kind is OSError for kind in kinds)
+    ours = is_untrusted(error) or any(issubclass(kind, OURS) for kind in kinds)
+    passing = _is_passing(response) if response is not None else lost and not ours
     return (Outage if passing else InvalidRun)(sentence)
 
 

@@ -116,7 +116,8 @@ class Attempts:
             tries += 1
 
     def _time_for_a_try(self, tries: int, size: int) -> float:
-        least = 0.1 if tries else min(LAST_TRY, self._patience.seconds) + size / SLOWEST
+        spent_before = not tries and time.monotonic() < self._end
+        least = min(LAST_TRY, self._patience.seconds) + size / SLOWEST if spent_before else 0.1
         return max(self.left(size), least)
 
     def _pause(self, error: BaseException, tries: int, began: float, size: int) -> float | None:

@@ -23,6 +23,7 @@ from tests.servers.s3 import S3Server
 
 LONGEST_END = 90.0  # seconds from the end of the work to that of the process
 PUBLISH_SECONDS = 60
+FILE = "/{repo_id}/resolve/{revision}/{filename}"  # at the Hub
 # What happens -> the fates of the proxy, and the share of requests that meet them.
 KINDS: dict[str, tuple[tuple[str, ...], float]] = {
     "dies": (("reset",), 1.0),
@@ -52,6 +53,7 @@ class HubAt:
         from huggingface_hub import constants
 
         constants.ENDPOINT, constants.HF_HUB_CACHE = self.url, self.cache
+        constants.HUGGINGFACE_CO_URL_TEMPLATE = self.url + FILE
 
 
 def trials(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:

@@ -1,11 +1,14 @@
 """An outage is not a refusal: a run that cannot reach what it needs ends with 1, one that is refused with 2."""
 
 import json
+import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from grpo_job.inputs import base_model, sample
 from grpo_job.outcomes import InvalidRun, Outage
 from grpo_job.phases.name import name_run
 from grpo_job.preflight import check, examine
@@ -45,6 +48,8 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 def hub_behind(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
     with FaultProxy(hub.url, share=0) as proxy:
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", proxy.url)
+        file = proxy.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", file)
         monkeypatch.setenv("HF_ENDPOINT", proxy.url)
         yield proxy
 
@@ -137,3 +142,25 @@ def test_a_run_is_not_begun_under_another_name_while_its_rows_are_out_of_reach(
     with pytest.raises(Outage):
         name_run(settings, {})
     assert name_run(settings.model_copy(update={"run_id": "mine"}), {}).settings.name_of_run() == "mine"
+
+
+@pytest.mark.parametrize("kind", ["truncated", "reset"])
+def test_a_model_whose_files_arrive_cut_short_is_an_outage(
+    kind: str,
+    hub: HubServer,
+    hub_behind: FaultProxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    no_waiting: None,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    hub.add_repo("alice/small", {path.name: path.read_bytes() for path in sample.MODEL.iterdir()})
+    hub_behind.share, hub_behind.kinds = 1, (kind,)
+    hub_behind.rule = lambda method, path, headers: forward(hub, path) if path.startswith("/api/") else None
+    with pytest.raises(Outage):
+        base_model.fetch("alice/small", None)
+
+
+def forward(hub: HubServer, path: str) -> tuple[int, bytes]:
+    with urllib.request.urlopen(hub.url + path) as answer:
+        return answer.status, answer.read()
