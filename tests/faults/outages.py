@@ -57,9 +57,10 @@ class HubAt:
 
 
 def trials(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
-    """Store after store, kind after kind; the moment is drawn."""
+    """Every kind at one store or the other, then at the other one; the moment is drawn."""
     dice = random.Random(seed)
-    plans = [(store, kind) for kind in KINDS for store in WORLDS]
+    stores = list(WORLDS)
+    plans = [(stores[(place + turn) % 2], kind) for turn in (0, 1) for place, kind in enumerate(KINDS)]
     with ExitStack() as stack:
         servers = {name: stack.enter_context(server()) for name, (server, _) in WORLDS.items()}
         whole, requests = {}, {}
