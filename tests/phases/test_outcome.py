@@ -29,11 +29,11 @@ def own_reward(folder: Path, source: str) -> dict[str, str]:
 
 
 def reward_always_0(folder: Path) -> dict[str, str]:
-    return {**own_reward(folder, BOXED), "GRPO_PROBE_PROMPTS": "0"}
+    return {**own_reward(folder, BOXED), "GRPO_PROBE_PROMPTS": "0", "GRPO_HEALTH_STEPS": "3"}
 
 
 def absurd_learning_rate(folder: Path) -> dict[str, str]:
-    return {"GRPO_LEARNING_RATE": "100", "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "16"}
+    return {"GRPO_LEARNING_RATE": "100", "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "16", "GRPO_HEALTH_STEPS": "5"}
 
 
 def completions_always_clipped(folder: Path) -> dict[str, str]:
