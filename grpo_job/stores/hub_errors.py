@@ -18,6 +18,7 @@ from grpo_job.outcomes import InvalidRun, Outage, causes, in_one_line
 from grpo_job.stores.retries import StoreFailed, TooSlow, is_untrusted
 
 FROM_HUB = (httpx.HTTPError, OSError, ValueError, RuntimeError, TooSlow)
+LONGEST_WORDS = 300
 HOPELESS = (LocalTokenNotFoundError, OfflineModeIsEnabled, IsADirectoryError, NotADirectoryError, PermissionError)
 # RuntimeError: the client was closed. The threads share one, and the library closes it on some errors.
 PASSING = (httpx.HTTPError, OSError, RuntimeError, TooSlow, json.JSONDecodeError)
@@ -82,8 +83,10 @@ def _cure(error: BaseException, uri: str, endpoint: str) -> str:
     match status_of(error):
         case 401:
             return f"{endpoint} does not accept the token (mistyped, revoked or expired): set HF_TOKEN to a valid one"
+        case 402 | 403 | 413 if re.search(r"storage|quota", words := _words(error), re.IGNORECASE):
+            return f"the storage of {owner} is full: free some space there, or choose another owner{words}"
         case 403:
-            return f"the token cannot write there: set HF_TOKEN to one with write access to {owner}"
+            return f"the token cannot write there: set HF_TOKEN to one with write access to {owner}{_words(error)}"
         case 429:
             return f"the rate limit of the Hub is reached ({in_one_line(error)}): try again later"
         case 400 | 404 | 412 | 413 | 422:
@@ -91,6 +94,13 @@ def _cure(error: BaseException, uri: str, endpoint: str) -> str:
     if response_of(error) is None and wait(error) is None:
         return f"{in_one_line(error)}: correct it"
     return f"unexpected response from {endpoint} ({in_one_line(error)}): check HF_ENDPOINT and the network"
+
+
+def _words(error: BaseException) -> str:
+    """The Hub's own words in brackets, "" if it said nothing."""
+    found = [cause.server_message for cause in causes(error) if isinstance(cause, HfHubHTTPError)]
+    said = " ".join((next(iter(found), "") or "").split())[:LONGEST_WORDS].rstrip(".")
+    return f" (the Hub says: {said})" if said else ""
 
 
 def _is_passing(response: httpx.Response) -> bool:
