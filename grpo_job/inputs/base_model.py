@@ -11,9 +11,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from grpo_job.inputs import sample
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, Outage
 
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+LARGEST_HASHED = 64 << 20  # bytes; larger files are compared by size, because a hash takes seconds per 10 GB read
 WEIGHTS = ("*.safetensors",)
 PICKLES = ", and weights in other formats can run code: convert them, or use another model"
 
@@ -73,11 +74,24 @@ def _from_hub(name: str, revision: str | None, weights: bool) -> BaseModel:
         files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         _require(files, name, "the repository")
         folder = Path(snapshot_download(name, revision=info.sha, allow_patterns=patterns))
+        _require_undamaged(folder, info.siblings or (), name)
         return BaseModel(name, folder, info.sha, _licence_of(info.card_data), files, bool(info.gated))
     except OfflineModeIsEnabled:
         return _from_cache(name, revision, patterns)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
         raise hub_errors.refusal(error, f"GRPO_MODEL: {name!r} was given; {_why(error)}") from error
+
+
+def _require_undamaged(folder: Path, siblings: Iterable[Any], name: str) -> None:
+    """Raises `Outage` if a file is not that on the Hub, and removes it: the cache would keep it for every attempt."""
+    from grpo_job.stores.hub_client import differs
+
+    for there in siblings:
+        path = folder / there.rfilename
+        if path.is_file() and path.stat().st_size <= LARGEST_HASHED and there.blob_id and differs(path, there):
+            path.resolve().unlink()
+            path.unlink(missing_ok=True)
+            raise Outage(f"GRPO_MODEL: {name!r} was given; {there.rfilename} arrived damaged: try again")
 
 
 def _from_cache(name: str, revision: str | None, patterns: list[str]) -> BaseModel:

@@ -84,11 +84,16 @@ def as_json(
     ok = all(finding.status != "failed" for finding in findings)
     found = {
         "ok": ok,
-        "findings": [finding._asdict() for finding in findings],
+        "findings": [_as_dict(finding) for finding in findings],
         "settings": settings or {},
         **(shown or {}),
     }
     return json.dumps(found, indent=1, ensure_ascii=False)
+
+
+def _as_dict(finding: Finding) -> dict[str, Any]:
+    """`outage` is there only if it is one."""
+    return {name: value for name, value in finding._asdict().items() if value is not False}
 
 
 def of_settings(faults: Sequence[str]) -> Findings:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 from grpo_job.settings.schemes import scheme_of
-from grpo_job.stores.retries import Outpaced, Patience, StoreFailed
+from grpo_job.stores.retries import Outpaced, Patience, Silence, StoreFailed
 from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
 
-__all__ = ["MANIFEST", "Entry", "Outpaced", "Patience", "Store", "StoreFailed", "open_store"]
+__all__ = ["MANIFEST", "Entry", "Outpaced", "Patience", "Silence", "Store", "StoreFailed", "open_store"]
 
 
 class Store(Protocol):

@@ -36,7 +36,7 @@ class HubStore:
         self._branch = Branch(self.uri, repo, branch or "main", secrets.token_hex(8))
         self._private = private
         self._patience = patience
-        self._silence = Silence()
+        self._silence = patience.silence or Silence()
         endpoint = environment.get("HF_ENDPOINT", "").rstrip("/")
         self._environment = environment
         self._api = HfApi(endpoint=endpoint or None, token=_token(environment))

@@ -8,6 +8,7 @@ Each store decides which failures are transient: see `Attempts`.
 """
 
 import ctypes
+import math
 import random
 import threading
 import time
@@ -46,6 +47,13 @@ class TooSlow(Exception):
     """A call did not return within its time."""
 
 
+class Silence:
+    """Since when each request to a store has failed, so that its operations have one patience together."""
+
+    since: float | None = None  # monotonic seconds
+    until: float = math.inf  # nothing is tried again after it, however often the store answers in between
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long to keep trying: `seconds` for a whole operation, `call` for one call of the client."""
@@ -54,12 +62,7 @@ class Patience:
     call: float = 120.0
     first_wait: float = 0.5
     longest_wait: float = 30.0
-
-
-class Silence:
-    """Since when each request to a store has failed, so that its operations have one patience together."""
-
-    since: float | None = None  # monotonic seconds
+    silence: Silence | None = None  # shared by stores; None: each has its own
 
 
 LAST_TRY = 5.0  # seconds for the only try of an operation that finds the patience spent
@@ -129,7 +132,7 @@ class Attempts:
             self._silence.since = began
         longest = min(self._patience.longest_wait, self._patience.first_wait * 2 ** min(tries, 16))
         pause = asked + longest * _dice.uniform(0.5, 1.0)
-        return pause if pause < self.left(size) else None
+        return pause if pause < min(self.left(size), self._silence.until - time.monotonic()) else None
 
 
 def is_untrusted(error: BaseException) -> bool:

@@ -36,7 +36,7 @@ class S3Store:
         require_without_bucket(self._bucket, environment)
         self._environment = environment
         self._patience = patience
-        self._silence = Silence()
+        self._silence = patience.silence or Silence()
 
     def check(self, *, claims: bool = False, largest: int = 0) -> None:
         probe, size = f".probe-{secrets.token_hex(4)}", min(largest, PART + 1)

@@ -1,5 +1,6 @@
 """An outage is not a refusal: a run that cannot reach what it needs ends with 1, one that is refused with 2."""
 
+import contextlib
 import json
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -159,6 +160,26 @@ def test_a_model_whose_files_arrive_cut_short_is_an_outage(
     hub_behind.rule = lambda method, path, headers: forward(hub, path) if path.startswith("/api/") else None
     with pytest.raises(Outage):
         base_model.fetch("alice/small", None)
+
+
+def test_a_model_whose_files_arrive_damaged_is_fetched_again(
+    hub: HubServer, hub_behind: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    files = {path.name: path.read_bytes() for path in sample.MODEL.iterdir()}
+    hub.add_repo("alice/small", files)
+    hub.large_url = hub_behind.url.replace("127.0.0.1", "localhost")
+    hub_behind.share, hub_behind.kinds = 1, ("rotten",)
+    with pytest.raises(Outage, match="arrived damaged: try again"):
+        base_model.fetch("alice/small", None)
+    hub_behind.share = 0
+    for _ in files:  # each attempt finds one of those that the cache has
+        with contextlib.suppress(Outage):
+            base_model.fetch("alice/small", None)
+    arrived = base_model.fetch("alice/small", None).folder
+    assert {path.name: path.read_bytes() for path in arrived.iterdir()} == {
+        name: content for name, content in files.items() if (arrived / name).exists()
+    }
 
 
 def forward(hub: HubServer, path: str) -> tuple[int, bytes]:

@@ -41,10 +41,18 @@ def validate_yaml(request: Request) -> None:
 
 def info(request: Request) -> None:
     repo, commit = request.repo(), request.commit()
-    files = [{"rfilename": path, "size": len(blob.content)} for path, blob in sorted(commit.files.items())]
+    files = [_sibling(path, blob) for path, blob in sorted(commit.files.items())]
     facts = {"id": request.name, "modelId": request.name, "sha": commit.id, "private": repo.private}
     facts |= repo.facts
     raise Answer(200, {**facts, "siblings": files, "tags": [], "lastModified": WHEN, "createdAt": WHEN})
+
+
+def _sibling(path: str, blob: Blob) -> dict[str, Any]:
+    size = len(blob.content)
+    facts: dict[str, Any] = {"rfilename": path, "size": size, "blobId": blob.git}
+    if blob.large:
+        facts["lfs"] = {"sha256": blob.sha256, "size": size, "pointerSize": len(blob.pointer)}
+    return facts
 
 
 def _describe(path: str, blob: Blob) -> dict[str, Any]:

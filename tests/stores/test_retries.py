@@ -1,5 +1,6 @@
 """Calls under a deadline: what becomes of one that is given up."""
 
+import contextlib
 import ctypes
 import threading
 from collections.abc import Callable
@@ -54,6 +55,19 @@ def test_operations_on_a_store_that_is_down_have_one_patience_together(monkeypat
         with pytest.raises(TooSlow):
             Attempts(patience, lambda error: 0.0, silence=silence)(lambda: "nothing")
     assert clock.now < 60 + 3 * LAST_TRY + 1
+
+
+def test_a_store_that_answers_now_and_then_is_not_tried_again_after_the_work_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Clock(monkeypatch)
+    silence, patience = Silence(), Patience(seconds=60, call=30)
+    silence.until = 45
+    for _ in range(9):
+        answers = iter(["nothing", "answers"])
+        with contextlib.suppress(TooSlow):
+            Attempts(patience, lambda error: 0.0, silence=silence)(lambda answers=answers: next(answers))  # type: ignore[misc]
+    assert len(list(answers)) == 1
 
 
 def test_a_store_that_answers_again_is_given_the_whole_patience_again(monkeypatch: pytest.MonkeyPatch) -> None:
