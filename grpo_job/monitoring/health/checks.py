@@ -127,10 +127,15 @@ def _clipped(history: History) -> Iterator[Finding]:
     shares = values(rows, "completions/clipped_ratio")
     if not shares or fmean(shares) <= history.settings.health_clipped_share:
         return
+    began = fmean(values(history.rows[:1], "completions/clipped_ratio") or [0.0])  # of the base
+    cure = (
+        "raise it, ask for shorter answers in GRPO_SYSTEM_PROMPT, or check in completions.jsonl whether they end at all"
+        if began > history.settings.health_clipped_share / 2
+        else f"{began:.0%} were at the start, so use a smaller GRPO_LEARNING_RATE, or raise it if answers need it"
+    )
     said = (
         f"{fmean(shares):.0%} of the completions of {history.steps_of(rows)} steps were truncated at "
-        f"GRPO_MAX_COMPLETION_LENGTH={history.settings.max_completion_length}: raise it, ask for shorter answers in "
-        "GRPO_SYSTEM_PROMPT, or check in completions.jsonl whether they end at all"
+        f"GRPO_MAX_COMPLETION_LENGTH={history.settings.max_completion_length}: {cure}"
     )
     yield finding(_severity(history), "clipped", history, said)
 
