@@ -49,10 +49,8 @@ def info(request: Request) -> None:
 
 def _sibling(path: str, blob: Blob) -> dict[str, Any]:
     size = len(blob.content)
-    facts: dict[str, Any] = {"rfilename": path, "size": size, "blobId": blob.git}
-    if blob.large:
-        facts["lfs"] = {"sha256": blob.sha256, "size": size, "pointerSize": len(blob.pointer)}
-    return facts
+    lfs = {"sha256": blob.sha256, "size": size, "pointerSize": len(blob.pointer)} if blob.large else None
+    return {"rfilename": path, "size": size, "blobId": blob.git, "lfs": lfs}
 
 
 def _describe(path: str, blob: Blob) -> dict[str, Any]:
