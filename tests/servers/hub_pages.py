@@ -48,9 +48,8 @@ def info(request: Request) -> None:
 
 
 def _sibling(path: str, blob: Blob) -> dict[str, Any]:
-    size = len(blob.content)
-    lfs = {"sha256": blob.sha256, "size": size, "pointerSize": len(blob.pointer)} if blob.large else None
-    return {"rfilename": path, "size": size, "blobId": blob.git, "lfs": lfs}
+    lfs = {"sha256": blob.sha256, "size": len(blob.content), "pointerSize": len(blob.pointer)} if blob.large else None
+    return {"rfilename": path, "size": len(blob.content), "blobId": blob.git, "lfs": lfs}
 
 
 def _describe(path: str, blob: Blob) -> dict[str, Any]:
