@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from grpo_job.inputs import base_model, dataset
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.sources import RowSource
+from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import trackers
 from grpo_job.outcomes import InvalidRun, Outage
 from grpo_job.planner import choose
@@ -19,6 +20,7 @@ from grpo_job.planner.shapes import Gpu, ModelShape
 from grpo_job.preflight import engine_options, estimate, evaluation, gpu, license, model, resources, versions
 from grpo_job.preflight import rewards as reward_checks
 from grpo_job.preflight import rows as row_checks
+from grpo_job.preflight import start as start_checks
 from grpo_job.preflight.destinations import Places
 from grpo_job.preflight.findings import Finding, Findings, Status
 from grpo_job.rewards import Reward
@@ -26,7 +28,6 @@ from grpo_job.rewards import load as load_rewards
 from grpo_job.runtime import machine
 from grpo_job.runtime.world import ONE, Layout, layout
 from grpo_job.settings import global_batch
-from grpo_job.settings.engines import ENGINES
 from grpo_job.settings.global_batch import planned_steps
 from grpo_job.settings.schema import Settings
 
@@ -44,6 +45,7 @@ class Checked(NamedTuple):
     layout: Layout = ONE
     choosing: Sequence[dict[str, Any]] = ()  # training rows set apart to evaluate on during training
     example: str = ""
+    start: StartAdapter | None = None
 
 
 class Examined(NamedTuple):
@@ -67,8 +69,7 @@ def rows_of(settings: Settings) -> dataset.Rows | None:
     try:
         chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
         chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False), settings)
-        needs_gold = _need_gold(chosen, reward_checks.measure(settings))
-        return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
+        return dataset.load(settings, chat.lengths, needs_gold=_need_gold(chosen, reward_checks.measure(settings)))
     except Outage:
         raise
     except InvalidRun:
@@ -80,22 +81,28 @@ def check(
     environment: Mapping[str, str],
     within: MemoryLimit | None = None,
     rows: dataset.Rows | None = None,
+    start: StartAdapter | None = None,
 ) -> Checked:
-    """Run all checks; `within` limits the plan's memory, `rows` are those that were read already.
+    """Run all checks; `within` limits the plan's memory, `rows` and `start` are those that were read already.
 
     Raises `InvalidRun` with every fault.
     """
-    examined = _Examination(settings, environment, within=within, rows=rows).whole()
+    examined = _Examination(settings, environment, within=within, rows=rows, start=start).whole()
     if examined.checked is None:
         raise examined.findings.refusal()
     return examined.checked
 
 
 def examine(
-    settings: Settings, environment: Mapping[str, str], *, offline: bool = False, elsewhere: bool = False
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    offline: bool = False,
+    elsewhere: bool = False,
+    start: StartAdapter | None = None,
 ) -> Examined:
     """Run all checks. `offline`: no network requests. `elsewhere`: this machine needs no GPU."""
-    return _Examination(settings, environment, offline=offline, elsewhere=elsewhere).whole()
+    return _Examination(settings, environment, offline=offline, elsewhere=elsewhere, start=start).whole()
 
 
 class _Examination:
@@ -110,14 +117,15 @@ class _Examination:
         elsewhere: bool = False,
         within: MemoryLimit | None = None,
         rows: dataset.Rows | None = None,
+        start: StartAdapter | None = None,
     ) -> None:
-        self.settings, self.environment, self.rows = settings, environment, rows
+        self.settings, self.environment, self.rows, self.start = settings, environment, rows, start
         self.offline, self.elsewhere, self.within = offline, elsewhere, within
         self.found, self.layout = Findings(), ONE
         self.choosing: list[dict[str, Any]] = []
 
     def whole(self) -> Examined:
-        settings = self.settings
+        settings, environment, offline = self.settings, self.environment, self.offline
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
         chosen = self.found.attempt(
             "rewards",
@@ -126,7 +134,8 @@ class _Examination:
         measured = self.found.attempt("measure", lambda: reward_checks.measure(settings))
         base, config, chat = self._model()
         largest = resources.largest_file(config, settings) if config else 0
-        places = Places(settings, self.environment, offline=self.offline, largest=largest)
+        places = Places(settings, environment, offline=offline, largest=largest)
+        self.start = start_checks.examined(self.start, base, settings, environment, self.found, offline=offline)
         engine, plan = self._machine(base, config) if base and config else (None, None)
         rows = self._rows(chat, _need_gold(chosen, measured))
         if chosen and chat:
@@ -141,7 +150,8 @@ class _Examination:
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
             return Examined(self.found, None, chosen, rows, chat)
-        checked = Checked(base, engine, rows, chosen, self.gpus, plan, self.found, self.layout, self.choosing)
+        seen = base, engine, rows, chosen, self.gpus, plan, self.found, self.layout, self.choosing
+        checked = Checked(*seen, start=self.start)
         return Examined(self.found, checked, chosen, rows, chat)
 
     def _model(self) -> tuple[base_model.BaseModel | None, dict[str, Any] | None, Chat | None]:
@@ -165,7 +175,7 @@ class _Examination:
         settings, shape = self.settings, ModelShape.from_config(config)
         if self.gpus is None:
             return None, None
-        if not self.gpus and self.elsewhere and _wants_gpu(settings, shape):
+        if not self.gpus and self.elsewhere and gpu.is_wanted(settings, shape):
             self._say_what_gpu_is_needed(config, shape)
             return None, None
         gpus = len(self.gpus)
@@ -228,8 +238,7 @@ class _Examination:
         """None where it is not known on what the run would train."""
         if not config or not engine or (self.gpus and not plan):
             return None
-        first = self.gpus[0] if self.gpus else None
-        steps = planned_steps(self.settings, len(rows.train))
+        first, steps = self.gpus[0] if self.gpus else None, planned_steps(self.settings, len(rows.train))
         shape = ModelShape.from_config(config)
         guess = estimate.of_run(self._share(rows), shape, engine, first, plan, steps)
         self.found += estimate.findings(guess, self.settings)
@@ -239,8 +248,3 @@ class _Examination:
 def _need_gold(chosen: Sequence[Reward] | None, measured: Sequence[Reward] | None) -> bool:
     """Whether a reward of the run or the measure asks for the answer; unless that is known, rows need one."""
     return not chosen or measured is None or any(reward.wants_answer() for reward in (*chosen, *measured))
-
-
-def _wants_gpu(settings: Settings, shape: ModelShape) -> bool:
-    runs_here = settings.engine == "auto" or ENGINES[settings.engine].runs(gpus=0)
-    return not runs_here or shape.parameters > choose.MOST_PARAMETERS_ON_CPU
