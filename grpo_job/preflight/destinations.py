@@ -8,7 +8,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.preflight.findings import Finding, of_refusal
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.schemes import scheme_of
-from grpo_job.stores import open_store
+from grpo_job.stores import client_errors, open_store
 
 
 class Places:
@@ -46,6 +46,8 @@ def _probe(uri: str, variable: str, settings: Settings, environment: Mapping[str
         )
     except InvalidRun as refusal:
         return of_refusal("destination", refusal, prefix=f"{variable}: ")
+    except Exception as error:  # whatever a client raises, the place cannot be written
+        return [Finding("failed", "destination", f"{variable}: {uri}: {client_errors.told(error)}")]
     finally:
         logger.removeHandler(heard)
     warned = [Finding("warned", "destination", said) for said in heard.said if uri in said]

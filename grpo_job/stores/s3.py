@@ -15,7 +15,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.stores import s3_errors, trees
+from grpo_job.stores import client_errors, s3_errors, trees
 from grpo_job.stores.endpoints import require_without_bucket
 from grpo_job.stores.retries import CHECK, Attempts, Patience, Silence, StoreFailed
 from grpo_job.stores.s3_client import PART, Connection, S3Objects
@@ -137,6 +137,8 @@ class S3Store:
             return Connection(self._environment)
         except (BotoCoreError, ValueError) as error:
             raise s3_errors.failed(error, self.uri, "the store") from error
+        except Exception as error:  # whatever a client raises, the store failed
+            raise StoreFailed(f"{self.uri}: {client_errors.told(error)}.") from error
 
     def _objects(self, patience: Patience | None = None, *, size: int = 0) -> S3Objects:
         silence = None if patience else self._silence
