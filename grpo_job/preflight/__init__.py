@@ -11,7 +11,7 @@ from grpo_job.inputs import base_model, dataset
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import trackers
-from grpo_job.outcomes import InvalidRun, Outage
+from grpo_job.outcomes import Outage
 from grpo_job.planner import choose
 from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
