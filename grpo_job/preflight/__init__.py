@@ -25,7 +25,6 @@ from grpo_job.rewards import load as load_rewards
 from grpo_job.runtime import machine
 from grpo_job.runtime.world import ONE, Layout, layout
 from grpo_job.settings import global_batch
-from grpo_job.settings.engines import ENGINES
 from grpo_job.settings.global_batch import planned_steps
 from grpo_job.settings.schema import Settings
 
@@ -158,7 +157,7 @@ class _Examination:
         if self.gpus is None or not base or not config:
             return None, None
         settings, shape = self.settings, ModelShape.from_config(config)
-        if not self.gpus and self.elsewhere and _wants_gpu(settings, shape):
+        if not self.gpus and self.elsewhere and gpu.is_wanted(settings, shape):
             self._say_what_gpu_is_needed(config, shape)
             return None, None
         gpus = len(self.gpus)
@@ -240,8 +239,3 @@ class _Examination:
         guess = estimate.of_run(self._share(rows), shape, engine, first, plan, steps)
         self.found += estimate.findings(guess, self.settings)
         return guess
-
-
-def _wants_gpu(settings: Settings, shape: ModelShape) -> bool:
-    runs_here = settings.engine == "auto" or ENGINES[settings.engine].runs(gpus=0)
-    return not runs_here or shape.parameters > choose.MOST_PARAMETERS_ON_CPU

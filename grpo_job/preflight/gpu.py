@@ -3,10 +3,13 @@
 from collections.abc import Callable, Iterator
 
 from grpo_job.outcomes import InvalidRun
+from grpo_job.planner import choose
 from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 from grpo_job.preflight.findings import Finding
 from grpo_job.runtime.machine import GpuSeen
+from grpo_job.settings.engines import ENGINES
+from grpo_job.settings.schema import Settings
 
 # The locked PyTorch is built for CUDA 13, which needs this driver; older drivers need CUDA's forward compatibility
 # package, which only data-center GPUs support.
@@ -81,3 +84,9 @@ def needed_elsewhere(shape: ModelShape, plan_on: Callable[[Gpu], Plan]) -> str:
             continue
         return f"the run fits on an {size.name} ({plan.memory.total / GB:.1f} GB planned)"
     return f"{shape.parameters / 1e9:.1f} billion parameters fit on no single GPU with these settings"
+
+
+def is_wanted(settings: Settings, shape: ModelShape) -> bool:
+    """Whether the run would not train on a CPU."""
+    runs_here = settings.engine == "auto" or ENGINES[settings.engine].runs(gpus=0)
+    return not runs_here or shape.parameters > choose.MOST_PARAMETERS_ON_CPU
