@@ -41,8 +41,13 @@ def main(context: click.Context) -> None:
 
     Without a command: run.
     """
+    from grpo_job.redaction.redactor import REDACTOR, guard
+
     if context.obj is None:
         context.obj = Interruption().install()
+    context.obj.hide = REDACTOR.text
+    guard(os.environ)
+    os.umask(os.umask(0o077) | 0o027)  # files 0640, folders 0750: what is trained on is not everybody's to read
 
 
 @main.command()
@@ -69,10 +74,10 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
 
         return job.run(resolved, os.environ, interruption)
 
-    ending = process_exit.ending_of(story, os.environ)
+    ending = process_exit.ending_of(story)
     if ending.kind == RESTART and not is_rank(given):
         process_exit.restart(ending.reason, given)
-    process_exit.leave(ending, os.environ)
+    process_exit.leave(ending)
 
 
 def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
@@ -89,7 +94,7 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
             return worker.follow(resolved.settings, interruption, ranks)
         return job.run(resolved, os.environ, interruption, ranks)
 
-    ending = process_exit.ending_of(story, os.environ)
+    ending = process_exit.ending_of(story)
     in_order = ranks.end(ending)
     if tell(ending):
         # On a non-zero code torchrun ends the other processes.
@@ -195,7 +200,7 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
 
 
 def _end_with(story: Callable[[], Outcome]) -> None:
-    process_exit.leave(process_exit.ending_of(story, os.environ), os.environ)
+    process_exit.leave(process_exit.ending_of(story))
 
 
 def _read(assignments: tuple[str, ...]) -> "Resolved":

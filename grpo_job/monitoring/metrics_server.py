@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpo_job.outcomes import InvalidRun, Outcome
+from grpo_job.redaction.redactor import REDACTOR
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -121,7 +122,7 @@ def leave_message(ending: Outcome, path: str) -> bool:
     file = Path(path).expanduser()
     if file.parent == Path("/dev") and not file.exists():
         return False
-    text = f"{ending.kind} (exit {ending.code}): {ending.reason}".encode()
+    text = REDACTOR.text(f"{ending.kind} (exit {ending.code}): {ending.reason}").encode()
     try:
         file.write_bytes(text[:MESSAGE_BYTES].decode(errors="ignore").encode())
     except OSError:  # no such file, or a read-only one: the summary has the outcome too

@@ -21,11 +21,11 @@ from grpo_job.outcomes import (
     Unexpected,
 )
 from grpo_job.phases.attempt import Attempt
+from grpo_job.redaction.redactor import REDACTOR
 from grpo_job.rewards import clock
 from grpo_job.run_folder.summary import closing_lines
 from grpo_job.runtime.resource_errors import disk_trouble
 from grpo_job.runtime.signals import StopNow
-from grpo_job.settings.secrets import redacted
 
 MOST_FRUITLESS_ATTEMPTS = 3
 LOST_SECONDS = 2.0  # until an error on this rank can be told from the loss of another
@@ -118,7 +118,7 @@ def _explains(attempt: Attempt, error: BaseException) -> bool:
 
 
 def _show(attempt: Attempt, error: BaseException) -> None:
-    print(redacted("".join(traceback.format_exception(error)), attempt.secrets), file=sys.stderr)
+    print(REDACTOR.text("".join(traceback.format_exception(error))), file=sys.stderr)
 
 
 def _stop_in_order(attempt: Attempt, reason: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from grpo_job.outcomes import InvalidRun
+from grpo_job.redaction.redactor import REDACTOR
 
 T = TypeVar("T")
 Status = Literal["passed", "warned", "failed", "skipped"]
@@ -75,7 +76,7 @@ def as_json(
         "settings": settings or {},
         **(shown or {}),
     }
-    return json.dumps(found, indent=1, ensure_ascii=False)
+    return json.dumps(REDACTOR.value(found), indent=1, ensure_ascii=False)
 
 
 def of_settings(faults: Sequence[str]) -> Findings:

@@ -41,7 +41,7 @@ def card(run: RunData, base: Base, licence: Mapping[str, str]) -> str:
     from huggingface_hub import ModelCard
 
     front = metadata(run, base, licence).to_yaml(line_break="\n")
-    return formatting.without_secrets(str(ModelCard(f"---\n{front}\n---\n{_body(run, base)}")))
+    return str(ModelCard(f"---\n{front}\n---\n{_body(run, base)}"))
 
 
 def base_of(run: RunData, adapter: Path) -> Base:

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from grpo_job.redaction.redactor import REDACTOR
+
 PROMPT = """You grade the answer of a student. Be strict.
 
 Question:
@@ -66,7 +68,7 @@ class Judgements:
         self.known[key] = judged
         if self.file:
             with self.file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([key, *judged]) + "\n")
+                file.write(json.dumps(REDACTOR.value([key, *judged])) + "\n")
 
     def totals(self) -> dict[str, Any]:
         """Completions that were judged and that were not, calls and tokens, and why the last one failed."""

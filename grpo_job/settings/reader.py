@@ -4,7 +4,6 @@ All faults are collected, each with the variable's name, the given value and wha
 """
 
 import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +11,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from grpo_job.outcomes import InvalidRun
+from grpo_job.redaction.redactor import REDACTOR
+from grpo_job.redaction.secrets import NAMED, secret_values
 from grpo_job.settings import checks, trl_options
 from grpo_job.settings.primitives import allowed_words
 from grpo_job.settings.recipes import RECIPES
@@ -27,8 +28,6 @@ COMPANIONS = {
 }  # fmt: skip
 # Here empty is a value; elsewhere an empty variable counts as unset.
 MAY_BE_EMPTY = ("system_prompt",)
-SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|KEY)$", re.IGNORECASE)
-SECRET_VALUE = re.compile(r"hf_\w{8}|AKIA\w{8}|//[^/\s]*:[^/\s]*@")  # Hub token, AWS key, user:password@
 LONGEST_SHOWN = 200
 
 Layer = dict[str, tuple[str, Any]]  # field -> origin and value as it was given
@@ -49,13 +48,15 @@ def resolve(
 ) -> Resolved:
     """Read all settings. Raises `InvalidRun` with every fault found.
 
-    Of `environment` only `GRPO_*` is read. `command_line` maps field names (`max_steps`) to text.
+    Of `environment` only `GRPO_*` is read, and the values of secrets, which no setting may hold. `command_line` maps
+    field names (`max_steps`) to text.
     """
+    REDACTOR.know(secret_values(environment))
     given, faults = _given(environment, command_line or {})
     recipe = given.get("recipe", ("default", "gsm8k"))[1]
     layers = {**_recipe_layer(RECIPES.get(recipe, {}), given, recipe), **given}
     settings, wrong = _build(layers)
-    faults += wrong.values()
+    faults += [*wrong.values(), *_secrets_in(given)]
     if recipe in RECIPES:
         faults += checks.conflicts(settings, wrong)
     else:
@@ -121,6 +122,15 @@ def _fault_of_name(name: str, origin: str, text: str) -> str | None:
     return _fault(field, text, f"no setting has this name; {hint.removesuffix('; ')}")
 
 
+def _secrets_in(given: Layer) -> list[str]:
+    """A fault for each value that holds a secret: settings are shown, kept and published."""
+    return [
+        _fault(name, text, "a setting must not hold a secret; allowed: secrets in HF_TOKEN, AWS_*, OPENAI_API_KEY, ...")
+        for name, (_, text) in given.items()
+        if REDACTOR.text(text) != text
+    ]
+
+
 def _near(word: str, words: Sequence[str] | Mapping[str, Any], spell: Callable[[str], str] = str) -> str:
     """`"did you mean ...?; "`, or nothing if no word is close."""
     near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
@@ -170,7 +180,7 @@ def _fault(name: str, text: Any, why: str, *, spelt: str = "") -> str:
 
 def _shown(name: str, text: Any) -> str:
     """The value for a message: short, and never a secret."""
-    if SECRET_NAME.search(name) or SECRET_VALUE.search(str(text)):
+    if (name not in known_names() and NAMED.search(name)) or REDACTOR.value(text) != text:
         return "a value (not shown)"
     shown = repr(text)
     return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."
