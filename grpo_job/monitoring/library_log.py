@@ -25,12 +25,24 @@ LONGEST_LINE = 1 << 16
 @contextmanager
 def libraries_write_to(path: Path) -> Iterator[None]:
     """Redirect standard output and error to `path`, also those of C code. Progress keeps its own copy."""
-    if path == Path(os.devnull):
-        with path.open("ab") as file, _redirected(file.fileno()):
+    with path.open("ab") as file, _redacted_into(file):
+        yield
+
+
+@contextmanager
+def libraries_write_to_stderr() -> Iterator[None]:
+    """The same to standard error, as it is now."""
+    with os.fdopen(os.dup(2), "ab") as file, _redacted_into(file):
+        yield
+
+
+@contextmanager
+def _redacted_into(file: BinaryIO) -> Iterator[None]:
+    if not REDACTOR.secrets or file.name == os.devnull:
+        with _redirected(file.fileno()):
             yield
         return
-    with path.open("ab") as file:
-        written, drained, process = _filter_into(file)
+    written, drained, process = _filter_into(file)
     with written, drained:
         written.write(json.dumps(REDACTOR.secrets).encode() + b"\n")
         try:

@@ -12,6 +12,7 @@ from grpo_job.inputs import base_model, dataset
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.sources import RowSource
 from grpo_job.monitoring import trackers
+from grpo_job.monitoring.library_log import libraries_write_to_stderr
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose
 from grpo_job.planner.plan import MemoryLimit, Plan
@@ -111,6 +112,7 @@ class _Examination:
         self.found, self.layout = Findings(), ONE
         self.choosing: list[dict[str, Any]] = []
 
+    @libraries_write_to_stderr()  # what is checked may be other people's code, which writes what it likes
     def whole(self) -> Examined:
         settings = self.settings
         places = Places(settings, self.environment, offline=self.offline)

@@ -7,21 +7,13 @@ step boundaries and does what it answers.
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from grpo_job.engines.interface import Listener
-from grpo_job.engines.ranks import ALONE, Ranks
-
-
-class Decision(NamedTuple):
-    """What is done after a step, on all ranks alike."""
-
-    log: bool
-    save: bool
-    stop: bool
+from grpo_job.engines.ranks import ALONE, Decision, Ranks
 
 
 class ListeningCallback(TrainerCallback):
