@@ -60,7 +60,7 @@ COPY --from=cpu-code /code /
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     USER=grpo LOGNAME=grpo HOME=/tmp \
-    GRPO_OUTPUT_DIR=/outputs GRPO_CACHE_DIR=/cache/grpo-job HF_HOME=/cache/huggingface \
+    GRPO_OUTPUT_DIR=/outputs GRPO_CACHE_DIR=/cache/grpo-job HF_HOME=/cache/huggingface GRPO_METRICS_ADDRESS=0.0.0.0 \
     XDG_CACHE_HOME=/cache/xdg XDG_CONFIG_HOME=/cache/xdg MPLCONFIGDIR=/cache/matplotlib
 USER 10001:0
 WORKDIR /app
@@ -140,7 +140,7 @@ ENV PATH=/opt/venv/bin:/usr/local/nvidia/bin:/usr/local/sbin:/usr/local/bin:/usr
     NVIDIA_REQUIRE_CUDA="${NVIDIA_REQUIRE_CUDA:-cuda>=13.0}" \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     USER=grpo LOGNAME=grpo HOME=/tmp \
-    GRPO_OUTPUT_DIR=/outputs GRPO_CACHE_DIR=/cache/grpo-job HF_HOME=/cache/huggingface \
+    GRPO_OUTPUT_DIR=/outputs GRPO_CACHE_DIR=/cache/grpo-job HF_HOME=/cache/huggingface GRPO_METRICS_ADDRESS=0.0.0.0 \
     XDG_CACHE_HOME=/cache/xdg XDG_CONFIG_HOME=/cache/xdg MPLCONFIGDIR=/cache/matplotlib
 USER 10001:0
 WORKDIR /app

@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     place = f"127.0.0.1:{listener.getsockname()[1]}"
     store = partial(TCPStore, master_listen_fd=listener.detach())
-    static_tcp_rendezvous.TCPStore = store  # type: ignore[attr-defined, misc, assignment]
+    static_tcp_rendezvous.TCPStore = store
     run.main(["--rdzv-backend", "static", "--rdzv-endpoint", place, "--node-rank", "0", *arguments])
 
 

@@ -43,7 +43,9 @@ def record_outcome(attempt: Attempt) -> Iterator[None]:
     try:
         attempt.remember_the_result()
         attempt.summary.write()
-        with metrics_server.served(settings.metrics_port, settings.name_of_run()) as attempt.metrics_server:
+        with metrics_server.served(
+            settings.metrics_port, settings.name_of_run(), settings.metrics_address
+        ) as attempt.metrics_server:
             yield
         interruption.raise_if_asked()
         interruption.close()

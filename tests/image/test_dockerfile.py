@@ -25,6 +25,11 @@ def test_both_images_start_in_the_same_way() -> None:
         assert cpu == gpu
 
 
+def test_metrics_of_both_images_are_heard_outside_the_container() -> None:
+    for name in ("cpu", "gpu"):
+        assert re.search(r"^ENV (?:.*\\\n)*.*\bGRPO_METRICS_ADDRESS=0\.0\.0\.0\b", stage(name), re.MULTILINE)
+
+
 def test_the_image_that_trains_is_the_default() -> None:
     stages = re.findall(r"^FROM .* AS (\S+)$", DOCKERFILE, re.MULTILINE)
     assert stages[-1] == "gpu"
