@@ -41,7 +41,7 @@ def main(context: click.Context) -> None:
 
     Without a command: run.
     """
-    from grpo_job.redaction.redactor import REDACTOR, guard
+    from grpo_job.settings.redaction.redactor import REDACTOR, guard
 
     if context.obj is None:
         context.obj = Interruption().install()
@@ -213,8 +213,10 @@ def _read(assignments: tuple[str, ...]) -> "Resolved":
 def _unknown_rewards(settings: "Settings") -> list[str]:
     from grpo_job import rewards
     from grpo_job.rewards.judging import JUDGEMENTS
+    from grpo_job.settings.redaction.redactor import REDACTOR
 
     JUDGEMENTS.key = os.environ.get("OPENAI_API_KEY", "")
+    JUDGEMENTS.hide = REDACTOR.text
     return rewards.unknown(name for name, _ in settings.rewards)
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from grpo_job.redaction.redactor import REDACTOR, Redactor
+from grpo_job.settings.redaction.redactor import REDACTOR, Redactor
 
 DRAINED = b"\0all was written before this\0"
 DRAIN_SECONDS = 10.0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpo_job.outcomes import InvalidRun, Outcome
-from grpo_job.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.redactor import REDACTOR
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

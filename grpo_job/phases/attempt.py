@@ -17,13 +17,13 @@ from grpo_job.monitoring.metrics_server import MetricsServer
 from grpo_job.monitoring.progress import Progress
 from grpo_job.monitoring.watchdog import Watchdog
 from grpo_job.outcomes import FINISHED, Interrupted, InvalidRun, Outcome, PublishFailed, RunLocked, Unexpected
-from grpo_job.redaction.redactor import REDACTOR
-from grpo_job.redaction.secrets import secret_values
 from grpo_job.run_folder import identity
 from grpo_job.run_folder.files import write_bytes, write_json
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.run_folder.summary import Summary
 from grpo_job.runtime.signals import Interruption
+from grpo_job.settings.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.secrets import secret_values
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.schemes import scheme_of
 from grpo_job.stores import Patience, Store, StoreFailed, open_store

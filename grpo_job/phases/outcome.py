@@ -21,11 +21,11 @@ from grpo_job.outcomes import (
     Unexpected,
 )
 from grpo_job.phases.attempt import Attempt
-from grpo_job.redaction.redactor import REDACTOR
 from grpo_job.rewards import clock
 from grpo_job.run_folder.summary import closing_lines
 from grpo_job.runtime.resource_errors import disk_trouble
 from grpo_job.runtime.signals import StopNow
+from grpo_job.settings.redaction.redactor import REDACTOR
 
 MOST_FRUITLESS_ATTEMPTS = 3
 LOST_SECONDS = 2.0  # until an error on this rank can be told from the loss of another

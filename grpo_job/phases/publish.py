@@ -11,11 +11,11 @@ from grpo_job.phases import published_tree
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.published_tree import Published
 from grpo_job.preflight import Checked
-from grpo_job.redaction.redactor import REDACTOR
-from grpo_job.redaction.secrets import secret_values
 from grpo_job.reports import content
 from grpo_job.run_folder.files import read_json, write_json
 from grpo_job.run_folder.paths import RunFolder
+from grpo_job.settings.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.secrets import secret_values
 from grpo_job.stores import Patience
 
 ENOUGH_KEPT = 0.9  # of the update, in a merged model; below, a warning names the types that keep more

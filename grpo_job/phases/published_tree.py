@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.outcomes import FINISHED, InvalidRun
-from grpo_job.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.stores import MANIFEST, Patience, StoreFailed, open_store
 from grpo_job.stores.trees import manifest_of
 

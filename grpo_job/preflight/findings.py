@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.redactor import REDACTOR
 
 T = TypeVar("T")
 Status = Literal["passed", "warned", "failed", "skipped"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from grpo_job.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.redactor import REDACTOR
 
 NOTHING = "–"
 _PATHS = re.compile(r"(?<![\w/.:…<])(?:~|file://)?(?:/[\w.+@=-]+)+/?")

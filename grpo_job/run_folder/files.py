@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from grpo_job.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.redactor import REDACTOR
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.redaction.redactor import REDACTOR
-from grpo_job.redaction.secrets import NAMED, secret_values
 from grpo_job.settings import checks, trl_options
 from grpo_job.settings.primitives import allowed_words
 from grpo_job.settings.recipes import RECIPES
+from grpo_job.settings.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.secrets import NAMED, secret_values
 from grpo_job.settings.schema import Settings, known_names, variable
 
 PREFIX = "GRPO_"

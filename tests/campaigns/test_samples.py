@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import faults, health, learning, record, verdict
+from tests.campaigns import faults, health, leaks, learning, record, verdict
+from tests.campaigns.canaries import plantings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,8 +27,26 @@ def test_runs_without_effect_and_answers_that_ignore_the_question_are_not_improv
     assert verdict.main(10, first_seed=100) == 0
 
 
+def test_no_spelling_of_a_secret_gets_out_of_a_command() -> None:
+    planted = [each for each in plantings() if each.secret in ("keys", "two lines")]
+    assert leaks.main(("settings", "answer of a store", "crash"), planted)
+
+
+@pytest.mark.slow
+def test_no_spelling_of_a_secret_gets_out_of_a_run() -> None:
+    assert leaks.main(("rows", "written by C code", "raised by a reward"))
+
+
 def test_every_part_of_the_fault_campaigns_can_be_recorded() -> None:
-    assert record.PARTS.keys() == {"learning", "publish", "health", "verdict", "random_reward", *faults.PARTS}
+    assert record.PARTS.keys() == {
+        "learning",
+        "publish",
+        "health",
+        "verdict",
+        "secrets",
+        "random_reward",
+        *faults.PARTS,
+    }
 
 
 def test_a_tree_that_is_not_its_commits_is_not_recorded(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from grpo_job.redaction.redactor import Redactor
+from grpo_job.settings.redaction.redactor import Redactor
 from tests.k8s.manifests import (
     CLUSTER_FILES,
     FILES,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from grpo_job.monitoring.library_log import libraries_write_to, libraries_write_to_stderr
-from grpo_job.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.redactor import REDACTOR
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def test_what_a_crash_wrote_last_arrives(tmp_path: Path) -> None:
 import os
 from pathlib import Path
 from grpo_job.monitoring.library_log import libraries_write_to
-from grpo_job.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.redactor import REDACTOR
 REDACTOR.know(["a_secret"])
 with libraries_write_to(Path({str(tmp_path / "log")!r})):
     os.write(2, b"the last words: a_secret")

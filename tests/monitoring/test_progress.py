@@ -5,7 +5,7 @@ import json
 import pytest
 
 from grpo_job.monitoring.progress import Progress
-from grpo_job.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.redactor import REDACTOR
 
 METRICS = {"reward": 1.0, "reward_std": 0.5}
 

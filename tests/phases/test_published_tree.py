@@ -11,7 +11,7 @@ import pytest
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases.published_tree import Published, gather, publish
-from grpo_job.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.stores import Patience, open_store
 from grpo_job.stores.local import LocalStore
 from grpo_job.stores.trees import files_of

@@ -10,8 +10,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from grpo_job.redaction import redactor, spellings
-from grpo_job.redaction.redactor import HIDDEN, RedactedStream, Redactor
+from grpo_job.settings.redaction import redactor, spellings
+from grpo_job.settings.redaction.redactor import HIDDEN, RedactedStream, Redactor
 
 SECRET = "wJalr/XU\"tn<FE'MI+é K7&MD\nEN\\G=="
 WAYS = {

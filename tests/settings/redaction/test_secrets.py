@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.redaction import secrets
-from grpo_job.redaction.secrets import secret_values
+from grpo_job.settings.redaction import secrets
+from grpo_job.settings.redaction.secrets import secret_values
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Plants 12 spellings of 8 secrets into 10 places, and looks for them in every output.
 
-    python -m tests.campaigns.secrets
+    python -m tests.campaigns.leaks
 
 One line a place and a final count. The outputs are standard output and error, the run folder with the log of the
 libraries, the termination message, the published tree and what `check --json` prints. A place that no planting
@@ -136,18 +136,17 @@ def in_a_folder(world: World) -> dict[str, bytes]:
 
 
 def in_an_answer_of_a_store(world: World) -> dict[str, bytes]:
-    """A store refuses, and repeats what it was sent."""
-    body = (
-        f"<Error><Code>AccessDenied</Code><Message>{[each.text for each in world.planted]}</Message></Error>".encode()
-    )
+    """The Hub refuses, and repeats what it was sent."""
+    message = json.dumps([planting.text for planting in world.planted])
 
     class Refusing(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
+        def do_GET(self) -> None:
             self.send_response(400)
+            self.send_header("X-Error-Message", message)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(json.dumps({"error": message}).encode())
 
-        do_GET = do_HEAD = do_POST = do_PUT
+        do_HEAD = do_POST = do_PUT = do_GET
 
         def log_message(self, *_: object) -> None:
             """Nothing."""
@@ -156,7 +155,7 @@ def in_an_answer_of_a_store(world: World) -> dict[str, bytes]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         endpoint = f"http://me:an-inline-password@127.0.0.1:{server.server_address[1]}"
-        told = world.job("publish", str(run), "--to", "s3://bucket/prefix", AWS_ENDPOINT_URL_S3=endpoint)
+        told = world.job("publish", str(run), "--to", "hf://owner/adapter", HF_ENDPOINT=endpoint, HF_HUB_OFFLINE="0")
         server.shutdown()
     assert b"an-inline-password" not in told
     return {"publish": told}

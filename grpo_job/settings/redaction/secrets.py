@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from grpo_job.redaction.spellings import Spelling
+from grpo_job.settings.redaction.spellings import Spelling
 
 NAMED = re.compile(
     r"TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|BEARER|AUTHORIZATION|COOKIE|SIGNATURE|[a-z]_PWD$"

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from grpo_job.redaction.secrets import IN_ADDRESS, SHAPES, secret_values
-from grpo_job.redaction.spellings import Spelling, spellings
+from grpo_job.settings.redaction.secrets import IN_ADDRESS, SHAPES, secret_values
+from grpo_job.settings.redaction.spellings import Spelling, spellings
 
 HIDDEN = "[secret]"
 
