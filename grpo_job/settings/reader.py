@@ -127,7 +127,7 @@ def _secrets_in(given: Layer) -> list[str]:
     return [
         _fault(name, text, "a setting must not hold a secret; allowed: secrets in HF_TOKEN, AWS_*, OPENAI_API_KEY, ...")
         for name, (_, text) in given.items()
-        if REDACTOR.text(text) != text
+        if REDACTOR.refuses(str(text))
     ]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from grpo_job.settings.redaction.secrets import IN_ADDRESS, SHAPES, secret_values
-from grpo_job.settings.redaction.spellings import Spelling, spellings
+from grpo_job.settings.redaction.spellings import Beginning, Spelling, beginnings, spellings
 
 HIDDEN = "[secret]"
 
@@ -16,12 +16,14 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self.secrets: tuple[str, ...] = ()
         self._spellings: list[Spelling] = []
+        self._beginnings: list[Beginning] = []
         self.know(secrets)
 
     def know(self, secrets: Iterable[str]) -> None:
         """Redact these secrets from now on."""
         self.secrets = tuple(secrets)
         self._spellings = [spelling for secret in self.secrets for spelling in spellings(secret)]
+        self._beginnings = [beginning for secret in self.secrets for beginning in beginnings(secret)]
 
     def text(self, text: str) -> str:
         """
@@ -30,6 +32,8 @@ class Redactor:
         """
         for spelling in (*self._spellings, *SHAPES, IN_ADDRESS):
             text = spelling.hidden(text, HIDDEN)
+        for beginning in self._beginnings:
+            text = beginning.hidden(text, HIDDEN)
         return text
 
     def content(self, content: bytes) -> bytes:
@@ -49,6 +53,10 @@ class Redactor:
                 return value
             case _:
                 return self.text(str(value))
+
+    def refuses(self, text: str) -> bool:
+        """Whether a secret is in `text`: a known one as a whole, or one by its shape."""
+        return self.finds(text) or any(shape.is_in(text) for shape in (*SHAPES, IN_ADDRESS))
 
     def finds(self, text: str) -> bool:
         """Whether the value of a known secret is in `text`, in any spelling."""

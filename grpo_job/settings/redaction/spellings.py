@@ -4,10 +4,13 @@ import base64
 import html.entities
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 CONTROLS = {"\n": r"(?:\\+r)?\\+n|\r?\n", "\r": r"\\+r", "\t": r"\\+t"}
 LINE = 56  # characters of base64; tools wrap longer ones
+LONG, SHOWN = 16, 12  # characters of a value of which a part is a secret too, and of the least part
+_compiled = cache(re.compile)
 
 
 class Spelling(NamedTuple):
@@ -21,6 +24,26 @@ class Spelling(NamedTuple):
 
     def is_in(self, text: str) -> bool:
         return self.anchor in text and bool(self.pattern.search(text))
+
+
+class Beginning(NamedTuple):
+    """The first characters of a long spelling, and patterns of the others: messages are truncated anywhere."""
+
+    first: Spelling
+    others: tuple[re.Pattern[str], ...]
+
+    def hidden(self, text: str, by: str) -> str:
+        """Without the beginning of the spelling and what follows of it."""
+        parts, end = [], 0
+        for found in self.first.pattern.finditer(text) if self.first.anchor in text else ():
+            if found.start() >= end:
+                parts += [text[end : found.start()], by]
+                end = found.end()
+                for other in self.others:
+                    if not (more := other.match(text, end)):
+                        break
+                    end = more.end()
+        return "".join([*parts, text[end:]])
 
 
 def spellings(value: str) -> Iterator[Spelling]:
@@ -38,6 +61,21 @@ def spellings(value: str) -> Iterator[Spelling]:
         yield Spelling("" if between else _longest_word(core), re.compile(pattern))
     for digits in (content.hex(), content.hex().upper()):
         yield Spelling(digits, re.compile(digits))
+
+
+def beginnings(value: str) -> Iterator[Beginning]:
+    """The beginnings of the longer spellings of a long value.
+
+    >>> [way.hidden("it is 0123456789ABCDE... and 0123456789", "*") for way in beginnings("0123456789ABCDEF")][0]
+    'it is *... and 0123456789'
+    """
+    if len(value) < LONG:
+        return
+    content = value.encode(errors="surrogateescape")
+    for characters in (value, content_in_base64(content, 0), content.hex()):
+        patterns = [_compiled(_character(character)) for character in characters]
+        first = re.compile("".join(pattern.pattern for pattern in patterns[:SHOWN]))
+        yield Beginning(Spelling(_longest_word(characters[:SHOWN]), first), tuple(patterns[SHOWN:]))
 
 
 def content_in_base64(content: bytes, offset: int) -> str:

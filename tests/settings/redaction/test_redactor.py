@@ -53,6 +53,15 @@ def test_long_base64_is_found_over_its_lines() -> None:
     assert HIDDEN in Redactor([secret]).text(wrapped)
 
 
+@pytest.mark.parametrize("way", ["json", "address", "repr", "base64", "hexadecimal"])
+@pytest.mark.parametrize("share", [0.6, 0.8])
+def test_a_message_that_was_truncated_within_a_secret_shows_no_part_of_it(way: str, share: float) -> None:
+    written = WAYS[way][: int(len(WAYS[way]) * share)]
+    hidden = Redactor([SECRET]).text(f"before {written}...")
+    assert len(hidden) < len("before ...") + len(HIDDEN) + 8
+    assert not any(part in hidden for part in ("wJalr", "XU", "FE", "K7"))
+
+
 def test_a_value_keeps_its_form_and_stays_json() -> None:
     given = {"a_secret": [1, 2.5, None, True, ("x", "\na_secret")], "b": {"c": "see b_secret"}}
     assert Redactor(["a_secret", "b_secret"]).value(given) == {
