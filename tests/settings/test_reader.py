@@ -52,10 +52,8 @@ def test_a_secret_is_refused_without_being_printed(name: str, secret: str) -> No
     ],
 )
 def test_a_secret_in_a_valid_setting_is_refused_before_training(name: str, value: str) -> None:
-    with pytest.raises(
     said = rf"{name}: a value \(not shown\) was given; a setting must not hold a secret"
     with pytest.raises(InvalidRun, match=said):
-    ):
         resolve({"AWS_SECRET_ACCESS_KEY": "wJalr/XUtn+FE", name: value})
 
 
