@@ -36,6 +36,13 @@ def write_bytes(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def share_as_folder(folder: Path) -> None:
+    """Give the files in `folder` the rights of the folder: safetensors makes its own the user's alone."""
+    for path in folder.iterdir():
+        if path.is_file():
+            path.chmod(folder.stat().st_mode & 0o666)
+
+
 def flush_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
