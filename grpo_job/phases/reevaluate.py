@@ -71,7 +71,7 @@ def settings_for(found: Found, resolved: Resolved) -> Settings:
     """The run's settings, overridden by the caller's, overridden by the shape of the weights."""
     told = found.told or resolved.settings.model_dump()
     of_recipe = _said(resolved, "recipe") if resolved.origins["recipe"] != "default" else {}
-    given = _said(resolved, "command line", "environment")
+    given = _said(resolved, "command line", "environment", "file ")
     base = {"model": found.config.get("base_model_name_or_path"), "model_revision": found.config.get("revision")}
     dropped = {follower for leader, followers in COMPANIONS.items() if leader in given for follower in followers}
     layers = {
@@ -124,13 +124,22 @@ def _shape(found: Found) -> dict[str, Any]:
 def reevaluate(path: Path, output: Path | None, resolved: Resolved, environment: Mapping[str, str]) -> dict[str, Any]:
     """Evaluate the base and the adapter in `path` on the held-out rows; write and return `verdict.judge`."""
     found = find(path)
-    folder = output or path.resolve().parent / f"{path.resolve().name}-evaluation"
+    folder = _folder(path, output)
     with TemporaryDirectory(prefix="grpo-job-evaluate-") as scratch:
         settings = settings_for(found, resolved).model_copy(update={"output_dir": scratch})
         judged = _judged(found, settings, folder, RunFolder(Path(scratch)), environment)
     write_json(folder / "settings.json", {"adapter": str(found.adapter), "settings": settings.model_dump(mode="json")})
     write_json(folder / "evaluation.json", judged)
     return judged
+
+
+def written(path: Path, output: Path | None) -> str:
+    """What `reevaluate` wrote, and where."""
+    return f"written: {_folder(path, output)}: before.jsonl, after.jsonl, evaluation.json, settings.json"
+
+
+def _folder(path: Path, output: Path | None) -> Path:
+    return output or path.resolve().parent / f"{path.resolve().name}-evaluation"
 
 
 def _judged(

@@ -1,7 +1,7 @@
 """Stands in front of every output: what this process writes holds no secret, in no spelling."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from grpo_job.settings.redaction.secrets import IN_ADDRESS, SHAPES, secret_values
@@ -84,9 +84,10 @@ class RedactedStream:
         return getattr(self._stream, name)
 
 
-def guard(environment: Mapping[str, str]) -> None:
-    """From now on standard output and error hold no secret of this environment, whoever writes to them."""
+def guard(environment: Mapping[str, str]) -> Callable[[str], str]:
+    """From now on standard output and error hold no secret of this environment; for others, what redacts a text."""
     REDACTOR.know(secret_values(environment))
     for name in ("stdout", "stderr"):
         if not isinstance(stream := getattr(sys, name), RedactedStream):
             setattr(sys, name, RedactedStream(stream))
+    return REDACTOR.text
