@@ -4,11 +4,11 @@ import time
 from collections.abc import MutableMapping
 from typing import NamedTuple
 
-from grpo_job import preflight
 from grpo_job.inputs.dataset import Rows
 from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import trackers
 from grpo_job.outcomes import Outage
+from grpo_job.preflight import training_rows
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.settings.schema import Settings
 
@@ -31,7 +31,7 @@ def name_run(settings: Settings, environment: MutableMapping[str, str], start: S
     """
     began = time.monotonic()
     try:
-        rows = preflight.rows_of(settings)
+        rows = training_rows.rows_of(settings)
     except Outage:
         if not settings.run_id:
             raise

@@ -12,7 +12,6 @@ from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import trackers
 from grpo_job.monitoring.library_log import libraries_write_to_stderr
-from grpo_job.outcomes import Outage
 from grpo_job.planner import choose
 from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
@@ -59,25 +58,6 @@ class Examined(NamedTuple):
     chosen: list[Reward] | None = None
     rows: dataset.Rows | None = None
     chat: Chat | None = None
-
-
-def rows_of(settings: Settings) -> dataset.Rows | None:
-    """The rows that a run trains on; None if settings, model or rows have a fault, which `check` reports.
-
-    Raises `Outage` if they cannot be reached now.
-    """
-    found = Findings()
-    rows = found.attempt("rows", partial(_rows_of, settings))
-    if rows is None and isinstance(refusal := found.refusal(), Outage):
-        raise refusal
-    return rows
-
-
-def _rows_of(settings: Settings) -> dataset.Rows:
-    chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
-    chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False), settings)
-    needs_gold = reward_checks.need_gold(chosen, reward_checks.measure(settings))
-    return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
 
 
 def check(

@@ -33,7 +33,8 @@ class Hostile:
     [
         None, True, 3, 2.5, "é\n", [], (), {}, (ROWS, Path("/runs/1")), ("host", 17, 3.25), [["a"], ["b", ""]],
         Answer(), Train(None), Train(Path("step-000010")), LoadAdapter(Path("a")), TakeRows(7),
-        Load("trl", PLAN, None, Path("a"), {"lora_target_modules": ("q_proj",)}), Asked(["2 + 2?"], {"adapter": "on", "seed": 3}), Decision(True, False, True),
+        Load("trl", PLAN, None, Path("a"), {"lora_target_modules": ("q_proj",)}),
+        Asked(["2 + 2?"], {"adapter": "on", "seed": 3}), Decision(True, False, True),
         Outcome(4, "hopeless", "why"),
     ],
     ids=str,
