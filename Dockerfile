@@ -28,9 +28,10 @@ RUN apt-get update \
  && python3 -m venv /opt/tools && python3 -m venv /opt/venv
 COPY locks/cpu.lock /locks/
 RUN /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes --no-deps --requirement /locks/cpu.lock
-ARG TORCH=torch==2.13.0
+COPY locks/torch-cpu.lock /locks/
 ARG TORCH_INDEX
-RUN /opt/venv/bin/python -m pip install --no-cache-dir --no-deps ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$TORCH"
+RUN /opt/venv/bin/python -m pip install --no-cache-dir --no-deps --require-hashes \
+    ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --requirement /locks/torch-cpu.lock
 
 FROM cpu-packages AS cpu-code
 COPY pyproject.toml README.md LICENSE /source/
@@ -42,7 +43,7 @@ FROM cpu-packages AS cpu-layers
 COPY locks/tools.lock /locks/
 RUN /opt/tools/bin/python -m pip install --no-cache-dir --require-hashes --no-deps --requirement /locks/tools.lock \
  && /opt/venv/bin/python -m pip uninstall --yes pip \
- && /opt/tools/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/venv
+ && /opt/tools/bin/cyclonedx-py environment --gather-license-texts --output-reproducible --output-file /sbom.cdx.json /opt/venv
 # The largest folders become separate layers, which are pulled in parallel.
 WORKDIR /opt/venv/lib/python3.11/site-packages
 RUN rm -rf torch/test torch/bin/test_* && find . -type d -name tests -prune -exec rm -r {} + \
@@ -55,12 +56,12 @@ COPY --from=cpu-layers /layers/transformers /
 COPY --from=cpu-layers /opt/venv /opt/venv
 COPY --from=cpu-layers /sbom.cdx.json /app/
 COPY grpo_job/inputs/sample /opt/venv/lib/python3.11/site-packages/grpo_job/inputs/sample
-COPY LICENSE entrypoint.py /app/
+COPY LICENSE NOTICE entrypoint.py /app/
 COPY --from=cpu-code /code /
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     USER=grpo LOGNAME=grpo HOME=/tmp \
-    GRPO_OUTPUT_DIR=/outputs GRPO_CACHE_DIR=/cache/grpo-job HF_HOME=/cache/huggingface \
+    GRPO_OUTPUT_DIR=/outputs GRPO_CACHE_DIR=/cache/grpo-job HF_HOME=/cache/huggingface GRPO_METRICS_ADDRESS=0.0.0.0 \
     XDG_CACHE_HOME=/cache/xdg XDG_CONFIG_HOME=/cache/xdg MPLCONFIGDIR=/cache/matplotlib
 USER 10001:0
 WORKDIR /app
@@ -115,7 +116,7 @@ RUN /opt/tools/bin/uv pip install --python /opt/venv --prefix /code/opt/venv --n
  && find /code/opt/venv/lib/python3.12/site-packages/grpo_job/inputs/sample ! -name "*.py*" -type f -delete
 
 FROM gpu-packages AS gpu-layers
-RUN /opt/tools/bin/cyclonedx-py environment --output-reproducible --output-file /sbom.cdx.json /opt/venv
+RUN /opt/tools/bin/cyclonedx-py environment --gather-license-texts --output-reproducible --output-file /sbom.cdx.json /opt/venv
 # The largest folders become separate layers, which are pulled in parallel.
 WORKDIR /opt/venv/lib/python3.12/site-packages
 RUN rm -rf torch/test torch/bin/test_* && find . -type d -name tests -prune -exec rm -r {} + \
@@ -131,7 +132,7 @@ COPY --from=gpu-layers /usr/include/x86_64-linux-gnu/python3.12 /usr/include/x86
 COPY --from=gpu-layers /opt/venv /opt/venv
 COPY --from=gpu-layers /sbom.cdx.json /app/
 COPY grpo_job/inputs/sample /opt/venv/lib/python3.12/site-packages/grpo_job/inputs/sample
-COPY LICENSE entrypoint.py /app/
+COPY LICENSE NOTICE entrypoint.py /app/
 COPY --from=gpu-code /code /
 # Some clouds mount the driver in /usr/local/nvidia, where neither the shell nor Triton looks for it.
 ENV PATH=/opt/venv/bin:/usr/local/nvidia/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
@@ -140,7 +141,7 @@ ENV PATH=/opt/venv/bin:/usr/local/nvidia/bin:/usr/local/sbin:/usr/local/bin:/usr
     NVIDIA_REQUIRE_CUDA="${NVIDIA_REQUIRE_CUDA:-cuda>=13.0}" \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     USER=grpo LOGNAME=grpo HOME=/tmp \
-    GRPO_OUTPUT_DIR=/outputs GRPO_CACHE_DIR=/cache/grpo-job HF_HOME=/cache/huggingface \
+    GRPO_OUTPUT_DIR=/outputs GRPO_CACHE_DIR=/cache/grpo-job HF_HOME=/cache/huggingface GRPO_METRICS_ADDRESS=0.0.0.0 \
     XDG_CACHE_HOME=/cache/xdg XDG_CONFIG_HOME=/cache/xdg MPLCONFIGDIR=/cache/matplotlib
 USER 10001:0
 WORKDIR /app
@@ -157,7 +158,7 @@ ARG BASE_IMAGE
 ARG BASE_DIGEST
 LABEL org.opencontainers.image.title="grpo-job" \
       org.opencontainers.image.description="GRPO fine-tuning on an NVIDIA GPU, with Unsloth and vLLM" \
-      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.licenses="Apache-2.0 AND AGPL-3.0-only AND LGPL-3.0-or-later" \
       org.opencontainers.image.source="${SOURCE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \

@@ -92,7 +92,7 @@ readme: $(VENV)/.dev  ## regenerate the tables of README and docs
 # build TARGET,TAG: the image, and beside it the list of its parts. OCI's own format has no HEALTHCHECK.
 define build
 	$(CONTAINER_TOOL) build $(if $(findstring podman,$(CONTAINER_TOOL)),--format docker) --target $(1) --tag $(IMAGE):$(2) \
-	  --build-arg TORCH=$(TORCH) --build-arg TORCH_INDEX=$(TORCH_INDEX) --build-arg VERSION=$(VERSION) \
+	  --build-arg TORCH_INDEX=$(TORCH_INDEX) --build-arg VERSION=$(VERSION) \
 	  --build-arg REVISION=$(REVISION) --build-arg CREATED=$(CREATED) --build-arg SOURCE=$(SOURCE) $(BUILD_FLAGS) .
 	mkdir -p dist
 	$(CONTAINER_TOOL) run --rm --entrypoint cat $(IMAGE):$(2) /app/sbom.cdx.json > dist/sbom-$(1).cdx.json

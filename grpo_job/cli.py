@@ -29,9 +29,12 @@ def main(context: click.Context) -> None:
 
     Without a command, where no person is at a terminal: run.
     """
+    from grpo_job.settings.redaction.redactor import guard
+
     launched.escape_what_cannot_be_shown()
-    if context.obj is None:
-        context.obj = Interruption().install()
+    context.obj = context.obj or Interruption().install()
+    context.obj.hide = guard(os.environ)
+    os.umask(os.umask(0o077) | 0o027)  # files 0640, folders 0750: what is trained on is not everybody's to read
 
 
 @main.command()
@@ -58,10 +61,10 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
 
         return job.run(resolved, os.environ, interruption)
 
-    ending = process_exit.ending_of(story, os.environ)
+    ending = process_exit.ending_of(story)
     if ending.kind == RESTART and not is_rank(given):
         process_exit.restart(ending.reason, given)
-    process_exit.leave(ending, os.environ)
+    process_exit.leave(ending)
 
 
 def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
@@ -78,7 +81,7 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
             return worker.follow(resolved.settings, interruption, ranks)
         return job.run(resolved, os.environ, interruption, ranks)
 
-    ending = process_exit.ending_of(story, os.environ)
+    ending = process_exit.ending_of(story)
     in_order = ranks.end(ending)
     if tell(ending):
         # On a non-zero code torchrun ends the other processes.
@@ -212,7 +215,7 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
 
 
 def _end_with(story: Callable[[], Outcome]) -> None:
-    process_exit.leave(process_exit.ending_of(story, os.environ), os.environ)
+    process_exit.leave(process_exit.ending_of(story))
 
 
 def _read(assignments: tuple[str, ...]) -> "Resolved":
@@ -235,8 +238,9 @@ def _steered(assignments: tuple[str, ...], offline: bool = False) -> "Resolved":
 def _unknown_rewards(settings: "Settings") -> list[str]:
     from grpo_job import rewards
     from grpo_job.rewards.judging import JUDGEMENTS
+    from grpo_job.settings.redaction.redactor import REDACTOR
 
-    JUDGEMENTS.key = os.environ.get("OPENAI_API_KEY", "")
+    JUDGEMENTS.key, JUDGEMENTS.hide = os.environ.get("OPENAI_API_KEY", ""), REDACTOR.text
     return rewards.unknown(name for name, _ in settings.rewards)
 
 

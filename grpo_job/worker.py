@@ -12,7 +12,7 @@ from grpo_job.engines.interface import Engine
 from grpo_job.engines.ranks import Answer, Load, LoadAdapter, TakeRows, Train
 from grpo_job.inputs import base_model
 from grpo_job.inputs.chat_template import Chat
-from grpo_job.monitoring.progress import libraries_write_to
+from grpo_job.monitoring.library_log import libraries_write_to
 from grpo_job.outcomes import Interrupted, Outcome, RunEnded, Unexpected
 from grpo_job.rewards.judging import JUDGEMENTS
 from grpo_job.run_folder.paths import RunFolder

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.run_folder.files import flush_folder, sha256, write_bytes, write_json
+from grpo_job.run_folder.files import flush_folder, sha256, share_as_folder, write_bytes, write_json
 from grpo_job.run_folder.identity import differences
 from grpo_job.stores import MANIFEST
 
@@ -81,6 +81,7 @@ class CheckpointManager:
         files = {str(path.relative_to(written)): _digest(path) for path in _files(written)}
         manifest = {"step": step, "identity": self.identity, **self.facts, "files": files}
         write_json(written / MANIFEST, manifest)
+        share_as_folder(written)
         flush_folder(written)
         final = self.folder / name_of(step)
         self.put_in_place(written, final)

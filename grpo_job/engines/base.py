@@ -5,10 +5,10 @@ Heavy imports are inside the functions, because Unsloth must be imported before 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from grpo_job.engines.interface import Listener, Prompts
-from grpo_job.engines.ranks import ALONE, Answer, LoadAdapter, Ranks, TakeRows
+from grpo_job.engines.ranks import ALONE, Answer, Asked, LoadAdapter, Ranks, TakeRows
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.settings.schema import Settings
@@ -16,13 +16,6 @@ from grpo_job.settings.schema import Settings
 if TYPE_CHECKING:
     from grpo_job.engines.rollouts.generate import Weights
     from grpo_job.engines.trainer.callback import ListeningCallback
-
-
-class Asked(NamedTuple):
-    """Prompts for all ranks together, and the options of `Engine.generate`."""
-
-    prompts: Prompts
-    options: dict[str, Any]
 
 
 class TrainerEngine:

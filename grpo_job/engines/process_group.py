@@ -2,11 +2,11 @@
 
 Words go through the store that torchrun keeps: rank 0 sets them, the others look for them, so that they can wait for
 an evaluation, or a download, of any length and still hear signals. What all ranks do together goes through a gloo
-group of its own, beside the one that the trainer reduces its gradients with.
+group of its own, beside the one that the trainer reduces its gradients with. All of it is JSON: no bytes that come
+from another host are run.
 """
 
 import os
-import pickle
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 
 from grpo_job.engines.ranks import Command
+from grpo_job.engines.words import LARGEST_VALUE, LARGEST_WORD, BadWord, decoded, encoded
 from grpo_job.outcomes import Interrupted, Outcome, Unexpected
 
 LOOK_SECONDS = 0.05
@@ -42,9 +43,7 @@ class ProcessGroup:
         self._words, self._has_left = 0, False
         self._joined: Any = None
         process = psutil.Process()
-        self._store.set(
-            f"process/{self.number}", pickle.dumps((os.uname().nodename, process.pid, process.create_time()))
-        )
+        self._say(f"process/{self.number}", (os.uname().nodename, process.pid, process.create_time()))
 
     def broadcast(self, word: Command) -> None:
         """From rank 0 to all others. Raises `Interrupted` where one of them was asked to stop."""
@@ -59,10 +58,10 @@ class ProcessGroup:
         told = False
         while not self._store.check([f"word/{self._words}"]):
             if not told and (reason := asked()):
-                self._store.set(f"asked/{self.number}", pickle.dumps(reason))
+                self._say(f"asked/{self.number}", reason)
                 told = True
             time.sleep(LOOK_SECONDS)
-        word: Command = pickle.loads(self._store.get(f"word/{self._words}"))
+        word: Command = self._note(f"word/{self._words}")
         self._words += 1
         if isinstance(word, Outcome):
             self.leave()
@@ -76,20 +75,27 @@ class ProcessGroup:
                 return None
             time.sleep(LOOK_SECONDS)
         self.leave()
-        ending: Outcome = pickle.loads(self._store.get("ending"))
+        ending: Outcome = self._note("ending")
         return ending
 
     def share(self, value: Any) -> Any:
         """Rank 0's `value`, on every rank."""
-        values = [value]
-        dist.broadcast_object_list(values, src=0, group=self._group())
-        return values[0]
+        content = encoded(value) if self.number == 0 else b""
+        size = torch.tensor([len(content)])
+        dist.broadcast(size, src=0, group=self._group())
+        told = _bytes(content, _size(size))
+        dist.broadcast(told, src=0, group=self._group())
+        return value if self.number == 0 else decoded(told.numpy().tobytes())
 
     def gather(self, value: Any) -> list[Any]:
         """The values of all ranks, on every rank."""
-        values: list[Any] = [None] * self.count
-        dist.all_gather_object(values, value, group=self._group())
-        return values
+        content = encoded(value)
+        sizes = [torch.tensor([0]) for _ in range(self.count)]
+        dist.all_gather(sizes, torch.tensor([len(content)]), group=self._group())
+        longest = max(map(_size, sizes))
+        told = [_bytes(b"", longest) for _ in range(self.count)]
+        dist.all_gather(told, _bytes(content, longest), group=self._group())
+        return [decoded(each[: int(size)].numpy().tobytes()) for each, size in zip(told, sizes, strict=True)]
 
     def barrier(self) -> None:
         """Wait for all."""
@@ -107,7 +113,7 @@ class ProcessGroup:
 
     def leave(self, failure: Outcome | None = None) -> None:
         """Say that this process ends, and how where that is not in order."""
-        self._store.set(f"left/{self.number}", pickle.dumps(failure))
+        self._say(f"left/{self.number}", failure)
         self._has_left = failure is None
 
     def end(self, ending: Outcome) -> bool:
@@ -120,7 +126,7 @@ class ProcessGroup:
             return False
 
     def _tell(self, ending: Outcome) -> bool:
-        self._store.set("ending", pickle.dumps(ending))
+        self._say("ending", ending)
         self._put(ending)
         end = time.monotonic() + GOODBYE_SECONDS
         others = [f"left/{number}" for number in range(1, self.count)]
@@ -143,7 +149,7 @@ class ProcessGroup:
         return self._joined
 
     def _put(self, word: Command) -> None:
-        self._store.set(f"word/{self._words}", pickle.dumps(word))
+        self._say(f"word/{self._words}", word)
         self._words += 1
 
     def _lost(self) -> Outcome | None:
@@ -155,10 +161,13 @@ class ProcessGroup:
                 return Unexpected(f"rank {number} was killed").outcome()
         return None
 
+    def _say(self, key: str, value: Any) -> None:
+        self._store.set(key, encoded(value, LARGEST_WORD))
+
     def _note(self, key: str, store: Any = None) -> Any:
         """The value of `key`; None if there is none."""
         store = store or self._store
-        return pickle.loads(store.get(key)) if store.check([key]) else None
+        return decoded(store.get(key), LARGEST_WORD) if store.check([key]) else None
 
     def _is_gone(self, number: int) -> bool:
         """Whether the process of that rank is known to have ended; of another machine nothing is known."""
@@ -179,6 +188,19 @@ class ProcessGroup:
         place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         store = dist.TCPStore(*place, is_master=False, timeout=timedelta(seconds=TOGETHER_SECONDS))
         return dist.PrefixStore("grpo-job", store)
+
+
+def _size(told: torch.Tensor) -> int:
+    if not 0 < (size := int(told)) <= LARGEST_VALUE:
+        raise BadWord(f"a rank announces {size} bytes; allowed: 1 to {LARGEST_VALUE}")
+    return size
+
+
+def _bytes(content: bytes, size: int) -> torch.Tensor:
+    """`content`, followed by zeros up to `size`."""
+    filled = torch.zeros(size, dtype=torch.uint8)
+    filled[: len(content)] = torch.frombuffer(bytearray(content), dtype=torch.uint8) if content else filled[:0]
+    return filled
 
 
 def _siblings() -> int:

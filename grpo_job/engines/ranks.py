@@ -1,7 +1,8 @@
 """One process of a run among several: what rank 0 says, the other ranks hear. Imports no torch.
 
 Rank 0 runs `job.py`; the others, in `worker.py`, load and train when it says so.
-The words between them are the classes here. How they travel is in `engines/process_group.py`.
+The words between them are the classes here. How they travel is in `engines/process_group.py`, as what in
+`engines/words.py`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,21 @@ class TakeRows(NamedTuple):
     """Train on other rows, of which the longest prompt has so many tokens; they are shared behind it."""
 
     longest: int
+
+
+class Asked(NamedTuple):
+    """Shared: prompts for all ranks together, and the options of `Engine.generate`."""
+
+    prompts: Any
+    options: dict[str, Any]
+
+
+class Decision(NamedTuple):
+    """Shared: what is done after a step, on all ranks alike."""
+
+    log: bool
+    save: bool
+    stop: bool
 
 
 Command = Load | Train | Answer | LoadAdapter | TakeRows | Outcome

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grpo_job.outcomes import InvalidRun, Outcome
+from grpo_job.settings.redaction.redactor import REDACTOR
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 MESSAGE_BYTES = 4096  # a kubelet keeps no more
 PREFIX = "grpo_job_"
+LOCAL = "127.0.0.1"
 
 # Name of the gauge -> its meaning, and its key in the trainer's metrics.
 GAUGES = {
@@ -39,8 +41,8 @@ UNITS = {"gpu_memory_peak_bytes": 2**30}
 class MetricsServer:
     """Prometheus gauges of a run. Without a port nothing is opened."""
 
-    def __init__(self, port: int | None, run_id: str) -> None:
-        """Raises `InvalidRun` if the port cannot be opened."""
+    def __init__(self, port: int | None, run_id: str, address: str = LOCAL) -> None:
+        """Raises `InvalidRun` if the port cannot be opened at the address."""
         self._gauges: dict[str, Any] = {}
         self._tokens: float | None = None  # total up to the previous step
         if port is None:
@@ -65,10 +67,11 @@ class MetricsServer:
         self._measure = Gauge(PREFIX + "measure", "1 for what is measured", ["run_id", "name"], registry=self.registry)
         self.set(healthy=1)
         try:
-            self._server, self._thread = start_http_server(port, registry=self.registry)
+            self._server, self._thread = start_http_server(port, address, registry=self.registry)
         except OSError as error:
             raise InvalidRun(
-                f"GRPO_METRICS_PORT: {port} was given; it cannot be opened: {error.strerror}; allowed: a free port"
+                f"GRPO_METRICS_PORT: {port} was given; it cannot be opened at GRPO_METRICS_ADDRESS={address}: "
+                f"{error.strerror}; allowed: a free port at an address of this machine"
             ) from error
 
     def set(self, **values: float | None) -> None:
@@ -107,9 +110,9 @@ class MetricsServer:
 
 
 @contextmanager
-def served(port: int | None, run_id: str) -> Iterator[MetricsServer]:
+def served(port: int | None, run_id: str, address: str = LOCAL) -> Iterator[MetricsServer]:
     """Serve metrics within the block. Raises `InvalidRun` if the port cannot be opened."""
-    with closing(MetricsServer(port, run_id)) as server:
+    with closing(MetricsServer(port, run_id, address)) as server:
         yield server
 
 
@@ -121,7 +124,7 @@ def leave_message(ending: Outcome, path: str) -> bool:
     file = Path(path).expanduser()
     if file.parent == Path("/dev") and not file.exists():
         return False
-    text = f"{ending.kind} (exit {ending.code}): {ending.reason}".encode()
+    text = REDACTOR.text(f"{ending.kind} (exit {ending.code}): {ending.reason}").encode()
     try:
         file.write_bytes(text[:MESSAGE_BYTES].decode(errors="ignore").encode())
     except OSError:  # no such file, or a read-only one: the summary has the outcome too

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import rich.progress
@@ -19,17 +18,14 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.text import Text
 
-from grpo_job.settings.secrets import redacted
+from grpo_job.settings.redaction.redactor import REDACTOR
 
 
 class Progress:
     """Logs to standard output, and measures how long each phase takes."""
 
-    def __init__(
-        self, log_format: str, *, secrets: Sequence[str] = (), on_phase: Callable[[], object] = lambda: None
-    ) -> None:
-        """`secrets` are redacted in every line. `on_phase` is called when a phase begins."""
-        self._secrets = secrets
+    def __init__(self, log_format: str, *, on_phase: Callable[[], object] = lambda: None) -> None:
+        """`on_phase` is called when a phase begins."""
         self.seconds: dict[str, float] = {}
         self.started = time.monotonic()
         self.on_phase = on_phase
@@ -65,9 +61,9 @@ class Progress:
 
     def say(self, text: str, *, style: str = "", **fields: Any) -> None:
         """Log one line; `fields` are added in JSON."""
-        text = redacted(text, self._secrets)
+        text, fields = REDACTOR.text(text), REDACTOR.value(fields)
         if self._format == "json":
-            line = json.dumps({"time": round(time.time(), 3), "message": text, **fields}, default=str)
+            line = json.dumps({"time": round(time.time(), 3), "message": text, **fields})
             print(line, file=self._out, flush=True)
         elif self._format == "rich":
             self._console.print(Text(text, style=style or ("bold" if fields.get("event") == "phase" else "")))
@@ -109,25 +105,3 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-
-
-@contextmanager
-def libraries_write_to(path: Path) -> Iterator[None]:
-    """Redirect standard output and error to `path`, also those of C code. Progress keeps its own copy."""
-    _flush()
-    saved = os.dup(1), os.dup(2)
-    with path.open("ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    try:
-        yield
-    finally:
-        _flush()
-        for number, descriptor in enumerate(saved, start=1):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-
-
-def _flush() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()

@@ -15,8 +15,9 @@ from grpo_job.inputs.dataset import Rows
 from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import budget, metrics_server
 from grpo_job.monitoring.health import Finding
+from grpo_job.monitoring.library_log import libraries_write_to
 from grpo_job.monitoring.metrics_server import MetricsServer
-from grpo_job.monitoring.progress import Progress, libraries_write_to
+from grpo_job.monitoring.progress import Progress
 from grpo_job.monitoring.watchdog import Watchdog
 from grpo_job.outcomes import FINISHED, Interrupted, InvalidRun, Outcome, PublishFailed, RunLocked, Unexpected
 from grpo_job.run_folder import identity
@@ -24,9 +25,10 @@ from grpo_job.run_folder.files import write_bytes, write_json
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.run_folder.summary import Summary
 from grpo_job.runtime.signals import Interruption
+from grpo_job.settings.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.secrets import secret_values
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.schemes import scheme_of
-from grpo_job.settings.secrets import redacted, secret_values
 from grpo_job.stores import Patience, Silence, Store, StoreFailed, open_store
 
 # A checkpoint that does not reach the mirror in this time, plus that for its size, is left to the next one.
@@ -52,10 +54,10 @@ class Attempt:
         self.folder = RunFolder(settings.folder_of_run)
         self.summary = Summary(self.folder.summary, settings.name_of_run())
         self.environment = environment or {}
-        self.secrets = secret_values(self.environment)
+        REDACTOR.know(secret_values(self.environment))
         self.metrics_server = MetricsServer(None, settings.name_of_run())
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
-        self.progress = Progress(settings.log_format, secrets=self.secrets, on_phase=self.watchdog.beat)
+        self.progress = Progress(settings.log_format, on_phase=self.watchdog.beat)
         self.progress.started = began or self.progress.started
         self.checkpoints_saved = 0
         self.answer_to_lost: Callable[[Outcome], Outcome] = lambda lost: lost  # to the loss of another rank
@@ -161,7 +163,7 @@ class Attempt:
 
         Of an already trained run that was `refused`, or could not go on because of an outage, the record stays.
         """
-        self.outcome = ending = ending._replace(reason=redacted(ending.reason, self.secrets))
+        self.outcome = ending = ending._replace(reason=REDACTOR.text(ending.reason))
         if ending.code == RunLocked.code:
             return ending  # another attempt owns the folder now
         if ending.code != Interrupted.code:

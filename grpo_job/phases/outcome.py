@@ -26,7 +26,7 @@ from grpo_job.rewards import clock
 from grpo_job.run_folder.summary import closing_lines
 from grpo_job.runtime.resource_errors import disk_trouble
 from grpo_job.runtime.signals import StopNow
-from grpo_job.settings.secrets import redacted
+from grpo_job.settings.redaction.redactor import REDACTOR
 
 MOST_FRUITLESS_ATTEMPTS = 3
 LOST_SECONDS = 2.0  # until an error on this rank can be told from the loss of another
@@ -44,7 +44,9 @@ def record_outcome(attempt: Attempt) -> Iterator[None]:
     try:
         attempt.remember_the_result()
         attempt.summary.write()
-        with metrics_server.served(settings.metrics_port, settings.name_of_run()) as attempt.metrics_server:
+        with metrics_server.served(
+            settings.metrics_port, settings.name_of_run(), settings.metrics_address
+        ) as attempt.metrics_server:
             yield
         interruption.raise_if_asked()
         interruption.close()
@@ -119,7 +121,7 @@ def _explains(attempt: Attempt, error: BaseException) -> bool:
 
 
 def _show(attempt: Attempt, error: BaseException) -> None:
-    print(redacted("".join(traceback.format_exception(error)), attempt.secrets), file=sys.stderr)
+    print(REDACTOR.text("".join(traceback.format_exception(error))), file=sys.stderr)
 
 
 def _stop_in_order(attempt: Attempt, reason: str) -> None:

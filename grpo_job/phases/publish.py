@@ -14,7 +14,8 @@ from grpo_job.preflight import Checked
 from grpo_job.reports import content
 from grpo_job.run_folder.files import read_json, write_json
 from grpo_job.run_folder.paths import RunFolder
-from grpo_job.settings import secrets
+from grpo_job.settings.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.secrets import secret_values
 from grpo_job.stores import Patience
 
 ENOUGH_KEPT = 0.9  # of the update, in a merged model; below, a warning names the types that keep more
@@ -110,12 +111,12 @@ def send(
     patience: Patience | None = None,
 ) -> list[Published]:
     """Publish a run folder as it is."""
+    REDACTOR.know(secret_values(environment))
     return published_tree.publish(
         folder.path,
         destinations,
         private=private,
         environment=environment,
-        secrets=secrets.secret_values(environment),
         hide={str(Path.cwd()): "."},
         patience=patience,
     )

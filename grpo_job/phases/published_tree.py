@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.outcomes import FINISHED, InvalidRun
-from grpo_job.settings.secrets import SHORTEST
+from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.stores import MANIFEST, Patience, StoreFailed, open_store
 from grpo_job.stores.trees import manifest_of
 
@@ -27,6 +27,9 @@ RUN_FILES = ("settings.json", "environment.json", "metrics.jsonl", "completions.
 RUN_FOLDERS = ("evaluation", "plots")
 # Text files that the job writes. In tokenizer files, what looks like a path may be a token.
 OURS = ("run/*.json", "run/*.jsonl", "run/*.html", "run/*.csv", "README.md", "adapter_config.json")
+
+
+LONGEST_HEADER = 100_000_000  # bytes, as the safetensors library has it
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,13 @@ def publish(
     *,
     private: bool = True,
     environment: Mapping[str, str] | None = None,
-    secrets: Sequence[str] = (),
     hide: Mapping[str, str] | None = None,
     patience: Patience | None = None,
 ) -> list[Published]:
     """Publish a run to every destination in parallel and verify it; one failure does not stop the others.
 
-    `secrets` must not occur in what is published. `hide` maps local paths to their replacement in published texts;
-    the run folder is always hidden.
+    No secret may be in what is published. `hide` maps local paths to their replacement in published texts; the run
+    folder is always hidden.
     """
     with tempfile.TemporaryDirectory(prefix="grpo-job-publish-") as staging:
         tree = Path(staging)
@@ -65,7 +67,7 @@ def publish(
             failure = f"{uri}: the published files differ in {wrong}: publish again." if wrong else ""
             return Published(uri, revision, verified=not wrong, failure=failure)
 
-        if leaks := sorted(_leaks(tree, secrets)):
+        if leaks := sorted(_leaks(tree)):
             sentence = f"{', '.join(leaks)} contains the value of a secret: remove it there."
             return [Published(uri, failure=sentence) for uri in destinations]
         return _at_once(one, destinations)
@@ -139,13 +141,20 @@ def _settled(summary: dict[str, Any]) -> dict[str, Any]:
     return settled
 
 
-def _leaks(tree: Path, secrets: Sequence[str]) -> Iterator[str]:
-    values = [secret.encode() for secret in secrets if len(secret) >= SHORTEST]
+def _leaks(tree: Path) -> Iterator[str]:
+    """The files that hold a secret, in their content or their name."""
     for path in tree.rglob("*"):
-        if path.is_file() and path.suffix != ".safetensors":
-            content = path.read_bytes()
-            if any(value in content for value in values):
-                yield path.relative_to(tree).as_posix()
+        name = path.relative_to(tree).as_posix()
+        if path.is_file() and (REDACTOR.finds(name) or REDACTOR.finds(_text_of(path))):
+            yield REDACTOR.text(name)
+
+
+def _text_of(path: Path) -> str:
+    """The content; of weights only the header, which can hold any text."""
+    with path.open("rb") as file:
+        is_weights = path.suffix == ".safetensors"
+        length = int.from_bytes(file.read(8), "little") if is_weights else -1
+        return file.read(min(length, LONGEST_HEADER)).decode(errors="surrogateescape")
 
 
 def _at_once(work: Callable[[str], Published], uris: Sequence[str]) -> list[Published]:

@@ -13,14 +13,14 @@ from grpo_job import engines, preflight, rewards
 from grpo_job.evaluation import verdict
 from grpo_job.inputs import base_model, lora
 from grpo_job.inputs.chat_template import Chat
-from grpo_job.monitoring.progress import Progress, libraries_write_to
+from grpo_job.monitoring.library_log import libraries_write_to
+from grpo_job.monitoring.progress import Progress
 from grpo_job.phases import evaluate
 from grpo_job.run_folder.files import read_json, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder
 from grpo_job.settings.example import AUTO, OFF
 from grpo_job.settings.reader import COMPANIONS, Resolved
 from grpo_job.settings.schema import Settings
-from grpo_job.settings.secrets import secret_values
 
 # Settings that matter only for training and publishing.
 NOT_FOR_EVALUATION: dict[str, Any] = {
@@ -114,7 +114,7 @@ def _folder(path: Path, output: Path | None) -> Path:
 def _judged(
     found: Found, settings: Settings, folder: Path, scratch: RunFolder, environment: Mapping[str, str]
 ) -> dict[str, Any]:
-    progress = Progress(settings.log_format, secrets=secret_values(environment))
+    progress = Progress(settings.log_format)
     with progress.phase("check", f"{found.adapter}: checking"):
         checked = preflight.check(settings, environment)
     with progress.phase("download", f"fetching {settings.model}"):

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from grpo_job import engines
 from grpo_job.inputs.chat_template import Chat
-from grpo_job.monitoring.progress import libraries_write_to
+from grpo_job.monitoring.library_log import libraries_write_to
 from grpo_job.outcomes import RunEnded
 from grpo_job.phases import probe
 from grpo_job.preflight import Checked, Examined, paid

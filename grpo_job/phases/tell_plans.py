@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from grpo_job import preflight
 from grpo_job.inputs import base_model
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose, gpus, known_models

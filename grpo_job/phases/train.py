@@ -9,7 +9,7 @@ from grpo_job.engines.ranks import Train
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.health import Finding, alike
 from grpo_job.monitoring.health.answers import AnswersOfLastSteps, by_step
-from grpo_job.monitoring.progress import libraries_write_to
+from grpo_job.monitoring.library_log import libraries_write_to
 from grpo_job.monitoring.trackers import CLOSE_SECONDS, TrackerRun, Trackers, identity
 from grpo_job.outcomes import Abandoned
 from grpo_job.phases.attempt import Attempt

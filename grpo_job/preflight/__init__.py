@@ -11,6 +11,7 @@ from grpo_job.inputs import base_model, dataset
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import trackers
+from grpo_job.monitoring.library_log import libraries_write_to_stderr
 from grpo_job.planner import choose
 from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
@@ -106,6 +107,7 @@ class _Examination:
         self.found, self.layout = Findings(), ONE
         self.choosing: list[dict[str, Any]] = []
 
+    @libraries_write_to_stderr()  # what is checked may be other people's code, which writes what it likes
     def whole(self) -> Examined:
         settings, environment, offline = self.settings, self.environment, self.offline
         self.found.gather("client variables", lambda: clients.findings(settings, environment))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from grpo_job.outcomes import InvalidRun, Outage, RunEnded
+from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.stores import client_errors
 
 logger = logging.getLogger(__name__)
@@ -111,7 +112,7 @@ def as_json(
         "settings": settings or {},
         **(shown or {}),
     }
-    return json.dumps(found, indent=1, ensure_ascii=False)
+    return json.dumps(REDACTOR.value(found), indent=1, ensure_ascii=False)
 
 
 def _as_dict(finding: Finding) -> dict[str, Any]:

@@ -1,12 +1,11 @@
 """The adapter's model card: front matter by huggingface_hub, text by a template. No network."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from grpo_job.reports import content, formatting
+from grpo_job.reports import content, formatting, markdown
 from grpo_job.reports.run_data import RunData, read
 from grpo_job.run_folder.files import read_json, write_text
 from grpo_job.settings.engines import ENGINES
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 PLOTS = ("accuracy", "reward")
 LORA_RANKS_OF_VLLM = (8, 16, 32, 64, 128, 256, 320, 512)  # what its `max_lora_rank` accepts
+HUB_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 PROJECTS = ("grpo", "lora", "trl")
 
 
@@ -41,7 +41,7 @@ def card(run: RunData, base: Base, licence: Mapping[str, str]) -> str:
     from huggingface_hub import ModelCard
 
     front = metadata(run, base, licence).to_yaml(line_break="\n")
-    return formatting.without_secrets(str(ModelCard(f"---\n{front}\n---\n{_body(run, base)}")))
+    return str(ModelCard(f"---\n{front}\n---\n{_body(run, base)}"))
 
 
 def base_of(run: RunData, adapter: Path) -> Base:
@@ -49,7 +49,7 @@ def base_of(run: RunData, adapter: Path) -> Base:
     found = run.environment.get("model") or {}
     configured = read_json(adapter / "adapter_config.json").get("base_model_name_or_path")
     name = str(configured or found.get("name") or run.settings.get("model") or "unknown")
-    on_hub = found.get("commit")
+    on_hub = found.get("commit") and HUB_ID.fullmatch(name)
     revision = found.get("commit") if name == found.get("name") else None
     return Base(name if on_hub else formatting.clean(name), name if on_hub else None, revision)
 
@@ -121,15 +121,13 @@ def _body(run: RunData, base: Base) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(HERE),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=markdown.safe,
     )
-    environment.filters |= {
-        **formatting.FORMS,
-        "clean": formatting.clean,
-        "fenced": fenced,
-        "cell": cell,
-        "literal": literal,
-    }
+    environment.filters |= {**formatting.FORMS, **markdown.FILTERS, "clean": formatting.clean}
     samples = content.samples(run)
     rank = int(run.settings.get("lora_rank") or LORA_RANKS_OF_VLLM[0])
     return environment.get_template("card.md").render(
@@ -157,32 +155,3 @@ def adapter_source(destinations: list[str]) -> tuple[str | None, str | None]:
         if found := re.fullmatch(r"hf://([^@]+)(?:@(.+))?", uri):
             return found[1].strip("/"), found[2]
     return None, None
-
-
-def fenced(text: str) -> str:
-    """A code block that no backticks inside can end.
-
-    >>> fenced("a ``` b").splitlines()[0]
-    '````text'
-    """
-    longest = max((len(ticks) for ticks in re.findall(r"`{3,}", text)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{fence}text\n{content.shortened(text)}\n{fence}"
-
-
-def literal(text: str) -> str:
-    """A Python string in double quotes; JSON's escapes are Python's too.
-
-    >>> print(literal('a "b"'))
-    "a \\"b\\""
-    """
-    return json.dumps(text, ensure_ascii=False)
-
-
-def cell(value: str) -> str:
-    """Text escaped for a Markdown table cell.
-
-    >>> cell("a|b")
-    'a\\\\|b'
-    """
-    return " ".join(value.replace("|", "\\|").split())

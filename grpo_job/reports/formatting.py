@@ -6,11 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from grpo_job.settings.redaction.redactor import REDACTOR
+
 NOTHING = "–"
-# A token is recognized by its shape, whatever variable it came from.
-_SECRETS = re.compile(
-    r"\b(?:hf_[A-Za-z0-9]{16,}|(?:AKIA|ASIA)[0-9A-Z]{16}|wandb_v1_\w{16,})|(?<=://)[^\s/@]+:[^\s/@]+(?=@)"
-)
 _PATHS = re.compile(r"(?<![\w/.:…<])(?:~|file://)?(?:/[\w.+@=-]+)+/?")
 
 
@@ -124,14 +122,9 @@ def clean(sentence: str) -> str:
     >>> clean("the adapter in /work/outputs/smoke-1/adapter answers differently")
     'the adapter in …/adapter answers differently'
     >>> clean("hf_abcdefghijklmnopqrst"), clean("3 km/h and/or 1/2"), clean("s3://bucket/a/b")
-    ('(secret)', '3 km/h and/or 1/2', 's3://bucket/a/b')
+    ('[secret]', '3 km/h and/or 1/2', 's3://bucket/a/b')
     """
-    return _PATHS.sub(lambda path: f"…/{path[0].rstrip('/').rpartition('/')[2]}", without_secrets(sentence))
-
-
-def without_secrets(page: str) -> str:
-    """Without what looks like a token, a key or a password in a URL."""
-    return _SECRETS.sub("(secret)", page)
+    return _PATHS.sub(lambda path: f"…/{path[0].rstrip('/').rpartition('/')[2]}", REDACTOR.text(sentence))
 
 
 FORMS: dict[str, Callable[[Any], str]] = {

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +38,7 @@ class Judgements:
         self.known: dict[str, Judged] = {}
         self.file: Path | None = None
         self.key = ""  # of the service
+        self.hide: Callable[[str], str] = str  # secrets in what a service replied
         self.calls = self.tokens = 0
 
     def keep_in(self, file: Path) -> None:
@@ -56,7 +57,7 @@ class Judgements:
         self.known[key] = judged
         if self.file:
             with self.file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([key, *judged]) + "\n")
+                file.write(json.dumps([key, *judged._replace(failure=self.hide(judged.failure))]) + "\n")
 
     def totals(self) -> dict[str, Any]:
         """Completions that were judged and that were not, calls and tokens, and why the last one failed."""

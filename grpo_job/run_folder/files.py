@@ -1,4 +1,4 @@
-"""Reads files, and writes them atomically."""
+"""Reads files, and writes them atomically and without secrets."""
 
 import hashlib
 import json
@@ -8,15 +8,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from grpo_job.settings.redaction.redactor import REDACTOR
+
 
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` atomically by `value` as indented JSON."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, default=str) + "\n")
+    write_bytes(path, (json.dumps(REDACTOR.value(value), indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace `path` atomically by `text`, flushed to disk."""
-    write_bytes(path, text.encode())
+    """Replace `path` atomically by `text` without secrets, flushed to disk."""
+    write_bytes(path, REDACTOR.text(text).encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -34,6 +36,13 @@ def write_bytes(path: Path, content: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
+def share_as_folder(folder: Path) -> None:
+    """Give the files in `folder` the rights of the folder: safetensors makes its own the user's alone."""
+    for path in folder.iterdir():
+        if path.is_file():
+            path.chmod(folder.stat().st_mode & 0o666)
+
+
 def flush_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -44,13 +53,17 @@ def flush_folder(folder: Path) -> None:
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Replace `path` atomically by one JSON object per line."""
-    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_bytes(path, "".join(map(_line, rows)).encode())
 
 
 def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Append one JSON object per line; a reader may see an incomplete last line."""
     with path.open("a", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        file.writelines(map(_line, rows))
+
+
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(REDACTOR.value(row), ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from grpo_job.runtime.world import Layout
 from grpo_job.settings.schema import Settings
 
 ENDING_FILE = "LAUNCHER_ENDING_FILE"  # the variable that names it
+LISTENERS = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")  # the network interfaces that ranks listen on
 LOOK_SECONDS = 0.1
 # After the grace period, for the processes to write their outcome.
 PARENT_SECONDS = 10.0
@@ -34,7 +35,8 @@ def run(layout: Layout, settings: Settings, environment: Mapping[str, str], inte
         ending_file = Path(folder) / "ending.json"
         # The default of torchrun is one thread each, with a warning.
         threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // layout.processes))}
-        launched = Launched(layout, {**threads, **environment, ENDING_FILE: str(ending_file)})
+        listening = dict.fromkeys(LISTENERS, "lo") if layout.nodes == 1 else {}
+        launched = Launched(layout, {**threads, **listening, **environment, ENDING_FILE: str(ending_file)})
         interruption.grace_seconds = settings.grace_seconds + PARENT_SECONDS
         interruption.before_exit = lambda reason: _end_at_once(launched, ending_file, reason)
         with interruption.noted():
@@ -81,9 +83,9 @@ class Launched:
 
 def command(layout: Layout) -> list[str]:
     """torchrun with this program; on several machines, its own variables tell where they meet."""
-    meeting = ["--standalone"] if layout.nodes == 1 else []
+    torchrun = "grpo_job.engines.local_torchrun" if layout.nodes == 1 else "torch.distributed.run"
     return [
-        sys.executable, "-m", "torch.distributed.run", *meeting, "--nproc-per-node", str(layout.processes),
+        sys.executable, "-m", torchrun, "--nproc-per-node", str(layout.processes),
         "--max-restarts", "0", "--no-python", sys.executable, *sys.orig_argv[1:],
     ]  # fmt: skip
 

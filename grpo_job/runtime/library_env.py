@@ -67,6 +67,7 @@ def silence() -> list[Variable]:
         Variable("HF_HUB_DISABLE_TELEMETRY", "1", "no usage report"),
         Variable("HF_HUB_DISABLE_XET", "1", "with Xet one push may become several commits, retried on their own"),
         Variable("HF_HUB_DISABLE_PROGRESS_BARS", "1", "no bars between the job's own lines"),
+        Variable("WANDB_CONSOLE", "off", "else wandb sends what the process prints, before secrets are hidden in it"),
         Variable("VLLM_LOGGING_LEVEL", "WARNING", "warnings and errors are enough in libraries.log"),
         Variable("TRANSFORMERS_VERBOSITY", "warning", "warnings and errors are enough in libraries.log"),
         Variable("TOKENIZERS_PARALLELISM", "false", "no warning after a fork; batches are small"),

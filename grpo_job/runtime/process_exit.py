@@ -10,10 +10,9 @@ import click
 
 from grpo_job.outcomes import Interrupted, Outcome, RunEnded, Unexpected
 from grpo_job.runtime.signals import StopNow
-from grpo_job.settings.secrets import redacted, secret_values
 
 
-def ending_of(story: Callable[[], Outcome], environment: Mapping[str, str]) -> Outcome:
+def ending_of(story: Callable[[], Outcome]) -> Outcome:
     """Run the story; whatever it raises becomes an outcome. Only an unexpected error shows its traceback."""
     try:
         return story()
@@ -22,14 +21,14 @@ def ending_of(story: Callable[[], Outcome], environment: Mapping[str, str]) -> O
     except StopNow as signal_name:
         return Interrupted(f"{signal_name} was received before the run began").outcome()
     except Exception as error:
-        _say(traceback.format_exc(), environment)
+        click.echo(traceback.format_exc(), err=True)
         return Unexpected(f"{type(error).__name__}: {error}").outcome()
 
 
-def leave(ending: Outcome, environment: Mapping[str, str]) -> None:
+def leave(ending: Outcome) -> None:
     """Exit with the code of the outcome, after printing the reason of a failure to standard error."""
     if ending.code:
-        _say(f"grpo-job: {ending.kind} (exit {ending.code})\n{ending.reason}", environment)
+        click.echo(f"grpo-job: {ending.kind} (exit {ending.code})\n{ending.reason}", err=True)
     leave_silently(ending.code)
 
 
@@ -43,16 +42,11 @@ def restart(reason: str, environment: Mapping[str, str]) -> NoReturn:
     """Print why, kill all child processes, and restart this program in the same process."""
     import psutil
 
-    _say(f"grpo-job: {reason}", environment)
+    click.echo(f"grpo-job: {reason}", err=True)
     for child in psutil.Process().children(recursive=True):
         child.kill()
     _flush()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-
-
-def _say(text: str, environment: Mapping[str, str]) -> None:
-    """Print to standard error, redacted because errors of libraries and rewards may contain secrets."""
-    click.echo(redacted(text, secret_values(environment)), err=True)
 
 
 def _flush() -> None:

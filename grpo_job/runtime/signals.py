@@ -54,6 +54,7 @@ class Interruption:
         self.second_signal_ends = True
         self.give_up_reason: Callable[[], str] = str
         self.on_end: Callable[[Outcome], object] = lambda ending: None
+        self.hide: Callable[[str], str] = str  # secrets; set once they are known
         self._waits_for_boundary = False
         self._asked_at = 0.0
         self._discarded = False
@@ -115,7 +116,7 @@ class Interruption:
         """End the process now, from any thread."""
         try:
             self.on_end(ending)
-            os.write(self.stderr, f"grpo-job: {reason}\n".encode())
+            os.write(self.stderr, f"grpo-job: {self.hide(reason)}\n".encode())
         finally:
             os._exit(ending.code)
 

@@ -27,6 +27,7 @@ from grpo_job.settings.types import (
     Example,
     FractionAuto,
     Group,
+    IpAddress,
     Modules,
     NonNegativeAuto,
     Optimizer,
@@ -242,5 +243,8 @@ class Fields(BaseModel):
         "auto", "run the longest rows before step 1 to find memory errors early; auto: if the plan leaves little room"
     )
     metrics_port: OptionalPort = operational(None, "port for Prometheus metrics")
+    metrics_address: IpAddress = operational(
+        "127.0.0.1", "address that GRPO_METRICS_PORT listens on; 0.0.0.0, as in the images: every address"
+    )
     termination_log: Text = operational("/dev/termination-log", "file for the outcome, if it can be written")
     allow_other_versions: Bool = operational(False, "allow package versions that differ from the lock")

@@ -4,7 +4,6 @@ All faults are collected, each with the variable's name, the given value and wha
 """
 
 import difflib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +14,8 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import checks, config_file, launchers, other_names, paths, primitives, trl_options
 from grpo_job.settings.primitives import allowed_words
 from grpo_job.settings.recipes import RECIPES
+from grpo_job.settings.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.secrets import NAMED, secret_values
 from grpo_job.settings.schema import Settings, known_names, variable
 
 # A recipe's value comes with these; a user's value does not inherit them.
@@ -26,8 +27,6 @@ COMPANIONS = {
 }  # fmt: skip
 # Here empty is a value; elsewhere an empty variable counts as unset.
 MAY_BE_EMPTY = ("system_prompt",)
-SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|KEY)$", re.IGNORECASE)
-SECRET_VALUE = re.compile(r"hf_\w{8}|AKIA\w{8}|//[^/\s]*:[^/\s]*@")  # Hub token, AWS key, user:password@
 LONGEST_SHOWN = 200
 
 Layer = dict[str, tuple[str, Any]]  # field -> origin and value as it was given
@@ -48,14 +47,15 @@ def resolve(
 ) -> Resolved:
     """Read all settings. Raises `InvalidRun` with every fault found.
 
-    Of `environment` only `GRPO_*` is read, and the file that `GRPO_CONFIG` names.
-    `command_line` maps field names (`max_steps`) to text.
+    Of `environment` only `GRPO_*` is read, the file that `GRPO_CONFIG` names, and the secrets, which no setting may
+    hold. `command_line` maps field names (`max_steps`) to text.
     """
+    REDACTOR.know(secret_values(environment))
     given, faults = _given(environment, command_line or {})
     recipe = given.get("recipe", ("default", "gsm8k"))[1]
     layers = {**_recipe_layer(RECIPES.get(recipe, {}), given, recipe), **given}
     settings, wrong = _build(layers)
-    faults += wrong.values()
+    faults += [*wrong.values(), *_secrets_in(given)]
     faults += paths.faults(settings, wrong)
     if recipe in RECIPES:
         faults += checks.conflicts(settings, wrong)
@@ -128,6 +128,15 @@ def _fault_of_name(name: str, origin: str, text: str) -> str | None:
     return _fault(field, text, f"no setting has this name; {hint.removesuffix('; ')}")
 
 
+def _secrets_in(given: Layer) -> list[str]:
+    """A fault for each value that holds a secret: settings are shown, kept and published."""
+    return [
+        _fault(name, text, "a setting must not hold a secret; allowed: secrets in HF_TOKEN, AWS_*, OPENAI_API_KEY, ...")
+        for name, (_, text) in given.items()
+        if REDACTOR.refuses(str(text))
+    ]
+
+
 def _near(word: str, words: Sequence[str] | Mapping[str, Any], spell: Callable[[str], str] = str) -> str:
     """`"did you mean ...?; "`, or nothing if no word is close."""
     near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
@@ -177,7 +186,7 @@ def _fault(name: str, text: Any, why: str, *, spelt: str = "") -> str:
 
 def _shown(name: str, text: Any) -> str:
     """The value for a message: short, and never a secret."""
-    if SECRET_NAME.search(name) or SECRET_VALUE.search(str(text)):
+    if (name not in known_names() and NAMED.search(name)) or REDACTOR.value(text) != text:
         return "a value (not shown)"
     shown = repr(text)
     return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -93,6 +94,11 @@ OptionalText = Annotated[Text | None, Allowed("a text, or none")]
 OptionalPositiveInt = Annotated[PositiveInt | None, Allowed("a whole number from 1, or none")]
 OptionalPositive = Annotated[Positive | None, Allowed("a number above 0, or none")]
 OptionalPort = Annotated[Annotated[int, Field(ge=1024, le=65535)] | None, Allowed("a port from 1024 to 65535, or none")]
+IpAddress = Annotated[
+    Text,
+    AfterValidator(lambda text: str(ip_address(text))),
+    Allowed("an IP address of this machine, such as 127.0.0.1, or 0.0.0.0 for all"),
+]
 OptionalFraction = Annotated[Fraction | None, Allowed("a number above 0, at most 1; or none")]
 BoolAuto = Annotated[Bool | Auto, Allowed("true, false or auto")]
 PositiveIntAuto = Annotated[PositiveInt | Auto, Allowed("a whole number from 1, or auto")]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import faults, health, learning, record, verdict
+from tests.campaigns import faults, health, leaks, learning, record, verdict
+from tests.campaigns.canaries import plantings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +27,16 @@ def test_runs_without_effect_and_answers_that_ignore_the_question_are_not_improv
     assert verdict.main(10, first_seed=100) == 0
 
 
+def test_no_spelling_of_a_secret_gets_out_of_a_command() -> None:
+    planted = [each for each in plantings() if each.secret in ("keys", "two lines")]
+    assert leaks.main(("settings", "answer of a store", "crash"), planted)
+
+
+@pytest.mark.slow
+def test_no_spelling_of_a_secret_gets_out_of_a_run() -> None:
+    assert leaks.main(("rows", "written by C code", "raised by a reward"))
+
+
 def test_fuzzed_environments_end_in_findings_and_not_in_a_traceback() -> None:
     """In a process of its own, because it forks. How long each takes is for the campaign to judge."""
     command = [sys.executable, "-m", "tests.campaigns.environments", "25", "100000"]
@@ -35,7 +46,7 @@ def test_fuzzed_environments_end_in_findings_and_not_in_a_traceback() -> None:
 
 def test_every_part_of_the_fault_campaigns_can_be_recorded() -> None:
     assert record.PARTS.keys() == {
-        "learning", "publish", "health", "verdict", "random_reward", "environments", *faults.PARTS,
+        "learning", "publish", "health", "verdict", "secrets", "random_reward", "environments", *faults.PARTS,
     }  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def test_no_caches_and_no_tests_are_left() -> None:
 def test_what_the_builder_brought_along_is_not_in_it() -> None:
     """Neither the builder's own configuration and certificates nor the rest of the repository."""
     assert shell("find /etc/pip.conf /etc/uv /root/.config /root/.ssh -type f -size +0 2>/dev/null || true") == ""
-    assert shell("ls -A /app").split() == ["LICENSE", "entrypoint.py", "sbom.cdx.json"]
+    assert shell("ls -A /app").split() == ["LICENSE", "NOTICE", "entrypoint.py", "sbom.cdx.json"]
 
 
 def test_no_secret_is_in_its_variables_or_its_history() -> None:
@@ -95,6 +95,11 @@ def test_its_list_of_parts_is_what_is_installed() -> None:
     installed = {name.lower().replace("_", "-"): version for name, version in json.loads(python(code))}
     installed.pop("grpo-job")
     assert listed.items() >= installed.items()
+
+
+def test_its_list_of_parts_names_the_licence_of_each() -> None:
+    parts = json.loads(shell("cat /app/sbom.cdx.json"))["components"]
+    assert [part["name"] for part in parts if not part.get("licenses")] == []
 
 
 def test_its_packages_are_those_of_the_lock() -> None:

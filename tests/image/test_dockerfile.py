@@ -25,6 +25,11 @@ def test_both_images_start_in_the_same_way() -> None:
         assert cpu == gpu
 
 
+def test_metrics_of_both_images_are_heard_outside_the_container() -> None:
+    for name in ("cpu", "gpu"):
+        assert re.search(r"^ENV (?:.*\\\n)*.*\bGRPO_METRICS_ADDRESS=0\.0\.0\.0\b", stage(name), re.MULTILINE)
+
+
 def test_the_image_that_trains_is_the_default() -> None:
     stages = re.findall(r"^FROM .* AS (\S+)$", DOCKERFILE, re.MULTILINE)
     assert stages[-1] == "gpu"
@@ -38,9 +43,33 @@ def test_bases_are_pinned_by_digest() -> None:
 
 
 def test_one_version_of_torch_is_named() -> None:
-    (of_docker,) = re.findall(r"^ARG TORCH=(\S+)$", DOCKERFILE, re.MULTILINE)
+    (locked,) = re.findall(r"^(torch==\S+) ", (ROOT / "locks" / "torch-cpu.lock").read_text(), re.MULTILINE)
     (of_make,) = re.findall(r"^TORCH := (\S+)$", MAKEFILE, re.MULTILINE)
-    assert of_docker == of_make
+    assert locked == of_make
+
+
+def test_every_package_of_both_images_is_installed_by_its_hash() -> None:
+    installs = re.findall(r"^RUN (?:\S+pip|\S+ -m pip|\S+uv pip) install (?:.*\\\n)*.*", DOCKERFILE, re.MULTILINE)
+    ours = [command for command in installs if "/source" in command]
+    assert len(installs) - len(ours) >= 5
+    assert all("--require-hashes" in command for command in installs if command not in ours)
+
+
+def test_licences_that_ask_for_more_than_ours_are_named() -> None:
+    """In the notice, which both images hold, in the label of the image that has the packages, and in the README."""
+    locked = dict(re.findall(r"^(unsloth(?:-zoo)?)==(\S+) ", (ROOT / "locks" / "gpu.lock").read_text(), re.MULTILINE))
+    notice, readme = (ROOT / "NOTICE").read_text(), (ROOT / "README.md").read_text()
+    assert f"unsloth {locked['unsloth']} " in notice
+    assert f"unsloth_zoo {locked['unsloth-zoo']} " in notice
+    assert "AGPL-3.0-only AND LGPL-3.0-or-later" in stage("gpu")
+    assert "AGPL" not in stage("cpu")
+    assert DOCKERFILE.count("COPY LICENSE NOTICE entrypoint.py /app/") == 2
+    assert "[NOTICE](NOTICE)" in readme
+
+
+def test_the_parts_lists_of_both_images_name_licences() -> None:
+    commands = re.findall(r"cyclonedx-py (.*) --output-file", DOCKERFILE)
+    assert commands == ["environment --gather-license-texts --output-reproducible"] * 2
 
 
 def test_both_halves_of_pythons_headers_go_with_the_compiler() -> None:
@@ -62,5 +91,5 @@ def test_only_what_an_image_holds_goes_to_its_builder() -> None:
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert rules[0] == "*"
     assert {rule.removeprefix("!") for rule in rules if rule.startswith("!")} == {
-        "grpo_job", "locks", "entrypoint.py", "pyproject.toml", "README.md", "LICENSE",
+        "grpo_job", "locks", "entrypoint.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE",
     }  # fmt: skip

@@ -49,6 +49,13 @@ S3 = {
 FOUR_GPUS = resources("16", "64Gi", "4", "16Gi")
 SERVICE = "Service/grpo-gsm8k: "
 
+
+def ranks_policy() -> dict[str, Any]:
+    """Rendered as it is written; its rules are tested in `test_rules.py`."""
+    (policy,) = load("components/multi-node/networkpolicy.yaml")
+    return policy
+
+
 INTENDED: dict[str, dict[str, Any]] = {
     "hub": {f"{SETTINGS}GRPO_PUBLISH_TO": "hf://your-name/qwen2.5-3b-gsm8k"},
     "s3": S3,
@@ -96,6 +103,7 @@ INTENDED: dict[str, dict[str, Any]] = {
         f"{SERVICE}spec.selector.batch.kubernetes.io/job-name": "grpo-gsm8k",
         f"{SERVICE}spec.ports[rendezvous].name": "rendezvous",
         f"{SERVICE}spec.ports[rendezvous].port": 29500,
+        **{f"NetworkPolicy/grpo-gsm8k: {path}": value for path, value in leaves(ranks_policy()).items()},
     },
     "gke": {f"{POD}nodeSelector.cloud.google.com/gke-accelerator": "nvidia-l4"},
     "eks": {

@@ -9,7 +9,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from grpo_job.settings.reader import SECRET_VALUE
+from grpo_job.settings.redaction.redactor import Redactor
 from tests.k8s.manifests import (
     CLUSTER_FILES,
     FILES,
@@ -90,9 +90,29 @@ def test_what_is_scraped_is_a_port_of_the_job() -> None:
 
 def test_the_policy_lets_out_names_and_https_only() -> None:
     (policy,) = load("networkpolicy.yaml")
-    open_ports = {(port["protocol"], port["port"]) for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    to_anyone = [rule for rule in policy["spec"]["egress"] if "to" not in rule]
+    open_ports = {(port["protocol"], port["port"]) for rule in to_anyone for port in rule["ports"]}
     assert open_ports == {("UDP", 53), ("TCP", 53), ("TCP", 443)}
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+
+
+def test_only_the_pods_of_a_run_reach_the_ports_of_its_ranks() -> None:
+    """Its own NetworkPolicy opens them to each other, whatever port a library chooses, and to nobody else."""
+    policies = of_kind(load("overlays/multi-node"), "NetworkPolicy")
+    (policy,) = policies
+    (pod,) = pods("overlays/multi-node")
+    among, monitoring = policy["spec"]["ingress"]
+    assert policy["spec"]["policyTypes"] == ["Ingress"]
+    (peer,) = among["from"]
+    assert peer.keys() == {"podSelector"}  # of this namespace
+    assert "ports" not in among
+    for selector in (peer["podSelector"], policy["spec"]["podSelector"]):
+        assert selects(selector["matchLabels"], pod.labels)
+        assert not selects(selector["matchLabels"], pod.labels | {"batch.kubernetes.io/job-name": "other"})
+    assert [port["port"] for port in monitoring["ports"]] == ["metrics"]
+    (general,) = load("networkpolicy.yaml")
+    (to,) = [rule["to"] for rule in general["spec"]["egress"] if "to" in rule]
+    assert selects(to[0]["podSelector"]["matchLabels"], pod.labels)
 
 
 @pytest.mark.parametrize("source", WITH_PODS)
@@ -107,7 +127,7 @@ def test_every_pod_bears_the_recommended_labels(source: str) -> None:
 def test_no_manifest_holds_a_secret(source: str) -> None:
     text = str(load(source))
     assert "secretKeyRef" not in text
-    assert not SECRET_VALUE.search(text)
+    assert Redactor().text(text) == text
     for secret in of_kind(load(source), "Secret"):
         assert source == "secret.example.yaml"
         assert "PUT-YOUR-TOKEN-HERE" in secret["stringData"]["hf-token"]

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from grpo_job.monitoring.metrics_server import MetricsServer, leave_message, served
 from grpo_job.outcomes import InvalidRun, Outcome
+from grpo_job.settings.reader import resolve
 
 ANY_FREE_PORT = 0
 
@@ -70,6 +71,24 @@ def test_without_a_port_nothing_is_opened() -> None:
     signs.step(1, 2, {"reward": 1.0})
     signs.set(cost_usd=1.0)
     signs.close()
+
+
+@pytest.mark.parametrize(("given", "heard"), [({}, "127.0.0.1"), ({"GRPO_METRICS_ADDRESS": "0.0.0.0"}, "0.0.0.0")])
+def test_metrics_are_heard_on_this_machine_alone_unless_another_address_is_set(
+    given: dict[str, str], heard: str
+) -> None:
+    with served(ANY_FREE_PORT, "run", resolve(given).settings.metrics_address) as signs:
+        assert signs._server.server_address[0] == heard
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(InvalidRun, match=r"GRPO_METRICS_ADDRESS=192\.0\.2\.1"):
+        MetricsServer(ANY_FREE_PORT, "run", "192.0.2.1")
+
+
+def test_what_is_no_address_is_refused_with_the_settings() -> None:
+    with pytest.raises(InvalidRun, match=r"GRPO_METRICS_ADDRESS: 'localhost' was given; .*such as 127\.0\.0\.1"):
+        resolve({"GRPO_METRICS_ADDRESS": "localhost"})
 
 
 def test_a_port_that_is_taken_is_refused() -> None:

@@ -5,12 +5,14 @@ import json
 import pytest
 
 from grpo_job.monitoring.progress import Progress
+from grpo_job.settings.redaction.redactor import REDACTOR
 
 METRICS = {"reward": 1.0, "reward_std": 0.5}
 
 
 def told(log_format: str, capfd: pytest.CaptureFixture[str]) -> str:
-    progress = Progress(log_format, secrets=["hf_secret_token"])
+    REDACTOR.know(["hf_secret_token"])
+    progress = Progress(log_format)
     with progress.phase("train", "training 3 steps"):
         progress.step(2, 3, METRICS, seconds_left=70)
         progress.warn("hf_secret_token [bold] was refused")

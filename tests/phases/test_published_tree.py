@@ -11,6 +11,7 @@ import pytest
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases.published_tree import Published, gather, publish
+from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.stores import Patience, open_store
 from grpo_job.stores.local import LocalStore
 from grpo_job.stores.trees import files_of
@@ -215,7 +216,8 @@ def test_what_arrives_damaged_is_not_called_published(
 def test_a_secret_in_the_tree_stops_the_publishing(run: Path, tmp_path: Path) -> None:
     (run / "completions.jsonl").write_text('{"completion": "my token is hf_canarycanary"}\n')
     uris = [f"file://{tmp_path}/one", f"file://{tmp_path}/two"]
-    published = publish(run, uris, secrets=["short", "hf_canarycanary"])
+    REDACTOR.know(["hf_canarycanary"])
+    published = publish(run, uris)
     assert [place.uri for place in published] == uris
     assert all("run/completions.jsonl contains the value of a secret" in place.failure for place in published)
     assert not any("hf_canarycanary" in place.failure for place in published)

@@ -1,20 +1,24 @@
 """The model card: valid front matter, figures of the run folder, and snippets that run."""
 
 import doctest
+import json
 import re
 import shutil
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard import metadata_load
+from markdown_it import MarkdownIt
 
 from grpo_job import reports
 from grpo_job.inputs import sample
-from grpo_job.reports import card, formatting
-from grpo_job.run_folder.files import read_json, write_json
+from grpo_job.reports import card, formatting, markdown
+from grpo_job.run_folder.files import read_json, write_json, write_jsonl
 from tests.reports.conftest import WriteRun
 from tests.reports.made_runs import HOME
 
@@ -109,6 +113,73 @@ def test_backticks_of_a_completion_end_no_code_block(write_run: WriteRun) -> Non
     assert "\n`````text\n```\n# A heading\n````" in reports.write_card(folder).read_text(encoding="utf-8")
 
 
+HOSTILE = """x
+
+# A heading
+
+Setext
+======
+
+![image](http://evil.example/i.png) [link](http://evil.example) <img src=x onerror=alert(1)> <script>x</script>
+http://bare.example www.bare.example someone@bare.example <http://auto.example> [ref]: http://ref.example
+| a | b | `` ``` ` ~~~ &lt;b&gt; $x$ --- """
+
+
+def planted(folder: Path) -> Path:
+    """The run, with hostile text in place of every text that rows, settings and answers have."""
+    for path in (*folder.glob("*.json*"), *folder.glob("evaluation/*"), folder / "adapter" / "adapter_config.json"):
+        if path.name not in ("metrics.jsonl", "completions.jsonl"):
+            rows = [json.loads(line) for line in path.read_text().splitlines()] if path.suffix == ".jsonl" else None
+            changed = hostile(rows if rows is not None else read_json(path))
+            write_jsonl(path, changed) if rows is not None else write_json(path, changed)
+    return folder
+
+
+def hostile(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: hostile(each, name) for name, each in value.items()}
+    if isinstance(value, list) and key != "weights":
+        return [hostile(each) for each in value]
+    return f"{value} {HOSTILE}" if isinstance(value, str) and key not in ("verdict", "kind", "uri") else value
+
+
+class Html(HTMLParser):
+    """The elements of a page as a browser sees them, and what renderers make links of without being asked."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, str]] = []
+        self.code = 0
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        at = dict(attrs)
+        self.tags.append((tag, at.get("href") or at.get("src") or ""))
+        self.code += tag == "code"
+
+    def handle_endtag(self, tag: str) -> None:
+        self.code -= tag == "code"
+
+    def handle_data(self, data: str) -> None:
+        if not self.code:
+            self.tags += [("bare link", found) for found in re.findall(r"\S*(?:://|www\.|@)\S*", data)]
+
+
+def elements(readme: Path) -> list[tuple[str, str]]:
+    """Headings, links, images and unknown elements of the page that CommonMark with tables makes of the card."""
+    body = ModelCard.load(readme, ignore_metadata_errors=True).text
+    html = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(body)
+    plain = ("p", "code", "pre", "strong", "ul", "li", "table", "thead", "tbody", "tr", "th", "td")
+    return [(tag, target) for tag, target in Html(html).tags if tag not in plain]
+
+
+def test_rows_settings_and_answers_bring_no_heading_image_link_or_html(write_run: WriteRun) -> None:
+    folder = write_run(steps=3, rows=5)
+    expected = elements(reports.write_card(folder))
+    assert {tag for tag, _ in expected} == {"h1", "h2", "a"}
+    assert elements(reports.write_card(planted(folder))) == expected
+
+
 @pytest.mark.parametrize("name", ["peft", "vllm"])
 @pytest.mark.parametrize("destination", ["hf://someone/adapter", "hf://someone/adapter@dev", "s3://bucket/prefix"])
 def test_snippets_compile_wherever_the_adapter_goes(write_run: WriteRun, name: str, destination: str) -> None:
@@ -154,6 +225,6 @@ def test_peft_snippet_answers_with_the_sample(write_run: WriteRun) -> None:
     assert "<answer>" in answer.stdout
 
 
-@pytest.mark.parametrize("module", [formatting, card])
+@pytest.mark.parametrize("module", [formatting, card, markdown])
 def test_examples_in_docstrings_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]

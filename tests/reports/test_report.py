@@ -135,7 +135,7 @@ def test_page_tells_no_secret_and_no_path_of_the_machine(write_run: WriteRun) ->
     assert HOME not in page
     assert "/srv/models" not in page
     assert SECRET not in page
-    assert "OSError: …/y.bin with (secret)" in page
+    assert "OSError: …/y.bin with [secret]" in page
 
 
 def test_same_folder_gives_the_same_page(finished: Path) -> None:

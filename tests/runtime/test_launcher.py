@@ -107,9 +107,9 @@ def test_processes_that_a_signal_ends_before_they_can_speak_were_interrupted(lau
 def test_the_command_is_this_program_under_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "orig_argv", ["python", "entrypoint.py", "--set", "max_steps=3"])
     there = launcher.command(Layout(4))
-    assert there[1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "4"]
+    assert there[1:6] == ["-m", "grpo_job.engines.local_torchrun", "--nproc-per-node", "4", "--max-restarts"]
     assert there[-5:] == ["--no-python", sys.executable, "entrypoint.py", "--set", "max_steps=3"]
-    assert "--standalone" not in launcher.command(Layout(4, nodes=2))
+    assert launcher.command(Layout(4, nodes=2))[1:3] == ["-m", "torch.distributed.run"]
 
 
 def test_what_is_left_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,21 @@ def test_a_secret_is_refused_without_being_printed(name: str, secret: str) -> No
     assert "wJalr" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GRPO_SYSTEM_PROMPT", "use wJalr/XUtn+FE to log in"),
+        ("GRPO_SAMPLE_PROMPTS", "wJalr%2fXUtn%2BFE?"),
+        ("GRPO_DATASET", "https://user:long-password@host/rows.jsonl"),
+        ("GRPO_REWARD_OPTIONS", '{"judge": {"url": "http://user:long-password@host/v1", "model": "m"}}'),
+    ],
+)
+def test_a_secret_in_a_valid_setting_is_refused_before_training(name: str, value: str) -> None:
+    said = rf"{name}: a value \(not shown\) was given; a setting must not hold a secret"
+    with pytest.raises(InvalidRun, match=said):
+        resolve({"AWS_SECRET_ACCESS_KEY": "wJalr/XUtn+FE", name: value})
+
+
 def test_a_very_long_value_is_cut_in_the_message() -> None:
     assert len(refusal({"GRPO_RECIPE": "x" * 5000})) < 400
 

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.outcomes import InvalidRun
+from grpo_job.run_folder.files import share_as_folder
 from grpo_job.settings.schema import Settings
 
 ADAPTER = "default"  # peft's own name for it, which Unsloth's merged rollouts expect
@@ -52,6 +53,7 @@ def save_adapter(model: Any, tokenizer: Any, base: BaseModel, folder: Path) -> N
     # `auto` would ask the Hub whether the base's vocabulary grew
     model.save_pretrained(str(folder), save_embedding_layers=False, selected_adapters=[ADAPTER])
     tokenizer.save_pretrained(str(folder))
+    share_as_folder(folder)
 
 
 def load_adapter(model: Any, weights: Path) -> None:

@@ -7,22 +7,14 @@ step boundaries and does what it answers.
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from grpo_job.engines.interface import Listener
-from grpo_job.engines.ranks import ALONE, Ranks
+from grpo_job.engines.ranks import ALONE, Decision, Ranks
 from grpo_job.engines.trainer.groups import forget
-
-
-class Decision(NamedTuple):
-    """What is done after a step, on all ranks alike."""
-
-    log: bool
-    save: bool
-    stop: bool
 
 
 class ListeningCallback(TrainerCallback):

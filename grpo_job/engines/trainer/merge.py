@@ -11,6 +11,7 @@ from grpo_job.engines.rollouts.fold import KeptShare, base_weight, matrices
 from grpo_job.engines.rollouts.weight_sync import lora_layers
 from grpo_job.engines.trainer.adapter import ADAPTER
 from grpo_job.inputs.base_model import BaseModel
+from grpo_job.run_folder.files import share_as_folder
 
 OFFERED = ("float16", "float32")
 
@@ -31,6 +32,7 @@ def merge(base: BaseModel, adapter: Path, folder: Path, dtype: str) -> dict[str,
         adapted = adapted.float()  # in which nothing is lost; the last step rounds once
     adapted.merge_and_unload().to(getattr(torch, written)).save_pretrained(str(folder))
     AutoTokenizer.from_pretrained(base.folder).save_pretrained(str(folder))
+    share_as_folder(folder)
     return {"dtype": written, "kept": kept}
 
 

@@ -1,0 +1,93 @@
+"""Stands in front of every output: what this process writes holds no secret, in no spelling."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from grpo_job.settings.redaction.secrets import IN_ADDRESS, SHAPES, secret_values
+from grpo_job.settings.redaction.spellings import Beginning, Spelling, beginnings, spellings
+
+HIDDEN = "[secret]"
+
+
+class Redactor:
+    """Replaces secrets in texts, files and JSON values."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self.secrets: tuple[str, ...] = ()
+        self._spellings: list[Spelling] = []
+        self._beginnings: list[Beginning] = []
+        self.know(secrets)
+
+    def know(self, secrets: Iterable[str]) -> None:
+        """Redact these secrets from now on."""
+        self.secrets = tuple(secrets)
+        self._spellings = [spelling for secret in self.secrets for spelling in spellings(secret)]
+        self._beginnings = [beginning for secret in self.secrets for beginning in beginnings(secret)]
+
+    def text(self, text: str) -> str:
+        """
+        >>> Redactor(["a secret+"]).text("it is 'a%20secret%2B', and hf_abcdefghijklmnop")
+        "it is '[secret]', and [secret]"
+        """
+        for spelling in (*self._spellings, *SHAPES, IN_ADDRESS):
+            text = spelling.hidden(text, HIDDEN)
+        for beginning in self._beginnings:
+            text = beginning.hidden(text, HIDDEN)
+        return text
+
+    def content(self, content: bytes) -> bytes:
+        """The bytes of a text, whatever its encoding: what is not UTF-8 stays as it is."""
+        return self.text(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
+
+    def value(self, value: Any) -> Any:
+        """A JSON value, with all strings and keys in it redacted; other types as they are."""
+        match value:
+            case str():
+                return self.text(value)
+            case dict():
+                return {self.value(key): self.value(each) for key, each in value.items()}
+            case list() | tuple():
+                return [self.value(each) for each in value]
+            case int() | float() | None:
+                return value
+            case _:
+                return self.text(str(value))
+
+    def refuses(self, text: str) -> bool:
+        """Whether a secret is in `text`: a known one as a whole, or one by its shape."""
+        return self.finds(text) or any(shape.is_in(text) for shape in (*SHAPES, IN_ADDRESS))
+
+    def finds(self, text: str) -> bool:
+        """Whether the value of a known secret is in `text`, in any spelling."""
+        return any(spelling.is_in(text) for spelling in self._spellings)
+
+
+REDACTOR = Redactor()  # of this process; the command line tells it the environment before anything is written
+
+
+class RedactedStream:
+    """A text stream that writes nothing secret; all else is the stream's own."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(REDACTOR.text(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard(environment: Mapping[str, str]) -> Callable[[str], str]:
+    """From now on standard output and error hold no secret of this environment; for others, what redacts a text."""
+    REDACTOR.know(secret_values(environment))
+    for name in ("stdout", "stderr"):
+        if not isinstance(stream := getattr(sys, name), RedactedStream):
+            setattr(sys, name, RedactedStream(stream))
+    return REDACTOR.text
