@@ -1,15 +1,19 @@
 """The weights without loading them: names from the index, or from the header of a safetensors file."""
 
-import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
 from grpo_job.inputs.base_model import BaseModel
+from grpo_job.plain_files import read_object
 
 WHOLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+SHARD = re.compile(r"[\w-][\w.-]*\.safetensors")
+LAYER = re.compile(r"layers\.(\d{1,6})\.")
 HUB_SECONDS = 10
 # Layers that a LoRA of this job cannot stand on: tables and scales, not products of matrices.
 NO_LINEAR = ("embed", "norm", "wte", "wpe", "rotary")
@@ -19,8 +23,10 @@ def fault(base: BaseModel) -> str | None:
     """Why the weights are not whole, or None. On the Hub only what its list of files tells."""
     try:
         shards = _shards_of(base)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        return f"its {INDEX} cannot be read ({error})"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"its {INDEX} cannot be read ({type(error).__name__}: {error})"
+    if odd := sorted(name for name in shards if not SHARD.fullmatch(name)):
+        return f"its {INDEX} names {odd[0]!r}, which is no safetensors file beside it"
     there = set(base.files) or {path.name for path in base.folder.glob("*.safetensors")}
     if not shards and WHOLE not in there:
         return f"it holds neither {WHOLE} nor {INDEX}, by which transformers finds weights"
@@ -31,6 +37,22 @@ def fault(base: BaseModel) -> str | None:
             _names_in(path)
         except (OSError, SafetensorError) as error:
             return f"{path.name} is no whole safetensors file ({error})"
+    return None
+
+
+def contradiction(base: BaseModel, config: Mapping[str, Any]) -> str | None:
+    """Where a header and the config differ on sizes, for which memory would be taken; None without weights here."""
+    text = config.get("text_config") or config
+    wanted, most = [text["vocab_size"], text["hidden_size"]], -1
+    for path in sorted(base.folder.glob("*.safetensors")):
+        with safe_open(path, "np") as file:
+            for name in file.keys():  # noqa: SIM118  # no mapping
+                shape = file.get_slice(name).get_shape() if name.endswith("embed_tokens.weight") else wanted
+                if shape != wanted:
+                    return f"its config.json says {wanted} for {name}, which has {shape}"
+                most = max(most, *(int(number) for number in LAYER.findall(name)), -1)
+    if 0 <= most < text["num_hidden_layers"] - 1:
+        return f"its config.json says {text['num_hidden_layers']} layers, its weights are of {most + 1}"
     return None
 
 
@@ -50,7 +72,7 @@ def layers(base: BaseModel) -> set[str]:
 def _tensor_names(base: BaseModel) -> Iterator[str]:
     index, local = base.folder / INDEX, sorted(base.folder.glob("*.safetensors"))
     if index.is_file():
-        yield from json.loads(index.read_text())["weight_map"]
+        yield from read_object(index)["weight_map"]
     elif local:
         for path in local:
             yield from _names_in(path)
@@ -65,7 +87,7 @@ def _tensor_names(base: BaseModel) -> Iterator[str]:
 def _shards_of(base: BaseModel) -> set[str]:
     """The files that the index names."""
     index = base.folder / INDEX
-    return set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+    return set(map(str, read_object(index)["weight_map"].values())) if index.is_file() else set()
 
 
 def _names_in(path: Path) -> list[str]:

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from grpo_job import plain_files
+
 AUTO, OFF = "auto", "off"
+LONGEST = 2**20  # bytes
 LOOKS_LIKE_A_FILE = ("/", "./", "../", "~")
 
 # A small model does not write tags that it was only told of.
@@ -21,8 +24,8 @@ def read(value: str) -> str:
     if "\n" in short or not (short.startswith(LOOKS_LIKE_A_FILE) or Path(short).is_file()):
         return short
     try:
-        text = Path(short).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = plain_files.read_text(Path(short).expanduser(), LONGEST)
+    except (OSError, plain_files.NotPlain) as error:
         raise ValueError(f"the file cannot be read: {error}") from error
     if not text.strip():
         raise ValueError("the file is empty")
