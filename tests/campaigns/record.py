@@ -30,6 +30,7 @@ PARTS = {
     "publish": ["publish_faults", "50", "0"],
     "health": ["health", "20", "0"],
     "verdict": ["verdict", "2000", "0"],
+    "hostile": ["hostile", "--check", "300", "--others", "40", "--seed", "0"],
     "random_reward": ["random_reward", "20", "0"],
     **{part: ["faults", part, "--count", count, "--seed", seed] for part, count, seed in FAULTS},
 }

@@ -27,7 +27,8 @@ def test_runs_without_effect_and_answers_that_ignore_the_question_are_not_improv
 
 
 def test_every_part_of_the_fault_campaigns_can_be_recorded() -> None:
-    assert record.PARTS.keys() == {"learning", "publish", "health", "verdict", "random_reward", *faults.PARTS}
+    others = {"learning", "publish", "health", "hostile", "verdict", "random_reward"}
+    assert record.PARTS.keys() == {*others, *faults.PARTS}
 
 
 def test_a_tree_that_is_not_its_commits_is_not_recorded(tmp_path: Path) -> None:
