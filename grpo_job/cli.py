@@ -3,7 +3,9 @@
 `grpo-job` without a command is `grpo-job run`. Heavy libraries are imported after the settings are parsed.
 """
 
+import io
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +43,8 @@ def main(context: click.Context) -> None:
 
     Without a command: run.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what third parties write is shown, whatever the terminal can
+        sys.stdout.reconfigure(errors="backslashreplace")
     if context.obj is None:
         context.obj = Interruption().install()
 

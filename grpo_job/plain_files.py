@@ -8,6 +8,7 @@ import json
 import os
 import stat
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,16 @@ def require_within(folder: Path, *, skip: Collection[str] = (), links: Collectio
     Entries in `skip`, names at the top, are not looked at. Files whose suffix is in `links` may lead anywhere. A
     snapshot in the Hub's cache links to the blobs beside it.
     """
-    root = folder.resolve()
+    root = Path(os.path.realpath(folder))
     rooms = [root, root.parents[1] / "blobs"] if root.parent.name == "snapshots" else [root]
     for path in _entries(root, skip):
-        name = path.relative_to(root)
-        target = path.resolve()
+        target = Path(os.path.realpath(path))  # unlike `resolve`, it takes links in a circle
         if not any(target.is_relative_to(room) for room in rooms) and path.suffix not in links:
-            raise NotPlain(f"{name} leads out of the folder; remove it, or put a copy of what it leads to there")
-        if path.is_dir() or not path.exists():
-            continue
-        if fault := _fault_of_kind(path.stat().st_mode):
-            raise NotPlain(f"{name}: {fault}; remove it")
+            why = "leads out of the folder; remove it, or put a copy of what it leads to there"
+            raise NotPlain(f"{_shown(path, root)} {why}")
+        fault = "" if path.is_dir() else _fault_of_kind(_mode_of(path))
+        if fault:
+            raise NotPlain(f"{_shown(path, root)}: {fault}; remove it")
 
 
 def require_shallow(folder: Path, *, skip: Collection[str] = ()) -> None:
@@ -78,16 +78,16 @@ def require_shallow(folder: Path, *, skip: Collection[str] = ()) -> None:
 
     What is no JSON is left to who reads it, and a tokenizer to its library.
     """
-    root = folder.resolve()
+    root = Path(os.path.realpath(folder))
     for path in _entries(root, skip):
         if path.suffix not in (".json", ".jsonl") or path.name == "tokenizer.json" or not path.is_file():
             continue
-        with path.open("rb") as file:
+        with suppress(FileNotFoundError), path.open("rb") as file:  # another attempt may remove its own
             read = partial(file.readline if path.suffix == ".jsonl" else file.read, MOST_TEXT + 1)
             texts = iter(read, b"")
             if any(len(text) > MOST_TEXT or _is_nested(text) for text in texts):
                 why = f"is longer than {MOST_TEXT:,} bytes or nested deeper than {DEEPEST} levels; remove it"
-                raise NotPlain(f"{path.relative_to(root)} {why}")
+                raise NotPlain(f"{_shown(path, root)} {why}")
 
 
 def _is_nested(line: bytes) -> bool:
@@ -108,6 +108,19 @@ def _entries(root: Path, skip: Collection[str]) -> Iterator[Path]:
         if Path(place) == root:
             folders[:] = [name for name in folders if name not in skip]
         yield from (Path(place, name) for name in sorted([*folders, *names]))
+
+
+def _mode_of(path: Path) -> int:
+    """That of an empty file for one that is gone: a link to nothing, or a file that another attempt just removed."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return stat.S_IFREG
+
+
+def _shown(path: Path, root: Path) -> str:
+    name = str(path.relative_to(root))
+    return name if name.isprintable() else ascii(name)
 
 
 def _fault_of_kind(mode: int) -> str:

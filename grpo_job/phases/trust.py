@@ -4,6 +4,7 @@ A run folder or published tree may come from anybody. Its numbers, texts, menu r
 files, addresses and output places come from the caller, whoever made the tree: nothing in a tree can prove who did.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,8 +45,8 @@ def refuse_code_and_paths(told: Mapping[str, Any], place: Path) -> None:
 
 def refuse_linked(folder: Path, names: Sequence[str]) -> None:
     """Raises `InvalidRun` for each of these files in `folder` that a link leads elsewhere."""
-    root = folder.resolve()
-    if linked := [name for name in names if (root / name).resolve() != root / name]:
+    root = os.path.realpath(folder)
+    if linked := [name for name in names if os.path.realpath(f"{root}/{name}") != f"{root}/{name}"]:
         raise InvalidRun(f"{folder}: {', '.join(linked)} leads elsewhere by a link; put a copy there")
 
 

@@ -59,5 +59,5 @@ def require_plain(folder: Path) -> None:
     try:
         plain_files.require_within(folder, skip=("trackers",))
         plain_files.require_shallow(folder, skip=("trackers",))
-    except plain_files.NotPlain as error:
+    except (plain_files.NotPlain, OSError) as error:
         raise InvalidRun(f"{folder}: {error}") from error

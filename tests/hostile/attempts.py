@@ -60,8 +60,8 @@ def _ended(command: str, case: Case, inner: Path) -> tuple[int | None, float, st
     if command not in ("check", "run"):
         variables = {name: value for name, value in variables.items() if not name.startswith("GRPO_")}
     process: Any = _server.Process(target=_main, args=(variables, arguments, str(log), str(inner)))
+    process.start()  # of the first one also the server's, which loads the libraries
     began = time.monotonic()
-    process.start()
     process.join(TRAINING if command in ("run", "evaluate") else LONGEST)
     if hung := process.is_alive():
         process.kill()

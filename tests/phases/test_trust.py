@@ -226,3 +226,17 @@ def test_the_code_of_a_downloaded_run_does_not_run(tmp_path: Path) -> None:
     )
     assert (done.returncode, (tmp_path / "ran").exists()) == (2, False)
     assert "GRPO_REWARDS: " in done.stderr
+
+
+def test_links_in_a_circle_and_names_that_cannot_be_printed_are_no_traceback(run: Path) -> None:
+    (run / "a").symlink_to("b")
+    (run / "b").symlink_to("a")
+    reports.build([run])
+    (run / os.fsdecode(b"\xff\n.txt")).symlink_to("/etc/passwd")
+    with pytest.raises(InvalidRun, match=r"'\\udcff\\n\.txt' leads out of the folder"):
+        reports.build([run])
+
+
+def test_half_a_surrogate_pair_is_written_as_json_writes_it(run: Path) -> None:
+    write_json(run / "odd.json", {"a": "\ud800"})
+    assert json.loads((run / "odd.json").read_text()) == {"a": "\ud800"}
