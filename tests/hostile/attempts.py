@@ -52,7 +52,8 @@ def _ended(command: str, case: Case, inner: Path) -> tuple[int | None, float, st
         "publish": ["publish", str(case.tree), "--to", f"file://{inner}/published"],
     }.get(command, [command, str(case.tree)])
     settings = {"GRPO_MAX_STEPS": "1", "GRPO_SAVE_STEPS": "1", "GRPO_OUTPUT_DIR": str(inner / "outputs")}
-    asked = case.settings if command in ("check", "run") else {}
+    is_own = case.tree.is_relative_to(inner / "outputs")  # then `run` finds it as its own run's folder
+    asked = case.settings if command == "check" or (command == "run" and not is_own) else {}
     log = inner / "said.log"
     log.touch()
     _server.set_forkserver_preload(runs.PRELOADED)
