@@ -22,7 +22,7 @@ FLOORS = (
     ("stores", "reports", "monitoring"),
     ("run_folder",),
     ("settings", "rewards"),
-    ("outcomes", "evaluation", "plain_files"),
+    ("outcomes", "evaluation"),
 )
 FLOOR_OF = {part: floor for floor, parts in enumerate(FLOORS) for part in parts}
 

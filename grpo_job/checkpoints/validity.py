@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from grpo_job.plain_files import NotPlain, read_object, require_shallow, require_within
 from grpo_job.run_folder.files import sha256
+from grpo_job.settings.plain_files import NotPlain, read_object, require_shallow, require_within
 from grpo_job.stores import MANIFEST
 from grpo_job.stores.trees import files_of, is_safe
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from grpo_job import plain_files
 from grpo_job.inputs import sample
 from grpo_job.outcomes import InvalidRun
+from grpo_job.settings import plain_files
 
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 WEIGHTS = ("*.safetensors",)

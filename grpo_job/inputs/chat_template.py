@@ -13,9 +13,9 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from grpo_job import plain_files
 from grpo_job.inputs.rendering import Message, Template, Unrendered, whole_tokenizer
 from grpo_job.outcomes import InvalidRun
+from grpo_job.settings import plain_files
 from grpo_job.settings.schema import Settings
 
 __all__ = ["Chat", "Message"]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from grpo_job import engines, plain_files, preflight, rewards
+from grpo_job import engines, preflight, rewards
 from grpo_job.evaluation import verdict
 from grpo_job.inputs import base_model
 from grpo_job.inputs.chat_template import Chat
@@ -21,6 +21,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import evaluate, trust
 from grpo_job.run_folder.files import write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder, require_plain
+from grpo_job.settings import plain_files
 from grpo_job.settings.example import AUTO, OFF
 from grpo_job.settings.reader import COMPANIONS, Resolved
 from grpo_job.settings.schema import Settings, variable

@@ -8,7 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from grpo_job.inputs.base_model import BaseModel
-from grpo_job.plain_files import read_object
+from grpo_job.settings.plain_files import read_object
 
 WHOLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"

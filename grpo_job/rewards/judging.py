@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job import plain_files
-
 PROMPT = """You grade the answer of a student. Be strict.
 
 Question:
@@ -32,7 +30,13 @@ SCORE = re.compile(r"\s*(\d{1,6}(?:\.\d{1,6})?)\s*", re.ASCII)
 AGAIN = (408, 409, 425, 429)  # of the answers below 500, those that another try may get past
 PAUSE, LONGEST_PAUSE = 0.1, 8.0  # seconds before another try, doubled each time
 REPLY_TOKENS = 16
-LONGEST_PROMPT = 2**20  # bytes of a file
+
+
+def _read(prompt: Path) -> str:
+    """A pipe or `/dev/zero` would be read forever."""
+    if prompt.exists() and not prompt.is_file():
+        raise ValueError(f"prompt_file: {prompt} is no file")
+    return prompt.read_text(encoding="utf-8")
 
 
 class Judged(NamedTuple):
@@ -137,7 +141,7 @@ async def judge(
         needed = '{"judge": {"url": "https://.../v1", "model": "..."}}'
         raise ValueError(f"it needs GRPO_REWARD_OPTIONS={needed}")
     service = Service(url.rstrip("/"), model, highest, seconds, concurrency, tries, most_calls, most_tokens)
-    template = plain_files.read_text(Path(prompt_file).expanduser(), LONGEST_PROMPT) if prompt_file else PROMPT
+    template = _read(Path(prompt_file).expanduser()) if prompt_file else PROMPT
     texts = [each if isinstance(each, str) else each[-1]["content"] for each in completions]
     asked = [_filled(template, _values(columns, number, text, highest)) for number, text in enumerate(texts)]
     keys = [hashlib.sha256(json.dumps([url, model, highest, text]).encode()).hexdigest()[:32] for text in asked]

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from grpo_job import plain_files
 from grpo_job.outcomes import InvalidRun
 from grpo_job.run_folder.files import write_text
+from grpo_job.settings import plain_files
 
 WEIGHTS = "adapter_model.safetensors"  # as PEFT names them, in `adapter` and in every checkpoint
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from grpo_job import plain_files
+from grpo_job.settings import plain_files
 
 SHORTEST, LONGEST = 32, 4096  # bytes
 
