@@ -6,13 +6,14 @@
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from grpo_job.outcomes import RESTART, InvalidRun, Outcome
+from grpo_job.outcomes import RESTART, InvalidRun, Outcome, RunEnded, in_one_line
 from grpo_job.runtime import process_exit
 from grpo_job.runtime.signals import Interruption
 
@@ -153,7 +154,8 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
         library_env.set_missing(library_env.silence(), os.environ)
         from grpo_job.phases import publish
 
-        return publish.publish_again(run_folder, destinations, os.environ)
+        with _refusing_odd_files(run_folder):
+            return publish.publish_again(run_folder, destinations, os.environ)
 
     _end_with(story)
 
@@ -166,7 +168,8 @@ def report(run_folders: tuple[Path, ...]) -> None:
     def story() -> Outcome:
         from grpo_job import reports
 
-        click.echo(str(reports.build(run_folders)))
+        with _refusing_odd_files(*run_folders):
+            click.echo(str(reports.build(run_folders)))
         return Outcome(0, "reported", "the report is written")
 
     _end_with(story)
@@ -196,6 +199,19 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
         return Outcome(0, "evaluated", judged["verdict"])
 
     _end_with(story)
+
+
+@contextmanager
+def _refusing_odd_files(*folders: Path) -> Iterator[None]:
+    """For folders that may come from anybody: what their files make our reading raise is a refusal."""
+    try:
+        yield
+    except (RunEnded, OSError):
+        raise
+    except Exception as error:
+        named = ", ".join(map(str, folders))
+        why = f"its files hold what no run writes ({type(error).__name__}: {in_one_line(error)})"
+        raise InvalidRun(f"{named}: {why}; allowed: the folder as the job wrote it") from error
 
 
 def _end_with(story: Callable[[], Outcome]) -> None:

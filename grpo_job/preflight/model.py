@@ -127,7 +127,7 @@ def _length(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> F
 
 
 def _weights(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Finding:
-    if fault := weights.fault(base) or weights.contradiction(base, config):
+    if fault := weights.fault(base):
         return _failed("weights", base, fault, CURE)
     return Finding("passed", "weights", "safetensors only")
 

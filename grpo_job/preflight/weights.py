@@ -1,9 +1,8 @@
 """The weights without loading them: names from the index, or from the header of a safetensors file."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -13,7 +12,6 @@ from grpo_job.settings.plain_files import read_object
 WHOLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 SHARD = re.compile(r"[\w-][\w.-]*\.safetensors")
-LAYER = re.compile(r"layers\.(\d{1,6})\.")
 HUB_SECONDS = 10
 # Layers that a LoRA of this job cannot stand on: tables and scales, not products of matrices.
 NO_LINEAR = ("embed", "norm", "wte", "wpe", "rotary")
@@ -37,22 +35,6 @@ def fault(base: BaseModel) -> str | None:
             _names_in(path)
         except (OSError, SafetensorError) as error:
             return f"{path.name} is no whole safetensors file ({error})"
-    return None
-
-
-def contradiction(base: BaseModel, config: Mapping[str, Any]) -> str | None:
-    """Where a header and the config differ on sizes, for which memory would be taken; None without weights here."""
-    text = config.get("text_config") or config
-    wanted, most = [text["vocab_size"], text["hidden_size"]], -1
-    for path in sorted(base.folder.glob("*.safetensors")):
-        with safe_open(path, "np") as file:
-            for name in file.keys():  # noqa: SIM118  # no mapping
-                shape = file.get_slice(name).get_shape() if name.endswith("embed_tokens.weight") else wanted
-                if shape != wanted:
-                    return f"its config.json says {wanted} for {name}, which has {shape}"
-                most = max(most, *(int(number) for number in LAYER.findall(name)), -1)
-    if 0 <= most < text["num_hidden_layers"] - 1:
-        return f"its config.json says {text['num_hidden_layers']} layers, its weights are of {most + 1}"
     return None
 
 

@@ -70,8 +70,6 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a list": (lambda m: (m / "config.json").write_text("[]"), "not an object"),
     "huge layers": (lambda m: edited(m / "config.json", num_hidden_layers=2**36), "size layers is 68719476736"),
     "endless layers": (lambda m: edited(m / "config.json", num_hidden_layers=float("inf")), "cannot be read"),
-    "more layers than weights": (lambda m: edited(m / "config.json", num_hidden_layers=900), "says 900 layers"),
-    "other sizes than weights": (lambda m: edited(m / "config.json", vocab_size=10**6), "says [1000000, "),
     "negative": (lambda m: edited(m / "config.json", hidden_size=-128), "its size hidden is -128"),
     "words for numbers": (lambda m: edited(m / "config.json", max_position_embeddings="x"), "what no such model has"),
     "numbers for words": (lambda m: edited(m / "config.json", architectures=5), "what no such model has"),
