@@ -107,7 +107,8 @@ def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[
         raise PublishFailed("; ".join(failures))
     done = {"ending": FINISHED._asdict(), "published": arrived(places)}
     write_json(folder.summary, {**read_json(folder.summary), **done})
-    return Outcome(0, "published", ", ".join(wanted))
+    told = (f"{place.uri}{f' at {place.revision}' if place.revision else ''}" for place in places)
+    return Outcome(0, "published", "\n".join(f"published and verified: {place}" for place in told))
 
 
 def send(

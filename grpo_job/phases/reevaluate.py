@@ -21,7 +21,6 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import evaluate, trust
 from grpo_job.run_folder.files import write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder, require_plain
-from grpo_job.settings import plain_files
 from grpo_job.settings.example import AUTO, OFF
 from grpo_job.settings.reader import COMPANIONS, Resolved
 from grpo_job.settings.schema import Settings, variable
@@ -60,7 +59,7 @@ def find(path: Path) -> Found:
             f"{path}: there is no {WEIGHTS}; allowed: an adapter's folder, a run folder, or a published tree"
         )
     require_plain(path)
-    config = _object(adapter / "adapter_config.json")
+    config = trust.object_in(adapter / "adapter_config.json")
     odd = [name for name in NOT_PLAIN_LORA if config.get(name)]
     if config.get("peft_type", "LORA") != "LORA" or odd:
         raise InvalidRun(
@@ -71,19 +70,12 @@ def find(path: Path) -> Found:
         return Found(adapter, config, {}, place=adapter / "adapter_config.json")
     if run == path.parent:  # which may hold much else, so only what is read there is looked at
         trust.refuse_linked(run, ("settings.json", "summary.json", "evaluation/evaluation.json"))
-    shown, told = _object(run / "summary.json").get("example"), _object(run / "settings.json").get("settings")
+    shown, told = (
+        trust.object_in(run / "summary.json").get("example"),
+        trust.object_in(run / "settings.json").get("settings"),
+    )
     example = shown.get("text", "") if isinstance(shown, dict) else ""
     return Found(adapter, config, told if isinstance(told, dict) else {}, str(example), run / "settings.json")
-
-
-def _object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file of the tree; empty if the file is missing."""
-    try:
-        return plain_files.read_object(path)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise InvalidRun(f"{path} cannot be read: {error}; allowed: the file as the job wrote it") from error
 
 
 def settings_for(found: Found, resolved: Resolved) -> Settings:
@@ -92,7 +84,7 @@ def settings_for(found: Found, resolved: Resolved) -> Settings:
     Raises `InvalidRun` for each that would be code or a path of the tree, and for what is no setting's value.
     """
     of_recipe = _said(resolved, "recipe") if resolved.origins["recipe"] != "default" else {}
-    given = _said(resolved, "command line", "environment")
+    given = _said(resolved, "command line", "environment", "file ")
     of_tree = _of_tree(found, given, of_recipe)
     layers = {
         **({} if found.told else resolved.settings.model_dump()),
@@ -172,7 +164,7 @@ def _shape(found: Found) -> dict[str, Any]:
 def reevaluate(path: Path, output: Path | None, resolved: Resolved, environment: Mapping[str, str]) -> dict[str, Any]:
     """Evaluate the base and the adapter in `path` on the held-out rows; write and return `verdict.judge`."""
     found = find(path)
-    folder = output or path.resolve().parent / f"{path.resolve().name}-evaluation"
+    folder = _folder(path, output)
     if not output and folder.is_symlink():
         raise InvalidRun(f"--output: {folder} is a link, through which nothing is written; give the folder to write to")
     with TemporaryDirectory(prefix="grpo-job-evaluate-") as scratch:
@@ -181,6 +173,15 @@ def reevaluate(path: Path, output: Path | None, resolved: Resolved, environment:
     write_json(folder / "settings.json", {"adapter": str(found.adapter), "settings": settings.model_dump(mode="json")})
     write_json(folder / "evaluation.json", judged)
     return judged
+
+
+def written(path: Path, output: Path | None) -> str:
+    """What `reevaluate` wrote, and where."""
+    return f"written: {_folder(path, output)}: before.jsonl, after.jsonl, evaluation.json, settings.json"
+
+
+def _folder(path: Path, output: Path | None) -> Path:
+    return output or path.resolve().parent / f"{path.resolve().name}-evaluation"
 
 
 def _judged(
@@ -213,7 +214,7 @@ def _judged(
 def _first_measure(found: Found) -> str | None:
     """What the run itself was judged by, from the evaluation beside its settings; None where there is none."""
     places = (RunFolder(place).verdict for place in (found.adapter / "run", found.adapter.parent))
-    judged = next((_object(path) for path in places if path.is_file()), {}).get("measure")
+    judged = next((trust.object_in(path) for path in places if path.is_file()), {}).get("measure")
     name = judged.get("name") if isinstance(judged, dict) else None
     return name if isinstance(name, str) else None
 

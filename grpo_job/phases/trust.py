@@ -12,6 +12,7 @@ from typing import Any
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.rewards import MENU
+from grpo_job.settings import plain_files
 from grpo_job.settings.example import LOOKS_LIKE_A_FILE
 from grpo_job.settings.schema import variable
 
@@ -41,6 +42,16 @@ def refuse_code_and_paths(told: Mapping[str, Any], place: Path) -> None:
                 for name, value, why in faults
             )
         )
+
+
+def object_in(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of the tree; empty if the file is missing."""
+    try:
+        return plain_files.read_object(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InvalidRun(f"{path} cannot be read: {error}; allowed: the file as the job wrote it") from error
 
 
 def refuse_linked(folder: Path, names: Sequence[str]) -> None:

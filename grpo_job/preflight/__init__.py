@@ -186,6 +186,7 @@ class _Examination:
 
         fits = gpu.needed_elsewhere(shape, plan_on)
         message = f"this machine has none, so GPU, disk, memory and versions were not checked; {fits}"
+        message += "; `grpo-job plan` estimates time and cost"
         self.found.append(Finding("skipped", "GPU", message))
 
     def _rows(self, chat: Chat | None, needs_gold: bool) -> dataset.Rows | None:

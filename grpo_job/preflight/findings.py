@@ -36,14 +36,14 @@ class Findings(list[Finding]):
 
 
 def lines(findings: Sequence[Finding]) -> list[str]:
-    """The table. Failed checks are last, where a user looks first.
+    """The table. Failed checks are first, where a user looks first.
 
     >>> print(*lines([Finding("failed", "disk", "full"), Finding("passed", "rows", "ten")]), sep="\\n")
-    passed   rows  ten
     failed   disk  full
+    passed   rows  ten
     1 passed, 0 warned, 1 failed, 0 skipped
     """
-    order: list[Status] = ["passed", "skipped", "warned", "failed"]
+    order: list[Status] = ["failed", "warned", "skipped", "passed"]
     width = max((len(finding.name) for finding in findings), default=0)
     table = []
     for finding in sorted(findings, key=lambda finding: order.index(finding.status)):
@@ -57,11 +57,6 @@ def tally(findings: Sequence[Finding]) -> str:
     """`12 passed, 1 warned, 0 failed, 0 skipped`."""
     number = Counter(finding.status for finding in findings)
     return ", ".join(f"{number[status]} {status}" for status in ("passed", "warned", "failed", "skipped"))
-
-
-def as_text(findings: Sequence[Finding]) -> str:
-    """The table as one text."""
-    return "\n".join(lines(findings))
 
 
 def as_json(

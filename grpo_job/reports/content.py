@@ -242,5 +242,5 @@ def _samples(run: RunData) -> Iterable[Sample]:
 
 
 def _rank(origin: str) -> int:
-    known = {"command line": 0, "environment": 1, "default": 3, "": 3}
-    return known.get(origin, 2)  # a recipe's name is in the origin
+    known = {"command line": 0, "environment": 1, "default": 4, "": 4}
+    return 2 if origin.startswith("file ") else known.get(origin, 3)  # a recipe's name is in the origin

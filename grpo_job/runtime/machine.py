@@ -1,9 +1,12 @@
 """Describes the machine: GPUs from `nvidia-smi`, and versions. Imports no torch."""
 
+import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpo_job.outcomes import InvalidRun, Unexpected
@@ -11,7 +14,10 @@ from grpo_job.settings.engines import ENGINES
 
 FIELDS = "name,uuid,memory.total,memory.used,driver_version,compute_cap,mig.mode.current"
 LONGEST_ANSWER_SECONDS = 60
-PACKAGES = ("accelerate", "bitsandbytes", "boto3", "datasets", "huggingface-hub", "math-verify", "torch", "triton")
+PACKAGES = (
+    "accelerate", "bitsandbytes", "boto3", "datasets", "grpo-job", "huggingface-hub", "math-verify", "torch", "triton",
+)  # fmt: skip
+CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")  # of Docker and podman
 
 
 class GpuSeen(NamedTuple):
@@ -79,6 +85,15 @@ def chosen(found: list[GpuSeen], visible: str | None) -> list[GpuSeen]:
             return []
         left.append(gpu)
     return left
+
+
+def is_command_of_container(environment: Mapping[str, str]) -> bool:
+    """Whether a container of Docker, podman or Kubernetes was started for this process, by itself or below an init.
+
+    Not for a command that a person types in a shell there, as on rented machines, which are containers themselves.
+    """
+    inside = "KUBERNETES_SERVICE_HOST" in environment or any(Path(file).exists() for file in CONTAINER_FILES)
+    return inside and 1 in (os.getpid(), os.getppid())
 
 
 def versions() -> dict[str, str]:

@@ -66,6 +66,7 @@ class Fields(BaseModel):
 
     # model
     recipe: Text = operational("gsm8k", "preset of settings: gsm8k, tutorial or smoke")
+    config: OptionalText = operational(None, "YAML, TOML or env file of settings, which the environment overrides")
     engine: EngineName = setting("auto", engines.meaning())
     processes: PositiveIntAuto = operational("auto", "processes on this machine; auto: one per GPU, or one on CPU")
     model: Text = setting("unsloth/Qwen2.5-3B-Instruct", "Hub id, folder, or `sample` (embedded, for smoke runs)")
