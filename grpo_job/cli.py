@@ -4,9 +4,7 @@
 imported after the settings are parsed.
 """
 
-import io
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,8 +29,7 @@ def main(context: click.Context) -> None:
 
     Without a command, where no person is at a terminal: run.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # what third parties write is shown, whatever the terminal can
-        sys.stdout.reconfigure(errors="backslashreplace")
+    process_exit.print_anything()
     if context.obj is None:
         context.obj = Interruption().install()
 
