@@ -10,11 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
 
 from grpo_job import engines, preflight, rewards
 from grpo_job.evaluation import verdict
-from grpo_job.inputs import base_model
+from grpo_job.inputs import base_model, lora
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.progress import Progress, libraries_write_to
 from grpo_job.outcomes import InvalidRun
@@ -31,11 +30,10 @@ NOT_FOR_EVALUATION: dict[str, Any] = {
     "publish_to": (), "checkpoint_to": None, "report_to": (), "max_hours": None, "max_cost": None, "eval_steps": None,
     "keep": "last", "stop_at_accuracy": None, "per_device_train_batch_size": 4,
     "num_generations": 4, "gradient_accumulation_steps": 1, "steps_per_generation": None,
-    "generation_batch_size": None, "warm_start_steps": 0,
+    "generation_batch_size": None, "warm_start_steps": 0, "adapter": None,
 }  # fmt: skip
 # Of a setting that the caller gives, what the tree says beside it does not hold.
 FOLLOWERS = {**COMPANIONS, "model": ("model_revision",), "rewards": ("reward_options",)}
-NOT_PLAIN_LORA = ("use_dora", "use_rslora", "modules_to_save", "rank_pattern", "alpha_pattern")
 
 
 class Found(NamedTuple):
@@ -53,18 +51,9 @@ class Found(NamedTuple):
 
 def find(path: Path) -> Found:
     """The adapter in `path`. Raises `InvalidRun` if there is none that this job can load."""
-    adapter = next((place for place in (path, path / "adapter") if (place / WEIGHTS).is_file()), None)
-    if adapter is None:
-        raise InvalidRun(
-            f"{path}: there is no {WEIGHTS}; allowed: an adapter's folder, a run folder, or a published tree"
-        )
+    adapter = lora.folder_in(path)
     require_plain(path)
-    config = trust.object_in(adapter / "adapter_config.json")
-    odd = [name for name in NOT_PLAIN_LORA if config.get(name)]
-    if config.get("peft_type", "LORA") != "LORA" or odd:
-        raise InvalidRun(
-            f"{adapter}: only plain LoRA adapters are evaluated; this one has {', '.join(odd) or config['peft_type']}"
-        )
+    config = lora.config_in(adapter)
     run = next((place for place in (path, path / "run", path.parent) if (place / "settings.json").is_file()), None)
     if run is None:
         return Found(adapter, config, {}, place=adapter / "adapter_config.json")
@@ -83,6 +72,7 @@ def settings_for(found: Found, resolved: Resolved) -> Settings:
 
     Raises `InvalidRun` for each that would be code or a path of the tree, and for what is no setting's value.
     """
+    shape = lora.read(found.adapter)
     of_recipe = _said(resolved, "recipe") if resolved.origins["recipe"] != "default" else {}
     given = _said(resolved, "command line", "environment", "file ")
     of_tree = _of_tree(found, given, of_recipe)
@@ -93,7 +83,9 @@ def settings_for(found: Found, resolved: Resolved) -> Settings:
         **given,
         **NOT_FOR_EVALUATION,
         "grpo_config": _template_options(found.told, resolved),
-        **_shape(found),
+        "lora_rank": shape.rank,
+        "lora_alpha": shape.alpha,
+        "lora_target_modules": shape.modules,
     }
     if layers.get("example", AUTO) == AUTO:
         layers["example"] = found.example or OFF
@@ -141,24 +133,6 @@ def _said(resolved: Resolved, *origins: str) -> dict[str, Any]:
         for name, origin in resolved.origins.items()
         if origin.startswith(origins) and name in Settings.model_fields
     }
-
-
-def _shape(found: Found) -> dict[str, Any]:
-    """Rank and layers from the header of the weights file; alpha is in the config."""
-    weights = found.adapter / WEIGHTS
-    try:
-        with safe_open(weights, "np") as file:
-            keys = file.keys()
-            down = {name: file.get_slice(name).get_shape() for name in keys if name.endswith("lora_A.weight")}
-    except (SafetensorError, OSError) as error:
-        raise InvalidRun(
-            f"{weights} is no whole safetensors file ({error}); allowed: an adapter as PEFT saves it"
-        ) from error
-    ranks = {shape[0] if len(shape) == 2 and 0 not in shape else 0 for shape in down.values()}
-    if len(ranks) != 1 or 0 in ranks or any(name.count(".") < 3 for name in down):
-        raise InvalidRun(f"{weights}: its LoRA matrices have the ranks {sorted(ranks)}; allowed: one, from 1")
-    modules = tuple(sorted({name.split(".")[-3] for name in down}))
-    return {"lora_rank": ranks.pop(), "lora_alpha": found.config.get("lora_alpha"), "lora_target_modules": modules}
 
 
 def reevaluate(path: Path, output: Path | None, resolved: Resolved, environment: Mapping[str, str]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from grpo_job.outcomes import InvalidRun, Outcome
 from grpo_job.phases import show_rows
 from grpo_job.preflight import findings
 from grpo_job.preflight.findings import Finding
+from grpo_job.preflight.start import adopt
 from grpo_job.settings import table
 from grpo_job.settings.reader import Resolved
 
@@ -29,7 +30,8 @@ def story(
         if form == "json":
             click.echo(findings.as_json(findings.of_settings(refusal.faults)))
         raise
-    examined = preflight.examine(resolved.settings, environment, offline=offline, elsewhere=True)
+    resolved, start = adopt(resolved, environment, offline=offline)
+    examined = preflight.examine(resolved.settings, environment, offline=offline, elsewhere=True, start=start)
     shown = show_rows.show(examined, resolved.settings, rewards=rewards)
     if form == "json":
         click.echo(findings.as_json(examined.findings, table.as_dict(resolved), shown.as_dict()))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from grpo_job.inputs import base_model, dataset
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.sources import RowSource
+from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import trackers
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose
@@ -19,6 +20,7 @@ from grpo_job.planner.shapes import Gpu, ModelShape
 from grpo_job.preflight import engine_options, estimate, evaluation, gpu, license, model, resources, versions
 from grpo_job.preflight import rewards as reward_checks
 from grpo_job.preflight import rows as row_checks
+from grpo_job.preflight import start as start_checks
 from grpo_job.preflight.destinations import Places
 from grpo_job.preflight.findings import Finding, Findings, Status
 from grpo_job.rewards import Reward
@@ -44,6 +46,7 @@ class Checked(NamedTuple):
     layout: Layout = ONE
     choosing: Sequence[dict[str, Any]] = ()  # training rows set apart to evaluate on during training
     example: str = ""
+    start: StartAdapter | None = None
 
 
 class Examined(NamedTuple):
@@ -64,8 +67,7 @@ def rows_of(settings: Settings) -> dataset.Rows | None:
     try:
         chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
         chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False), settings)
-        needs_gold = _need_gold(chosen, reward_checks.measure(settings))
-        return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
+        return dataset.load(settings, chat.lengths, needs_gold=_need_gold(chosen, reward_checks.measure(settings)))
     except InvalidRun:
         return None
 
@@ -75,22 +77,28 @@ def check(
     environment: Mapping[str, str],
     within: MemoryLimit | None = None,
     rows: dataset.Rows | None = None,
+    start: StartAdapter | None = None,
 ) -> Checked:
-    """Run all checks; `within` limits the plan's memory, `rows` are those that were read already.
+    """Run all checks; `within` limits the plan's memory, `rows` and `start` are those that were read already.
 
     Raises `InvalidRun` with every fault.
     """
-    examined = _Examination(settings, environment, within=within, rows=rows).whole()
+    examined = _Examination(settings, environment, within=within, rows=rows, start=start).whole()
     if examined.checked is None:
         raise InvalidRun(*examined.findings.faults())
     return examined.checked
 
 
 def examine(
-    settings: Settings, environment: Mapping[str, str], *, offline: bool = False, elsewhere: bool = False
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    offline: bool = False,
+    elsewhere: bool = False,
+    start: StartAdapter | None = None,
 ) -> Examined:
     """Run all checks. `offline`: no network requests. `elsewhere`: this machine needs no GPU."""
-    return _Examination(settings, environment, offline=offline, elsewhere=elsewhere).whole()
+    return _Examination(settings, environment, offline=offline, elsewhere=elsewhere, start=start).whole()
 
 
 class _Examination:
@@ -105,15 +113,16 @@ class _Examination:
         elsewhere: bool = False,
         within: MemoryLimit | None = None,
         rows: dataset.Rows | None = None,
+        start: StartAdapter | None = None,
     ) -> None:
-        self.settings, self.environment, self.rows = settings, environment, rows
+        self.settings, self.environment, self.rows, self.start = settings, environment, rows, start
         self.offline, self.elsewhere, self.within = offline, elsewhere, within
         self.found, self.layout = Findings(), ONE
         self.choosing: list[dict[str, Any]] = []
 
     def whole(self) -> Examined:
-        settings = self.settings
-        places = Places(settings, self.environment, offline=self.offline)
+        settings, environment, offline = self.settings, self.environment, self.offline
+        places = Places(settings, environment, offline=offline)
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
         chosen = self.found.attempt(
             "rewards",
@@ -121,6 +130,7 @@ class _Examination:
         )
         measured = self.found.attempt("measure", lambda: reward_checks.measure(settings))
         base, config, chat = self._model()
+        self.start = start_checks.examined(self.start, base, settings, environment, self.found, offline=offline)
         engine, plan = self._machine(base, config) if base and config else (None, None)
         rows = self._rows(chat, _need_gold(chosen, measured))
         if chosen and chat:
@@ -134,7 +144,8 @@ class _Examination:
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
             return Examined(self.found, None, chosen, rows, chat)
-        checked = Checked(base, engine, rows, chosen, self.gpus, plan, self.found, self.layout, self.choosing)
+        seen = base, engine, rows, chosen, self.gpus, plan, self.found, self.layout, self.choosing
+        checked = Checked(*seen, start=self.start)
         return Examined(self.found, checked, chosen, rows, chat)
 
     def _model(self) -> tuple[base_model.BaseModel | None, dict[str, Any] | None, Chat | None]:
@@ -221,8 +232,7 @@ class _Examination:
         """None where it is not known on what the run would train."""
         if not config or not engine or (self.gpus and not plan):
             return None
-        first = self.gpus[0] if self.gpus else None
-        steps = planned_steps(self.settings, len(rows.train))
+        first, steps = self.gpus[0] if self.gpus else None, planned_steps(self.settings, len(rows.train))
         shape = ModelShape.from_config(config)
         guess = estimate.of_run(self._share(rows), shape, engine, first, plan, steps)
         self.found += estimate.findings(guess, self.settings)

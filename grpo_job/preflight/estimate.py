@@ -125,6 +125,7 @@ def findings(estimate: Estimate, settings: Settings) -> list[Finding]:
     told = (
         f"estimate: about {told_time(estimate.total)}{cost} (could be off by 2x): start {told_time(estimate.start)}, "
         f"{estimate.steps} steps of {estimate.step:.1f} s, two evaluations of {told_time(estimate.evaluation)} each"
+        f"{_resampled(settings)}"
     )
     found = [Finding("passed", "time and cost", told)]
     limit = budget.limit_seconds(settings)
@@ -141,6 +142,13 @@ def findings(estimate: Estimate, settings: Settings) -> list[Finding]:
         said = f"{variable} allows {told_time(limit)}, which will probably end the run before its last step"
         return [*found, Finding("warned", "budget", f"{said}: raise the limit, or set a smaller GRPO_MAX_STEPS")]
     return [*found, Finding("passed", "budget", f"{variable} allows {told_time(limit)}, enough for this estimate")]
+
+
+def _resampled(settings: Settings) -> str:
+    rounds, usual = settings.dynamic_sampling, settings.completions_per_generation
+    if not rounds:
+        return ""
+    return f"; GRPO_DYNAMIC_SAMPLING={rounds} generates up to {(1 + rounds) * usual} completions instead of {usual}"
 
 
 def told_time(seconds: float) -> str:

@@ -171,6 +171,8 @@ def origin(run: RunData) -> list[tuple[str, str]]:
         "adapter SHA-256": text(adapter.get("sha256")),
         "attempts": count(run.summary.get("attempts") or 1),
     }
+    if run.start_adapter:
+        facts["started from"] = run.start_adapter
     if run.example:
         why = " (GRPO_EXAMPLE=auto: the base was right, but never in the tags)"
         facts["worked example"] = f"ends the system message{why if run.settings['example'] == AUTO else ''}"

@@ -66,6 +66,10 @@ def _known_places(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def _known_source(value: str) -> str:
+    return _known_place(value) if "://" in value else value
+
+
 def _known_place(value: str) -> str:
     return _known_places((value,))[0]
 
@@ -108,6 +112,9 @@ Places = Annotated[
     Words, AfterValidator(_known_places), Allowed(f"{schemes.forms()}, separated by commas, each once; or none")
 ]
 Place = Annotated[Annotated[str, AfterValidator(_known_place)] | None, Allowed(f"one of {schemes.forms()}; or none")]
+OptionalSource = Annotated[
+    Annotated[Text, AfterValidator(_known_source)] | None, Allowed(f"a folder, or one of {schemes.forms()}; or none")
+]
 Rewards = Annotated[
     tuple[tuple[Text, Number], ...],
     Field(min_length=1),

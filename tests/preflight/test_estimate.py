@@ -51,3 +51,9 @@ def test_a_budget_is_held_against_the_estimate(hours: str, status: str) -> None:
     settings = resolve({"GRPO_MAX_HOURS": hours}).settings
     found = estimate.findings(estimate.Estimate(100, 50, 1.0, 800), settings)
     assert [(finding.name, finding.status) for finding in found] == [("time and cost", "passed"), ("budget", status)]
+
+
+def test_what_dynamic_sampling_may_take_is_told() -> None:
+    settings = resolve({"GRPO_DYNAMIC_SAMPLING": "2"}).settings
+    found = estimate.findings(estimate.Estimate(100, 50, 1.0, 800), settings)
+    assert found[0].sentence.endswith("; GRPO_DYNAMIC_SAMPLING=2 generates up to 384 completions instead of 128")
