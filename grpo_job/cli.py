@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from grpo_job.outcomes import RESTART, Outcome
-from grpo_job.runtime import process_exit
+from grpo_job.runtime import launched, process_exit
 from grpo_job.runtime.command_line import RunByDefault, json_option, offline_option, set_option
 from grpo_job.runtime.signals import Interruption
 from grpo_job.runtime.world import is_rank
@@ -29,7 +29,7 @@ def main(context: click.Context) -> None:
 
     Without a command, where no person is at a terminal: run.
     """
-    process_exit.print_anything()
+    launched.escape_what_cannot_be_shown()
     if context.obj is None:
         context.obj = Interruption().install()
 
@@ -101,7 +101,8 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewar
         from grpo_job.phases import tell_checks
 
         form = "json" if for_machines else "all" if every else "chosen"
-        return tell_checks.story(lambda: _steered(assignments, offline), os.environ, offline, rewards, form)
+        os.environ.update({"HF_HUB_OFFLINE": "1"} if offline else {})  # the clients read it on import
+        return tell_checks.story(lambda: _read(assignments), _steer_libraries, os.environ, offline, rewards, form)
 
     _end_with(story)
 
@@ -159,13 +160,14 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
     def story() -> Outcome:
         from grpo_job.runtime import library_env
 
+        launched.require_tidy(os.environ)
         library_env.set_missing(library_env.silence(), os.environ)
         from grpo_job.phases import publish
 
         with process_exit.refusing_odd_files(run_folder):
             ended = publish.publish_again(run_folder, destinations, os.environ)
-        click.echo(ended.reason)
-        return ended
+            click.echo(ended.reason)
+            return ended
 
     _end_with(story)
 
@@ -219,7 +221,8 @@ def _read(assignments: tuple[str, ...]) -> "Resolved":
     """Read the settings. Raises `InvalidRun` with every fault, including unknown rewards."""
     from grpo_job.settings.reader import assigned, resolve
 
-    return resolve(os.environ, assigned(assignments), [_unknown_rewards])
+    untidy = launched.tidy(os.environ)
+    return resolve(os.environ, assigned(assignments), [_unknown_rewards, lambda _: untidy])
 
 
 def _steered(assignments: tuple[str, ...], offline: bool = False) -> "Resolved":

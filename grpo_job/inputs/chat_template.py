@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from grpo_job.inputs.rendering import Message, Template, Unrendered, whole_tokenizer
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import plain_files
+from grpo_job.settings.regular_files import content_of
 from grpo_job.settings.schema import Settings
 
 __all__ = ["Chat", "Message"]
@@ -148,9 +149,9 @@ def _prove(tokenizer: str, changed: int, special_tokens: tuple[str, ...]) -> Non
 
 def _read(file: str) -> str:
     try:
-        return plain_files.read_text(Path(file).expanduser(), LONGEST_TEMPLATE)
-    except (OSError, plain_files.NotPlain) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
+        return content_of(Path(file)).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InvalidRun(
             f"GRPO_CHAT_TEMPLATE: {file!r} was given; it cannot be read: {why}; allowed: a Jinja file, or {PLAIN}"
         ) from error

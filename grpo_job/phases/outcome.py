@@ -14,6 +14,7 @@ from grpo_job.outcomes import (
     NOT_PUBLISHED,
     Abandoned,
     Interrupted,
+    InvalidRun,
     Outcome,
     PublishFailed,
     RunEnded,
@@ -112,7 +113,7 @@ def _explains(attempt: Attempt, error: BaseException) -> bool:
     else:
         attempt.interruption.close()
         known: RunEnded = error if isinstance(error, RunEnded) else Unexpected(f"{type(error).__name__}: {error}")
-        attempt.conclude(known.outcome())
+        attempt.conclude(known.outcome(), refused=isinstance(known, InvalidRun))
         return known is error
     return True
 

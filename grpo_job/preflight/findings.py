@@ -1,11 +1,22 @@
 """What a check found, as a line of the table and as JSON."""
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, Outage, RunEnded
+from grpo_job.stores import client_errors
+
+logger = logging.getLogger(__name__)
+# What a check asks about is set by these.
+VARIABLES = {
+    "model": "GRPO_MODEL", "tokenizer": "GRPO_MODEL", "machine": "GRPO_MODEL", "rows": "GRPO_DATASET",
+    "rows to choose by": "GRPO_DATASET", "first row": "GRPO_DATASET", "evaluation": "GRPO_EVAL_DATASET",
+    "rewards": "GRPO_REWARDS", "measure": "GRPO_MEASURE", "GPU": "CUDA_VISIBLE_DEVICES", "outputs": "GRPO_OUTPUT_DIR",
+    "cache": "GRPO_CACHE_DIR", "engine": "GRPO_ENGINE", "processes": "GRPO_PROCESSES",
+}  # fmt: skip
 
 T = TypeVar("T")
 Status = Literal["passed", "warned", "failed", "skipped"]
@@ -17,22 +28,52 @@ class Finding(NamedTuple):
     status: Status
     name: str
     sentence: str
+    outage: bool = False  # it failed because something cannot be reached now
 
 
 class Findings(list[Finding]):
     """All findings of one preflight, in the order of the checks."""
 
     def attempt(self, name: str, step: Callable[[], T], *, refused: Status = "failed") -> T | None:
-        """The result of `step`; if it raises `InvalidRun`, None, and one finding for each fault is added."""
+        """The result of `step`; if it raises, None, and a finding for each fault is added.
+
+        Any error of a client is a finding too, so that the other checks are still made.
+        """
         try:
             return step()
         except InvalidRun as refusal:
-            self.extend(Finding(refused, name, fault) for fault in refusal.faults)
-            return None
+            self.extend(of_refusal(name, refusal, refused))
+        except RunEnded:
+            raise
+        except Exception as error:
+            logger.debug("the check of %s failed", name, exc_info=True)
+            self.append(Finding("failed", name, f"{VARIABLES.get(name, name)}: {client_errors.told(error)}"))
+        return None
+
+    def gather(self, name: str, checks: Callable[[], Iterable[Finding]]) -> None:
+        """Add the findings of `checks`, up to the one that raises."""
+
+        def add() -> None:
+            for finding in checks():
+                self.append(finding)
+
+        self.attempt(name, add)
 
     def faults(self) -> list[str]:
         """The sentences of all failed checks."""
         return [finding.sentence for finding in self if finding.status == "failed"]
+
+    def refusal(self) -> InvalidRun:
+        """Every fault: an `Outage` if nothing else failed."""
+        only_outages = all(finding.outage for finding in self if finding.status == "failed")
+        return (Outage if only_outages else InvalidRun)(*self.faults())
+
+
+def of_refusal(name: str, refusal: InvalidRun, status: Status = "failed", prefix: str = "") -> list[Finding]:
+    """A finding for each fault; of an outage, the sentence says so."""
+    outage = isinstance(refusal, Outage)
+    told = f"{prefix}an outage, try again later: " if outage else prefix
+    return [Finding(status, name, f"{told}{fault}", outage) for fault in refusal.faults]
 
 
 def lines(findings: Sequence[Finding]) -> list[str]:
@@ -66,11 +107,16 @@ def as_json(
     ok = all(finding.status != "failed" for finding in findings)
     found = {
         "ok": ok,
-        "findings": [finding._asdict() for finding in findings],
+        "findings": [_as_dict(finding) for finding in findings],
         "settings": settings or {},
         **(shown or {}),
     }
     return json.dumps(found, indent=1, ensure_ascii=False)
+
+
+def _as_dict(finding: Finding) -> dict[str, Any]:
+    """`outage` is there only if it is one."""
+    return {name: value for name, value in finding._asdict().items() if value is not False}
 
 
 def of_settings(faults: Sequence[str]) -> Findings:

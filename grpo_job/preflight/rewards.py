@@ -132,6 +132,11 @@ def _of_examples(
             yield Finding("failed", "examples of rewards", said)
 
 
+def need_gold(chosen: Sequence[Reward] | None, measured: Sequence[Reward] | None) -> bool:
+    """Whether a reward of the run or the measure asks for the answer; unless that is known, rows need one."""
+    return not chosen or measured is None or any(reward.wants_answer() for reward in (*chosen, *measured))
+
+
 def _best(forms: Mapping[str, Paid]) -> Paid:
     """The form with the highest reward for the right answer, then the largest gap to the wrong one."""
     return max(forms.values(), key=lambda paid: (paid.perfect, paid.perfect - paid.wrong))

@@ -41,14 +41,21 @@ def gpus(visible: str | None = None) -> list[GpuSeen]:
     Empty without `nvidia-smi`, or if it finds no driver or no GPU. Raises `InvalidRun` if it does not report the
     memory or capability of one, because nothing can be planned for it.
     """
-    if shutil.which("nvidia-smi") is None:
+    if shutil.which("nvidia-smi") is None or (visible is not None and not visible.strip()):
         return []
     command = ["nvidia-smi", f"--query-gpu={FIELDS}", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_ANSWER_SECONDS, check=False)
+        answer = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=LONGEST_ANSWER_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise Unexpected(
             f"nvidia-smi did not answer within {LONGEST_ANSWER_SECONDS} s: the GPU or its driver hangs"
+        ) from error
+    except OSError as error:
+        raise InvalidRun(
+            f"PATH: nvidia-smi cannot be run ({error}); repair the driver, or set CUDA_VISIBLE_DEVICES to an empty "
+            "value for a run on the CPU"
         ) from error
     seen = chosen(parse(answer.stdout), visible) if answer.returncode == 0 else []
     for gpu in seen:
@@ -116,7 +123,7 @@ def describe(seen: list[GpuSeen]) -> dict[str, Any]:
 def _named(word: str, found: list[GpuSeen]) -> GpuSeen | None:
     """The GPU with this index or UUID prefix. `nvidia-smi` lists no MIG parts, so `MIG-...` is any GPU with MIG."""
     if word.isdecimal():
-        return found[int(word)] if int(word) < len(found) else None
+        return found[int(word)] if len(word) < 6 and int(word) < len(found) else None
     if word.startswith("MIG-"):
         return next((gpu for gpu in found if gpu.mig), None)
     return next((gpu for gpu in found if word.startswith("GPU-") and gpu.uuid.startswith(word)), None)

@@ -1,6 +1,5 @@
 """Ends a process of the job: turns what a command raises into an outcome, and the outcome into an exit code."""
 
-import io
 import os
 import sys
 import traceback
@@ -40,12 +39,6 @@ def refusing_odd_files(*folders: Path) -> Iterator[None]:
         named = ", ".join(map(str, folders))
         why = f"its files hold what no run writes ({type(error).__name__}: {in_one_line(error)})"
         raise InvalidRun(f"{named}: {why}; allowed: the folder as the job wrote it") from error
-
-
-def print_anything() -> None:
-    """What third parties write is shown, whatever the terminal can show."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def leave(ending: Outcome, environment: Mapping[str, str]) -> None:

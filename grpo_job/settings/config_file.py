@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.primitives import field
+from grpo_job.settings.regular_files import content_of
 
 NAME = "config"
 ALLOWED = "a file .yaml, .yml, .toml or .env with one setting per line, such as max_steps: 250"
@@ -30,6 +31,8 @@ def given(path: str) -> tuple[list[tuple[str, str, str]], list[str]]:
         return [], []
     try:
         entries = _read(Path(path.strip()).expanduser())
+    except RuntimeError as error:
+        return [], [f"GRPO_CONFIG: {path.strip()!r} was given; {error}; use a path that begins with /"]
     except InvalidRun as refusal:
         return [], list(refusal.faults)
     times = Counter(field(entry.name) for entry in entries)
@@ -64,7 +67,7 @@ def _read(path: Path) -> list[Entry]:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InvalidRun(f"GRPO_CONFIG: {str(path)!r} has more than {MOST_BYTES} bytes; allowed: {ALLOWED}")
-        text = path.read_text(encoding="utf-8-sig")
+        text = content_of(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InvalidRun(f"GRPO_CONFIG: {str(path)!r} cannot be read: {why}; allowed: {ALLOWED}") from error

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from grpo_job.settings import plain_files
+from grpo_job.settings.regular_files import content_of
 
 AUTO, OFF = "auto", "off"
-LONGEST = 2**20  # bytes
 LOOKS_LIKE_A_FILE = ("/", "./", "../", "~")
 
 # A small model does not write tags that it was only told of.
@@ -21,15 +20,22 @@ WORKED = """For example, for the question "Tom has 3 apples and buys 4 more. How
 def read(value: str) -> str:
     """The example itself: `value`, or what is in the file of that name. ValueError where it cannot be read."""
     short = value.strip()
-    if "\n" in short or not (short.startswith(LOOKS_LIKE_A_FILE) or Path(short).is_file()):
+    if "\n" in short or not (short.startswith(LOOKS_LIKE_A_FILE) or _is_file(short)):
         return short
     try:
-        text = plain_files.read_text(Path(short).expanduser(), LONGEST)
-    except (OSError, plain_files.NotPlain) as error:
+        text = content_of(Path(short)).decode()
+    except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"the file cannot be read: {error}") from error
     if not text.strip():
         raise ValueError("the file is empty")
     return text.strip()
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than the name of any file
+        return False
 
 
 def given(value: str) -> str:

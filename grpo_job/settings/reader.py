@@ -12,12 +12,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.settings import checks, config_file, other_names, primitives, trl_options
+from grpo_job.settings import checks, config_file, launchers, other_names, paths, primitives, trl_options
 from grpo_job.settings.primitives import allowed_words
 from grpo_job.settings.recipes import RECIPES
 from grpo_job.settings.schema import Settings, known_names, variable
 
-PREFIX = "GRPO_"
 # A recipe's value comes with these; a user's value does not inherit them.
 COMPANIONS = {
     "dataset": (
@@ -57,6 +56,7 @@ def resolve(
     layers = {**_recipe_layer(RECIPES.get(recipe, {}), given, recipe), **given}
     settings, wrong = _build(layers)
     faults += wrong.values()
+    faults += paths.faults(settings, wrong)
     if recipe in RECIPES:
         faults += checks.conflicts(settings, wrong)
     else:
@@ -92,11 +92,11 @@ def allowed(field: str) -> str:
 
 def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> tuple[Layer, list[str]]:
     """The values with a known name, and a fault for each unknown name."""
-    ours = sorted(name for name in environment if name.startswith(PREFIX))
+    ours = sorted(name for name in environment if name.startswith(launchers.PREFIX))
     in_file, faults = config_file.given(command_line.get("config") or environment.get("GRPO_CONFIG", ""))
     named = [
         *in_file,
-        *((name.removeprefix(PREFIX), "environment", environment[name]) for name in ours),
+        *((name.removeprefix(launchers.PREFIX), "environment", environment[name]) for name in ours),
         *((name, "command line", text) for name, text in command_line.items()),
     ]  # the last one counts
     given: Layer = {}
@@ -104,8 +104,10 @@ def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> t
         field = name.lower()
         if fault := _fault_of_name(name, origin, text):
             faults.append(config_file.located(fault, {field: origin}))
+        elif why := launchers.unusable(text.strip(), is_prose=field in launchers.PROSE):
+            faults.append(config_file.located(_fault(field, text, why), {field: origin}))
         elif field in MAY_BE_EMPTY:
-            given[field] = (origin, text)
+            given[field] = (origin, text.removesuffix("\r"))
         elif text.strip():
             given[field] = (origin, text.strip())
     return given, faults
@@ -115,7 +117,7 @@ def _fault_of_name(name: str, origin: str, text: str) -> str | None:
     """Why a variable of this name is not accepted, or None."""
     field = name.lower()
     if origin == "environment" and name != name.upper():
-        return _fault(name, text, f"names are in upper case: {variable(field)}", spelt=PREFIX + name)
+        return _fault(name, text, f"names are in upper case: {variable(field)}", spelt=launchers.PREFIX + name)
     if field in trl_options.OWNED:
         return _fault(field, text, f"the job controls this option; use instead: {trl_options.OWNED[field]}")
     if field in known_names():

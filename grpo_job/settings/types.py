@@ -32,7 +32,10 @@ def _reward_pairs(value: Any) -> Any:
 
 def _object(value: Any) -> Any:
     """JSON text, or the object that was read from one."""
-    return json.loads(value) if isinstance(value, str) else value
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _reward_pair(part: str) -> tuple[str, str]:

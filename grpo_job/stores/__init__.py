@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schemes import scheme_of
-from grpo_job.stores.retries import Outpaced, Patience, StoreFailed
+from grpo_job.stores import client_variables
+from grpo_job.stores.retries import Outpaced, Patience, Silence, StoreFailed
 from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
 
-__all__ = ["MANIFEST", "Entry", "Outpaced", "Patience", "Store", "StoreFailed", "open_store"]
+__all__ = ["MANIFEST", "Entry", "Outpaced", "Patience", "Silence", "Store", "StoreFailed", "open_store"]
 
 
 class Store(Protocol):
@@ -24,8 +26,12 @@ class Store(Protocol):
 
     uri: str
 
-    def check(self) -> None:
-        """Writes, reads and removes a file within 30 seconds; raises `InvalidRun` with the cure if that fails."""
+    def check(self, *, claims: bool = False, largest: int = 0) -> None:
+        """Writes, replaces, reads and removes a file within 30 seconds; raises `InvalidRun` with the cure.
+
+        `claims`: proves that `claim` holds, too. `largest`: bytes of the largest file that will be put, which proves
+        that files in several parts arrive; it takes longer by what is sent.
+        """
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
         """Makes the tree `name` equal to `folder`, sending only what is missing; returns its revision.
@@ -65,14 +71,17 @@ class Store(Protocol):
 def open_store(
     uri: str, *, private: bool = True, environment: Mapping[str, str] | None = None, patience: Patience | None = None
 ) -> Store:
-    """The store at `uri`, without contacting it. Raises `InvalidRun` if no store has this address.
+    """The store at `uri`, without contacting it.
+
+    Raises `InvalidRun` if no store has this address, or if its client cannot use one of its variables.
 
     `environment` holds the clients' own variables (`HF_TOKEN`, `HF_ENDPOINT`, `AWS_*`); for what is missing
     there, each client uses its own chain of credentials. `private` applies to a repository created on the Hub.
     """
     environment = environment or {}
     patience = patience or Patience()
-    scheme_of(uri)
+    if scheme_of(uri).on_network and (faults := client_variables.faults(environment)):
+        raise InvalidRun(*faults)
     scheme, _, place = uri.partition("://")
     match scheme:
         case "hf":

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, close_session
-from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.hf_api import RepoFile, RepoSibling
 
 from grpo_job.run_folder.files import sha256
-from grpo_job.stores import hub_errors
+from grpo_job.stores import client_errors, hub_errors
 from grpo_job.stores.retries import Attempts, StoreFailed
 
 T = TypeVar("T")
@@ -153,8 +153,12 @@ class HubRepo:
     def _try(self, work: Callable[[], T], *, size: int = 0) -> T:
         try:
             return self._attempts(work, size=size)
+        except StoreFailed:
+            raise
         except hub_errors.FROM_HUB as error:
             raise hub_errors.failed(error, self._branch.uri, self._api.endpoint) from error
+        except Exception as error:  # whatever a client raises, the store failed
+            raise StoreFailed(f"{self._branch.uri}: {client_errors.told(error)}.") from error
 
     def _unless_missing(self, work: Callable[[], T]) -> T | None:
         try:
@@ -173,7 +177,7 @@ def another_client() -> None:
     threading.Thread(target=close_session, daemon=True, name="close-session").start()
 
 
-def differs(path: Path, there: RepoFile | None) -> bool:
+def differs(path: Path, there: RepoFile | RepoSibling | None) -> bool:
     """Whether the file on the Hub is missing, or has another size or content."""
     if there is None or there.size != path.stat().st_size:
         return True

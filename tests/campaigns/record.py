@@ -23,6 +23,7 @@ FAULTS = (
     ("takeovers", "20", "7"),
     ("disks", "10", "8"),
     ("mirrors", "16", "9"),
+    ("outages", "60", "10"),
 )
 # part -> the command behind `python -m tests.campaigns.`
 PARTS = {
@@ -31,6 +32,7 @@ PARTS = {
     "health": ["health", "20", "0"],
     "verdict": ["verdict", "2000", "0"],
     "hostile": ["hostile", "--check", "300", "--others", "40", "--seed", "0"],
+    "environments": ["environments", "3000", "0"],
     "random_reward": ["random_reward", "20", "0"],
     **{part: ["faults", part, "--count", count, "--seed", seed] for part, count, seed in FAULTS},
 }
