@@ -167,9 +167,10 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
         library_env.set_missing(library_env.silence(), os.environ)
         from grpo_job.phases import publish
 
-        ended = publish.publish_again(run_folder, destinations, os.environ)
-        click.echo(ended.reason)
-        return ended
+        with process_exit.refusing_odd_files(run_folder):
+            ended = publish.publish_again(run_folder, destinations, os.environ)
+            click.echo(ended.reason)
+            return ended
 
     _end_with(story)
 
@@ -182,7 +183,8 @@ def report(run_folders: tuple[Path, ...]) -> None:
     def story() -> Outcome:
         from grpo_job import reports
 
-        written = reports.build(run_folders)
+        with process_exit.refusing_odd_files(*run_folders):
+            written = reports.build(run_folders)
         click.echo(f"written: {written}" + (f" and {written.parent / 'plots'}" if len(run_folders) == 1 else ""))
         return Outcome(0, "reported", str(written))
 

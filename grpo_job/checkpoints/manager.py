@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from grpo_job.checkpoints.validity import damage_of, name_of, signed
 from grpo_job.run_folder.files import flush_folder, sha256, share_as_folder, write_bytes, write_json
 from grpo_job.run_folder.identity import differences
 from grpo_job.stores import MANIFEST
@@ -38,7 +39,7 @@ class CheckpointManager:
 
     `identity`: what a checkpoint must match to be resumed, the settings that change the result and the revisions of
     model and rows. `extras`: files to copy into each checkpoint (the metrics so far). `facts`: further entries of the
-    manifest.
+    manifest. `key`: signs each manifest, and only checkpoints that it signed are valid.
     """
 
     def __init__(
@@ -49,8 +50,11 @@ class CheckpointManager:
         keep: int,
         extras: tuple[Path, ...] = (),
         facts: Mapping[str, Any] | None = None,
+        key: bytes | None = None,
     ) -> None:
         self.folder, self.keep, self.extras, self.facts = folder, keep, extras, dict(facts or {})
+        self.key = key
+        self.unusable: set[int] = set()  # steps whose checkpoint the engine refused
         self.pinned: Callable[[], list[Path]] = list  # folders being read, to be removed later
         self.identity: dict[str, Any] = json.loads(json.dumps(dict(identity)))  # as it is loaded back
         self.last_saved = time.monotonic()
@@ -80,7 +84,7 @@ class CheckpointManager:
                 shutil.copyfile(extra, written / extra.name)
         files = {str(path.relative_to(written)): _digest(path) for path in _files(written)}
         manifest = {"step": step, "identity": self.identity, **self.facts, "files": files}
-        write_json(written / MANIFEST, manifest)
+        write_json(written / MANIFEST, signed(manifest, self.key))
         share_as_folder(written)
         flush_folder(written)
         final = self.folder / name_of(step)
@@ -106,7 +110,7 @@ class CheckpointManager:
         strangers: list[Checkpoint] = []
         damages: list[str] = []
         for folder in self._newest_first():
-            if damage := damage_of(folder):
+            if damage := self.damage_of(folder):
                 damages.append(f"checkpoint {folder.name} is damaged and not used: {damage}")
                 continue
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -118,10 +122,19 @@ class CheckpointManager:
             damages.append(f"checkpoint {folder.name} is of another run and not used: {'; '.join(differences)}")
         return (strangers[0], []) if strangers else (None, damages)
 
+    def damage_of(self, folder: Path) -> str | None:
+        """Why `folder` is not a valid checkpoint of this run's key, or None."""
+        return damage_of(folder, self.key)
+
+    def set_aside(self, checkpoint: Checkpoint) -> None:
+        """Keep a checkpoint that the engine cannot use under a name that is no checkpoint's, and do not fetch it."""
+        self.unusable.add(checkpoint.step)
+        self.put_in_place(checkpoint.folder, self.folder / f"unusable-{checkpoint.folder.name}")
+
     def newest_before(self, step: int) -> Path | None:
         """The newest whole checkpoint of `step` or an earlier one."""
         early = (folder for folder in self._newest_first() if int(folder.name.rpartition("-")[2]) <= step)
-        return next((folder for folder in early if damage_of(folder) is None), None)
+        return next((folder for folder in early if self.damage_of(folder) is None), None)
 
     def differences(self, checkpoint: Checkpoint) -> list[str]:
         """How `identity` differs from the checkpoint's, as `name: old -> new`."""
@@ -149,42 +162,8 @@ class CheckpointManager:
             if good >= self.keep:
                 if folder not in self.pinned():
                     shutil.rmtree(folder)
-            elif damage_of(folder) is None:
+            elif self.damage_of(folder) is None:
                 good += 1
-
-
-def name_of(step: int) -> str:
-    """The folder of a checkpoint: `step-000010`."""
-    return f"step-{step:06d}"
-
-
-def damage_of(folder: Path) -> str | None:
-    """Why `folder` is not a valid checkpoint, or None."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        step, _, files = int(manifest["step"]), dict(manifest["identity"]), dict(manifest["files"])
-        expected = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()}
-    except FileNotFoundError:
-        return f"{MANIFEST} is missing"
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"{MANIFEST} is not a manifest"
-    if folder.name != name_of(step):
-        return f"its manifest is that of step {step}"
-    if not expected:
-        return f"{MANIFEST} names no files"
-    damages = (_damage_of_file(folder, name, *was) for name, was in expected.items())
-    return next((damage for damage in damages if damage), None)
-
-
-def _damage_of_file(folder: Path, name: str, size: int, digest: str) -> str | None:
-    path = folder / name
-    if not path.is_file():
-        return f"{name} is missing"
-    if path.stat().st_size != size:
-        return f"{name} has {path.stat().st_size} bytes instead of {size}"
-    if sha256(path) != digest:
-        return f"{name} has other content than was saved"
-    return None
 
 
 def _files(folder: Path) -> Iterator[Path]:

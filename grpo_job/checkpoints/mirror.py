@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from grpo_job.checkpoints.manager import NAME, Checkpoint, CheckpointManager, damage_of, name_of
+from grpo_job.checkpoints.manager import NAME, Checkpoint, CheckpointManager
+from grpo_job.checkpoints.validity import name_of
 from grpo_job.outcomes import RunLocked, Unexpected
 from grpo_job.stores import MANIFEST, Outpaced, Store, StoreFailed
 
@@ -76,6 +77,8 @@ class Mirror:
             for step in self.steps():
                 if step <= than:
                     break
+                if step in manager.unusable:
+                    continue
                 damage = self._bring(manager, step)
                 if damage is None:
                     break
@@ -101,7 +104,7 @@ class Mirror:
         shutil.rmtree(arriving, ignore_errors=True)
         folder = arriving / name_of(step)
         self.store.get(name_of(step), folder)
-        damage = damage_of(folder)
+        damage = manager.damage_of(folder)
         if damage is None:
             manager.put_in_place(folder, manager.folder / name_of(step))
         shutil.rmtree(arriving)

@@ -91,6 +91,12 @@ class TrainerEngine:
 
         return is_saved_in(self.model, weights)
 
+    def fault_of_checkpoint(self, folder: Path, step: int) -> str | None:
+        """See `Engine.fault_of_checkpoint`."""
+        from grpo_job.engines.trainer.checkpoint import fault_of
+
+        return fault_of(folder, step, self.model)
+
     def load_adapter(self, weights: Path) -> None:
         """Continue with the LoRA weights of this file, on all ranks."""
         from grpo_job.engines.trainer.adapter import load_adapter

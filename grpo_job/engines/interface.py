@@ -83,6 +83,9 @@ class Engine(Protocol):
     def is_saved_in(self, weights: Path) -> bool:
         """Whether this safetensors file holds the LoRA weights in memory, bit by bit."""
 
+    def fault_of_checkpoint(self, folder: Path, step: int) -> str | None:
+        """Why training cannot resume from the checkpoint of `step` in `folder`, or None. Runs nothing of it."""
+
     def load_adapter(self, weights: Path) -> None:
         """Continue with the LoRA weights of this safetensors file. Raises `InvalidRun` if they are not this LoRA's."""
 

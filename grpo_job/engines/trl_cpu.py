@@ -23,6 +23,7 @@ from grpo_job.engines.trainer.adapter import add_lora
 from grpo_job.engines.trainer.arguments import for_transformers, grpo_arguments, on_cpu
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
+from grpo_job.engines.trainer.loading import refusing_bad_files
 from grpo_job.engines.trainer.trainer import JobTrainer
 from grpo_job.engines.trainer.warm_start import WarmStart
 from grpo_job.inputs.base_model import BaseModel
@@ -54,10 +55,11 @@ class PlainTrl(TrainerEngine):
         self.base, self.ranks, self.start = base, ranks, start
         self.planned_steps = planned_steps(settings, len(rows))
         settings = share(settings, ranks.count)
-        self.tokenizer = AutoTokenizer.from_pretrained(base.folder, padding_side="left")
-        self.take_template(settings)
-        set_seed(settings.lora_seed)
-        self.model = add_lora(_load(base.folder), settings, start)
+        with refusing_bad_files(base):
+            self.tokenizer = AutoTokenizer.from_pretrained(base.folder, padding_side="left")
+            self.take_template(settings)
+            set_seed(settings.lora_seed)
+            self.model = add_lora(_load(base.folder), settings, start)
         weights = [weight for _, weight in rewards]
         arguments = on_cpu(grpo_arguments(settings, base.config(), steps=self.planned_steps, reward_weights=weights))
         self.callback = ListeningCallback(steps_per_buffer(settings), ranks)

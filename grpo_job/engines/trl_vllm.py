@@ -32,6 +32,7 @@ from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu, reads_log
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
 from grpo_job.engines.trainer.fsdp import shard_layers
+from grpo_job.engines.trainer.loading import refusing_bad_files
 from grpo_job.engines.trainer.trainer import JobTrainer
 from grpo_job.engines.trainer.warm_start import WarmStart
 from grpo_job.inputs.base_model import BaseModel
@@ -84,7 +85,8 @@ class TrlVllm(VllmTrainerEngine):
     def _with_lora(self, settings: Settings, plan: Plan, start: Path | None) -> Any:
         """The base under its LoRA, on this process's GPU; a shared one is cut there layer by layer."""
         device = torch.device("cuda", torch.cuda.current_device())
-        model = add_lora(_load(self.base.folder, plan, device if plan.base_shards == 1 else None), settings, start)
+        with refusing_bad_files(self.base):
+            model = add_lora(_load(self.base.folder, plan, device if plan.base_shards == 1 else None), settings, start)
         if plan.base_shards > 1:
             shard_layers(model, device, plan.base_shards)
         return model

@@ -3,7 +3,6 @@
 Only safetensors are used, and no code from the repository is run.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 from grpo_job.inputs import sample
 from grpo_job.outcomes import InvalidRun, Outage
+from grpo_job.settings import plain_files
 from grpo_job.stores import client_errors
 
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
@@ -34,8 +34,8 @@ class BaseModel(NamedTuple):
     gated: bool = False
 
     def config(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads((self.folder / "config.json").read_text())
-        return loaded
+        """Raises `OSError` and `ValueError`, also for one that is too long or nested too deeply."""
+        return plain_files.read_object(self.folder / "config.json")
 
 
 def fetch(name: str, revision: str | None, *, weights: bool = True) -> BaseModel:
@@ -48,6 +48,11 @@ def fetch(name: str, revision: str | None, *, weights: bool = True) -> BaseModel
     local = Path(name).expanduser()
     if local.is_dir():
         _require([file.name for file in local.iterdir()], name, "the folder")
+        try:
+            # Texts of a model are published with the adapter; weights are only read as weights.
+            plain_files.require_within(local, links=(".safetensors",))
+        except plain_files.NotPlain as fault:
+            raise InvalidRun(f"GRPO_MODEL: {name!r} was given; {fault}") from fault
         return BaseModel(name, local.resolve(), None, {})
     if name.startswith(("/", ".", "~")):
         raise InvalidRun(f"GRPO_MODEL: {name!r} was given; there is no such folder")

@@ -7,22 +7,23 @@ prompts can be measured without torch. A test compares the counts with the engin
 import json
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from grpo_job.inputs.rendering import Message, Template, Unrendered
+from grpo_job.inputs.rendering import Message, Template, Unrendered, whole_tokenizer
 from grpo_job.outcomes import InvalidRun
+from grpo_job.settings import plain_files
 from grpo_job.settings.regular_files import content_of
 from grpo_job.settings.schema import Settings
 
 __all__ = ["Chat", "Message"]
 
 OPENING = re.compile(r"(<(?:think|reasoning)>)\s*\Z")
-BATCH = 512  # texts that one thread encodes at a time
+LONGEST_TEMPLATE = 2**20  # bytes of a file, characters of a text
+PROVING = "What is 12 + 30? Think.\n" * 20  # a text as rows have, which any tokenizer splits in no time
 PLAIN = "plain"
 # For a base without a template: each turn's text and an empty line.
 PLAIN_TEMPLATE = "{% for message in messages %}{{ message['content'] + '\n\n' }}{% endfor %}"
@@ -36,13 +37,14 @@ class Chat:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """As transformers would load it; never truncates or pads."""
-        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
-        # A tokenizer saved with these enabled would give all prompts the same length.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        tokenizer.add_special_tokens(list(self._special_tokens.values()))  # as transformers does, if one is missing
-        return tokenizer
+        """As transformers would load it; never truncates or pads. Raises `Unrendered` if that fails or does not end."""
+        file, tokens = self.folder / "tokenizer.json", list(self._special_tokens.values())
+        _prove(str(file), file.stat().st_mtime_ns, tuple(tokens))
+        return whole_tokenizer(str(file), tokens)
+
+    def has_code(self) -> bool:
+        """Whether the tokenizer's repository names code of its own."""
+        return bool(self._config.get("auto_map"))
 
     def ends_with(self) -> str | None:
         """The `eos_token` of the tokenizer, if any."""
@@ -64,8 +66,12 @@ class Chat:
 
     def opening(self) -> str:
         """The tag that each prompt ends with, which the completion then lacks: `<think>`, `<reasoning>`, or none."""
+        return self._opening
+
+    @cached_property
+    def _opening(self) -> str:
         try:
-            found = OPENING.search(self.render([{"role": "user", "content": "A question."}]))
+            found = OPENING.search(self.texts([[{"role": "user", "content": "A question."}]])[0])
         except InvalidRun:  # told where the rows are rendered
             return ""
         return found[1] if found else ""
@@ -78,11 +84,11 @@ class Chat:
             raise self._refused(reason, prompts[0]) from reason
 
     def lengths(self, prompts: Sequence[Sequence[Message]]) -> list[int]:
-        """Tokens of each prompt; rendered as `texts` does."""
-        texts = self.texts(prompts)
-        batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
-        with ThreadPoolExecutor() as threads:
-            return [length for lengths in threads.map(self._lengths, batches) for length in lengths]
+        """Tokens of each prompt, rendered and counted as `texts` renders."""
+        try:
+            return self._template.lengths(prompts, str(self.folder / "tokenizer.json")) if prompts else []
+        except Unrendered as reason:
+            raise self._refused(reason, prompts[0]) from reason
 
     def _refused(self, reason: Unrendered, messages: Sequence[Message]) -> InvalidRun:
         whose = f"GRPO_CHAT_TEMPLATE: {self.given!r} was given; it" if self.given else "GRPO_MODEL: its chat template"
@@ -95,20 +101,16 @@ class Chat:
         """The tokens of texts that a model wrote."""
         return [tokens.ids for tokens in self.tokenizer.encode_batch(list(texts))]
 
-    def _lengths(self, texts: list[str]) -> list[int]:
-        return [len(tokens.ids) for tokens in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
-
     @cached_property
     def _config(self) -> dict[str, Any]:
         path = self.folder / "tokenizer_config.json"
-        loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        return loaded
+        return plain_files.read_object(path) if path.is_file() else {}
 
     @cached_property
     def _special_tokens(self) -> dict[str, str]:
         """`{"eos_token": "<|im_end|>", ...}`, the names that templates use."""
         named = {name: value for name, value in self._config.items() if name.endswith("_token")}
-        texts = {name: value["content"] if isinstance(value, dict) else value for name, value in named.items()}
+        texts = {name: value.get("content") if isinstance(value, dict) else value for name, value in named.items()}
         return {name: text for name, text in texts.items() if isinstance(text, str)}  # add_bos_token is true or false
 
     @cached_property
@@ -118,10 +120,12 @@ class Chat:
             return self._plain() if self.given == PLAIN else _read(self.given)
         beside = self.folder / "chat_template.jinja"
         if beside.is_file():
-            return beside.read_text(encoding="utf-8")
-        inside: str | list[dict[str, str]] | None = self._config.get("chat_template")
+            return plain_files.read_text(beside, LONGEST_TEMPLATE)
+        inside: Any = self._config.get("chat_template")
         if isinstance(inside, list):
-            return next((each["template"] for each in inside if each["name"] == "default"), None)
+            inside = next((each["template"] for each in inside if each["name"] == "default"), None)
+        if inside is not None and (not isinstance(inside, str) or len(inside) > LONGEST_TEMPLATE):
+            raise ValueError(f"its chat_template is no text of at most {LONGEST_TEMPLATE:,} characters")
         return inside
 
     def _plain(self) -> str:
@@ -134,6 +138,13 @@ class Chat:
     @cached_property
     def _template(self) -> Template:
         return Template(self.source or "", self._special_tokens, self.options)
+
+
+@cache
+def _prove(tokenizer: str, changed: int, special_tokens: tuple[str, ...]) -> None:
+    """Load the tokenizer and split a text, first in a process with limits. `changed`: when the file was."""
+    named = {str(number): token for number, token in enumerate(special_tokens)}
+    Template(PLAIN_TEMPLATE, named, {}).lengths([[{"role": "user", "content": PROVING}]], tokenizer)
 
 
 def _read(file: str) -> str:

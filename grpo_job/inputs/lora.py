@@ -1,6 +1,5 @@
 """A LoRA adapter as PEFT saves it: found in a folder, its shape read from the header of its weights."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.run_folder.paths import WEIGHTS
+from grpo_job.settings import plain_files
 
 CONFIG = "adapter_config.json"
 NOT_PLAIN = (
@@ -52,7 +52,7 @@ def config_in(folder: Path) -> dict[str, Any]:
     """PEFT's configuration of a plain LoRA. Raises `InvalidRun` if it is unreadable, or of another kind of adapter."""
     path = folder / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = plain_files.read_object(path)
         odd = [name for name in NOT_PLAIN if config.get(name)]
         kind, bias = config.get("peft_type", "LORA"), config.get("bias", "none")
     except (OSError, ValueError, AttributeError) as error:
@@ -82,7 +82,7 @@ def read(folder: Path) -> Lora:
 
 def _alpha(folder: Path, config: Mapping[str, Any]) -> int:
     alpha = config.get("lora_alpha")
-    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or alpha < 1 or alpha != int(alpha):
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not 1 <= alpha < 2**31 or alpha != int(alpha):
         raise InvalidRun(f"{folder / CONFIG}: lora_alpha is {alpha!r}; allowed: a whole number from 1")
     return int(alpha)
 

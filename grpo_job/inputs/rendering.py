@@ -1,28 +1,38 @@
-"""Runs a chat template, which is third-party code: in a sandbox, and first in a process with a deadline and limits.
+"""Runs chat template and tokenizer, which are third parties': first in a process with a deadline and limits.
 
-What that process has rendered for all rows, the same template renders again in any process of the run.
-Imports only Jinja2, so that the process starts at once.
+What that process has rendered and counted for all rows, any process of the run renders and counts again; the template
+in a sandbox. Imports Jinja2, and in that process `tokenizers`, so that it starts at once.
 """
 
 import json
+import math
+import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, partial
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 Message = dict[str, str]
 
-SECONDS, SECONDS_A_PROMPT = 20.0, 0.01
+SECONDS, SECONDS_A_PROMPT = 10.0, 0.003  # of a processor; the clock may show more on a machine that is shared
+SLOWEST = 6  # seconds on the clock for one of a processor
 MEMORY = 4 * 2**30  # bytes of address space of the process that renders
 # Characters of one prompt: a template may repeat what it is given, and add instructions.
 FIXED_SIZE, SIZE_FACTOR = 1_000_000, 10
+LONGEST_REASON = 1000  # characters
+BATCH = 512  # texts that are encoded at a time
 PROBE = "A system message."
 
 # Transformers' tags around assistant messages. They do nothing in a prompt, so `if true` replaces them.
@@ -92,19 +102,38 @@ class Template:
 
     def texts(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
         """The text of each prompt, from a process of its own. Raises `Unrendered`."""
+        return [str(text) for text in self._asked(prompts, None)]
+
+    def lengths(self, prompts: Sequence[Sequence[Message]], tokenizer: str) -> list[int]:
+        """The tokens of each prompt by the tokenizer in a file, from a process of its own. Raises `Unrendered`."""
+        return [int(length) for length in self._asked(prompts, tokenizer)]
+
+    def _asked(self, prompts: Sequence[Sequence[Message]], tokenizer: str | None) -> list[Any]:
         seconds = SECONDS + SECONDS_A_PROMPT * len(prompts)
-        first = json.dumps([self.source, self.special_tokens, self.options])
+        if (endless := _ENDLESS.get((self.source, tokenizer))) is not None:
+            raise Unrendered(endless)
+        first = json.dumps([self.source, self.special_tokens, self.options, tokenizer, math.ceil(seconds)])
         lines = "\n".join([first, *(json.dumps(list(prompt)) for prompt in prompts)])
-        command = [sys.executable, "-P", __file__]
+        # Each thread and each arena of malloc reserves address space, of which the process has little.
+        threads = min(8, os.cpu_count() or 1)
+        limits = [f"RAYON_NUM_THREADS={threads}", "MALLOC_ARENA_MAX=2"]
+        command = ["/usr/bin/env", *limits, sys.executable, "-P", __file__]
         try:
-            done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=seconds, check=False)
+            done = subprocess.run(
+                command, input=lines, capture_output=True, text=True, timeout=SLOWEST * seconds, check=False
+            )
+            code, said, told = done.returncode, done.stdout, done.stderr.strip().rpartition("\n")[2]
         except subprocess.TimeoutExpired:
-            raise Unrendered(f"it did not end in {seconds:.0f} s") from None
-        answers = [json.loads(line) for line in done.stdout.splitlines()]
-        if done.returncode or len(answers) < len(prompts):
-            told = done.stderr.strip().rpartition("\n")[2] or f"its process ended with {done.returncode}"
-            raise Unrendered(told)
+            code, said, told = -signal.SIGXCPU, "", ""
+        if code == -signal.SIGXCPU:
+            told = _ENDLESS[self.source, tokenizer] = f"it did not end in {seconds:.0f} s"
+        answers = [json.loads(line) for line in said.splitlines()] if code == 0 else []
+        if len(answers) < len(prompts):
+            raise Unrendered((told or f"its process ended with {code}")[:LONGEST_REASON])
         return answers
+
+
+_ENDLESS: dict[tuple[str, str | None], str] = {}  # templates and tokenizers that nobody waits for twice
 
 
 def folded(messages: Sequence[Message]) -> list[Message]:
@@ -129,20 +158,43 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-def _answers(lines: Iterator[str]) -> Iterator[str]:
-    template = Template(*json.loads(next(lines)))
-    for line in lines:
-        yield template.text(json.loads(line))
+def _answers(lines: Iterator[str]) -> Iterator[str | int]:
+    source, special_tokens, options, tokenizer, seconds = json.loads(next(lines))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    template = Template(source, special_tokens, options)
+    assert template.takes_system in (True, False)  # asked for later, outside this process
+    texts = (template.text(json.loads(line)) for line in lines)
+    yield from _lengths(texts, tokenizer, list(special_tokens.values())) if tokenizer else texts
+
+
+def _lengths(texts: Iterator[str], file: str, special_tokens: list[str]) -> Iterator[int]:
+    tokenizer = whole_tokenizer(file, special_tokens)
+    while batch := list(islice(texts, BATCH)):
+        yield from (len(tokens.ids) for tokens in tokenizer.encode_batch_fast(batch, add_special_tokens=False))
+
+
+def whole_tokenizer(file: str, special_tokens: list[str]) -> "Tokenizer":
+    """As transformers would load it; never truncates or pads."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(file)
+    # A tokenizer saved with these enabled would give all prompts the same length.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.add_special_tokens(special_tokens)  # as transformers does, if one is missing
+    return tokenizer
 
 
 def main() -> None:
-    """In the process that renders: one line of JSON a prompt, on standard input and output."""
+    """In the process with limits: one line of JSON a prompt, on standard input and output."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        for text in _answers(iter(sys.stdin)):
-            print(json.dumps(text))
-    except Unrendered as reason:
-        sys.exit(" ".join(str(reason).split()))
+        for answer in _answers(iter(sys.stdin)):
+            print(json.dumps(answer))
+    except Exception as reason:  # of a third party's files, whatever it is
+        told = str(reason) if isinstance(reason, Unrendered) else f"its tokenizer: {_told(reason)}"
+        sys.exit(" ".join(told[:LONGEST_REASON].split()))
 
 
 if __name__ == "__main__":

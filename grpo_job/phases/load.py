@@ -40,6 +40,7 @@ def load(attempt: Attempt, checked: Checked) -> Loaded:
         engine = _build(attempt, checked, manager.partial)
         for note in engine.notes:
             attempt.progress.warn(note)
+        checkpoint = resume.usable(attempt, manager, checkpoint, engine)
         resume.refuse_fewer_steps(attempt, checkpoint, engine.planned_steps)
     attempt.summary.forget_result()
     return Loaded(engine, manager, checkpoint)

@@ -7,15 +7,16 @@ from grpo_job import engines, reports
 from grpo_job.evaluation import verdict
 from grpo_job.monitoring.trackers import Trackers
 from grpo_job.outcomes import FINISHED, Abandoned, InvalidRun, Outcome, PublishFailed
-from grpo_job.phases import published_tree
+from grpo_job.phases import published_tree, trust
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.published_tree import Published
 from grpo_job.preflight import Checked
 from grpo_job.reports import content
 from grpo_job.run_folder.files import read_json, write_json
-from grpo_job.run_folder.paths import RunFolder
+from grpo_job.run_folder.paths import RunFolder, require_plain
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.settings.redaction.secrets import secret_values
+from grpo_job.settings.schema import Settings
 from grpo_job.stores import Patience
 
 ENOUGH_KEPT = 0.9  # of the update, in a merged model; below, a warning names the types that keep more
@@ -80,20 +81,29 @@ def _publish_result(attempt: Attempt) -> None:
     )
     attempt.summary.update(published=arrived(places))
     if failures := [place.failure for place in places if not place.verified]:
-        raise PublishFailed("; ".join([*failures, f"to finish: grpo-job publish {folder.path}"]))
+        raise PublishFailed("; ".join([*failures, _to_finish(folder, settings)]))
+
+
+def _to_finish(folder: RunFolder, settings: Settings) -> str:
+    """The command; with the destinations, for another machine may not have this GRPO_OUTPUT_DIR."""
+    return f"to finish: grpo-job publish {folder.path} {' '.join(f'--to {uri}' for uri in settings.publish_to)}"
 
 
 def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[str, str]) -> Outcome:
     """Publish a trained run's folder to `destinations`, by default those of its settings, and update its summary.
 
+    Of a folder that does not lie in GRPO_OUTPUT_DIR, which may come from anybody, no setting holds.
     Raises `InvalidRun` if there is nothing to publish or no destination, `PublishFailed` if one failed.
     """
     folder = RunFolder(path)
-    settings = read_json(folder.settings).get("settings", {})
-    wanted = tuple(destinations) or tuple(settings.get("publish_to", ()))
+    require_plain(path)
+    settings = read_json(folder.settings).get("settings", {}) if trust.is_own(path, environment) else None
+    wanted = tuple(destinations) or tuple((settings or {}).get("publish_to", ()))
     if not wanted:
-        raise InvalidRun(f"{path}: the run has no destination; allowed: --to URI, such as --to hf://owner/name")
-    places = send(folder, wanted, private=settings.get("publish_private", True), environment=environment)
+        why = "the run has no destination" if settings is not None else trust.NOT_OURS
+        raise InvalidRun(f"{path}: {why}; allowed: --to URI, such as --to hf://owner/name")
+    private = (settings or {}).get("publish_private", True)
+    places = send(folder, wanted, private=private, environment=environment)
     if failures := [place.failure for place in places if not place.verified]:
         raise PublishFailed("; ".join(failures))
     done = {"ending": FINISHED._asdict(), "published": arrived(places)}

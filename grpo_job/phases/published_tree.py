@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.outcomes import FINISHED, InvalidRun
+from grpo_job.run_folder.paths import require_plain
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.stores import MANIFEST, Patience, StoreFailed, open_store
 from grpo_job.stores.trees import manifest_of
@@ -74,7 +75,8 @@ def publish(
 
 
 def gather(run_folder: Path, tree: Path, *, hide: Mapping[str, str] | None = None) -> None:
-    """Fill the empty folder `tree` with what is published of a run."""
+    """Fill the empty folder `tree` with what is published of a run. Raises `InvalidRun` if it leads elsewhere."""
+    require_plain(run_folder)
     if not (run_folder / "adapter").is_dir():
         raise InvalidRun(f"{run_folder} has no adapter/ to publish: give the folder of a trained run.")
     hidden = {**_own_places(run_folder), **(hide or {})}

@@ -9,18 +9,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+
 from grpo_job import engines, preflight, rewards
 from grpo_job.evaluation import verdict
 from grpo_job.inputs import base_model, lora
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.library_log import libraries_write_to
 from grpo_job.monitoring.progress import Progress
-from grpo_job.phases import evaluate
-from grpo_job.run_folder.files import read_json, write_json, write_jsonl
-from grpo_job.run_folder.paths import WEIGHTS, RunFolder
+from grpo_job.outcomes import InvalidRun
+from grpo_job.phases import evaluate, trust
+from grpo_job.run_folder.files import write_json, write_jsonl
+from grpo_job.run_folder.paths import WEIGHTS, RunFolder, require_plain
 from grpo_job.settings.example import AUTO, OFF
 from grpo_job.settings.reader import COMPANIONS, Resolved
-from grpo_job.settings.schema import Settings
+from grpo_job.settings.schema import Settings, variable
 
 # Settings that matter only for training and publishing.
 NOT_FOR_EVALUATION: dict[str, Any] = {
@@ -29,56 +32,98 @@ NOT_FOR_EVALUATION: dict[str, Any] = {
     "num_generations": 4, "gradient_accumulation_steps": 1, "steps_per_generation": None,
     "generation_batch_size": None, "warm_start_steps": 0, "adapter": None,
 }  # fmt: skip
+# Of a setting that the caller gives, what the tree says beside it does not hold.
+FOLLOWERS = {**COMPANIONS, "model": ("model_revision",), "rewards": ("reward_options",)}
 
 
 class Found(NamedTuple):
-    """The adapter's folder, its PEFT config, the settings of its run, and the example that its prompts got."""
+    """The adapter's folder, its PEFT config, the settings of its run, and the example that its prompts got.
+
+    `place`: the file that the settings were found in.
+    """
 
     adapter: Path
     config: dict[str, Any]
     told: dict[str, Any]
     example: str = ""
+    place: Path = Path()
 
 
 def find(path: Path) -> Found:
     """The adapter in `path`. Raises `InvalidRun` if there is none that this job can load."""
     adapter = lora.folder_in(path)
+    require_plain(path)
     config = lora.config_in(adapter)
     run = next((place for place in (path, path / "run", path.parent) if (place / "settings.json").is_file()), None)
     if run is None:
-        return Found(adapter, config, {})
-    shown = read_json(run / "summary.json").get("example") or {}
-    return Found(adapter, config, read_json(run / "settings.json").get("settings", {}), shown.get("text", ""))
+        return Found(adapter, config, {}, place=adapter / "adapter_config.json")
+    if run == path.parent:  # which may hold much else, so only what is read there is looked at
+        trust.refuse_linked(run, ("settings.json", "summary.json", "evaluation/evaluation.json"))
+    shown, told = (
+        trust.object_in(run / "summary.json").get("example"),
+        trust.object_in(run / "settings.json").get("settings"),
+    )
+    example = shown.get("text", "") if isinstance(shown, dict) else ""
+    return Found(adapter, config, told if isinstance(told, dict) else {}, str(example), run / "settings.json")
 
 
 def settings_for(found: Found, resolved: Resolved) -> Settings:
-    """The run's settings, overridden by the caller's, overridden by the shape of the weights."""
+    """The run's settings, overridden by the caller's, overridden by the shape of the weights.
+
+    Raises `InvalidRun` for each that would be code or a path of the tree, and for what is no setting's value.
+    """
     shape = lora.read(found.adapter)
-    told = found.told or resolved.settings.model_dump()
     of_recipe = _said(resolved, "recipe") if resolved.origins["recipe"] != "default" else {}
     given = _said(resolved, "command line", "environment", "file ")
-    base = {"model": found.config.get("base_model_name_or_path"), "model_revision": found.config.get("revision")}
-    dropped = {follower for leader, followers in COMPANIONS.items() if leader in given for follower in followers}
+    of_tree = _of_tree(found, given, of_recipe)
     layers = {
-        **{name: value for name, value in {**told, **of_recipe}.items() if name not in dropped},
-        **(base if base["model"] else {}),
+        **({} if found.told else resolved.settings.model_dump()),
+        **{name: value for name, value in of_recipe.items() if name not in _followers(given)},
+        **of_tree,
         **given,
         **NOT_FOR_EVALUATION,
-        "grpo_config": _template_options(told, resolved),
+        "grpo_config": _template_options(found.told, resolved),
         "lora_rank": shape.rank,
         "lora_alpha": shape.alpha,
         "lora_target_modules": shape.modules,
     }
-    if layers.get("example") == AUTO:
+    if layers.get("example", AUTO) == AUTO:
         layers["example"] = found.example or OFF
-    return Settings(**{name: value for name, value in layers.items() if name in Settings.model_fields})
+        of_tree["example"] = found.example
+    trust.refuse_code_and_paths(of_tree, found.place)
+    return _valid({name: value for name, value in layers.items() if name in Settings.model_fields}, found.place)
+
+
+def _of_tree(found: Found, given: Mapping[str, Any], of_recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What the tree decides, because neither the caller nor the caller's recipe says it."""
+    said = {*given, *of_recipe, *_followers(given), *trust.NEVER, *NOT_FOR_EVALUATION}
+    taken = {name: value for name, value in found.told.items() if name not in said}
+    if "model" not in given and (base := found.config.get("base_model_name_or_path")):
+        taken |= {"model": base, "model_revision": found.config.get("revision")}
+    return taken
+
+
+def _followers(given: Mapping[str, Any]) -> set[str]:
+    """Settings that come with another one, which the caller gave."""
+    return {follower for leader, followers in FOLLOWERS.items() if leader in given for follower in followers}
+
+
+def _valid(layers: Mapping[str, Any], place: Path) -> Settings:
+    try:
+        return Settings(**layers)
+    except ValidationError as error:
+        wrong = [f"{variable(str(each['loc'][0]))} ({each['msg']})" for each in error.errors(include_input=False)]
+        raise InvalidRun(f"{place} holds what is no setting: {', '.join(wrong)}; set it yourself") from error
 
 
 def _template_options(told: Mapping[str, Any], resolved: Resolved) -> dict[str, Any]:
     """Of GRPOConfig's options only those of the chat template change an answer; the caller's go over the run's."""
     name = "chat_template_kwargs"
-    options = resolved.settings.grpo_config.get(name) or (told.get("grpo_config") or {}).get(name)
-    return {name: options} if options else {}
+    inherited = told.get("grpo_config")
+    options = resolved.settings.grpo_config.get(name) or (
+        inherited.get(name) if isinstance(inherited, Mapping) else None
+    )
+    return {name: options} if isinstance(options, dict) and options else {}
 
 
 def _said(resolved: Resolved, *origins: str) -> dict[str, Any]:
@@ -94,6 +139,8 @@ def reevaluate(path: Path, output: Path | None, resolved: Resolved, environment:
     """Evaluate the base and the adapter in `path` on the held-out rows; write and return `verdict.judge`."""
     found = find(path)
     folder = _folder(path, output)
+    if not output and folder.is_symlink():
+        raise InvalidRun(f"--output: {folder} is a link, through which nothing is written; give the folder to write to")
     with TemporaryDirectory(prefix="grpo-job-evaluate-") as scratch:
         settings = settings_for(found, resolved).model_copy(update={"output_dir": scratch})
         judged = _judged(found, settings, folder, RunFolder(Path(scratch)), environment)
@@ -141,9 +188,9 @@ def _judged(
 def _first_measure(found: Found) -> str | None:
     """What the run itself was judged by, from the evaluation beside its settings; None where there is none."""
     places = (RunFolder(place).verdict for place in (found.adapter / "run", found.adapter.parent))
-    judged = next((read_json(path) for path in places if path.is_file()), {})
-    name: str | None = judged.get("measure", {}).get("name")
-    return name
+    judged = next((trust.object_in(path) for path in places if path.is_file()), {}).get("measure")
+    name = judged.get("name") if isinstance(judged, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def lines(judged: Mapping[str, Any]) -> list[str]:

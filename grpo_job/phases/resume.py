@@ -3,12 +3,14 @@
 import shutil
 
 from grpo_job.checkpoints import Checkpoint, CheckpointManager
+from grpo_job.engines.interface import Engine
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import judging
 from grpo_job.phases.attempt import Attempt
 from grpo_job.run_folder import identity
 from grpo_job.run_folder.files import read_jsonl
 from grpo_job.runtime import machine
+from grpo_job.settings import key_file
 
 
 def manager_of(
@@ -31,6 +33,7 @@ def manager_of(
             attempt.folder.judged,
             attempt.folder.warm,
         ),
+        key=key_file.read(path) if (path := attempt.settings.checkpoint_key_path) else None,
         facts={"settings_hash": attempt.settings.result_hash(), "versions": machine.versions()},
     )
     if attempt.mirror:
@@ -64,6 +67,18 @@ def find_checkpoint(attempt: Attempt, manager: CheckpointManager) -> Checkpoint 
         _say_that_there_is_none(attempt)
     _go_back(attempt, manager, checkpoint)
     return checkpoint
+
+
+def usable(attempt: Attempt, manager: CheckpointManager, found: Checkpoint | None, engine: Engine) -> Checkpoint | None:
+    """`found`, or the newest before it that the engine can load, with a warning for each that it cannot.
+
+    A checkpoint is whole by its manifest, which whoever writes to the mirror can write too.
+    """
+    while found and (fault := engine.fault_of_checkpoint(found.folder, found.step)):
+        attempt.progress.warn(f"checkpoint {found.folder.name} is not used: {fault}")
+        manager.set_aside(found)
+        found = find_checkpoint(attempt, manager)
+    return found
 
 
 def refuse_fewer_steps(attempt: Attempt, resume: Checkpoint | None, planned: int) -> None:

@@ -1,6 +1,7 @@
 """Checks that the job can train this model: configuration, weights, tokenizer. Downloads nothing large."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from grpo_job.inputs.base_model import BaseModel
@@ -13,6 +14,9 @@ from grpo_job.preflight.findings import Finding
 from grpo_job.settings.schema import Settings
 
 Check = Callable[[BaseModel, Mapping[str, Any], Settings], Finding]
+CODE = "its {} names code of its own (auto_map), which is never run"
+WITHOUT_CODE = "a model that transformers knows, or a copy of this one without auto_map"
+LARGEST = 2**24  # of a vocabulary, a width or a number of layers
 CURE = "download the model again, or use another one"
 
 
@@ -20,10 +24,21 @@ def config_of(base: BaseModel) -> dict[str, Any]:
     """The model's config.json. Raises `InvalidRun` if it is unreadable."""
     try:
         config = base.config()
-        ModelShape.from_config(config)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
+        _require_sizes(ModelShape.from_config(config))
+    except InvalidRun:
+        raise
+    except Exception as error:  # a third party's file: whatever it makes our reading raise is the reason
         raise _refused(base, f"its config.json cannot be read ({type(error).__name__}: {error})", CURE) from error
     return config
+
+
+def _require_sizes(shape: ModelShape) -> None:
+    """Raises `ValueError` for sizes that no model has: the sums that are made of them would overflow."""
+    for name, value in asdict(shape).items():
+        if isinstance(value, bool) or (name == "window" and value is None):
+            continue
+        if not isinstance(value, int) or not 0 < value <= LARGEST:
+            raise ValueError(f"its size {name} is {value!r}")
 
 
 def chat_of(base: BaseModel, settings: Settings) -> Chat:
@@ -45,7 +60,12 @@ def chat_of(base: BaseModel, settings: Settings) -> Chat:
 
 def findings(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Iterator[Finding]:
     for check in CHECKS:
-        yield check(base, config, settings)
+        try:
+            finding = check(base, config, settings)
+        except Exception as error:  # a third party's values, of any type
+            why = f"its config.json holds what no such model has ({type(error).__name__}: {error})"
+            finding = _failed("model", base, why, CURE)
+        yield finding
 
 
 def exists(base: BaseModel, settings: Settings) -> Finding:
@@ -64,6 +84,8 @@ def tokenizer(base: BaseModel, chat: Chat, config: Mapping[str, Any]) -> Finding
     if largest >= room:
         why = f"its tokenizer has token ids up to {largest}, but the model has {room} embeddings"
         return _failed("tokenizer", base, why, "the model's own tokenizer")
+    if chat.has_code():
+        return _failed("tokenizer", base, CODE.format("tokenizer_config.json"), WITHOUT_CODE)
     if not chat.ends_with():
         why = f"{base.name} has no eos_token, so completions may not end; set it in tokenizer_config.json"
         return Finding("warned", "tokenizer", why)
@@ -77,12 +99,7 @@ def _architecture(base: BaseModel, config: Mapping[str, Any], settings: Settings
         why = f"{named or config.get('model_type')} is not a text generation model"
         return _failed("architecture", base, why, "a causal language model with a chat template")
     if config.get("auto_map"):
-        return Finding(
-            "warned",
-            "architecture",
-            f"{base.name} has remote code (auto_map), which is never run; transformers' own {named} is used if it "
-            "exists: to be safe, use a model without remote code",
-        )
+        return _failed("architecture", base, CODE.format("config.json"), WITHOUT_CODE)
     return Finding("passed", "architecture", f"{named or config.get('model_type')}, no remote code")
 
 

@@ -1,15 +1,17 @@
 """The weights without loading them: names from the index, or from the header of a safetensors file."""
 
-import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from grpo_job.inputs.base_model import BaseModel
+from grpo_job.settings.plain_files import read_object
 
 WHOLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+SHARD = re.compile(r"[\w-][\w.-]*\.safetensors")
 HUB_SECONDS = 10
 # Layers that a LoRA of this job cannot stand on: tables and scales, not products of matrices.
 NO_LINEAR = ("embed", "norm", "wte", "wpe", "rotary")
@@ -19,8 +21,10 @@ def fault(base: BaseModel) -> str | None:
     """Why the weights are not whole, or None. On the Hub only what its list of files tells."""
     try:
         shards = _shards_of(base)
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        return f"its {INDEX} cannot be read ({error})"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"its {INDEX} cannot be read ({type(error).__name__}: {error})"
+    if odd := sorted(name for name in shards if not SHARD.fullmatch(name)):
+        return f"its {INDEX} names {odd[0]!r}, which is no safetensors file beside it"
     there = set(base.files) or {path.name for path in base.folder.glob("*.safetensors")}
     if not shards and WHOLE not in there:
         return f"it holds neither {WHOLE} nor {INDEX}, by which transformers finds weights"
@@ -76,7 +80,7 @@ def _shapes_on_hub(base: BaseModel) -> dict[str, list[int]]:
 def _tensor_names(base: BaseModel) -> Iterator[str]:
     index, local = base.folder / INDEX, sorted(base.folder.glob("*.safetensors"))
     if index.is_file():
-        yield from json.loads(index.read_text())["weight_map"]
+        yield from read_object(index)["weight_map"]
     elif local:
         for path in local:
             yield from _names_in(path)
@@ -91,7 +95,7 @@ def _tensor_names(base: BaseModel) -> Iterator[str]:
 def _shards_of(base: BaseModel) -> set[str]:
     """The files that the index names."""
     index = base.folder / INDEX
-    return set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+    return set(map(str, read_object(index)["weight_map"].values())) if index.is_file() else set()
 
 
 def _names_in(path: Path) -> list[str]:

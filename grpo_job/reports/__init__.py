@@ -9,12 +9,15 @@ from pathlib import Path
 
 
 def build(run_folders: Sequence[Path]) -> Path:
-    """Write the report, and return its path.
+    """Write the report, and return its path. Raises `InvalidRun` for a folder that leads elsewhere.
 
     For one run: `report.html` and `plots/` in its folder. For several: `comparison.html` next to the first one.
     """
     from grpo_job.reports import html
+    from grpo_job.run_folder.paths import require_plain
 
+    for folder in run_folders:
+        require_plain(folder)
     return html.write_report(run_folders[0]) if len(run_folders) == 1 else html.write_comparison(run_folders)
 
 

@@ -3,6 +3,7 @@
 In an SVG each colour becomes a CSS variable (`themes.py`), so the page can switch between light and dark.
 """
 
+import html
 import io
 import re
 from collections.abc import Sequence
@@ -11,12 +12,15 @@ from typing import Any
 
 from grpo_job.reports.panels import Bars, Line, Panel, Shares
 from grpo_job.reports.themes import LIGHT, SERIES
+from grpo_job.run_folder.files import write_bytes
 
 Drawn = Panel | Bars | Shares
+LONGEST_NAME = 100  # of a PNG, in characters
 # Inches, so that 9 points are about 11 CSS pixels on the page: in a third of its width or on a phone, and wide.
 SMALL, WIDE = (3.5, 2.15), (9.8, 3.0)
 SMALL_SHARES, WIDE_SHARES = (3.3, 2.9), (5.0, 2.9)
 STYLE = {
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,
@@ -52,18 +56,18 @@ STYLE = {
 
 def png(drawn: Drawn, folder: Path) -> Path:
     """Write `<name>.png`, with title and legend, on white."""
-    path = folder / f"{drawn.name}.png"
-    folder.mkdir(parents=True, exist_ok=True)
+    path, out = folder / f"{_safe(drawn.name)}.png", io.BytesIO()
     with _style({"figure.constrained_layout.w_pad": 0.12, "figure.constrained_layout.h_pad": 0.1}):
         figure = draw(drawn, size=(6.4, 3.6), titled=True)
-        figure.savefig(path, dpi=130, metadata={"Software": None})
+        figure.savefig(out, format="png", dpi=130, metadata={"Software": None})
+    write_bytes(path, out.getvalue())  # replaces a link, and never what it leads to
     return path
 
 
 def svg(drawn: Drawn, *, wide: bool = False) -> str:
     """An `<svg>` element for a page; its `id`s begin with the plot's name."""
     out = io.StringIO()
-    name = drawn.name + ("-wide" if wide else "")
+    name = _safe(drawn.name) + ("-wide" if wide else "")
     with _style({"svg.hashsalt": name}):
         figure = draw(drawn, size=_size(drawn, wide), titled=False)
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
@@ -197,6 +201,11 @@ def _draw_shares(axes: Any, shares: Shares) -> None:
     axes.yaxis.grid(False)
 
 
+def _safe(name: str) -> str:
+    """For a file and an `id`: a reward's name may come from anybody's metrics."""
+    return re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)[:LONGEST_NAME]
+
+
 def _colour(place: int) -> str:
     return LIGHT[SERIES[place % len(SERIES)]]
 
@@ -210,5 +219,6 @@ def _inline(document: str, name: str, title: str) -> str:
     for variable, colour in LIGHT.items():
         body = body.replace(colour, f"var(--{variable})")
     body = re.sub(r'(<svg [^>]*?) width="[^"]*"', r"\1", body, count=1)
-    body = re.sub(r'(<svg [^>]*?) height="[^"]*"', rf'\1 class="plot" role="img" aria-label="{title}"', body, count=1)
+    label = f' class="plot" role="img" aria-label="{html.escape(title)}"'
+    body = re.sub(r'(<svg [^>]*?) height="[^"]*"', lambda found: found[1] + label, body, count=1)
     return body.strip()

@@ -22,7 +22,12 @@ NAME = re.compile(r"\{(\w+)\}")
 
 def read(prompt_file: str) -> str:
     """The template in this file, or PROMPT without one."""
-    return Path(prompt_file).expanduser().read_text(encoding="utf-8") if prompt_file else PROMPT
+    if not prompt_file:
+        return PROMPT
+    path = Path(prompt_file).expanduser()
+    if path.exists() and not path.is_file():  # a pipe or `/dev/zero` would be read forever
+        raise ValueError(f"prompt_file: {prompt_file} is no file")
+    return path.read_text(encoding="utf-8")
 
 
 def needed(prompt_file: str) -> set[str]:

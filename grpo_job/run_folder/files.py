@@ -18,7 +18,8 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace `path` atomically by `text` without secrets, flushed to disk."""
-    write_bytes(path, REDACTOR.text(text).encode())
+    # Half a surrogate pair comes from a third party's JSON.
+    write_bytes(path, REDACTOR.text(text).encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -58,7 +59,7 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 
 def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Append one JSON object per line; a reader may see an incomplete last line."""
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(map(_line, rows))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.run_folder.files import write_text
+from grpo_job.settings import plain_files
 
 WEIGHTS = "adapter_model.safetensors"  # as PEFT names them, in `adapter` and in every checkpoint
 
@@ -38,7 +39,8 @@ class RunFolder:
         self.library_log = path / "libraries.log"
 
     def open(self) -> "RunFolder":
-        """Create the folder. Raises `InvalidRun` if it is not writable."""
+        """Create the folder. Raises `InvalidRun` if it is not writable, or leads elsewhere."""
+        require_plain(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_text(self.heartbeat, "")
@@ -48,3 +50,15 @@ class RunFolder:
                 "allowed: a folder that this user can write to"
             ) from error
         return self
+
+
+def require_plain(folder: Path) -> None:
+    """Raises `InvalidRun` for a run folder or published tree that links out of itself, or that no reader can take.
+
+    Below `trackers/` are the trackers' own files, which may link to each other and are not read here.
+    """
+    try:
+        plain_files.require_within(folder, skip=("trackers",))
+        plain_files.require_shallow(folder, skip=("trackers",))
+    except (plain_files.NotPlain, OSError) as error:
+        raise InvalidRun(f"{folder}: {error}") from error

@@ -3,12 +3,14 @@
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
-from grpo_job.outcomes import Interrupted, Outcome, RunEnded, Unexpected
+from grpo_job.outcomes import Interrupted, InvalidRun, Outcome, RunEnded, Unexpected, in_one_line
 from grpo_job.runtime.signals import StopNow
 
 
@@ -23,6 +25,19 @@ def ending_of(story: Callable[[], Outcome]) -> Outcome:
     except Exception as error:
         click.echo(traceback.format_exc(), err=True)
         return Unexpected(f"{type(error).__name__}: {error}").outcome()
+
+
+@contextmanager
+def refusing_odd_files(*folders: Path) -> Iterator[None]:
+    """For folders that may come from anybody: what their files make our reading raise is a refusal."""
+    try:
+        yield
+    except (RunEnded, OSError):
+        raise
+    except Exception as error:
+        named = ", ".join(map(str, folders))
+        why = f"its files hold what no run writes ({type(error).__name__}: {in_one_line(error)})"
+        raise InvalidRun(f"{named}: {why}; allowed: the folder as the job wrote it") from error
 
 
 def leave(ending: Outcome) -> None:

@@ -28,6 +28,7 @@ from grpo_job.settings.types import (
     FractionAuto,
     Group,
     IpAddress,
+    KeyPath,
     Modules,
     NonNegativeAuto,
     Optimizer,
@@ -208,6 +209,9 @@ class Fields(BaseModel):
     save_minutes: Positive = operational(10.0, "maximum minutes between checkpoints")
     save_total_limit: PositiveInt = operational(2, "number of checkpoints to keep, the newest valid ones")
     checkpoint_to: Place = operational(None, f"mirror for checkpoints: {schemes.forms()}")
+    checkpoint_key_path: KeyPath = operational(
+        None, "file with a key of at least 32 characters: checkpoints are signed with it, and others not resumed from"
+    )
     lease_seconds: Positive = operational(60.0, "seconds without renewal until another attempt may take the run over")
     grace_seconds: Positive = operational(25.0, "seconds to save and stop after a signal")
     publish_to: Places = operational((), f"destinations: {schemes.forms()}")

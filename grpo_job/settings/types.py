@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from grpo_job.settings import example, schemes, trl_options
+from grpo_job.settings import example, key_file, schemes, trl_options
 from grpo_job.settings.engines import ENGINES
 from grpo_job.settings.primitives import (
     Allowed,
@@ -135,6 +135,10 @@ RewardOptions = Annotated[
     dict[str, Any],
     BeforeValidator(_object),
     Allowed('a JSON object by the names of rewards, such as {"brief": {"longest": 200}}'),
+]
+KeyPath = Annotated[
+    Annotated[Text, AfterValidator(key_file.checked)] | None,
+    Allowed("a file with a key of at least 32 characters, or none"),
 ]
 Example = Annotated[
     AnyText,

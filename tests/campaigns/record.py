@@ -32,6 +32,7 @@ PARTS = {
     "health": ["health", "20", "0"],
     "verdict": ["verdict", "2000", "0"],
     "secrets": ["leaks"],
+    "hostile": ["hostile", "--check", "300", "--others", "40", "--seed", "0"],
     "environments": ["environments", "3000", "0"],
     "random_reward": ["random_reward", "20", "0"],
     **{part: ["faults", part, "--count", count, "--seed", seed] for part, count, seed in FAULTS},

@@ -45,9 +45,8 @@ def test_fuzzed_environments_end_in_findings_and_not_in_a_traceback() -> None:
 
 
 def test_every_part_of_the_fault_campaigns_can_be_recorded() -> None:
-    assert record.PARTS.keys() == {
-        "learning", "publish", "health", "verdict", "secrets", "random_reward", "environments", *faults.PARTS,
-    }  # fmt: skip
+    others = {"learning", "publish", "health", "hostile", "verdict", "secrets", "random_reward", "environments"}
+    assert record.PARTS.keys() == {*others, *faults.PARTS}
 
 
 def test_a_tree_that_is_not_its_commits_is_not_recorded(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from grpo_job.checkpoints import CheckpointManager
-from grpo_job.checkpoints.manager import MANIFEST, damage_of
+from grpo_job.checkpoints.manager import MANIFEST
+from grpo_job.checkpoints.validity import damage_of
 from grpo_job.run_folder.files import sha256
 
 FILES = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from grpo_job.checkpoints.manager import damage_of
+from grpo_job.checkpoints.validity import damage_of
 from grpo_job.run_folder.files import read_json
 from tests.faults import runs
 

@@ -68,3 +68,6 @@ def test_one_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> No
     loops = "{% for a in range(99999) %}" * 3 + "{% endfor %}" * 3
     with pytest.raises(Unrendered, match="it did not end in 1 s"):
         Template(loops, {}, {}).texts([[USER]])
+    monkeypatch.setattr(rendering.subprocess, "run", None)  # nobody waits for it twice
+    with pytest.raises(Unrendered, match="it did not end in 1 s"):
+        Template(loops, {}, {}).texts([[USER]])

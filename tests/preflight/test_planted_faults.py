@@ -84,6 +84,7 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     ("broken config", "model", "config.json cannot be read", lambda w: written(w.model() / "config.json", "{")),
     ("config without sizes", "model", "has no hidden_size", lambda w: w.model(hidden_size=None)),
     ("config of words", "model", "config.json cannot be read", lambda w: w.model(hidden_size="wide")),
+    ("code of its own", "architecture", "names code", lambda w: w.model(auto_map={"AutoModel": "modeling.Own"})),
     ("mixture of experts", "model", "a mixture of experts", lambda w: w.model(num_experts=8)),
     (
         "writes no text",

@@ -25,7 +25,6 @@ def other_versions(world: World, **differing: str) -> None:
 
 
 ODD: list[tuple[str, str, str, Plant]] = [
-    ("own code", "architecture", "never run", lambda w: w.model(auto_map={"AutoModel": "modeling.Own"})),
     ("licence not stated", "licence", "states no licence", lambda w: w.hub_model()),
     (
         "licence of its own",
