@@ -5,6 +5,7 @@ The trainer writes to `checkpoints/.partial`. Each file is hashed and flushed, t
 manifest is not a checkpoint.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -14,7 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.run_folder.files import flush_folder, sha256, write_bytes, write_json
+from grpo_job.run_folder import shapes
+from grpo_job.run_folder.files import Damaged, flush_folder, read_json, remove, sha256, write_bytes, write_json
 from grpo_job.run_folder.identity import differences
 from grpo_job.stores import MANIFEST
 
@@ -23,6 +25,8 @@ REPLACED = ".replaced"
 NAME = re.compile(r"step-(\d{6,})")
 # Written by the trainers, not needed to resume, and not to be published (a pickle; a card).
 DROPPED = ("training_args.bin", "README.md")
+# Of a manifest: by the folder's name, by comparison, by the files. The rest, the facts, has a digest.
+CHECKED_OTHERWISE = ("step", "identity", "files", "facts_sha256")
 
 
 class Checkpoint(NamedTuple):
@@ -63,7 +67,7 @@ class CheckpointManager:
     def clear_partial(self) -> None:
         """Remove what an earlier attempt left incomplete."""
         for leftover in (self.partial, self.folder / REPLACED):
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove(leftover)
         self.partial.mkdir(parents=True)
 
     def forget(self) -> None:
@@ -79,7 +83,8 @@ class CheckpointManager:
             if extra.is_file():
                 shutil.copyfile(extra, written / extra.name)
         files = {str(path.relative_to(written)): _digest(path) for path in _files(written)}
-        manifest = {"step": step, "identity": self.identity, **self.facts, "files": files}
+        facts = {**self.facts, "facts_sha256": _digest_of(self.facts)}
+        manifest = {"step": step, "identity": self.identity, **facts, "files": files}
         write_json(written / MANIFEST, manifest)
         flush_folder(written)
         final = self.folder / name_of(step)
@@ -108,7 +113,7 @@ class CheckpointManager:
             if damage := damage_of(folder):
                 damages.append(f"checkpoint {folder.name} is damaged and not used: {damage}")
                 continue
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            manifest = read_json(folder / MANIFEST)
             checkpoint = Checkpoint(manifest["step"], folder, manifest)
             differences = self.differences(checkpoint)
             if not differences:
@@ -129,12 +134,12 @@ class CheckpointManager:
     def put_in_place(self, written: Path, final: Path) -> None:
         """Rename; an old checkpoint of this step is moved first, because rename cannot replace a non-empty folder."""
         aside = self.folder / REPLACED
-        shutil.rmtree(aside, ignore_errors=True)
+        remove(aside)
         if final.exists():
             final.rename(aside)
         written.rename(final)
         flush_folder(self.folder)
-        shutil.rmtree(aside, ignore_errors=True)
+        remove(aside)
 
     def _newest_first(self) -> list[Path]:
         """By number, because names are longer from a million steps on."""
@@ -160,30 +165,38 @@ def name_of(step: int) -> str:
 def damage_of(folder: Path) -> str | None:
     """Why `folder` is not a valid checkpoint, or None."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        step, _, files = int(manifest["step"]), dict(manifest["identity"]), dict(manifest["files"])
-        expected = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in files.items()}
-    except FileNotFoundError:
-        return f"{MANIFEST} is missing"
-    except (OSError, ValueError, KeyError, TypeError):
+        manifest = read_json(folder / MANIFEST, shapes.Manifest) if (folder / MANIFEST).exists() else None
+    except Damaged:
         return f"{MANIFEST} is not a manifest"
-    if folder.name != name_of(step):
-        return f"its manifest is that of step {step}"
-    if not expected:
+    if manifest is None:
+        return f"{MANIFEST} is missing"
+    if folder.name != name_of(manifest["step"]):
+        return f"its manifest is that of step {manifest['step']}"
+    if not manifest["files"]:
         return f"{MANIFEST} names no files"
-    damages = (_damage_of_file(folder, name, *was) for name, was in expected.items())
+    facts = {name: value for name, value in manifest.items() if name not in CHECKED_OTHERWISE}
+    if manifest.get("facts_sha256", _digest_of(facts)) != _digest_of(facts):
+        return f"{MANIFEST} has other content than was saved"
+    damages = (_damage_of_file(folder, name, was["bytes"], was["sha256"]) for name, was in manifest["files"].items())
     return next((damage for damage in damages if damage), None)
 
 
 def _damage_of_file(folder: Path, name: str, size: int, digest: str) -> str | None:
     path = folder / name
-    if not path.is_file():
-        return f"{name} is missing"
-    if path.stat().st_size != size:
-        return f"{name} has {path.stat().st_size} bytes instead of {size}"
-    if sha256(path) != digest:
-        return f"{name} has other content than was saved"
+    try:
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != size:
+            return f"{name} has {path.stat().st_size} bytes instead of {size}"
+        if sha256(path) != digest:
+            return f"{name} has other content than was saved"
+    except OSError as error:
+        return f"{name} cannot be read: {error.strerror}"
     return None
+
+
+def _digest_of(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _files(folder: Path) -> Iterator[Path]:

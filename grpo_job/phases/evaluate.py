@@ -15,7 +15,8 @@ from grpo_job.phases import judging
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
 from grpo_job.rewards import answers, calling, custom, tags
-from grpo_job.run_folder.files import read_jsonl, sha256, write_json, write_jsonl
+from grpo_job.run_folder import shapes
+from grpo_job.run_folder.files import Damaged, read_jsonl, sha256, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.schema import Settings
 
@@ -38,11 +39,14 @@ def evaluate(
         rows = checked.rows.held_out
         path = attempt.folder.before if adapter == "off" else attempt.folder.after
         measure = measure_of(attempt.settings, checked.rewards, rows)
-        found = _records_of(path, rows, attempt.settings.eval_samples, measure) if adapter == "off" else None
+        found = _known(attempt, rows, measure) if adapter == "off" else None
         if found is None:
             tokens = Chat(checked.base.folder, attempt.settings).ids
             found = records(engine, adapter, rows, checked.rewards, attempt.settings, tokens)
             write_jsonl(path, found)
+            if adapter == "off":
+                attempt.summary.update(records={"before": sha256(path)})
+                attempt.summary.write()
         when = "before" if adapter == "off" else "after"
         accuracy, kept = mean(found, measure), grading.share(found, "format")
         attempt.summary.update(
@@ -135,11 +139,24 @@ def graded_by(
     return {name: _guarded(reward, settings, tokens) for name, reward in named.items()}
 
 
+def _known(attempt: Attempt, rows: Sequence[dict[str, Any]], measure: Measure) -> list[dict[str, Any]] | None:
+    """The records of the base from an earlier attempt; None if there are none as it wrote them."""
+    path = attempt.folder.before
+    try:
+        known = _records_of(path, rows, attempt.settings.eval_samples, measure)
+        if known is None or attempt.summary.values.get("records", {}).get("before") == sha256(path):
+            return known
+        raise Damaged(path, "it has other content than was saved")
+    except Damaged as damage:
+        attempt.progress.warn(f"{damage.sentence}: the base is evaluated again")
+        return None
+
+
 def _records_of(
     path: Path, rows: Sequence[dict[str, Any]], samples: int, measure: Measure
 ) -> list[dict[str, Any]] | None:
     """The records in `path` if they answer just these rows in just this way, and hold what is measured."""
-    there = read_jsonl(path)
+    there = read_jsonl(path, shapes.Answered)
     needed = {name for name, _ in measure.weights}
     if not all("answer" in record and needed <= record.get("rewards", {}).keys() for record in there):
         return None

@@ -6,13 +6,14 @@ from pathlib import Path
 from grpo_job import engines, reports
 from grpo_job.evaluation import verdict
 from grpo_job.monitoring.trackers import Trackers
-from grpo_job.outcomes import FINISHED, Abandoned, InvalidRun, Outcome, PublishFailed
+from grpo_job.outcomes import FINISHED, Abandoned, InvalidRun, Outcome, PublishFailed, Unexpected
 from grpo_job.phases import published_tree
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.published_tree import Published
 from grpo_job.preflight import Checked
 from grpo_job.reports import content
-from grpo_job.run_folder.files import read_json, write_json
+from grpo_job.run_folder import shapes
+from grpo_job.run_folder.files import FIND_OUT, read_json, write_json
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.settings import secrets
 from grpo_job.stores import Patience
@@ -60,12 +61,14 @@ def publish(attempt: Attempt) -> None:
     wanted = ", ".join(attempt.settings.publish_to) or "the run folder only"
     with attempt.progress.phase("publish", f"publishing to {wanted}"):
         attempt.assert_sole_owner()
+        if lacks := attempt.folder.lacks(attempt.summary.values):
+            raise Unexpected(f"{lacks} while the run was going on: {FIND_OUT}")
         _publish_result(attempt)
 
 
 def _publish_result(attempt: Attempt) -> None:
     settings, folder = attempt.settings, attempt.folder
-    judged = read_json(folder.verdict)
+    judged = read_json(folder.verdict, shapes.Verdict)
     if not verdict.allowed(judged["verdict"], settings.publish_if):
         raise Abandoned(verdict.kept_back(judged, settings.publish_if))
     if not settings.publish_to:
@@ -88,15 +91,18 @@ def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[
     Raises `InvalidRun` if there is nothing to publish or no destination, `PublishFailed` if one failed.
     """
     folder = RunFolder(path)
-    settings = read_json(folder.settings).get("settings", {})
+    settings = read_json(folder.settings, shapes.Resolved).get("settings", {})
     wanted = tuple(destinations) or tuple(settings.get("publish_to", ()))
     if not wanted:
         raise InvalidRun(f"{path}: the run has no destination; allowed: --to URI, such as --to hf://owner/name")
+    summary = read_json(folder.summary, shapes.Summary)
+    if lacks := folder.lacks(summary):
+        raise InvalidRun(f"{lacks}: run the same command again with the checkpoints in place, which makes it again")
     places = send(folder, wanted, private=settings.get("publish_private", True), environment=environment)
     if failures := [place.failure for place in places if not place.verified]:
         raise PublishFailed("; ".join(failures))
     done = {"ending": FINISHED._asdict(), "published": arrived(places)}
-    write_json(folder.summary, {**read_json(folder.summary), **done})
+    write_json(folder.summary, {**summary, **done})
     return Outcome(0, "published", ", ".join(wanted))
 
 
