@@ -17,7 +17,7 @@ from grpo_job.monitoring.progress import Progress, libraries_write_to
 from grpo_job.monitoring.watchdog import Watchdog
 from grpo_job.outcomes import FINISHED, Interrupted, InvalidRun, Outcome, PublishFailed, RunLocked, Unexpected
 from grpo_job.run_folder import identity
-from grpo_job.run_folder.files import write_bytes, write_json
+from grpo_job.run_folder.files import sha256, write_bytes, write_json
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.run_folder.summary import Summary
 from grpo_job.runtime.signals import Interruption
@@ -99,6 +99,15 @@ class Attempt:
 
     def write_settings(self, origins: Mapping[str, str]) -> None:
         write_json(self.folder.settings, {"settings": self.settings.model_dump(mode="json"), "from": origins})
+
+    def remember(self, *paths: Path) -> None:
+        """Keep digests of files in the summary, so that a later attempt finds what was damaged."""
+        self.summary.update(records={str(path.relative_to(self.folder.path)): sha256(path) for path in paths})
+
+    def wrote(self, path: Path) -> bool:
+        """Whether the file is as an attempt `remember`ed it."""
+        known: str | None = self.summary.values.get("records", {}).get(str(path.relative_to(self.folder.path)))
+        return known == sha256(path)
 
     def library_log(self) -> AbstractContextManager[None]:
         """Redirect what libraries print to the run folder."""

@@ -44,9 +44,8 @@ def evaluate(
             tokens = Chat(checked.base.folder, attempt.settings).ids
             found = records(engine, adapter, rows, checked.rewards, attempt.settings, tokens)
             write_jsonl(path, found)
-            if adapter == "off":
-                attempt.summary.update(records={"before": sha256(path)})
-                attempt.summary.write()
+            attempt.remember(path)
+            attempt.summary.write()
         when = "before" if adapter == "off" else "after"
         accuracy, kept = mean(found, measure), grading.share(found, "format")
         attempt.summary.update(
@@ -144,7 +143,7 @@ def _known(attempt: Attempt, rows: Sequence[dict[str, Any]], measure: Measure) -
     path = attempt.folder.before
     try:
         known = _records_of(path, rows, attempt.settings.eval_samples, measure)
-        if known is None or attempt.summary.values.get("records", {}).get("before") == sha256(path):
+        if known is None or attempt.wrote(path):
             return known
         raise Damaged(path, "it has other content than was saved")
     except Damaged as damage:
@@ -222,6 +221,7 @@ def judge(
     measure = measure_of(attempt.settings, checked.rewards, checked.rows.held_out)
     judged = verdict.judge(before, after, measure, warm=read_jsonl(attempt.folder.warm))
     write_json(attempt.folder.verdict, judged)
+    attempt.remember(attempt.folder.verdict)
     found = judged["primary"]
     attempt.summary.update(
         accuracy={

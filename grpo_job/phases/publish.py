@@ -63,6 +63,7 @@ def publish(attempt: Attempt) -> None:
         attempt.assert_sole_owner()
         if lacks := attempt.folder.lacks(attempt.summary.values):
             raise Unexpected(f"{lacks} while the run was going on: {FIND_OUT}")
+        attempt.remember(*published_tree.lasting_files(attempt.folder.path))
         _publish_result(attempt)
 
 

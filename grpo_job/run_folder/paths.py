@@ -69,9 +69,11 @@ class RunFolder:
             return damage.sentence
         if steps[:1] != [1] or steps[-1:] != [summary["steps"]["done"]]:
             return f"{self.metrics} does not hold every step"
-        if sha256(self.adapter / WEIGHTS) != summary["adapter"].get("sha256"):
-            return f"{self.adapter / WEIGHTS} has other content than was saved"
-        return ""
+        saved = {self.adapter / WEIGHTS: summary["adapter"].get("sha256")}
+        for name, digest in summary.get("records", {}).items():
+            saved[self.path / name] = digest
+        wrong = (path for path, digest in saved.items() if not path.is_file() or sha256(path) != digest)
+        return next((f"{path} has other content than was saved" for path in wrong), "")
 
     def _in_the_way(self) -> Iterator[str]:
         """A sentence for each file where the job keeps a folder, and for each folder or other thing for a file."""

@@ -5,18 +5,31 @@ Types for `files.read_json` and `files.read_jsonl`.
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
+
+from grpo_job.outcomes import EXIT_CODES
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Number = float | None
 
 
-class Ending(TypedDict):
+class _Ending(TypedDict):
     code: int | None
     kind: str
     reason: str
+
+
+def _agrees(ending: _Ending) -> _Ending:
+    """A code that is not that of its kind was damaged: 0 would be taken for a finished run."""
+    codes = {"running": None, **{each.kind: each.code for each in EXIT_CODES}}
+    if codes.get(ending["kind"], -1) != ending["code"]:
+        raise ValueError(f"{ending['code']} is not the code of {ending['kind']!r}")
+    return ending
+
+
+Ending = Annotated[_Ending, AfterValidator(_agrees)]
 
 
 class Steps(TypedDict):

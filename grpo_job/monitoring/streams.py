@@ -1,0 +1,55 @@
+"""Standard output and error that outlive their reader: a closed terminal, a pipe without a reader, a full log disk.
+
+Nothing that is printed may end a run, nor be taken for a fault of the run folder. Imports nothing of the job.
+"""
+
+import io
+import os
+import select
+import sys
+from typing import TextIO
+
+STANDARD = (0, 1, 2)
+PATIENCE_SECONDS = 5.0  # for a reader whose descriptor does not block; then the text is dropped
+
+
+class _Lasting(io.FileIO):
+    """Drops what cannot be written."""
+
+    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
+        try:
+            written = super().write(data)
+            if written is None:  # the descriptor does not block, and its reader is slow
+                select.select([], [self], [], PATIENCE_SECONDS)
+                written = super().write(data)
+        except (OSError, ValueError):
+            written = None
+        return len(data) if written is None else written
+
+
+def lasting(descriptor: int, *, closefd: bool = True) -> TextIO:
+    """A text stream over `descriptor` that never raises while writing; a line is written at once."""
+    raw = io.BufferedWriter(_Lasting(descriptor, "w", closefd=closefd))
+    return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+
+
+def outlive_readers() -> None:
+    """Replace this process's own standard output and error by lasting ones."""
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = sys.__stdout__ = lasting(1, closefd=False)  # type: ignore[misc]
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = sys.__stderr__ = lasting(2, closefd=False)  # type: ignore[misc]
+
+
+def open_closed() -> None:
+    """Open /dev/null in place of standard streams that were closed at the start, before other files take their numbers.
+
+    Python has None for such a stream.
+    """
+    for descriptor in STANDARD:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+    sys.stdout = sys.stdout or lasting(1, closefd=False)
+    sys.stderr = sys.stderr or lasting(2, closefd=False)
