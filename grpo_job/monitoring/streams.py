@@ -50,6 +50,10 @@ def open_closed() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            os.set_inheritable(descriptor, True)
     sys.stdout = sys.stdout or lasting(1, closefd=False)
     sys.stderr = sys.stderr or lasting(2, closefd=False)

@@ -92,6 +92,8 @@ class TrainingListener:
 
     def on_save(self, step: int, written: Path) -> None:
         self.attempt.run_lock.assert_held()
+        for log in (self.metrics, self.completions):
+            log.assert_whole()
         checkpoint = self.manager.commit(step, written)
         self._tell_cost(checkpoint, time.monotonic() - self.last_step_at)
         self.last_saved = step

@@ -79,10 +79,13 @@ class Log:
     def __init__(self, path: Path) -> None:
         self.path, self.bytes = path, _bytes_of(path)
 
-    def append(self, rows: Iterable[Record]) -> None:
+    def assert_whole(self) -> None:
         """Raises `Unexpected` if lines are gone: the next checkpoint would lack them too."""
         if _bytes_of(self.path) < self.bytes:
             raise Unexpected(f"{self.path} {VANISHED}: {FIND_OUT}")
+
+    def append(self, rows: Iterable[Record]) -> None:
+        self.assert_whole()
         append_jsonl(self.path, rows)
         self.bytes = _bytes_of(self.path)
 

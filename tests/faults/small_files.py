@@ -88,9 +88,10 @@ def trials(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
     """`count` damages, drawn evenly over runs, kinds of files and kinds of harm."""
     dice = random.Random(seed)
     whole, damaged = _made(folder)
-    for number in range(count):
-        run = damaged[number % len(damaged)]
-        yield _trial(folder / f"trial-{number}", run, whole, dice)
+    for number in range(0, count, len(damaged)):  # at the same time
+        begun = [_begin(folder / f"trial-{number}-{run.name}", run, dice) for run in damaged]
+        for trial in begun[: count - number]:
+            yield _end(*trial, whole)
 
 
 def _made(folder: Path) -> tuple[str, list[Path]]:
@@ -101,20 +102,24 @@ def _made(folder: Path) -> tuple[str, list[Path]]:
     return sha256(whole / ADAPTER), [cut, whole]
 
 
-def _trial(folder: Path, damaged: Path, whole: str, dice: random.Random) -> tuple[str, str]:
+def _begin(folder: Path, damaged: Path, dice: random.Random) -> tuple[str, Path, runs.Attempt]:
+    """What is done to which file, and the attempt that finds it so."""
     shutil.copytree(damaged, folder)
     files = _small_files(folder / runs.RUN_ID)
     outside = [path for path in files if "checkpoints" not in path.parts and path.name not in UNUSED]
     path, kind = dice.choice(outside if dice.random() < OUTSIDE else files), dice.choice(list(HARMS))
-    what = f"{damaged.name}, {path.relative_to(folder / runs.RUN_ID)}: {kind}"
     HARMS[kind](path, dice)
     settings = {**SETTINGS, "GRPO_PUBLISH_TO": f"file://{folder}/published"}
-    attempt = runs.start(folder, settings, hooks=[WithoutReport()])
-    code = attempt.wait()
-    what, wrong = f"{what}; exit {code}", _wrong(folder, path, whole, code, attempt.said())
+    what = f"{damaged.name}, {path.relative_to(folder / runs.RUN_ID)}: {kind}"
+    return what, path, runs.start(folder, settings, hooks=[WithoutReport()])
+
+
+def _end(what: str, path: Path, attempt: runs.Attempt, whole: str) -> tuple[str, str]:
+    code, folder = attempt.wait(), attempt.log.parent
+    wrong = _wrong(folder, path, whole, code, attempt.said())
     if not wrong:
         shutil.rmtree(folder)
-    return what, wrong
+    return f"{what}; exit {code}", wrong
 
 
 def _wrong(folder: Path, path: Path, whole: str, code: int, said: str) -> str:
