@@ -7,38 +7,43 @@ import io
 import os
 import select
 import sys
-from typing import TextIO
+from contextlib import suppress
+from typing import BinaryIO, TextIO, cast
 
 STANDARD = (0, 1, 2)
 PATIENCE_SECONDS = 5.0  # for a reader whose descriptor does not block; then the text is dropped
 
 
 class _Lasting(io.FileIO):
-    """Drops what cannot be written."""
+    """Drops what cannot be written.
 
-    def write(self, data: "bytes | memoryview") -> int:  # type: ignore[override]
-        try:
-            written = super().write(data)
-            if written is None:  # the descriptor does not block, and its reader is slow
-                select.select([], [self], [], PATIENCE_SECONDS)
-                written = super().write(data)
-        except (OSError, ValueError):
-            written = None
-        return len(data) if written is None else written
+    Without a buffer, whose lock would not let a signal's handler print, and which would repeat a line that a signal's
+    exception cut short.
+    """
+
+    def write(self, data: "bytes | memoryview", /) -> int:  # type: ignore[override]
+        left = memoryview(data)
+        with suppress(OSError, ValueError):
+            while left:
+                written = super().write(left)
+                if written is None and not select.select([], [self], [], PATIENCE_SECONDS)[1]:
+                    break  # the descriptor does not block, and its reader is too slow
+                left = left[written or 0 :]
+        return len(data)
 
 
 def lasting(descriptor: int, *, closefd: bool = True) -> TextIO:
     """A text stream over `descriptor` that never raises while writing; a line is written at once."""
-    raw = io.BufferedWriter(_Lasting(descriptor, "w", closefd=closefd))
+    raw = cast(BinaryIO, _Lasting(descriptor, "w", closefd=closefd))
     return io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 def outlive_readers() -> None:
     """Replace this process's own standard output and error by lasting ones."""
     if sys.stdout is sys.__stdout__:
-        sys.stdout = sys.__stdout__ = lasting(1, closefd=False)  # type: ignore[misc]
+        sys.stdout = lasting(1, closefd=False)
     if sys.stderr is sys.__stderr__:
-        sys.stderr = sys.__stderr__ = lasting(2, closefd=False)  # type: ignore[misc]
+        sys.stderr = lasting(2, closefd=False)
 
 
 def open_closed() -> None:

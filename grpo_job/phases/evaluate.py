@@ -16,7 +16,7 @@ from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
 from grpo_job.rewards import answers, calling, custom, tags
 from grpo_job.run_folder import shapes
-from grpo_job.run_folder.files import Damaged, read_jsonl, sha256, write_json, write_jsonl
+from grpo_job.run_folder.files import Damaged, read_jsonl, remove, sha256, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.schema import Settings
 
@@ -210,6 +210,7 @@ def _save_and_read_back(attempt: Attempt, engine: Engine, rows: Sequence[dict[st
 def keep(engine: Engine, attempt: Attempt) -> None:
     """Write the adapter, and its path and SHA-256 to the summary."""
     folder = attempt.folder.adapter
+    remove(folder)  # what an earlier attempt left may be damaged, and peft goes on from it
     engine.save_adapter(folder)
     attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / WEIGHTS)})
 

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from grpo_job.runtime.signals import Interruption
-
 FILE_EVENTS = ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir")
 
 
@@ -190,11 +188,10 @@ def _read_until(keeper: int, stop: threading.Event, closed: threading.Event) -> 
 
 @dataclass(frozen=True)
 class WithNohup:
-    """SIGHUP was ignored when the process started."""
+    """SIGHUP is ignored, as the job leaves it where it was so at the start."""
 
     def __call__(self) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        Interruption().install()
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from grpo_job.run_folder.files import sha256
+from grpo_job.run_folder.files import read_jsonl, sha256
 from tests.faults import runs
 from tests.faults.hooks import SignalAfterStep, WithoutReport
 
 SETTINGS = {
-    "GRPO_MAX_STEPS": "3", "GRPO_SAVE_STEPS": "1", "GRPO_EVAL_ROWS": "2", "GRPO_MAX_COMPLETION_LENGTH": "8",
+    "GRPO_MAX_STEPS": "3", "GRPO_SAVE_STEPS": "1", "GRPO_EVAL_ROWS": "2", "GRPO_NUM_GENERATIONS": "4",
     "GRPO_LEASE_SECONDS": "1", "GRPO_PROBE_PROMPTS": "0",
 }  # fmt: skip
 ADAPTER = Path(runs.RUN_ID) / "adapter" / "adapter_model.safetensors"
 UNUSED = ("heartbeat", "libraries.log")  # nothing is read from them
+AT_ONCE = 4
 OUTSIDE = 0.7  # of the damages, which is where most is read without a digest
 SMALL = 200_000  # bytes: without weights and optimizer state, whose damage `damages` tries
 VALUES: tuple[Any, ...] = (None, True, 0, -1, 1.5, "x", [], {}, [1], {"a": 1}, 10**30)
@@ -88,9 +89,10 @@ def trials(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
     """`count` damages, drawn evenly over runs, kinds of files and kinds of harm."""
     dice = random.Random(seed)
     whole, damaged = _made(folder)
-    for number in range(0, count, len(damaged)):  # at the same time
-        begun = [_begin(folder / f"trial-{number}-{run.name}", run, dice) for run in damaged]
-        for trial in begun[: count - number]:
+    for first in range(0, count, AT_ONCE):
+        numbers = range(first, min(first + AT_ONCE, count))
+        begun = [_begin(folder / f"trial-{number}", damaged[number % len(damaged)], dice) for number in numbers]
+        for trial in begun:
             yield _end(*trial, whole)
 
 
@@ -98,6 +100,7 @@ def _made(folder: Path) -> tuple[str, list[Path]]:
     """The digest of the adapter of an undisturbed run, and the runs to damage."""
     whole, cut = folder / "whole", folder / "cut"
     assert runs.finish(whole, SETTINGS, hooks=[WithoutReport()]) == 0
+    assert all(row["grad_norm"] > 0 for row in read_jsonl(whole / runs.RUN_ID / "metrics.jsonl"))
     assert runs.finish(cut, SETTINGS, hooks=[SignalAfterStep(2, signal.SIGKILL), WithoutReport()]) == -signal.SIGKILL
     return sha256(whole / ADAPTER), [cut, whole]
 
