@@ -162,7 +162,7 @@ def report(run_folders: tuple[Path, ...]) -> None:
     def story() -> Outcome:
         from grpo_job import reports
 
-        click.echo(str(reports.build(run_folders)))
+        click.echo(str(reports.rebuild(run_folders)))
         return Outcome(0, "reported", "the report is written")
 
     _end_with(story)

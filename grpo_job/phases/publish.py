@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from grpo_job import engines, reports
 from grpo_job.evaluation import verdict
@@ -18,6 +19,7 @@ from grpo_job.run_folder.paths import RunFolder
 from grpo_job.settings import secrets
 from grpo_job.stores import Patience
 
+PUBLISHED_SINCE = "; published since by `grpo-job publish`"
 ENOUGH_KEPT = 0.9  # of the update, in a merged model; below, a warning names the types that keep more
 
 
@@ -102,9 +104,17 @@ def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[
     places = send(folder, wanted, private=settings.get("publish_private", True), environment=environment)
     if failures := [place.failure for place in places if not place.verified]:
         raise PublishFailed("; ".join(failures))
-    done = {"ending": FINISHED._asdict(), "published": arrived(places)}
-    write_json(folder.summary, {**summary, **done})
+    write_json(folder.summary, {**summary, "ending": _ending_now(summary), "published": arrived(places)})
     return Outcome(0, "published", ", ".join(wanted))
+
+
+def _ending_now(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """How a run ended that is published now: finished, or still as it did if it was stopped for a reason."""
+    before: dict[str, Any] = summary.get("ending", {})
+    if before.get("code") in (None, FINISHED.code, PublishFailed.code):
+        stopped = summary.get("stopped")
+        return {**FINISHED._asdict(), "reason": f"{FINISHED.reason}; {stopped}" if stopped else FINISHED.reason}
+    return {**before, "reason": f"{before['reason'].removesuffix(PUBLISHED_SINCE)}{PUBLISHED_SINCE}"}
 
 
 def send(

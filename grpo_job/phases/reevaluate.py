@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
 from grpo_job import engines, preflight, rewards
@@ -16,15 +17,17 @@ from grpo_job.evaluation import verdict
 from grpo_job.inputs import base_model
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.progress import Progress, libraries_write_to
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, in_one_line
 from grpo_job.phases import evaluate
-from grpo_job.run_folder.files import read_json, write_json, write_jsonl
+from grpo_job.run_folder import shapes
+from grpo_job.run_folder.files import Damaged, read_json, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder
 from grpo_job.settings.example import AUTO, OFF
 from grpo_job.settings.reader import COMPANIONS, Resolved
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.secrets import secret_values
 
+CONFIG = "adapter_config.json"
 # Settings that matter only for training and publishing.
 NOT_FOR_EVALUATION: dict[str, Any] = {
     "publish_to": (), "checkpoint_to": None, "report_to": (), "max_hours": None, "max_cost": None, "eval_steps": None,
@@ -50,7 +53,9 @@ def find(path: Path) -> Found:
         raise InvalidRun(
             f"{path}: there is no {WEIGHTS}; allowed: an adapter's folder, a run folder, or a published tree"
         )
-    config = read_json(adapter / "adapter_config.json")
+    config = read_json(adapter / CONFIG, shapes.AdapterConfig)
+    if "lora_alpha" not in config:
+        raise Damaged(adapter / CONFIG, "it names no lora_alpha")
     odd = [
         name
         for name in ("use_dora", "use_rslora", "modules_to_save", "rank_pattern", "alpha_pattern")
@@ -63,8 +68,13 @@ def find(path: Path) -> Found:
     run = next((place for place in (path, path / "run", path.parent) if (place / "settings.json").is_file()), None)
     if run is None:
         return Found(adapter, config, {})
-    shown = read_json(run / "summary.json").get("example") or {}
-    return Found(adapter, config, read_json(run / "settings.json").get("settings", {}), shown.get("text", ""))
+    shown = read_json(run / "summary.json", shapes.Summary).get("example") or {}
+    told = read_json(run / "settings.json", shapes.Resolved)["settings"]
+    try:
+        Settings(**{name: value for name, value in told.items() if name in Settings.model_fields})
+    except ValidationError as error:
+        raise Damaged(run / "settings.json", in_one_line(error)) from error
+    return Found(adapter, config, told, shown.get("text", ""))
 
 
 def settings_for(found: Found, resolved: Resolved) -> Settings:

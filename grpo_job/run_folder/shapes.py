@@ -3,7 +3,7 @@
 Types for `files.read_json` and `files.read_jsonl`.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
@@ -144,9 +144,12 @@ class Sample(TypedDict):
     correct: bool
 
 
-class _Answered(TypedDict):
+class Asked(TypedDict):
     question: str
     gold: str
+
+
+class _Answered(Asked):
     completion: str
     correct: bool
     correct_lenient: bool
@@ -171,5 +174,12 @@ class Verdict(TypedDict):
     notes: list[str]
 
 
-class Resolved(TypedDict):
-    settings: dict[str, Any]
+# In this form because `from` is no name in Python.
+Resolved = TypedDict("Resolved", {"settings": dict[str, Any], "from": NotRequired[dict[str, str]]})
+
+
+class AdapterConfig(TypedDict, total=False):
+    peft_type: str
+    lora_alpha: float
+    base_model_name_or_path: str | None
+    revision: str | None
