@@ -1,6 +1,7 @@
 """Generates the tables of README and docs from the code: `python -m tools.readme_tables` updates them in place."""
 
 import ast
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,9 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 SETTINGS_PAGE = README.parent / "docs/settings.md"
 OPTIONS_PAGE = README.parent / "docs/options.md"
 ARCHITECTURE_PAGE = README.parent / "docs/architecture.md"
+CHECKS_PAGE = README.parent / "docs/checks-and-limits.md"
 PACKAGE = README.parent / "grpo_job"
+HISTORIES = README.parent / "tests/monitoring/histories"
 PLANNED = ("gradient_checkpointing", "vllm_gpu_memory_utilization")  # what the memory plan of a GPU decides
 
 
@@ -79,11 +82,22 @@ def purpose(path: Path) -> str:
     return " ".join(paragraph.split()).replace("|", "\\|")
 
 
+def histories() -> str:
+    """Real runs whose outcome is known, and what health says of each and when."""
+    runs = {path.stem: json.loads(path.read_text()) for path in sorted(HISTORIES.glob("*.json"))}
+    rows = [
+        (name, str(run["metrics"]["step"][-1]), run["learned"], "; ".join(f"{k} {v}" for k, v in run["found"].items()))
+        for name, run in runs.items()
+    ]
+    return table("run | steps | right answers, before and after | health, at step", rows)
+
+
 PAGES = {
     README: {"exit codes": exit_codes, "rewards": rewards},
     SETTINGS_PAGE: {"settings": settings},
     OPTIONS_PAGE: {"options": options_by_engine, "refused options": refused_options},
     ARCHITECTURE_PAGE: {"modules": modules},
+    CHECKS_PAGE: {"histories": histories},
 }
 
 

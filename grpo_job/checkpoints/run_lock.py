@@ -35,7 +35,7 @@ class RunLock:
         self.locks = HolderLocks(folder / FOLDER)
         self.here = self._lease(open_store(f"file://{quote(str(folder))}"))
         self.there = [self._lease(remote, takeover_request)] if remote else []
-        self._over = threading.Event()
+        self._over, self._writing = threading.Event(), threading.Lock()
         self._trouble = ""
 
     def acquire(self) -> dict[str, Any]:
@@ -84,8 +84,9 @@ class RunLock:
         self._over.set()
         trouble = ""
         try:
-            for lease in self._leases():
-                lease.release()
+            with self._writing:  # a renewal under way would overwrite what is left for the next attempt
+                for lease in self._leases():
+                    lease.release()
         except (StoreFailed, RunLocked) as failure:
             trouble = str(failure)
         self.locks.unlock(keep_file=bool(trouble))
@@ -112,10 +113,15 @@ class RunLock:
     def _renew(self) -> None:
         while not self._over.wait(self.seconds / RENEWALS_IN_A_LEASE):
             try:
-                for lease in self._leases():
-                    lease.renew()
+                with self._writing:
+                    if not self._over.is_set():
+                        self._renew_all()
             except (RunLocked, Outpaced) as lost:
                 if not self._over.is_set():
                     self.on_lost(str(lost))
             except StoreFailed as failure:
                 self._trouble = f"the lease is not renewed: {failure}"
+
+    def _renew_all(self) -> None:
+        for lease in self._leases():
+            lease.renew()

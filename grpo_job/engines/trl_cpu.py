@@ -125,9 +125,8 @@ def _generate(
     with switch, torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
         for start in range(0, len(texts), GENERATION_BATCH):
-            batch = tokenizer(
-                texts[start : start + GENERATION_BATCH], return_tensors="pt", padding=True, add_special_tokens=False
-            )
+            asked = texts[start : start + GENERATION_BATCH]
+            batch = tokenizer(asked, return_tensors="pt", padding=True, add_special_tokens=False)
             out = model.generate(**batch, generation_config=generation)
             answers += tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
     model.train(was_training)

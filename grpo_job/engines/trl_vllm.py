@@ -66,19 +66,9 @@ class TrlVllm(VllmTrainerEngine):
         arguments = grpo_arguments(
             settings, base.config(), steps=self.planned_steps, reward_weights=[w for _, w in rewards]
         )
-        arguments = {
-            **on_gpu(arguments, plan),
-            "vllm_max_model_length": plan.max_model_len,
-            "vllm_tensor_parallel_size": plan.tensor_parallel,
-        }
-        vllm_options = {
-            **vllm_arguments(plan, settings),
-            **lora_arguments(settings.lora_rank),
-            "quantization": None,
-            "compilation_config": compilation(plan),
-        }
-        with llm_built_with(vllm_options, trl.generation.vllm_generation):
-            args = GRPOConfig(output_dir=str(folder), **arguments)
+        over = {"vllm_max_model_length": plan.max_model_len, "vllm_tensor_parallel_size": plan.tensor_parallel}
+        with llm_built_with(_vllm_options(settings, plan), trl.generation.vllm_generation):
+            args = GRPOConfig(output_dir=str(folder), **{**on_gpu(arguments, plan), **over})
             self.trainer = JobTrainer(
                 self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, WarmStart(settings)
             )
@@ -123,3 +113,13 @@ def seed_of(seed: int, group: int) -> int:
     42
     """
     return int(SeedSequence([seed, group]).generate_state(1)[0]) if group else seed
+
+
+def _vllm_options(settings: Settings, plan: Plan) -> dict[str, Any]:
+    """What vLLM is built with, beside what TRL gives it."""
+    return {
+        **vllm_arguments(plan, settings),
+        **lora_arguments(settings.lora_rank),
+        "quantization": None,
+        "compilation_config": compilation(plan),
+    }

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
+from grpo_job.planner.shapes import ModelShape
+
 Auto = Literal["auto"]
 HandOver = Literal["copy", "merge", "lora"]
 Decode = Literal["graphs", "compile"]
@@ -95,6 +97,11 @@ def candidates(
         ways: tuple[HandOver, ...] = (shared,) if in_4bit or asleep else ("copy", shared)
         for weight_sync in ways:
             yield Candidate(in_4bit, weight_sync, checkpointing, micro, asleep, sequences, chunked_logits=chunked)
+
+
+def spreads(model: ModelShape, processes: int) -> list[int]:
+    """Over how many GPUs one vLLM may be spread: divisors of the GPUs and of the attention heads."""
+    return [number for number in range(1, processes + 1) if processes % number == 0 and model.heads % number == 0]
 
 
 def candidates_separate(

@@ -1,14 +1,12 @@
 """What to run on this GPU: a pure function from GPU, model shape and settings to a plan.
 
-Every candidate (precision, weight sync, recomputation, micro-batch, standby) has a cost in seconds
-per step and in bytes; the fastest that fits is chosen. A setting that the user gives is kept as it
-is. Nothing here touches a GPU or imports torch.
+Every candidate (precision, weight sync, recomputation, micro-batch, standby) has a cost in seconds a step and in bytes;
+the fastest that fits is chosen. A setting that the user gives is kept as it is.
 
-The adapter reaches vLLM in one of three ways. `copy`: vLLM holds its own 16-bit weights, and the
-adapter is merged into them in each step. `merge`: vLLM and training share one set of weights; the
-adapter is merged for the rollout and then removed. `lora`: vLLM's LoRA kernels, the only way with
-a 4-bit base, and the slowest to decode. In a `copy`, `rollout_weights` says how: `folded` to nearest, `rounded` with a
-dither, or `lora`, not at all.
+The adapter reaches vLLM in one of three ways. `copy`: vLLM holds its own 16-bit weights, and the adapter is merged into
+them in each step. `merge`: vLLM and training share one set of weights; the adapter is merged for the rollout and then
+removed. `lora`: vLLM's LoRA kernels, the only way with a 4-bit base, and the slowest to decode. In a `copy`,
+`rollout_weights` says how: `folded` to nearest, `rounded` with a dither, or `lora`, not at all.
 """
 
 from collections.abc import Mapping
@@ -26,6 +24,7 @@ from grpo_job.planner.candidates import (
     candidates,
     candidates_separate,
     rollout_weights,
+    spreads,
     way_to_decode,
 )
 from grpo_job.planner.cuda_graphs import plan_replay, replayed
@@ -142,22 +141,38 @@ def plan(
     }  # fmt: skip
     most = gpu.memory if most_bytes is None else most_bytes
     budget = min(gpu.memory * USABLE_SHARE, most)
-    best: Candidate | None = None
-    if separate_base:
-        spreads = _spreads(model, separate_base)
-        ways = list(candidates_separate(work, load_in_4bit, gradient_checkpointing, shard_base, spreads, separate_base))
-    else:
-        ways = list(candidates(work, load_in_4bit, gradient_checkpointing, standby, rollouts))
-    for candidate, by_choice in _in_order(ways, work, load_in_4bit):
-        limit = min(gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE), most)
-        memory = estimate(candidate, gpu, model, work, gpu_memory_utilization)
-        if _fits(memory, model, work, limit) and not (by_choice and _is_cramped(candidate, work, standby)):
-            best = candidate
-            break
+    ways = _ways(model, work, given, separate_base)
+    best = _fastest_that_fits(ways, gpu, model, work, gpu_memory_utilization, given, most)
     if best is None:
         raise InvalidRun(refusal(ways, gpu, model, work, gpu_memory_utilization, given, budget))
+    memory = estimate(best, gpu, model, work, gpu_memory_utilization)
     replay = plan_replay(best, gpu, model, work, memory, budget, training_graphs, separate_base)
     return _describe(best, gpu, model, work, gpu_memory_utilization, given, budget, replay)
+
+
+def _ways(model: ModelShape, work: Work, given: Mapping[str, Any], separate_base: int) -> list[Candidate]:
+    in_4bit, recompute = given["load_in_4bit"], given["gradient_checkpointing"]
+    if not separate_base:
+        return list(candidates(work, in_4bit, recompute, given["standby"], given["rollout_weights"]))
+    over = spreads(model, separate_base)
+    return list(candidates_separate(work, in_4bit, recompute, given["shard_base"], over, separate_base))
+
+
+def _fastest_that_fits(
+    ways: list[Candidate],
+    gpu: Gpu,
+    model: ModelShape,
+    work: Work,
+    share: float | None,
+    given: Mapping[str, Any],
+    most: float,
+) -> Candidate | None:
+    for candidate, by_choice in _in_order(ways, work, given["load_in_4bit"]):
+        limit = min(gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE), most)
+        cramped = by_choice and _is_cramped(candidate, work, given["standby"])
+        if not cramped and _fits(estimate(candidate, gpu, model, work, share), model, work, limit):
+            return candidate
+    return None
 
 
 def _in_order(ways: list[Candidate], work: Work, load_in_4bit: bool | Auto) -> list[tuple[Candidate, bool]]:
@@ -166,11 +181,6 @@ def _in_order(ways: list[Candidate], work: Work, load_in_4bit: bool | Auto) -> l
     tries = [(one, load_in_4bit == "auto" and not one.in_4bit) for one in ordered]
     # A shard in 16 bits may be smaller than the whole base in 4.
     return [*tries, *((one, False) for one in ordered if one.shards > 1)]
-
-
-def _spreads(model: ModelShape, processes: int) -> list[int]:
-    """Over how many GPUs one vLLM may be spread: divisors of the GPUs and of the attention heads."""
-    return [number for number in range(1, processes + 1) if processes % number == 0 and model.heads % number == 0]
 
 
 def _fits(memory: Memory, model: ModelShape, work: Work, limit: float) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from grpo_job import engines, preflight, rewards
 from grpo_job.runtime import library_env
 from grpo_job.settings.reader import resolve
-from tests.gpu.runs import SMOKE
+from tests.gpu.runs import SMOKE, cache
 
 SETTINGS = {**SMOKE, "GRPO_ENGINE": "unsloth", "GRPO_MAX_STEPS": "10"}
 ROWS = 64
@@ -29,7 +29,7 @@ class Deaf:
 
 
 def main(folder: Path) -> None:
-    for variable in library_env.library_environment(folder / "cache"):
+    for variable in library_env.library_environment(cache(folder)):
         os.environ[variable.name] = variable.value
     settings = resolve(SETTINGS).settings
     checked = preflight.check(settings, os.environ)

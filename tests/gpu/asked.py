@@ -23,7 +23,7 @@ TEMPLATE = (
 
 
 def main(name: str, folder: Path) -> None:
-    for variable in library_env.library_environment(folder / "cache"):
+    for variable in library_env.library_environment(runs.cache(folder)):
         os.environ[variable.name] = variable.value
     (folder / "mine.jinja").write_text(TEMPLATE, encoding="utf-8")
     variables = {

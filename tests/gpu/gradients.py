@@ -19,7 +19,7 @@ from grpo_job.runtime import library_env
 from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings
 from tests.gpu.adapter_off import Deaf
-from tests.gpu.runs import SMOKE
+from tests.gpu.runs import SMOKE, cache
 
 VARIANTS = {
     "graphs": {"GRPO_ENGINE": "unsloth", "GRPO_TRAINING_GRAPHS": "true"},
@@ -43,7 +43,7 @@ def by_length(completions: Sequence[Any], **_: Any) -> list[float]:
 
 
 def train(folder: Path, variant: str, beta: str, iterations: str) -> None:
-    for variable in library_env.library_environment(folder / "cache"):
+    for variable in library_env.library_environment(cache(folder)):
         os.environ[variable.name] = variable.value
     steps = {"GRPO_BETA": beta, "GRPO_NUM_ITERATIONS": iterations, "GRPO_MAX_STEPS": iterations}
     settings = resolve({**COMMON, **VARIANTS[variant], **steps}).settings

@@ -14,6 +14,7 @@ from grpo_job.runtime import library_env
 from grpo_job.settings.reader import resolve
 from tests.gpu.adapter_off import Deaf
 from tests.gpu.gradients import COMMON, by_length
+from tests.gpu.runs import cache
 
 WIDE = 0.7  # std of what is added to old and reference log-probabilities, far beyond any clip
 SAPO, VESPO = {"loss_type": "sapo"}, {"loss_type": "vespo"}
@@ -61,7 +62,7 @@ class Set:
 
 
 def main(folder: Path, name: str) -> None:
-    for variable in library_env.library_environment(folder / "cache"):
+    for variable in library_env.library_environment(cache(folder)):
         os.environ[variable.name] = variable.value
     own = {"GRPO_ENGINE": name, "GRPO_BETA": "0.1", "GRPO_NUM_ITERATIONS": "2", "GRPO_MAX_STEPS": "2"}
     settings = resolve({**COMMON, **own, "GRPO_TRAINING_GRAPHS": "false"}).settings

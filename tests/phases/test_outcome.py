@@ -29,7 +29,7 @@ def own_reward(folder: Path, source: str) -> dict[str, str]:
 
 
 def reward_always_0(folder: Path) -> dict[str, str]:
-    return {**own_reward(folder, BOXED), "GRPO_PROBE_PROMPTS": "0"}
+    return {**own_reward(folder, BOXED), "GRPO_PROBE_PROMPTS": "0", "GRPO_HEALTH_STEPS": "3"}
 
 
 def absurd_learning_rate(folder: Path) -> dict[str, str]:
@@ -46,7 +46,7 @@ def completions_always_clipped(folder: Path) -> dict[str, str]:
     ("settings", "kind", "said"),
     [
         (reward_always_0, "no_signal", "every group of completions had zero reward std"),
-        (absurd_learning_rate, "no_signal", "GRPO_MAX_COMPLETION_LENGTH), so nothing is learned"),
+        (absurd_learning_rate, "clipped", "at the start, so use a smaller GRPO_LEARNING_RATE"),
         (completions_always_clipped, "clipped", "were truncated at GRPO_MAX_COMPLETION_LENGTH=16"),
     ],
 )

@@ -111,20 +111,12 @@ def generate(
     from vllm import SamplingParams
 
     ids = [tokenizer(text=text, add_special_tokens=False)["input_ids"] for text in texts]
+    common = {"temperature": temperature, "top_p": top_p, "top_k": top_k, "min_p": min_p or 0.0, "detokenize": False,
+              "repetition_penalty": repetition_penalty, "max_tokens": max_tokens, "n": samples if temperature else 1,
+              **further}  # fmt: skip
+    # What was asked before must not change an answer's last bits, so the prefix cache is left out.
     sampling = [
-        SamplingParams(
-            n=samples if temperature else 1,
-            temperature=temperature,
-            top_p=top_p,
-            top_k=top_k,
-            min_p=min_p or 0.0,
-            repetition_penalty=repetition_penalty,
-            max_tokens=max_tokens,
-            seed=seed + index * samples,
-            detokenize=False,
-            **further,
-            skip_reading_prefix_cache=True,  # what was asked before must not change an answer's last bits
-        )
+        SamplingParams(**common, seed=seed + index * samples, skip_reading_prefix_cache=True)
         for index in range(len(ids))
     ]
     with no_collection():

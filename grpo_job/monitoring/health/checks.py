@@ -12,6 +12,7 @@ Severity = Literal["warn", "hopeless"]
 BEGINNING = 5  # rows that show where a run began
 SHORT = 5  # rows whose median one odd batch does not move
 NEAR_THE_MOST = 0.9  # of the maximum reward: below it, groups with zero std are not solved
+SILENT = 4  # times GRPO_HEALTH_STEPS without a signal that end a run: runs that learn are silent for up to 25 steps
 DEAD = 10  # times GRPO_HEALTH_STEPS without pay: the last reward to be learned takes longest
 OVERFLOWS = 3  # infinite gradients in a row: float16 has a few while its loss scale adapts
 STANDARD_ERRORS = 2.0
@@ -40,9 +41,12 @@ def _no_number(history: History) -> Iterator[Finding]:
 
 def _no_signal(history: History) -> Iterator[Finding]:
     """Groups whose completions all earn the same give no gradient."""
-    rows = history.window(history.settings.health_groups)
-    if not rows or any(_has_signal(row) for row in rows):
+    groups = history.settings.health_groups
+    short, long = history.window(groups), history.window(groups, SILENT)
+    if not short or any(map(_has_signal, short)):
         return
+    lasting = bool(long) and not any(map(_has_signal, long))
+    rows = long if lasting else short
     steps, reward = history.steps_of(rows), fmean(values(rows, "reward") or [0.0])
     cut = fmean(values(rows, "completions/clipped_ratio") or [0.0])
     if history.no_better():
@@ -52,7 +56,7 @@ def _no_signal(history: History) -> Iterator[Finding]:
             "check GRPO_REWARDS and GRPO_SYSTEM_PROMPT, use a larger model or easier rows, or raise "
             "GRPO_NUM_GENERATIONS"
         )
-        yield finding("hopeless", "no_signal", history, said)
+        yield finding("hopeless" if lasting else "warn", "no_signal", history, said)
     elif reward >= NEAR_THE_MOST * history.most:
         said = (
             f"every completion earned the same for {steps} steps (mean reward {reward:.3g} of {history.most:.3g}): "
@@ -123,10 +127,15 @@ def _clipped(history: History) -> Iterator[Finding]:
     shares = values(rows, "completions/clipped_ratio")
     if not shares or fmean(shares) <= history.settings.health_clipped_share:
         return
+    began = fmean(values(history.rows[:1], "completions/clipped_ratio") or [0.0])  # of the base
+    cure = (
+        "raise it, ask for shorter answers in GRPO_SYSTEM_PROMPT, or check in completions.jsonl whether they end at all"
+        if began > history.settings.health_clipped_share / 2
+        else f"{began:.0%} were at the start, so use a smaller GRPO_LEARNING_RATE, or raise it if answers need it"
+    )
     said = (
         f"{fmean(shares):.0%} of the completions of {history.steps_of(rows)} steps were truncated at "
-        f"GRPO_MAX_COMPLETION_LENGTH={history.settings.max_completion_length}: raise it, ask for shorter answers in "
-        "GRPO_SYSTEM_PROMPT, or check in completions.jsonl whether they end at all"
+        f"GRPO_MAX_COMPLETION_LENGTH={history.settings.max_completion_length}: {cure}"
     )
     yield finding(_severity(history), "clipped", history, said)
 

@@ -31,11 +31,12 @@ class History(NamedTuple):
         """The newest row."""
         return self.rows[-1]
 
-    def window(self, groups: float = 0) -> Sequence[Row]:
-        """The last rows, with the steps and groups that a sign must last; empty if there are too few."""
+    def window(self, groups: float = 0, times: int = 1) -> Sequence[Row]:
+        """The last rows, with the steps (`times` GRPO_HEALTH_STEPS) and groups that a sign must last; empty if there
+        are too few."""
         settings = self.settings
         groups_per_step = max(1.0, settings.groups_per_step)
-        steps = math.ceil(max(settings.health_steps, groups / groups_per_step))
+        steps = math.ceil(max(times * settings.health_steps, groups / groups_per_step))
         return self.over(steps)
 
     def over(self, steps: int) -> Sequence[Row]:

@@ -3,24 +3,21 @@
 Metrics do not show the answers themselves, so a run with one of these signs may still be good.
 """
 
-import math
-from collections.abc import Callable, Iterator
-from statistics import fmean, median, pvariance
+from collections.abc import Callable, Iterator, Sequence
+from statistics import fmean, median
 
 from grpo_job.evaluation.measure import READS_GOLDS
-from grpo_job.monitoring.health.checks import Finding, finding
-from grpo_job.monitoring.health.history import REWARDS, History, values
+from grpo_job.monitoring.health.checks import NEAR_THE_MOST, Finding, finding
+from grpo_job.monitoring.health.history import REWARDS, History, Row, values
 from grpo_job.rewards.custom import short_name
 
 STRETCH = 40  # steps: with 20, two runs that ended at 84 % accuracy had a finding
 LEARNED, UNPAID = 0.95, 0.03  # mean of a reward that is learned, and of one that pays nothing
-FLAT, FLAT_NOTHING, RISEN = 0.75, 0.85, 0.05  # shares of groups with zero std, and of the maximum reward
+FLAT, FEW = 0.75, 0.5  # share of groups with zero std, and of right answers and the maximum reward
+RISEN, NOT_RISEN = 0.05, 0.005  # of the maximum reward
 CHANCE, ENDS = 100, 20  # steps before which it is too early, and rows compared at either end
-JUMP, JUMP_OVER, JUMP_FROM = (
-    5,
-    0.3,
-    20,
-)  # times the median of the previous rows, and a norm below which it does not matter
+JUMP, JUMP_OVER, JUMP_FROM = 5, 0.3, 20  # times the median of the previous rows, and a norm that does not matter
+FALL = 10  # rows on either side of a jump
 
 
 def _format_only(history: History) -> Iterator[Finding]:
@@ -44,14 +41,15 @@ def _format_only(history: History) -> Iterator[Finding]:
 
 
 def _flat(history: History) -> Iterator[Finding]:
-    """After the reward has risen, most groups have zero reward std far below the maximum."""
+    """After the reward has risen, most groups have zero reward std though few answers are right."""
     rows = history.over(STRETCH)
     flat, rewards = values(rows, "frac_reward_zero_std"), values(rows, "reward")
     began = values(history.rows[:REWARDS], "reward")
     if not flat or not rewards or not began:
         return
     risen = fmean(rewards) - fmean(began) >= RISEN * history.most
-    if fmean(flat) >= FLAT and fmean(rewards) <= history.most / 2 and risen:
+    few = max(fmean(rewards) / history.most, _share_right(history, rows)) <= FEW
+    if fmean(flat) >= FLAT and risen and few:
         said = (
             f"{fmean(flat):.0%} of the groups of {STRETCH} steps had zero reward std at a mean reward of "
             f"{fmean(rewards):.3g} of {history.most:.3g}: check in completions.jsonl whether the answers still differ; "
@@ -60,32 +58,37 @@ def _flat(history: History) -> Iterator[Finding]:
         yield finding("warn", "flat", history, said)
 
 
+def _share_right(history: History, rows: Sequence[Row]) -> float:
+    """What the best paid of the rewards that read right answers pays; 0 where there is none."""
+    names = [short_name(name) for name, _ in history.settings.rewards]
+    right = [values(rows, f"rewards/{name}/mean") for name in names if name in READS_GOLDS]
+    return max((fmean(means) for means in right if means), default=0.0)
+
+
 def _learned_nothing(history: History) -> Iterator[Finding]:
-    """The reward is where it began, and almost no group has a signal."""
-    flat = values(history.over(STRETCH), "frac_reward_zero_std")
+    """The reward is where it began, and that is not near the maximum."""
     began, now = values(history.rows[:ENDS], "reward"), values(history.rows[-ENDS:], "reward")
-    if history.last["step"] < CHANCE or not flat or len(now) < ENDS or fmean(flat) < FLAT_NOTHING:
+    if history.last["step"] < CHANCE or len(now) < ENDS or fmean(now) >= NEAR_THE_MOST * history.most:
         return
-    error = math.sqrt(pvariance(began) / len(began) + pvariance(now) / len(now))
-    if fmean(now) < fmean(began) + 2 * error:
+    if fmean(now) < fmean(began) + NOT_RISEN * history.most:
         said = (
-            f"nothing has been learned: the mean reward is {fmean(now):.2g}, it began at {fmean(began):.2g}, and "
-            f"{fmean(flat):.0%} of the groups had zero reward std; use a larger GRPO_LEARNING_RATE or "
-            "GRPO_NUM_GENERATIONS, or easier rows"
+            f"nothing has been learned: the mean reward is {fmean(now):.2g} of {history.most:.3g}, it began at "
+            f"{fmean(began):.2g}; use a larger GRPO_LEARNING_RATE or GRPO_NUM_GENERATIONS, or easier rows"
         )
         yield finding("warn", "learned_nothing", history, said)
 
 
 def _gradient_jump(history: History) -> Iterator[Finding]:
-    """One step whose gradient norm is far above the previous ones; a later drop may come from it."""
-    before, now = values(history.rows[-JUMP_FROM - 1 : -1], "grad_norm"), values(history.rows[-1:], "grad_norm")
-    if len(before) < JUMP_FROM or not now:
+    """The reward has fallen since one step whose gradient norm was far above those before it."""
+    before, after = history.rows[-2 * FALL - 1 : -FALL - 1], history.rows[-FALL:]
+    jump, usual = history.rows[-FALL - 1 : -FALL], values(history.rows[: -FALL - 1][-JUMP_FROM:], "grad_norm")
+    norm, was, now = values(jump, "grad_norm"), values(before, "reward"), values(after, "reward")
+    if len(usual) < JUMP_FROM or not norm or not was or not now:
         return
-    usual = median(before)
-    if now[0] > JUMP * usual and now[0] > JUMP_OVER:
+    if norm[0] > JUMP * median(usual) and norm[0] > JUMP_OVER and fmean(now) < fmean(was) - RISEN * history.most:
         said = (
-            f"the gradient norm jumped to {now[0]:.2g} from a median of {usual:.2g} over {JUMP_FROM} steps; "
-            "if the reward falls after it, use a smaller GRPO_LEARNING_RATE"
+            f"the mean reward has fallen from {fmean(was):.3g} to {fmean(now):.3g} since the gradient norm jumped to "
+            f"{norm[0]:.2g} from a median of {median(usual):.2g}, {FALL} steps ago: use a smaller GRPO_LEARNING_RATE"
         )
         yield finding("warn", "gradient_jump", history, said)
 
