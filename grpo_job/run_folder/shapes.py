@@ -93,7 +93,7 @@ class Claim(TypedDict, total=False):
 
 class Example(TypedDict):
     text: str
-    settings: str
+    settings: NotRequired[str]
 
 
 class Summary(TypedDict, total=False):
