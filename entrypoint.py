@@ -10,7 +10,7 @@ if __name__ == "__main__":
         interruption = Interruption().install()
         from grpo_job.cli import main
 
-        main(obj=interruption)
+        main(args=sys.argv[1:] or ["run"], obj=interruption)
     except StopNow as signal_name:
         from grpo_job.outcomes import EXIT_INTERRUPTED
 

@@ -1,6 +1,7 @@
 """The command line: reads the environment, calls the job and sets the exit code.
 
-`grpo-job` without a command is `grpo-job run`. Heavy libraries are imported after the settings are parsed.
+`grpo-job` without a command is `grpo-job run`, except for a person at a terminal, who gets help. Heavy libraries are
+imported after the settings are parsed.
 """
 
 import os
@@ -10,37 +11,25 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grpo_job.outcomes import RESTART, InvalidRun, Outcome
-from grpo_job.runtime import process_exit
+from grpo_job.outcomes import RESTART, Outcome
+from grpo_job.runtime import launched, process_exit
+from grpo_job.runtime.command_line import RunByDefault, json_option, offline_option, set_option
 from grpo_job.runtime.signals import Interruption
+from grpo_job.runtime.world import is_rank
 
 if TYPE_CHECKING:
     from grpo_job.settings.reader import Resolved
     from grpo_job.settings.schema import Settings
 
-Options = Callable[[Callable[..., None]], Callable[..., None]]
-set_option: Options = click.option(
-    "--set", "-s", "assignments", multiple=True, metavar="NAME=VALUE",
-    help="A setting, such as max_steps=3; overrides GRPO_MAX_STEPS.",
-)  # fmt: skip
 
-
-class _RunByDefault(click.Group):
-    """`grpo-job --set max_steps=3` is `grpo-job run --set max_steps=3`."""
-
-    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
-        if not arguments or (arguments[0].startswith("-") and arguments[0] not in context.help_option_names):
-            arguments = ["run", *arguments]
-        return super().parse_args(context, arguments)
-
-
-@click.group(cls=_RunByDefault)
+@click.group(cls=RunByDefault, environment=os.environ)
 @click.pass_context
 def main(context: click.Context) -> None:
     """Fine-tune a language model with GRPO, unattended. Settings are GRPO_* variables.
 
-    Without a command: run.
+    Without a command, where no person is at a terminal: run.
     """
+    launched.escape_what_cannot_be_shown()
     if context.obj is None:
         context.obj = Interruption().install()
 
@@ -50,7 +39,7 @@ def main(context: click.Context) -> None:
 @click.pass_obj
 def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     """Train, evaluate and publish; resume where an earlier attempt stopped."""
-    from grpo_job.runtime.world import is_rank, layout, one_gpu
+    from grpo_job.runtime.world import layout, one_gpu
 
     given = dict(os.environ)  # before libraries set their own
 
@@ -99,42 +88,67 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
 
 @main.command()
 @set_option
-@click.option("--json", "for_machines", is_flag=True, help="Print one JSON object to standard output.")
-@click.option("--offline", is_flag=True, help="Make no network requests, and report what was skipped.")
+@json_option
+@offline_option
 @click.option(
     "--rewards", is_flag=True, help="Print what each reward pays on eight rows, and on sampled completions if possible."
 )
-def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewards: bool) -> None:
-    """Print each setting with its origin, and check everything that can be checked without a GPU."""
+@click.option("--all", "every", is_flag=True, help="Print every setting with its origin, also those with defaults.")
+def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewards: bool, every: bool) -> None:
+    """Check everything that can be checked without a GPU; print findings, then chosen settings with their origin."""
 
     def story() -> Outcome:
-        from grpo_job.phases import show_rows
-        from grpo_job.preflight import examine
-        from grpo_job.preflight.findings import as_json, as_text, of_settings
-        from grpo_job.settings import table
+        from grpo_job.phases import tell_checks
 
-        try:
-            resolved = _read(assignments)
-        except InvalidRun as refusal:
-            if for_machines:
-                click.echo(as_json(of_settings(refusal.faults)))
-            raise
-        if not for_machines:
-            click.echo("\n".join(table.lines(resolved)))
-        if offline:
-            os.environ["HF_HUB_OFFLINE"] = "1"  # the clients read it on import
-        _steer_libraries(resolved.settings)
-        examined = examine(resolved.settings, os.environ, offline=offline, elsewhere=True)
-        found, shown = examined.findings, show_rows.show(examined, resolved.settings, rewards=rewards)
-        if for_machines:
-            click.echo(as_json(found, table.as_dict(resolved), shown.as_dict()))
-        else:
-            click.echo("\n".join([*shown.lines(), as_text(found)]))
-        if faults := found.faults():
-            raise InvalidRun(*faults)
-        return Outcome(0, "checked", "all checks passed")
+        form = "json" if for_machines else "all" if every else "chosen"
+        os.environ.update({"HF_HUB_OFFLINE": "1"} if offline else {})  # the clients read it on import
+        return tell_checks.story(lambda: _read(assignments), _steer_libraries, os.environ, offline, rewards, form)
 
     _end_with(story)
+
+
+@main.command()
+@set_option
+@click.option("--gpu", "gpus", multiple=True, help="Such as H100,L4,2xA100-80GB; default: usual ones.")
+@click.option("--price", "prices", multiple=True, help="Dollars per GPU and hour: 2.5, or H100=2.5,L4=0.8.")
+@json_option
+@offline_option
+def plan(
+    assignments: tuple[str, ...], gpus: tuple[str, ...], prices: tuple[str, ...], for_machines: bool, offline: bool
+) -> None:
+    """Estimate for each kind of GPU whether the run fits, how long it takes and what it costs. Needs no GPU."""
+
+    def story() -> Outcome:
+        from grpo_job.phases import tell_plans
+
+        told = tell_plans.plans(_steered(assignments, offline).settings, gpus, prices)
+        click.echo(told.as_json() if for_machines else "\n".join(told.lines()))
+        return Outcome(0, "planned", "")
+
+    _end_with(story)
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="grpo.env")
+@set_option
+def init(file: Path, assignments: tuple[str, ...]) -> None:
+    """Write a commented file of settings for your own task: grpo.env, or a FILE that ends in .yaml or .toml."""
+
+    def story() -> Outcome:
+        from grpo_job.settings import starter_file
+
+        click.echo("\n".join(starter_file.write(file, _read(assignments))))
+        return Outcome(0, "written", str(file))
+
+    _end_with(story)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the settings, for a file that GRPO_CONFIG names."""
+    from grpo_job.settings import json_schema
+
+    click.echo(json_schema.text())
 
 
 @main.command()
@@ -146,10 +160,13 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
     def story() -> Outcome:
         from grpo_job.runtime import library_env
 
+        launched.require_tidy(os.environ)
         library_env.set_missing(library_env.silence(), os.environ)
         from grpo_job.phases import publish
 
-        return publish.publish_again(run_folder, destinations, os.environ)
+        ended = publish.publish_again(run_folder, destinations, os.environ)
+        click.echo(ended.reason)
+        return ended
 
     _end_with(story)
 
@@ -162,8 +179,9 @@ def report(run_folders: tuple[Path, ...]) -> None:
     def story() -> Outcome:
         from grpo_job import reports
 
-        click.echo(str(reports.rebuild(run_folders)))
-        return Outcome(0, "reported", "the report is written")
+        written = reports.rebuild(run_folders)
+        click.echo(f"written: {written}" + (f" and {written.parent / 'plots'}" if len(run_folders) == 1 else ""))
+        return Outcome(0, "reported", str(written))
 
     _end_with(story)
 
@@ -183,12 +201,11 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
     """
 
     def story() -> Outcome:
-        resolved = _read(assignments)
-        _steer_libraries(resolved.settings)
+        resolved = _steered(assignments)
         from grpo_job.phases import reevaluate
 
         judged = reevaluate.reevaluate(adapter_or_run, output, resolved, os.environ)
-        click.echo("\n".join(reevaluate.lines(judged)))
+        click.echo("\n".join([*reevaluate.lines(judged), reevaluate.written(adapter_or_run, output)]))
         return Outcome(0, "evaluated", judged["verdict"])
 
     _end_with(story)
@@ -202,7 +219,17 @@ def _read(assignments: tuple[str, ...]) -> "Resolved":
     """Read the settings. Raises `InvalidRun` with every fault, including unknown rewards."""
     from grpo_job.settings.reader import assigned, resolve
 
-    return resolve(os.environ, assigned(assignments), [_unknown_rewards])
+    untidy = launched.tidy(os.environ)
+    return resolve(os.environ, assigned(assignments), [_unknown_rewards, lambda _: untidy])
+
+
+def _steered(assignments: tuple[str, ...], offline: bool = False) -> "Resolved":
+    """Read the settings, and set the variables of the libraries that they decide."""
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # the clients read it on import
+    resolved = _read(assignments)
+    _steer_libraries(resolved.settings)
+    return resolved
 
 
 def _unknown_rewards(settings: "Settings") -> list[str]:

@@ -19,6 +19,7 @@ from grpo_job.phases.probe import probe, refusing_bad_rewards
 from grpo_job.phases.publish import merge, publish, write_report
 from grpo_job.phases.sample_prompts import answer_sample_prompts
 from grpo_job.phases.train import trackers_of, train
+from grpo_job.preflight.start import adopt
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import Resolved
 
@@ -27,8 +28,9 @@ def run(
     resolved: Resolved, environment: MutableMapping[str, str], interruption: Interruption, ranks: Ranks = ALONE
 ) -> Outcome:
     """Do what is left of a run and record how it ended. Raises only unknown errors."""
-    named = name_run(resolved.settings, environment)
-    attempt = Attempt(named.settings, interruption, environment, ranks, named.rows, named.began)
+    resolved, start = adopt(resolved, environment)
+    named = name_run(resolved.settings, environment, start)
+    attempt = Attempt(named.settings, interruption, environment, ranks, named.rows, named.began, start)
     with attempt.lock() as something_is_left:
         if something_is_left:
             with record_outcome(attempt):

@@ -67,13 +67,14 @@ def _use(engine: Engine, word: Train | Answer | LoadAdapter | TakeRows, interrup
 def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:
     """This rank's engine, from the findings of rank 0's checks."""
     rows, folder = ranks.share(None)
+    settings = settings.model_copy(update=word.shape)
     JUDGEMENTS.keep_in(RunFolder(folder.parents[1]).judged)
     base = base_model.fetch(settings.model, word.model_commit or settings.model_revision)
     chosen = rewards.load(settings.rewards, settings.reward_path, settings.reward_options, settings.measure)
     opening = Chat(base.folder, settings).opening()
     chosen = [reward._replace(opening=opening) for reward in chosen]
     functions = rewards.as_trl_functions(chosen, settings.reward_timeout_seconds)
-    return engines.build(word.engine, settings, base, rows, functions, folder, word.plan, ranks)
+    return engines.build(word.engine, settings, base, rows, functions, folder, word.plan, ranks, word.start)
 
 
 def _leave(ranks: "ProcessGroup", reason: str) -> Outcome:

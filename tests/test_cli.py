@@ -1,8 +1,12 @@
 """The doors: which command runs, how settings reach it, and the exit code of each ending."""
 
+import io
+import sys
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -10,7 +14,7 @@ from grpo_job import cli, job, outcomes, preflight
 from grpo_job.outcomes import Outcome
 from grpo_job.preflight import Examined
 from grpo_job.preflight.findings import Finding, Findings
-from grpo_job.runtime import process_exit
+from grpo_job.runtime import machine, process_exit
 from grpo_job.runtime.signals import Interruption, StopNow
 from grpo_job.settings.reader import Resolved
 
@@ -144,3 +148,69 @@ def test_check_prints_no_secret_of_the_environment(invoke: Invoke, monkeypatch: 
     _, printed, said = invoke("check", HF_TOKEN="hf_abcdefghijkl", AWS_SECRET_ACCESS_KEY="wJalrXUtnFEMI")
     assert "hf_abcdefghijkl" not in printed + said
     assert "wJalr" not in printed + said
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_help_has_a_short_name(option: str, invoke: Invoke) -> None:
+    assert invoke(option)[1].startswith("Usage")
+    assert invoke("check", option)[1].startswith("Usage")
+
+
+def test_the_version_is_that_of_the_package(invoke: Invoke) -> None:
+    assert invoke("--version") == (0, f"grpo-job {metadata.version('grpo-job')}\n", "")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("terminal", "container", "environment", "ran"),
+    [
+        (True, False, {}, False),
+        (False, False, {}, True),
+        (True, True, {}, True),
+        (True, False, {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2"}, True),
+    ],
+    ids=["a person", "a pipe", "a container", "a rank"],
+)
+def test_nothing_said_shows_help_to_a_person_and_runs_for_a_machine(
+    terminal: bool, container: bool, environment: dict[str, str], ran: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal() if terminal else io.StringIO())
+    monkeypatch.setattr(sys, "stdout", Terminal() if terminal else io.StringIO())
+    monkeypatch.setattr(machine, "is_command_of_container", lambda environment: container)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    context = click.Context(cli.main)
+    try:
+        assert cli.main.parse_args(context, []) == []
+    except click.exceptions.Exit:
+        assert not ran
+    else:
+        assert ran
+        assert context._protected_args == ["run"]
+
+
+@pytest.fixture
+def two_findings(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Findings([Finding("failed", "model", "not there"), Finding("passed", "rows", "ten")])
+    monkeypatch.setattr(preflight, "examine", lambda *_, **__: Examined(found, None))
+
+
+def test_check_prints_findings_then_what_was_chosen_and_the_rest_on_demand(invoke: Invoke, two_findings: None) -> None:
+    _, short, _ = invoke("check", GRPO_RECIPE="smoke")
+    assert short.startswith("failed   model  not there\npassed   rows   ten\n1 passed")
+    assert short.index("1 failed") < short.index("Chosen:") < short.index("GRPO_RECIPE")
+    assert "GRPO_HEALTH_STEPS" not in short
+    assert "GRPO_HEALTH_STEPS" in invoke("check", "--all")[1]
+
+
+@pytest.mark.parametrize(("unwanted", "start"), [("", "\x1b[31mfailed\x1b[0m   model"), ("1", "failed   model")])
+def test_check_is_coloured_at_a_terminal_unless_that_is_unwanted(
+    unwanted: str, start: str, invoke: Invoke, two_findings: None
+) -> None:
+    environment = {"NO_COLOR": unwanted}
+    printed = CliRunner().invoke(cli.main, ["check"], env=environment, obj=Interruption(), color=True).stdout
+    assert printed.startswith(start)

@@ -61,6 +61,7 @@ def test_what_is_downloaded_is_evaluated_again_with_the_same_records(
     """Told nothing: model, rows and their number are those that the run was told."""
     evaluated = asked(finished, "evaluate", str(downloaded(finished, where)), "--output", str(tmp_path))
     assert "verdict: " in evaluated
+    assert f"written: {tmp_path}: before.jsonl" in evaluated
     for name in ("before.jsonl", "after.jsonl"):
         assert read_jsonl(tmp_path / name) == read_jsonl(finished.run / "evaluation" / name)
     assert read_json(tmp_path / "evaluation.json") == read_json(finished.run / "evaluation" / "evaluation.json")
@@ -73,7 +74,8 @@ def test_the_report_of_what_is_downloaded_says_what_the_published_one_said(
     tree = shutil.copytree(downloaded(finished, where), tmp_path / where)
     published = (tree / "run" / "report.html").read_text()
     (tree / "run" / "report.html").unlink()
-    assert asked(finished, "report", str(tree)).strip() == str(tree / "run" / "report.html")
+    told = asked(finished, "report", str(tree)).strip()
+    assert told == f"written: {tree / 'run' / 'report.html'} and {tree / 'run' / 'plots'}"
     again = (tree / "run" / "report.html").read_text()
     assert wrong_figures(tree / "run", published) == wrong_figures(tree / "run", again) == []
     assert [text for _, text in Page(again).figures] == [text for _, text in Page(published).figures]
@@ -102,6 +104,7 @@ def test_publishing_a_finished_run_again_changes_nothing(finished: World) -> Non
     before = places()
     again = job(finished, *GRPO_JOB, "publish", str(finished.run))
     assert again.returncode == 0, again.stderr
+    assert again.stdout.count("published and verified: ") == 3
     assert places() == before
 
 

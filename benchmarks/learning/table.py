@@ -39,9 +39,15 @@ def read(folder: Path) -> Result:
         "tags": judged.get("correct"),
         "distinct": len({row["answer"] for row in read_jsonl(run.after)}),
         "steps": (summary.get("steps") or {}).get("done", 0),
-        "completions": (summary.get("steps") or {}).get("done", 0) * completions_per_step(read_json(run.settings)),
+        "completions": completions(run, (summary.get("steps") or {}).get("done", 0)),
         "minutes": told["wall"] / 60 if told["gpu"] is not None else None,
     }
+
+
+def completions(run: RunFolder, steps: int) -> int:
+    """Those that were generated; with dynamic sampling they are in the metrics."""
+    counted = [row["dynamic/completions"] for row in read_jsonl(run.metrics) if "dynamic/completions" in row]
+    return int(sum(counted)) if counted else steps * completions_per_step(read_json(run.settings))
 
 
 def completions_per_step(told: dict[str, Any]) -> int:

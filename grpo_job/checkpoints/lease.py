@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.outcomes import RunLocked
+from grpo_job.outcomes import InvalidRun, RunLocked
 from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import Damaged, parsed
 from grpo_job.stores import Store
@@ -145,8 +145,14 @@ class HolderLocks:
 
     def lock(self) -> None:
         """Hold the lock until `unlock` or the end of this process."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._file = os.open(self._path(self.holder), os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path(self.holder), os.O_CREAT | os.O_RDWR, 0o644)
+        except OSError as error:
+            raise InvalidRun(
+                f"GRPO_OUTPUT_DIR: {self.folder} cannot be written ({error.strerror}): let the job's user write there, "
+                "or use another GRPO_OUTPUT_DIR"
+            ) from error
         _locked(self._file, fcntl.LOCK_EX)
 
     def is_gone(self, holder: str) -> bool:
@@ -154,7 +160,10 @@ class HolderLocks:
         path = self._path(holder)
         if not holder or not path.is_file():
             return False
-        file = os.open(path, os.O_RDWR)
+        try:
+            file = os.open(path, os.O_RDONLY)  # another user's file may not be written
+        except OSError:
+            return False
         try:
             return _locked(file, fcntl.LOCK_SH)  # shared, because two contenders may check at the same time
         finally:

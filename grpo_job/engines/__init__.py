@@ -30,8 +30,10 @@ def build(
     folder: Path,
     plan: Plan | None,
     ranks: Ranks = ALONE,
+    start: Path | None = None,
 ) -> Engine:
     """Load the model. `rows` have `prompt` and `answer`; the trainer writes its state below `folder`.
+    `start`: LoRA weights to start from, in place of fresh ones.
 
     `plan` is None without a GPU. All `ranks` of a run must call this at the same time.
     """
@@ -40,17 +42,17 @@ def build(
             case "unsloth", Plan():
                 from grpo_job.engines.unsloth_vllm import UnslothVllm
 
-                built: Engine = UnslothVllm(settings, base, rows, rewards, folder, plan)
+                built: Engine = UnslothVllm(settings, base, rows, rewards, folder, plan, start)
             case "trl", Plan():
                 with lean_imports():
                     from grpo_job.engines.trl_vllm import TrlVllm
 
-                built = TrlVllm(settings, base, rows, rewards, folder, plan, ranks)
+                built = TrlVllm(settings, base, rows, rewards, folder, plan, ranks, start)
             case "trl", None:
                 with lean_imports():
                     from grpo_job.engines.trl_cpu import PlainTrl
 
-                built = PlainTrl(settings, base, rows, rewards, folder, ranks)
+                built = PlainTrl(settings, base, rows, rewards, folder, ranks, start)
             case _:
                 raise NotImplementedError(f"engines.build has no arm for {engine!r}; settings/engines.py names it")
         keep_what_is_loaded()

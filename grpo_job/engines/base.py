@@ -31,6 +31,7 @@ class TrainerEngine:
     ranks: Ranks = ALONE
     tensor_parallel = 1  # ranks that answer as one
     training = False
+    start: Path | None = None  # the LoRA weights that were loaded in place of fresh ones
     base: BaseModel
     model: Any
     tokenizer: Any
@@ -116,10 +117,10 @@ class TrainerEngine:
             self.trainer.dry_run_sizes = (longest, size[1])
 
     def adapter_changes_anything(self) -> bool:
-        """Whether any LoRA weight that starts at zero has moved."""
+        """Whether any LoRA weight that starts at zero, or of a start adapter any at all, has moved."""
         from grpo_job.engines.trainer.adapter import changes_anything
 
-        return changes_anything(self.model)
+        return not self.is_saved_in(self.start) if self.start else changes_anything(self.model)
 
     def close(self) -> None:
         """Nothing is held outside the process."""

@@ -93,7 +93,7 @@ class Engine(Protocol):
         """Train on these rows; their longest prompt has so many tokens. On a rank that is not 0 `rows` is None."""
 
     def adapter_changes_anything(self) -> bool:
-        """Whether any LoRA weight that starts at zero has moved."""
+        """Whether any LoRA weight that starts at zero, or of a start adapter any at all, has moved."""
 
     def close(self) -> None:
         """Release what is held outside the process."""

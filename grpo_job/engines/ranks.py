@@ -21,6 +21,8 @@ class Load(NamedTuple):
     engine: str
     plan: Plan | None
     model_commit: str | None
+    start: Path | None  # the start adapter's weights, in the run folder
+    shape: dict[str, Any]  # the settings that are the start adapter's
 
 
 class Train(NamedTuple):

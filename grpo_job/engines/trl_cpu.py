@@ -22,6 +22,7 @@ from grpo_job.engines.trainer import memory_dry_run
 from grpo_job.engines.trainer.adapter import add_lora
 from grpo_job.engines.trainer.arguments import for_transformers, grpo_arguments, on_cpu
 from grpo_job.engines.trainer.callback import ListeningCallback
+from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
 from grpo_job.engines.trainer.trainer import JobTrainer
 from grpo_job.engines.trainer.warm_start import WarmStart
 from grpo_job.inputs.base_model import BaseModel
@@ -45,25 +46,26 @@ class PlainTrl(TrainerEngine):
         rewards: RewardFunctions,
         folder: Path,
         ranks: Ranks = ALONE,
+        start: Path | None = None,
     ) -> None:
         cpu_log_probs.install()
         if ModelShape.from_config(base.config()).parameters < SMALL_MODEL:
             torch.set_num_threads(1)
-        self.base, self.ranks = base, ranks
+        self.base, self.ranks, self.start = base, ranks, start
         self.planned_steps = planned_steps(settings, len(rows))
         settings = share(settings, ranks.count)
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder, padding_side="left")
         self.take_template(settings)
         set_seed(settings.lora_seed)
-        self.model = add_lora(_load(base.folder), settings)
+        self.model = add_lora(_load(base.folder), settings, start)
         weights = [weight for _, weight in rewards]
         arguments = on_cpu(grpo_arguments(settings, base.config(), steps=self.planned_steps, reward_weights=weights))
         self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
         args = GRPOConfig(output_dir=str(folder), **arguments)
         # Of several processes each would have a device such as `cpu:1`, which torch.load does not know.
         vars(args)["_setup_devices"] = torch.device("cpu")
-        warm_start = WarmStart(settings)
-        self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, warm_start)
+        own = WarmStart(settings), DynamicSampling(settings)
+        self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, None, rows, self.chat)
 
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:

@@ -30,6 +30,7 @@ from grpo_job.engines.trainer import memory_dry_run
 from grpo_job.engines.trainer.adapter import add_lora
 from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu, reads_log_probs
 from grpo_job.engines.trainer.callback import ListeningCallback
+from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
 from grpo_job.engines.trainer.fsdp import shard_layers
 from grpo_job.engines.trainer.trainer import JobTrainer
 from grpo_job.engines.trainer.warm_start import WarmStart
@@ -51,8 +52,9 @@ class TrlVllm(VllmTrainerEngine):
         folder: Path,
         plan: Plan,
         ranks: Ranks = ALONE,
+        start: Path | None = None,
     ) -> None:
-        self.base, self.ranks, self.tensor_parallel = base, ranks, plan.tensor_parallel
+        self.base, self.ranks, self.start, self.tensor_parallel = base, ranks, start, plan.tensor_parallel
         self.planned_steps = planned_steps(settings, len(rows))
         settings = share(settings, ranks.count)
         if ranks.count == 1:
@@ -61,7 +63,7 @@ class TrlVllm(VllmTrainerEngine):
         self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
         self.take_template(settings)
         set_seed(settings.lora_seed)
-        self.model = self._with_lora(settings, plan)
+        self.model = self._with_lora(settings, plan, start)
         self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
         arguments = grpo_arguments(
             settings, base.config(), steps=self.planned_steps, reward_weights=[w for _, w in rewards]
@@ -69,9 +71,8 @@ class TrlVllm(VllmTrainerEngine):
         over = {"vllm_max_model_length": plan.max_model_len, "vllm_tensor_parallel_size": plan.tensor_parallel}
         with llm_built_with(_vllm_options(settings, plan), trl.generation.vllm_generation):
             args = GRPOConfig(output_dir=str(folder), **{**on_gpu(arguments, plan), **over})
-            self.trainer = JobTrainer(
-                self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, WarmStart(settings)
-            )
+            own = WarmStart(settings), DynamicSampling(settings)
+            self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.chat)
         self.llm = self.trainer.vllm_generation.llm
         self._hand_over_by(SeparateWeights(self.model, self.llm, plan, settings.seed))
@@ -80,10 +81,10 @@ class TrlVllm(VllmTrainerEngine):
         rollouts.seeds = Seeds(seed_of(settings.seed, ranks.number // plan.tensor_parallel))
         self.trainer.vllm_generation = rollouts
 
-    def _with_lora(self, settings: Settings, plan: Plan) -> Any:
-        """The base under a fresh LoRA, on this process's GPU; a shared one is cut there layer by layer."""
+    def _with_lora(self, settings: Settings, plan: Plan, start: Path | None) -> Any:
+        """The base under its LoRA, on this process's GPU; a shared one is cut there layer by layer."""
         device = torch.device("cuda", torch.cuda.current_device())
-        model = add_lora(_load(self.base.folder, plan, device if plan.base_shards == 1 else None), settings)
+        model = add_lora(_load(self.base.folder, plan, device if plan.base_shards == 1 else None), settings, start)
         if plan.base_shards > 1:
             shard_layers(model, device, plan.base_shards)
         return model

@@ -39,15 +39,16 @@ class UnslothVllm(VllmTrainerEngine):
         rewards: RewardFunctions,
         folder: Path,
         plan: Plan,
+        start: Path | None = None,
     ) -> None:
         os.environ["UNSLOTH_VLLM_MERGED_ROLLOUT"] = "1" if plan.merged_rollout else "0"
         os.environ["UNSLOTH_VLLM_STANDBY"] = "1" if plan.standby else "0"
         os.environ["UNSLOTH_GRPO_LOGPROB_RECOMPUTE"] = "1" if plan.chunked_logits else "0"
-        self.base = base
+        self.base, self.start = base, start
         self.planned_steps = planned_steps(settings, len(rows))
         self.model, self.tokenizer = _load_model(base, plan, settings)
         self.take_template(settings)
-        self.model = _add_lora(self.model, plan, settings)
+        self.model = _add_lora(self.model, plan, settings, start)
 
         from grpo_job.engines.rollouts.weight_sync import weight_sync
         from grpo_job.engines.trainer import memory_dry_run
@@ -81,15 +82,15 @@ class UnslothVllm(VllmTrainerEngine):
             spare_the_second_forward,
         )
         from grpo_job.engines.rollouts.generate import Rollouts
+        from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
         from grpo_job.engines.trainer.trainer import JobTrainer
         from grpo_job.engines.trainer.warm_start import WarmStart
 
         arguments = with_trl_defaults(on_gpu(arguments, plan)) | pieces(plan)
         args = GRPOConfig(output_dir=str(folder), **arguments)
         args.scale_rewards = arguments["scale_rewards"]  # Unsloth's config turns it off with dr_grpo
-        trainer = JobTrainer(
-            self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, WarmStart(settings)
-        )
+        own = WarmStart(settings), DynamicSampling(settings)
+        trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
         if plan.training_graphs:
             score_by_micro_batches(trainer)
         log_probs = reads_log_probs(trainer.args)
@@ -141,11 +142,12 @@ def _checkpointing(plan: Plan) -> Any:
     return "unsloth" if plan.gradient_checkpointing else False
 
 
-def _add_lora(model: Any, plan: Plan, settings: Settings) -> Any:
-    """The model with a fresh LoRA, patched for training by Unsloth."""
+def _add_lora(model: Any, plan: Plan, settings: Settings, start: Path | None) -> Any:
+    """The model with its LoRA, patched for training by Unsloth."""
     from unsloth import FastLanguageModel
 
     from grpo_job.engines.rollouts.weight_sync import lora_layers
+    from grpo_job.engines.trainer.adapter import start_from
 
     model = FastLanguageModel.get_peft_model(
         model,
@@ -158,6 +160,7 @@ def _add_lora(model: Any, plan: Plan, settings: Settings) -> Any:
     for layer in lora_layers(model):
         # PEFT would make an fp32 copy of each input, which autocast turns back into 16 bits: the same numbers, slower.
         layer.cast_input_dtype_enabled = False
+    start_from(model, start)
     return model
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from grpo_job.inputs import sample
 from grpo_job.outcomes import InvalidRun
+from grpo_job.stores import client_errors
 
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 WEIGHTS = ("*.safetensors",)
@@ -107,4 +108,8 @@ def _why(error: Exception) -> str:
         "RevisionNotFoundError": "the model has no such GRPO_MODEL_REVISION",
         "HFValidationError": "it is neither a folder nor a Hub id such as owner/name",
     }
-    return known.get(kind, f"the Hub could not be reached ({kind}): check the network, HF_ENDPOINT and HF_TOKEN")
+    if kind in known:
+        return known[kind]
+    if isinstance(error, OSError) and error.filename is not None:  # a file of the cache
+        return client_errors.told(error)
+    return f"the Hub could not be reached ({kind}): check the network, HF_ENDPOINT and HF_TOKEN"

@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from grpo_job.inputs.rendering import Message, Template, Unrendered
 from grpo_job.outcomes import InvalidRun
+from grpo_job.settings.regular_files import content_of
 from grpo_job.settings.schema import Settings
 
 __all__ = ["Chat", "Message"]
@@ -137,7 +138,7 @@ class Chat:
 
 def _read(file: str) -> str:
     try:
-        return Path(file).expanduser().read_text(encoding="utf-8")
+        return content_of(Path(file)).decode()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InvalidRun(

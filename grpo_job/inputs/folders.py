@@ -22,6 +22,7 @@ KEYWORDS = {
 }
 SEPARATOR = "[-._ 0-9]"
 SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}.*\..+")
+MOST_FILES = 50_000  # a folder with more is not one of rows, but a disk
 # Written beside rows by `datasets`, by trainers and by package managers.
 NO_ROWS = {"config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "package.json"}
 
@@ -122,7 +123,11 @@ def _matching(inner: Path, folder: Path, pattern: str) -> list[Path]:
 def _row_files(inner: Path, folder: Path) -> list[Path]:
     """Every file of rows below `inner`, without hidden ones."""
     found: list[Path] = []
+    seen = 0
     for place, folders, names in os.walk(inner):
+        seen += len(folders) + len(names)
+        if seen > MOST_FILES:
+            raise Damaged(f"it holds more than {MOST_FILES:,} files and folders; name the folder of the rows alone")
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
         require_within((Path(place, name) for name in folders), folder)
         shown = (Path(place, name) for name in sorted(names) if not name.startswith(".") and name not in NO_ROWS)

@@ -10,6 +10,7 @@ from typing import Any
 from grpo_job.checkpoints import Mirror, RunLock
 from grpo_job.engines.ranks import ALONE, Ranks
 from grpo_job.inputs.dataset import Rows
+from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import budget, metrics_server
 from grpo_job.monitoring.health import Finding
 from grpo_job.monitoring.metrics_server import MetricsServer
@@ -42,8 +43,10 @@ class Attempt:
         ranks: Ranks = ALONE,
         rows: Rows | None = None,
         began: float | None = None,
+        start: StartAdapter | None = None,
     ) -> None:
         self.settings, self.interruption, self.ranks, self.rows = settings, interruption, ranks, rows
+        self.start = start
         self.folder = RunFolder(settings.folder_of_run)
         self.summary = Summary(self.folder.summary, settings.name_of_run())
         self.environment = environment or {}
@@ -204,6 +207,7 @@ class Attempt:
         """Write the state of the run, here and for attempts on other machines."""
         asked = identity.asked_for(self.settings, stopped=bool(self.summary.values.get("stopped")))
         self.summary.update(asked_for=asked, **({"training_rows": self.rows.digest} if self.rows else {}))
+        self.summary.update(**({"start_adapter": self.start.sha256} if self.start else {}))
         try:
             self.summary.write(ending, self.elapsed())
         finally:
@@ -214,7 +218,9 @@ class Attempt:
         asked = identity.asked_for(self.settings, stopped=bool(found.get("stopped")))
         trained_on = found.get("training_rows")
         other_rows = bool(trained_on and self.rows and self.rows.digest != trained_on)
-        return bool(found.get("asked_for") == asked) and not other_rows
+        started_from = found.get("start_adapter")
+        other_start = bool(started_from and self.start and self.start.sha256 != started_from)
+        return bool(found.get("asked_for") == asked) and not other_rows and not other_start
 
     def _lost(self, reason: str) -> None:
         """From any thread: another attempt holds the run, so this one ends and writes nothing more to its folder."""

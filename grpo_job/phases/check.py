@@ -20,7 +20,10 @@ def check(attempt: Attempt) -> Checked:
     settings, phase = attempt.settings, attempt.progress.phase
     with phase("check", f"run {settings.name_of_run()}: checking"):
         JUDGEMENTS.keep_in(attempt.folder.judged)
-        checked = preflight.check(settings, attempt.environment, oom_replan.memory_limit(attempt.folder), attempt.rows)
+        checked = preflight.check(
+            settings, attempt.environment, oom_replan.memory_limit(attempt.folder), attempt.rows, attempt.start
+        )
+        attempt.start = checked.start
         _report_findings(attempt, checked)
     with phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
@@ -60,6 +63,7 @@ def _write_environment(attempt: Attempt, checked: Checked) -> None:
                 "commit": checked.base.commit,
                 "takes_system": Chat(checked.base.folder, attempt.settings).takes_system(),
             },
+            "start_adapter": {"name": attempt.start.name, "sha256": attempt.start.sha256} if attempt.start else None,
             "dataset": {
                 "name": attempt.settings.dataset,
                 "commit": checked.rows.revision,

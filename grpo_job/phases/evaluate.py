@@ -1,5 +1,7 @@
 """Evaluate before and after training, save the adapter and load it back, and compute the verdict."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,8 +17,8 @@ from grpo_job.phases import judging
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
 from grpo_job.rewards import answers, calling, custom, tags
-from grpo_job.run_folder import shapes
-from grpo_job.run_folder.files import Damaged, read_jsonl, remove, sha256, write_json, write_jsonl
+from grpo_job.run_folder import identity, shapes
+from grpo_job.run_folder.files import Damaged, read_json, read_jsonl, remove, sha256, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.schema import Settings
 
@@ -34,15 +36,21 @@ GRADERS = grading.Graders(
 def evaluate(
     attempt: Attempt, engine: Engine, checked: Checked, *, adapter: Literal["on", "off"]
 ) -> list[dict[str, Any]]:
-    """Grade the held-out rows. The base does not change, so its records from an earlier attempt are reused."""
-    with attempt.progress.phase("evaluate", f"evaluating the {'base' if adapter == 'off' else 'adapter'}"):
+    """Grade the held-out rows: before training, `off`, what it starts from; after it the adapter.
+
+    What training starts from does not change, so its records from an earlier attempt are reused.
+    """
+    answering = attempt.settings.before if adapter == "off" else adapter
+    start = "start adapter" if attempt.settings.adapter else "base"
+    with attempt.progress.phase("evaluate", f"evaluating the {start if adapter == 'off' else 'adapter'}"):
         rows = checked.rows.held_out
         path = attempt.folder.before if adapter == "off" else attempt.folder.after
         measure = measure_of(attempt.settings, checked.rewards, rows)
-        found = _known(attempt, rows, measure) if adapter == "off" else None
+        earlier = adapter == "off" and _are_of_this_run(attempt)
+        found = _known(attempt, rows, measure) if earlier else None
         if found is None:
             tokens = Chat(checked.base.folder, attempt.settings).ids
-            found = records(engine, adapter, rows, checked.rewards, attempt.settings, tokens)
+            found = records(engine, answering, rows, checked.rewards, attempt.settings, tokens)
             write_jsonl(path, found)
             attempt.remember(path)
             attempt.summary.write()
@@ -56,6 +64,19 @@ def evaluate(
         judging.tell(attempt)
         attempt.progress.say(f"{told(accuracy, measure)}, format {kept:.1%}")
     return found
+
+
+def _are_of_this_run(attempt: Attempt) -> bool:
+    """Whether the answers before training were given by what this attempt starts from; from now on they are."""
+    found = read_json(attempt.folder.environment)
+    shared = {**identity.identity(attempt.settings), **{name: found.get(name) for name in ("model", "start_adapter")}}
+    of = hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
+    known = attempt.summary.values.get("before_of", of)
+    if known != of:
+        attempt.folder.before.unlink(missing_ok=True)
+    attempt.summary.update(before_of=of)
+    attempt.summary.write()
+    return bool(known == of)
 
 
 def evaluate_warm(attempt: Attempt, engine: Engine, checked: Checked) -> None:
@@ -203,7 +224,7 @@ def _save_and_read_back(attempt: Attempt, engine: Engine, rows: Sequence[dict[st
             f"those in memory, {alike} of {len(prompts)} answers are the same"
         )
     if not engine.adapter_changes_anything():
-        attempt.progress.warn("every LoRA weight that affects the output is zero: the rewards gave no gradient")
+        attempt.progress.warn("no LoRA weight that affects the output has changed: the rewards gave no gradient")
     attempt.summary.update(adapter={"read_back": {"rows": len(prompts), "alike": alike}})
 
 

@@ -13,6 +13,8 @@ from grpo_job.phases import resume
 from grpo_job.phases.attempt import Attempt
 from grpo_job.planner import learning_rate
 from grpo_job.preflight import Checked
+from grpo_job.preflight.start import SHAPE
+from grpo_job.run_folder.files import write_bytes
 
 
 class Loaded(NamedTuple):
@@ -33,6 +35,7 @@ def load(attempt: Attempt, checked: Checked) -> Loaded:
         if attempt.settings.chat_template:  # a file that was edited makes other prompts, so another run
             source = Chat(checked.base.folder, attempt.settings).source or ""
             manager.identity["chat_template_sha256"] = hashlib.sha256(source.encode()).hexdigest()
+        _keep_start(attempt, manager)
         checkpoint = resume.find_checkpoint(attempt, manager)
         engine = _build(attempt, checked, manager.partial)
         for note in engine.notes:
@@ -46,9 +49,18 @@ def _chosen(checked: Checked) -> str:
     return f"{checked.engine} on a {'GPU' if checked.plan else 'CPU'}"
 
 
+def _keep_start(attempt: Attempt, manager: CheckpointManager) -> None:
+    """The start adapter's weights in the run folder, where all ranks find them; other weights are another run."""
+    if start := attempt.start:
+        manager.identity["start_adapter"] = start.sha256
+        write_bytes(attempt.folder.start_adapter, start.lora.weights.read_bytes())
+
+
 def _build(attempt: Attempt, checked: Checked, folder: Path) -> Engine:
     settings, ranks, rows = attempt.settings, attempt.ranks, checked.rows.train
+    start = attempt.folder.start_adapter if attempt.start else None
+    shape = {name: getattr(settings, name) for name in SHAPE} if start else {}
     functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
-    ranks.broadcast(Load(checked.engine, checked.plan, checked.base.commit))
+    ranks.broadcast(Load(checked.engine, checked.plan, checked.base.commit, start, shape))
     ranks.share((rows, folder))
-    return engines.build(checked.engine, settings, checked.base, rows, functions, folder, checked.plan, ranks)
+    return engines.build(checked.engine, settings, checked.base, rows, functions, folder, checked.plan, ranks, start)

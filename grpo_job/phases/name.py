@@ -1,4 +1,4 @@
-"""Names a run by its settings and its training rows, before anything is written: other rows are another run."""
+"""Names a run by its settings, training rows and start adapter, before anything is written: others are another run."""
 
 import time
 from collections.abc import MutableMapping
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from grpo_job import preflight
 from grpo_job.inputs.dataset import Rows
+from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import trackers
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.settings.schema import Settings
@@ -19,14 +20,17 @@ class Named(NamedTuple):
     began: float
 
 
-def name_run(settings: Settings, environment: MutableMapping[str, str]) -> Named:
-    """Read the rows and name the run; trackers that the user sent nowhere else write below its folder.
+def name_run(settings: Settings, environment: MutableMapping[str, str], start: StartAdapter | None = None) -> Named:
+    """Read the rows and name the run by them and by the weights of `start`.
+
+    Trackers that the user sent nowhere else write below its folder.
 
     Where the rows cannot be read, the name is that of the settings, and the run's checks say why.
     """
     began = time.monotonic()
     rows = preflight.rows_of(settings)
-    settings = settings.model_copy(update={"run_id": settings.name_of_run(rows.digest if rows else "")})
+    digests = (rows.digest if rows else "") + (start.sha256 if start else "")
+    settings = settings.model_copy(update={"run_id": settings.name_of_run(digests)})
     for name, value in trackers.variables(settings.report_to, RunFolder(settings.folder_of_run).trackers).items():
         environment.setdefault(name, value)
     return Named(settings, rows, began)

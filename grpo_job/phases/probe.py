@@ -37,7 +37,7 @@ CUTS = ("top_p", "top_k", "min_p", "repetition_penalty")  # what else shapes a d
 
 
 class Generate(Protocol):
-    """`Engine.generate` with the adapter off."""
+    """`Engine.generate` of what training starts from."""
 
     def __call__(
         self, prompts: Sequence[Any], *, max_tokens: int, temperature: float, samples: int, seed: int, **cuts: Any
@@ -181,7 +181,7 @@ def see(attempt: Attempt, engine: Engine, checked: Checked) -> Probe | None:
     grade = evaluate.graders_of(evaluate.measure_of(settings, checked.rewards, train), train, checked.rewards)
     paid = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds, chat.ids)
     judge = Judge(paid, grade.lenient, grade.answer, grade.read)
-    ask, rows = partial(engine.generate, adapter="off"), chosen(train, settings)
+    ask, rows = partial(engine.generate, adapter=settings.before), chosen(train, settings)
     seen = sample(ask, rows, judge, partial(_lengths, chat), settings)
     attempt.progress.say(f"probe of the base: {seen.sentence()}")
     attempt.summary.update(probe=seen._asdict())
@@ -195,7 +195,7 @@ def _lengths(chat: Chat, texts: Sequence[str]) -> list[int]:
 def _refuse_without_signal(attempt: Attempt, engine: Engine, checked: Checked, seen: Probe) -> None:
     settings, longer = attempt.settings, None
     if not seen.with_spread and seen.is_truncated(settings):
-        ask, rows = partial(engine.generate, adapter="off"), chosen(checked.rows.train, settings)
+        ask, rows = partial(engine.generate, adapter=settings.before), chosen(checked.rows.train, settings)
         longer = look_further(ask, rows, partial(_lengths, Chat(checked.base.folder, settings)), settings)
     if (hopeless := seen.hopeless(settings, longer)) and settings.warm_start_steps:
         attempt.progress.say(f"{hopeless}; the warm start may change that")

@@ -105,7 +105,8 @@ def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[
     if failures := [place.failure for place in places if not place.verified]:
         raise PublishFailed("; ".join(failures))
     write_json(folder.summary, {**summary, "ending": _ending_now(summary), "published": arrived(places)})
-    return Outcome(0, "published", ", ".join(wanted))
+    told = (f"{place.uri}{f' at {place.revision}' if place.revision else ''}" for place in places)
+    return Outcome(0, "published", "\n".join(f"published and verified: {place}" for place in told))
 
 
 def _ending_now(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -96,7 +96,14 @@ def lasting_files(run_folder: Path) -> list[Path]:
 def _own_places(run_folder: Path) -> dict[str, str]:
     runs = dict.fromkeys((run_folder.resolve(), run_folder.absolute()), ".")
     above = {folder.parent: ".." for folder in runs}
-    return {str(folder): name for folder, name in {Path.home(): "~", **above, **runs}.items() if folder.name}
+    return {str(folder): name for folder, name in {**_home(), **above, **runs}.items() if folder.name}
+
+
+def _home() -> dict[Path, str]:
+    try:
+        return {Path.home(): "~"}
+    except RuntimeError:  # a user without one, as in many containers
+        return {}
 
 
 def _chosen(run_folder: Path) -> Iterator[tuple[str, Path]]:

@@ -10,14 +10,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
 
 from grpo_job import engines, preflight, rewards
 from grpo_job.evaluation import verdict
-from grpo_job.inputs import base_model
+from grpo_job.inputs import base_model, lora
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.progress import Progress, libraries_write_to
-from grpo_job.outcomes import InvalidRun, in_one_line
+from grpo_job.outcomes import in_one_line
 from grpo_job.phases import evaluate
 from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import Damaged, read_json, write_json, write_jsonl
@@ -27,13 +26,12 @@ from grpo_job.settings.reader import COMPANIONS, Resolved
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.secrets import secret_values
 
-CONFIG = "adapter_config.json"
 # Settings that matter only for training and publishing.
 NOT_FOR_EVALUATION: dict[str, Any] = {
     "publish_to": (), "checkpoint_to": None, "report_to": (), "max_hours": None, "max_cost": None, "eval_steps": None,
     "keep": "last", "stop_at_accuracy": None, "per_device_train_batch_size": 4,
     "num_generations": 4, "gradient_accumulation_steps": 1, "steps_per_generation": None,
-    "generation_batch_size": None, "warm_start_steps": 0,
+    "generation_batch_size": None, "warm_start_steps": 0, "adapter": None,
 }  # fmt: skip
 
 
@@ -48,23 +46,8 @@ class Found(NamedTuple):
 
 def find(path: Path) -> Found:
     """The adapter in `path`. Raises `InvalidRun` if there is none that this job can load."""
-    adapter = next((place for place in (path, path / "adapter") if (place / WEIGHTS).is_file()), None)
-    if adapter is None:
-        raise InvalidRun(
-            f"{path}: there is no {WEIGHTS}; allowed: an adapter's folder, a run folder, or a published tree"
-        )
-    config = read_json(adapter / CONFIG, shapes.AdapterConfig)
-    if "lora_alpha" not in config:
-        raise Damaged(adapter / CONFIG, "it names no lora_alpha")
-    odd = [
-        name
-        for name in ("use_dora", "use_rslora", "modules_to_save", "rank_pattern", "alpha_pattern")
-        if config.get(name)
-    ]
-    if config.get("peft_type", "LORA") != "LORA" or odd:
-        raise InvalidRun(
-            f"{adapter}: only plain LoRA adapters are evaluated; this one has {', '.join(odd) or config['peft_type']}"
-        )
+    adapter = lora.folder_in(path)
+    config = lora.config_in(adapter)
     run = next((place for place in (path, path / "run", path.parent) if (place / "settings.json").is_file()), None)
     if run is None:
         return Found(adapter, config, {})
@@ -79,9 +62,10 @@ def find(path: Path) -> Found:
 
 def settings_for(found: Found, resolved: Resolved) -> Settings:
     """The run's settings, overridden by the caller's, overridden by the shape of the weights."""
+    shape = lora.read(found.adapter)
     told = found.told or resolved.settings.model_dump()
     of_recipe = _said(resolved, "recipe") if resolved.origins["recipe"] != "default" else {}
-    given = _said(resolved, "command line", "environment")
+    given = _said(resolved, "command line", "environment", "file ")
     base = {"model": found.config.get("base_model_name_or_path"), "model_revision": found.config.get("revision")}
     dropped = {follower for leader, followers in COMPANIONS.items() if leader in given for follower in followers}
     layers = {
@@ -90,7 +74,9 @@ def settings_for(found: Found, resolved: Resolved) -> Settings:
         **given,
         **NOT_FOR_EVALUATION,
         "grpo_config": _template_options(told, resolved),
-        **_shape(found),
+        "lora_rank": shape.rank,
+        "lora_alpha": shape.alpha,
+        "lora_target_modules": shape.modules,
     }
     if layers.get("example") == AUTO:
         layers["example"] = found.example or OFF
@@ -113,34 +99,25 @@ def _said(resolved: Resolved, *origins: str) -> dict[str, Any]:
     }
 
 
-def _shape(found: Found) -> dict[str, Any]:
-    """Rank and layers from the header of the weights file; alpha is in the config."""
-    weights = found.adapter / WEIGHTS
-    try:
-        with safe_open(weights, "np") as file:
-            keys = file.keys()
-            down = {name: file.get_slice(name).get_shape()[0] for name in keys if name.endswith("lora_A.weight")}
-    except SafetensorError as error:
-        raise InvalidRun(
-            f"{weights} is no whole safetensors file ({error}); allowed: an adapter as PEFT saves it"
-        ) from error
-    ranks = set(down.values())
-    if len(ranks) != 1:
-        raise InvalidRun(f"{weights}: its LoRA matrices have the ranks {sorted(ranks)}; allowed: one")
-    modules = tuple(sorted({name.split(".")[-3] for name in down}))
-    return {"lora_rank": ranks.pop(), "lora_alpha": found.config["lora_alpha"], "lora_target_modules": modules}
-
-
 def reevaluate(path: Path, output: Path | None, resolved: Resolved, environment: Mapping[str, str]) -> dict[str, Any]:
     """Evaluate the base and the adapter in `path` on the held-out rows; write and return `verdict.judge`."""
     found = find(path)
-    folder = output or path.resolve().parent / f"{path.resolve().name}-evaluation"
+    folder = _folder(path, output)
     with TemporaryDirectory(prefix="grpo-job-evaluate-") as scratch:
         settings = settings_for(found, resolved).model_copy(update={"output_dir": scratch})
         judged = _judged(found, settings, folder, RunFolder(Path(scratch)), environment)
     write_json(folder / "settings.json", {"adapter": str(found.adapter), "settings": settings.model_dump(mode="json")})
     write_json(folder / "evaluation.json", judged)
     return judged
+
+
+def written(path: Path, output: Path | None) -> str:
+    """What `reevaluate` wrote, and where."""
+    return f"written: {_folder(path, output)}: before.jsonl, after.jsonl, evaluation.json, settings.json"
+
+
+def _folder(path: Path, output: Path | None) -> Path:
+    return output or path.resolve().parent / f"{path.resolve().name}-evaluation"
 
 
 def _judged(

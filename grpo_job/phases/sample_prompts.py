@@ -1,5 +1,6 @@
 """Answers GRPO_SAMPLE_PROMPTS with base and adapter, side by side."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,6 +10,7 @@ from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.row_values import with_example
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
+from grpo_job.run_folder.paths import WEIGHTS
 
 # As the published reference run samples; see the recipe `tutorial`.
 TEMPERATURE, TOP_P, MOST_TOKENS = 0.8, 0.95, 1024
@@ -37,6 +39,16 @@ def _answer(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     attempt.summary.update(samples=_answered(engine, fitting, longest, attempt) if fitting else [])
 
 
+def _before(engine: Engine, ask: Callable[..., list[list[str]]], attempt: Attempt) -> list[list[str]]:
+    """The answers of what training started from; the trained adapter is in memory before and after."""
+    if not attempt.start:
+        return ask(adapter="off")
+    engine.load_adapter(attempt.folder.start_adapter)
+    answers = ask(adapter="on")
+    engine.load_adapter(attempt.folder.adapter / WEIGHTS)
+    return answers
+
+
 def _questions(text: str) -> list[str]:
     return [] if text == "none" else [one.strip() for one in text.split("|") if one.strip()]
 
@@ -52,7 +64,7 @@ def _answered(
         top_p=TOP_P,
         seed=attempt.settings.seed,
     )
-    before, after = ask(adapter="off"), ask(adapter="on")
+    before, after = _before(engine, ask, attempt), ask(adapter="on")
     return [
         {"prompt": prompt[-1]["content"], "before": old[0], "after": new[0]}
         for prompt, old, new in zip(prompts, before, after, strict=True)

@@ -71,16 +71,17 @@ def _is_here(settings: Settings) -> bool:
 
 
 def _sampled(checked: Checked, settings: Settings) -> list[Paid]:
-    """One completion of the base for each of the first rows, sampled as training does."""
+    """One completion of what training starts from for each of the first rows, sampled as training does."""
     rows = checked.rows.train[:ROWS]
     with TemporaryDirectory(prefix="grpo-job-check-") as scratch, libraries_write_to(Path(scratch) / "libraries.log"):
         functions = as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
+        start, rows_of_run = checked.start.lora.weights if checked.start else None, checked.rows.train
         engine = engines.build(
-            checked.engine, settings, checked.base, checked.rows.train, functions, Path(scratch), checked.plan
+            checked.engine, settings, checked.base, rows_of_run, functions, Path(scratch), checked.plan, start=start
         )
         answers = engine.generate(
             [row["prompt"] for row in rows],
-            adapter="off",
+            adapter=settings.before,
             max_tokens=settings.max_completion_length,
             temperature=settings.temperature,
             seed=probe.SEED,

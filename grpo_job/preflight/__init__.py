@@ -3,22 +3,22 @@
 One file per kind of check. Each check is a small function that returns a `Finding`; this file runs them in order.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpo_job.inputs import base_model, dataset
 from grpo_job.inputs.chat_template import Chat
-from grpo_job.inputs.sources import RowSource
+from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import trackers
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose
 from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
-from grpo_job.preflight import engine_options, estimate, evaluation, gpu, license, model, resources, versions
+from grpo_job.preflight import clients, engine_options, estimate, evaluation, gpu, license, model, resources, versions
 from grpo_job.preflight import rewards as reward_checks
 from grpo_job.preflight import rows as row_checks
+from grpo_job.preflight import start as start_checks
 from grpo_job.preflight.destinations import Places
 from grpo_job.preflight.findings import Finding, Findings, Status
 from grpo_job.rewards import Reward
@@ -44,6 +44,7 @@ class Checked(NamedTuple):
     layout: Layout = ONE
     choosing: Sequence[dict[str, Any]] = ()  # training rows set apart to evaluate on during training
     example: str = ""
+    start: StartAdapter | None = None
 
 
 class Examined(NamedTuple):
@@ -61,13 +62,14 @@ class Examined(NamedTuple):
 
 def rows_of(settings: Settings) -> dataset.Rows | None:
     """The rows that a run trains on; None if settings, model or rows have a fault, which `check` reports."""
-    try:
-        chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
-        chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False), settings)
-        needs_gold = _need_gold(chosen, reward_checks.measure(settings))
-        return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
-    except InvalidRun:
-        return None
+    return Findings().attempt("rows", partial(_rows_of, settings))
+
+
+def _rows_of(settings: Settings) -> dataset.Rows:
+    chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
+    chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False), settings)
+    needs_gold = reward_checks.need_gold(chosen, reward_checks.measure(settings))
+    return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
 
 
 def check(
@@ -75,22 +77,28 @@ def check(
     environment: Mapping[str, str],
     within: MemoryLimit | None = None,
     rows: dataset.Rows | None = None,
+    start: StartAdapter | None = None,
 ) -> Checked:
-    """Run all checks; `within` limits the plan's memory, `rows` are those that were read already.
+    """Run all checks; `within` limits the plan's memory, `rows` and `start` are those that were read already.
 
     Raises `InvalidRun` with every fault.
     """
-    examined = _Examination(settings, environment, within=within, rows=rows).whole()
+    examined = _Examination(settings, environment, within=within, rows=rows, start=start).whole()
     if examined.checked is None:
         raise InvalidRun(*examined.findings.faults())
     return examined.checked
 
 
 def examine(
-    settings: Settings, environment: Mapping[str, str], *, offline: bool = False, elsewhere: bool = False
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    offline: bool = False,
+    elsewhere: bool = False,
+    start: StartAdapter | None = None,
 ) -> Examined:
     """Run all checks. `offline`: no network requests. `elsewhere`: this machine needs no GPU."""
-    return _Examination(settings, environment, offline=offline, elsewhere=elsewhere).whole()
+    return _Examination(settings, environment, offline=offline, elsewhere=elsewhere, start=start).whole()
 
 
 class _Examination:
@@ -105,59 +113,62 @@ class _Examination:
         elsewhere: bool = False,
         within: MemoryLimit | None = None,
         rows: dataset.Rows | None = None,
+        start: StartAdapter | None = None,
     ) -> None:
-        self.settings, self.environment, self.rows = settings, environment, rows
+        self.settings, self.environment, self.rows, self.start = settings, environment, rows, start
         self.offline, self.elsewhere, self.within = offline, elsewhere, within
         self.found, self.layout = Findings(), ONE
         self.choosing: list[dict[str, Any]] = []
 
     def whole(self) -> Examined:
-        settings = self.settings
-        places = Places(settings, self.environment, offline=self.offline)
+        settings, environment, offline = self.settings, self.environment, self.offline
+        places = Places(settings, environment, offline=offline)
+        self.found.gather("client variables", lambda: clients.findings(settings, environment))
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
         chosen = self.found.attempt(
             "rewards",
             lambda: load_rewards(settings.rewards, settings.reward_path, settings.reward_options, settings.measure),
         )
         measured = self.found.attempt("measure", lambda: reward_checks.measure(settings))
-        base, config, chat = self._model()
-        engine, plan = self._machine(base, config) if base and config else (None, None)
-        rows = self._rows(chat, _need_gold(chosen, measured))
+        base, config, chat = self.found.attempt("model", self._model) or (None, None, None)
+        self.start = start_checks.examined(self.start, base, settings, environment, self.found, offline=offline)
+        engine, plan = self.found.attempt("machine", partial(self._machine, base, config)) or (None, None)
+        rows = self.found.attempt("rows", lambda: self._rows(chat, reward_checks.need_gold(chosen, measured)))
         if chosen and chat:
-            opening = chat.opening()
+            opening = self.found.attempt("tokenizer", chat.opening) or ""
             chosen = [reward._replace(opening=opening) for reward in chosen]
         if rows and chosen:
-            self.found += reward_checks.findings(chosen, rows.train, settings, chat.ids if chat else None)
-            guess = self._estimate(config, engine, plan, rows)
-            self.found += evaluation.findings(rows, self.choosing, settings, guess)
+            self._outcome(chosen, rows, chat, partial(self._estimate, config, engine, plan, rows))
         self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(settings.report_to)]
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
             return Examined(self.found, None, chosen, rows, chat)
-        checked = Checked(base, engine, rows, chosen, self.gpus, plan, self.found, self.layout, self.choosing)
+        seen = base, engine, rows, chosen, self.gpus, plan, self.found, self.layout, self.choosing
+        checked = Checked(*seen, start=self.start)
         return Examined(self.found, checked, chosen, rows, chat)
 
     def _model(self) -> tuple[base_model.BaseModel | None, dict[str, Any] | None, Chat | None]:
         settings, found = self.settings, self.found
-        local = settings.model == "sample" or Path(settings.model).expanduser().is_dir()
-        missing: Status = "skipped" if self.offline and not local else "failed"
+        missing: Status = "skipped" if self.offline and not clients.is_local(settings.model) else "failed"
         fetch = partial(base_model.fetch, settings.model, settings.model_revision, weights=False)
         base = found.attempt("model", fetch, refused=missing)
         if base is None:
             return None, None, None
-        found += [model.exists(base, settings), license.finding(base)]
+        found.gather("model", lambda: (model.exists(base, settings), license.finding(base)))
         config = found.attempt("model", lambda: model.config_of(base))
         chat = found.attempt("tokenizer", lambda: model.chat_of(base, settings))
         if config:
-            found += model.findings(base, config, settings)
+            found.gather("model", lambda: model.findings(base, config, settings))
         if config and chat:
-            found.append(model.tokenizer(base, chat, config))
+            found.gather("tokenizer", lambda: [model.tokenizer(base, chat, config)])
         return base, config, chat
 
-    def _machine(self, base: base_model.BaseModel, config: Mapping[str, Any]) -> tuple[str | None, Plan | None]:
-        settings, shape = self.settings, ModelShape.from_config(config)
-        if self.gpus is None:
+    def _machine(
+        self, base: base_model.BaseModel | None, config: Mapping[str, Any] | None
+    ) -> tuple[str | None, Plan | None]:
+        if self.gpus is None or not base or not config:
             return None, None
+        settings, shape = self.settings, ModelShape.from_config(config)
         if not self.gpus and self.elsewhere and _wants_gpu(settings, shape):
             self._say_what_gpu_is_needed(config, shape)
             return None, None
@@ -175,8 +186,8 @@ class _Examination:
             plan = self.found.attempt("GPU memory", lambda: choose.plan(settings, config, first, self.within, places))
             self.found += gpu.findings(self.gpus, plan)
         self.found += engine_options.findings(settings, gpus)
-        self.found += resources.findings(base, shape, settings, gpus, places.processes)
-        self.found += versions.findings(engine, len(self.gpus), settings)
+        self.found.gather("outputs", lambda: resources.findings(base, shape, settings, gpus, places.processes))
+        self.found.gather("versions", lambda: versions.findings(engine, gpus, settings))
         return engine, plan
 
     def _say_what_gpu_is_needed(self, config: Mapping[str, Any], shape: ModelShape) -> None:
@@ -186,13 +197,13 @@ class _Examination:
 
         fits = gpu.needed_elsewhere(shape, plan_on)
         message = f"this machine has none, so GPU, disk, memory and versions were not checked; {fits}"
+        message += "; `grpo-job plan` estimates time and cost"
         self.found.append(Finding("skipped", "GPU", message))
 
     def _rows(self, chat: Chat | None, needs_gold: bool) -> dataset.Rows | None:
         """Also without a tokenizer: then their other faults are found, and no lengths."""
         settings = self.settings
-        named = [name for name in (settings.dataset, settings.eval_dataset) if name]
-        local = all(RowSource("GRPO_DATASET", name).is_local for name in named)
+        local = all(clients.is_local(name) for name in (settings.dataset, settings.eval_dataset) if name)
         missing: Status = "skipped" if self.offline and not local else "failed"
         lengths = chat.lengths if chat else lambda prompts: [0] * len(prompts)
         rows = self.rows or self.found.attempt(
@@ -200,12 +211,27 @@ class _Examination:
         )
         if not rows:
             return None
-        self.found += row_checks.findings(rows, settings, measured=chat is not None)
+        self.found.gather("rows", lambda: row_checks.findings(rows, settings, measured=chat is not None))
         apart = self.found.attempt("rows to choose by", lambda: evaluation.set_apart(rows, settings))
         left, self.choosing = apart or (rows, [])
         if chat and settings.warm_start_steps:
-            self.found.append(row_checks.solutions(left, lambda texts: list(map(len, chat.ids(texts))), settings))
+            ids = chat.ids
+            solved = partial(row_checks.solutions, left, lambda texts: list(map(len, ids(texts))), settings)
+            self.found.gather("rows", lambda: [solved()])
         return left
+
+    def _outcome(
+        self,
+        chosen: Sequence[Reward],
+        rows: dataset.Rows,
+        chat: Chat | None,
+        estimated: Callable[[], estimate.Estimate | None],
+    ) -> None:
+        """What the rewards pay, how long the run takes, and what its evaluation can show."""
+        ids = chat.ids if chat else None
+        self.found.gather("rewards", lambda: reward_checks.findings(chosen, rows.train, self.settings, ids))
+        guess = self.found.attempt("estimate", estimated)
+        self.found.gather("evaluation", lambda: evaluation.findings(rows, self.choosing, self.settings, guess))
 
     def _share(self, rows: dataset.Rows) -> Settings:
         """The settings of one process, with its share of the rows that are evaluated."""
@@ -220,17 +246,11 @@ class _Examination:
         """None where it is not known on what the run would train."""
         if not config or not engine or (self.gpus and not plan):
             return None
-        first = self.gpus[0] if self.gpus else None
-        steps = planned_steps(self.settings, len(rows.train))
+        first, steps = self.gpus[0] if self.gpus else None, planned_steps(self.settings, len(rows.train))
         shape = ModelShape.from_config(config)
         guess = estimate.of_run(self._share(rows), shape, engine, first, plan, steps)
         self.found += estimate.findings(guess, self.settings)
         return guess
-
-
-def _need_gold(chosen: Sequence[Reward] | None, measured: Sequence[Reward] | None) -> bool:
-    """Whether a reward of the run or the measure asks for the answer; unless that is known, rows need one."""
-    return not chosen or measured is None or any(reward.wants_answer() for reward in (*chosen, *measured))
 
 
 def _wants_gpu(settings: Settings, shape: ModelShape) -> bool:

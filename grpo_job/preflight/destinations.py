@@ -8,7 +8,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.preflight.findings import Finding
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.schemes import scheme_of
-from grpo_job.stores import open_store
+from grpo_job.stores import client_errors, open_store
 
 
 class Places:
@@ -43,6 +43,8 @@ def _probe(uri: str, variable: str, settings: Settings, environment: Mapping[str
         open_store(uri, private=settings.publish_private, environment=environment).check()
     except InvalidRun as refusal:
         return [Finding("failed", "destination", f"{variable}: {fault}") for fault in refusal.faults]
+    except Exception as error:  # whatever a client raises, the place cannot be written
+        return [Finding("failed", "destination", f"{variable}: {uri}: {client_errors.told(error)}")]
     finally:
         logger.removeHandler(heard)
     warned = [Finding("warned", "destination", said) for said in heard.said if uri in said]

@@ -1,11 +1,22 @@
 """What a check found, as a line of the table and as JSON."""
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, RunEnded
+from grpo_job.stores import client_errors
+
+logger = logging.getLogger(__name__)
+# What a check asks about is set by these.
+VARIABLES = {
+    "model": "GRPO_MODEL", "tokenizer": "GRPO_MODEL", "machine": "GRPO_MODEL", "rows": "GRPO_DATASET",
+    "rows to choose by": "GRPO_DATASET", "first row": "GRPO_DATASET", "evaluation": "GRPO_EVAL_DATASET",
+    "rewards": "GRPO_REWARDS", "measure": "GRPO_MEASURE", "GPU": "CUDA_VISIBLE_DEVICES", "outputs": "GRPO_OUTPUT_DIR",
+    "cache": "GRPO_CACHE_DIR", "engine": "GRPO_ENGINE", "processes": "GRPO_PROCESSES",
+}  # fmt: skip
 
 T = TypeVar("T")
 Status = Literal["passed", "warned", "failed", "skipped"]
@@ -23,12 +34,29 @@ class Findings(list[Finding]):
     """All findings of one preflight, in the order of the checks."""
 
     def attempt(self, name: str, step: Callable[[], T], *, refused: Status = "failed") -> T | None:
-        """The result of `step`; if it raises `InvalidRun`, None, and one finding for each fault is added."""
+        """The result of `step`; if it raises, None, and a finding for each fault is added.
+
+        Any error of a client is a finding too, so that the other checks are still made.
+        """
         try:
             return step()
         except InvalidRun as refusal:
             self.extend(Finding(refused, name, fault) for fault in refusal.faults)
-            return None
+        except RunEnded:
+            raise
+        except Exception as error:
+            logger.debug("the check of %s failed", name, exc_info=True)
+            self.append(Finding("failed", name, f"{VARIABLES.get(name, name)}: {client_errors.told(error)}"))
+        return None
+
+    def gather(self, name: str, checks: Callable[[], Iterable[Finding]]) -> None:
+        """Add the findings of `checks`, up to the one that raises."""
+
+        def add() -> None:
+            for finding in checks():
+                self.append(finding)
+
+        self.attempt(name, add)
 
     def faults(self) -> list[str]:
         """The sentences of all failed checks."""
@@ -36,14 +64,14 @@ class Findings(list[Finding]):
 
 
 def lines(findings: Sequence[Finding]) -> list[str]:
-    """The table. Failed checks are last, where a user looks first.
+    """The table. Failed checks are first, where a user looks first.
 
     >>> print(*lines([Finding("failed", "disk", "full"), Finding("passed", "rows", "ten")]), sep="\\n")
-    passed   rows  ten
     failed   disk  full
+    passed   rows  ten
     1 passed, 0 warned, 1 failed, 0 skipped
     """
-    order: list[Status] = ["passed", "skipped", "warned", "failed"]
+    order: list[Status] = ["failed", "warned", "skipped", "passed"]
     width = max((len(finding.name) for finding in findings), default=0)
     table = []
     for finding in sorted(findings, key=lambda finding: order.index(finding.status)):
@@ -57,11 +85,6 @@ def tally(findings: Sequence[Finding]) -> str:
     """`12 passed, 1 warned, 0 failed, 0 skipped`."""
     number = Counter(finding.status for finding in findings)
     return ", ".join(f"{number[status]} {status}" for status in ("passed", "warned", "failed", "skipped"))
-
-
-def as_text(findings: Sequence[Finding]) -> str:
-    """The table as one text."""
-    return "\n".join(lines(findings))
 
 
 def as_json(

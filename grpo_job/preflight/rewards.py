@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from grpo_job.evaluation.measure import AUTO
 from grpo_job.outcomes import InvalidRun, RunEnded
 from grpo_job.preflight.findings import Finding, Status
-from grpo_job.rewards import Reward, Tokens, answers, as_trl_function, calling, custom, load
+from grpo_job.rewards import Reward, Tokens, answers, as_trl_function, calling, custom, judge_prompt, load
 from grpo_job.rewards.judging import JUDGEMENTS, judge
 from grpo_job.settings.schema import Settings
 
@@ -83,7 +83,7 @@ def findings(
     for reward in rewards:
         try:
             if reward.function_is(judge):
-                yield _of_judge(reward, first, settings)
+                yield from _of_judge(reward, rows, settings)
                 continue
             paid[reward.name] = _paid_in_each_form(reward, first, wrong, settings, tokens)
             yield from _of_examples(reward, first, settings, tokens)
@@ -132,6 +132,11 @@ def _of_examples(
             yield Finding("failed", "examples of rewards", said)
 
 
+def need_gold(chosen: Sequence[Reward] | None, measured: Sequence[Reward] | None) -> bool:
+    """Whether a reward of the run or the measure asks for the answer; unless that is known, rows need one."""
+    return not chosen or measured is None or any(reward.wants_answer() for reward in (*chosen, *measured))
+
+
 def _best(forms: Mapping[str, Paid]) -> Paid:
     """The form with the highest reward for the right answer, then the largest gap to the wrong one."""
     return max(forms.values(), key=lambda paid: (paid.perfect, paid.perfect - paid.wrong))
@@ -150,22 +155,37 @@ def _of_one(reward: Reward, forms: Mapping[str, Paid]) -> Finding:
     return Finding("passed", "rewards", f"{reward.name} pays {paid.told()}")
 
 
-def _of_judge(reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settings) -> Finding:
+def _of_judge(reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settings) -> Iterator[Finding]:
     """One call, for the gold of a row: whether there is a service, and whether its replies can be read."""
     seconds, limit = calling.option(reward.function, "seconds"), settings.reward_timeout_seconds
     if seconds >= limit:
         said = f"GRPO_REWARD_TIMEOUT_SECONDS: {limit:g} was given; judge may take {seconds:g} (its option `seconds`)"
-        return Finding("failed", "rewards", f"{said}; allowed: more than that")
+        yield Finding("failed", "rewards", f"{said}; allowed: more than that")
+        return
     function = as_trl_function(reward, limit)
-    for row in rows[:JUDGED_ROWS]:  # a busy service may fail one
+    answered = [row for row in rows if row["answer"].strip()]
+    if len(answered) < len(rows) and "answer" in judge_prompt.needed(calling.option(reward.function, "prompt_file")):
+        yield _rows_without_answer(len(answered), len(rows))
+        if not answered:
+            return
+    for row in (answered or rows)[:JUDGED_ROWS]:  # a busy service may fail one
         began = time.monotonic()
         [paid] = function(**calling.batch_of(row, [row["answer"]]))
         if paid is not None:
             took = time.monotonic() - began
-            return Finding("passed", "rewards", f"judge pays {paid:g} for a row's answer, in {took:.1f} s")
+            yield Finding("passed", "rewards", f"judge pays {paid:g} for a row's answer, in {took:.1f} s")
+            return
     totals = JUDGEMENTS.totals()
     status: Status = "warned" if totals["judged"] else "failed"  # a run that goes on may meet a busy hour
-    return Finding(status, "rewards", f"GRPO_REWARDS: judge gives no score: {totals['last_failure']}")
+    yield Finding(status, "rewards", f"GRPO_REWARDS: judge gives no score: {totals['last_failure']}")
+
+
+def _rows_without_answer(answered: int, rows: int) -> Finding:
+    said = f"its prompt_file names {{answer}}, and {rows - answered} of {rows} training rows have none"
+    cure = "set GRPO_ANSWER_COLUMN, or leave {answer} out of the prompt"
+    if not answered:
+        return Finding("failed", "rewards", f"GRPO_REWARDS: judge would pay nothing: {said}: {cure}")
+    return Finding("warned", "rewards", f"judge pays nothing for some rows: {said}: {cure}")
 
 
 def _of_fine(reward: Reward, forms: Mapping[str, Paid]) -> Finding:

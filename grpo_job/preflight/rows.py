@@ -23,7 +23,7 @@ def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterat
     yield Finding("passed", "rows", f"training on {rows.train_counts.sentence()}; {_epochs(rows, settings):.2g} epochs")
     yield Finding("passed", "held-out rows", used)
     yield _lengths(rows.lengths if measured else (), settings)
-    for check in (_answers, _duplicates, _same_answer, _few_rows):
+    for check in (_answers, _duplicates, _same_answer, _few_rows, _none_fresh):
         if message := check(rows, settings):
             yield Finding("warned", "rows", message)
     for check in (_overlap, _few_held_out):
@@ -111,6 +111,17 @@ def _few_rows(rows: Rows, settings: Settings) -> str | None:
     return (
         f"{_epochs(rows, settings):.0f} epochs over {len(rows.train)} rows will overfit: "
         f"use more rows or a smaller GRPO_MAX_STEPS (now {settings.max_steps})"
+    )
+
+
+def _none_fresh(rows: Rows, settings: Settings) -> str | None:
+    """Every generation asks all rows already."""
+    number, needed = len(rows.train), settings.prompts_per_generation
+    if not settings.dynamic_sampling or number > needed:
+        return None
+    return (
+        f"GRPO_DYNAMIC_SAMPLING={settings.dynamic_sampling} has no effect: each generation asks {needed} prompts, and "
+        f"the {number} rows have no fresh ones: use more rows or a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
     )
 
 

@@ -47,6 +47,32 @@ def layers(base: BaseModel) -> set[str]:
     return {name for name in found if not any(part in name for part in NO_LINEAR)}
 
 
+def shapes(base: BaseModel) -> dict[str, list[int]]:
+    """Tensor -> shape from the headers of the files, here or on the Hub; empty where they cannot be read."""
+    try:
+        local = sorted(base.folder.glob("*.safetensors"))
+        if local:
+            return {name: shape for path in local for name, shape in _shapes_in(path).items()}
+        return _shapes_on_hub(base)
+    except Exception:  # as in `layers`
+        return {}
+
+
+def _shapes_in(path: Path) -> dict[str, list[int]]:
+    with safe_open(path, "np") as file:
+        return {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+
+
+def _shapes_on_hub(base: BaseModel) -> dict[str, list[int]]:
+    from huggingface_hub import HfApi
+
+    found: dict[str, list[int]] = {}
+    for file in sorted(_shards_of(base)) or [WHOLE]:
+        header = HfApi().parse_safetensors_file_metadata(base.name, file, revision=base.commit, timeout=HUB_SECONDS)
+        found |= {name: list(tensor.shape) for name, tensor in header.tensors.items()}
+    return found
+
+
 def _tensor_names(base: BaseModel) -> Iterator[str]:
     index, local = base.folder / INDEX, sorted(base.folder.glob("*.safetensors"))
     if index.is_file():

@@ -92,7 +92,7 @@ def results(run: RunData) -> "list[EvalResult]":
         "dataset_revision": rows.get("commit") if own else None,
         "dataset_args": {"rows": judged["rows"], "system_prompt": run.system_message or None},
     }
-    sides = {"after": "adapter on", "before": "adapter off"}
+    sides = {"after": "adapter on", "before": "start adapter" if run.start_adapter else "adapter off"}
     return [
         EvalResult(
             task_type="text-generation",

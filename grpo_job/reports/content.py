@@ -171,6 +171,8 @@ def origin(run: RunData) -> list[tuple[str, str]]:
         "adapter SHA-256": text(adapter.get("sha256")),
         "attempts": count(run.summary.get("attempts") or 1),
     }
+    if run.start_adapter:
+        facts["started from"] = run.start_adapter
     if run.example:
         why = " (GRPO_EXAMPLE=auto: the base was right, but never in the tags)"
         facts["worked example"] = f"ends the system message{why if run.settings['example'] == AUTO else ''}"
@@ -242,5 +244,5 @@ def _samples(run: RunData) -> Iterable[Sample]:
 
 
 def _rank(origin: str) -> int:
-    known = {"command line": 0, "environment": 1, "default": 3, "": 3}
-    return known.get(origin, 2)  # a recipe's name is in the origin
+    known = {"command line": 0, "environment": 1, "default": 4, "": 4}
+    return 2 if origin.startswith("file ") else known.get(origin, 3)  # a recipe's name is in the origin

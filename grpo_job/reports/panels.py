@@ -90,10 +90,14 @@ METRICS = (
         "Share of prompts whose completions all earned the same, which gives no gradient.", "share",
     ),
     _Metric(
+        "dropped", "dynamic/dropped", "Groups not learned from",
+        "Share of those that were generated; fresh prompts took their places.", "share",
+    ),
+    _Metric(
         "alike", "answers_alike", "Answers alike",
         "Between prompts: 0 as the right answers are, 1 all the same.", smooth=False,
     ),
-    _Metric("kl", "kl", "KL divergence", "Distance of the adapter from the base model.", from_zero=True),
+    _Metric("kl", "kl", "KL divergence", "Distance of the adapter from what training started from.", from_zero=True),
     _Metric("entropy", "entropy", "Entropy", "Of the next token. Near zero, sampling no longer explores."),
     _Metric("loss", "loss", "Loss", "The GRPO loss stays around zero; look for jumps, not for a decrease."),
     _Metric("gradient", "grad_norm", "Gradient norm", "Before clipping.", from_zero=True),

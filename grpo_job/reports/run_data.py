@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from grpo_job.evaluation.measure import RIGHT, Measure
+from grpo_job.reports.formatting import clean
 from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import Damaged, parsed, read_json, read_jsonl
 from grpo_job.run_folder.paths import RunFolder
@@ -54,6 +55,12 @@ class RunData:
     def origins(self) -> dict[str, str]:
         origins: dict[str, str] = read_json(self.folder.settings, shapes.Resolved).get("from", {})
         return origins
+
+    @cached_property
+    def start_adapter(self) -> str:
+        """The adapter that training started from, with the digest of its weights; empty if it started from the base."""
+        found = self.environment.get("start_adapter")
+        return f"{clean(str(found['name']))} (SHA-256 {found['sha256']})" if found else ""
 
     @cached_property
     def environment(self) -> Record:

@@ -14,18 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PROMPT = """You grade the answer of a student. Be strict.
+from grpo_job.rewards import judge_prompt
 
-Question:
-{question}
-
-Right answer, if there is one:
-{answer}
-
-The student's answer:
-{completion}
-
-Reply with one number from 0 (wrong) to {highest} (right), and nothing else."""
 SCORE = re.compile(r"\s*(\d{1,6}(?:\.\d{1,6})?)\s*", re.ASCII)
 AGAIN = (408, 409, 425, 429)  # of the answers below 500, those that another try may get past
 PAUSE, LONGEST_PAUSE = 0.1, 8.0  # seconds before another try, doubled each time
@@ -147,9 +137,9 @@ async def judge(
     """Pays the score that the model `model` at `url` gives, as a share of `highest`; None where it gives none in time.
 
     `url` ends in `/v1`; `prompt_file` has `{question}`, `{completion}`, `{answer}`, `{highest}` or any column in
-    braces. A batch takes at most `seconds`; a call is tried `tries` times. The reply must be one number from 0 to
-    `highest` and nothing else. Raises `ValueError` where the service refuses for good, or the budget of `most_calls`
-    or `most_tokens` is spent.
+    braces; a row that has no value of one that it names pays None. A batch takes at most `seconds`; a call is tried
+    `tries` times. The reply must be one number from 0 to `highest` and nothing else. Raises `ValueError` where the
+    service refuses for good, or the budget of `most_calls` or `most_tokens` is spent.
 
     >>> asyncio.run(judge([], url="http://127.0.0.1:8000/v1", model="qwen"))
     []
@@ -158,30 +148,16 @@ async def judge(
         needed = '{"judge": {"url": "https://.../v1", "model": "..."}}'
         raise ValueError(f"it needs GRPO_REWARD_OPTIONS={needed}")
     service = Service(url.rstrip("/"), model, highest, seconds, concurrency, tries, most_calls, most_tokens)
-    template = Path(prompt_file).expanduser().read_text(encoding="utf-8") if prompt_file else PROMPT
+    template, names = judge_prompt.read(prompt_file), judge_prompt.needed(prompt_file)
     texts = [each if isinstance(each, str) else each[-1]["content"] for each in completions]
-    asked = [_filled(template, _values(columns, number, text, highest)) for number, text in enumerate(texts)]
+    values = [judge_prompt.values_of(columns, number, text, highest) for number, text in enumerate(texts)]
+    asked = [judge_prompt.filled(template, each) for each in values]
     keys = [hashlib.sha256(json.dumps([url, model, highest, text]).encode()).hexdigest()[:32] for text in asked]
+    for key, each in zip(keys, values, strict=True):
+        if key not in JUDGEMENTS.known and (lacking := judge_prompt.lacking(names, each)):
+            JUDGEMENTS.add(key, Judged(None, failure=f"the row has no {lacking}, which its prompt_file names"))
     await _judge_all(service, dict(zip(keys, asked, strict=True)))
     return [JUDGEMENTS.known[key].score for key in keys]
-
-
-def _values(columns: Mapping[str, Any], number: int, completion: str, highest: float) -> dict[str, str]:
-    """What the template may name: the row's texts and numbers, several right answers as one text."""
-    values = {name: value[number] for name, value in columns.items() if isinstance(value, list)}
-    if isinstance(answers := values.get("answer"), list):
-        values["answer"] = " or ".join(answers)
-    texts = {name: str(value) for name, value in values.items() if isinstance(value, str | int | float)}
-    return {"answer": "", "question": "", **texts, "completion": completion, "highest": f"{highest:g}"}
-
-
-def _filled(template: str, values: Mapping[str, str]) -> str:
-    """Each `{name}` once, whatever is in the values; other braces stay.
-
-    >>> _filled('{"a": {question}}', {"question": "{answer}?", "answer": "4"})
-    '{"a": {answer}?}'
-    """
-    return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), template)
 
 
 async def _judge_all(service: Service, asked: Mapping[str, str]) -> None:

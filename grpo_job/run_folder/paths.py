@@ -25,6 +25,7 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.adapter = path / "adapter"
         self.best_adapter = path / "best_adapter.safetensors"
+        self.start_adapter = path / "start_adapter.safetensors"
         self.merged = path / "merged"
         self.evaluation = path / "evaluation"
         self.before = self.evaluation / "before.jsonl"

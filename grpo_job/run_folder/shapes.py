@@ -176,10 +176,3 @@ class Verdict(TypedDict):
 
 # In this form because `from` is no name in Python.
 Resolved = TypedDict("Resolved", {"settings": dict[str, Any], "from": NotRequired[dict[str, str]]})
-
-
-class AdapterConfig(TypedDict, total=False):
-    peft_type: str
-    lora_alpha: float
-    base_model_name_or_path: str | None
-    revision: str | None

@@ -9,7 +9,7 @@ from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import Damaged, read_json, write_json
 
 PHASES = ("check", "download", "load", "first_step", "train", "evaluate", "save", "publish", "total")
-LEFT = ("attempts", "fruitless_attempts", "seconds", "stopped", "asked_for", "training_rows")
+LEFT = ("attempts", "fruitless_attempts", "seconds", "stopped", "asked_for", "training_rows", "start_adapter")
 RUNNING = {"code": None, "kind": "running", "reason": "the run has not ended, or was killed"}
 
 

@@ -97,12 +97,11 @@ def steer(settings: Settings, environment: MutableMapping[str, str]) -> tuple[in
     Raises `InvalidRun` if the folder cannot be written.
     """
     seen = machine.gpus(environment.get("CUDA_VISIBLE_DEVICES"))
-    root = cache_folder(
-        Path(settings.cache_dir).expanduser().resolve(), machine.versions(), seen[0].capability if seen else None
-    )
     try:
-        root, distrust = open_cache(root)
-    except OSError as error:
+        place = Path(settings.cache_dir).expanduser().resolve()
+        capability = seen[0].capability if seen else None
+        root, distrust = open_cache(cache_folder(place, machine.versions(), capability))
+    except (OSError, RuntimeError) as error:  # RuntimeError: a ring of links
         raise InvalidRun(f"GRPO_CACHE_DIR: {settings.cache_dir!r} was given; it cannot be written: {error}") from error
     set_missing(library_environment(root), environment)
     keep_bytecode(root / "bytecode")

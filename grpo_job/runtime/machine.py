@@ -1,9 +1,12 @@
 """Describes the machine: GPUs from `nvidia-smi`, and versions. Imports no torch."""
 
+import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpo_job.outcomes import InvalidRun, Unexpected
@@ -11,7 +14,10 @@ from grpo_job.settings.engines import ENGINES
 
 FIELDS = "name,uuid,memory.total,memory.used,driver_version,compute_cap,mig.mode.current"
 LONGEST_ANSWER_SECONDS = 60
-PACKAGES = ("accelerate", "bitsandbytes", "boto3", "datasets", "huggingface-hub", "math-verify", "torch", "triton")
+PACKAGES = (
+    "accelerate", "bitsandbytes", "boto3", "datasets", "grpo-job", "huggingface-hub", "math-verify", "torch", "triton",
+)  # fmt: skip
+CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")  # of Docker and podman
 
 
 class GpuSeen(NamedTuple):
@@ -35,14 +41,21 @@ def gpus(visible: str | None = None) -> list[GpuSeen]:
     Empty without `nvidia-smi`, or if it finds no driver or no GPU. Raises `InvalidRun` if it does not report the
     memory or capability of one, because nothing can be planned for it.
     """
-    if shutil.which("nvidia-smi") is None:
+    if shutil.which("nvidia-smi") is None or (visible is not None and not visible.strip()):
         return []
     command = ["nvidia-smi", f"--query-gpu={FIELDS}", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_ANSWER_SECONDS, check=False)
+        answer = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=LONGEST_ANSWER_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise Unexpected(
             f"nvidia-smi did not answer within {LONGEST_ANSWER_SECONDS} s: the GPU or its driver hangs"
+        ) from error
+    except OSError as error:
+        raise InvalidRun(
+            f"PATH: nvidia-smi cannot be run ({error}); repair the driver, or set CUDA_VISIBLE_DEVICES to an empty "
+            "value for a run on the CPU"
         ) from error
     seen = chosen(parse(answer.stdout), visible) if answer.returncode == 0 else []
     for gpu in seen:
@@ -81,6 +94,15 @@ def chosen(found: list[GpuSeen], visible: str | None) -> list[GpuSeen]:
     return left
 
 
+def is_command_of_container(environment: Mapping[str, str]) -> bool:
+    """Whether a container of Docker, podman or Kubernetes was started for this process, by itself or below an init.
+
+    Not for a command that a person types in a shell there, as on rented machines, which are containers themselves.
+    """
+    inside = "KUBERNETES_SERVICE_HOST" in environment or any(Path(file).exists() for file in CONTAINER_FILES)
+    return inside and 1 in (os.getpid(), os.getppid())
+
+
 def versions() -> dict[str, str]:
     """Installed versions of the packages that affect a result: those of the engines, and PACKAGES."""
     found = {}
@@ -101,7 +123,7 @@ def describe(seen: list[GpuSeen]) -> dict[str, Any]:
 def _named(word: str, found: list[GpuSeen]) -> GpuSeen | None:
     """The GPU with this index or UUID prefix. `nvidia-smi` lists no MIG parts, so `MIG-...` is any GPU with MIG."""
     if word.isdecimal():
-        return found[int(word)] if int(word) < len(found) else None
+        return found[int(word)] if len(word) < 6 and int(word) < len(found) else None
     if word.startswith("MIG-"):
         return next((gpu for gpu in found if gpu.mig), None)
     return next((gpu for gpu in found if word.startswith("GPU-") and gpu.uuid.startswith(word)), None)

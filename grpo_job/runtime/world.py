@@ -32,7 +32,7 @@ ONE = Layout(1)
 
 def is_rank(environment: Mapping[str, str]) -> bool:
     """Whether a launcher started this process: it sets global rank, local rank and world size."""
-    return all(environment.get(name, "").isdecimal() for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
+    return all(_is_number(environment.get(name, "")) for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"))
 
 
 def layout(settings: Settings, environment: Mapping[str, str], gpus: int) -> Layout:
@@ -64,18 +64,24 @@ def layout(settings: Settings, environment: Mapping[str, str], gpus: int) -> Lay
 
 def _launched(environment: Mapping[str, str]) -> Layout:
     world = max(1, int(environment["WORLD_SIZE"]))
-    here = int(environment.get("LOCAL_WORLD_SIZE") or world)
-    return Layout(here, world // here)
+    given = environment.get("LOCAL_WORLD_SIZE") or str(world)
+    if not _is_number(given) or int(given) < 1:
+        raise InvalidRun(f"LOCAL_WORLD_SIZE: {given!r} was given; allowed: the number of processes on this machine")
+    return Layout(int(given), world // int(given))
 
 
 def _to_launch(settings: Settings, environment: Mapping[str, str], gpus: int) -> Layout:
     nodes = environment.get("PET_NNODES", "1")
-    if not nodes.isdecimal() or int(nodes) < 1:
+    if not _is_number(nodes) or int(nodes) < 1:
         raise InvalidRun(f"PET_NNODES: {nodes!r} was given; allowed: the number of machines, fixed for the whole run")
     missing = [name for name in MEETING if not environment.get(name)]
     if int(nodes) > 1 and missing:
         raise InvalidRun(f"{', '.join(missing)}: must be set when PET_NNODES={nodes}")
     return Layout(max(1, gpus) if settings.processes == "auto" else settings.processes, int(nodes))
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10
 
 
 def one_gpu(environment: Mapping[str, str], gpus: int) -> dict[str, str]:

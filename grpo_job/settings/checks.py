@@ -143,6 +143,21 @@ def _evaluations_to_decide_by(settings: Settings) -> str | None:
     return f"{' and '.join(given)} {needs} evaluations during training; allowed: set GRPO_EVAL_STEPS, such as 25"
 
 
+def _result_is_not_the_start(settings: Settings) -> str | None:
+    start = _plain_address(settings.adapter or "")
+    same = [uri for uri in settings.publish_to if settings.adapter and _plain_address(uri) == start]
+    if not same:
+        return None
+    return (
+        f"GRPO_PUBLISH_TO: {same[0]} is what GRPO_ADAPTER starts from: the same command would next start from its own "
+        "result; allowed: another address, prefix or branch"
+    )
+
+
+def _plain_address(place: str) -> str:
+    return place.removeprefix("file://").removesuffix("@main").rstrip("/")
+
+
 def _of(number: int, what: str) -> str:
     """`3, "process"` as `"3 processes"`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
@@ -161,6 +176,7 @@ CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     _one_length_of_training: {"max_steps", "num_train_epochs"},
     _a_config_has_its_dataset: {"eval_dataset_config", "eval_dataset"},
     _evaluations_to_decide_by: {"keep", "stop_at_accuracy", "eval_steps"},
+    _result_is_not_the_start: {"adapter", "publish_to"},
     _only_16_bits_are_shared: {"shard_base", "load_in_4bit"},
     _cost_has_a_price: {"max_cost", "price_per_hour"},
     **option_checks.CHECKS,

@@ -16,6 +16,8 @@ class Needs(NamedTuple):
     """whose versions must be those of the lock"""
     start_seconds: float
     """from the start of the process until the model is loaded, without the download"""
+    learn_flop: float = 6.0
+    """arithmetic of a step per weight and token: forward, backward, and what is computed twice"""
 
 
 class EngineFacts(NamedTuple):
@@ -40,11 +42,12 @@ class EngineFacts(NamedTuple):
 _TRL = ("trl", "transformers", "peft")
 _TRL_AND_VLLM = ("torch", "vllm", *_TRL)
 
-# `auto` takes the first that runs on the machine. Seconds are measured: 3B on an H200, the sample on two CPU cores.
+# `auto` takes the first that runs on the machine. Seconds and FLOP are fitted to benchmarks/RESULTS.md:
+# the 3B shape on an H200 with cold caches, the sample on two CPU cores.
 ENGINES: dict[str, EngineFacts] = {
     "unsloth": EngineFacts(
         label="one GPU",
-        on_gpu=Needs((*_TRL_AND_VLLM, "unsloth", "unsloth-zoo", "bitsandbytes"), 130.0),
+        on_gpu=Needs((*_TRL_AND_VLLM, "unsloth", "unsloth-zoo", "bitsandbytes"), 90.0, learn_flop=4.0),
         on_cpu=None,
         several_processes=False,
         separate_base=False,
@@ -52,7 +55,7 @@ ENGINES: dict[str, EngineFacts] = {
     ),
     "trl": EngineFacts(
         label="CPU, one GPU or many",
-        on_gpu=Needs(_TRL_AND_VLLM, 80.0),
+        on_gpu=Needs(_TRL_AND_VLLM, 70.0, learn_flop=9.5),
         on_cpu=Needs(_TRL, 10.0),
         several_processes=True,
     ),

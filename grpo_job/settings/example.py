@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from grpo_job.settings.regular_files import content_of
+
 AUTO, OFF = "auto", "off"
 LOOKS_LIKE_A_FILE = ("/", "./", "../", "~")
 
@@ -18,15 +20,22 @@ WORKED = """For example, for the question "Tom has 3 apples and buys 4 more. How
 def read(value: str) -> str:
     """The example itself: `value`, or what is in the file of that name. ValueError where it cannot be read."""
     short = value.strip()
-    if "\n" in short or not (short.startswith(LOOKS_LIKE_A_FILE) or Path(short).is_file()):
+    if "\n" in short or not (short.startswith(LOOKS_LIKE_A_FILE) or _is_file(short)):
         return short
     try:
-        text = Path(short).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = content_of(Path(short)).decode()
+    except (OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"the file cannot be read: {error}") from error
     if not text.strip():
         raise ValueError("the file is empty")
     return text.strip()
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than the name of any file
+        return False
 
 
 def given(value: str) -> str:

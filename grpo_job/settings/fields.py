@@ -34,6 +34,7 @@ from grpo_job.settings.types import (
     OptionalPort,
     OptionalPositive,
     OptionalPositiveInt,
+    OptionalSource,
     OptionalText,
     Place,
     Places,
@@ -65,10 +66,14 @@ class Fields(BaseModel):
 
     # model
     recipe: Text = operational("gsm8k", "preset of settings: gsm8k, tutorial or smoke")
+    config: OptionalText = operational(None, "YAML, TOML or env file of settings, which the environment overrides")
     engine: EngineName = setting("auto", engines.meaning())
     processes: PositiveIntAuto = operational("auto", "processes on this machine; auto: one per GPU, or one on CPU")
     model: Text = setting("unsloth/Qwen2.5-3B-Instruct", "Hub id, folder, or `sample` (embedded, for smoke runs)")
     model_revision: OptionalText = setting(None, "branch, tag or commit of the model; the resolved commit is recorded")
+    adapter: OptionalSource = setting(
+        None, "LoRA adapter to start from, which is then what is compared with: an address or a folder"
+    )
     max_seq_length: PositiveInt = setting(TRAINING["max_seq_length"], "maximum tokens of prompt plus completion")
     load_in_4bit: BoolAuto = setting("auto", "load the base in 4 bits; auto: only if 16 bits do not fit")
     lora_rank: PositiveInt = setting(TRAINING["lora_rank"], "rank of the LoRA matrices")
@@ -173,6 +178,12 @@ class Fields(BaseModel):
     )
     generation_batch_size: OptionalPositiveInt = setting(
         None, "completions per generation over all processes; instead of steps_per_generation"
+    )
+    dynamic_sampling: NonNegativeInt = setting(
+        0, "further rounds per generation that replace groups with zero reward std by fresh prompts; 0: none"
+    )
+    skip_solved: NonNegativeInt = setting(
+        0, "passes that a row misses after a group with zero reward std, always right or always wrong; 0: none"
     )
     gradient_checkpointing: BoolAuto = operational(
         "auto", "recompute activations to save memory; auto: decided by the memory planner"

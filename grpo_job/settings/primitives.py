@@ -58,3 +58,8 @@ Words = Annotated[
 ]
 Numbers = Annotated[list[Number], BeforeValidator(split_commas), Allowed("numbers separated by commas")]
 JsonObject = Annotated[Json[dict[str, Any]], Allowed('a JSON object, such as {"name": 1}')]
+
+
+def field(name: str) -> str:
+    """The field of a name as people write it: `"GRPO_MAX_STEPS"` and `" max-steps"` as `"max_steps"`."""
+    return name.strip().lower().replace("-", "_").removeprefix("grpo_")

@@ -1,4 +1,4 @@
-"""Reads settings from command line, environment, recipe and defaults, in this order of precedence.
+"""Reads settings from command line, environment, GRPO_CONFIG, recipe and defaults, in this order of precedence.
 
 All faults are collected, each with the variable's name, the given value and what is allowed.
 """
@@ -12,12 +12,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.settings import checks, trl_options
+from grpo_job.settings import checks, config_file, launchers, other_names, paths, primitives, trl_options
 from grpo_job.settings.primitives import allowed_words
 from grpo_job.settings.recipes import RECIPES
 from grpo_job.settings.schema import Settings, known_names, variable
 
-PREFIX = "GRPO_"
 # A recipe's value comes with these; a user's value does not inherit them.
 COMPANIONS = {
     "dataset": (
@@ -49,25 +48,28 @@ def resolve(
 ) -> Resolved:
     """Read all settings. Raises `InvalidRun` with every fault found.
 
-    Of `environment` only `GRPO_*` is read. `command_line` maps field names (`max_steps`) to text.
+    Of `environment` only `GRPO_*` is read, and the file that `GRPO_CONFIG` names.
+    `command_line` maps field names (`max_steps`) to text.
     """
     given, faults = _given(environment, command_line or {})
     recipe = given.get("recipe", ("default", "gsm8k"))[1]
     layers = {**_recipe_layer(RECIPES.get(recipe, {}), given, recipe), **given}
     settings, wrong = _build(layers)
     faults += wrong.values()
+    faults += paths.faults(settings, wrong)
     if recipe in RECIPES:
         faults += checks.conflicts(settings, wrong)
     else:
         faults.append(_fault("recipe", recipe, _near(recipe, RECIPES) + f"allowed: {', '.join(RECIPES)}"))
     faults += [fault for check in further_checks for fault in check(settings)]
     if faults:
-        raise InvalidRun(*dict.fromkeys(faults))
+        places = {name: origin for name, (origin, _) in given.items()}
+        raise InvalidRun(*dict.fromkeys(config_file.located(fault, places) for fault in faults))
     return Resolved(settings, {name: layers[name][0] if name in layers else "default" for name in known_names()})
 
 
 def assigned(assignments: Sequence[str]) -> dict[str, str]:
-    """The arguments of `--set`: `("max_steps=3",)` -> `{"max_steps": "3"}`; `GRPO_MAX_STEPS=3` works too.
+    """The arguments of `--set`: `("max_steps=3",)` -> `{"max_steps": "3"}`; `GRPO_MAX_STEPS` and `max-steps` work too.
 
     Raises `InvalidRun` with each that has no value.
     """
@@ -79,7 +81,7 @@ def assigned(assignments: Sequence[str]) -> dict[str, str]:
     if faults:
         raise InvalidRun(*faults)
     pairs = [assignment.partition("=") for assignment in assignments]
-    return {name.strip().lower().removeprefix("grpo_"): value for name, _, value in pairs}
+    return {primitives.field(name): value for name, _, value in pairs}
 
 
 def allowed(field: str) -> str:
@@ -90,19 +92,22 @@ def allowed(field: str) -> str:
 
 def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> tuple[Layer, list[str]]:
     """The values with a known name, and a fault for each unknown name."""
-    ours = sorted(name for name in environment if name.startswith(PREFIX))
-    named = {
-        **{name.removeprefix(PREFIX): ("environment", environment[name]) for name in ours},
-        **{name: ("command line", text) for name, text in command_line.items()},
-    }
+    ours = sorted(name for name in environment if name.startswith(launchers.PREFIX))
+    in_file, faults = config_file.given(command_line.get("config") or environment.get("GRPO_CONFIG", ""))
+    named = [
+        *in_file,
+        *((name.removeprefix(launchers.PREFIX), "environment", environment[name]) for name in ours),
+        *((name, "command line", text) for name, text in command_line.items()),
+    ]  # the last one counts
     given: Layer = {}
-    faults = []
-    for name, (origin, text) in named.items():
+    for name, origin, text in named:
         field = name.lower()
         if fault := _fault_of_name(name, origin, text):
-            faults.append(fault)
+            faults.append(config_file.located(fault, {field: origin}))
+        elif why := launchers.unusable(text.strip(), is_prose=field in launchers.PROSE):
+            faults.append(config_file.located(_fault(field, text, why), {field: origin}))
         elif field in MAY_BE_EMPTY:
-            given[field] = (origin, text)
+            given[field] = (origin, text.removesuffix("\r"))
         elif text.strip():
             given[field] = (origin, text.strip())
     return given, faults
@@ -112,12 +117,14 @@ def _fault_of_name(name: str, origin: str, text: str) -> str | None:
     """Why a variable of this name is not accepted, or None."""
     field = name.lower()
     if origin == "environment" and name != name.upper():
-        return _fault(name, text, f"names are in upper case: {variable(field)}", spelt=PREFIX + name)
+        return _fault(name, text, f"names are in upper case: {variable(field)}", spelt=launchers.PREFIX + name)
     if field in trl_options.OWNED:
         return _fault(field, text, f"the job controls this option; use instead: {trl_options.OWNED[field]}")
     if field in known_names():
         return None
-    hint = _near(field, known_names(), variable) or "`grpo-job check` prints the allowed names"
+    if right := other_names.instead(field, known_names()):
+        return _fault(field, text, f"no setting has this name; use instead: {right}")
+    hint = _near(field, known_names(), variable) or "`grpo-job check --all` prints the allowed names"
     return _fault(field, text, f"no setting has this name; {hint.removesuffix('; ')}")
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from grpo_job.settings import trl_options
 from grpo_job.settings.fields import Fields
@@ -48,6 +48,11 @@ class Settings(Fields):
     def folder_of_run(self) -> Path:
         """`GRPO_OUTPUT_DIR/GRPO_RUN_ID`, absolute; may not exist yet."""
         return Path(self.output_dir).expanduser().resolve() / self.name_of_run()
+
+    @property
+    def before(self) -> Literal["on", "off"]:
+        """Whether the adapter is on in what training starts from: a start adapter's answers, or the base's."""
+        return "on" if self.adapter else "off"
 
     def changing_result(self) -> dict[str, Any]:
         """The settings that change the adapter, as JSON values."""

@@ -17,9 +17,17 @@ def secret_values(environment: Mapping[str, str]) -> list[str]:
             continue
         if not name.endswith(("_FILE", "_PATH")):
             found.add(value)
-        elif Path(value).is_file():
-            found.add(Path(value).read_text(errors="ignore").strip())
+        else:
+            found.add(_content_of(value))
     return sorted((value for value in found if len(value) >= SHORTEST), key=len, reverse=True)
+
+
+def _content_of(file: str) -> str:
+    """The text of a file, empty if it cannot be read."""
+    try:
+        return Path(file).read_text(errors="ignore").strip() if Path(file).is_file() else ""
+    except OSError:
+        return ""
 
 
 def redacted(text: str, secrets: Sequence[str]) -> str:

@@ -9,17 +9,20 @@ from grpo_job.settings.schema import Settings, variable
 from grpo_job.settings.trl_options import options
 
 
-def lines(resolved: Resolved) -> Iterator[str]:
-    """The table: chosen settings, the job's defaults, TRL's defaults. The value is last, as it may be long."""
+def lines(resolved: Resolved, *, every: bool = True) -> Iterator[str]:
+    """The table: chosen settings; if `every`, also the job's and TRL's defaults. The value is last: it may be long."""
     own = [name for name in resolved.origins if name in Settings.model_fields]
-    # "command line" < "environment" < "recipe": alphabetical order is the order of precedence.
+    # "command line" < "environment" < "file" < "recipe": alphabetical order is the order of precedence.
     chosen = sorted(
         (name for name, origin in resolved.origins.items() if origin != "default"), key=resolved.origins.__getitem__
     )
     yield from _section("Chosen", chosen, resolved)
-    yield from _section("Defaults", [name for name in own if name not in chosen], resolved)
-    rest = [name for name in resolved.origins if name not in own and name not in chosen]
-    yield from _section("Defaults of TRL's GRPOConfig", rest, resolved)
+    if every:
+        yield from _section("Defaults", [name for name in own if name not in chosen], resolved)
+        rest = [name for name in resolved.origins if name not in own and name not in chosen]
+        yield from _section("Defaults of TRL's GRPOConfig", rest, resolved)
+    else:
+        yield f"{len(resolved.origins) - len(chosen)} other settings have their defaults: `grpo-job check --all`"
 
 
 def as_dict(resolved: Resolved) -> dict[str, dict[str, Any]]:

@@ -157,6 +157,14 @@ def allowed(name: str) -> str:
     return allowed_words(_kind(name)) + (", or none" if options()[name]["optional"] else "")
 
 
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of option `name`, with its default."""
+    kinds = [TypeAdapter(_kind(name)).json_schema(), *([{"type": "null"}] if options()[name]["optional"] else [])]
+    if options()[name]["kind"] == "json":
+        kinds.append({"type": "object"})
+    return {"anyOf": kinds, "default": options()[name]["default"]}
+
+
 def _kind(name: str) -> Any:
     words = choices(name)
     if words:

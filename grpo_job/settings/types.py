@@ -32,7 +32,10 @@ def _reward_pairs(value: Any) -> Any:
 
 def _object(value: Any) -> Any:
     """JSON text, or the object that was read from one."""
-    return json.loads(value) if isinstance(value, str) else value
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _reward_pair(part: str) -> tuple[str, str]:
@@ -64,6 +67,10 @@ def _known_places(value: tuple[str, ...]) -> tuple[str, ...]:
         if not schemes.is_place(uri):
             raise ValueError(f"address {number} has none of these forms")
     return value
+
+
+def _known_source(value: str) -> str:
+    return _known_place(value) if "://" in value else value
 
 
 def _known_place(value: str) -> str:
@@ -108,6 +115,9 @@ Places = Annotated[
     Words, AfterValidator(_known_places), Allowed(f"{schemes.forms()}, separated by commas, each once; or none")
 ]
 Place = Annotated[Annotated[str, AfterValidator(_known_place)] | None, Allowed(f"one of {schemes.forms()}; or none")]
+OptionalSource = Annotated[
+    Annotated[Text, AfterValidator(_known_source)] | None, Allowed(f"a folder, or one of {schemes.forms()}; or none")
+]
 Rewards = Annotated[
     tuple[tuple[Text, Number], ...],
     Field(min_length=1),

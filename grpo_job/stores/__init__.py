@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schemes import scheme_of
+from grpo_job.stores import client_variables
 from grpo_job.stores.retries import Outpaced, Patience, StoreFailed
 from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
 
@@ -65,14 +67,17 @@ class Store(Protocol):
 def open_store(
     uri: str, *, private: bool = True, environment: Mapping[str, str] | None = None, patience: Patience | None = None
 ) -> Store:
-    """The store at `uri`, without contacting it. Raises `InvalidRun` if no store has this address.
+    """The store at `uri`, without contacting it.
+
+    Raises `InvalidRun` if no store has this address, or if its client cannot use one of its variables.
 
     `environment` holds the clients' own variables (`HF_TOKEN`, `HF_ENDPOINT`, `AWS_*`); for what is missing
     there, each client uses its own chain of credentials. `private` applies to a repository created on the Hub.
     """
     environment = environment or {}
     patience = patience or Patience()
-    scheme_of(uri)
+    if scheme_of(uri).on_network and (faults := client_variables.faults(environment)):
+        raise InvalidRun(*faults)
     scheme, _, place = uri.partition("://")
     match scheme:
         case "hf":

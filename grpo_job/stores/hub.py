@@ -16,6 +16,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import hub_errors, trees
+from grpo_job.stores.client_variables import read_token
 from grpo_job.stores.hub_client import Branch, HubRepo, Moved, Operation, Tree, another_client, differs
 from grpo_job.stores.retries import CHECK, Attempts, Outpaced, Patience, StoreFailed
 from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
@@ -198,4 +199,4 @@ def _token(environment: Mapping[str, str]) -> str | None:
     path = environment.get("HF_TOKEN_PATH", "")
     if token := environment.get("HF_TOKEN", "").strip():
         return token
-    return Path(path).read_text().strip() if path and Path(path).is_file() else None
+    return read_token(Path(path), "HF_TOKEN_PATH") if path and Path(path).is_file() else None

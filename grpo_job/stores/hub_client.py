@@ -17,7 +17,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, cl
 from huggingface_hub.hf_api import RepoFile
 
 from grpo_job.run_folder.files import sha256
-from grpo_job.stores import hub_errors
+from grpo_job.stores import client_errors, hub_errors
 from grpo_job.stores.retries import Attempts, StoreFailed
 
 T = TypeVar("T")
@@ -153,8 +153,12 @@ class HubRepo:
     def _try(self, work: Callable[[], T], *, size: int = 0) -> T:
         try:
             return self._attempts(work, size=size)
+        except StoreFailed:
+            raise
         except hub_errors.FROM_HUB as error:
             raise hub_errors.failed(error, self._branch.uri, self._api.endpoint) from error
+        except Exception as error:  # whatever a client raises, the store failed
+            raise StoreFailed(f"{self._branch.uri}: {client_errors.told(error)}.") from error
 
     def _unless_missing(self, work: Callable[[], T]) -> T | None:
         try:

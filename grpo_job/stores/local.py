@@ -163,6 +163,8 @@ class LocalStore:
             yield
         except OSError as error:
             raise StoreFailed(f"{self.uri} cannot be used ({error}): {_cure(error)}.") from error
+        except ValueError as error:  # a path with a NUL, or with half a character
+            raise StoreFailed(f"{self.uri} cannot be used ({error}): correct the address.") from error
 
 
 def _cure(error: OSError) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.stores import s3_errors, trees
+from grpo_job.stores import client_errors, s3_errors, trees
 from grpo_job.stores.retries import CHECK, Attempts, Patience, StoreFailed
 from grpo_job.stores.s3_client import Connection, S3Objects
 from grpo_job.stores.trees import MANIFEST, Entries, Names
@@ -99,6 +99,8 @@ class S3Store:
             return Connection(self._environment)
         except (BotoCoreError, ValueError) as error:
             raise s3_errors.failed(error, self.uri, "the store") from error
+        except Exception as error:  # whatever a client raises, the store failed
+            raise StoreFailed(f"{self.uri}: {client_errors.told(error)}.") from error
 
     def _objects(self, patience: Patience | None = None, *, size: int = 0) -> S3Objects:
         attempts = Attempts(patience or self._patience, s3_errors.wait, size=size)

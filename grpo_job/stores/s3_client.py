@@ -15,7 +15,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.client import Config
 
 from grpo_job.run_folder.files import sha256
-from grpo_job.stores import s3_errors
+from grpo_job.stores import client_errors, s3_errors
 from grpo_job.stores.retries import Attempts, StoreFailed
 from grpo_job.stores.trees import CHUNK, Entries, Entry, join
 
@@ -39,7 +39,7 @@ class Connection:
             aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
             aws_session_token=environment.get("AWS_SESSION_TOKEN"),
             region_name=environment.get("AWS_DEFAULT_REGION") or environment.get("AWS_REGION"),
-            profile_name=environment.get("AWS_PROFILE"),
+            profile_name=environment.get("AWS_PROFILE") or None,
         )
         self.checksums(True)
 
@@ -153,8 +153,12 @@ class S3Objects:
     def _try(self, work: Callable[[], T], *, size: int = 0) -> T:
         try:
             return self._attempts(work, size=size)
+        except StoreFailed:
+            raise
         except s3_errors.FROM_STORE as error:
             raise s3_errors.failed(error, self._uri, self._client.meta.endpoint_url) from error
+        except Exception as error:  # whatever a client raises, the store failed
+            raise StoreFailed(f"{self._uri}: {client_errors.told(error)}.") from error
 
     def _unless_missing(self, work: Callable[[], T]) -> T | None:
         try:

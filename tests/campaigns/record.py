@@ -31,6 +31,7 @@ PARTS = {
     "publish": ["publish_faults", "50", "0"],
     "health": ["health", "20", "0"],
     "verdict": ["verdict", "2000", "0"],
+    "environments": ["environments", "3000", "0"],
     "random_reward": ["random_reward", "20", "0"],
     **{part: ["faults", part, "--count", count, "--seed", seed] for part, count, seed in FAULTS},
 }

@@ -26,8 +26,17 @@ def test_runs_without_effect_and_answers_that_ignore_the_question_are_not_improv
     assert verdict.main(10, first_seed=100) == 0
 
 
+def test_fuzzed_environments_end_in_findings_and_not_in_a_traceback() -> None:
+    """In a process of its own, because it forks. How long each takes is for the campaign to judge."""
+    command = [sys.executable, "-m", "tests.campaigns.environments", "25", "100000"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    assert "environments: 25 of 25 good" in said, said
+
+
 def test_every_part_of_the_fault_campaigns_can_be_recorded() -> None:
-    assert record.PARTS.keys() == {"learning", "publish", "health", "verdict", "random_reward", *faults.PARTS}
+    assert record.PARTS.keys() == {
+        "learning", "publish", "health", "verdict", "random_reward", "environments", *faults.PARTS,
+    }  # fmt: skip
 
 
 def test_a_tree_that_is_not_its_commits_is_not_recorded(tmp_path: Path) -> None:

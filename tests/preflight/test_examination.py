@@ -110,17 +110,17 @@ def test_a_fault_behind_another_one_is_found_too(world: World) -> None:
     assert {finding.name for finding in world.failed()} == {"tokenizer", "rows"}
 
 
-def test_the_table_has_failures_last_and_a_tally() -> None:
+def test_the_table_has_failures_first_and_a_tally() -> None:
     found = [
         Finding("failed", "disk", "full\nfree some"),
         Finding("passed", "rows", "ten"),
         Finding("warned", "a", "b"),
     ]
     assert lines(found) == [
-        "passed   rows  ten",
-        "warned   a     b",
         "failed   disk  full",
         "               free some",
+        "warned   a     b",
+        "passed   rows  ten",
         "1 passed, 1 warned, 1 failed, 0 skipped",
     ]
 

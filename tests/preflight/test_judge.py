@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from grpo_job.inputs import sample
 from grpo_job.rewards.judging import JUDGEMENTS, Judged
-from tests.preflight.world import World
+from tests.preflight.world import World, rows_of
 from tests.servers.judge import judging
 
 
@@ -54,3 +55,19 @@ def test_it_must_end_before_the_rewards_time_is_over(world: World) -> None:
     with_judge(world, "http://127.0.0.1:9/v1", seconds=60)
     [failed] = world.failed()
     assert "GRPO_REWARD_TIMEOUT_SECONDS: 60 was given; judge may take 60" in failed.sentence
+
+
+def test_a_prompt_that_names_the_answer_needs_rows_with_one(world: World) -> None:
+    prompt = world.folder / "prompt.txt"
+    prompt.write_text("{answer} or {completion}?")
+    questions = [{**row, "answer": ""} for row in rows_of(sample.TRAIN, 100)]
+    answered = rows_of(sample.TRAIN, 200)[100:]
+    with judging(lambda text: "8") as server:
+        with_judge(world, server.url, prompt_file=str(prompt))
+        world.rows(train=questions)
+        [failed] = world.failed()
+        assert "judge would pay nothing: its prompt_file names {answer}, and " in failed.sentence
+        world.rows(train=[*questions, *answered])
+        assert any("judge pays nothing for some rows" in found.sentence for found in world.warned())
+        with_judge(world, server.url)
+        assert world.failed() == []

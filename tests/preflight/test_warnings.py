@@ -54,6 +54,12 @@ ODD: list[tuple[str, str, str, Plant]] = [
         lambda w: rows(w, *[{"question": "1 + 1?"}] * 31),
     ),
     ("one answer", "rows", "every row has the answer '7'", lambda w: rows(w, *[{"answer": "7"}] * 100)),
+    (
+        "no fresh rows",
+        "rows",
+        "asks 8 prompts, and the 8 rows have no fresh ones",
+        lambda w: (rows(w, of=8), w.set(MAX_STEPS="5", DYNAMIC_SAMPLING="1")),
+    ),
     ("few rows", "rows", "32 epochs over 25 rows", lambda w: (rows(w, of=25), w.set(MAX_STEPS="100"))),
     (
         "held-out rows in training",

@@ -134,3 +134,15 @@ def test_without_an_address_it_says_what_to_set() -> None:
     [reward] = load([("judge", 1.0)])
     with pytest.raises(RewardFailed, match=r'it needs GRPO_REWARD_OPTIONS=\{"judge": \{"url"'):
         as_trl_function(reward, 60)(completions=["a"], answer=["1"])
+
+
+def test_a_row_without_what_its_prompt_names_is_not_asked_for_and_pays_none(five: Judge, tmp_path: Path) -> None:
+    file = tmp_path / "prompt.txt"
+    file.write_text("Right: {answer}, by {rubric}. Answer: {completion}")
+    columns = {"answer": ["4", " ", "4", "4"], "rubric": ["form", "form", None, "form"]}
+    assert paid(five, ["a", "b", "c", ""], columns, prompt_file=str(file)) == [0.5, None, None, 0.5]
+    assert len(five.bodies) == 2
+    totals = JUDGEMENTS.totals()
+    assert (totals["judged"], totals["failed"]) == (2, 2)
+    assert totals["last_failure"] == "the row has no rubric, which its prompt_file names"
+    assert paid(five, ["b"], {"answer": [""]}) == [0.5]  # our own prompt says that there may be none

@@ -115,3 +115,15 @@ def test_the_environment_file_has_versions_and_gpus() -> None:
 
 def test_nvidia_smi_is_asked_for_as_many_fields_as_a_row_is_read_with() -> None:
     assert len(machine.FIELDS.split(",")) == len(GpuSeen._fields) == len(H200.split(","))
+
+
+@pytest.mark.parametrize(
+    ("inside", "parent", "it_is"), [(True, 1, True), (True, 77, False), (False, 1, False), (False, 77, False)]
+)
+def test_the_command_of_a_container_is_told_from_one_that_is_typed_in_it(
+    inside: bool, parent: int, it_is: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "CONTAINER_FILES", ())
+    monkeypatch.setattr("os.getppid", lambda: parent)
+    environment = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"} if inside else {}
+    assert machine.is_command_of_container(environment) == it_is

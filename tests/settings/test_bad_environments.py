@@ -149,7 +149,7 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_NUM_GENERATION": "4"}, "did you mean GRPO_NUM_GENERATIONS?"),
     ({"GRPO_REWARD": "correct"}, "did you mean GRPO_REWARDS?"),
     ({"GRPO_EPSILONHIGH": "0.28"}, "did you mean GRPO_EPSILON_HIGH?"),
-    ({"GRPO_ZZZ": "1"}, "no setting has this name; `grpo-job check` prints the allowed names"),
+    ({"GRPO_ZZZ": "1"}, "no setting has this name; `grpo-job check --all` prints the allowed names"),
     ({"GRPO_GRPO_CONFIG": "{}"}, "no setting has this name"),
     ({"GRPO_max_steps": "3"}, "names are in upper case: GRPO_MAX_STEPS"),
     ({"GRPO_MAXSTEPS": ""}, "did you mean GRPO_MAX_STEPS?"),

@@ -14,6 +14,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from grpo_job.engines.interface import Listener
 from grpo_job.engines.ranks import ALONE, Ranks
+from grpo_job.engines.trainer.groups import forget
 
 
 class Decision(NamedTuple):
@@ -133,6 +134,5 @@ class ListeningCallback(TrainerCallback):
             }
             for index, (prompt, completion) in enumerate(zip(logs["prompt"], logs["completion"], strict=True))
         ]
-        for values in (logs["prompt"], logs["completion"], logs["advantages"], *logs["rewards"].values()):
-            values.clear()
+        forget(logs)
         return rows

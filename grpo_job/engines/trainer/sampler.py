@@ -1,4 +1,4 @@
-"""Which rows a step learns from: decided by its position alone.
+"""Which rows a step learns from: decided by its position alone (but see dynamic_sampling.py).
 
 TRL reshuffles by drawing on from one generator, so a run that resumes in a later epoch sees
 other prompts. Here the whole run is one epoch over a stream of seeded permutations.
@@ -68,8 +68,12 @@ class RowStream(Sampler[int]):
 
     def _passes(self, rows: int) -> Iterator[int]:
         for number in count():
-            if self.shuffle:
-                generator = torch.Generator().manual_seed(self.seed + number)
-                yield from torch.randperm(rows, generator=generator).tolist()
-            else:
-                yield from range(rows)
+            yield from permutation(rows, number, shuffle=self.shuffle, seed=self.seed)
+
+
+def permutation(rows: int, number: int, *, shuffle: bool, seed: int) -> list[int]:
+    """The rows in their order in pass `number`."""
+    if not shuffle:
+        return list(range(rows))
+    order: list[int] = torch.randperm(rows, generator=torch.Generator().manual_seed(seed + number)).tolist()
+    return order

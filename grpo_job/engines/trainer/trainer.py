@@ -14,8 +14,9 @@ from trl import GRPOTrainer  # Unsloth's patched one, where Unsloth was imported
 
 from grpo_job.engines.interface import RewardFunctions
 from grpo_job.engines.patches.flat_optimizer import flatten_8bit
-from grpo_job.engines.trainer.adapter import is_saved_in, only_one_adapter
+from grpo_job.engines.trainer.adapter import is_saved_in, load_adapter, only_one_adapter
 from grpo_job.engines.trainer.callback import ListeningCallback
+from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
 from grpo_job.engines.trainer.memory_dry_run import dry_run
 from grpo_job.engines.trainer.sampler import RowStream, WarmRows
 from grpo_job.engines.trainer.warm_start import WarmStart
@@ -40,9 +41,10 @@ class JobTrainer(GRPOTrainer):
         callback: ListeningCallback,
         chat: Chat,
         warm_start: WarmStart,
+        dynamic: DynamicSampling,
     ) -> None:
         """`args` is a GRPOConfig, which holds the weights of the `rewards` too; `chat` renders the prompts."""
-        self.chat, self.warm_start = chat, warm_start
+        self.chat, self.warm_start, self.dynamic, self.callback = chat, warm_start, dynamic, callback
         self.part_seconds: dict[str, float] = defaultdict(float)
         self.dry_run_sizes: tuple[int, int] | None = None  # see memory_dry_run.py; an engine says so before training
         super().__init__(
@@ -57,11 +59,25 @@ class JobTrainer(GRPOTrainer):
         callback.attach(self)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Transformers', which only warns where it loads nothing. Raises `Unexpected` unless each weight came back."""
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        """Transformers', which only warns where it loads nothing. Raises `Unexpected` unless each weight came back.
+
+        Beside a reference, saved in a sub-folder, transformers would load that alone; it is what training starts from.
+        """
         weights = Path(resume_from_checkpoint) / WEIGHTS
+        if len(self.model.peft_config) > 1:
+            load_adapter(self.model, weights)
+        else:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
         if not is_saved_in(self.model, weights):
             raise Unexpected(f"{weights}: the adapter in memory is not the checkpoint's after loading it")
+        if self.dynamic.is_on:
+            self.dynamic.load(Path(resume_from_checkpoint))
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """GRPOTrainer's, with the state of dynamic sampling."""
+        super()._save_checkpoint(model, trial)
+        if self.dynamic.is_on and self.args.should_save:
+            self.dynamic.save(Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}")
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """GRPOTrainer's; the rate of the next step is that of this run's schedule, which may have more steps now.
@@ -84,7 +100,10 @@ class JobTrainer(GRPOTrainer):
 
         There TRL counts by the std of the batch, which groups without spread do not lower to 0.
         """
-        scored = super()._generate_and_score_completions(inputs)
+        score = super()._generate_and_score_completions
+        if self.dynamic.is_on:
+            return self.dynamic.generate_and_score(self, score)
+        scored = score(inputs)
         if self.scale_rewards == "batch" or self.multi_objective_aggregation == "normalize_then_sum":
             latest = list(self._logs["advantages"])[-self.args.generation_batch_size :]
             groups = torch.tensor(latest).view(-1, self.num_generations)
@@ -158,6 +177,8 @@ class JobTrainer(GRPOTrainer):
                 / (self.num_iterations * self.args.steps_per_generation)
             )
             prompts = generations * self.args.generation_batch_size / self.num_generations
+            if self.dynamic.is_on:
+                prompts = self.dynamic.position
             self.state.epoch = prompts / len(self.train_dataset)
         super().log(logs, start_time)
 

@@ -1,0 +1,63 @@
+"""`grpo-job check`: findings first, then the chosen settings, then what is paid for rows; or one JSON object."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import click
+
+from grpo_job import preflight
+from grpo_job.outcomes import InvalidRun, Outcome
+from grpo_job.phases import show_rows
+from grpo_job.preflight import findings
+from grpo_job.preflight.findings import Finding, Findings
+from grpo_job.preflight.start import adopt
+from grpo_job.settings import table
+from grpo_job.settings.reader import Resolved
+from grpo_job.settings.schema import Settings
+
+COLOURS = {"failed": "red", "warned": "yellow", "skipped": "cyan", "passed": "green"}
+
+
+def story(
+    read: Callable[[], Resolved],
+    steer: Callable[[Settings], object],
+    environment: Mapping[str, str],
+    offline: bool,
+    rewards: bool,
+    form: str,
+) -> Outcome:
+    """Check and print; `form`: json, or text with all or the chosen settings. Raises `InvalidRun` with all faults."""
+    try:
+        resolved = read()
+    except InvalidRun as refusal:
+        if form == "json":
+            click.echo(findings.as_json(findings.of_settings(refusal.faults)))
+        raise
+    steered = Findings()
+    steered.attempt("cache", lambda: steer(resolved.settings))
+    resolved, start = adopt(resolved, environment, offline=offline)
+    examined = preflight.examine(resolved.settings, environment, offline=offline, elsewhere=True, start=start)
+    found = examined.findings
+    found += [finding for finding in steered if finding.sentence not in found.faults()]
+    show = partial(show_rows.show, examined, resolved.settings, rewards=rewards)
+    shown = found.attempt("first row", show) or show_rows.NOTHING
+    if form == "json":
+        click.echo(findings.as_json(examined.findings, table.as_dict(resolved), shown.as_dict()))
+    else:
+        parts = (painted(examined.findings), [*table.lines(resolved, every=form == "all")], shown.lines())
+        told = "\n\n".join("\n".join(part) for part in parts if part)
+        click.echo(told, color=False if environment.get("NO_COLOR") else None)
+    if faults := examined.findings.faults():
+        raise InvalidRun(*faults)
+    return Outcome(0, "checked", "all checks passed")
+
+
+def painted(found: list[Finding]) -> list[str]:
+    """The lines of the table, each beginning with its status in colour; `click.echo` drops it off a terminal."""
+    return [_painted(line) for line in findings.lines(found)]
+
+
+def _painted(line: str) -> str:
+    status = line.partition(" ")[0]
+    colour = COLOURS.get(status)
+    return click.style(status, fg=colour) + line.removeprefix(status) if colour else line
