@@ -98,7 +98,7 @@ def test_a_folder_without_an_adapter_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_adapter_that_is_more_than_a_lora_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRun, match="only plain LoRA adapters are evaluated; this one has use_dora"):
+    with pytest.raises(InvalidRun, match="only plain LoRA adapters are used; this one has use_dora"):
         find(adapter_in(tmp_path, use_dora=True))
 
 
