@@ -81,6 +81,13 @@ class InvalidRun(RunEnded):
         super().__init__("\n".join(faults))
 
 
+class Outage(InvalidRun):
+    """What the run needs cannot be reached now, and nothing of it was refused: a retry may get past it (exit 1)."""
+
+    code = 1
+    kind = Unexpected.kind
+
+
 class PublishFailed(RunEnded):
     """Trained, but not every destination holds the result (exit 3)."""
 

@@ -11,11 +11,12 @@ from typing import Any
 from urllib.parse import quote
 
 from grpo_job.checkpoints.lease import FOLDER, HolderLocks, Lease
-from grpo_job.outcomes import RunLocked, Unexpected
+from grpo_job.outcomes import InvalidRun, RunLocked, Unexpected
 from grpo_job.run_folder.files import FIND_OUT, VANISHED
 from grpo_job.stores import Outpaced, Store, StoreFailed, open_store
 
 RENEWALS_IN_A_LEASE = 4
+UNKNOWN = "cannot tell whether another attempt is running: "
 
 
 class RunLock:
@@ -41,20 +42,29 @@ class RunLock:
     def acquire(self) -> dict[str, Any]:
         """Hold the run from now on; returns what the previous attempt left at the mirror.
 
-        Raises `RunLocked` if another attempt holds it.
+        Raises `RunLocked` if another attempt holds it, `InvalidRun` if the mirror refuses the lease, and `Outage` if
+        it cannot be reached.
         """
         self.locks.lock()
         try:
-            for lease in (self.here, *self.there):
-                lease.acquire()
-        except (StoreFailed, RunLocked) as failure:
+            self._acquire(self.here, UNKNOWN)
+            for lease in self.there:
+                self._acquire(lease, f"GRPO_CHECKPOINT_TO: {UNKNOWN}")
+        except (RunLocked, Unexpected, InvalidRun):
             self._let_go()
-            if isinstance(failure, RunLocked):
-                raise
-            raise Unexpected(f"cannot tell whether another attempt is running: {failure}") from failure
+            raise
         self.locks.clear()
         threading.Thread(target=self._renew, name="lease", daemon=True).start()
         return next((lease.left for lease in self.there), {})
+
+    def _acquire(self, lease: Lease, told: str) -> None:
+        """A folder of this machine may come back, and an outage passes; what a store refuses, it refuses again."""
+        try:
+            lease.acquire()
+        except StoreFailed as failure:
+            if lease is self.here:
+                raise Unexpected(f"{told}{failure}") from failure
+            raise failure.as_refusal(told) from failure
 
     def leave(self, values: dict[str, Any]) -> None:
         """Leave values for the next attempt on any machine: stored with the next renewal, and at release."""

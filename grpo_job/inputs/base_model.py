@@ -11,10 +11,11 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from grpo_job.inputs import sample
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, Outage
 from grpo_job.stores import client_errors
 
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+LARGEST_HASHED = 64 << 20  # bytes; larger files are compared by size, because a hash takes seconds per 10 GB read
 WEIGHTS = ("*.safetensors",)
 PICKLES = ", and weights in other formats can run code: convert them, or use another model"
 
@@ -40,7 +41,7 @@ class BaseModel(NamedTuple):
 def fetch(name: str, revision: str | None, *, weights: bool = True) -> BaseModel:
     """The model as a local folder. `weights=False` fetches only what the checks need.
 
-    Raises `InvalidRun` if it does not exist, is not readable, or has no safetensors.
+    Raises `InvalidRun` if it does not exist, is not readable, or has no safetensors; `Outage` if the Hub fails.
     """
     if name == "sample":
         return BaseModel("sample", sample.MODEL, None, {"license": "apache-2.0"})
@@ -66,17 +67,32 @@ def _from_hub(name: str, revision: str | None, weights: bool) -> BaseModel:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+    from grpo_job.stores import hub_errors
+
     patterns = WANTED if weights else [pattern for pattern in WANTED if pattern not in WEIGHTS]
     try:
         info = HfApi().model_info(name, revision=revision, timeout=20, files_metadata=True)
         files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         _require(files, name, "the repository")
         folder = Path(snapshot_download(name, revision=info.sha, allow_patterns=patterns))
+        _require_undamaged(folder, info.siblings or (), name)
         return BaseModel(name, folder, info.sha, _licence_of(info.card_data), files, bool(info.gated))
     except OfflineModeIsEnabled:
         return _from_cache(name, revision, patterns)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
-        raise InvalidRun(f"GRPO_MODEL: {name!r} was given; {_why(error)}") from error
+        raise hub_errors.refusal(error, f"GRPO_MODEL: {name!r} was given; {_why(error)}") from error
+
+
+def _require_undamaged(folder: Path, siblings: Iterable[Any], name: str) -> None:
+    """Raises `Outage` if a file is not that on the Hub, and removes it: the cache would keep it for every attempt."""
+    from grpo_job.stores.hub_client import differs
+
+    for there in siblings:
+        path = folder / there.rfilename
+        if path.is_file() and path.stat().st_size <= LARGEST_HASHED and there.blob_id and differs(path, there):
+            path.resolve().unlink()
+            path.unlink(missing_ok=True)
+            raise Outage(f"GRPO_MODEL: {name!r} was given; {there.rfilename} arrived damaged: try again")
 
 
 def _from_cache(name: str, revision: str | None, patterns: list[str]) -> BaseModel:

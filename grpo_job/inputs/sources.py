@@ -16,11 +16,12 @@ from grpo_job.inputs import files, folders, sample
 from grpo_job.inputs.content import Damaged
 from grpo_job.inputs.files import Item, Table
 from grpo_job.outcomes import InvalidRun
-from grpo_job.stores import StoreFailed, open_store
+from grpo_job.stores import Patience, StoreFailed, open_store
 
 TRAIN, TEST = "train", "test"
 SAVED_TO_DISK = (("dataset_dict.json",), ("dataset_info.json", "state.json"))  # a DatasetDict, a Dataset
 HUB_SECONDS = 20
+FETCH = Patience(seconds=60, call=30)  # a store that is down holds the start of a run no longer
 LONGEST_REASON = 400
 CONFIG_ERROR = re.compile("Config name is missing|BuilderConfig .* not found")  # of `datasets`, with those that exist
 
@@ -89,7 +90,7 @@ class RowSource:
         except Exception as error:  # whatever the client raises, there are no rows
             kind = type(error).__name__
             unreachable = f"the Hub could not be reached ({kind}): check the network, HF_ENDPOINT and HF_TOKEN"
-            raise self._refused(HUB_REASONS.get(kind, unreachable)) from error
+            raise self._failed_at_hub(error, HUB_REASONS.get(kind, unreachable)) from error
         return replace(self, revision=found, commit=found)
 
     def open(self) -> Splits:
@@ -109,7 +110,7 @@ class RowSource:
         except Exception as error:  # third-party data: any error of the library is the reason
             if CONFIG_ERROR.search(reason := _reason(error)):
                 raise InvalidRun(f"{self.variable}_CONFIG: {self.config!r} was given; {self.name}: {reason}") from error
-            raise self._unreadable(reason) from error
+            raise self._failed_at_hub(error, f"it cannot be read: {reason}") from error
         return {split: partial(self._read, paths) for split, paths in found.items()}
 
     def _read(self, paths: list[Path]) -> Split:
@@ -130,9 +131,9 @@ class RowSource:
         """Download the object, or all objects below the prefix, to a temporary folder."""
         folder = Path(tempfile.mkdtemp(prefix="grpo-job-rows-"))
         try:
-            open_store(self.name).get("", folder)
+            open_store(self.name, patience=FETCH).get("", folder)
         except StoreFailed as error:
-            raise self._refused(str(error)) from error
+            raise error.as_refusal(self._given()) from error
         return folder
 
     def _require_place(self) -> None:
@@ -167,7 +168,15 @@ class RowSource:
         return self._refused(f"it cannot be read: {why}")
 
     def _refused(self, why: str) -> InvalidRun:
-        return InvalidRun(f"{self.variable}: {self.name!r} was given; {why}")
+        return InvalidRun(self._given() + why)
+
+    def _failed_at_hub(self, error: Exception, why: str) -> InvalidRun:
+        from grpo_job.stores import hub_errors
+
+        return hub_errors.refusal(error, self._given() + why)
+
+    def _given(self) -> str:
+        return f"{self.variable}: {self.name!r} was given; "
 
 
 def _of_hub(name: str, config: str | None, revision: str | None) -> Splits:

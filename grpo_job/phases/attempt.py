@@ -1,8 +1,10 @@
 """One attempt at one run: its folder, its lock, its progress and its summary."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,10 +27,10 @@ from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.schemes import scheme_of
 from grpo_job.settings.secrets import redacted, secret_values
-from grpo_job.stores import Patience, Store, StoreFailed, open_store
+from grpo_job.stores import Patience, Silence, Store, StoreFailed, open_store
 
 # A checkpoint that does not reach the mirror in this time, plus that for its size, is left to the next one.
-MIRROR_PATIENCE = Patience(seconds=60, call=30)
+MIRROR_PATIENCE = Patience(seconds=45, call=20)
 MIRROR_SECONDS = 300.0  # longest wait for the mirror outside a grace period
 
 
@@ -58,7 +60,8 @@ class Attempt:
         self.checkpoints_saved = 0
         self.answer_to_lost: Callable[[Outcome], Outcome] = lambda lost: lost  # to the loss of another rank
         self.outcome = FINISHED
-        remote, takeover_request = _mirror_stores(settings, self.environment)
+        self._silence = Silence()
+        remote, takeover_request = _mirror_stores(settings, self.environment, self._silence)
         self.run_lock = RunLock(
             self.folder.path, remote, settings.lease_seconds, self._lost, takeover_request=takeover_request
         )
@@ -159,7 +162,11 @@ class Attempt:
                 self.progress.warn(trouble)
 
     def flush_mirror(self, seconds: float = MIRROR_SECONDS) -> None:
-        """Wait until the checkpoints have reached the mirror or failed to."""
+        """Wait until the checkpoints have reached the mirror or failed to.
+
+        From here on the work is done: all that is still asked of the mirror is tried again for one patience in all.
+        """
+        self._silence.until = min(self._silence.until, time.monotonic() + MIRROR_PATIENCE.seconds)
         if self.mirror and not self.mirror.finish(seconds):
             self.progress.warn(f"the newest checkpoint did not reach {self.mirror.store.uri} in {seconds:.0f} s")
         self.report_background_errors()
@@ -170,8 +177,11 @@ class Attempt:
             files = (self.folder.summary, self.folder.settings, self.folder.environment)
             self._record = {path: path.read_bytes() for path in files if path.is_file()}
 
-    def conclude(self, ending: Outcome) -> Outcome:
-        """Write how the attempt ended; returns the ending as written."""
+    def conclude(self, ending: Outcome, *, refused: bool = False) -> Outcome:
+        """Write how the attempt ended; returns the ending as written.
+
+        Of an already trained run that was `refused`, or could not go on because of an outage, the record stays.
+        """
         self.outcome = ending = ending._replace(reason=redacted(ending.reason, self.secrets))
         if ending.code == RunLocked.code:
             return ending  # another attempt owns the folder now
@@ -179,7 +189,7 @@ class Attempt:
             self.summary.update(fruitless_attempts=0)
         metrics_server.leave_message(ending, self.settings.termination_log)
         try:
-            if ending.code == InvalidRun.code and self._record:
+            if (refused or ending.code == InvalidRun.code) and self._record:
                 for path, content in self._record.items():
                     write_bytes(path, content)
             elif not self.run_lock.gone():  # else it would be created again, with nothing but the ending
@@ -231,12 +241,15 @@ class Attempt:
         self.interruption.end(reason, self.conclude(Unexpected(reason).outcome()))
 
 
-def _mirror_stores(settings: Settings, environment: Mapping[str, str]) -> tuple[Store | None, Store | None]:
+def _mirror_stores(
+    settings: Settings, environment: Mapping[str, str], silence: Silence
+) -> tuple[Store | None, Store | None]:
     """The stores of the checkpoints and, on the Hub, of takeover requests."""
     if not settings.checkpoint_to:
         return None, None
     scheme = scheme_of(settings.checkpoint_to)
     place = scheme.place_of_run(settings.checkpoint_to, settings.name_of_run())
-    opened = partial(open_store, private=settings.publish_private, environment=environment, patience=MIRROR_PATIENCE)
+    patience = replace(MIRROR_PATIENCE, silence=silence)
+    opened = partial(open_store, private=settings.publish_private, environment=environment, patience=patience)
     takeover_request = scheme.place_of_takeover_request(place)
     return opened(place), opened(takeover_request) if takeover_request else None

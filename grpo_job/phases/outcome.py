@@ -120,7 +120,7 @@ def _explains(attempt: Attempt, error: BaseException) -> bool:
     else:
         attempt.interruption.close()
         known: RunEnded = error if isinstance(error, RunEnded) else Unexpected(f"{type(error).__name__}: {error}")
-        attempt.conclude(known.outcome())
+        attempt.conclude(known.outcome(), refused=isinstance(known, InvalidRun))
         return known is error
     return True
 

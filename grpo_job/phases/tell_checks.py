@@ -47,8 +47,8 @@ def story(
         parts = (painted(examined.findings), [*table.lines(resolved, every=form == "all")], shown.lines())
         told = "\n\n".join("\n".join(part) for part in parts if part)
         click.echo(told, color=False if environment.get("NO_COLOR") else None)
-    if faults := examined.findings.faults():
-        raise InvalidRun(*faults)
+    if examined.findings.faults():
+        raise examined.findings.refusal()
     return Outcome(0, "checked", "all checks passed")
 
 

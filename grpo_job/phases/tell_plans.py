@@ -4,13 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from grpo_job import preflight
 from grpo_job.inputs import base_model
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose, gpus, known_models
 from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import GB, ModelShape
-from grpo_job.preflight import estimate, model
+from grpo_job.preflight import estimate, model, training_rows
 from grpo_job.preflight.gpu import LEAST_CAPABILITY
 from grpo_job.runtime.machine import GpuSeen
 from grpo_job.runtime.world import layout
@@ -151,7 +150,7 @@ def _config(settings: Settings) -> tuple[Mapping[str, Any], str]:
 def _steps(settings: Settings) -> int:
     if settings.max_steps > 0:
         return global_batch.planned_steps(settings, 0)
-    rows = preflight.rows_of(settings)
+    rows = training_rows.rows_of(settings)
     if rows is None:
         raise InvalidRun(
             "GRPO_MAX_STEPS: -1 was given, and the rows that epochs are counted by cannot be read: `grpo-job check` "

@@ -10,7 +10,7 @@ from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.health import Finding, alike
 from grpo_job.monitoring.health.answers import AnswersOfLastSteps, by_step
 from grpo_job.monitoring.progress import libraries_write_to
-from grpo_job.monitoring.trackers import TrackerRun, Trackers, identity
+from grpo_job.monitoring.trackers import CLOSE_SECONDS, TrackerRun, Trackers, identity
 from grpo_job.outcomes import Abandoned
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.evaluate import evaluate_warm, graders_of, keep, measure_of
@@ -30,10 +30,12 @@ def trackers_of(attempt: Attempt) -> Iterator[Trackers]:
     try:
         yield trackers
     finally:
-        if attempt.interruption.asked:  # checkpoints first: a tracker may wait a long time for its server
+        seconds = CLOSE_SECONDS
+        if attempt.interruption.asked:  # checkpoints first
             attempt.flush_mirror(attempt.interruption.grace_left())
+            seconds = min(seconds, max(0.0, attempt.interruption.grace_left()))
         with libraries_write_to(attempt.folder.library_log):
-            trackers.close()
+            trackers.close(seconds)
 
 
 def train(attempt: Attempt, loaded: Loaded, checked: Checked, trackers: Trackers) -> None:

@@ -11,7 +11,6 @@ from grpo_job.inputs import base_model, dataset
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import trackers
-from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose
 from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
@@ -60,18 +59,6 @@ class Examined(NamedTuple):
     chat: Chat | None = None
 
 
-def rows_of(settings: Settings) -> dataset.Rows | None:
-    """The rows that a run trains on; None if settings, model or rows have a fault, which `check` reports."""
-    return Findings().attempt("rows", partial(_rows_of, settings))
-
-
-def _rows_of(settings: Settings) -> dataset.Rows:
-    chosen = load_rewards(settings.rewards, settings.reward_path, settings.reward_options)
-    chat = model.chat_of(base_model.fetch(settings.model, settings.model_revision, weights=False), settings)
-    needs_gold = reward_checks.need_gold(chosen, reward_checks.measure(settings))
-    return dataset.load(settings, chat.lengths, needs_gold=needs_gold)
-
-
 def check(
     settings: Settings,
     environment: Mapping[str, str],
@@ -85,7 +72,7 @@ def check(
     """
     examined = _Examination(settings, environment, within=within, rows=rows, start=start).whole()
     if examined.checked is None:
-        raise InvalidRun(*examined.findings.faults())
+        raise examined.findings.refusal()
     return examined.checked
 
 
@@ -122,7 +109,6 @@ class _Examination:
 
     def whole(self) -> Examined:
         settings, environment, offline = self.settings, self.environment, self.offline
-        places = Places(settings, environment, offline=offline)
         self.found.gather("client variables", lambda: clients.findings(settings, environment))
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
         chosen = self.found.attempt(
@@ -131,6 +117,8 @@ class _Examination:
         )
         measured = self.found.attempt("measure", lambda: reward_checks.measure(settings))
         base, config, chat = self.found.attempt("model", self._model) or (None, None, None)
+        largest = resources.largest_file(config, settings) if config else 0
+        places = Places(settings, environment, offline=offline, largest=largest)
         self.start = start_checks.examined(self.start, base, settings, environment, self.found, offline=offline)
         engine, plan = self.found.attempt("machine", partial(self._machine, base, config)) or (None, None)
         rows = self.found.attempt("rows", lambda: self._rows(chat, reward_checks.need_gold(chosen, measured)))
@@ -139,7 +127,8 @@ class _Examination:
             chosen = [reward._replace(opening=opening) for reward in chosen]
         if rows and chosen:
             self._outcome(chosen, rows, chat, partial(self._estimate, config, engine, plan, rows))
-        self.found += [Finding("failed", "trackers", fault) for fault in trackers.missing(settings.report_to)]
+        lacking = trackers.faults(settings.report_to, environment)
+        self.found += [Finding("failed", "trackers", fault) for fault in lacking]
         self.found += places.findings()
         if self.found.faults() or not (base and engine and rows and chosen and self.gpus is not None):
             return Examined(self.found, None, chosen, rows, chat)

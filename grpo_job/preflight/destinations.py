@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.preflight.findings import Finding
+from grpo_job.preflight.findings import Finding, of_refusal
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.schemes import scheme_of
 from grpo_job.stores import client_errors, open_store
@@ -14,13 +14,14 @@ from grpo_job.stores import client_errors, open_store
 class Places:
     """Checks all destinations in the background, because each may take 30 seconds to fail."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str], *, offline: bool) -> None:
+    def __init__(self, settings: Settings, environment: Mapping[str, str], *, offline: bool, largest: int = 0) -> None:
+        """`largest`: bytes of the largest file that the run will send."""
         named = dict.fromkeys(settings.publish_to, "GRPO_PUBLISH_TO")
         if settings.checkpoint_to:
             named[settings.checkpoint_to] = "GRPO_CHECKPOINT_TO"
         self._pool = ThreadPoolExecutor(max_workers=max(1, len(named)), thread_name_prefix="place")
         self._asked = {
-            uri: self._pool.submit(_probe, uri, variable, settings, environment)
+            uri: self._pool.submit(_probe, uri, variable, settings, environment, largest)
             for uri, variable in named.items()
             if not (offline and scheme_of(uri).on_network)
         }
@@ -35,14 +36,16 @@ class Places:
         self._pool.shutdown()
 
 
-def _probe(uri: str, variable: str, settings: Settings, environment: Mapping[str, str]) -> list[Finding]:
+def _probe(uri: str, variable: str, settings: Settings, environment: Mapping[str, str], largest: int) -> list[Finding]:
     heard = _Warnings()
     logger = logging.getLogger("grpo_job.stores")
     logger.addHandler(heard)
     try:
-        open_store(uri, private=settings.publish_private, environment=environment).check()
+        open_store(uri, private=settings.publish_private, environment=environment).check(
+            claims=variable == "GRPO_CHECKPOINT_TO", largest=largest
+        )
     except InvalidRun as refusal:
-        return [Finding("failed", "destination", f"{variable}: {fault}") for fault in refusal.faults]
+        return of_refusal("destination", refusal, prefix=f"{variable}: ")
     except Exception as error:  # whatever a client raises, the place cannot be written
         return [Finding("failed", "destination", f"{variable}: {uri}: {client_errors.told(error)}")]
     finally:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from grpo_job.outcomes import InvalidRun, RunEnded
+from grpo_job.outcomes import InvalidRun, Outage, RunEnded
 from grpo_job.stores import client_errors
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ class Finding(NamedTuple):
     status: Status
     name: str
     sentence: str
+    outage: bool = False  # it failed because something cannot be reached now
 
 
 class Findings(list[Finding]):
@@ -41,7 +42,7 @@ class Findings(list[Finding]):
         try:
             return step()
         except InvalidRun as refusal:
-            self.extend(Finding(refused, name, fault) for fault in refusal.faults)
+            self.extend(of_refusal(name, refusal, refused))
         except RunEnded:
             raise
         except Exception as error:
@@ -61,6 +62,18 @@ class Findings(list[Finding]):
     def faults(self) -> list[str]:
         """The sentences of all failed checks."""
         return [finding.sentence for finding in self if finding.status == "failed"]
+
+    def refusal(self) -> InvalidRun:
+        """Every fault: an `Outage` if nothing else failed."""
+        only_outages = all(finding.outage for finding in self if finding.status == "failed")
+        return (Outage if only_outages else InvalidRun)(*self.faults())
+
+
+def of_refusal(name: str, refusal: InvalidRun, status: Status = "failed", prefix: str = "") -> list[Finding]:
+    """A finding for each fault; of an outage, the sentence says so."""
+    outage = isinstance(refusal, Outage)
+    told = f"{prefix}an outage, try again later: " if outage else prefix
+    return [Finding(status, name, f"{told}{fault}", outage) for fault in refusal.faults]
 
 
 def lines(findings: Sequence[Finding]) -> list[str]:
@@ -94,11 +107,16 @@ def as_json(
     ok = all(finding.status != "failed" for finding in findings)
     found = {
         "ok": ok,
-        "findings": [finding._asdict() for finding in findings],
+        "findings": [_as_dict(finding) for finding in findings],
         "settings": settings or {},
         **(shown or {}),
     }
     return json.dumps(found, indent=1, ensure_ascii=False)
+
+
+def _as_dict(finding: Finding) -> dict[str, Any]:
+    """`outage` is there only if it is one."""
+    return {name: value for name, value in finding._asdict().items() if value is not False}
 
 
 def of_settings(faults: Sequence[str]) -> Findings:

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -22,6 +23,7 @@ CGROUP_FILES = (
 KERNELS_ON_GPU = 2.5 * GB  # compiled kernels and graphs in GRPO_CACHE_DIR, measured with a cold cache
 LOGS_AND_REPORT = 0.1 * GB
 TOKENIZER_FILES = 0.02 * GB  # every checkpoint holds the tokenizer too
+LORA_WEIGHT = 4  # bytes per parameter in an adapter
 LORA_STATE = 4 + 8  # bytes per parameter in a checkpoint: fp32 weight and two moments
 SPARE = 1.1  # margin: a full disk fails elsewhere
 
@@ -53,6 +55,11 @@ def needs(base: BaseModel, shape: ModelShape, settings: Settings, gpu_count: int
 
         wanted[Path(constants.HF_HUB_CACHE).resolve()] = ("HF_HOME", missing)
     return wanted
+
+
+def largest_file(config: Mapping[str, Any], settings: Settings) -> int:
+    """Bytes of the adapter, which is the largest file that every run sends."""
+    return ModelShape.from_config(config).lora_parameters(settings.lora_rank) * LORA_WEIGHT
 
 
 def free_bytes(folder: Path) -> int:

@@ -12,10 +12,10 @@ from typing import Protocol
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schemes import scheme_of
 from grpo_job.stores import client_variables
-from grpo_job.stores.retries import Outpaced, Patience, StoreFailed
+from grpo_job.stores.retries import Outpaced, Patience, Silence, StoreFailed
 from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
 
-__all__ = ["MANIFEST", "Entry", "Outpaced", "Patience", "Store", "StoreFailed", "open_store"]
+__all__ = ["MANIFEST", "Entry", "Outpaced", "Patience", "Silence", "Store", "StoreFailed", "open_store"]
 
 
 class Store(Protocol):
@@ -26,8 +26,12 @@ class Store(Protocol):
 
     uri: str
 
-    def check(self) -> None:
-        """Writes, reads and removes a file within 30 seconds; raises `InvalidRun` with the cure if that fails."""
+    def check(self, *, claims: bool = False, largest: int = 0) -> None:
+        """Writes, replaces, reads and removes a file within 30 seconds; raises `InvalidRun` with the cure.
+
+        `claims`: proves that `claim` holds, too. `largest`: bytes of the largest file that will be put, which proves
+        that files in several parts arrive; it takes longer by what is sent.
+        """
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
         """Makes the tree `name` equal to `folder`, sending only what is missing; returns its revision.

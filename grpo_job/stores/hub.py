@@ -12,13 +12,13 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import hub_errors, trees
 from grpo_job.stores.client_variables import read_token
 from grpo_job.stores.hub_client import Branch, HubRepo, Moved, Operation, Tree, another_client, differs
-from grpo_job.stores.retries import CHECK, Attempts, Outpaced, Patience, StoreFailed
+from grpo_job.stores.retries import CHECK, Attempts, Outpaced, Patience, Silence, StoreFailed
 from grpo_job.stores.trees import MANIFEST, Entries, Entry, Names
 
 logger = logging.getLogger(__name__)
@@ -37,12 +37,16 @@ class HubStore:
         self._branch = Branch(self.uri, repo, branch or "main", secrets.token_hex(8))
         self._private = private
         self._patience = patience
+        self._silence = patience.silence or Silence()
         endpoint = environment.get("HF_ENDPOINT", "").rstrip("/")
+        self._environment = environment
         self._api = HfApi(endpoint=endpoint or None, token=_token(environment))
+        self._known = self._api.token or get_token()
         self._fence = ""
 
-    def check(self) -> None:
-        attempts = Attempts(CHECK, hub_errors.wait, renew=another_client)
+    def check(self, *, claims: bool = False, largest: int = 0) -> None:
+        """Every commit is conditional on its parent, and the Hub itself says how large files are sent."""
+        attempts = Attempts(CHECK, self._wait_at_check, renew=another_client)
         repo = HubRepo(self._api, self._branch, attempts)
         try:
             self._know_the_token(repo)
@@ -51,7 +55,7 @@ class HubStore:
                 logger.warning("%s is a public repository and stays public: everyone can read it.", self.uri)
             self._probe(attempts)
         except StoreFailed as failure:
-            raise InvalidRun(str(failure)) from failure
+            raise failure.as_refusal() from failure
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
         repo = self._open(size=trees.size_of(folder))
@@ -161,8 +165,25 @@ class HubStore:
             probe.remove_branch()
 
     def _open(self, *, size: int = 0) -> HubRepo:
-        attempts = Attempts(self._patience, hub_errors.wait, renew=another_client, size=size)
+        attempts = Attempts(self._patience, self._wait, renew=another_client, size=size, silence=self._silence)
         return HubRepo(self._api, self._branch, attempts)
+
+    def _wait(self, error: BaseException) -> float | None:
+        """As `hub_errors.wait`; a token that has expired is read again, until whatever rotates it has done so."""
+        renewed = self._renewed(error)
+        return hub_errors.wait(error) if renewed is None else 0.0
+
+    def _wait_at_check(self, error: BaseException) -> float | None:
+        return 0.0 if self._renewed(error) else hub_errors.wait(error)
+
+    def _renewed(self, error: BaseException) -> bool | None:
+        """Whether a file holds another token now; None if the token is good, missing, or given by a variable."""
+        if hub_errors.status_of(error) != 401 or not self._known or self._environment.get("HF_TOKEN", "").strip():
+            return None
+        self._api.token = _token(self._environment)
+        now = self._api.token or get_token()
+        changed, self._known = bool(now) and now != self._known, now or self._known
+        return changed
 
 
 def _changes(repo: HubRepo, folder: Path, name: str, replaces: Sequence[str], parent: str) -> Sequence[Operation]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, close_session
-from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.hf_api import RepoFile, RepoSibling
 
 from grpo_job.run_folder.files import sha256
 from grpo_job.stores import client_errors, hub_errors
@@ -177,7 +177,7 @@ def another_client() -> None:
     threading.Thread(target=close_session, daemon=True, name="close-session").start()
 
 
-def differs(path: Path, there: RepoFile | None) -> bool:
+def differs(path: Path, there: RepoFile | RepoSibling | None) -> bool:
     """Whether the file on the Hub is missing, or has another size or content."""
     if there is None or there.size != path.stat().st_size:
         return True

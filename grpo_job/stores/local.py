@@ -35,11 +35,11 @@ class LocalStore:
         if not self._root.is_absolute():
             raise InvalidRun(f"{self.uri} is not an absolute path; allowed: file:///folder, with three slashes.")
 
-    def check(self) -> None:
+    def check(self, *, claims: bool = False, largest: int = 0) -> None:
         try:
             self._in_time(CHECK_SECONDS, self._probe)
         except StoreFailed as failure:
-            raise InvalidRun(str(failure)) from failure
+            raise failure.as_refusal() from failure
 
     def put(self, folder: Path, name: str = "", *, replaces: Sequence[str] = ()) -> str:
         def send() -> str:
@@ -132,7 +132,7 @@ class LocalStore:
         try:
             return within(seconds, work)
         except TooSlow as error:
-            raise StoreFailed(f"{self.uri} does not respond ({error}): check the volume.") from error
+            raise StoreFailed(f"{self.uri} does not respond ({error}): check the volume.", outage=True) from error
 
     def _path(self, name: str) -> Path:
         return self._root / name.strip("/")

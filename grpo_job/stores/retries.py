@@ -8,12 +8,15 @@ Each store decides which failures are transient: see `Attempts`.
 """
 
 import ctypes
+import math
 import random
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
+
+from grpo_job.outcomes import InvalidRun, Outage, causes
 
 T = TypeVar("T")
 
@@ -25,7 +28,15 @@ _dice = random.SystemRandom()
 
 
 class StoreFailed(Exception):
-    """A store failed. `str()` is one sentence, with the cure."""
+    """A store failed. `str()` is one sentence, with the cure. `outage`: a later attempt may get past it."""
+
+    def __init__(self, sentence: str, *, outage: bool = False) -> None:
+        self.outage = outage
+        super().__init__(sentence)
+
+    def as_refusal(self, prefix: str = "") -> InvalidRun:
+        """What this means before training: an `Outage`, or that the run is refused."""
+        return (Outage if self.outage else InvalidRun)(f"{prefix}{self}")
 
 
 class Outpaced(StoreFailed):
@@ -36,6 +47,13 @@ class TooSlow(Exception):
     """A call did not return within its time."""
 
 
+class Silence:
+    """Since when each request to a store has failed, so that its operations have one patience together."""
+
+    since: float | None = None  # monotonic seconds
+    until: float = math.inf  # nothing is tried again after it, however often the store answers in between
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long to keep trying: `seconds` for a whole operation, `call` for one call of the client."""
@@ -44,8 +62,10 @@ class Patience:
     call: float = 120.0
     first_wait: float = 0.5
     longest_wait: float = 30.0
+    silence: Silence | None = None  # shared by stores; None: each has its own
 
 
+LAST_TRY = 5.0  # seconds for the only try of an operation that finds the patience spent
 CHECK = Patience(seconds=25, call=12, first_wait=0.2, longest_wait=3)  # what `Store.check` promises
 
 
@@ -63,40 +83,61 @@ class Attempts:
         *,
         renew: Callable[[], object] = lambda: None,
         size: int = 0,
+        silence: Silence | None = None,
     ) -> None:
+        """`silence` is that of the store; operations that share it wait no longer together than one of them."""
         self._patience = patience
+        self._silence = silence or Silence()
         self._wait = wait
         self._renew = renew
         self._end = time.monotonic() + patience.seconds + size / SLOWEST
 
-    def left(self) -> float:
-        """Seconds until the time is over; negative after that."""
-        return self._end - time.monotonic()
+    def left(self, size: int = 0) -> float:
+        """Seconds until the time is over, for a call that sends `size` bytes; negative after that."""
+        now, since = time.monotonic(), self._silence.since
+        spent = self._end if since is None else since + self._patience.seconds + size / SLOWEST
+        return min(self._end, spent) - now
 
     def __call__(self, work: Callable[[], T], *, size: int = 0) -> T:
         """The result of `work`, which is retried until it succeeds, cannot succeed, or the time is over."""
         tries, told = 0, None
         while True:
+            began = time.monotonic()
             try:
-                return within(min(self._patience.call + size / SLOWEST, max(self.left(), 0.1)), work)
+                result = within(min(self._patience.call + size / SLOWEST, self._time_for_a_try(tries, size)), work)
+                self._silence.since = None
+                return result
             except Exception as error:
                 if isinstance(error, TooSlow):
                     self._renew()
                 # A timeout at the end of the budget tells less than the failure before it.
                 told = told if told and isinstance(error, TooSlow) else error
-                pause = self._pause(error, tries)
+                pause = self._pause(error, tries, began, size)
             if pause is None:
                 raise told
             time.sleep(pause)
             tries += 1
 
-    def _pause(self, error: BaseException, tries: int) -> float | None:
+    def _time_for_a_try(self, tries: int, size: int) -> float:
+        spent_before = not tries and time.monotonic() < self._end
+        least = min(LAST_TRY, self._patience.seconds) + size / SLOWEST if spent_before else 0.1
+        return max(self.left(size), least)
+
+    def _pause(self, error: BaseException, tries: int, began: float, size: int) -> float | None:
         asked = 0.0 if isinstance(error, TooSlow) else self._wait(error)
         if asked is None:
+            self._silence.since = None
             return None
+        if self._silence.since is None:
+            self._silence.since = began
         longest = min(self._patience.longest_wait, self._patience.first_wait * 2 ** min(tries, 16))
         pause = asked + longest * _dice.uniform(0.5, 1.0)
-        return pause if pause < self.left() else None
+        return pause if pause < min(self.left(size), self._silence.until - time.monotonic()) else None
+
+
+def is_untrusted(error: BaseException) -> bool:
+    """Whether the server's certificate was refused, which no retry changes."""
+    return any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in causes(error))
 
 
 def within(seconds: float, work: Callable[[], T]) -> T:

@@ -13,9 +13,11 @@ from typing import Any, TypeVar
 import boto3
 from boto3.s3.transfer import TransferConfig
 from botocore.client import Config
+from botocore.exceptions import BotoCoreError
 
 from grpo_job.run_folder.files import sha256
 from grpo_job.stores import client_errors, s3_errors
+from grpo_job.stores.endpoints import endpoint_of
 from grpo_job.stores.retries import Attempts, StoreFailed
 from grpo_job.stores.trees import CHUNK, Entries, Entry, join
 
@@ -26,7 +28,11 @@ PART = 16 << 20
 TRANSFER = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, use_threads=False)
 # Errors of stores that do not support SHA-256 checksums, or the trailers that carry them.
 REFUSALS = {"InvalidArgument", "InvalidRequest", "MissingContentLength", "NotImplemented"}
-REFUSALS |= {"SignatureDoesNotMatch", "UnsupportedArgument"}
+REFUSALS |= {"SignatureDoesNotMatch", "UnsupportedArgument", "XAmzContentSHA256Mismatch"}
+# Answers of stores that have no conditional writes.
+UNCONDITIONAL = {"InvalidArgument", "InvalidRequest", "MethodNotAllowed", "NotImplemented", "UnsupportedArgument"}
+VARIABLES = ("explicit", "env")  # botocore's names for where credentials come from
+FILES = ("shared-credentials-file", "config-file")
 
 
 class Connection:
@@ -34,22 +40,44 @@ class Connection:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self._session = boto3.Session(
+        self._session = self._new_session()
+        self.checksums(True)
+
+    def renew(self, *, if_replaced: bool = False) -> bool | None:
+        """Reads the credentials again: whether they are others now, None if they come from variables.
+
+        `if_replaced`: only those of a file, of which one can tell.
+        """
+        method = getattr(self._session.get_credentials(), "method", VARIABLES[0])
+        if method in VARIABLES or (if_replaced and method not in FILES):
+            return None
+        try:
+            session = self._new_session()
+            others = method not in FILES or _keys(session) != _keys(self._session)
+        except (BotoCoreError, ValueError):  # the file is being written
+            return False
+        if others and session.get_credentials():
+            self._session = session
+            self.checksums(bool(self.extra))
+            return True
+        return False
+
+    def _new_session(self) -> boto3.Session:
+        environment = self._environment
+        return boto3.Session(
             aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
             aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
             aws_session_token=environment.get("AWS_SESSION_TOKEN"),
             region_name=environment.get("AWS_DEFAULT_REGION") or environment.get("AWS_REGION"),
             profile_name=environment.get("AWS_PROFILE") or None,
         )
-        self.checksums(True)
 
     def checksums(self, wanted: bool) -> None:
         when = "when_supported" if wanted else "when_required"
-        endpoint = self._environment.get("AWS_ENDPOINT_URL_S3") or self._environment.get("AWS_ENDPOINT_URL")
         self.extra = {"ChecksumAlgorithm": "SHA256"} if wanted else {}
         self.client: Any = self._session.client(
             "s3",
-            endpoint_url=endpoint,
+            endpoint_url=endpoint_of(self._environment),
             config=Config(
                 connect_timeout=10,
                 read_timeout=60,
@@ -100,21 +128,27 @@ class S3Objects:
         try:
             self.write(name, content, IfNoneMatch="*")
         except StoreFailed as failure:
-            if s3_errors.code_of(failure) in ("PreconditionFailed", "412"):
+            code = s3_errors.code_of(failure)
+            if code in ("PreconditionFailed", "412"):
                 return False
+            if code in UNCONDITIONAL:
+                raise StoreFailed(
+                    f"{self._uri}: the store does not support conditional writes (If-None-Match), which keep two"
+                    f" attempts from one run: set GRPO_CHECKPOINT_TO to another store{s3_errors.words_of(failure)}."
+                ) from failure
             raise
         return True
 
     def read(self, name: str) -> bytes | None:
         return self._unless_missing(lambda: bytes(self._client.get_object(**self._at(name))["Body"].read()))
 
-    def fetch(self, name: str, target: Path) -> None:
+    def fetch(self, name: str, target: Path, *, size: int) -> None:
         def download() -> None:
             self._client.download_file(self._bucket, self._key(name), str(target), Config=TRANSFER)
             if self.differs(target, name):
                 raise ConnectionError(f"{name} arrived damaged")
 
-        self._try(download)
+        self._try(download, size=size)
 
     def delete(self, name: str) -> None:
         self._try(lambda: self._client.delete_object(**self._at(name)))
@@ -169,18 +203,20 @@ class S3Objects:
             raise
 
     def _with_checksum(self, write: Callable[[dict[str, str]], object], *, size: int = 0) -> None:
-        try:
-            self._try(lambda: write(self._connection.extra), size=size)
-        except StoreFailed as failure:
-            if not self._connection.extra or s3_errors.code_of(failure) not in REFUSALS:
-                raise
-            self._without_checksum(write, size)
+        self._try(lambda: self._written(write), size=size)
 
-    def _without_checksum(self, write: Callable[[dict[str, str]], object], size: int) -> None:
+    def _written(self, write: Callable[[dict[str, str]], object]) -> None:
+        extra = self._connection.extra
+        try:
+            write(extra)
+            return
+        except s3_errors.FROM_STORE as error:
+            if not extra or s3_errors.code_of(error) not in REFUSALS:
+                raise
         self._connection.checksums(False)
         try:
-            self._try(lambda: write({}), size=size)
-        except StoreFailed:
+            write({})
+        except s3_errors.FROM_STORE:
             # The checksum was not the reason.
             self._connection.checksums(True)
             raise
@@ -197,6 +233,11 @@ def checksum_of(path: Path) -> str:
     if path.stat().st_size < PART:
         return base64.b64encode(parts[0] if parts else hashlib.sha256().digest()).decode()
     return base64.b64encode(hashlib.sha256(b"".join(parts)).digest()).decode()
+
+
+def _keys(session: boto3.Session) -> Any:
+    found = session.get_credentials()
+    return found and found.get_frozen_credentials()
 
 
 def _is_below(key: str, place: str) -> bool:

@@ -1,5 +1,7 @@
 """What S3's errors mean: whether a retry can help, and the message with the cure."""
 
+import re
+
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
@@ -14,7 +16,7 @@ from botocore.exceptions import (
 from urllib3.exceptions import HTTPError
 
 from grpo_job.outcomes import causes, in_one_line
-from grpo_job.stores.retries import StoreFailed, TooSlow
+from grpo_job.stores.retries import StoreFailed, TooSlow, is_untrusted
 
 # Client errors that a retry can fix: damage in transit, and concurrent requests.
 PASSING = {
@@ -27,6 +29,7 @@ PASSING = {
     "SlowDown",
     "XAmzContentSHA256Mismatch",
 }
+LONGEST_WORDS = 300
 NO_CREDENTIALS = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError, ProfileNotFound)
 # botocore lets some of urllib3's errors through if a body is truncated.
 FROM_STORE = (BotoCoreError, Boto3Error, ClientError, HTTPError, OSError, RecursionError, TooSlow)
@@ -41,6 +44,9 @@ CURES = {
     "TokenRefreshRequired": "the credentials have expired: get new ones",
     "RequestTimeTooSkewed": "the clock of this machine is wrong: correct it",
     "NoSuchBucket": "there is no such bucket: create it or correct its name",
+    "EntityTooLarge": "the store, or a proxy before it, takes no request of this size: raise its limit to 20 MB or more"
+    " (client_max_body_size of nginx)",
+    "InvalidRegionName": "the store has no such region: set AWS_DEFAULT_REGION to one that it names",
     "InvalidBucketName": "the name of the bucket is not valid: correct it",
     "AccessDenied": "the credentials have no permission for {action}: allow them s3:PutObject, s3:GetObject,"
     " s3:DeleteObject and s3:ListBucket",
@@ -49,12 +55,27 @@ CURES = {
     "IllegalLocationConstraintException": "the bucket is in another region: set AWS_DEFAULT_REGION to it",
     "NotImplemented": "the store does not support {action}: use another store",
 }
-BY_STATUS = {"301": "PermanentRedirect", "403": "AccessDenied", "501": "NotImplemented"}
+BY_STATUS = {"301": "PermanentRedirect", "403": "AccessDenied", "413": "EntityTooLarge", "501": "NotImplemented"}
+# What the store's own words mean, whatever its code is: they are more exact.
+BY_WORDS = {
+    r"kms|encryption key": "the key of the bucket's encryption refused it: allow the credentials kms:GenerateDataKey"
+    " and kms:Decrypt, and enable the key",
+    r"object.?lock|retention|legal.?hold|immutab|\bworm\b": "the bucket keeps its objects for a time (object lock), but"
+    " the job replaces and removes its files: use a bucket without",
+    r"quota|storage.?(is.)?full|insufficient.?storage|free drive": "the store is full: free some space there, or raise"
+    " the quota",
+}
+# The credentials were good, and are too old now.
+EXPIRED = {"401", "ExpiredToken", "ExpiredTokenException", "InvalidIdentityToken", "RequestExpired"}
+EXPIRED |= {"TokenRefreshRequired", "Unauthorized"}
+# Said of credentials that were replaced, as of wrong ones. HEAD has no body, so only the status is known.
+REPLACED = {"400", "403", "AccessDenied", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken"}
+REPLACED |= {"SignatureDoesNotMatch"}
 
 
 def wait(error: BaseException) -> float | None:
     """The least number of seconds to wait before a retry; None if a retry cannot help."""
-    if isinstance(error, RecursionError):
+    if isinstance(error, RecursionError) or is_untrusted(error):
         return None
     for cause in causes(error):
         if isinstance(cause, ClientError):
@@ -85,23 +106,38 @@ def failed(error: BaseException, uri: str, endpoint: str) -> StoreFailed:
     """The failure with the message that a user reads."""
     if isinstance(error, NO_CREDENTIALS):
         cure = "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role"
-    elif (code := code_of(error)) in CURES:
-        cure = CURES[code].format(action=_action(error))
+    elif cure := _cure_by_words(error) or CURES.get(code_of(error), ""):
+        cure = cure.format(action=_action(error)) + words_of(error)
     elif isinstance(error, (InvalidRegionError, ParamValidationError, ProfileNotFound, ValueError)):
         cure = f"{in_one_line(error)}: correct the address or the AWS_* variables"
     else:
         cure = f"unexpected response from {endpoint} ({in_one_line(error)}): check AWS_ENDPOINT_URL_S3 and the network"
-    return StoreFailed(f"{uri}: {cure}.")
+    return StoreFailed(f"{uri}: {cure}.", outage=wait(error) is not None)
 
 
 def _wait_after_answer(error: ClientError) -> float | None:
     facts = error.response.get("ResponseMetadata", {})
     status = int(facts.get("HTTPStatusCode", 0))
-    passing = (status >= 500 and status != 501) or status in (408, 429)
+    passing = (status >= 500 and status not in (501, 507)) or status in (408, 429)
     if not passing and code_of(error) not in PASSING:
         return None
     asked = str(facts.get("HTTPHeaders", {}).get("retry-after", "0"))
     return float(asked) if asked.isdigit() else 0.0
+
+
+def _cure_by_words(error: BaseException) -> str:
+    said = f"{code_of(error)} {words_of(error)}".lower()
+    return next((cure for pattern, cure in BY_WORDS.items() if re.search(pattern, said)), "")
+
+
+def words_of(error: BaseException) -> str:
+    """The store's own words in brackets, "" if it said nothing."""
+    for cause in causes(error):
+        if isinstance(cause, ClientError):
+            said = cause.response.get("Error", {})
+            message = " ".join(str(said.get("Message", "")).split())[:LONGEST_WORDS].rstrip(".")
+            return f" (the store says {said.get('Code', '')}: {message})" if message else ""
+    return ""
 
 
 def _action(error: BaseException) -> str:

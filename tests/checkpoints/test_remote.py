@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.checkpoints import CheckpointManager, Mirror
+from grpo_job.checkpoints import CheckpointManager, Mirror, RunLock
 from grpo_job.checkpoints.lease import Lease
-from grpo_job.outcomes import RunLocked
+from grpo_job.outcomes import InvalidRun, RunLocked
 from grpo_job.settings.schemes import SCHEMES
-from grpo_job.stores import Outpaced, Store, open_store
+from grpo_job.stores import Outpaced, Patience, Store, open_store
 from tests.checkpoints.test_lease import renewing, until_all_have_waited
 from tests.checkpoints.test_mirror import emptied, saved, sent
 from tests.servers.fixtures import QUICK
@@ -23,6 +23,18 @@ HUB, S3 = SCHEMES["hf"], SCHEMES["s3"]
 PLACE = HUB.place_of_run("hf://alice/kept", "a")
 REQUESTS = HUB.place_of_takeover_request(PLACE) or ""
 Opened = Callable[[], Store]
+
+
+@pytest.mark.parametrize(("status", "code"), [(503, 1), (403, 2)])
+def test_a_mirror_that_is_down_is_tried_again_and_one_that_refuses_is_not(
+    status: int, code: int, hub: HubServer, tmp_path: Path
+) -> None:
+    hub.fail("GET", "/api/models/alice/kept/revision", status, times=10**9)
+    given = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token("alice")}
+    remote = open_store(PLACE, environment=given, patience=Patience(seconds=0.2, call=5, first_wait=0.1))
+    with pytest.raises(InvalidRun, match="GRPO_CHECKPOINT_TO: cannot tell whether another attempt is running") as ended:
+        RunLock(tmp_path, remote, SECONDS, lambda reason: None).acquire()
+    assert ended.value.code == code
 
 
 def on_branch(hub: HubServer, place: str = PLACE) -> Store:

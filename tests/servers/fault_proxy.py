@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 # Answers (status, body) itself, or lets the request pass with None.
 Rule = Callable[[str, str, Mapping[str, str]], tuple[int, bytes] | None]
+STALL_SECONDS = 600.0
 KINDS = ("500", "503", "429", "reset", "truncated", "lost")
 
 
@@ -27,7 +28,8 @@ class FaultProxy:
 
     `500` and `503` answer so; `429` asks to wait; `reset` cuts the connection before the request is passed
     on, `lost` after it has been done; `truncated` cuts the answer's body; `flipped` changes a bit of what
-    is sent; `delay` only takes its time.
+    is sent; `delay` only takes its time; `stall` never answers while the fault lasts; `rotten` changes a bit of what
+    is fetched, `swallowed` says that it stored what it threw away.
     """
 
     def __init__(
@@ -39,11 +41,14 @@ class FaultProxy:
         kinds: Sequence[str] = KINDS,
         retry_after: int = 1,
         delay: float = 0.2,
+        begins_at: int = 0,
         rule: Rule = lambda method, path, headers: None,
     ) -> None:
         self.target = urlsplit(target).netloc
         self.share, self.kinds, self.retry_after, self.delay = share, kinds, retry_after, delay
         self.rule = rule
+        self.begins_at = begins_at  # so many requests pass before the first fails
+        self.over = threading.Event()  # ends stalls
         self.counts: Counter[str] = Counter()
         self.requests: list[str] = []
         self._dice = random.Random(seed)
@@ -64,10 +69,15 @@ class FaultProxy:
     def fate(self) -> str:
         """What happens to the next request: a kind of failure, or `passed`."""
         with self._lock:
-            fails = self._dice.random() < self.share
+            fails = self._dice.random() < self.share and len(self.requests) > self.begins_at
             kind = self._dice.choice(self.kinds) if fails else "passed"
             self.counts[kind] += 1
             return kind
+
+
+def is_listing(path: str) -> bool:
+    """Whether the answer tells what is there, rather than the content of a file."""
+    return path.startswith("/api/") or "list-type=" in path
 
 
 def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
@@ -108,6 +118,14 @@ def _handler(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
                         self._cut()
                 case "flipped":
                     self._send(*self._ask(body[:-1] + bytes([body[-1] ^ 1]) if body else body))
+                case "stall":
+                    proxy.over.wait(STALL_SECONDS)
+                    self._cut()
+                case "rotten" if self.command == "GET" and not is_listing(self.path):
+                    status, headers, content = self._ask(body)
+                    self._send(status, headers, content[:-1] + bytes([content[-1] ^ 1]) if content else content)
+                case "swallowed" if self.command == "PUT":
+                    self._send(200, [], b"")
                 case _:
                     time.sleep(proxy.delay if fate == "delay" else 0)
                     self._send(*self._ask(body))

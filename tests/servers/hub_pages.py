@@ -41,10 +41,15 @@ def validate_yaml(request: Request) -> None:
 
 def info(request: Request) -> None:
     repo, commit = request.repo(), request.commit()
-    files = [{"rfilename": path, "size": len(blob.content)} for path, blob in sorted(commit.files.items())]
+    files = [_sibling(path, blob) for path, blob in sorted(commit.files.items())]
     facts = {"id": request.name, "modelId": request.name, "sha": commit.id, "private": repo.private}
     facts |= repo.facts
     raise Answer(200, {**facts, "siblings": files, "tags": [], "lastModified": WHEN, "createdAt": WHEN})
+
+
+def _sibling(path: str, blob: Blob) -> dict[str, Any]:
+    lfs = {"sha256": blob.sha256, "size": len(blob.content), "pointerSize": len(blob.pointer)} if blob.large else None
+    return {"rfilename": path, "size": len(blob.content), "blobId": blob.git, "lfs": lfs}
 
 
 def _describe(path: str, blob: Blob) -> dict[str, Any]:

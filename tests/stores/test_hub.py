@@ -112,6 +112,22 @@ def test_a_repository_of_another_owner_is_found_by_check(
     assert "with write access to bob" in refusal(open("hf://bob/adapter"))
 
 
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [
+        ("Private repository storage limit reached.", "the storage of alice is full: free some space there"),
+        ("Your organization requires a fine-grained token.", "set HF_TOKEN to one with write access to alice"),
+    ],
+)
+def test_the_hubs_own_words_are_kept_and_decide_the_cure(
+    open: Callable[..., Store], hub: HubServer, words: str, cure: str
+) -> None:
+    hub.fail("POST", "/api/repos/create", 403, body={"error": words})
+    said = refusal(open())
+    assert cure in said
+    assert f"(the Hub says: {words.rstrip('.')})" in said
+
+
 def test_an_endpoint_that_is_down_is_found_by_check(
     open: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:

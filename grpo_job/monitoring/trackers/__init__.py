@@ -9,15 +9,18 @@ import math
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from grpo_job.evaluation.measure import RIGHT, Measure
-from grpo_job.monitoring.trackers.backends import Tracker, TrackerRun, opened
+from grpo_job.monitoring.trackers import credentials
+from grpo_job.monitoring.trackers.backends import TrackerRun, opened
+from grpo_job.monitoring.trackers.background import CLOSE_SECONDS, InBackground
 from grpo_job.run_folder.files import write_text
 
-__all__ = ["PACKAGES", "TrackerRun", "Trackers", "identity", "missing", "variables"]
+__all__ = ["CLOSE_SECONDS", "PACKAGES", "TrackerRun", "Trackers", "identity", "missing", "variables"]
 
 ID = re.compile("[0-9a-z]{12}")
 PACKAGES = ("wandb", "tensorboard", "mlflow", "trackio")  # module and package have the same name
@@ -30,6 +33,11 @@ def missing(names: Sequence[str]) -> list[str]:
         for name in names
         if find_spec(name) is None
     ]
+
+
+def faults(names: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each tracker that could not be opened."""
+    return [*missing(names), *credentials.faults(names, environment)]
 
 
 def variables(names: Sequence[str], folder: Path) -> dict[str, str]:
@@ -48,17 +56,17 @@ def identity(folder: Path, remembered: str | None) -> str:
 
 
 class Trackers:
-    """The open trackers. One that fails is disabled with a warning; training continues."""
+    """The open trackers, each in the background. One that fails or is too slow is disabled with one warning."""
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self.warn = warn
-        self.open: dict[str, Tracker] = {}
+        self.open: dict[str, InBackground] = {}
 
     def start(self, names: Sequence[str], run: TrackerRun, done: Sequence[Mapping[str, Any]] = ()) -> None:
         """Open these trackers, and log steps of `done`, the metrics of earlier attempts, that one lacks."""
         for name in names:
             try:
-                self.open[name] = opened(name, run)
+                self.open[name] = InBackground(partial(opened, name, run))
             except Exception as error:
                 self._give_up(name, error)
         for row in done:
@@ -82,15 +90,15 @@ class Trackers:
                 "final/format_after": kept["after"],
             }
         )
-        self._each(lambda tracker: tracker.log(summary["steps"]["done"], figures))
+        self._each(lambda tracker: tracker.log(summary["steps"]["done"], figures, more=True))
         self._each(lambda tracker: tracker.keep(report))
 
-    def close(self) -> None:
-        """Send what the trackers still buffer."""
-        self._each(lambda tracker: tracker.close())
+    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+        """Send what the trackers still buffer, in at most `seconds` each."""
+        self._each(lambda tracker: tracker.close(seconds))
         self.open.clear()
 
-    def _each(self, tell: Callable[[Tracker], None]) -> None:
+    def _each(self, tell: Callable[[InBackground], None]) -> None:
         for name, tracker in list(self.open.items()):
             try:
                 tell(tracker)
