@@ -31,6 +31,10 @@ class _Lasting(io.FileIO):
                 left = left[written or 0 :]
         return len(data)
 
+    def seekable(self) -> bool:
+        """The descriptor may become another one's, such as a terminal's."""
+        return False
+
 
 def lasting(descriptor: int, *, closefd: bool = True) -> TextIO:
     """A text stream over `descriptor` that never raises while writing; a line is written at once."""

@@ -2,8 +2,8 @@
 
     python -m tests.campaigns.faults PART --count N --seed S
 
-PART is one of sigterm, sigkill, boundaries, damages, cuts, races, takeovers, disks, damage, mirrors, outages. One line a
-trial and a final count; equal seeds give equal plans. Exit code 1 where any trial is bad.
+PART is one of sigterm, sigkill, boundaries, damages, cuts, races, takeovers, disks, damage, mirrors, outages. One line
+a trial and a final count; equal seeds give equal plans. Exit code 1 where any trial is bad.
 """
 
 import argparse
