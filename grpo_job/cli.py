@@ -184,7 +184,7 @@ def report(run_folders: tuple[Path, ...]) -> None:
         from grpo_job import reports
 
         with process_exit.refusing_odd_files(*run_folders):
-            written = reports.build(run_folders)
+            written = reports.rebuild(run_folders)
         click.echo(f"written: {written}" + (f" and {written.parent / 'plots'}" if len(run_folders) == 1 else ""))
         return Outcome(0, "reported", str(written))
 

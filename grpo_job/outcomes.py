@@ -50,7 +50,7 @@ EXIT_CODES = (
     ExitCode(
         EXIT_INTERRUPTED,
         "interrupted",
-        "interrupted (SIGTERM, preemption) with progress since the last attempt: resumable, nothing published",
+        "interrupted (SIGTERM, SIGHUP, preemption) with progress since the last attempt: resumable, nothing published",
         "retry without counting it against the backoff limit",
     ),
 )

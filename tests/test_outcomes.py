@@ -13,7 +13,7 @@ PROMISED = {
     4: ("hopeless", "the run cannot succeed", "not retry"),
     5: ("held", "another live attempt holds this run", "not retry"),
     75: (
-        "interrupted", "interrupted (SIGTERM, preemption) with progress",
+        "interrupted", "interrupted (SIGTERM, SIGHUP, preemption) with progress",
         "retry without counting it against the backoff limit",
     ),
 }  # fmt: skip

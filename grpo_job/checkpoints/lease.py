@@ -8,9 +8,11 @@ On the Hub a renewal is a commit, and the number of commits per hour is limited.
 renew the claim, and the holder makes another only if a contender asks for it, by a commit to a separate branch.
 """
 
+import errno
 import fcntl
 import json
 import os
+import re
 import secrets
 import socket
 import time
@@ -19,9 +21,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpo_job.outcomes import InvalidRun, RunLocked
+from grpo_job.run_folder import shapes
+from grpo_job.run_folder.files import Damaged, parsed
 from grpo_job.stores import Store
 
 FOLDER = "lease"
+NAME = re.compile(rf"{FOLDER}/(\d{{6,18}})\.json")
+ANOTHER = "another attempt"
 
 
 class Claim(NamedTuple):
@@ -33,7 +39,7 @@ class Claim(NamedTuple):
 
     @property
     def says(self) -> dict[str, Any]:
-        return dict(json.loads(self.content)) if self.content else {}
+        return _read(self.content)
 
 
 class Lease:
@@ -84,7 +90,9 @@ class Lease:
     def assert_held(self) -> None:
         """Raises `RunLocked` if the run was taken over."""
         if self.number and (other := self.store.read(_name(self.number + 1))) is not None:
-            raise RunLocked(f"{json.loads(other)['holder']} has taken the run over; nothing more is written here")
+            raise RunLocked(
+                f"{_read(other).get('holder', ANOTHER)} has taken the run over; nothing more is written here"
+            )
 
     def release(self) -> None:
         """Let the next attempt take the run at once."""
@@ -96,8 +104,8 @@ class Lease:
         return self._last_request != before
 
     def _look(self) -> Claim:
-        numbers = [int(Path(entry.name).stem) for entry in self.store.list(FOLDER) if entry.name.endswith(".json")]
-        number, content = max(numbers, default=0), b""
+        found = [NAME.fullmatch(entry.name) for entry in self.store.list(FOLDER)]
+        number, content = max((int(match[1]) for match in found if match), default=0), b""
         # Listings of some stores lag behind their content.
         while (there := self.store.read(_name(number + 1))) is not None:
             number, content = number + 1, there
@@ -120,7 +128,7 @@ class Lease:
             if self._is_free(now):
                 return now
             if now != first:
-                raise RunLocked(f"{now.says.get('holder', 'another attempt')} works on this run ({self.store.uri})")
+                raise RunLocked(f"{now.says.get('holder', ANOTHER)} works on this run ({self.store.uri})")
         return first
 
     def _content(self, **more: Any) -> str:
@@ -167,6 +175,13 @@ class HolderLocks:
             if self.is_gone(path.stem):
                 path.unlink(missing_ok=True)
 
+    def is_in_place(self) -> bool:
+        """Whether the file that this process has locked is still where it was: if not, the run folder is gone."""
+        try:
+            return self._file is None or os.path.samestat(self._path(self.holder).stat(), os.fstat(self._file))
+        except OSError as error:
+            return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+
     def unlock(self, *, keep_file: bool = False) -> None:
         """`keep_file`: if the claim could not be released, so that others see that the holder is gone."""
         if self._file is not None:
@@ -186,6 +201,14 @@ def _locked(file: int, kind: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _read(content: bytes) -> dict[str, Any]:
+    """What a claim says. A damaged one says nothing: its holder is unknown, so its lease must expire."""
+    try:
+        return parsed(Path(FOLDER), content.decode(), shapes.Claim) if content else {}
+    except (Damaged, UnicodeDecodeError):
+        return {}
 
 
 def _name(number: int) -> str:

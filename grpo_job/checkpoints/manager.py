@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.checkpoints.validity import damage_of, name_of, signed
-from grpo_job.run_folder.files import flush_folder, sha256, share_as_folder, write_bytes, write_json
+from grpo_job.checkpoints.validity import damage_of, digest_of, name_of, signed
+from grpo_job.run_folder.files import flush_folder, read_json, remove, sha256, share_as_folder, write_bytes, write_json
 from grpo_job.run_folder.identity import differences
 from grpo_job.stores import MANIFEST
 
@@ -67,7 +67,7 @@ class CheckpointManager:
     def clear_partial(self) -> None:
         """Remove what an earlier attempt left incomplete."""
         for leftover in (self.partial, self.folder / REPLACED):
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove(leftover)
         self.partial.mkdir(parents=True)
 
     def forget(self) -> None:
@@ -83,7 +83,8 @@ class CheckpointManager:
             if extra.is_file():
                 shutil.copyfile(extra, written / extra.name)
         files = {str(path.relative_to(written)): _digest(path) for path in _files(written)}
-        manifest = {"step": step, "identity": self.identity, **self.facts, "files": files}
+        facts = {**self.facts, "facts_sha256": digest_of(self.facts)}
+        manifest = {"step": step, "identity": self.identity, **facts, "files": files}
         write_json(written / MANIFEST, signed(manifest, self.key))
         share_as_folder(written)
         flush_folder(written)
@@ -113,7 +114,7 @@ class CheckpointManager:
             if damage := self.damage_of(folder):
                 damages.append(f"checkpoint {folder.name} is damaged and not used: {damage}")
                 continue
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            manifest = read_json(folder / MANIFEST)
             checkpoint = Checkpoint(manifest["step"], folder, manifest)
             differences = self.differences(checkpoint)
             if not differences:
@@ -143,12 +144,12 @@ class CheckpointManager:
     def put_in_place(self, written: Path, final: Path) -> None:
         """Rename; an old checkpoint of this step is moved first, because rename cannot replace a non-empty folder."""
         aside = self.folder / REPLACED
-        shutil.rmtree(aside, ignore_errors=True)
+        remove(aside)
         if final.exists():
             final.rename(aside)
         written.rename(final)
         flush_folder(self.folder)
-        shutil.rmtree(aside, ignore_errors=True)
+        remove(aside)
 
     def _newest_first(self) -> list[Path]:
         """By number, because names are longer from a million steps on."""

@@ -4,7 +4,6 @@ One checkpoint is sent at a time; of those saved meanwhile, only the newest wait
 store may lack some that are kept here.
 """
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import NoReturn
 from grpo_job.checkpoints.manager import NAME, Checkpoint, CheckpointManager
 from grpo_job.checkpoints.validity import name_of
 from grpo_job.outcomes import RunLocked, Unexpected
+from grpo_job.run_folder.files import remove
 from grpo_job.stores import MANIFEST, Outpaced, Store, StoreFailed
 
 ARRIVING = ".arriving"
@@ -101,13 +101,13 @@ class Mirror:
     def _bring(self, manager: CheckpointManager, step: int) -> str | None:
         """Download a checkpoint to the manager's; its damage, or None."""
         arriving = manager.folder / ARRIVING
-        shutil.rmtree(arriving, ignore_errors=True)
+        remove(arriving)
         folder = arriving / name_of(step)
         self.store.get(name_of(step), folder)
         damage = manager.damage_of(folder)
         if damage is None:
             manager.put_in_place(folder, manager.folder / name_of(step))
-        shutil.rmtree(arriving)
+        remove(arriving)
         return damage
 
     def _work(self) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from grpo_job.checkpoints.lease import FOLDER, HolderLocks, Lease
 from grpo_job.outcomes import InvalidRun, RunLocked, Unexpected
+from grpo_job.run_folder.files import FIND_OUT, VANISHED
 from grpo_job.stores import Outpaced, Store, StoreFailed, open_store
 
 RENEWALS_IN_A_LEASE = 4
@@ -67,16 +68,25 @@ class RunLock:
 
     def leave(self, values: dict[str, Any]) -> None:
         """Leave values for the next attempt on any machine: stored with the next renewal, and at release."""
-        for lease in self.there:
+        for lease in (self.here, *self.there):
             lease.left = values
 
     def assert_held(self) -> None:
-        """Raises `RunLocked` if another attempt has taken the run over in this folder."""
+        """Raises `RunLocked` if another attempt has taken the run over in this folder, `Unexpected` if it vanished."""
+        if gone := self.gone():
+            raise Unexpected(gone)
         self.here.assert_held()
 
+    def gone(self) -> str:
+        """What to say if the run folder was removed, moved or unmounted meanwhile; empty if it is in its place."""
+        if self.locks.is_in_place():
+            return ""
+        return f"the run folder {self.locks.folder.parent} {VANISHED}: {FIND_OUT}"
+
     def assert_held_everywhere(self) -> None:
-        """Raises `RunLocked` if another attempt has taken the run over, `StoreFailed` if the store cannot tell."""
-        for lease in (self.here, *self.there):
+        """As `assert_held`, at the store too. Raises `StoreFailed` if the store cannot tell."""
+        self.assert_held()
+        for lease in self.there:
             lease.assert_held()
 
     def release(self) -> str:
@@ -85,7 +95,7 @@ class RunLock:
         trouble = ""
         try:
             with self._writing:  # a renewal under way would overwrite what is left for the next attempt
-                for lease in (*self.there, self.here):
+                for lease in self._leases():
                     lease.release()
         except (StoreFailed, RunLocked) as failure:
             trouble = str(failure)
@@ -106,6 +116,10 @@ class RunLock:
     def _lease(self, store: Store, takeover_request: Store | None = None) -> Lease:
         return Lease(store, self.locks.holder, self.seconds, self.locks.is_gone, takeover_request)
 
+    def _leases(self) -> list[Lease]:
+        """Those to be written: writing to a folder that vanished would create it again."""
+        return [*self.there, *([self.here] if self.locks.is_in_place() else [])]
+
     def _renew(self) -> None:
         while not self._over.wait(self.seconds / RENEWALS_IN_A_LEASE):
             try:
@@ -119,5 +133,5 @@ class RunLock:
                 self._trouble = f"the lease is not renewed: {failure}"
 
     def _renew_all(self) -> None:
-        for lease in (self.here, *self.there):
+        for lease in self._leases():
             lease.renew()

@@ -17,6 +17,8 @@ from grpo_job.stores import MANIFEST
 from grpo_job.stores.trees import files_of, is_safe
 
 SIGNATURE = "signature"
+# By the folder's name, by comparison, by the files, by itself. The rest, the facts, has a digest.
+CHECKED_OTHERWISE = ("step", "identity", "files", "facts_sha256", SIGNATURE)
 OBJECTS = ("metrics.jsonl", "completions.jsonl", "choosing.jsonl", "warm.jsonl")
 LISTS = ("judged.jsonl",)
 
@@ -51,7 +53,15 @@ def damage_of(folder: Path, key: bytes | None = None) -> str | None:
         return f"{MANIFEST} names no files"
     if key is not None and not _is_signed(manifest, key):
         return "it is not signed with the key of GRPO_CHECKPOINT_KEY_PATH"
+    facts = digest_of({name: value for name, value in manifest.items() if name not in CHECKED_OTHERWISE})
+    if manifest.get("facts_sha256", facts) != facts:
+        return f"{MANIFEST} has other content than was saved"
     return next(_damages(folder, expected), None)
+
+
+def digest_of(facts: Mapping[str, Any]) -> str:
+    """SHA-256 of what a manifest says beside step, identity and files."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _is_signed(manifest: Mapping[str, Any], key: bytes) -> bool:
@@ -80,13 +90,14 @@ def _damages(folder: Path, expected: Mapping[str, tuple[int, str]]) -> Iterator[
 
 def _damage_of_file(folder: Path, name: str, size: int, digest: str) -> str | None:
     path = folder / name
-    if not path.is_file():
-        return f"{name} is missing"
-    if path.stat().st_size != size:
-        return f"{name} has {path.stat().st_size} bytes instead of {size}"
-    if sha256(path) != digest:
-        return f"{name} has other content than was saved"
-    return None
+    try:
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != size:
+            return f"{name} has {path.stat().st_size} bytes instead of {size}"
+        return None if sha256(path) == digest else f"{name} has other content than was saved"
+    except OSError as error:
+        return f"{name} cannot be read: {error.strerror}"
 
 
 def _is_sound(path: Path) -> bool:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.text import Text
 
+from grpo_job.monitoring.streams import lasting
 from grpo_job.settings.redaction.redactor import REDACTOR
 
 
@@ -31,7 +32,7 @@ class Progress:
         self.on_phase = on_phase
         self._earlier_total = 0.0
         # A copy of standard output, because `libraries_write_to` redirects the original.
-        self._out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+        self._out = lasting(os.dup(sys.stdout.fileno()))
         self._console = Console(file=self._out, highlight=False, soft_wrap=True)
         self._format = log_format
         if log_format == "auto":

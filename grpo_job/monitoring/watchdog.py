@@ -107,7 +107,8 @@ class Watchdog:
                 self._look_at_the_machine(now - before)
             before = now
             if quiet := self.stale_for():
-                os.write(self.log, b"grpo-job: the stacks of all threads:\n")
+                with suppress(OSError):  # nobody may be reading the log any more
+                    os.write(self.log, b"grpo-job: the stacks of all threads:\n")
                 faulthandler.dump_traceback(self.log, all_threads=True)
                 self.on_hang(f"no progress for {quiet:.0f} s; the stacks of all threads are in the log")
                 return

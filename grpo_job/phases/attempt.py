@@ -21,7 +21,7 @@ from grpo_job.monitoring.progress import Progress
 from grpo_job.monitoring.watchdog import Watchdog
 from grpo_job.outcomes import FINISHED, Interrupted, InvalidRun, Outcome, PublishFailed, RunLocked, Unexpected
 from grpo_job.run_folder import identity
-from grpo_job.run_folder.files import write_bytes, write_json
+from grpo_job.run_folder.files import sha256, write_bytes, write_json
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.run_folder.summary import Summary
 from grpo_job.runtime.signals import Interruption
@@ -77,13 +77,21 @@ class Attempt:
 
     def is_finished(self) -> bool:
         """Whether an earlier attempt finished, here or, if it published the result, elsewhere."""
-        return (self.summary.ended_with == FINISHED.code and self._is_enough(self.summary.earlier)) or (
-            self._finished_elsewhere
-        )
+        found = self.summary.earlier
+        published = {place["uri"] for place in found.get("published", ())}
+        here = self.summary.ended_with == FINISHED.code and published.issuperset(self.settings.publish_to)
+        # Somebody may have taken the adapter away; but one that is there and damaged is made again.
+        whole = here and not (self.folder.adapter.is_dir() and self.folder.lacks(found))
+        return self._finished_elsewhere or (whole and self._is_enough(found))
 
     def is_trained(self) -> bool:
-        """Whether only publishing is left to do."""
-        return self.summary.ended_with == PublishFailed.code and self._is_enough(self.summary.earlier)
+        """Whether only publishing is left to do. A result that was damaged is made again from its checkpoint."""
+        found = self.summary.earlier
+        if self.summary.ended_with not in (FINISHED.code, PublishFailed.code) or not self._is_enough(found):
+            return False
+        if lacks := self.folder.lacks(found):
+            self.progress.warn(f"{lacks}: it is made again from the last checkpoint")
+        return lacks == ""
 
     @contextmanager
     def lock(self) -> Iterator[bool]:
@@ -93,7 +101,6 @@ class Attempt:
             return
         with self._held():  # another attempt may finish the run while this one waits
             if self.is_finished():
-                self.outcome = FINISHED
                 yield self._say_finished()
             else:
                 yield True
@@ -101,11 +108,22 @@ class Attempt:
     def write_settings(self, origins: Mapping[str, str]) -> None:
         write_json(self.folder.settings, {"settings": self.settings.model_dump(mode="json"), "from": origins})
 
+    def remember(self, *paths: Path) -> None:
+        """Keep digests of files in the summary, so that a later attempt finds what was damaged."""
+        self.summary.update(records={str(path.relative_to(self.folder.path)): sha256(path) for path in paths})
+
+    def wrote(self, path: Path) -> bool:
+        """Whether the file is as an attempt `remember`ed it."""
+        known: str | None = self.summary.values.get("records", {}).get(str(path.relative_to(self.folder.path)))
+        return known == sha256(path)
+
     def library_log(self) -> AbstractContextManager[None]:
         """Redirect what libraries print to the run folder."""
         return libraries_write_to(self.folder.library_log)
 
     def _say_finished(self) -> bool:
+        if not self._finished_elsewhere:
+            self.outcome = Outcome(**self.summary.earlier["ending"])
         self.progress.say(f"run {self.settings.name_of_run()} is already finished: {self.folder.path}")
         return False
 
@@ -117,7 +135,10 @@ class Attempt:
         try:
             # Another attempt may have written while this one waited.
             self.summary = Summary(self.folder.summary, self.settings.name_of_run())
-            self.summary.restore(left)
+            if self.summary.damage:
+                self.progress.warn(f"{self.summary.damage}: it is made again from the lease and the checkpoint")
+            for known in (self.run_lock.here.left, left):
+                self.summary.restore(known)
             self.progress.count_from(self.summary.values["seconds"])
             self._finished_elsewhere = (
                 left.get("ended_with") == FINISHED.code and bool(self.settings.publish_to) and self._is_enough(left)
@@ -173,7 +194,7 @@ class Attempt:
             if (refused or ending.code == InvalidRun.code) and self._record:
                 for path, content in self._record.items():
                     write_bytes(path, content)
-            else:
+            elif not self.run_lock.gone():  # else it would be created again, with nothing but the ending
                 self.note(ending)
         except OSError as error:  # the code must reach the cluster even if the disk is full
             print(f"grpo-job: {self.folder.summary} could not be written: {error}", file=sys.stderr, flush=True)

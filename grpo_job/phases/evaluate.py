@@ -1,10 +1,7 @@
 """Evaluate before and after training, save the adapter and load it back, and compute the verdict."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 from grpo_job import rewards
@@ -13,12 +10,11 @@ from grpo_job.evaluation import grading, verdict
 from grpo_job.evaluation.measure import AUTO, Measure, choose
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.outcomes import Unexpected
-from grpo_job.phases import judging
+from grpo_job.phases import judging, known_answers
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
 from grpo_job.rewards import answers, calling, custom, tags
-from grpo_job.run_folder import identity
-from grpo_job.run_folder.files import read_json, read_jsonl, sha256, write_json, write_jsonl
+from grpo_job.run_folder.files import read_jsonl, remove, sha256, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.schema import Settings
 
@@ -46,12 +42,13 @@ def evaluate(
         rows = checked.rows.held_out
         path = attempt.folder.before if adapter == "off" else attempt.folder.after
         measure = measure_of(attempt.settings, checked.rewards, rows)
-        earlier = adapter == "off" and _are_of_this_run(attempt)
-        found = _records_of(path, rows, attempt.settings.eval_samples, measure) if earlier else None
+        found = known_answers.of_base(attempt, rows, measure) if adapter == "off" else None
         if found is None:
             tokens = Chat(checked.base.folder, attempt.settings).ids
             found = records(engine, answering, rows, checked.rewards, attempt.settings, tokens)
             write_jsonl(path, found)
+            attempt.remember(path)
+            attempt.summary.write()
         when = "before" if adapter == "off" else "after"
         accuracy, kept = mean(found, measure), grading.share(found, "format")
         attempt.summary.update(
@@ -62,19 +59,6 @@ def evaluate(
         judging.tell(attempt)
         attempt.progress.say(f"{told(accuracy, measure)}, format {kept:.1%}")
     return found
-
-
-def _are_of_this_run(attempt: Attempt) -> bool:
-    """Whether the answers before training were given by what this attempt starts from; from now on they are."""
-    found = read_json(attempt.folder.environment)
-    shared = {**identity.identity(attempt.settings), **{name: found.get(name) for name in ("model", "start_adapter")}}
-    of = hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
-    known = attempt.summary.values.get("before_of", of)
-    if known != of:
-        attempt.folder.before.unlink(missing_ok=True)
-    attempt.summary.update(before_of=of)
-    attempt.summary.write()
-    return bool(known == of)
 
 
 def evaluate_warm(attempt: Attempt, engine: Engine, checked: Checked) -> None:
@@ -157,22 +141,6 @@ def graded_by(
     return {name: _guarded(reward, settings, tokens) for name, reward in named.items()}
 
 
-def _records_of(
-    path: Path, rows: Sequence[dict[str, Any]], samples: int, measure: Measure
-) -> list[dict[str, Any]] | None:
-    """The records in `path` if they answer just these rows in just this way, and hold what is measured."""
-    there = read_jsonl(path)
-    needed = {name for name, _ in measure.weights}
-    if not all("answer" in record and needed <= record.get("rewards", {}).keys() for record in there):
-        return None
-    asked = [(row["question"], row["answer"], samples if samples > 1 else 0) for row in rows]
-    return (
-        there
-        if asked == [(record["question"], record["gold"], len(record.get("samples", ()))) for record in there]
-        else None
-    )
-
-
 def _guarded(reward: rewards.Reward, settings: Settings, tokens: rewards.Tokens | None) -> grading.Reward:
     """The reward with its deadline, asked for as many completions at once as in training."""
     function = rewards.as_trl_function(reward, settings.reward_timeout_seconds, tokens)
@@ -216,6 +184,7 @@ def _save_and_read_back(attempt: Attempt, engine: Engine, rows: Sequence[dict[st
 def keep(engine: Engine, attempt: Attempt) -> None:
     """Write the adapter, and its path and SHA-256 to the summary."""
     folder = attempt.folder.adapter
+    remove(folder)  # what an earlier attempt left may be damaged, and peft goes on from it
     engine.save_adapter(folder)
     attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / WEIGHTS)})
 
@@ -227,6 +196,7 @@ def judge(
     measure = measure_of(attempt.settings, checked.rewards, checked.rows.held_out)
     judged = verdict.judge(before, after, measure, warm=read_jsonl(attempt.folder.warm))
     write_json(attempt.folder.verdict, judged)
+    attempt.remember(attempt.folder.verdict)
     found = judged["primary"]
     attempt.summary.update(
         accuracy={

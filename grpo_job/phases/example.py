@@ -45,7 +45,8 @@ def _decided(attempt: Attempt, loaded: Loaded) -> str | None:
     if loaded.resume_from:
         return str(loaded.resume_from.manifest.get("example") or "")
     earlier = attempt.summary.values.get("example") or {}
-    return earlier["text"] if earlier.get("settings") == attempt.settings.result_hash() else None
+    known = earlier.get("settings") == attempt.settings.result_hash() and earlier["text"] in ("", WORKED)
+    return earlier["text"] if known else None
 
 
 def _remember(attempt: Attempt, loaded: Loaded, text: str) -> None:

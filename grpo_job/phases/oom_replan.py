@@ -5,6 +5,7 @@ chooses smaller micro-batches, recomputation, standby or fewer concurrent sequen
 precision of the base do not change. The trials are in the run folder, so a resumed attempt does not run out again.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,10 +16,12 @@ from grpo_job.planner import choose
 from grpo_job.planner.plan import MemoryLimit, Plan
 from grpo_job.planner.shapes import GB
 from grpo_job.preflight import Checked
-from grpo_job.run_folder.files import read_json, write_json
+from grpo_job.run_folder import shapes
+from grpo_job.run_folder.files import Damaged, read_json, write_json
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.runtime.resource_errors import memory_trouble
 
+logger = logging.getLogger(__name__)
 MOST_TRIALS = 3
 # Share of the failed plan's memory; the later ones are for when no plan is as small as the first allows.
 SHRINK = (0.8, 0.9, 0.97)
@@ -35,8 +38,15 @@ class RestartProcess(RunEnded):
 
 
 def trials(folder: RunFolder) -> list[dict[str, Any]]:
-    """The trials, oldest first: the error, the GPU, and the memory limit of the next plan."""
-    found: list[dict[str, Any]] = read_json(folder.memory).get("trials", [])
+    """The trials, oldest first: the error, the GPU, and the memory limit of the next plan.
+
+    If their file is damaged, those that the summary lists: without them a resumed run had another plan.
+    """
+    try:
+        found: list[dict[str, Any]] = read_json(folder.memory, shapes.Memory).get("trials", [])
+    except Damaged as damage:
+        logger.warning("%s: the plans of %s are used", damage.sentence, folder.summary)
+        found = read_json(folder.summary, shapes.Summary).get("backed_off", [])
     return found
 
 

@@ -24,7 +24,7 @@ from grpo_job.outcomes import (
 from grpo_job.phases.attempt import Attempt
 from grpo_job.rewards import clock
 from grpo_job.run_folder.summary import closing_lines
-from grpo_job.runtime.resource_errors import disk_trouble
+from grpo_job.runtime.resource_errors import disk_trouble, in_the_way
 from grpo_job.runtime.signals import StopNow
 from grpo_job.settings.redaction.redactor import REDACTOR
 
@@ -48,6 +48,7 @@ def record_outcome(attempt: Attempt) -> Iterator[None]:
             settings.metrics_port, settings.name_of_run(), settings.metrics_address
         ) as attempt.metrics_server:
             yield
+        attempt.run_lock.assert_held()
         interruption.raise_if_asked()
         interruption.close()
     except StopNow as signal_name:
@@ -101,7 +102,13 @@ def _interrupted(attempt: Attempt, reason: str) -> Outcome:
 
 def _explains(attempt: Attempt, error: BaseException) -> bool:
     """Record the ending that `error` means; False if it is unknown, so that its traceback is shown."""
-    if trouble := disk_trouble(error, attempt.folder.path):
+    if gone := attempt.run_lock.gone():
+        attempt.interruption.close()
+        attempt.conclude(Unexpected(gone).outcome())
+    elif not isinstance(error, RunEnded) and (wrong := in_the_way(error, attempt.folder.path)):
+        attempt.interruption.close()
+        attempt.conclude(InvalidRun(wrong).outcome())
+    elif not isinstance(error, RunEnded) and (trouble := disk_trouble(error, attempt.folder.path)):
         attempt.interruption.close()
         shutil.rmtree(attempt.folder.checkpoints / PARTIAL, ignore_errors=True)  # room for the ending
         attempt.conclude(Unexpected(trouble).outcome())

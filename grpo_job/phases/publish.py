@@ -2,23 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from grpo_job import engines, reports
 from grpo_job.evaluation import verdict
 from grpo_job.monitoring.trackers import Trackers
-from grpo_job.outcomes import FINISHED, Abandoned, InvalidRun, Outcome, PublishFailed
+from grpo_job.outcomes import FINISHED, Abandoned, InvalidRun, Outcome, PublishFailed, Unexpected
 from grpo_job.phases import published_tree, trust
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.published_tree import Published
 from grpo_job.preflight import Checked
 from grpo_job.reports import content
-from grpo_job.run_folder.files import read_json, write_json
+from grpo_job.run_folder import shapes
+from grpo_job.run_folder.files import FIND_OUT, read_json, write_json
 from grpo_job.run_folder.paths import RunFolder, require_plain
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.settings.redaction.secrets import secret_values
 from grpo_job.settings.schema import Settings
 from grpo_job.stores import Patience
 
+PUBLISHED_SINCE = "; published since by `grpo-job publish`"
 ENOUGH_KEPT = 0.9  # of the update, in a merged model; below, a warning names the types that keep more
 
 
@@ -62,12 +65,15 @@ def publish(attempt: Attempt) -> None:
     wanted = ", ".join(attempt.settings.publish_to) or "the run folder only"
     with attempt.progress.phase("publish", f"publishing to {wanted}"):
         attempt.assert_sole_owner()
+        if lacks := attempt.folder.lacks(attempt.summary.values):
+            raise Unexpected(f"{lacks} while the run was going on: {FIND_OUT}")
+        attempt.remember(*published_tree.lasting_files(attempt.folder.path))
         _publish_result(attempt)
 
 
 def _publish_result(attempt: Attempt) -> None:
     settings, folder = attempt.settings, attempt.folder
-    judged = read_json(folder.verdict)
+    judged = read_json(folder.verdict, shapes.Verdict)
     if not verdict.allowed(judged["verdict"], settings.publish_if):
         raise Abandoned(verdict.kept_back(judged, settings.publish_if))
     if not settings.publish_to:
@@ -97,19 +103,30 @@ def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[
     """
     folder = RunFolder(path)
     require_plain(path)
-    settings = read_json(folder.settings).get("settings", {}) if trust.is_own(path, environment) else None
-    wanted = tuple(destinations) or tuple((settings or {}).get("publish_to", ()))
+    is_own = trust.is_own(path, environment)
+    settings = read_json(folder.settings, shapes.Resolved).get("settings", {}) if is_own else {}
+    wanted = tuple(destinations) or tuple(settings.get("publish_to", ()))
     if not wanted:
-        why = "the run has no destination" if settings is not None else trust.NOT_OURS
+        why = "the run has no destination" if is_own else trust.NOT_OURS
         raise InvalidRun(f"{path}: {why}; allowed: --to URI, such as --to hf://owner/name")
-    private = (settings or {}).get("publish_private", True)
-    places = send(folder, wanted, private=private, environment=environment)
+    summary = read_json(folder.summary, shapes.Summary)
+    if lacks := folder.lacks(summary):
+        raise InvalidRun(f"{lacks}: run the same command again with the checkpoints in place, which makes it again")
+    places = send(folder, wanted, private=settings.get("publish_private", True), environment=environment)
     if failures := [place.failure for place in places if not place.verified]:
         raise PublishFailed("; ".join(failures))
-    done = {"ending": FINISHED._asdict(), "published": arrived(places)}
-    write_json(folder.summary, {**read_json(folder.summary), **done})
+    write_json(folder.summary, {**summary, "ending": _ending_now(summary), "published": arrived(places)})
     told = (f"{place.uri}{f' at {place.revision}' if place.revision else ''}" for place in places)
     return Outcome(0, "published", "\n".join(f"published and verified: {place}" for place in told))
+
+
+def _ending_now(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """How a run ended that is published now: finished, or still as it did if it was stopped for a reason."""
+    before: dict[str, Any] = summary.get("ending", {})
+    if before.get("code") in (None, FINISHED.code, PublishFailed.code):
+        stopped = summary.get("stopped")
+        return {**FINISHED._asdict(), "reason": f"{FINISHED.reason}; {stopped}" if stopped else FINISHED.reason}
+    return {**before, "reason": f"{before['reason'].removesuffix(PUBLISHED_SINCE)}{PUBLISHED_SINCE}"}
 
 
 def send(

@@ -90,6 +90,13 @@ def gather(run_folder: Path, tree: Path, *, hide: Mapping[str, str] | None = Non
     (tree / MANIFEST).write_bytes(manifest_of(tree, run_id=run_folder.resolve().name))
 
 
+def lasting_files(run_folder: Path) -> list[Path]:
+    """What is published of a run and not written again by the attempt that only publishes; without a merged model."""
+    rewritten = [run_folder / name for name in ("summary.json", "settings.json")]
+    found = [path for name, path in _chosen(run_folder) if not name.startswith("merged/")]
+    return [path for path in found if path not in rewritten]
+
+
 def _own_places(run_folder: Path) -> dict[str, str]:
     runs = dict.fromkeys((run_folder.resolve(), run_folder.absolute()), ".")
     above = {folder.parent: ".." for folder in runs}

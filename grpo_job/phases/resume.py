@@ -7,8 +7,9 @@ from grpo_job.engines.interface import Engine
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import judging
 from grpo_job.phases.attempt import Attempt
-from grpo_job.run_folder import identity
-from grpo_job.run_folder.files import read_jsonl
+from grpo_job.run_folder import identity, shapes
+from grpo_job.run_folder.files import Damaged, read_jsonl
+from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.runtime import machine
 from grpo_job.settings import key_file
 
@@ -93,7 +94,7 @@ def _say_that_there_is_none(attempt: Attempt) -> None:
     places = f"no valid checkpoint is in {attempt.folder.checkpoints}"
     if attempt.mirror:
         places += f" or at {attempt.mirror.store.uri}"
-    if summary["adapter"]:
+    if summary["adapter"] or (attempt.summary.damage and (attempt.folder.adapter / WEIGHTS).is_file()):
         raise InvalidRun(
             f"GRPO_RUN_ID={attempt.settings.name_of_run()}: that run has a result after {summary['steps']['done']} "
             f"steps, but {places}; allowed: another GRPO_RUN_ID, or GRPO_RESUME=never to restart from step 1"
@@ -109,16 +110,25 @@ def _forget(attempt: Attempt, manager: CheckpointManager) -> None:
         attempt.mirror.forget()
     for written in manager.extras:
         written.unlink(missing_ok=True)
-    judging.keep(attempt, "")
+    with judging.kept(attempt):
+        pass
+
+
+def _last_step(attempt: Attempt) -> int:
+    """The last step in the metrics, which are about to be restored; 0 if they are damaged."""
+    try:
+        return max((row["step"] for row in read_jsonl(attempt.folder.metrics, shapes.Step)), default=0)
+    except Damaged as damage:
+        attempt.progress.warn(f"{damage.sentence}: it is restored from the checkpoint")
+        return 0
 
 
 def _go_back(attempt: Attempt, manager: CheckpointManager, checkpoint: Checkpoint | None) -> None:
     """Restore metrics and completions from the checkpoint: later steps will be repeated."""
     step = checkpoint.step if checkpoint else 0
-    earlier = attempt.folder.judged.read_text(encoding="utf-8") if attempt.folder.judged.is_file() else ""
-    lost = max((row["step"] for row in read_jsonl(attempt.folder.metrics)), default=0) - step
-    manager.restore_extras(checkpoint)
-    judging.keep(attempt, earlier)
+    lost = _last_step(attempt) - step
+    with judging.kept(attempt):
+        manager.restore_extras(checkpoint)
     attempt.summary.update(steps={"done": step})
     if lost > 0:
         earlier = attempt.summary.values["steps"]["lost_to_resume"]

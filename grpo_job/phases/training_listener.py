@@ -16,7 +16,7 @@ from grpo_job.monitoring.health.answers import AnswersOfLastSteps
 from grpo_job.monitoring.trackers import Trackers
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.periodic_eval import PeriodicEvaluation
-from grpo_job.run_folder.files import append_jsonl, read_jsonl
+from grpo_job.run_folder.files import Log, read_jsonl
 
 
 class TrainingListener:
@@ -44,6 +44,7 @@ class TrainingListener:
         self.step_seconds: list[float] = []
         self.save_seconds: list[float] = []
         settings = attempt.settings
+        self.metrics, self.completions = Log(attempt.folder.metrics), Log(attempt.folder.completions)
         seen = read_jsonl(attempt.folder.metrics)
         self.health = Health(settings, [row for row in seen if WARM_START not in row])
         self.budget = budget or Budget(settings, attempt.progress.total)
@@ -62,7 +63,7 @@ class TrainingListener:
         self.step_seconds.append(now - self.last_step_at)
         self.last_step_at = now
         metrics = {**metrics, **(self.answers.metrics() if self.answers else {})}
-        append_jsonl(self.attempt.folder.metrics, [{"step": step, **metrics}])
+        self.metrics.append([{"step": step, **metrics}])
         if self.trackers:
             self.trackers.log(step, metrics)
         self.attempt.summary.update(steps={"done": step, "planned": self.planned})
@@ -85,12 +86,14 @@ class TrainingListener:
 
     def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
         self.attempt.run_lock.assert_held()
-        append_jsonl(self.attempt.folder.completions, [{"step": step, **row} for row in rows])
+        self.completions.append({"step": step, **row} for row in rows)
         if self.answers:
             self.answers.add(step, rows)
 
     def on_save(self, step: int, written: Path) -> None:
         self.attempt.run_lock.assert_held()
+        for log in (self.metrics, self.completions):
+            log.assert_whole()
         checkpoint = self.manager.commit(step, written)
         self._tell_cost(checkpoint, time.monotonic() - self.last_step_at)
         self.last_saved = step

@@ -36,7 +36,7 @@ def findings(
     base: BaseModel, shape: ModelShape, settings: Settings, gpu_count: int, processes: int = 1
 ) -> Iterator[Finding]:
     yield from _disks(needs(base, shape, settings, gpu_count), settings)
-    yield from _lasting(Path(settings.output_dir).expanduser())
+    yield from _lasting(settings)
     yield _shared_memory(gpu_count)
     yield _host_memory(shape, settings, gpu_count, processes)
 
@@ -103,12 +103,24 @@ def _disks(wanted: Mapping[Path, tuple[str, float]], settings: Settings) -> Iter
             yield Finding("passed", "disk", found)
 
 
-def _lasting(output: Path) -> Iterator[Finding]:
-    """A warning if the run folder does not outlive the container."""
+def _lasting(settings: Settings) -> Iterator[Finding]:
+    """A warning if the run folder does not outlive the container, and what is lost with it."""
+    output = Path(settings.output_dir).expanduser()
+    if not _in_container() or _existing(output).stat().st_dev != Path("/").stat().st_dev:
+        return
+    found = f"GRPO_OUTPUT_DIR: {output} is on the container's disk and will be lost with it"
+    if settings.publish_to or settings.checkpoint_to:
+        yield Finding("warned", "outputs", f"{found}: mount a volume there")
+    else:
+        found += ", the trained adapter too, because nothing is published or mirrored"
+        yield Finding(
+            "warned", "outputs", f"{found}: mount a volume there, or set GRPO_PUBLISH_TO or GRPO_CHECKPOINT_TO"
+        )
+
+
+def _in_container() -> bool:
     root = next((disk.fstype for disk in psutil.disk_partitions(all=True) if disk.mountpoint == "/"), "")
-    if "overlay" in root and _existing(output).stat().st_dev == Path("/").stat().st_dev:
-        found = f"GRPO_OUTPUT_DIR: {output} is on the container's disk and will be lost with it: mount a volume there"
-        yield Finding("warned", "outputs", found)
+    return "overlay" in root
 
 
 def _shared_memory(gpu_count: int) -> Finding:

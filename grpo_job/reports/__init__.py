@@ -7,6 +7,8 @@ are imported late.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from grpo_job.outcomes import InvalidRun, in_one_line
+
 
 def build(run_folders: Sequence[Path]) -> Path:
     """Write the report, and return its path. Raises `InvalidRun` for a folder that leads elsewhere.
@@ -19,6 +21,18 @@ def build(run_folders: Sequence[Path]) -> Path:
     for folder in run_folders:
         require_plain(folder)
     return html.write_report(run_folders[0]) if len(run_folders) == 1 else html.write_comparison(run_folders)
+
+
+def rebuild(run_folders: Sequence[Path]) -> Path:
+    """As `build`, for folders that others may have changed. Raises `InvalidRun` if one does not hold what it needs."""
+    try:
+        return build(run_folders)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        folders = ", ".join(map(str, run_folders))
+        why = f"{type(error).__name__}: {in_one_line(error)}"
+        raise InvalidRun(
+            f"{folders}: a file does not hold what a report needs ({why}): restore the run folder"
+        ) from error
 
 
 def write_card(run_folder: Path, *, licence: Mapping[str, str] | None = None) -> Path:

@@ -1,8 +1,8 @@
 """Reads a run folder for reports. Missing files are fine: a run that stopped early has fewer."""
 
-import json
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -12,7 +12,8 @@ from typing import Any
 
 from grpo_job.evaluation.measure import RIGHT, Measure
 from grpo_job.reports.formatting import clean
-from grpo_job.run_folder.files import read_json, read_jsonl
+from grpo_job.run_folder import shapes
+from grpo_job.run_folder.files import Damaged, parsed, read_json, read_jsonl
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.settings import example
 
@@ -32,11 +33,11 @@ class RunData:
 
     @cached_property
     def summary(self) -> Record:
-        return read_json(self.folder.summary)
+        return read_json(self.folder.summary, shapes.Summary)
 
     @cached_property
     def settings(self) -> Record:
-        settings: Record = read_json(self.folder.settings).get("settings", {})
+        settings: Record = read_json(self.folder.settings, shapes.Resolved).get("settings", {})
         return settings
 
     @cached_property
@@ -52,7 +53,7 @@ class RunData:
 
     @cached_property
     def origins(self) -> dict[str, str]:
-        origins: dict[str, str] = read_json(self.folder.settings).get("from", {})
+        origins: dict[str, str] = read_json(self.folder.settings, shapes.Resolved).get("from", {})
         return origins
 
     @cached_property
@@ -87,12 +88,12 @@ class RunData:
 
     @cached_property
     def metrics(self) -> list[Record]:
-        return read_jsonl(self.folder.metrics)
+        return read_jsonl(self.folder.metrics, shapes.Step)
 
     @cached_property
     def pairs(self) -> list[tuple[Record, Record]]:
         """Records before and after per held-out question; empty if one side is missing."""
-        before, after = read_jsonl(self.folder.before), read_jsonl(self.folder.after)
+        before, after = (read_jsonl(path, shapes.Asked) for path in (self.folder.before, self.folder.after))
         answered = {(record["question"], record["gold"]): record for record in after}
         return [(old, new) for old in before if (new := answered.get((old["question"], old["gold"])))]
 
@@ -126,9 +127,10 @@ class RunData:
     @cached_property
     def checkpoints(self) -> list[Record]:
         """Step, name and bytes of each complete checkpoint, oldest first."""
-        manifests = [
-            (path.parent.name, read_json(path)) for path in self.folder.checkpoints.glob("step-*/manifest.json")
-        ]
+        manifests = []
+        for path in self.folder.checkpoints.glob("step-*/manifest.json"):
+            with suppress(Damaged):
+                manifests.append((path.parent.name, read_json(path, shapes.Manifest)))
         return sorted(
             (
                 {"name": name, "step": found["step"], "bytes": sum(f["bytes"] for f in found["files"].values())}
@@ -197,7 +199,7 @@ def _lines(path: Path) -> Iterator[Record]:
     """The complete lines of a file, one at a time because it may be large."""
     if not path.is_file():
         return
-    with path.open(encoding="utf-8") as file:
-        for line in file:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
             if line.endswith("\n"):
-                yield json.loads(line)
+                yield parsed(path, line, shapes.Step, number)

@@ -31,6 +31,30 @@ class Judged(NamedTuple):
     failure: str = ""
 
 
+def lines_of(file: Path) -> list[str]:
+    """The lines of a file of judgements, damaged ones too; none if it is missing."""
+    return file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
+
+
+def read_line(line: str) -> tuple[str, Judged] | None:
+    """What was asked, as a digest, and its judgement; None for a line that is damaged: it is asked for again."""
+    try:
+        key, score, calls, tokens, failure, *check = json.loads(line)
+        judged = Judged(None if score is None else float(score), int(calls), int(tokens), str(failure))
+        return (key, judged) if check in ([], [_check(key, judged)]) else None
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _line(key: str, judged: Judged) -> str:
+    return json.dumps([key, *judged, _check(key, judged)])
+
+
+def _check(key: str, judged: Judged) -> str:
+    """A digest of the line, because what a damaged score pays would change the training."""
+    return hashlib.sha256(json.dumps([key, *judged]).encode()).hexdigest()[:8]
+
+
 class Judgements:
     """All judgements of a run, by what was asked."""
 
@@ -44,8 +68,8 @@ class Judgements:
     def keep_in(self, file: Path) -> None:
         """Go on with what is in `file`, and add to it: also what was judged before there was one, such as by checks."""
         earlier, self.file = self.known, file
-        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-        self.known = {key: Judged(*judged) for key, *judged in map(json.loads, lines)}
+        read = [read_line(line) for line in lines_of(file)]
+        self.known = dict(each for each in read if each)
         self.calls = sum(judged.calls for judged in self.known.values())
         self.tokens = sum(judged.tokens for judged in self.known.values())
         for key, judged in earlier.items():
@@ -57,7 +81,7 @@ class Judgements:
         self.known[key] = judged
         if self.file:
             with self.file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([key, *judged._replace(failure=self.hide(judged.failure))]) + "\n")
+                file.write(_line(key, judged._replace(failure=self.hide(judged.failure))) + "\n")
 
     def totals(self) -> dict[str, Any]:
         """Completions that were judged and that were not, calls and tokens, and why the last one failed."""

@@ -1,14 +1,33 @@
-"""Reads files, and writes them atomically and without secrets."""
+"""Reads files, and writes them atomically and without secrets. What is damaged is never a traceback: see `Damaged`."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from grpo_job.outcomes import InvalidRun, Unexpected, in_one_line
 from grpo_job.settings.redaction.redactor import REDACTOR
+
+Record = dict[str, Any]
+VANISHED = "was removed while the run was going on"
+FIND_OUT = "find out what removes or unmounts it, and run the same command again"
+# Another kind of thing is at the path, or this user may not read it: no retry gets past these.
+IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+class Damaged(InvalidRun):
+    """A file that is not what the job wrote. Who can do without it catches this, and warns with its message."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        self.sentence = f"{path} is damaged ({why})"
+        super().__init__(f"{self.sentence}: restore it or remove it, and run the same command again")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -52,12 +71,12 @@ def flush_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+def write_jsonl(path: Path, rows: Iterable[Record]) -> None:
     """Replace `path` atomically by one JSON object per line."""
     write_bytes(path, "".join(map(_line, rows)).encode())
 
 
-def append_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+def append_jsonl(path: Path, rows: Iterable[Record]) -> None:
     """Append one JSON object per line; a reader may see an incomplete last line."""
     with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
         file.writelines(map(_line, rows))
@@ -67,20 +86,77 @@ def _line(row: dict[str, Any]) -> str:
     return json.dumps(REDACTOR.value(row), ensure_ascii=False) + "\n"
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in `path`; empty if the file is missing."""
-    if not path.is_file():
-        return {}
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
+class Log:
+    """A JSONL file that this process appends to, and that nobody may shorten or remove meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.bytes = path, _bytes_of(path)
+
+    def assert_whole(self) -> None:
+        """Raises `Unexpected` if lines are gone: the next checkpoint would lack them too."""
+        if _bytes_of(self.path) < self.bytes:
+            raise Unexpected(f"{self.path} {VANISHED}: {FIND_OUT}")
+
+    def append(self, rows: Iterable[Record]) -> None:
+        self.assert_whole()
+        append_jsonl(self.path, rows)
+        self.bytes = _bytes_of(self.path)
 
 
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """All complete lines of `path`, without a truncated last one."""
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [json.loads(line) for line in lines[:-1] if line]
+def _bytes_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def read_json(path: Path, shape: Any = Record) -> Record:
+    """The object in `path`; empty if the file is missing. Raises `Damaged` if it is not of that `shape`, a type."""
+    text = read_text(path)
+    return {} if text is None else parsed(path, text, shape)
+
+
+def read_jsonl(path: Path, shape: Any = Record) -> list[Record]:
+    """All complete lines of `path`, without a truncated last one. Raises `Damaged` if one is not of that `shape`."""
+    lines = (read_text(path) or "").split("\n")
+    return [parsed(path, line, shape, number) for number, line in enumerate(lines[:-1], start=1) if line]
+
+
+def read_text(path: Path) -> str | None:
+    """The text in `path`; None if the file is missing. Raises `Damaged` if it is no text, or nothing to be read."""
+    try:
+        if path.exists() and not path.is_file():
+            raise Damaged(path, "it is no file")
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise Damaged(path, f"it is no text in UTF-8: {in_one_line(error)}") from error
+    except OSError as error:
+        if error.errno in IN_THE_WAY:
+            raise Damaged(path, f"it cannot be read: {error.strerror}") from error
+        raise
+
+
+def parsed(path: Path, text: str, shape: Any = Record, line: int = 0) -> Record:
+    """The JSON in `text`, the content of `path` or its `line`. Raises `Damaged` if it is not of that `shape`."""
+    at = f"line {line}: " if line else ""
+    try:
+        loaded = json.loads(text)
+        TypeAdapter(shape).validate_python(loaded, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"])) or "the value"
+        raise Damaged(path, f"{at}{key}: {first['msg']}") from error
+    except (ValueError, RecursionError) as error:
+        raise Damaged(path, f"{at}{in_one_line(error)}") from error
+    found: Record = loaded
+    return found
+
+
+def remove(path: Path) -> None:
+    """Remove the file, link or whole folder at `path`, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:

@@ -1,12 +1,16 @@
 """The paths of all files in a run folder."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.run_folder.files import write_text
+from grpo_job.run_folder import shapes
+from grpo_job.run_folder.files import Damaged, read_json, read_jsonl, sha256, write_text
 from grpo_job.settings import plain_files
 
 WEIGHTS = "adapter_model.safetensors"  # as PEFT names them, in `adapter` and in every checkpoint
+KEPT = "the job keeps one there: move it away, and run the same command again"
 
 
 class RunFolder:
@@ -37,9 +41,13 @@ class RunFolder:
         self.heartbeat = path / "heartbeat"
         self.memory = path / "memory.json"
         self.library_log = path / "libraries.log"
+        self.lease = path / "lease"
 
     def open(self) -> "RunFolder":
-        """Create the folder. Raises `InvalidRun` if it is not writable, or leads elsewhere."""
+        """Create the folder. Raises `InvalidRun` if it is not writable, leads elsewhere, or another kind of thing is in
+        the way."""
+        if wrong := list(self._in_the_way()):
+            raise InvalidRun(*wrong)
         require_plain(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -50,6 +58,37 @@ class RunFolder:
                 "allowed: a folder that this user can write to"
             ) from error
         return self
+
+    def lacks(self, summary: Mapping[str, Any]) -> str:
+        """What a trained run's folder should hold and does not, by its summary; empty if it holds it all."""
+        if not summary.get("adapter"):
+            return ""
+        needed = (self.settings, self.environment, self.metrics, self.before, self.after, self.verdict)
+        if missing := [str(path) for path in (*needed, self.adapter / WEIGHTS) if not path.is_file()]:
+            return f"{', '.join(missing)} vanished"
+        try:
+            read_json(self.verdict, shapes.Verdict)
+            steps = [row["step"] for row in read_jsonl(self.metrics, shapes.Step)]
+        except Damaged as damage:
+            return damage.sentence
+        if steps[:1] != [1] or steps[-1:] != [summary["steps"]["done"]]:
+            return f"{self.metrics} does not hold every step"
+        saved = {self.adapter / WEIGHTS: summary["adapter"].get("sha256")}
+        for name, digest in summary.get("records", {}).items():
+            saved[self.path / name] = digest
+        wrong = (path for path, digest in saved.items() if not path.is_file() or sha256(path) != digest)
+        return next((f"{path} has other content than was saved" for path in wrong), "")
+
+    def _in_the_way(self) -> Iterator[str]:
+        """A sentence for each file where the job keeps a folder, and for each folder or other thing for a file."""
+        folders = {self.checkpoints, self.adapter, self.merged, self.evaluation, self.plots, self.trackers, self.lease}
+        files = {value for value in vars(self).values() if isinstance(value, Path)} - folders - {self.path}
+        for path in sorted({*files, *self.lease.glob("*")}):
+            if (path.exists() or path.is_symlink()) and not path.is_file():
+                yield f"{path} is not a file, but {KEPT}"
+        for path in sorted({*folders, *self.checkpoints.glob("step-*")}):
+            if (path.exists() or path.is_symlink()) and not path.is_dir():
+                yield f"{path} is not a folder, but {KEPT}"
 
 
 def require_plain(folder: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.outcomes import Outcome
-from grpo_job.run_folder.files import read_json, write_json
+from grpo_job.run_folder import shapes
+from grpo_job.run_folder.files import Damaged, read_json, write_json
 
 PHASES = ("check", "download", "load", "first_step", "train", "evaluate", "save", "publish", "total")
 LEFT = ("attempts", "fruitless_attempts", "seconds", "stopped", "asked_for", "training_rows", "start_adapter")
@@ -13,11 +14,17 @@ RUNNING = {"code": None, "kind": "running", "reason": "the run has not ended, or
 
 
 class Summary:
-    """The public keys, see docs/run-folder.md. Keeps what earlier attempts wrote."""
+    """The public keys, see docs/run-folder.md. Keeps what earlier attempts wrote.
+
+    `damage`: why that could not be read, else empty. Then the result is rebuilt from the checkpoint.
+    """
 
     def __init__(self, path: Path, run_id: str) -> None:
-        self.path = path
-        self.earlier = read_json(path)
+        self.path, self.damage = path, ""
+        try:
+            self.earlier = read_json(path, shapes.Summary)
+        except Damaged as damage:
+            self.earlier, self.damage = {}, damage.sentence
         self.values: dict[str, Any] = {
             "run_id": run_id,
             "ending": RUNNING,
@@ -48,13 +55,13 @@ class Summary:
         }
 
     def restore(self, left: Mapping[str, Any]) -> None:
-        """Add attempts made on other machines since the last one here; the last of them `left` this state."""
+        """Add attempts that this summary does not know of; the last of them `left` this state with its claim."""
         if left.get("attempts", 0) >= self.values["attempts"]:
             self.update(
                 attempts=left["attempts"] + 1,
-                fruitless_attempts=left["fruitless_attempts"],
-                seconds=left["seconds"],
-                steps={"lost_to_resume": left["lost_to_resume"]},
+                fruitless_attempts=left.get("fruitless_attempts", 0),
+                seconds=left.get("seconds", {}),
+                steps={"lost_to_resume": left.get("lost_to_resume", 0)},
             )
 
     def forget_result(self) -> None:

@@ -1,6 +1,8 @@
 """Recognizes errors of a full or read-only disk and of exhausted memory, and tells the fix."""
 
 import errno
+import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -14,6 +16,7 @@ CURES = {
     errno.EPERM: "the permission to write was lost: restore it for the job's user",
     errno.EIO: "the disk is failing: replace it",
     errno.ESTALE: "the volume was lost: mount it again",
+    errno.EFBIG: "the limit on the size of a file is reached: raise it (`ulimit -f unlimited`)",
 }
 # What torch and safetensors raise instead of an OSError.
 WORDS = {
@@ -22,6 +25,8 @@ WORDS = {
     "os error 30": errno.EROFS,
     "read-only file system": errno.EROFS,
     "permission denied": errno.EACCES,
+    "os error 27": errno.EFBIG,
+    "file too large": errno.EFBIG,
 }
 WRITER_FAILED = ("pytorchstreamwriter failed", "file write failed")
 ROOM_TO_WRITE = 1 << 20
@@ -33,8 +38,28 @@ def disk_trouble(error: BaseException, folder: Path) -> str | None:
         cure = CURES.get(_number(cause, folder) or 0)
         if cure:
             said = " ".join(str(cause).split())[:200]
-            return f"{folder} cannot be written any more ({said}): {cure} and run the same command again"
+            return f"{_place(cause, folder)} cannot be written any more ({said}): {cure} and run the same command again"
     return None
+
+
+def in_the_way(error: BaseException, folder: Path) -> str | None:
+    """The sentence if a folder is in the place of a file of the run folder, or the reverse; None if `error` is other.
+
+    What the job finds when it starts is refused by `RunFolder.open`; this is for what is deeper, or came later.
+    """
+    for cause in causes(error):
+        if isinstance(cause, IsADirectoryError | NotADirectoryError | FileExistsError):
+            path = Path(os.fsdecode(cause.filename)) if isinstance(cause.filename, str | bytes) else None
+            if path and path.is_relative_to(folder):
+                return f"{path} is in the way ({cause.strerror}): move it away, and run the same command again"
+    return None
+
+
+def _place(error: BaseException, folder: Path) -> Path:
+    """What could not be written: the file that the error names if it is elsewhere, else the run folder."""
+    named = getattr(error, "filename", None)
+    path = Path(named) if isinstance(named, str) else folder
+    return path if path.is_absolute() and not path.is_relative_to(folder) else folder
 
 
 def _number(error: BaseException, folder: Path) -> int | None:
@@ -42,8 +67,9 @@ def _number(error: BaseException, folder: Path) -> int | None:
         return error.errno
     text = str(error).lower()
     number = next((number for words, number in WORDS.items() if words in text), None)
-    if number is None and any(words in text for words in WRITER_FAILED) and _is_full(folder):
-        return errno.ENOSPC
+    if number is None and any(words in text for words in WRITER_FAILED):
+        limited = resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+        return errno.ENOSPC if _is_full(folder) else errno.EFBIG if limited else None
     return number
 
 

@@ -1,4 +1,4 @@
-"""Handles SIGTERM and SIGINT, from the first instruction of the process to the last.
+"""Handles SIGTERM, SIGINT and SIGHUP, from the first instruction of the process to the last.
 
 Outside training the signal raises `StopNow` in the main thread. During training it is only noted, and the engine stops
 at the next step boundary with a checkpoint. If the grace period ends first, a thread ends the process. A pipe tells
@@ -6,6 +6,8 @@ that thread of the signal, because the handler itself cannot run while the main 
 
 Python discards what is raised in a destructor or an at-fork hook, and a signal during a fork may be delivered to
 another thread, which does not wake the main one. So the grace thread wakes the main thread until it has reacted.
+
+A terminal that closes sends SIGHUP, and its output can no longer be written; `nohup` has SIGHUP ignored at the start.
 """
 
 import os
@@ -19,9 +21,10 @@ from functools import cache
 from types import FrameType
 from typing import NoReturn
 
+from grpo_job.monitoring import streams
 from grpo_job.outcomes import Interrupted, Outcome
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 WAKE = signal.SIGURG  # ignored by default, so it does no harm to a process without our handler
 LOOK_SECONDS = 0.5
 
@@ -59,16 +62,19 @@ class Interruption:
         self._asked_at = 0.0
         self._discarded = False
         self._report_unraisable = sys.unraisablehook
+        streams.open_closed()
         self._ear, self._mouth = os.pipe()
         self.stderr = os.dup(2)  # a copy, because the output of libraries may be redirected
 
     def install(self) -> "Interruption":
         """Handle signals from now on. Only the main thread may call it."""
+        streams.outlive_readers()
         os.set_blocking(self._mouth, False)
         signal.set_wakeup_fd(self._mouth, warn_on_full_buffer=False)
         threading.Thread(target=self._end_after_grace, name="grace-period", daemon=True).start()
         for number in SIGNALS:
-            signal.signal(number, self._handle)
+            if not _is_nohup(number):
+                signal.signal(number, self._handle)
         signal.signal(WAKE, self._raise_again)
         _register_fork_hooks()
         sys.unraisablehook = self._note_discarded
@@ -110,7 +116,8 @@ class Interruption:
         """Ignore signals from now on: the run is done."""
         for number in SIGNALS:
             if signal.getsignal(number) == self._handle:
-                signal.signal(number, signal.SIG_IGN)
+                # A restarted process would take an ignored SIGHUP for nohup's.
+                signal.signal(number, _do_nothing if number == signal.SIGHUP else signal.SIG_IGN)
 
     def end(self, reason: str, ending: Outcome) -> NoReturn:
         """End the process now, from any thread."""
@@ -123,7 +130,7 @@ class Interruption:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         if self.asked:
-            if self.second_signal_ends:
+            if self.second_signal_ends and number != signal.SIGHUP:  # a terminal's kernel and shell each send one
                 self._end(f"{name} was received a second time")
             return
         self._asked_at = time.monotonic()
@@ -168,6 +175,14 @@ class Interruption:
             self.end(reason, ending)
 
 
+def _is_nohup(number: int) -> bool:
+    return number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    """For a signal that comes too late."""
+
+
 def _interrupted(reason: str) -> Outcome:
     return Interrupted(reason).outcome()
 
@@ -194,5 +209,6 @@ def _reset_in_child() -> None:
     """A forked child dies from a signal, as its parent expects, and does not write to the parent's pipe."""
     signal.set_wakeup_fd(-1)
     for number in (*SIGNALS, WAKE):
-        signal.signal(number, signal.SIG_DFL)
+        if not _is_nohup(number):
+            signal.signal(number, signal.SIG_DFL)
     _unblock()

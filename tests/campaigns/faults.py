@@ -2,8 +2,8 @@
 
     python -m tests.campaigns.faults PART --count N --seed S
 
-PART is one of sigterm, sigkill, boundaries, damages, cuts, races, takeovers, disks, mirrors, outages. One line a
-trial and a final count; equal seeds give equal plans. Exit code 1 where any trial is bad.
+PART is one of sigterm, sigkill, boundaries, damages, cuts, races, takeovers, disks, damage, mirrors, outages. One line
+a trial and a final count; equal seeds give equal plans. Exit code 1 where any trial is bad.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from tests.faults import boundaries, cuts, damages, disks, mirrors, outages, races, signals
+from tests.faults import boundaries, cuts, damages, disks, mirrors, outages, races, signals, small_files
 
 Trial = tuple[str, str]  # what was done, and what was wrong with the outcome ("" for nothing)
 PARTS: dict[str, Callable[[Path, int, int], Iterator[Trial]]] = {
@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[[Path, int, int], Iterator[Trial]]] = {
     "races": races.trials,
     "takeovers": races.takeovers,
     "disks": disks.trials,
+    "damage": small_files.trials,
     "mirrors": mirrors.trials,
     "outages": outages.trials,
 }

@@ -23,6 +23,7 @@ FAULTS = (
     ("takeovers", "20", "7"),
     ("disks", "10", "8"),
     ("mirrors", "16", "9"),
+    ("damage", "200", "10"),
     ("outages", "60", "10"),
 )
 # part -> the command behind `python -m tests.campaigns.`

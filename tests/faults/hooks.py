@@ -1,9 +1,14 @@
 """What is done inside an attempt's process before its door opens. Picklable, for it is sent there."""
 
+import fcntl
 import os
+import resource
+import select
+import shutil
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,16 +26,7 @@ class SignalAfterStep:
     number: int = signal.SIGTERM
 
     def __call__(self) -> None:
-        from grpo_job.phases import train
-
-        original = train.TrainingListener.on_step
-
-        def on_step(listener: Any, step: int, metrics: dict[str, float]) -> None:
-            original(listener, step, metrics)
-            if step == self.step:
-                os.kill(os.getpid(), self.number)
-
-        train.TrainingListener.on_step = on_step  # type: ignore[method-assign]
+        _after_step(self.step, lambda listener: os.kill(os.getpid(), self.number))
 
 
 @dataclass(frozen=True)
@@ -62,18 +58,12 @@ class ReadOnlyAfterStep:
     step: int
 
     def __call__(self) -> None:
-        from grpo_job.phases import train
+        def lock(listener: Any) -> None:
+            folder = str(listener.manager.folder)
+            subprocess.run(["mount", "--bind", folder, folder], check=True)
+            subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
 
-        original = train.TrainingListener.on_step
-
-        def on_step(listener: Any, step: int, metrics: dict[str, float]) -> None:
-            original(listener, step, metrics)
-            if step == self.step:
-                folder = str(listener.manager.folder)
-                subprocess.run(["mount", "--bind", folder, folder], check=True)
-                subprocess.run(["mount", "-o", "remount,ro,bind", folder], check=True)
-
-        train.TrainingListener.on_step = on_step  # type: ignore[method-assign]
+        _after_step(self.step, lock)
 
 
 @dataclass(frozen=True)
@@ -148,16 +138,96 @@ class HangAfterStep:
 
     def __call__(self) -> None:
         from grpo_job.monitoring import watchdog
-        from grpo_job.phases import train
 
         defaults = watchdog.Watchdog.__init__.__kwdefaults__
         assert defaults is not None
         defaults.update(least_seconds=self.least_seconds, tick_seconds=0.1)
-        original = train.TrainingListener.on_step
+        _after_step(self.step, lambda listener: threading.Event().wait())
 
-        def on_step(listener: Any, step: int, metrics: dict[str, float]) -> None:
-            original(listener, step, metrics)
-            if step == self.step:
-                threading.Event().wait()
 
-        train.TrainingListener.on_step = on_step  # type: ignore[method-assign]
+@dataclass(frozen=True)
+class PrintsTo:
+    """Standard output and error are this file, such as /dev/full; without one, a pipe that nobody reads any more."""
+
+    path: str = ""
+
+    def __call__(self) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        out = os.open(self.path, os.O_WRONLY) if self.path else writer
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+
+
+@dataclass(frozen=True)
+class TerminalClosesAfterStep:
+    """The process leads the session of a terminal, which is closed once `step` was logged: SIGHUP, and EIO after it."""
+
+    step: int
+
+    def __call__(self) -> None:
+        keeper, terminal = os.openpty()
+        os.setsid()
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+        for descriptor in (0, 1, 2):
+            os.dup2(terminal, descriptor)
+        os.close(terminal)
+        stop, closed = threading.Event(), threading.Event()
+        threading.Thread(target=_read_until, args=(keeper, stop, closed), daemon=True).start()
+        _after_step(self.step, lambda listener: (stop.set(), closed.wait()))
+
+
+def _read_until(keeper: int, stop: threading.Event, closed: threading.Event) -> None:
+    """Read what is printed to a terminal, and close it when asked to."""
+    while not stop.is_set():
+        if select.select([keeper], [], [], 0.05)[0]:
+            os.read(keeper, 65536)
+    os.close(keeper)
+    closed.set()
+
+
+@dataclass(frozen=True)
+class WithNohup:
+    """SIGHUP is ignored, as the job leaves it where it was so at the start."""
+
+    def __call__(self) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+@dataclass(frozen=True)
+class FileSizeLimit:
+    """As `ulimit -f`, in bytes."""
+
+    size: int
+
+    def __call__(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.size, self.size))
+
+
+@dataclass(frozen=True)
+class RemovedAfterStep:
+    """Somebody removes these things of the run folder once `step` was logged, or the whole folder."""
+
+    step: int
+    names: tuple[str, ...] = (".",)
+
+    def __call__(self) -> None:
+        def remove(listener: Any) -> None:
+            for name in self.names:
+                path = listener.attempt.folder.path / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+        _after_step(self.step, remove)
+
+
+def _after_step(step: int, do: Callable[[Any], object]) -> None:
+    from grpo_job.phases import train
+
+    original = train.TrainingListener.on_step
+
+    def on_step(listener: Any, now: int, metrics: dict[str, float]) -> None:
+        original(listener, now, metrics)
+        if now == step:
+            do(listener)
+
+    train.TrainingListener.on_step = on_step  # type: ignore[method-assign]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from grpo_job.run_folder.files import read_json
-from tests.faults import boundaries, cuts, damages, disks, mirrors, outages, races, runs, signals
+from tests.faults import boundaries, cuts, damages, disks, mirrors, outages, races, runs, signals, small_files
 from tests.faults.hooks import HangAfterStep, SignalAfterStep, WithoutReport
 from tests.servers.hub import HubServer
 
@@ -27,6 +27,7 @@ Trials = Callable[[Path, int, int], Iterator[tuple[str, str]]]
         pytest.param(races.trials, 2, 16, id="races"),
         pytest.param(races.takeovers, 1, 19, id="takeovers"),
         pytest.param(mirrors.trials, 2, 17, id="mirrors"),
+        pytest.param(small_files.trials, 6, 20, id="damage"),
         pytest.param(outages.trials, 4, 20, id="outages"),
         pytest.param(
             disks.trials, 3, 18, id="disks",

@@ -195,3 +195,27 @@ def test_the_end_of_another_rank_stays_the_reason_when_torchruns_signal_comes_be
     ended = subprocess.run([sys.executable, "-c", ANOTHER_RANK_ENDS, tmp_path], cwd=ROOT, capture_output=True)
     assert ended.returncode == 1, ended.stderr.decode()
     assert summary(tmp_path)["ending"]["reason"] == "rank 1 was killed"  # type: ignore[index]
+
+
+def test_a_refusal_that_an_error_of_the_disk_caused_keeps_its_code_and_its_sentence(tmp_path: Path) -> None:
+    with run(attempt_at(tmp_path)):
+        raise InvalidRun("GRPO_DATASET: cannot be read") from PermissionError(errno.EACCES, "Permission denied")
+    assert summary(tmp_path)["ending"] == {"code": 2, "kind": "refused", "reason": "GRPO_DATASET: cannot be read"}
+
+
+def test_a_damaged_summary_is_made_again_with_the_count_of_attempts_from_the_lease(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        interrupted(attempt_at(tmp_path))
+    (tmp_path / "run" / "summary.json").write_text('{"attempts": "many"}')
+    interrupted(attempt_at(tmp_path))
+    assert summary(tmp_path)["attempts"] == 3
+    assert "summary.json is damaged (attempts: Input should be a valid integer)" in capfd.readouterr().out
+
+
+def test_a_damaged_lease_expires(tmp_path: Path) -> None:
+    interrupted(attempt_at(tmp_path))
+    (tmp_path / "run" / "lease" / "000001.json").write_bytes(b"\xff garbage")
+    (tmp_path / "run" / "lease" / "notes.json").write_text("of somebody")
+    assert interrupted(attempt_at(tmp_path)) == 75

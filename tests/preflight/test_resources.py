@@ -55,6 +55,10 @@ def test_outputs_on_a_containers_own_disk_are_told(
     warned = [finding for finding in found if finding.name == "outputs"]
     assert [finding.status for finding in warned] == ["warned"] * told
     assert all("/outputs-that-are-not-mounted" in finding.sentence for finding in warned)
+    assert all("adapter too, because nothing is published or mirrored" in finding.sentence for finding in warned)
+    published = Settings(output_dir="/outputs-that-are-not-mounted", publish_to="file:///elsewhere")
+    found = [each for each in resources.findings(BASE, SHAPE, published, 0) if each.name == "outputs"]
+    assert [each.sentence.endswith("will be lost with it: mount a volume there") for each in found] == [True] * told
 
 
 def test_folders_on_one_disk_share_its_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,23 @@
 """The files of a run: named once, and never seen half-written."""
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.run_folder import files
-from grpo_job.run_folder.files import append_jsonl, read_json, read_jsonl, sha256, write_json, write_jsonl, write_text
+from grpo_job.run_folder import files, shapes
+from grpo_job.run_folder.files import (
+    Damaged,
+    append_jsonl,
+    read_json,
+    read_jsonl,
+    sha256,
+    write_json,
+    write_jsonl,
+    write_text,
+)
 from grpo_job.run_folder.paths import RunFolder
 
 
@@ -94,3 +104,52 @@ def test_a_last_line_that_was_cut_off_in_writing_is_left_out(tmp_path: Path) -> 
 def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+GARBAGE = {
+    "garbage": b"\xff\x00\xfe not text", "truncated": b'{"step": 1', "another type": b"[1, 2]", "deep": b"[" * 100_000,
+    "a digit too many": b'{"step": ' + b"9" * 5000 + b"}", "UTF-16": '{"step": 1}'.encode("utf-16"), "empty": b"",
+    "a value of another type": b'{"step": "1"}', "zeros": bytes(20),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_what_is_damaged_is_refused_with_its_name(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(GARBAGE[kind])
+    with pytest.raises(Damaged, match=rf"{path} is damaged \(.*\): restore it or remove it"):
+        read_json(path, shapes.Step)
+    path.write_bytes(GARBAGE[kind].replace(b"\n", b"") + b"\n")
+    if GARBAGE[kind]:
+        with pytest.raises(Damaged, match=str(path)):
+            read_jsonl(path, shapes.Step)
+
+
+def test_a_folder_and_a_pipe_in_the_place_of_a_file_are_damage(tmp_path: Path) -> None:
+    (tmp_path / "a.json").mkdir()
+    os.mkfifo(tmp_path / "b.json")
+    for name in ("a.json", "b.json"):
+        with pytest.raises(Damaged, match="it is no file"):
+            read_json(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("metrics.jsonl", "file"), ("lease/000001.json", "file")])
+def test_a_folder_for_a_file_is_refused_when_the_run_folder_is_opened(tmp_path: Path, name: str, kind: str) -> None:
+    (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(InvalidRun, match=f"{tmp_path / name} is not a {kind}, but the job keeps one there: move it"):
+        RunFolder(tmp_path).open()
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "adapter", "evaluation", "lease", "checkpoints/step-000001"])
+def test_a_file_for_a_folder_is_refused_when_the_run_folder_is_opened(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("")
+    with pytest.raises(InvalidRun, match=f"{tmp_path / name} is not a folder, but the job keeps one there: move it"):
+        RunFolder(tmp_path).open()
+
+
+def test_an_ending_whose_code_is_not_that_of_its_kind_is_damage(tmp_path: Path) -> None:
+    ending = {"ending": {"code": 0, "kind": "running", "reason": ""}}
+    write_json(tmp_path / "summary.json", ending)
+    with pytest.raises(Damaged, match="0 is not the code of 'running'"):
+        read_json(tmp_path / "summary.json", shapes.Summary)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.runtime.resource_errors import disk_trouble
+from grpo_job.runtime.resource_errors import disk_trouble, in_the_way
 
 FOLDER = Path("/run/folder")
 
@@ -48,3 +48,18 @@ def test_an_error_behind_another_is_seen() -> None:
 @pytest.mark.parametrize("error", [ValueError("NaN"), FileNotFoundError(2, "no such file"), RuntimeError("CUDA")])
 def test_other_failures_are_none_of_the_disks(error: Exception) -> None:
     assert disk_trouble(error, FOLDER) is None
+
+
+def test_a_file_elsewhere_is_not_blamed_on_the_run_folder() -> None:
+    told = disk_trouble(OSError(errno.ENOSPC, "No space left", "/tmp/elsewhere"), FOLDER)
+    assert (told or "").startswith("/tmp/elsewhere cannot be written any more")
+
+
+def test_a_limit_on_the_size_of_files_is_named() -> None:
+    assert "ulimit -f" in (disk_trouble(OSError(errno.EFBIG, "File too large"), FOLDER) or "")
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_only_within_the_run_folder() -> None:
+    error = IsADirectoryError(errno.EISDIR, "Is a directory", "/run/folder/adapter/README.md")
+    assert (in_the_way(error, FOLDER) or "").startswith("/run/folder/adapter/README.md is in the way")
+    assert in_the_way(error, Path("/elsewhere")) is None

@@ -169,3 +169,36 @@ def test_an_error_in_a_step_is_not_hidden_by_a_signal() -> None:
 
     with pytest.raises(ZeroDivisionError), interruption.at_step_boundary():
         fail_once_asked()
+
+
+def test_a_terminal_that_hangs_up_stops_the_run_as_sigterm_does_however_often_it_says_so() -> None:
+    process = Process("""
+        try:
+            with interruption.at_step_boundary():
+                say("ready"); until_asked(); say("asked"); os.kill(os.getpid(), signal.SIGHUP); say("goes on")
+        except Interrupted as end: say("then:", end)
+    """)
+    code, out, _ = process.signalled(signal.SIGHUP)
+    assert (code, out) == (0, "asked\ngoes on\nthen: SIGHUP was received\n")
+
+
+def test_under_nohup_a_hang_up_is_ignored_in_workers_too() -> None:
+    process = Process(
+        """
+        child = os.fork()
+        if child == 0: os.kill(os.getpid(), signal.SIGHUP); os._exit(3)
+        os.kill(os.getpid(), signal.SIGHUP)
+        say(interruption.asked, os.WEXITSTATUS(os.waitpid(child, 0)[1]))
+        """,
+        before="import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n",
+    )
+    assert process.rest() == (0, "None 3\n", "")
+
+
+def test_a_process_that_is_restarted_after_the_end_does_not_take_itself_for_nohups() -> None:
+    process = Process("""
+        interruption.close(); os.kill(os.getpid(), signal.SIGHUP)
+        told = "import signal; print(signal.getsignal(signal.SIGHUP).name)"
+        os.execv(sys.executable, [sys.executable, "-c", told])
+    """)
+    assert process.rest() == (0, "SIG_DFL\n", "")

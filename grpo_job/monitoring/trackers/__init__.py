@@ -6,6 +6,7 @@ libraries' own variables (`WANDB_*`, `MLFLOW_*`, `TRACKIO_*`) keep their meaning
 """
 
 import math
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -21,6 +22,7 @@ from grpo_job.run_folder.files import write_text
 
 __all__ = ["CLOSE_SECONDS", "PACKAGES", "TrackerRun", "Trackers", "identity", "missing", "variables"]
 
+ID = re.compile("[0-9a-z]{12}")
 PACKAGES = ("wandb", "tensorboard", "mlflow", "trackio")  # module and package have the same name
 
 
@@ -47,8 +49,8 @@ def variables(names: Sequence[str], folder: Path) -> dict[str, str]:
 def identity(folder: Path, remembered: str | None) -> str:
     """The tracker run's id in all attempts: from this folder, else from the checkpoint, else a new one."""
     path = folder / "run_id"
-    here = path.read_text(encoding="utf-8") if path.is_file() else None
-    found = here or remembered or uuid.uuid4().hex[:12]
+    here = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    found = (here if ID.fullmatch(here) else None) or remembered or uuid.uuid4().hex[:12]
     write_text(path, found)
     return found
 
