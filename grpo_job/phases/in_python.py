@@ -130,9 +130,7 @@ def _wait_for(command: list[str], environment: Mapping[str, str]) -> int:
 
 
 def _raise(code: int, ending: Mapping[str, Any]) -> NoReturn:
-    known = {
-        kind.code: kind for kind in vars(outcomes).values() if isinstance(kind, type) and issubclass(kind, RunEnded)
-    }
+    known = {kind.code: kind for kind in RunEnded.__subclasses__()}
     kind = known.get(code, outcomes.Unexpected)
     told = ending.get("reason") if ending.get("code") == code else None
     raise kind(told or f"the run ended with exit code {code}; what it printed says why")

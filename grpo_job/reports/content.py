@@ -224,10 +224,8 @@ def cost_phases(run: RunData) -> list[str]:
 
 
 def findings(run: RunData) -> list[Record]:
-    """The health findings: `health` of the summary, sentences or objects with `message`."""
-    found = run.summary.get("health") or []
-    objects = [item if isinstance(item, dict) else {"message": str(item)} for item in found]
-    return [{**item, "message": clean(str(item.get("message", "")))} for item in objects]
+    """The health findings of the summary."""
+    return [{**found, "message": clean(found["message"])} for found in run.summary.get("health", ())]
 
 
 def steps(run: RunData) -> tuple[list[str], list[Record]]:

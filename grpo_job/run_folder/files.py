@@ -32,12 +32,12 @@ class Damaged(InvalidRun):
 
 def write_json(path: Path, value: Any) -> None:
     """Replace `path` atomically by `value` as indented JSON."""
-    write_bytes(path, (json.dumps(REDACTOR.value(value), indent=1, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(REDACTOR.value(value), indent=1, ensure_ascii=False) + "\n"
+    write_bytes(path, text.encode(errors="backslashreplace"))  # half a surrogate pair, from a third party's JSON
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace `path` atomically by `text` without secrets, flushed to disk."""
-    # Half a surrogate pair comes from a third party's JSON.
     write_bytes(path, REDACTOR.text(text).encode(errors="backslashreplace"))
 
 
@@ -73,7 +73,7 @@ def flush_folder(folder: Path) -> None:
 
 def write_jsonl(path: Path, rows: Iterable[Record]) -> None:
     """Replace `path` atomically by one JSON object per line."""
-    write_bytes(path, "".join(map(_line, rows)).encode())
+    write_bytes(path, "".join(map(_line, rows)).encode(errors="backslashreplace"))
 
 
 def append_jsonl(path: Path, rows: Iterable[Record]) -> None:

@@ -46,9 +46,9 @@ class RunFolder:
     def open(self) -> "RunFolder":
         """Create the folder. Raises `InvalidRun` if it is not writable, leads elsewhere, or another kind of thing is in
         the way."""
+        require_plain(self.path)
         if wrong := list(self._in_the_way()):
             raise InvalidRun(*wrong)
-        require_plain(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_text(self.heartbeat, "")

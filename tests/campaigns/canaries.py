@@ -15,7 +15,7 @@ SECRETS = {
     "default token": "hf_inTheDefaultFileStUvWxYzAbCd",
     "netrc": "0fedcba987654321netrc0123456789abcdef",
     "address": 'p@ss"word<in>&anAddress',
-    "judge": "judge-key-é-WithUmlaut'Quoted",
+    "judge": "judge-key-%-WithPercent'Quoted",
     "account": "service\\account/PrivateKeyMaterial==",
     "two lines": "firstLineOfTheSecret\nsecondLineOfTheSecret",
 }

@@ -72,7 +72,7 @@ def test_all_parts_of_a_run_ask_with_the_same_text(settings: Any, tmp_path: Path
     chosen = rewards.load([("tag_count", 1.0)])
     paid, never = rewards.as_trl_functions(chosen, 10), lambda *_: False
     judge = probe.Judge(paid, never, never, answers.last_answer)
-    attempt: Any = SimpleNamespace(settings=settings)
+    attempt: Any = SimpleNamespace(settings=settings, start=None)
     asked = {
         "training": lambda: engine.train(NullListener(Interruption())),
         "evaluation": lambda: evaluate.records(engine, "on", rows, chosen, settings),

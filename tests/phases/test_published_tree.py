@@ -96,7 +96,7 @@ def test_the_machines_paths_are_hidden_and_a_tokenizer_is_left_as_it_is(run: Pat
     gather(run, tmp_path / "tree", hide={"/opt/venv": "VENV"})
     tree = tmp_path / "tree"
     assert json.loads((tree / "run/environment.json").read_bytes()) == {"executable": "./bin/python"}
-    assert json.loads((tree / "run/settings.json").read_bytes())["output_dir"] == ".."
+    assert json.loads((tree / "run/settings.json").read_bytes())["settings"]["output_dir"] == ".."
     assert json.loads((tree / "run/metrics.jsonl").read_bytes())["note"] == "VENV/bin, https://host/opt/venv"
     assert (tree / "tokenizer.json").read_bytes() == (run / "adapter/tokenizer.json").read_bytes()
     assert not any(str(tmp_path).encode() in path.read_bytes() for path in files_of(tree).values())

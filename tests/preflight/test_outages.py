@@ -13,6 +13,7 @@ from grpo_job.inputs import base_model, sample
 from grpo_job.outcomes import InvalidRun, Outage
 from grpo_job.phases.name import name_run
 from grpo_job.preflight import check, examine
+from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings
 from grpo_job.stores import Patience
@@ -127,11 +128,11 @@ def test_check_exits_as_the_run_would(hub: HubServer, hub_behind: FaultProxy, mo
     monkeypatch.setattr("grpo_job.runtime.process_exit.end_process", codes.append)
     monkeypatch.setenv("GRPO_MODEL", "alice/small")
     answers(503)(hub_behind)
-    found = CliRunner().invoke(cli.main, ["check", "--json"], obj=object())
+    found = CliRunner().invoke(cli.main, ["check", "--json"], obj=Interruption())
     assert codes == [1]
     assert not json.loads(found.stdout)["ok"]
     answers(404)(hub_behind)
-    CliRunner().invoke(cli.main, ["check", "--json"], obj=object())
+    CliRunner().invoke(cli.main, ["check", "--json"], obj=Interruption())
     assert codes == [1, 2]
 
 

@@ -144,7 +144,8 @@ def test_same_folder_gives_the_same_page(finished: Path) -> None:
 
 def test_health_findings_are_shown(write_run: WriteRun) -> None:
     folder = write_run(steps=0, rows=5)
-    findings = [{"step": 3, "level": "stop", "message": "every group is without spread"}, "clipped above 80%"]
+    found = {"step": 3, "level": "hopeless", "kind": "no_signal", "message": "every group is without spread"}
+    findings = [found, {**found, "step": 5, "kind": "clipped", "message": "clipped above 80%"}]
     write_json(folder / "summary.json", {**read_json(folder / "summary.json"), "health": findings})
     page = html.report(read(folder))
     assert "<b>Step 3</b>: every group is without spread" in page

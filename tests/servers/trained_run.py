@@ -44,7 +44,9 @@ def make_run(folder: Path, *, seed: int = 0) -> Path:
         "metrics.jsonl": b'{"step": 1, "reward": 0.5}\n' * 10,
         "plots/reward.png": dice.randbytes(20_000),
         "report.html": f"<p>{folder.resolve()}/plots</p>".encode(),
-        "settings.json": json.dumps({"output_dir": str(folder.resolve().parent), "model": "owner/base"}).encode(),
+        "settings.json": json.dumps(
+            {"settings": {"output_dir": str(folder.resolve().parent), "model": "owner/base"}}
+        ).encode(),
         "summary.json": json.dumps(SUMMARY).encode(),
     }
     for name, content in files.items():

@@ -19,7 +19,7 @@ class MemoryStore:
     def __init__(self, place: str, *, patience: Patience) -> None:
         self.uri = f"mem://{place}"
 
-    def check(self) -> None:
+    def check(self, *, claims: bool = False, largest: int = 0) -> None:
         self.write(".probe", b"probe")
         self.delete(".probe")
 

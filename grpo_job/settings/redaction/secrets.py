@@ -77,7 +77,7 @@ def _of_variable(name: str, given: str) -> Iterator[str]:
     yield from (match for shape in SHAPES for match in shape.pattern.findall(given))
     if not NAMED.search(name):
         return
-    path = Path(given.strip()).expanduser() if given.strip().startswith(("/", "~", ".")) else None
+    path = _at_home(given.strip()) if given.strip().startswith(("/", "~", ".")) else None
     if path and len(given) < 4096 and _is_file(path):
         yield from _of_content(_read(path))
     elif not name.upper().endswith(("_FILE", "_PATH")):
@@ -86,16 +86,16 @@ def _of_variable(name: str, given: str) -> Iterator[str]:
 
 def _files_of_clients(environment: Mapping[str, str]) -> Iterator[Path]:
     """Where the Hub's client, boto3, wandb, MLflow and curl look for credentials that no variable names."""
-    home = Path(environment.get("HOME") or "~").expanduser()
+    home = _at_home(environment.get("HOME") or "~")
     config = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
     cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache")
-    hub = Path(environment.get("HF_HOME") or cache / "huggingface").expanduser()
+    hub = _at_home(environment.get("HF_HOME") or str(cache / "huggingface"))
     aws = home / ".aws"
     places = [
         *(hub / name for name in ("token", "stored_tokens")),
         *(home / name for name in (".huggingface/token", ".netrc", "_netrc", ".mlflow/credentials")),
         *(aws / name for name in ("credentials", "config")),
-        *(Path(environment[name]).expanduser() for name in ("NETRC", "AWS_CONFIG_FILE") if environment.get(name)),
+        *(_at_home(environment[name]) for name in ("NETRC", "AWS_CONFIG_FILE") if environment.get(name)),
         Path(environment.get("WANDB_CONFIG_DIR") or config / "wandb") / "settings",
         config / "wandb" / "credentials.json",
         config / "gcloud" / "application_default_credentials.json",
@@ -106,6 +106,14 @@ def _files_of_clients(environment: Mapping[str, str]) -> Iterator[Path]:
         except OSError:  # no such folder, or not ours to read: then it is no client's either
             continue
     yield from filter(_is_file, places)
+
+
+def _at_home(path: str) -> Path:
+    """With `~` replaced; as it is for a user or a home that there is not, where no client finds anything either."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _is_file(path: Path) -> bool:
