@@ -221,11 +221,10 @@ def _end_with(story: Callable[[], Outcome]) -> None:
 
 
 def _read(assignments: tuple[str, ...]) -> "Resolved":
-    """Read the settings. Raises `InvalidRun` with every fault, including unknown rewards."""
-    from grpo_job.settings.reader import assigned, resolve
+    """Read the settings. Raises `InvalidRun` with every fault."""
+    from grpo_job.phases import read_settings
 
-    untidy = launched.tidy(os.environ)
-    return resolve(os.environ, assigned(assignments), [_unknown_rewards, lambda _: untidy])
+    return read_settings.read(os.environ, assignments)
 
 
 def _steered(assignments: tuple[str, ...], offline: bool = False) -> "Resolved":
@@ -235,15 +234,6 @@ def _steered(assignments: tuple[str, ...], offline: bool = False) -> "Resolved":
     resolved = _read(assignments)
     _steer_libraries(resolved.settings)
     return resolved
-
-
-def _unknown_rewards(settings: "Settings") -> list[str]:
-    from grpo_job import rewards
-    from grpo_job.rewards.judging import JUDGEMENTS
-    from grpo_job.settings.redaction.redactor import REDACTOR
-
-    JUDGEMENTS.key, JUDGEMENTS.hide = os.environ.get("OPENAI_API_KEY", ""), REDACTOR.text
-    return rewards.unknown(name for name, _ in settings.rewards)
 
 
 def _steer_libraries(settings: "Settings") -> int:

@@ -6,7 +6,9 @@ store may lack some that are kept here.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,9 +16,13 @@ from grpo_job.checkpoints.manager import NAME, Checkpoint, CheckpointManager
 from grpo_job.checkpoints.validity import name_of
 from grpo_job.outcomes import RunLocked, Unexpected
 from grpo_job.run_folder.files import remove
-from grpo_job.stores import MANIFEST, Outpaced, Store, StoreFailed
+from grpo_job.settings.schema import Settings
+from grpo_job.settings.schemes import scheme_of
+from grpo_job.stores import MANIFEST, Outpaced, Patience, Silence, Store, StoreFailed, open_store
 
 ARRIVING = ".arriving"
+# A checkpoint that does not reach the mirror in this time, plus that for its size, is left to the next one.
+PATIENCE = Patience(seconds=45, call=20)
 
 
 class Mirror:
@@ -141,3 +147,17 @@ class Mirror:
     def _failed(self, sentence: str) -> None:
         with self._changed:
             self._troubles.append(sentence)
+
+
+def stores_of(
+    settings: Settings, environment: Mapping[str, str], silence: Silence
+) -> tuple[Store | None, Store | None]:
+    """The stores of the checkpoints and, on the Hub, of takeover requests."""
+    if not settings.checkpoint_to:
+        return None, None
+    scheme = scheme_of(settings.checkpoint_to)
+    place = scheme.place_of_run(settings.checkpoint_to, settings.name_of_run())
+    patience = replace(PATIENCE, silence=silence)
+    opened = partial(open_store, private=settings.publish_private, environment=environment, patience=patience)
+    takeover_request = scheme.place_of_takeover_request(place)
+    return opened(place), opened(takeover_request) if takeover_request else None

@@ -4,12 +4,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grpo_job.checkpoints import Mirror, RunLock
+from grpo_job.checkpoints import Mirror, RunLock, mirror
 from grpo_job.engines.ranks import ALONE, Ranks
 from grpo_job.inputs.dataset import Rows
 from grpo_job.inputs.start_adapter import StartAdapter
@@ -28,11 +26,8 @@ from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.settings.redaction.secrets import secret_values
 from grpo_job.settings.schema import Settings
-from grpo_job.settings.schemes import scheme_of
-from grpo_job.stores import Patience, Silence, Store, StoreFailed, open_store
+from grpo_job.stores import Silence, StoreFailed
 
-# A checkpoint that does not reach the mirror in this time, plus that for its size, is left to the next one.
-MIRROR_PATIENCE = Patience(seconds=45, call=20)
 MIRROR_SECONDS = 300.0  # longest wait for the mirror outside a grace period
 
 
@@ -63,7 +58,7 @@ class Attempt:
         self.answer_to_lost: Callable[[Outcome], Outcome] = lambda lost: lost  # to the loss of another rank
         self.outcome = FINISHED
         self._silence = Silence()
-        remote, takeover_request = _mirror_stores(settings, self.environment, self._silence)
+        remote, takeover_request = mirror.stores_of(settings, self.environment, self._silence)
         self.run_lock = RunLock(
             self.folder.path, remote, settings.lease_seconds, self._lost, takeover_request=takeover_request
         )
@@ -168,7 +163,7 @@ class Attempt:
 
         From here on the work is done: all that is still asked of the mirror is tried again for one patience in all.
         """
-        self._silence.until = min(self._silence.until, time.monotonic() + MIRROR_PATIENCE.seconds)
+        self._silence.until = min(self._silence.until, time.monotonic() + mirror.PATIENCE.seconds)
         if self.mirror and not self.mirror.finish(seconds):
             self.progress.warn(f"the newest checkpoint did not reach {self.mirror.store.uri} in {seconds:.0f} s")
         self.report_background_errors()
@@ -241,17 +236,3 @@ class Attempt:
     def _hung(self, reason: str) -> None:
         """From the watchdog thread: end a run that makes no progress."""
         self.interruption.end(reason, self.conclude(Unexpected(reason).outcome()))
-
-
-def _mirror_stores(
-    settings: Settings, environment: Mapping[str, str], silence: Silence
-) -> tuple[Store | None, Store | None]:
-    """The stores of the checkpoints and, on the Hub, of takeover requests."""
-    if not settings.checkpoint_to:
-        return None, None
-    scheme = scheme_of(settings.checkpoint_to)
-    place = scheme.place_of_run(settings.checkpoint_to, settings.name_of_run())
-    patience = replace(MIRROR_PATIENCE, silence=silence)
-    opened = partial(open_store, private=settings.publish_private, environment=environment, patience=patience)
-    takeover_request = scheme.place_of_takeover_request(place)
-    return opened(place), opened(takeover_request) if takeover_request else None

@@ -19,6 +19,8 @@ from grpo_job.settings.primitives import (
     Positive,
     PositiveInt,
     Text,
+    operational,
+    setting,
 )
 from grpo_job.settings.recipes import TRAINING
 from grpo_job.settings.types import (
@@ -50,15 +52,6 @@ from grpo_job.settings.types import (
     Trackers,
     Warmup,
 )
-
-
-def setting(default: Any, meaning: str, *, changes_result: bool = True) -> Any:
-    """A field; `changes_result`: whether another value gives another adapter."""
-    return Field(default, description=meaning, json_schema_extra={"changes_result": changes_result})
-
-
-def operational(default: Any, meaning: str) -> Any:
-    return setting(default, meaning, changes_result=False)
 
 
 class Fields(BaseModel):

@@ -63,3 +63,12 @@ JsonObject = Annotated[Json[dict[str, Any]], Allowed('a JSON object, such as {"n
 def field(name: str) -> str:
     """The field of a name as people write it: `"GRPO_MAX_STEPS"` and `" max-steps"` as `"max_steps"`."""
     return name.strip().lower().replace("-", "_").removeprefix("grpo_")
+
+
+def setting(default: Any, meaning: str, *, changes_result: bool = True) -> Any:
+    """A field; `changes_result`: whether another value gives another adapter."""
+    return Field(default, description=meaning, json_schema_extra={"changes_result": changes_result})
+
+
+def operational(default: Any, meaning: str) -> Any:
+    return setting(default, meaning, changes_result=False)

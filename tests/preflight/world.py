@@ -13,6 +13,7 @@ import pytest
 from grpo_job import preflight
 from grpo_job.inputs import sample
 from grpo_job.outcomes import InvalidRun
+from grpo_job.phases.read_settings import unknown_rewards
 from grpo_job.preflight import resources, versions
 from grpo_job.preflight.findings import Finding, Findings, of_settings
 from grpo_job.runtime.locked_versions import locked
@@ -111,7 +112,7 @@ class World:
     def examine(self, **how: bool) -> Findings:
         """All findings, of settings or of everything behind them."""
         try:
-            settings = resolve(self.environment, further_checks=[_unknown_rewards]).settings
+            settings = resolve(self.environment, further_checks=[unknown_rewards]).settings
         except InvalidRun as refusal:
             return of_settings(refusal.faults)
         return preflight.examine(settings, self.environment, **how).findings
@@ -127,10 +128,3 @@ class World:
 
 def rows_of(path: Path, number: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()[:number]]
-
-
-def _unknown_rewards(settings: Any) -> list[str]:
-    """As the door checks them, see cli.py."""
-    from grpo_job.cli import _unknown_rewards
-
-    return _unknown_rewards(settings)
