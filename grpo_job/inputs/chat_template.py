@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from grpo_job.inputs.rendering import Message, Template, Unrendered, whole_tokenizer
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import plain_files
-from grpo_job.settings.regular_files import content_of
+from grpo_job.settings.plain_files import content_of
 from grpo_job.settings.schema import Settings
 
 __all__ = ["Chat", "Message"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.planner import choose
+from grpo_job.planner import choose, gpus
 from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 from grpo_job.preflight.findings import Finding
@@ -19,22 +19,13 @@ BF16_CAPABILITY = (8, 0)
 IDLE = 1.0 * GB  # a driver uses some hundred MB of an idle GPU
 MIB = 2**20
 
-# Common GPUs, the smallest first, suggested if this machine has none.
-SIZES = (
-    Gpu("L4 or A10 with 24 GB", 23034 * MIB, (8, 9)),
-    Gpu("A100 with 40 GB", 40960 * MIB, (8, 0)),
-    Gpu("L40S with 48 GB", 46068 * MIB, (8, 9)),
-    Gpu("A100 or H100 with 80 GB", 81559 * MIB, (9, 0)),
-    Gpu("H200 with 141 GB", 143771 * MIB, (9, 0)),
-)
 
-
-def findings(gpus: list[GpuSeen], plan: Plan | None) -> Iterator[Finding]:
-    for gpu in gpus:
+def findings(seen: list[GpuSeen], plan: Plan | None) -> Iterator[Finding]:
+    for gpu in seen:
         yield _driver(gpu)
         yield _generation(gpu)
         yield _memory(gpu, plan)
-    if any(gpu.mig for gpu in gpus):
+    if any(gpu.mig for gpu in seen):
         message = (
             "a GPU is partitioned (MIG), but the plan assumes all its memory: set GRPO_VLLM_GPU_MEMORY_UTILIZATION"
         )
@@ -76,13 +67,13 @@ def _memory(gpu: GpuSeen, plan: Plan | None) -> Finding:
 
 
 def needed_elsewhere(shape: ModelShape, plan_on: Callable[[Gpu], Plan]) -> str:
-    """The smallest GPU of `SIZES` on which the run fits, for a check on a machine without a GPU."""
-    for size in SIZES:
+    """The first of the usual GPUs on which the run fits, for a check on a machine without a GPU."""
+    for _, kind in map(gpus.wanted, gpus.USUAL):
         try:
-            plan = plan_on(size)
+            plan = plan_on(Gpu(kind.name, kind.memory_mib * MIB, kind.capability))
         except InvalidRun:
             continue
-        return f"the run fits on an {size.name} ({plan.memory.total / GB:.1f} GB planned)"
+        return f"the run fits on an {kind.name} ({plan.memory.total / GB:.1f} GB planned)"
     return f"{shape.parameters / 1e9:.1f} billion parameters fit on no single GPU with these settings"
 
 

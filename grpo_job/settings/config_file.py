@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpo_job.outcomes import InvalidRun
+from grpo_job.settings.plain_files import content_of
 from grpo_job.settings.primitives import field
-from grpo_job.settings.regular_files import content_of
 
 NAME = "config"
 ALLOWED = "a file .yaml, .yml, .toml or .env with one setting per line, such as max_steps: 250"

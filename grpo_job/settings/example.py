@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from grpo_job.settings.regular_files import content_of
+from grpo_job.settings.plain_files import content_of
 
 AUTO, OFF = "auto", "off"
 LOOKS_LIKE_A_FILE = ("/", "./", "../", "~")

@@ -4,6 +4,7 @@ A link in a downloaded folder may lead to a private file, and a pipe or `/dev/ze
 what the files say, except that JSON is not nested beyond what any reader can take.
 """
 
+import errno
 import json
 import os
 import stat
@@ -25,18 +26,29 @@ class NotPlain(ValueError):
     """Why a file is not opened, with the cure."""
 
 
+def content_of(path: Path) -> bytes:
+    """The bytes of a regular file that a user named. Raises `OSError`, and `RuntimeError` for a `~` without a home."""
+    try:
+        return _read(path.expanduser(), MOST_TEXT)
+    except NotPlain as fault:
+        raise OSError(errno.EINVAL, str(fault), str(path)) from fault
+
+
 def read_text(path: Path, most: int = MOST_TEXT) -> str:
     """The text of a regular file of at most `most` bytes. Raises `NotPlain`, also if it is not UTF-8, and `OSError`."""
+    try:
+        return _read(path, most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise NotPlain("it is not UTF-8") from error
+
+
+def _read(path: Path, most: int) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe without a writer would block
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(descriptor)
         if fault := _fault_of_kind(found.st_mode) or _fault_of_size(found.st_size, most):
             raise NotPlain(fault)
-        content = file.read(most + 1)
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise NotPlain("it is not UTF-8") from error
+        return file.read(most + 1)
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.paths import fault_of
-from grpo_job.settings.regular_files import content_of
+from grpo_job.settings.plain_files import content_of
 
 Check = Callable[[str], str | None]
 
