@@ -15,7 +15,7 @@ from grpo_job.settings import plain_files
 from grpo_job.stores import client_errors
 
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
-LARGEST_HASHED = 64 << 20  # bytes; larger files are compared by size, because a hash takes seconds per 10 GB read
+LARGEST_HASHED = 64 << 20  # bytes; of larger files the client compares the size, because a hash takes seconds
 WEIGHTS = ("*.safetensors",)
 PICKLES = ", and weights in other formats can run code: convert them, or use another model"
 

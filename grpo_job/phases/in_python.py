@@ -13,16 +13,17 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
 
-from grpo_job import outcomes, rewards
-from grpo_job.outcomes import InvalidRun, RunEnded
+from grpo_job import rewards
+from grpo_job.outcomes import Abandoned, Interrupted, InvalidRun, PublishFailed, RunEnded, RunLocked, Unexpected
 from grpo_job.phases.name import name_run
 from grpo_job.reports import run_data
 from grpo_job.run_folder.files import read_json, read_jsonl
-from grpo_job.run_folder.paths import WEIGHTS, RunFolder
+from grpo_job.run_folder.paths import WEIGHTS, RunFolder, require_plain
 from grpo_job.settings import config_file
 from grpo_job.settings.primitives import field
 from grpo_job.settings.reader import resolve
 
+ENDINGS = (InvalidRun, PublishFailed, Abandoned, RunLocked, Interrupted)
 COMMAND = (sys.executable, "-c", "from grpo_job.cli import main; main()", "run")
 
 
@@ -86,8 +87,9 @@ class LoadedRun:
 
 
 def load(run: str | PathLike[str]) -> LoadedRun:
-    """The run in a run folder or a downloaded published tree. Raises `InvalidRun` if there is none."""
+    """The run in a run folder or a downloaded tree. Raises `InvalidRun` if there is none, or for odd files."""
     path = Path(run).expanduser()
+    require_plain(path)
     if not run_data.read(path).folder.settings.is_file():
         raise InvalidRun(f"{path}: there is no settings.json; allowed: a run folder, or a published tree")
     return LoadedRun(path)
@@ -130,7 +132,6 @@ def _wait_for(command: list[str], environment: Mapping[str, str]) -> int:
 
 
 def _raise(code: int, ending: Mapping[str, Any]) -> NoReturn:
-    known = {kind.code: kind for kind in RunEnded.__subclasses__()}
-    kind = known.get(code, outcomes.Unexpected)
+    kind: type[RunEnded] = next((one for one in ENDINGS if one.code == code), Unexpected)
     told = ending.get("reason") if ending.get("code") == code else None
     raise kind(told or f"the run ended with exit code {code}; what it printed says why")

@@ -118,6 +118,7 @@ def test_a_third_of_the_hours_it_needs_ends_a_run_in_time_evaluated_and_publishe
         assert "total without publishing" in report.read_text()  # the table of cost by phase
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_with_its_budget_spent_ends_in_order_with_what_was_trained(tmp_path: Path) -> None:
     hooks = [SignalAfterStep(3), WithoutReport()]
     assert runs.finish(tmp_path, hooks=hooks) == 75

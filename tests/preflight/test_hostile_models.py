@@ -88,7 +88,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_it_is_refused_with_a_sentence(kind: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendering, "SECONDS", 3.0)
+    monkeypatch.setattr(rendering, "SECONDS", 2.0)
     plant, said = HOSTILE[kind]
     model = world.model()
     if kind == "no template":

@@ -96,6 +96,7 @@ def test_an_s3_that_is_down_is_an_outage(
     assert (type(said), said.code) == (Outage, 1), said
 
 
+@pytest.mark.slow
 def test_a_hub_that_goes_down_while_rows_are_downloaded_is_an_outage(
     hub: HubServer, hub_behind: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from grpo_job.engines.trainer.memory_dry_run import sizes, stretched
@@ -68,6 +69,7 @@ def test_it_can_be_asked_for_and_forbidden() -> None:
     assert sizes(Settings(rehearsal="never"), plan_on(11), ROWS, Chat()) is None
 
 
+@pytest.mark.slow
 def test_a_rehearsed_run_gives_the_same_adapter_and_metrics_byte_for_byte(tmp_path: Path) -> None:
     for word in ("never", "always"):
         settings = {"GRPO_REHEARSAL": word, "GRPO_GRADIENT_ACCUMULATION_STEPS": "2", "GRPO_MAX_STEPS": "3"}
