@@ -13,6 +13,7 @@ from grpo_job.settings.schema import Settings, variable
 from grpo_job.settings.table import as_text
 
 README = Path(__file__).resolve().parents[1] / "README.md"
+REWARDS_PAGE = README.parent / "docs/rewards.md"
 SETTINGS_PAGE = README.parent / "docs/settings.md"
 OPTIONS_PAGE = README.parent / "docs/options.md"
 ARCHITECTURE_PAGE = README.parent / "docs/architecture.md"
@@ -93,7 +94,8 @@ def histories() -> str:
 
 
 PAGES = {
-    README: {"exit codes": exit_codes, "rewards": rewards},
+    README: {"exit codes": exit_codes},
+    REWARDS_PAGE: {"rewards": rewards},
     SETTINGS_PAGE: {"settings": settings},
     OPTIONS_PAGE: {"options": options_by_engine, "refused options": refused_options},
     ARCHITECTURE_PAGE: {"modules": modules},
