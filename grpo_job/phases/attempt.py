@@ -107,6 +107,12 @@ class Attempt:
         """Keep digests of files in the summary, so that a later attempt finds what was damaged."""
         self.summary.update(records={str(path.relative_to(self.folder.path)): sha256(path) for path in paths})
 
+    def forget_result(self) -> None:
+        """A new adapter: of what was remembered, only the answers still hold."""
+        answers = {str(path.relative_to(self.folder.path)) for path in (self.folder.before, self.folder.after)}
+        known = self.summary.values.get("records", {})
+        self.summary.values["records"] = {name: digest for name, digest in known.items() if name in answers}
+
     def wrote(self, path: Path) -> bool:
         """Whether the file is as an attempt `remember`ed it."""
         known: str | None = self.summary.values.get("records", {}).get(str(path.relative_to(self.folder.path)))

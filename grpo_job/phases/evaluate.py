@@ -186,6 +186,7 @@ def keep(engine: Engine, attempt: Attempt) -> None:
     folder = attempt.folder.adapter
     remove(folder)  # what an earlier attempt left may be damaged, and peft goes on from it
     engine.save_adapter(folder)
+    attempt.forget_result()
     attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / WEIGHTS)})
 
 

@@ -142,7 +142,7 @@ def _shareable(path: Path, hidden: Mapping[str, str]) -> bytes:
 
 def _settled(summary: dict[str, Any]) -> dict[str, Any]:
     """The summary without what changes after the report is written, so that publishing again is a no-op."""
-    settled = {key: value for key, value in summary.items() if key not in ("attempts", "fruitless_attempts")}
+    settled = {key: value for key, value in summary.items() if key not in ("attempts", "fruitless_attempts", "records")}
     settled |= {"ending": FINISHED._asdict(), "published": []}
     for key in ("seconds", "cost"):
         if isinstance(spent := summary.get(key), dict):

@@ -91,14 +91,20 @@ def start(folder: Path, settings: Mapping[str, str] | None = None, *, hooks: Seq
 
     `hooks` are called in the new process before the door opens; they must be picklable.
     """
+    log = _new_log(folder)
+    process = forked(_attempt, environment(folder, settings or {}), str(log), tuple(hooks))
+    return Attempt(process, log)
+
+
+def forked(target: Callable[..., None], *arguments: object) -> Any:
+    """A started fork of the one process that has the libraries loaded, whose environment is set here."""
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # as the door sets it before any import
     # What killed processes leave behind is no news here.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
     _server.set_forkserver_preload(PRELOADED)
-    log = _new_log(folder)
-    process = _server.Process(target=_attempt, args=(environment(folder, settings or {}), str(log), tuple(hooks)))
+    process = _server.Process(target=target, args=arguments)
     process.start()
-    return Attempt(process, log)
+    return process
 
 
 def start_cold(folder: Path, settings: Mapping[str, str] | None = None) -> Attempt:

@@ -1,11 +1,9 @@
 """One command on one hostile case: did it run code, touch a file outside, hang, or end with a traceback?"""
 
-import multiprocessing
 import os
 import random
 import time
 from pathlib import Path
-from typing import Any
 
 from tests.faults import runs
 from tests.hostile.cases import KINDS, Case
@@ -14,7 +12,6 @@ LONGEST = 30.0  # seconds until a command counts as hanging; a training that was
 TRAINING = 300.0
 COMMANDS = ("check", "run", "evaluate", "report", "publish")
 CODES = (0, 2, 3, 4)
-_server = multiprocessing.get_context("forkserver")
 
 
 def trial(folder: Path, command: str, kind: str, seed: int) -> tuple[str, str]:
@@ -56,12 +53,10 @@ def _ended(command: str, case: Case, inner: Path) -> tuple[int | None, float, st
     asked = case.settings if command == "check" or (command == "run" and not is_own) else {}
     log = inner / "said.log"
     log.touch()
-    _server.set_forkserver_preload(runs.PRELOADED)
     variables = {**runs.environment(inner / "outputs", settings), **asked, "HF_HUB_OFFLINE": "1", "LANG": "C.UTF-8"}
     if command not in ("check", "run"):
         variables = {name: value for name, value in variables.items() if not name.startswith("GRPO_")}
-    process: Any = _server.Process(target=_main, args=(variables, arguments, str(log), str(inner)))
-    process.start()  # of the first one also the server's, which loads the libraries
+    process = runs.forked(_main, variables, arguments, str(log), str(inner))  # the first one loads the libraries, too
     began = time.monotonic()
     process.join(TRAINING if command in ("run", "evaluate") else LONGEST)
     if hung := process.is_alive():

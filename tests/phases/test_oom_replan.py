@@ -129,7 +129,7 @@ import sys, torch
 from grpo_job import engines
 from grpo_job.engines.trl_cpu import PlainTrl
 from grpo_job.preflight import resources
-def build(engine, settings, base, rows, rewards, folder, plan, ranks):
+def build(engine, settings, base, rows, rewards, folder, plan, ranks, start):
     if plan.micro_batch_size > 16:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     parts = settings.per_device_train_batch_size // plan.micro_batch_size

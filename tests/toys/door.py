@@ -26,7 +26,7 @@ build, open_store = engines.build, stores.open_store
 
 def build_or_toy(engine: str, settings: Any, base: Any, rows: Any, rewards: Any, folder: Path, *more: Any) -> Engine:
     match engine, *more:
-        case "toy", None, ranks:
+        case "toy", None, ranks, _:
             from tests.toys.toy_engine import ToyEngine
 
             return ToyEngine(settings, base, rows, rewards, folder, ranks)
