@@ -8,7 +8,7 @@ from typing import Annotated, Any, NotRequired
 from pydantic import AfterValidator, Field
 from typing_extensions import TypedDict
 
-from grpo_job.outcomes import EXIT_CODES
+from grpo_job.outcomes import EXIT_CODES, RESTART, Unexpected
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -23,7 +23,7 @@ class _Ending(TypedDict):
 
 def _agrees(ending: _Ending) -> _Ending:
     """A code that is not that of its kind was damaged: 0 would be taken for a finished run."""
-    codes = {"running": None, **{each.kind: each.code for each in EXIT_CODES}}
+    codes = {"running": None, RESTART: Unexpected.code, **{each.kind: each.code for each in EXIT_CODES}}
     if codes.get(ending["kind"], -1) != ending["code"]:
         raise ValueError(f"{ending['code']} is not the code of {ending['kind']!r}")
     return ending

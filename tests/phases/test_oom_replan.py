@@ -15,6 +15,7 @@ from grpo_job.outcomes import Abandoned, InvalidRun, RunEnded, Unexpected
 from grpo_job.phases import oom_replan
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.oom_replan import MOST_TRIALS, RestartProcess
+from grpo_job.phases.outcome import record_outcome
 from grpo_job.planner import choose
 from grpo_job.run_folder.files import read_json, read_jsonl
 from grpo_job.runtime.machine import GpuSeen
@@ -103,6 +104,16 @@ def test_a_run_that_did_steps_may_be_tried_again_where_no_plan_is_left(tmp_path:
     ended = ending_of(attempt, checked(attempt, None))
     assert isinstance(ended, Unexpected)
     assert str(ended).startswith("memory ran out after step 7 (OutOfMemoryError")
+
+
+def test_the_restarted_process_finds_what_was_tried(tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    with attempt.lock(), record_outcome(attempt):
+        raise ending_of(attempt, checked(attempt))
+    assert attempt.outcome.kind == RestartProcess.kind
+    again = attempt_at(tmp_path)
+    assert again.summary.values["backed_off"] == oom_replan.trials(again.folder)
+    assert again.summary.values["attempts"] == 2
 
 
 def test_without_a_gpu_it_ends_with_what_to_change(tmp_path: Path) -> None:
