@@ -44,6 +44,7 @@ def saved(tmp_path: Path, engine: Engine) -> dict[str, Any]:
         settings=SimpleNamespace(max_completion_length=8),
         summary=SimpleNamespace(update=lambda adapter: found.update(adapter)),
         progress=Progress("text"),
+        forget_result=lambda: None,
     )
     checked = SimpleNamespace(rows=SimpleNamespace(held_out=ROWS))
     evaluate.save(attempt, engine, checked)  # type: ignore[arg-type]
