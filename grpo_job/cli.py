@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from grpo_job import commands
 from grpo_job.outcomes import RESTART, Outcome
 from grpo_job.runtime import launched, process_exit
 from grpo_job.runtime.command_line import RunByDefault, json_option, offline_option, set_option
@@ -214,6 +215,9 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
         return Outcome(0, "evaluated", judged["verdict"])
 
     _end_with(story)
+
+
+main.add_command(commands.verify)
 
 
 def _end_with(story: Callable[[], Outcome]) -> None:

@@ -24,7 +24,10 @@ from grpo_job.stores.trees import manifest_of
 # Pickles can run code when loaded; the rest is of no use to others, or private.
 PICKLES = ("training_args.bin", "*.bin", "*.joblib", "*.pickle", "*.pkl", "*.pt", "*.pth")
 NEVER = (*PICKLES, "optimizer*", "scheduler*", "rng_state*", "trainer_state.json", "*.key", "*.pem", ".*")
-RUN_FILES = ("settings.json", "environment.json", "metrics.jsonl", "completions.jsonl", "summary.json", "report.html")
+RUN_FILES = (
+    "settings.json", "environment.json", "metrics.jsonl", "completions.jsonl", "summary.json", "verify.json",
+    "report.html",
+)  # fmt: skip
 RUN_FOLDERS = ("evaluation", "plots")
 # Text files that the job writes. In tokenizer files, what looks like a path may be a token.
 OURS = ("run/*.json", "run/*.jsonl", "run/*.html", "run/*.csv", "README.md", "adapter_config.json")

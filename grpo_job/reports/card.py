@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 PLOTS = ("accuracy", "reward")
 LORA_RANKS_OF_VLLM = (8, 16, 32, 64, 128, 256, 320, 512)  # what its `max_lora_rank` accepts
 HUB_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+VERIFIED = "<!-- verified -->", "<!-- end of verified -->"
 PROJECTS = ("grpo", "lora", "trl")
 
 
@@ -42,6 +43,13 @@ def card(run: RunData, base: Base, licence: Mapping[str, str]) -> str:
 
     front = metadata(run, base, licence).to_yaml(line_break="\n")
     return str(ModelCard(f"---\n{front}\n---\n{_body(run, base)}"))
+
+
+def note(path: Path, sentence: str) -> None:
+    """Replace what the card at `path` says of `grpo-job verify`; a card without a place for it stays as it is."""
+    text, said = path.read_text(encoding="utf-8"), f"{VERIFIED[0]}\n{markdown.safe(sentence)}\n{VERIFIED[1]}"
+    between = re.compile(rf"{VERIFIED[0]}\n.*?{VERIFIED[1]}", re.DOTALL)
+    write_text(path, between.sub(lambda _: said, text, count=1))
 
 
 def base_of(run: RunData, adapter: Path) -> Base:
