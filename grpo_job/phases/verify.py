@@ -57,24 +57,24 @@ def _asked(
     copy: Copy, base: BaseModel, found: Record, environment: Mapping[str, str], rows: int | None, on_gpu: bool
 ) -> Record:
     before, after = _recorded(copy.run, rows)
-    chat = Chat(copy.adapter, _rendering(copy.run))
+    chat, prompts = Chat(copy.adapter, _rendering(copy.run)), [str(row["prompt"]) for row in after]
     model, grade = _model(copy, base, chat), _grader(copy.run)
     with served.serving(model, environment, on_gpu=on_gpu) as ask:
-        of_base = None if copy.run.start_adapter else _side(ask, before, "off")
-        of_adapter = _side(ask, after, "on")
+        of_base = None if copy.run.start_adapter else _side(ask, prompts, before, "off")
+        of_adapter = _side(ask, prompts, after, "on")
     tie = served_back.TIE_IN_16_BITS if on_gpu or copy.run.environment.get("gpus") else served_back.TIE
     found |= served_back.compare(of_adapter, of_base, tie, copy.run.measure, grade)
     own = [*copy.faults, *_of_template(chat, after), *_of_claims(copy.run)]
     if (copy.merged / "config.json").is_file():
         with served.serving(model._replace(base=copy.merged, adapter=None), environment, on_gpu=on_gpu) as ask:
-            merged = _side(ask, after, "on")
+            merged = _side(ask, prompts, after, "on")
         found["merged"] = served_back.of_merged(merged, tie, copy.run.measure, grade)
         own += found["merged"]["faults"]
     return {**found, "faults": [*own, *found["faults"]]}
 
 
-def _side(ask: served.Ask, recorded: Sequence[Record], adapter: Adapter) -> Side:
-    told = ask([row["prompt"] for row in recorded], [row["completion"] for row in recorded], adapter)
+def _side(ask: served.Ask, prompts: Sequence[str], recorded: Sequence[Record], adapter: Adapter) -> Side:
+    told = ask(prompts, [row["completion"] for row in recorded], adapter)
     return Side(recorded, [one.text for one in told], [one.gap for one in told])
 
 
