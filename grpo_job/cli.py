@@ -218,6 +218,7 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
 
 
 main.add_command(commands.verify)
+main.add_command(commands.reproduce)
 
 
 def _end_with(story: Callable[[], Outcome]) -> None:

@@ -1,4 +1,4 @@
-"""The commands about what was published: does it answer as it was evaluated."""
+"""The commands about what was published: does it answer as it was evaluated, and can it be made again."""
 
 import json
 from collections.abc import Callable, MutableMapping
@@ -7,7 +7,7 @@ import click
 
 from grpo_job.outcomes import Outcome
 from grpo_job.runtime import launched, library_env, machine, process_exit
-from grpo_job.runtime.command_line import json_option
+from grpo_job.runtime.command_line import json_option, set_option
 
 
 @click.command()
@@ -36,6 +36,29 @@ def verify(
         for where, result in found.items():
             click.echo(json.dumps(result) if for_machines else "\n".join(verified.lines(where, result)))
         return verified.outcome(found)
+
+    _end_with(story, environment)
+
+
+@click.command()
+@click.argument("place", metavar="URI|RUN")
+@click.option("--anyway", is_flag=True, help="Go on with other versions, rows or another machine, and say so.")
+@set_option
+@click.pass_context
+def reproduce(context: click.Context, place: str, anyway: bool, assignments: tuple[str, ...]) -> None:
+    """Train a published run again from its own settings, commits and seeds, and compare the adapters.
+
+    Own rewards, local rows and a local base are given as settings. Exit 4 if the adapters differ and nothing else does.
+    """
+    environment = _environment(context)
+
+    def story() -> Outcome:
+        from grpo_job.phases import reproduce
+
+        with process_exit.refusing_odd_files():
+            ended = reproduce.reproduce(place, environment, list(assignments), anyway=anyway)
+        click.echo(ended.reason)
+        return ended
 
     _end_with(story, environment)
 

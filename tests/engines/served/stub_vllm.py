@@ -48,7 +48,7 @@ def note(fact: Any) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    note({"arguments": arguments, "secrets": [name for name in os.environ if "TOKEN" in name]})
+    note({"arguments": arguments, "secrets": "HF_TOKEN" in os.environ})
     if "refuse" in os.environ.get("STUB_FILE", ""):
         sys.exit("ValueError: LoRA rank 16 is greater than max_lora_rank 8.")
     port = int(arguments[arguments.index("--port") + 1])

@@ -41,7 +41,7 @@ def test_base_and_adapter_are_asked_with_explicit_sampling(
     assert adapter[2] == Answer("4 apples", float("inf"))
     assert base == [Answer(" four", 0.0)]
     started, of_adapter, of_base = told(environment)
-    assert started["secrets"] == []
+    assert started["secrets"] is False
     assert started["arguments"][:2] == ["serve", "/base"]
     assert " ".join(started["arguments"]).endswith("--enable-lora --max-lora-rank 16 --lora-modules adapter=/adapter")
     assert (of_adapter["path"], of_adapter["model"], of_base["model"]) == ("/v1/completions", "adapter", "base")
@@ -55,13 +55,13 @@ def test_a_server_that_ends_tells_why(
 ) -> None:
     monkeypatch.setenv("PATH", environment["PATH"])
     refusing = {**environment, "STUB_FILE": str(tmp_path / "refuse")}
-    with pytest.raises(Abandoned, match="vllm serve did not start: ValueError: LoRA rank 16"):
-        with serving(MODEL, refusing, on_gpu=True):
-            pass
+    refusal = pytest.raises(Abandoned, match="vllm serve did not start: ValueError: LoRA rank 16")
+    with refusal, serving(MODEL, refusing, on_gpu=True):
+        pass
 
 
 def test_a_machine_without_vllm_says_so(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(Abandoned, match="vllm serve cannot be started: .*vllm"):
-        with serving(MODEL, {**environment, "PATH": "/nowhere"}, on_gpu=True):
-            pass
+    refusal = pytest.raises(Abandoned, match=r"vllm serve cannot be started: .*vllm")
+    with refusal, serving(MODEL, {**environment, "PATH": "/nowhere"}, on_gpu=True):
+        pass
