@@ -55,11 +55,13 @@ def compare(
 
 
 def of_merged(
-    merged: Side, tie: float, measure: Measure, grade: Callable[[Record, str], float | None]
+    merged: Side, base: Side | None, tie: float, measure: Measure, grade: Callable[[Record, str], float | None]
 ) -> dict[str, Any]:
     """Counts, accuracy and `faults` of the merged model: rounding may change answers, but not what they are worth."""
     accuracy = accuracy_of(merged, measure, grade)
+    same = base and _of_apart(apart_of(merged, base))
     faults = [f"the merged model: {fault}" for fault in _of_accuracy(accuracy)]
+    faults += ["the merged model answers as the base does: the adapter is not in it"] if same else []
     return {**merged.counts(tie), "accuracy": accuracy, "faults": faults}
 
 

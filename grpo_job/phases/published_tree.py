@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.outcomes import FINISHED, InvalidRun
+from grpo_job.reports import hub_results
 from grpo_job.run_folder.paths import require_plain
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.stores import MANIFEST, Patience, StoreFailed, open_store
@@ -116,6 +117,8 @@ def _home() -> dict[Path, str]:
 def _chosen(run_folder: Path) -> Iterator[tuple[str, Path]]:
     """Each published file's name in the tree and its path in the run folder."""
     yield from _below(run_folder / "adapter", "")
+    if (run_folder / "adapter" / hub_results.FILE).is_file():  # among names that are else never published
+        yield hub_results.FILE.as_posix(), run_folder / "adapter" / hub_results.FILE
     yield from _below(run_folder / "merged", "merged/")
     for name in RUN_FILES:
         if (run_folder / name).is_file():

@@ -78,7 +78,8 @@ def _known(place: str, resolved: Resolved, environment: Mapping[str, str]) -> Kn
         given = {name for name, origin in resolved.origins.items() if origin.startswith(GIVEN)}
         taken = _taken(run, given)
         trust.refuse_code_and_paths(taken, Path(place) / "run" / "settings.json")
-        settings = {**_texts(taken), **{name: _text(name, resolved) for name in given}}
+        own = {name: _text(name, resolved) for name in given}
+        settings = {**_least(taken, str(own.get("recipe") or run.settings.get("recipe"))), **own}
         settings.setdefault("run_id", f"again-{run.name}"[:100])
         return Known(
             settings["run_id"],
@@ -101,13 +102,15 @@ def _taken(run: RunData, given: set[str]) -> dict[str, Any]:
     return {**taken, **{name: value for name, value in further.items() if name not in given}}
 
 
-def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    """Values as one would write them, without those that are unset anyway."""
-    return {
-        name: config_file.as_text(name, value)
-        for name, value in values.items()
-        if not (value is None and name in Settings.model_fields and Settings.model_fields[name].default is None)
-    }
+def _least(taken: Mapping[str, Any], recipe: str) -> dict[str, str]:
+    """Of these settings, as one would write them, those that the recipe does not bring: others may be refused beside
+    each other even with their defaults. A recipe brings less beside some settings, so it is asked twice."""
+    least = {"recipe": recipe}
+    for _ in range(2):
+        found = resolve({}, least).settings.model_dump(mode="json")
+        brought = {**found, **found["grpo_config"]}
+        least |= {name: config_file.as_text(name, value) for name, value in taken.items() if brought.get(name) != value}
+    return least
 
 
 def _text(name: str, resolved: Resolved) -> str:

@@ -68,7 +68,7 @@ def _asked(
     if (copy.merged / "config.json").is_file():
         with served.serving(model._replace(base=copy.merged, adapter=None), environment, on_gpu=on_gpu) as ask:
             merged = _side(ask, prompts, after, "on")
-        found["merged"] = served_back.of_merged(merged, tie, copy.run.measure, grade)
+        found["merged"] = served_back.of_merged(merged, of_base, tie, copy.run.measure, grade)
         own += found["merged"]["faults"]
     return {**found, "faults": [*own, *found["faults"]]}
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from grpo_job.reports import content, formatting, markdown
+from grpo_job.reports import content, formatting, hub_results, markdown
 from grpo_job.reports.run_data import RunData, read
 from grpo_job.run_folder.files import read_json, write_text
 from grpo_job.settings.engines import ENGINES
@@ -30,11 +30,12 @@ class Base(NamedTuple):
 
 
 def write(run_folder: Path, licence: Mapping[str, str]) -> Path:
-    """`adapter/README.md`; in a published tree the README at its root."""
+    """`adapter/README.md`, in a published tree the README at its root, and the Hub's file of results beside it."""
     run = read(run_folder)
     adapter = run.folder.adapter if run.folder.path == run_folder else run_folder
     path = adapter / "README.md"
     write_text(path, card(run, base_of(run, adapter), licence))
+    hub_results.write(run, adapter)
     return path
 
 

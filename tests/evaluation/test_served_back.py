@@ -72,12 +72,13 @@ def test_without_a_grade_the_accuracy_is_not_judged() -> None:
 def test_a_merged_model_is_judged_by_its_accuracy_alone() -> None:
     def merged(now: list[str]) -> dict[str, Any]:
         return served_back.of_merged(
-            side(AFTER, now), TIE_IN_16_BITS, RIGHT, lambda row, text: float(text.endswith("!"))
+            side(AFTER, now), side(BEFORE), TIE_IN_16_BITS, RIGHT, lambda row, text: float(text.endswith("!"))
         )
 
     assert merged([f"c{n}!" for n in range(100)])["faults"] == []
     assert merged(BEFORE)["faults"] == [
-        "the merged model: right answers, read anywhere: 0, outside the reported interval 0.963 to 1"
+        "the merged model: right answers, read anywhere: 0, outside the reported interval 0.963 to 1",
+        "the merged model answers as the base does: the adapter is not in it",
     ]
 
 

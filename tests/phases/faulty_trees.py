@@ -88,10 +88,9 @@ def other_base(folder: Path) -> Path:
     """The sample's model with its first layer's weights turned around."""
     base = Path(shutil.copytree(sample.MODEL, folder))
     weights = load_file(base / "model.safetensors")
-    turned = {
-        name: value.flip(0).contiguous() if "layers.0.mlp.up" in name else value for name, value in weights.items()
-    }
-    save_file(turned, base / "model.safetensors", metadata={"format": "pt"})
+    for name in [name for name in weights if "layers.0.mlp.up" in name]:
+        weights[name] = weights[name].flip(0).contiguous()
+    save_file(weights, base / "model.safetensors", metadata={"format": "pt"})
     return base
 
 

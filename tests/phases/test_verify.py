@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from grpo_job.inputs import sample
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import verified, verify
 from grpo_job.run_folder.files import read_json, sha256, write_json
@@ -34,6 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that learned something, as its own last phase verified and published it."""
     folder = tmp_path_factory.mktemp("published")
     there = {**LEARNING, "GRPO_PUBLISH_TO": f"file://{folder}/tree", "GRPO_VERIFY": "true"}
+    there |= {"GRPO_PUBLISH_MERGED": "true", "GRPO_PUBLISH_MERGED_DTYPE": "float32"}
     attempt = runs.start(folder, there)
     assert attempt.wait() == 0, attempt.said()
     return folder
@@ -48,6 +50,7 @@ def test_the_last_phase_publishes_what_it_found(folder: Path, tree: Path) -> Non
     told = read_json(tree / "run" / "verify.json")
     assert told["rows"] == told["adapter"]["alike"] == told["base"]["alike"] == ROWS
     assert told["apart"]["asked"] == told["apart"]["recorded"] > 0
+    assert told["merged"]["alike"] == ROWS
     assert told["faults"] == []
     assert read_json(tree / "run" / "summary.json")["verify"]["adapter"]["alike"] == ROWS
     sentence = f"Loaded back by transformers and PEFT on a CPU: {ROWS} of {ROWS} greedy answers as evaluated"
@@ -69,6 +72,11 @@ def test_the_base_of_a_local_folder_is_given_by_the_caller(tree: Path, tmp_path:
     assert faults_of(tmp_path / "again", model="sample", rows=5) == ""
 
 
+def unmerged(tree: Path) -> None:
+    """The base in place of the merged model."""
+    shutil.copyfile(sample.MODEL / "model.safetensors", tree / "merged" / "model.safetensors")
+
+
 PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
     "zeroed B": (lambda tree: faults.changed(tree, faults.zeroed), "it does nothing"),
     "swapped layers": (lambda tree: faults.changed(tree, faults.swapped), "the adapter answers .* otherwise"),
@@ -80,6 +88,7 @@ PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a module without a name": (faults.unused_module, "not whole: it does not use .*v_proj"),
     "truncated": (faults.truncated, "no whole safetensors file"),
+    "a merged model without the adapter": (unmerged, "the merged model answers as the base does"),
     "a false claim": (faults.false_claim, r"evaluation\.json reports"),
     "another name of the base": (
         lambda tree: faults.config(tree, base_model_name_or_path="someone/base"), "but the run trained \"sample\"",
