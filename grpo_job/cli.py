@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grpo_job import commands
 from grpo_job.outcomes import RESTART, Outcome
+from grpo_job.phases import published_commands
 from grpo_job.runtime import launched, process_exit
 from grpo_job.runtime.command_line import RunByDefault, json_option, offline_option, set_option
 from grpo_job.runtime.signals import Interruption
@@ -217,8 +217,7 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
     _end_with(story)
 
 
-main.add_command(commands.verify)
-main.add_command(commands.reproduce)
+published_commands.add_to(main)
 
 
 def _end_with(story: Callable[[], Outcome]) -> None:

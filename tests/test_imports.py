@@ -14,7 +14,6 @@ ONLY_IN_ENGINES = {"torch", "transformers", "trl", "peft", "unsloth", "vllm", "a
 # From the top down. A part imports from floors below its own; parts on one floor do not know each other.
 FLOORS = (
     ("cli",),
-    ("commands",),
     ("job", "worker"),
     ("phases",),
     ("preflight", "engines"),

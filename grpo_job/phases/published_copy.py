@@ -65,6 +65,8 @@ def fetch(place: str, folder: Path, environment: Mapping[str, str]) -> Copy:
         return copy._replace(config=config, faults=[*_records(copy.run, tree, config)])
     except InvalidRun as refusal:
         return copy._replace(faults=[fault.replace(f"{tree}/", "") for fault in refusal.faults])
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        return copy._replace(faults=[f"its records hold what no run writes ({type(error).__name__}: {error})"])
 
 
 def _download(place: str, tree: Path, environment: Mapping[str, str]) -> None:

@@ -16,13 +16,14 @@ from grpo_job.evaluation.served_back import Side
 from grpo_job.inputs import base_model, lora
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.inputs.chat_template import Chat
+from grpo_job.inputs.rendering import Unrendered
 from grpo_job.outcomes import Abandoned, InvalidRun
 from grpo_job.phases import published_copy
 from grpo_job.phases.published_copy import Copy
 from grpo_job.reports.run_data import RunData
 from grpo_job.rewards import MENU, answers
 from grpo_job.run_folder import shapes
-from grpo_job.run_folder.files import read_jsonl
+from grpo_job.run_folder.files import Damaged, read_jsonl
 from grpo_job.runtime import machine
 from grpo_job.settings import plain_files
 from grpo_job.settings.reader import resolve
@@ -44,13 +45,18 @@ def verify(
         found: Record = {"by": "vllm serve" if on_gpu else "transformers and PEFT on a CPU"}
         if not copy.config:
             return {**found, "rows": 0, "faults": copy.faults}
-        name, revision = published_copy.base_name(copy, model)
-        base = base_model.fetch(name, revision)
+        try:
+            base = base_model.fetch(*published_copy.base_name(copy, model))
+        except InvalidRun:
+            if copy.faults:  # of which this may be a consequence
+                return {**found, "rows": 0, "faults": copy.faults}
+            raise
         found |= {"model": base.name, "commit": base.commit, "versions": machine.versions()}
         try:
             return _asked(copy, base, found, environment, rows, on_gpu)
-        except Abandoned as failure:
-            return {**found, "rows": 0, "faults": [*copy.faults, str(failure)]}
+        except (Abandoned, Damaged, Unrendered) as failure:
+            told = str(failure).replace(f"{scratch}/tree/", "")
+            return {**found, "rows": 0, "faults": [*copy.faults, told]}
 
 
 def _asked(
@@ -63,7 +69,8 @@ def _asked(
         of_base = None if copy.run.start_adapter else _side(ask, prompts, before, "off")
         of_adapter = _side(ask, prompts, after, "on")
     tie = served_back.TIE_IN_16_BITS if on_gpu or copy.run.environment.get("gpus") else served_back.TIE
-    found |= served_back.compare(of_adapter, of_base, tie, copy.run.measure, grade)
+    in_4_bits = bool((copy.run.environment.get("plan") or {}).get("load_in_4bit"))  # today the base has 16
+    found |= served_back.compare(of_adapter, of_base, tie, copy.run.measure, grade, strict=not in_4_bits)
     own = [*copy.faults, *_of_template(chat, after), *_of_claims(copy.run)]
     if (copy.merged / "config.json").is_file():
         with served.serving(model._replace(base=copy.merged, adapter=None), environment, on_gpu=on_gpu) as ask:

@@ -37,8 +37,8 @@ def test_equal_answers_have_no_fault() -> None:
 
 def test_an_adapter_that_gives_the_answers_of_the_base_does_nothing() -> None:
     found = faults(side(AFTER, BEFORE), side(BEFORE))
-    assert found[0] == "the adapter changes no answer, but changed 100 when it was evaluated: it does nothing"
-    assert found[1] == "the adapter answers 100 of 100 questions otherwise than recorded after training"
+    assert found[0] == "the adapter answers 100 of 100 questions otherwise than recorded after training"
+    assert found[1] == "the adapter changes no answer, but changed 100 when it was evaluated: it does nothing"
     assert found[2] == "right answers, read anywhere: 0, outside the reported interval 0.963 to 1"
 
 
@@ -67,6 +67,19 @@ def test_without_a_grade_the_accuracy_is_not_judged() -> None:
     found = served_back.compare(side(AFTER, BEFORE, 0.0), None, TIE_IN_16_BITS, RIGHT, lambda row, text: None)
     assert found["accuracy"]["asked"] is None
     assert found["faults"] == []
+
+
+def test_over_a_base_in_other_bits_answers_may_differ_but_not_their_worth() -> None:
+    def told(now: list[str]) -> list[str]:
+        after, base = side(AFTER, now), side(BEFORE, [f"c{n}" for n in range(100)])
+        grade = lambda row, text: float(text.endswith("!"))  # noqa: E731
+        found: list[str] = served_back.compare(after, base, TIE_IN_16_BITS, RIGHT, grade, strict=False)["faults"]
+        return found
+
+    assert told([f"d{n}!" for n in range(100)]) == []
+    assert told([f"d{n}" for n in range(100)]) == [
+        "right answers, read anywhere: 0, outside the reported interval 0.963 to 1"
+    ]
 
 
 def test_a_merged_model_is_judged_by_its_accuracy_alone() -> None:

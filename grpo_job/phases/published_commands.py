@@ -63,6 +63,11 @@ def reproduce(context: click.Context, place: str, anyway: bool, assignments: tup
     _end_with(story, environment)
 
 
+def add_to(group: click.Group) -> None:
+    for command in (verify, reproduce):
+        group.add_command(command)
+
+
 def _environment(context: click.Context) -> MutableMapping[str, str]:
     """That of the process, which `cli.py` alone reads."""
     found: MutableMapping[str, str] = context.find_root().command.environment  # type: ignore[attr-defined]
