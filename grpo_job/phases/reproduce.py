@@ -36,7 +36,6 @@ ANYWAY = "use --anyway to run it all the same"
 class Known(NamedTuple):
     """What the run was: settings for the reader, and what its result is compared with."""
 
-    run_id: str
     assignments: dict[str, str]
     sha256: str
     interval: tuple[float, float]
@@ -82,12 +81,11 @@ def _known(place: str, resolved: Resolved, environment: Mapping[str, str]) -> Kn
         settings = {**_least(taken, str(own.get("recipe") or run.settings.get("recipe"))), **own}
         settings.setdefault("run_id", f"again-{run.name}"[:100])
         return Known(
-            settings["run_id"],
             settings,
             str((run.summary.get("adapter") or {}).get("sha256")),
             tuple(run.evaluation["primary"]["after_interval"]),
             run.measure.name,
-            [*_differences(run, resolve({}, settings).settings, given)],
+            [*_differences(run, resolve({}, settings).settings, given, environment)],
         )
 
 
@@ -119,12 +117,15 @@ def _text(name: str, resolved: Resolved) -> str:
     return config_file.as_text(name, value)
 
 
-def _differences(run: RunData, settings: Settings, given: set[str]) -> Iterator[str]:
+def _differences(run: RunData, settings: Settings, given: set[str], environment: Mapping[str, str]) -> Iterator[str]:
     """Each as a sentence without an end."""
-    for name, facts in (("package versions", machine.versions()), ("machine", _kind(machine.gpus()))):
-        before = run.environment.get("versions") or {} if name == "package versions" else _kind_of(run)
-        if changed := identity.differences(before, facts):
-            yield f"other {name} ({', '.join(changed)})"
+    recorded = run.environment
+    gpus = {"GPUs": [gpu.get("name") for gpu in recorded.get("gpus") or []]}
+    today = {"GPUs": [gpu.name for gpu in machine.gpus(environment.get("CUDA_VISIBLE_DEVICES"))]}
+    if changed := identity.differences(recorded.get("versions") or {}, machine.versions()):
+        yield f"other package versions ({', '.join(changed)})"
+    if changed := identity.differences(gpus, today):
+        yield f"another machine ({', '.join(changed)})"
     ours, theirs = settings.changing_result(), run.settings
     for name in sorted(ours.keys() - {*FROM_CALLER}):
         if ours[name] != theirs.get(name):
@@ -143,11 +144,3 @@ def _of_rows(run: RunData, settings: Settings) -> Iterator[str]:
         yield "its rows cannot be read: `grpo-job check` with the same settings says why"
     elif rows.digest != known:
         yield f"other rows (digest {rows.digest[:12]}, but was {str(known)[:12]})"
-
-
-def _kind(seen: list[machine.GpuSeen]) -> dict[str, Any]:
-    return {"GPUs": [gpu.name for gpu in seen]}
-
-
-def _kind_of(run: RunData) -> dict[str, Any]:
-    return {"GPUs": [gpu.get("name") for gpu in run.environment.get("gpus") or []]}

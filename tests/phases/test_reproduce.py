@@ -14,7 +14,6 @@ from grpo_job.phases import in_python, reproduce
 from grpo_job.run_folder.files import read_json, write_json
 from grpo_job.runtime import machine
 from tests.faults import runs
-from tests.faults.hooks import WithoutReport
 from tests.phases import faulty_trees as faults
 
 RUNS: dict[str, dict[str, str]] = {
@@ -32,7 +31,7 @@ RUNS: dict[str, dict[str, str]] = {
 
 def made(folder: Path, settings: dict[str, str]) -> Path:
     there = {"GRPO_MAX_STEPS": "3", **settings, "GRPO_PUBLISH_TO": f"file://{folder}/tree"}
-    attempt = runs.start(folder, there, hooks=[WithoutReport()])
+    attempt = runs.start(folder, there)
     assert attempt.wait() == 0, attempt.said()
     return folder / "tree"
 
@@ -83,7 +82,7 @@ def stopped(tree: Path) -> None:
     ("change", "assignments", "sentence"),
     [
         (other_versions, [], r"other package versions \(torch: '1\.0' -> "),
-        (on_a_gpu, [], r"other machine \(GPUs: \['NVIDIA H200'\] -> \[\]\)"),
+        (on_a_gpu, [], r"another machine \(GPUs: \['NVIDIA H200'\] -> \[\]\)"),
         (other_rows, [], r"other rows \(digest [0-9a-f]{12}, but was 0{12}\)"),
         (stopped, [], r"it was stopped early \(1 hour was used up\)"),
         (lambda tree: None, ["max_steps=5"], r"GRPO_MAX_STEPS is 5 \(given\), but was 3"),
