@@ -1,0 +1,20 @@
+"""Writes rows.jsonl: complaints, and for each what a good reply does."""
+
+import itertools
+import json
+from pathlib import Path
+
+THINGS = ["kettle", "desk lamp", "bicycle pump", "rain jacket", "coffee mill"]
+CURES = {
+    "arrived broken": "offers a new one",
+    "came a week late": "explains the delay",
+    "is not mine": "asks for the order's number",
+}
+TONES = ["angry", "sad", "polite", "brief", "confused"]
+OPENINGS = ["Hello, my", "The", "Once again: my", "I ordered in May. The"]
+
+with Path("rows.jsonl").open("w") as file:
+    for thing, fault, tone, opening in itertools.product(THINGS, CURES, TONES, OPENINGS):
+        complaint = f"{opening} {thing} {fault}. ({tone} customer)"
+        rubric = f"apologizes once, names the {thing}, {CURES[fault]}, suits a customer who is {tone}"
+        file.write(json.dumps({"complaint": complaint, "rubric": rubric}) + "\n")
