@@ -12,9 +12,10 @@ CURES = {
 }
 TONES = ["angry", "sad", "polite", "brief", "confused"]
 OPENINGS = ["Hello, my", "The", "Once again: my", "I ordered in May. The"]
+ENDINGS = ["", " What now?"]
 
 with Path("rows.jsonl").open("w") as file:
-    for thing, fault, tone, opening in itertools.product(THINGS, CURES, TONES, OPENINGS):
-        complaint = f"{opening} {thing} {fault}. ({tone} customer)"
+    for thing, fault, tone, opening, ending in itertools.product(THINGS, CURES, TONES, OPENINGS, ENDINGS):
+        complaint = f"{opening} {thing} {fault}.{ending} ({tone} customer)"
         rubric = f"apologizes once, names the {thing}, {CURES[fault]}, suits a customer who is {tone}"
         file.write(json.dumps({"complaint": complaint, "rubric": rubric}) + "\n")

@@ -84,6 +84,8 @@ def test_check_finds_no_fault(name: str, tmp_path: Path, invoke: Invoke, monkeyp
     assert code == 0, printed + said
     assert "0 failed" in printed
     assert re.search(r"passed +rows", printed), printed
+    (held_out,) = re.findall(r"evaluating on (\d+) of", printed)
+    assert int(held_out) >= 50, "fewer are not judged"
 
 
 def test_own_reward_pays_by_the_minutes_that_an_answer_is_off() -> None:
