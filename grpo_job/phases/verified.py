@@ -11,7 +11,7 @@ from grpo_job.phases import published_copy, published_tree, trust
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.publish import publish_again, publish_result
 from grpo_job.phases.verify import verify
-from grpo_job.reports import content
+from grpo_job.reports import loaded_back
 from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import read_json, sha256, write_json
 from grpo_job.run_folder.paths import RunFolder
@@ -74,28 +74,30 @@ def outcome(found: Mapping[str, Record]) -> Outcome:
     faults = [f"{place}: {fault}" for place, result in found.items() for fault in result["faults"]]
     if faults:
         return Abandoned("\n".join(faults)).outcome()
-    return Outcome(0, "verified", "; ".join(f"{place}: {content.verified(result)}" for place, result in found.items()))
+    return Outcome(
+        0, "verified", "; ".join(f"{place}: {loaded_back.verified(result)}" for place, result in found.items())
+    )
 
 
 def lines(place: str, result: Record) -> list[str]:
     """What was asked and found, for a person; the faults are in the ending."""
     if not result["rows"]:
         return [f"{place}: nothing was asked"]
-    told, accuracy = [f"{place}: {content.verified(result)}"], result["accuracy"]
+    told, accuracy = [f"{place}: {loaded_back.verified(result)}"], result["accuracy"]
     low, high = accuracy["interval"]
     asked = "not graded here" if accuracy["asked"] is None else f"{accuracy['asked']:.3g}"
     told.append(f"{accuracy['measure']}: {asked}; recorded {accuracy['recorded']:.3g} ({low:.3g} to {high:.3g})")
     if apart := result["apart"]:
         told.append(f"base and adapter differ on {apart['asked']} rows; recorded {apart['recorded']}")
     if merged := result.get("merged"):
-        told.append(f"merged model: {content.answered(merged)}")
+        told.append(f"merged model: {loaded_back.answered(merged)}")
     return told
 
 
 def note(folder: RunFolder, result: Record) -> Record:
     """Write `verify.json`, and the sentence in the card; returns what the summary keeps of it."""
     write_json(folder.verify, result)
-    reports.note_in_card(folder.adapter / "README.md", content.verified(result))
+    reports.note_in_card(folder.adapter / "README.md", loaded_back.verified(result))
     return kept(result)
 
 
@@ -137,7 +139,7 @@ def _write_to_tree(place: str, result: Record, environment: Mapping[str, str]) -
             store.get("", tree)
             run = RunFolder(tree / "run")
             write_json(run.verify, result)
-            reports.note_in_card(tree / "README.md", content.verified(result))
+            reports.note_in_card(tree / "README.md", loaded_back.verified(result))
             write_json(run.summary, {**read_json(run.summary), "verify": kept(result)})
             named = read_json(tree / MANIFEST).get("run_id")
             (tree / MANIFEST).unlink()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from grpo_job.reports import content, formatting, hub_results, markdown
+from grpo_job.reports import content, formatting, hub_results, loaded_back, markdown
 from grpo_job.reports.run_data import RunData, read
 from grpo_job.run_folder.files import read_json, write_text
 from grpo_job.settings.engines import ENGINES
@@ -143,6 +143,7 @@ def _body(run: RunData, base: Base) -> str:
         run=run,
         base=base,
         content=content,
+        verified=loaded_back.verified,
         headline=content.headline(run),
         plots=[name for name in PLOTS if (run.folder.plots / f"{name}.png").is_file()],
         sample=samples[0] if samples else None,

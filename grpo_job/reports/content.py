@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from grpo_job.reports.formatting import clean, count, mebibytes, text
+from grpo_job.reports.loaded_back import verified
 from grpo_job.reports.run_data import Record, RunData
 from grpo_job.settings.example import AUTO
 from grpo_job.settings.schema import variable
@@ -21,7 +22,6 @@ MOST_CHANGED = 60
 MOST_STEPS = 200
 MOST_TEXT = 1_500
 ROLLOUTS_SHOWN = 3
-TIES = "by a tie of two tokens"
 STEP_COLUMNS = (
     "reward", "reward_std", "completions/mean_length", "completions/clipped_ratio", "frac_reward_zero_std", "kl",
     "answers_alike", "entropy", "loss", "grad_norm", "step_time",
@@ -202,22 +202,6 @@ def _more(merged: Record) -> list[tuple[str, float]]:
     """The other types that keep clearly more, and their shares."""
     own = merged["kept"][merged["dtype"]]
     return [(name, min(1.0, share)) for name, share in merged["kept"].items() if share > own + 0.05]
-
-
-def verified(found: Record) -> str:
-    """What `grpo-job verify` found, from `verify.json` or `verify` of the summary.
-
-    >>> verified({"by": "vllm serve", "rows": 40, "adapter": {"alike": 39, "ties": 1, "unexplained": 0}})
-    'Loaded back by vllm serve: 39 of 40 greedy answers as evaluated, 1 differs by a tie of two tokens'
-    """
-    return f"Loaded back by {found['by']}: {answered(found['adapter'])}" if found["rows"] else "nothing was asked"
-
-
-def answered(counts: Record) -> str:
-    """How many greedy answers were as recorded; `counts` of `served_back`."""
-    alike, ties, other = (counts[name] for name in ("alike", "ties", "unexplained"))
-    more = [f"{n} {'differs' if n == 1 else 'differ'} {how}" for n, how in ((ties, TIES), (other, "by more")) if n]
-    return ", ".join([f"{count(alike)} of {count(alike + ties + other)} greedy answers as evaluated", *more])
 
 
 def counted(counts: Record | None) -> str:
