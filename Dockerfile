@@ -34,7 +34,8 @@ RUN /opt/venv/bin/python -m pip install --no-cache-dir --no-deps --require-hashe
     ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --requirement /locks/torch-cpu.lock
 
 FROM cpu-packages AS cpu-code
-COPY pyproject.toml README.md LICENSE /source/
+COPY pyproject.toml setup.py LICENSE NOTICE /source/
+COPY docs/package.md /source/docs/
 COPY grpo_job /source/grpo_job
 RUN /opt/venv/bin/python -m pip install --no-deps --no-build-isolation --root /code /source \
  && find /code/opt/venv/lib/python3.11/site-packages/grpo_job/inputs/sample ! -name "*.py*" -type f -delete
@@ -109,7 +110,8 @@ RUN /opt/tools/bin/uv pip install --python /opt/venv --no-cache --no-deps --requ
     --requirement /locks/gpu.lock
 
 FROM gpu-packages AS gpu-code
-COPY pyproject.toml README.md LICENSE /source/
+COPY pyproject.toml setup.py LICENSE NOTICE /source/
+COPY docs/package.md /source/docs/
 COPY grpo_job /source/grpo_job
 RUN /opt/tools/bin/uv pip install --python /opt/venv --prefix /code/opt/venv --no-cache --no-deps \
     --no-build-isolation --compile-bytecode /source \

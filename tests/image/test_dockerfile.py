@@ -91,5 +91,6 @@ def test_only_what_an_image_holds_goes_to_its_builder() -> None:
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert rules[0] == "*"
     assert {rule.removeprefix("!") for rule in rules if rule.startswith("!")} == {
-        "grpo_job", "locks", "entrypoint.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE",
+        "grpo_job", "locks", "entrypoint.py", "pyproject.toml", "setup.py", "docs/package.md",
+        "LICENSE", "NOTICE",
     }  # fmt: skip
