@@ -33,6 +33,7 @@ if ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12)
   uv venv --quiet --python 3.12 "$venv" ||
     refuse "Python 3.12, which locks/gpu.lock is made for, is neither here nor could uv fetch it: install it (apt-get install python3.12-dev, or uv python install 3.12) and run make gpu again"
 fi
+refused=$("$venv/bin/python" -m grpo_job.runtime.cuda_driver "$gpu" 2>&1) || refuse "$refused"
 "$venv/bin/python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' ||
   refuse "Python.h of Python 3.12 was not found, and Triton compiles its launchers with it: install it (apt-get install python3.12-dev) and run make gpu again"
 

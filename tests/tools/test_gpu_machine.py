@@ -38,6 +38,9 @@ LACKING: Mapping[str, tuple[dict[str, str | None], str, str]] = {
     "no uv": ({"uv": None}, "uv was not found", "pipx install uv"),
     "no compiler": ({"cc": None}, "C compiler", "apt-get install gcc"),
     "no Python 3.12": ({"uv": "exit 1"}, "Python 3.12", "uv python install 3.12"),
+    "a driver that is too old": (
+        {"python3.12": 'case $2 in *cuda_driver*) echo has driver 470; exit 1 ;; esac'}, "has driver 470", "has",
+    ),
     "no headers of Python": (
         {"python3.12": 'case $2 in *sysconfig*) exit 1 ;; esac'}, "Python.h", "python3.12-dev",
     ),
