@@ -15,7 +15,7 @@ GPU_TAG ?= gpu
 CPU_TAG ?= cpu
 BUILD_FLAGS ?=
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-REVISION ?= $(shell git rev-parse HEAD)$(shell git diff --quiet HEAD || echo -changed)
+REVISION ?= $(shell git describe --always --exclude '*' --abbrev=40 --dirty=-changed 2>/dev/null || echo unknown)
 CREATED ?= $(shell date -u +%Y-%m-%dT%H:%M:%SZ)
 SOURCE ?= unknown
 export CONTAINER_TOOL BUILD_FLAGS REVISION CREATED SOURCE
