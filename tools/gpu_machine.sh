@@ -22,6 +22,8 @@ command -v nvidia-smi >/dev/null ||
 gpu=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>&1) ||
   refuse "nvidia-smi sees no GPU ($(printf '%s' "$gpu" | head -n 1)): repair the driver, or give this machine or container a GPU (docker run --gpus all)"
 
+[ -n "$gpu" ] || refuse "nvidia-smi lists no GPU: give this machine or container one (docker run --gpus all)"
+
 command -v uv >/dev/null ||
   refuse "uv was not found: install it (pipx install uv, or python3 -m pip install --user uv), see that it is in PATH, and run make gpu again"
 

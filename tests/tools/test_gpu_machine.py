@@ -35,6 +35,7 @@ LACKING: Mapping[str, tuple[dict[str, str | None], str, str]] = {
         {"nvidia-smi": "echo couldn\\'t communicate with the driver; exit 9"}, "communicate with the driver", "repair",
     ),
     "no GPU": ({"nvidia-smi": "echo No devices were found; exit 6"}, "No devices were found", "--gpus all"),
+    "an empty list": ({"nvidia-smi": "exit 0"}, "lists no GPU", "--gpus all"),
     "no uv": ({"uv": None}, "uv was not found", "pipx install uv"),
     "no compiler": ({"cc": None}, "C compiler", "apt-get install gcc"),
     "no Python 3.12": ({"uv": "exit 1"}, "Python 3.12", "uv python install 3.12"),
