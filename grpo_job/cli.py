@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grpo_job.outcomes import RESTART, Outcome
+from grpo_job.outcomes import Outcome
 from grpo_job.runtime import launched, process_exit
 from grpo_job.runtime.command_line import RunByDefault, json_option, offline_option, set_option
 from grpo_job.runtime.signals import Interruption
@@ -42,12 +42,13 @@ def main(context: click.Context) -> None:
 @click.pass_obj
 def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     """Train, evaluate and publish; resume where an earlier attempt stopped."""
+    from grpo_job.runtime import run_end
     from grpo_job.runtime.world import layout, one_gpu
 
-    given = dict(os.environ)  # before libraries set their own
+    told = run_end.Told(os.environ, interruption)
 
     def story() -> Outcome:
-        resolved = _read(assignments)
+        resolved = told.take(_read(assignments))
         gpus = _steer_libraries(resolved.settings)
         if is_rank(os.environ):
             return _run_as_rank(resolved, interruption)
@@ -61,10 +62,7 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
 
         return job.run(resolved, os.environ, interruption)
 
-    ending = process_exit.ending_of(story)
-    if ending.kind == RESTART and not is_rank(given):
-        process_exit.restart(ending.reason, given)
-    process_exit.leave(ending)
+    told.leave(process_exit.ending_of(story))
 
 
 def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
@@ -72,7 +70,7 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
     from grpo_job import engines, job, worker
     from grpo_job.runtime import launcher
 
-    interruption.on_end = tell = launcher.teller(os.environ)
+    tell = launcher.teller(os.environ, interruption)
     interruption.second_signal_ends = False  # the platform, torchrun and the parent may each send one
     ranks = engines.process_group(interruption.ask)
 

@@ -19,6 +19,7 @@ from grpo_job.monitoring.progress import Progress
 from grpo_job.monitoring.watchdog import Watchdog
 from grpo_job.outcomes import FINISHED, Interrupted, InvalidRun, Outcome, PublishFailed, RunLocked, Unexpected
 from grpo_job.run_folder import identity
+from grpo_job.run_folder import summary as summaries
 from grpo_job.run_folder.files import sha256, write_bytes, write_json
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.run_folder.summary import Summary
@@ -52,11 +53,12 @@ class Attempt:
         REDACTOR.know(secret_values(self.environment))
         self.metrics_server = MetricsServer(None, settings.name_of_run())
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
-        self.progress = Progress(settings.log_format, on_phase=self.watchdog.beat)
+        self.progress = Progress(settings.log_format, on_phase=self.watchdog.beat, run_id=settings.name_of_run())
         self.progress.started = began or self.progress.started
         self.checkpoints_saved = 0
         self.answer_to_lost: Callable[[Outcome], Outcome] = lambda lost: lost  # to the loss of another rank
         self.outcome = FINISHED
+        interruption.facts = self.facts
         self._silence = Silence()
         remote, takeover_request = mirror.stores_of(settings, self.environment, self._silence)
         self.run_lock = RunLock(
@@ -209,6 +211,10 @@ class Attempt:
         same = (one["kind"], one["level"])
         others = [old for old in self.summary.values.get("health", ()) if (old["kind"], old["level"]) != same]
         self.summary.update(health=[*others, one])
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of the run, for who is told of its end."""
+        return {"model": self.settings.model, **summaries.facts(self.summary.values, self.folder)}
 
     def elapsed(self) -> dict[str, float]:
         """Seconds by phase over all attempts so far; their cost goes into the summary."""

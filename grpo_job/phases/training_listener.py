@@ -69,7 +69,8 @@ class TrainingListener:
         self.attempt.summary.update(steps={"done": step, "planned": self.planned})
         self._look_at(step, metrics)
         left = median(self.step_seconds[-50:]) * (self.planned - step)
-        self.attempt.progress.step(step, self.planned, metrics, left)
+        cost = (self.attempt.summary.values["cost"] or {}).get("total")
+        self.attempt.progress.step(step, self.planned, metrics, left, cost)
         self.attempt.report_background_errors()
         self.on_progress()
 
