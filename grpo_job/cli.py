@@ -175,15 +175,18 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
 
 @main.command()
 @click.argument("run_folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-def report(run_folders: tuple[Path, ...]) -> None:
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the page there.")
+@click.option("--live", is_flag=True, hidden=True)
+def report(run_folders: tuple[Path, ...], output: Path | None, live: bool) -> None:
     """Rebuild a run's report from its folder; for several runs, build a comparison."""
 
     def story() -> Outcome:
         from grpo_job import reports
 
         with process_exit.refusing_odd_files(*run_folders):
-            written = reports.rebuild(run_folders)
-        click.echo(f"written: {written}" + (f" and {written.parent / 'plots'}" if len(run_folders) == 1 else ""))
+            written = reports.build_live(run_folders[0]) if live else reports.rebuild(run_folders, output)
+        plots = "" if output or live or len(run_folders) > 1 else f" and {written.parent / 'plots'}"
+        click.echo(f"written: {written}{plots}")
         return Outcome(0, "reported", str(written))
 
     _end_with(story)

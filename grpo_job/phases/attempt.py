@@ -18,11 +18,11 @@ from grpo_job.monitoring.metrics_server import MetricsServer
 from grpo_job.monitoring.progress import Progress
 from grpo_job.monitoring.watchdog import Watchdog
 from grpo_job.outcomes import FINISHED, Interrupted, InvalidRun, Outcome, PublishFailed, RunLocked, Unexpected
+from grpo_job.phases.live_report import LiveReport
 from grpo_job.run_folder import identity
-from grpo_job.run_folder import summary as summaries
 from grpo_job.run_folder.files import sha256, write_bytes, write_json
 from grpo_job.run_folder.paths import RunFolder
-from grpo_job.run_folder.summary import Summary
+from grpo_job.run_folder.summary import Summary, facts
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.settings.redaction.secrets import secret_values
@@ -58,7 +58,7 @@ class Attempt:
         self.checkpoints_saved = 0
         self.answer_to_lost: Callable[[Outcome], Outcome] = lambda lost: lost  # to the loss of another rank
         self.outcome = FINISHED
-        interruption.facts = self.facts
+        interruption.facts = lambda: facts(self.summary.values, self.folder, settings.model)
         self._silence = Silence()
         remote, takeover_request = mirror.stores_of(settings, self.environment, self._silence)
         self.run_lock = RunLock(
@@ -69,6 +69,7 @@ class Attempt:
             if remote
             else None
         )
+        self.live_report = LiveReport(self.folder.path, self.environment, self.mirror, self.progress.warn)
         self._finished_elsewhere = False
         self._record: dict[Path, bytes] = {}
 
@@ -187,6 +188,7 @@ class Attempt:
 
         Of an already trained run that was `refused`, or could not go on because of an outage, the record stays.
         """
+        self.live_report.stop()
         self.outcome = ending = ending._replace(reason=REDACTOR.text(ending.reason))
         if ending.code == RunLocked.code:
             return ending  # another attempt owns the folder now
@@ -211,10 +213,6 @@ class Attempt:
         same = (one["kind"], one["level"])
         others = [old for old in self.summary.values.get("health", ()) if (old["kind"], old["level"]) != same]
         self.summary.update(health=[*others, one])
-
-    def facts(self) -> dict[str, Any]:
-        """What is known of the run, for who is told of its end."""
-        return {"model": self.settings.model, **summaries.facts(self.summary.values, self.folder)}
 
     def elapsed(self) -> dict[str, float]:
         """Seconds by phase over all attempts so far; their cost goes into the summary."""

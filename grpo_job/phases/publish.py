@@ -51,7 +51,8 @@ def write_report(attempt: Attempt, checked: Checked, trackers: Trackers) -> None
         spent = {"seconds": round(seconds["total"], 3), "cost": cost["total"] if cost else None}
         attempt.summary.update(before_publishing=spent)
         attempt.summary.write(seconds=seconds)
-        reports.build([attempt.folder.path])
+        with attempt.live_report.replaced():
+            reports.build([attempt.folder.path])
         reports.write_card(attempt.folder.path, licence=checked.base.licence)
         with attempt.library_log():
             trackers.conclude(attempt.summary.values, attempt.folder.report)

@@ -42,7 +42,7 @@ class Judged(NamedTuple):
 
 
 class Headline(NamedTuple):
-    """`tone` is good, warn or bad; `notice` says how the run ended if not with success."""
+    """`tone` is good, warn, bad or live; `notice` says how the run ended if not with success."""
 
     tone: str
     title: str
@@ -67,6 +67,11 @@ class Setting(NamedTuple):
 
 def headline(run: RunData) -> Headline:
     """The verdict; without one, the state of the run."""
+    if run.live:
+        steps = run.summary.get("steps") or {}
+        return Headline(
+            "live", f"Live: step {steps.get('done', 0)} of {steps.get('planned') or '?'}, no verdict yet", ""
+        )
     ending = run.summary.get("ending") or {}
     kind, code = ending.get("kind", "unknown"), ending.get("code")
     notice = "" if code == 0 else clean(ending.get("reason") or "no summary.json was written")

@@ -12,21 +12,30 @@ from grpo_job.run_folder.files import write_text
 HERE = Path(__file__).parent
 
 
-def write_report(folder: Path) -> Path:
-    """`report.html` and `plots/*.png` of one run."""
+def write_report(folder: Path, output: Path | None = None) -> Path:
+    """`report.html` and `plots/*.png` of one run; or, without plots, only the page as `output`."""
     run = read(folder)
-    drawn = _drawn(run)
-    for item in drawn:
-        plots.png(item, run.folder.plots)
-    write_text(run.folder.report, report(run))
+    if output is None:
+        for item in _drawn(run):
+            plots.png(item, run.folder.plots)
+    page, path = report(run), output or run.folder.report
+    write_text(path, page)
+    return path
+
+
+def write_live(folder: Path) -> Path:
+    """`report.html` of a run that goes on; not if its folder was removed meanwhile, which would make it again."""
+    run = read(folder)
+    page = report(run)
+    if run.folder.summary.is_file():
+        write_text(run.folder.report, page)
     return run.folder.report
 
 
-def write_comparison(folders: Sequence[Path]) -> Path:
-    """`comparison.html` next to the first run's folder."""
-    runs = [read(folder) for folder in folders]
-    path = folders[0].resolve().parent / "comparison.html"
-    write_text(path, side_by_side(runs))
+def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Path:
+    """`comparison.html` next to the first run's folder, or `output`."""
+    path = output or folders[0].resolve().parent / "comparison.html"
+    write_text(path, side_by_side([read(folder) for folder in folders]))
     return path
 
 

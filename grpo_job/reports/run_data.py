@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
@@ -34,6 +35,18 @@ class RunData:
     @cached_property
     def summary(self) -> Record:
         return read_json(self.folder.summary, shapes.Summary)
+
+    @property
+    def live(self) -> bool:
+        """Whether the run goes on, as far as its folder tells: of an earlier result nothing holds any more."""
+        running = (self.summary.get("ending") or {}).get("kind") == "running"
+        return running and (self.summary.get("accuracy") or {}).get("after") is None
+
+    @property
+    def as_of(self) -> str:
+        """When the summary was written, in UTC."""
+        written = datetime.fromtimestamp(self.folder.summary.stat().st_mtime, UTC)
+        return f"{written:%Y-%m-%d %H:%M} UTC"
 
     @cached_property
     def settings(self) -> Record:
@@ -69,7 +82,7 @@ class RunData:
     @cached_property
     def evaluation(self) -> Record:
         """`evaluation.json`; the verdict of one without a chosen measure is about `correct`."""
-        found = read_json(self.folder.verdict)
+        found = {} if self.live else read_json(self.folder.verdict)
         old = (
             {"primary": found["correct"], "measure": {"name": "accuracy", "share": True}, "notes": []} if found else {}
         )
@@ -93,6 +106,8 @@ class RunData:
     @cached_property
     def pairs(self) -> list[tuple[Record, Record]]:
         """Records before and after per held-out question; empty if one side is missing."""
+        if self.live:
+            return []
         before, after = (read_jsonl(path, shapes.Asked) for path in (self.folder.before, self.folder.after))
         answered = {(record["question"], record["gold"]): record for record in after}
         return [(old, new) for old in before if (new := answered.get((old["question"], old["gold"])))]

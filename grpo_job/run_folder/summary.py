@@ -89,11 +89,12 @@ class Summary:
         write_json(self.path, self.values)
 
 
-def facts(values: Mapping[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """What a script needs of a run, as flat fields; None is unknown. Shares are between 0 and 1."""
+def facts(values: Mapping[str, Any], folder: RunFolder, model: str) -> dict[str, Any]:
+    """What who is told of the end of a run needs, as flat fields; None is unknown. Shares are between 0 and 1."""
     accuracy, steps, seconds = values["accuracy"], values["steps"], values["seconds"]["total"]
     return {
         "run_id": values["run_id"],
+        "model": model,
         **{name: accuracy.get(name) for name in ("measure", "before", "after", "verdict", "p_value", "rows")},
         "share": accuracy.get("share", True),
         "steps": steps["done"],
