@@ -75,8 +75,7 @@ def headline(run: RunData) -> Headline:
     ending = run.summary.get("ending") or {}
     kind, code = ending.get("kind", "unknown"), ending.get("code")
     notice = "" if code == 0 else clean(ending.get("reason") or "no summary.json was written")
-    if kind == "running" and run.evaluation:
-        # the report is written before the run is published and ends
+    if kind == "running" and run.evaluation:  # the report is written before the run is published and ends
         notice = clean(run.summary.get("stopped") or "")
     if verdict := run.value("summary.json", "accuracy.verdict") or run.evaluation.get("verdict"):
         tone, title = STATES.get(verdict, ("warn", str(verdict)))
@@ -217,7 +216,7 @@ def counted(counts: Record | None) -> str:
 def in_all(run: RunData, what: str) -> tuple[str, str]:
     """Key and label of the total `seconds` or `cost`: as of when the report was written, if it was."""
     described = f"before_publishing.{what}"
-    if run.value("summary.json", described) is not None:
+    if run.value("summary.json", described) is not None and not run.live:
         return described, "total without publishing"
     return f"{what}.total", "total"
 
