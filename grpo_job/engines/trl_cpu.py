@@ -3,7 +3,7 @@
 For smoke runs and tests of everything around the training.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -72,7 +72,7 @@ class PlainTrl(TrainerEngine):
 
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions through transformers; see `Engine.generate`."""
-        return _generate(self.model, self.tokenizer, self.texts(prompts), **options)
+        return _generate(self.model, self.tokenizer, self.texts(prompts), **options, on_answers=self.on_answers)
 
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers of the adapter as it is on disk, over a base loaded again."""
@@ -110,6 +110,7 @@ def _generate(
     further: Mapping[str, Any] = MappingProxyType({}),
     samples: int = 1,
     seed: int = 0,
+    on_answers: Callable[[int, int], object] = lambda done, asked: None,
 ) -> list[list[str]]:
     """`samples` answers to each rendered prompt; greedy at temperature 0. Random numbers stay as they were."""
     drawn = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": top_k, "min_p": min_p}
@@ -133,5 +134,6 @@ def _generate(
             batch = tokenizer(asked, return_tensors="pt", padding=True, add_special_tokens=False)
             out = model.generate(**batch, generation_config=generation)
             answers += tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+            on_answers(len(answers), samples * len(texts))
     model.train(was_training)
     return [answers[index : index + samples] for index in range(0, len(answers), samples)]

@@ -22,7 +22,7 @@ from grpo_job.monitoring.figures import clock, of_count, of_step
 from grpo_job.monitoring.streams import lasting
 from grpo_job.settings.redaction.redactor import REDACTOR
 
-QUIET_SECONDS = 30.0  # after which a log without a bar says how far a phase is
+QUIET_SECONDS = 60.0  # after which a log without a bar says how far a phase is
 
 
 class Progress:
@@ -102,6 +102,7 @@ class Progress:
     ) -> None:
         """Log a training step: reward, length, accuracy, the time it took and takes, and the `cost` so far."""
         seconds = {"elapsed": time.monotonic() - self._phase_began, "left": seconds_left}
+        self._counted = 0, 0
         parts = of_step(metrics, seconds, cost)
         text = f"step {step}/{planned}  {', '.join(parts)}"
         if self._bar:
