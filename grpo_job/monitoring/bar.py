@@ -14,22 +14,22 @@ class Bar:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._drawn: Progress | None = None
-        self._counts = False
+        self._counts = self._stays = False
 
     def begin(self) -> None:
         """A phase of unknown length: a spinner, with the time that it took."""
         self._start(SpinnerColumn(), TimeElapsedColumn(), vanishes=True)
         self._counts = False
 
-    def show(self, done: int, total: int, text: str) -> None:
-        """How far the phase is."""
-        if not self._counts:
+    def show(self, done: int, total: int, text: str, *, stays: bool) -> None:
+        """How far the phase is; the line `stays` when the phase has ended, or vanishes."""
+        if not self._counts or (stays and not self._stays):
             room = [BarColumn(bar_width=WIDTH)] if self._console.width >= NARROW else []
             line = TextColumn(
                 "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
             )
-            self._start(*room, line, vanishes=False)
-            self._counts = True
+            self._start(*room, line, vanishes=not stays)
+            self._counts, self._stays = True, stays
         assert self._drawn
         self._drawn.update(TaskID(0), completed=done, total=total, description=text, refresh=True)
 

@@ -73,6 +73,7 @@ class Progress:
         finally:
             over.set()
             self._end_bar()
+            self._title = ""
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
     def total(self) -> float:
@@ -106,7 +107,7 @@ class Progress:
         parts = of_step(metrics, seconds, cost)
         text = f"step {step}/{planned}  {', '.join(parts)}"
         if self._bar:
-            self._bar.show(step, planned, text)
+            self._bar.show(step, planned, text, stays=True)
         else:
             told: dict[str, Any] = {f"seconds_{name}": round(value, 3) for name, value in seconds.items()}
             self.say(text, event="step", step=step, planned=planned, metrics=metrics, **told, cost=cost)
@@ -114,8 +115,9 @@ class Progress:
     def count(self, done: int, total: int) -> None:
         """So many of the answers that this phase asks for are there; logged where it takes long."""
         self._counted = done, total
-        if self._bar:
-            self._bar.show(done, total, of_count(done, total, time.monotonic() - self._phase_began))
+        if self._bar and self._title:
+            text = of_count(done, total, time.monotonic() - self._phase_began)
+            self._bar.show(done, total, text, stays=False)
 
     def closing(self, lines: Sequence[str]) -> None:
         """Log the last lines of a run."""
