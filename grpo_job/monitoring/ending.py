@@ -13,6 +13,7 @@ from grpo_job.monitoring import notify
 from grpo_job.monitoring.progress import Progress
 from grpo_job.monitoring.streams import lasting
 from grpo_job.outcomes import EXIT_INTERRUPTED, Outcome
+from grpo_job.settings.notify_url import NAME, PATH_NAME
 from grpo_job.settings.schema import Settings
 
 SHORTEST = 1.0  # seconds for a POST when the grace period is over
@@ -25,20 +26,35 @@ class Ending:
         """`facts` returns what an attempt knows; it is empty if there was none."""
         self.environment, self.facts = dict(environment), facts
         self.settings: Settings | None = None
-        self._lock, self._told = threading.Lock(), False
+        self._lock, self._told = threading.RLock(), False  # a second signal comes in the thread that tells
         self._out = _copy_of(sys.stdout)
 
     def tell(self, ending: Outcome, seconds: float | None = None) -> None:
-        """Post and log the ending; only once. `seconds`: what is left of a grace period, if one has begun."""
+        """Post and log the ending; only once, and until that is done other threads wait.
+
+        `seconds`: what is left of a grace period, if one has begun.
+        """
         with self._lock:
             if self._told:
                 return
             self._told = True
+            try:
+                self._tell(ending, None if seconds is None else max(SHORTEST, seconds))
+            except Exception as error:  # the run has ended as it did, whatever is wrong with what is known of it
+                print(f"grpo-job: the end was not told: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+
+    def _tell(self, ending: Outcome, seconds: float | None) -> None:
         facts = {**self._of_settings(), **self.facts(), **of(ending)}
         progress = Progress(self._log_format(), run_id=facts.get("run_id"), out=self._out)
-        limit = None if seconds is None else max(SHORTEST, seconds)
-        facts["notified"] = notify.send(self.environment, facts, progress.warn, seconds=limit)
+        facts["notified"] = notify.send(self._address(), facts, progress.warn, seconds=seconds)
         progress.end(ending.reason, level(ending), facts)
+
+    def _address(self) -> Mapping[str, str]:
+        """The variables that hold the address; once the settings are known, as they have it."""
+        if self.settings is None:
+            return self.environment
+        url = self.environment.get(NAME, "") if self.settings.notify_url else ""
+        return {NAME: url, PATH_NAME: self.settings.notify_url_path or ""}
 
     def _of_settings(self) -> dict[str, Any]:
         settings = self.settings

@@ -1,7 +1,9 @@
 """The `end` event: the last line of a log of JSON, once, with all that a script needs."""
 
 import json
+import threading
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,6 +51,44 @@ def test_a_warning_of_the_post_comes_before_it(capfd: pytest.CaptureFixture[str]
     assert (warning["event"], warning["level"], warning["run_id"]) == ("warning", "warning", "run-1")
     assert (end["event"], end["notified"]) == ("end", False)
     assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("where", ["a file of the settings", "switched off by the settings"])
+def test_the_address_is_the_one_of_the_settings(where: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with hook() as server:
+        (tmp_path / "hook").write_text(server.url)
+        from_file = where == "a file of the settings"
+        settings = Settings(log_format="json", notify_url_path=str(tmp_path / "hook") if from_file else None)
+        told(capfd, Outcome(0, "finished", ""), FACTS, settings, GRPO_NOTIFY_URL="" if from_file else server.url)
+    assert len(server.bodies) == from_file
+
+
+def test_a_thread_that_ends_the_process_waits_until_all_are_told(capfd: pytest.CaptureFixture[str]) -> None:
+    with hook(stalls=True) as server:
+        ending = Ending({"GRPO_NOTIFY_URL": server.url}, dict)
+        threads = [threading.Thread(target=ending.tell, args=(Outcome(0, "finished", ""),)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        while not server.bodies:
+            threads[0].join(0.01)
+        assert all(thread.is_alive() for thread in threads)
+        server.answers.set()
+        for thread in threads:
+            thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert len(server.bodies) == 1
+
+
+def test_a_signal_that_comes_in_the_thread_that_tells_is_no_deadlock(capfd: pytest.CaptureFixture[str]) -> None:
+    ending = Ending({"GRPO_LOG_FORMAT": "json"}, dict)
+    ending.facts = lambda: ending.tell(Outcome(75, "interrupted", "")) or {}  # type: ignore[func-returns-value]
+    ending.tell(Outcome(0, "finished", ""))
+    assert len(capfd.readouterr().out.splitlines()) == 1
+
+
+def test_odd_facts_are_a_line_and_no_error(capfd: pytest.CaptureFixture[str]) -> None:
+    Ending({}, lambda: {}["accuracy"]).tell(Outcome(0, "finished", ""))
+    assert capfd.readouterr().err == "grpo-job: the end was not told: KeyError: 'accuracy'\n"
 
 
 def test_a_plain_log_has_no_line_of_json(capfd: pytest.CaptureFixture[str]) -> None:
