@@ -61,30 +61,39 @@ class LiveReport:
             self._mirror.finish(LAST_SECONDS, report=True)
 
     def _work(self) -> None:
-        while process := self._next():
-            _, said = process.communicate(timeout=TOO_LONG)
+        while self._is_wanted():
+            try:
+                failure = self._failure()
+            except (OSError, subprocess.SubprocessError) as error:  # no process can be started, or it hangs
+                failure = str(error)
             with self._changed:
-                self._process = None
-                failed, over = process.returncode != 0, self._over
-            if over:
-                return
-            if not failed:
-                if self._mirror:
-                    self._mirror.send_report(self._report)
-            elif not self._warned:
+                process, self._process = self._process, None
+                if self._over:
+                    return
+            if process and process.poll() is None:
+                process.kill()
+            if failure is None and self._mirror:
+                self._mirror.send_report(self._report)
+            elif failure is not None and not self._warned:
                 self._warned = True
-                self._warn(f"the live report could not be written: {in_one_line(RuntimeError(said[-300:]))}")
+                self._warn(f"the live report could not be written: {in_one_line(RuntimeError(failure))}")
 
-    def _next(self) -> "subprocess.Popen[str] | None":
-        """The process that writes the next report, once one is wanted; None when it is over."""
+    def _is_wanted(self) -> bool:
+        """Waits until the next report is wanted, True, or it is over."""
         with self._changed:
             self._changed.wait_for(lambda: self._wanted or self._over)
+            self._wanted = False
+            return not self._over
+
+    def _failure(self) -> str | None:
+        """Why the report could not be written; None if it was."""
+        with self._changed:
             if self._over:
                 return None
-            self._wanted = False
-            self._process = subprocess.Popen(
+            self._process = process = subprocess.Popen(
                 [*COMMAND, str(self._report.parent)],
                 env=dict(self._environment), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE, text=True, errors="replace",
             )  # fmt: skip
-            return self._process
+        _, said = process.communicate(timeout=TOO_LONG)
+        return said[-300:] if process.returncode else None

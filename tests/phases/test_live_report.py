@@ -109,8 +109,17 @@ def test_after_a_stop_nothing_is_written_and_the_last_report_takes_its_place(
     assert not report._thread.is_alive()
 
 
-def test_a_failure_is_one_warning(going: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program(monkeypatch, "raise SystemExit('no room for it')")
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ((sys.executable, "-c", "raise SystemExit('no room for it')"), "no room for it"),
+        (("/no/such/program",), "[Errno 2] No such file or directory: '/no/such/program'"),
+    ],
+)
+def test_a_failure_is_one_warning(
+    command: tuple[str, ...], said: str, going: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_report, "COMMAND", command)
     warned, told = list[str](), threading.Event()
     report = LiveReport(going, {}, None, lambda text: (warned.append(text), told.set()))
     report.refresh()
@@ -118,7 +127,7 @@ def test_a_failure_is_one_warning(going: Path, tmp_path: Path, monkeypatch: pyte
     report.refresh()
     wait_for(lambda: not report._wanted and report._process is None)
     report.stop()
-    assert warned == ["the live report could not be written: no room for it"]
+    assert warned == [f"the live report could not be written: {said}"]
 
 
 def test_a_folder_that_vanished_is_not_made_again(going: Path, monkeypatch: pytest.MonkeyPatch) -> None:
