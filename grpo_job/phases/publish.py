@@ -114,11 +114,12 @@ def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[
     if lacks := folder.lacks(summary):
         raise InvalidRun(f"{lacks}: run the same command again with the checkpoints in place, which makes it again")
     places = send(folder, wanted, private=settings.get("publish_private", True), environment=environment)
+    told = [f"published and verified: {place.uri}{f' at {place.revision}' if place.revision else ''}"
+            for place in places if place.verified]  # fmt: skip
     if failures := [place.failure for place in places if not place.verified]:
-        raise PublishFailed("; ".join(failures))
+        raise PublishFailed("; ".join([*failures, *told]))
     write_json(folder.summary, {**summary, "ending": _ending_now(summary), "published": arrived(places)})
-    told = (f"{place.uri}{f' at {place.revision}' if place.revision else ''}" for place in places)
-    return Outcome(0, "published", "\n".join(f"published and verified: {place}" for place in told))
+    return Outcome(0, "published", "\n".join(told))
 
 
 def _ending_now(summary: Mapping[str, Any]) -> dict[str, Any]:
