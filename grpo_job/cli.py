@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from grpo_job.outcomes import RESTART, Outcome
+from grpo_job.outcomes import Outcome
 from grpo_job.phases import published_commands
 from grpo_job.runtime import launched, process_exit
 from grpo_job.runtime.command_line import RunByDefault, json_option, offline_option, set_option
@@ -43,12 +43,13 @@ def main(context: click.Context) -> None:
 @click.pass_obj
 def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
     """Train, evaluate and publish; resume where an earlier attempt stopped."""
+    from grpo_job.runtime import run_end
     from grpo_job.runtime.world import layout, one_gpu
 
-    given = dict(os.environ)  # before libraries set their own
+    told = run_end.Told(os.environ, interruption)
 
     def story() -> Outcome:
-        resolved = _read(assignments)
+        resolved = told.take(_read(assignments))
         gpus = _steer_libraries(resolved.settings)
         if is_rank(os.environ):
             return _run_as_rank(resolved, interruption)
@@ -62,10 +63,7 @@ def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
 
         return job.run(resolved, os.environ, interruption)
 
-    ending = process_exit.ending_of(story)
-    if ending.kind == RESTART and not is_rank(given):
-        process_exit.restart(ending.reason, given)
-    process_exit.leave(ending)
+    told.leave(process_exit.ending_of(story))
 
 
 def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
@@ -73,7 +71,7 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
     from grpo_job import engines, job, worker
     from grpo_job.runtime import launcher
 
-    interruption.on_end = tell = launcher.teller(os.environ)
+    tell = launcher.teller(os.environ, interruption)
     interruption.second_signal_ends = False  # the platform, torchrun and the parent may each send one
     ranks = engines.process_group(interruption.ask)
 
@@ -178,15 +176,18 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
 
 @main.command()
 @click.argument("run_folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-def report(run_folders: tuple[Path, ...]) -> None:
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the page there.")
+@click.option("--live", is_flag=True, hidden=True)
+def report(run_folders: tuple[Path, ...], output: Path | None, live: bool) -> None:
     """Rebuild a run's report from its folder; for several runs, build a comparison."""
 
     def story() -> Outcome:
         from grpo_job import reports
 
         with process_exit.refusing_odd_files(*run_folders):
-            written = reports.rebuild(run_folders)
-        click.echo(f"written: {written}" + (f" and {written.parent / 'plots'}" if len(run_folders) == 1 else ""))
+            written = reports.build_live(run_folders[0]) if live else reports.rebuild(run_folders, output)
+        plots = "" if output or live or len(run_folders) > 1 else f" and {written.parent / 'plots'}"
+        click.echo(f"written: {written}{plots}")
         return Outcome(0, "reported", str(written))
 
     _end_with(story)

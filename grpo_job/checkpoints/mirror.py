@@ -21,6 +21,7 @@ from grpo_job.settings.schemes import scheme_of
 from grpo_job.stores import MANIFEST, Outpaced, Patience, Silence, Store, StoreFailed, open_store
 
 ARRIVING = ".arriving"
+REPORT_SECONDS = 60.0  # between two reports, for the Hub takes some 128 commits an hour
 # A checkpoint that does not reach the mirror in this time, plus that for its size, is left to the next one.
 PATIENCE = Patience(seconds=45, call=20)
 
@@ -39,6 +40,8 @@ class Mirror:
         self._changed = threading.Condition()
         self._waiting: Checkpoint | None = None
         self._going: Checkpoint | None = None
+        self._report: Path | None = None
+        self._reported_at = -REPORT_SECONDS
         self._troubles: list[str] = []
         self._thread: threading.Thread | None = None
 
@@ -46,10 +49,20 @@ class Mirror:
         """Send `checkpoint` after the one being sent; it replaces one that is still waiting."""
         with self._changed:
             self._waiting = checkpoint
-            self._changed.notify_all()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
-                self._thread.start()
+            self._wake()
+
+    def send_report(self, report: Path, *, last: bool = False) -> None:
+        """Send `report` beside the checkpoints, after those that wait; unless it is the `last`, once in a while."""
+        with self._changed:
+            if last or time.monotonic() - self._reported_at >= REPORT_SECONDS:
+                self._report, self._reported_at = report, time.monotonic()
+                self._wake()
+
+    def _wake(self) -> None:
+        self._changed.notify_all()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
+            self._thread.start()
 
     def pinned(self) -> list[Path]:
         """Folders being read, which must not be removed."""
@@ -62,10 +75,12 @@ class Mirror:
             told, self._troubles = self._troubles, []
         return told
 
-    def finish(self, seconds: float) -> bool:
-        """Wait until everything was sent or failed; False if that takes longer than `seconds`."""
+    def finish(self, seconds: float, *, report: bool = False) -> bool:
+        """Wait until the checkpoints, and the `report` too, were sent or failed; False if it takes over `seconds`."""
         with self._changed:
-            return self._changed.wait_for(lambda: not (self._waiting or self._going), timeout=seconds)
+            return self._changed.wait_for(
+                lambda: not (self._waiting or self._going or (report and self._report)), timeout=seconds
+            )
 
     def steps(self) -> list[int]:
         """The steps of the complete checkpoints at the store, newest first."""
@@ -119,18 +134,24 @@ class Mirror:
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting is not None)
+                self._changed.wait_for(lambda: self._waiting is not None or self._report is not None)
                 self._going, self._waiting = self._waiting, None
-                checkpoint = self._going
-            assert checkpoint is not None
+                checkpoint, report = self._going, self._report
             try:
-                self._put(checkpoint)
+                if checkpoint:
+                    self._put(checkpoint)
+                elif report:
+                    self.assert_held()
+                    self.store.write(report.name, report.read_bytes())
             except (RunLocked, Outpaced) as lost:
                 self.on_lost(str(lost))
             except Exception as failure:  # the thread must survive: the next step logs the failure
-                self._failed(f"checkpoint {checkpoint.folder.name} did not reach {self.store.uri}: {failure}")
+                what = f"checkpoint {checkpoint.folder.name}" if checkpoint else "the report"
+                self._failed(f"{what} did not reach {self.store.uri}: {failure}")
             with self._changed:
                 self._going = None
+                if not checkpoint and self._report == report:
+                    self._report = None
                 self._changed.notify_all()
 
     def _put(self, checkpoint: Checkpoint) -> None:

@@ -3,7 +3,7 @@
 Heavy imports are inside the functions, because Unsloth must be imported before them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class TrainerEngine:
     callback: "ListeningCallback"
     planned_steps: int
     notes: Sequence[str] = ()
+    on_answers: Callable[[int, int], object] = staticmethod(lambda done, asked: None)
 
     def take_template(self, settings: Settings) -> None:
         """Render prompts as all parts of the run do; a template that was given is saved with the adapter."""

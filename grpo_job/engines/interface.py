@@ -50,6 +50,8 @@ class Engine(Protocol):
     planned_steps: int
     notes: Sequence[str]
     """sentences for the user: what was asked for and cannot be done with this model"""
+    on_answers: Callable[[int, int], object]
+    """called while `generate` runs, with the answers that are there and those asked for, by engines that can tell"""
 
     def train(self, listener: Listener, resume_from: Path | None = None) -> None:
         """Run to the planned number of steps, or until the listener stops it."""

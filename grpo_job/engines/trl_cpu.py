@@ -65,7 +65,7 @@ class PlainTrl(TrainerEngine):
 
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
         """Completions through transformers; see `Engine.generate`."""
-        return generate(self.model, self.tokenizer, self.texts(prompts), **options)
+        return generate(self.model, self.tokenizer, self.texts(prompts), **options, on_answers=self.on_answers)
 
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers of the adapter as it is on disk, over a base loaded again."""

@@ -18,10 +18,11 @@ from grpo_job.monitoring.metrics_server import MetricsServer
 from grpo_job.monitoring.progress import Progress
 from grpo_job.monitoring.watchdog import Watchdog
 from grpo_job.outcomes import FINISHED, Interrupted, InvalidRun, Outcome, PublishFailed, RunLocked, Unexpected
+from grpo_job.phases.live_report import LiveReport
 from grpo_job.run_folder import identity
 from grpo_job.run_folder.files import sha256, write_bytes, write_json
 from grpo_job.run_folder.paths import RunFolder
-from grpo_job.run_folder.summary import Summary
+from grpo_job.run_folder.summary import Summary, facts
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.settings.redaction.secrets import secret_values
@@ -52,11 +53,12 @@ class Attempt:
         REDACTOR.know(secret_values(self.environment))
         self.metrics_server = MetricsServer(None, settings.name_of_run())
         self.watchdog = Watchdog(self.folder.heartbeat, self._hung, log=interruption.stderr)
-        self.progress = Progress(settings.log_format, on_phase=self.watchdog.beat)
+        self.progress = Progress(settings.log_format, on_phase=self.watchdog.beat, run_id=settings.name_of_run())
         self.progress.started = began or self.progress.started
         self.checkpoints_saved = 0
         self.answer_to_lost: Callable[[Outcome], Outcome] = lambda lost: lost  # to the loss of another rank
         self.outcome = FINISHED
+        interruption.facts = lambda: facts(self.summary.values, self.folder, settings.model)
         self._silence = Silence()
         remote, takeover_request = mirror.stores_of(settings, self.environment, self._silence)
         self.run_lock = RunLock(
@@ -67,6 +69,7 @@ class Attempt:
             if remote
             else None
         )
+        self.live_report = LiveReport(self.folder.path, self.environment, self.mirror, self.progress.warn)
         self._finished_elsewhere = False
         self._record: dict[Path, bytes] = {}
 
@@ -185,6 +188,7 @@ class Attempt:
 
         Of an already trained run that was `refused`, or could not go on because of an outage, the record stays.
         """
+        self.live_report.stop()
         self.outcome = ending = ending._replace(reason=REDACTOR.text(ending.reason))
         if ending.code == RunLocked.code:
             return ending  # another attempt owns the folder now

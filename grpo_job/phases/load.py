@@ -38,6 +38,7 @@ def load(attempt: Attempt, checked: Checked) -> Loaded:
         _keep_start(attempt, manager)
         checkpoint = resume.find_checkpoint(attempt, manager)
         engine = _build(attempt, checked, manager.partial)
+        engine.on_answers = attempt.progress.count
         for note in engine.notes:
             attempt.progress.warn(note)
         checkpoint = resume.usable(attempt, manager, checkpoint, engine)

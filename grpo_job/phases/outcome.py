@@ -75,7 +75,8 @@ def record_outcome(attempt: Attempt) -> Iterator[None]:
 def _report_abandoned(attempt: Attempt) -> None:
     """Write the report of an unpublished run, with its outcome; a failure here is only a warning."""
     try:
-        reports.build([attempt.folder.path])
+        with attempt.live_report.replaced():
+            reports.build([attempt.folder.path])
     except Exception as error:
         attempt.progress.warn(f"the report could not be written: {type(error).__name__}: {error}")
 

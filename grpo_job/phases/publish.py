@@ -51,7 +51,8 @@ def write_report(attempt: Attempt, checked: Checked, trackers: Trackers) -> None
         spent = {"seconds": round(seconds["total"], 3), "cost": cost["total"] if cost else None}
         attempt.summary.update(before_publishing=spent)
         attempt.summary.write(seconds=seconds)
-        reports.build([attempt.folder.path])
+        with attempt.live_report.replaced():
+            reports.build([attempt.folder.path])
         reports.write_card(attempt.folder.path, licence=checked.base.licence)
         with attempt.library_log():
             trackers.conclude(attempt.summary.values, attempt.folder.report)
@@ -114,11 +115,12 @@ def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[
     if lacks := folder.lacks(summary):
         raise InvalidRun(f"{lacks}: run the same command again with the checkpoints in place, which makes it again")
     places = send(folder, wanted, private=settings.get("publish_private", True), environment=environment)
+    told = [f"published and verified: {place.uri}{f' at {place.revision}' if place.revision else ''}"
+            for place in places if place.verified]  # fmt: skip
     if failures := [place.failure for place in places if not place.verified]:
-        raise PublishFailed("; ".join(failures))
+        raise PublishFailed("; ".join([*failures, *told]))
     write_json(folder.summary, {**summary, "ending": _ending_now(summary), "published": arrived(places)})
-    told = (f"{place.uri}{f' at {place.revision}' if place.revision else ''}" for place in places)
-    return Outcome(0, "published", "\n".join(f"published and verified: {place}" for place in told))
+    return Outcome(0, "published", "\n".join(told))
 
 
 def _ending_now(summary: Mapping[str, Any]) -> dict[str, Any]:

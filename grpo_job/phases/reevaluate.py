@@ -173,6 +173,7 @@ def _judged(
             engine = engines.build(
                 checked.engine, settings, base, checked.rows.train, functions, scratch.checkpoints, checked.plan
             )
+            engine.on_answers = progress.count
         with progress.phase("evaluate", f"evaluating base and adapter on {len(held_out)} rows"):
             before = evaluate.records(engine, "off", held_out, checked.rewards, settings, chat)
             engine.load_adapter(found.adapter / WEIGHTS)

@@ -60,6 +60,7 @@ def train(attempt: Attempt, loaded: Loaded, checked: Checked, trackers: Trackers
             budget=budget,
             answers=_answers_so_far(attempt, checked),
             after_warm_start=partial(evaluate_warm, attempt, engine, checked),
+            after_save=attempt.live_report.refresh,
         )
         _train_on_all_ranks(loaded, listener, periodic_eval)
     if verdict := listener.health.verdict:

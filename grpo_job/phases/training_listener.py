@@ -34,11 +34,12 @@ class TrainingListener:
         budget: Budget | None = None,
         answers: AnswersOfLastSteps | None = None,
         after_warm_start: Callable[[], None] = lambda: None,
+        after_save: Callable[[], None] = lambda: None,
     ) -> None:
         """`answers`: the window over the answers, with those of earlier attempts."""
         self.attempt, self.manager, self.planned = attempt, manager, planned
         self.periodic_eval, self.trackers, self.answers = periodic_eval, trackers, answers
-        self.after_warm_start = after_warm_start
+        self.after_warm_start, self.after_save = after_warm_start, after_save
         self.last_step_at = time.monotonic()
         self.last_saved = resumed_from
         self.step_seconds: list[float] = []
@@ -69,7 +70,8 @@ class TrainingListener:
         self.attempt.summary.update(steps={"done": step, "planned": self.planned})
         self._look_at(step, metrics)
         left = median(self.step_seconds[-50:]) * (self.planned - step)
-        self.attempt.progress.step(step, self.planned, metrics, left)
+        cost = (self.attempt.summary.values["cost"] or {}).get("total")
+        self.attempt.progress.step(step, self.planned, metrics, left, cost)
         self.attempt.report_background_errors()
         self.on_progress()
 
@@ -100,6 +102,7 @@ class TrainingListener:
         self.attempt.checkpoints_saved += 1
         self.budget.took("save", time.monotonic() - self.last_step_at)  # an engine saves right after a step
         self.attempt.note()
+        self.after_save()
         if self.attempt.mirror:
             self.attempt.mirror.send(checkpoint)
             uploads = self.attempt.mirror.seconds

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.preflight.findings import Finding, of_refusal
+from grpo_job.settings import notify_url
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.schemes import scheme_of
 from grpo_job.stores import client_errors, open_store
@@ -26,6 +27,7 @@ class Places:
             if not (offline and scheme_of(uri).on_network)
         }
         self._skipped = [uri for uri in named if uri not in self._asked]
+        self._told = settings.notify_url or _host_in(settings.notify_url_path)
 
     def findings(self) -> Iterator[Finding]:
         """One or more for each destination; waits for the checks."""
@@ -34,6 +36,14 @@ class Places:
         for answer in self._asked.values():
             yield from answer.result()
         self._pool.shutdown()
+        if self._told:
+            yield Finding("passed", "notification", f"one POST to {self._told} when the run ends, stops or fails")
+
+
+def _host_in(path: str | None) -> str | None:
+    """Where the address in the file of GRPO_NOTIFY_URL_PATH leads, without what is secret."""
+    url = notify_url.of({notify_url.PATH_NAME: path}) if path else None
+    return notify_url.shown(url) if url else None
 
 
 def _probe(uri: str, variable: str, settings: Settings, environment: Mapping[str, str], largest: int) -> list[Finding]:

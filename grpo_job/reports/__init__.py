@@ -10,23 +10,35 @@ from pathlib import Path
 from grpo_job.outcomes import InvalidRun, in_one_line
 
 
-def build(run_folders: Sequence[Path]) -> Path:
+def build(run_folders: Sequence[Path], output: Path | None = None) -> Path:
     """Write the report, and return its path. Raises `InvalidRun` for a folder that leads elsewhere.
 
     For one run: `report.html` and `plots/` in its folder. For several: `comparison.html` next to the first one.
+    With `output` only the page, to that file.
     """
     from grpo_job.reports import html
     from grpo_job.run_folder.paths import require_plain
 
     for folder in run_folders:
         require_plain(folder)
-    return html.write_report(run_folders[0]) if len(run_folders) == 1 else html.write_comparison(run_folders)
+    if len(run_folders) == 1:
+        return html.write_report(run_folders[0], output)
+    return html.write_comparison(run_folders, output)
 
 
-def rebuild(run_folders: Sequence[Path]) -> Path:
+def build_live(run_folder: Path) -> Path:
+    """`report.html` of a run that goes on, without plots; not written if the folder vanished meanwhile."""
+    from grpo_job.reports import html
+    from grpo_job.run_folder.paths import require_plain
+
+    require_plain(run_folder)
+    return html.write_live(run_folder)
+
+
+def rebuild(run_folders: Sequence[Path], output: Path | None = None) -> Path:
     """As `build`, for folders that others may have changed. Raises `InvalidRun` if one does not hold what it needs."""
     try:
-        return build(run_folders)
+        return build(run_folders, output)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         folders = ", ".join(map(str, run_folders))
         why = f"{type(error).__name__}: {in_one_line(error)}"

@@ -43,7 +43,7 @@ class Judged(NamedTuple):
 
 
 class Headline(NamedTuple):
-    """`tone` is good, warn or bad; `notice` says how the run ended if not with success."""
+    """`tone` is good, warn, bad or live; `notice` says how the run ended if not with success."""
 
     tone: str
     title: str
@@ -68,11 +68,15 @@ class Setting(NamedTuple):
 
 def headline(run: RunData) -> Headline:
     """The verdict; without one, the state of the run."""
+    if run.live:
+        steps = run.summary.get("steps") or {}
+        return Headline(
+            "live", f"Live: step {steps.get('done', 0)} of {steps.get('planned') or '?'}, no verdict yet", ""
+        )
     ending = run.summary.get("ending") or {}
     kind, code = ending.get("kind", "unknown"), ending.get("code")
     notice = "" if code == 0 else clean(ending.get("reason") or "no summary.json was written")
-    if kind == "running" and run.evaluation:
-        # the report is written before the run is published and ends
+    if kind == "running" and run.evaluation:  # the report is written before the run is published and ends
         notice = clean(run.summary.get("stopped") or "")
     if verdict := run.value("summary.json", "accuracy.verdict") or run.evaluation.get("verdict"):
         tone, title = STATES.get(verdict, ("warn", str(verdict)))
@@ -215,7 +219,7 @@ def counted(counts: Record | None) -> str:
 def in_all(run: RunData, what: str) -> tuple[str, str]:
     """Key and label of the total `seconds` or `cost`: as of when the report was written, if it was."""
     described = f"before_publishing.{what}"
-    if run.value("summary.json", described) is not None:
+    if run.value("summary.json", described) is not None and not run.live:
         return described, "total without publishing"
     return f"{what}.total", "total"
 

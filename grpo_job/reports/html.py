@@ -2,32 +2,52 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from grpo_job.reports import comparison, content, formatting, panels, plots, themes
+from grpo_job.reports import comparison, content, formatting, paired, panels, plots, themes
 from grpo_job.reports.run_data import RunData, read
 from grpo_job.run_folder.files import write_text
 
 HERE = Path(__file__).parent
 
 
-def write_report(folder: Path) -> Path:
-    """`report.html` and `plots/*.png` of one run."""
+def write_report(folder: Path, output: Path | None = None) -> Path:
+    """`report.html` and `plots/*.png` of one run; or, without plots, only the page as `output`."""
     run = read(folder)
-    drawn = _drawn(run)
-    for item in drawn:
-        plots.png(item, run.folder.plots)
-    write_text(run.folder.report, report(run))
+    if output is None:
+        for item in _drawn(run):
+            plots.png(item, run.folder.plots)
+    page, path = report(run), output or run.folder.report
+    write_text(path, page)
+    return path
+
+
+def write_live(folder: Path) -> Path:
+    """`report.html` of a run that goes on; not if its folder was removed meanwhile, which would make it again."""
+    run = read(folder)
+    page = report(run)
+    if run.folder.summary.is_file():
+        write_text(run.folder.report, page)
     return run.folder.report
 
 
-def write_comparison(folders: Sequence[Path]) -> Path:
-    """`comparison.html` next to the first run's folder."""
-    runs = [read(folder) for folder in folders]
-    path = folders[0].resolve().parent / "comparison.html"
-    write_text(path, side_by_side(runs))
+def write_comparison(folders: Sequence[Path], output: Path | None = None) -> Path:
+    """`comparison.html` next to the first run's folder, or `output`."""
+    path = output or folders[0].resolve().parent / "comparison.html"
+    write_text(path, side_by_side(named([read(folder) for folder in folders])))
     return path
+
+
+def named(runs: Sequence[RunData]) -> list[RunData]:
+    """The runs with names that tell them apart: of equal ones, the folder above is added, or a number."""
+    names = [run.name for run in runs]
+    longer = [f"{run.folder.path.resolve().parent.name}/{run.name}" if names.count(run.name) > 1 else run.name
+              for run in runs]  # fmt: skip
+    labels = [f"{name} ({longer[: at + 1].count(name)})" if longer.count(name) > 1 else name
+              for at, name in enumerate(longer)]  # fmt: skip
+    return [replace(run, label=label) for run, label in zip(runs, labels, strict=True)]
 
 
 def report(run: RunData) -> str:
@@ -49,6 +69,8 @@ def side_by_side(runs: Sequence[RunData]) -> str:
         "comparison.html",
         title=f"{len(runs)} runs side by side",
         runs=runs,
+        tests=paired.tests(runs),
+        warnings=paired.warnings(runs),
         accuracy=panels.accuracies(runs),
         reward=panels.reward(runs),
         training=panels.training(runs),
@@ -101,4 +123,5 @@ def _render(template: str, **values: Any) -> str:
         "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
     }
     environment.filters |= {**formatting.FORMS, "clean": formatting.clean}
+    environment.filters["form"] = lambda value, form: formatting.FORMS[form](value)
     return environment.get_template(template).render(**values)

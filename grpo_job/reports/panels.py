@@ -1,5 +1,6 @@
 """Chooses what is plotted: lines, bars and intervals with captions. Pure; `plots.py` draws them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -7,6 +8,7 @@ from grpo_job.reports.run_data import RunData
 
 MOST_POINTS = 400  # per line: a plot is about 400 pixels wide
 MOST_POINTS_OF_A_PLOT = 1_600  # keeps a page of many runs small enough to mail
+LABEL_WIDTH, LABEL_LINES = 15, 3  # of a run's name beside a plot
 PHASES = ("check", "download", "load", "evaluate", "train", "save", "publish")  # first_step lies within others
 PARTS = {"time/generation": "generation", "time/rewards": "rewards", "time/loss": "loss"}
 SIDES = ("before", "warm", "after")
@@ -162,7 +164,23 @@ def accuracy(run: RunData) -> Shares | None:
 def accuracies(runs: Sequence[RunData]) -> Shares | None:
     """Each run's measure, of those that are measured by a share."""
     shares = (run for run in runs if run.evaluation.get("measure", {}).get("share"))
-    return _shares((run.name, run.evaluation["primary"]) for run in shares)
+    return _shares((in_lines(run.name), run.evaluation["primary"]) for run in shares)
+
+
+def in_lines(name: str) -> str:
+    """A long name in up to LABEL_LINES lines, broken after its separators, so that it leaves room for the plot.
+
+    >>> in_lines("a-run-with-a-rather-long-name"), in_lines("short")
+    ('a-run-with-a-\\nrather-long-\\nname', 'short')
+    """
+    parts = (part[at : at + LABEL_WIDTH] for part in re.findall(r"[^-_./]*[-_./]?", name) if part
+             for at in range(0, len(part), LABEL_WIDTH))  # fmt: skip
+    lines = [""]
+    for part in parts:
+        if lines[-1] and len(lines[-1]) + len(part) > LABEL_WIDTH:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines if len(lines) <= LABEL_LINES else [*lines[: LABEL_LINES - 1], f"…{lines[-1]}"])
 
 
 def _shares(judged: Iterable[tuple[str, dict[str, Any] | None]]) -> Shares | None:

@@ -15,6 +15,7 @@ from grpo_job.reports.themes import LIGHT, SERIES
 from grpo_job.run_folder.files import write_bytes
 
 Drawn = Panel | Bars | Shares
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2.5)), (0, (1.2, 1.6)), (0, (7, 1.8, 1.2, 1.8)))  # equal curves show through
 LONGEST_NAME = 100  # of a PNG, in characters
 # Inches, so that 9 points are about 11 CSS pixels on the page: in a third of its width or on a phone, and wide.
 SMALL, WIDE = (3.5, 2.15), (9.8, 3.0)
@@ -140,17 +141,18 @@ def _draw_line(axes: Any, line: Line, colour: str, smooth: bool) -> None:
     """Each step faintly with the running mean on top; without `smooth`, or with few steps, only the steps."""
     import numpy as np
 
-    values = np.array(line.values)
+    values, dashes = np.array(line.values), DASHES[line.place % len(DASHES)]
     if line.spread is not None:
         spread = np.array(line.spread)
         axes.fill_between(line.steps, values - spread, values + spread, color=colour, alpha=0.13, linewidth=0)
     window = max(1, len(values) // 15)
     if window == 1 or not smooth:
         few = {"marker": "o", "markersize": 2.5} if len(values) <= 30 else {}
-        axes.plot(line.steps, values, color=colour, linewidth=1.7, label=line.label, **few)
+        axes.plot(line.steps, values, color=colour, linewidth=1.7, label=line.label, linestyle=dashes, **few)
         return
     axes.plot(line.steps, values, color=colour, linewidth=0.8, alpha=0.4)
-    axes.plot(line.steps, running_mean(line.values, window), color=colour, linewidth=1.9, label=line.label)
+    mean = running_mean(line.values, window)
+    axes.plot(line.steps, mean, color=colour, linewidth=1.9, label=line.label, linestyle=dashes)
 
 
 def running_mean(values: Sequence[float], window: int) -> Any:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
@@ -16,6 +17,7 @@ from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import Damaged, parsed, read_json, read_jsonl
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.settings import example
+from grpo_job.settings.schema import variable
 
 Record = dict[str, Any]
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {"last": itemgetter(-1), "max": max, "median": median}
@@ -26,14 +28,27 @@ class RunData:
     """One run. Every figure of a report comes from `value`, by file and key."""
 
     folder: RunFolder
+    label: str = ""
 
     @cached_property
     def name(self) -> str:
-        return str(self.summary.get("run_id") or self.folder.path.name)
+        return self.label or str(self.summary.get("run_id") or self.folder.path.name)
 
     @cached_property
     def summary(self) -> Record:
         return read_json(self.folder.summary, shapes.Summary)
+
+    @property
+    def live(self) -> bool:
+        """Whether the run goes on, as far as its folder tells: of an earlier result nothing holds any more."""
+        running = (self.summary.get("ending") or {}).get("kind") == "running"
+        return running and (self.summary.get("accuracy") or {}).get("after") is None
+
+    @property
+    def as_of(self) -> str:
+        """When the summary was written, in UTC."""
+        written = datetime.fromtimestamp(self.folder.summary.stat().st_mtime, UTC)
+        return f"{written:%Y-%m-%d %H:%M} UTC"
 
     @cached_property
     def settings(self) -> Record:
@@ -69,7 +84,7 @@ class RunData:
     @cached_property
     def evaluation(self) -> Record:
         """`evaluation.json`; the verdict of one without a chosen measure is about `correct`."""
-        found = read_json(self.folder.verdict)
+        found = {} if self.live else read_json(self.folder.verdict)
         old = (
             {"primary": found["correct"], "measure": {"name": "accuracy", "share": True}, "notes": []} if found else {}
         )
@@ -93,9 +108,35 @@ class RunData:
     @cached_property
     def pairs(self) -> list[tuple[Record, Record]]:
         """Records before and after per held-out question; empty if one side is missing."""
-        before, after = (read_jsonl(path, shapes.Asked) for path in (self.folder.before, self.folder.after))
-        answered = {(record["question"], record["gold"]): record for record in after}
+        before = read_jsonl(self.folder.before, shapes.Asked)
+        answered = {(record["question"], record["gold"]): record for record in self.answers_after}
         return [(old, new) for old in before if (new := answered.get((old["question"], old["gold"])))]
+
+    @cached_property
+    def answers_after(self) -> list[Record]:
+        """The answers of the adapter to the held-out rows."""
+        return [] if self.live else read_jsonl(self.folder.after, shapes.Asked)
+
+    @property
+    def asking(self) -> dict[str, Any]:
+        """What decides how a held-out question is asked, by setting."""
+        named = ("chat_template", "chat_template_kwargs", "prompt_column", "max_completion_length", "generation_kwargs")
+        further = self.settings.get("grpo_config") or {}
+        found = {variable(name): self.settings.get(name, further.get(name)) for name in named}
+        return {"system message and worked example": self.system_message, **found}
+
+    @property
+    def grading(self) -> dict[str, Any]:
+        """What decides how an answer is graded, as far as the folder tells."""
+        measured = {name for name, _ in self.measure.weights}
+        options = self.settings.get("reward_options") or {}
+        files = {str(name) for name, _ in self.settings.get("rewards", ()) if str(name).endswith(tuple(measured))}
+        versions = self.environment.get("versions") or {}
+        return {
+            "rewards": sorted(files) if measured else [],
+            "GRPO_REWARD_OPTIONS": {name: options.get(name) for name in sorted(measured)},
+            "version of grpo-job": versions.get("grpo-job"),
+        }
 
     @cached_property
     def rollouts(self) -> tuple[list[Record], list[Record]]:

@@ -7,6 +7,7 @@ from typing import Any
 from grpo_job.outcomes import Outcome
 from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import Damaged, read_json, write_json
+from grpo_job.run_folder.paths import RunFolder
 
 PHASES = ("check", "download", "load", "first_step", "train", "evaluate", "save", "publish", "total")
 LEFT = ("attempts", "fruitless_attempts", "seconds", "stopped", "asked_for", "training_rows", "start_adapter")
@@ -86,6 +87,27 @@ class Summary:
             self.update(seconds={name: round(value, 3) for name, value in seconds.items()})
         self.values["ending"] = ending._asdict() if ending else RUNNING
         write_json(self.path, self.values)
+
+
+def facts(values: Mapping[str, Any], folder: RunFolder, model: str) -> dict[str, Any]:
+    """What who is told of the end of a run needs, as flat fields; None is unknown. Shares are between 0 and 1."""
+    accuracy, steps, seconds = values["accuracy"], values["steps"], values["seconds"]["total"]
+    return {
+        "run_id": values["run_id"],
+        "model": model,
+        **{name: accuracy.get(name) for name in ("measure", "before", "after", "verdict", "p_value", "rows")},
+        "share": accuracy.get("share", True),
+        "steps": steps["done"],
+        "planned": steps["planned"],
+        "attempts": values["attempts"],
+        "seconds": seconds,
+        "minutes": round(seconds / 60, 2),
+        "cost": (values["cost"] or {}).get("total"),
+        "published": [place["uri"] for place in values["published"]],
+        "adapter": (values["adapter"] or {}).get("path"),
+        "report": str(folder.report) if folder.report.is_file() else None,
+        "run_folder": str(folder.path),
+    }
 
 
 def closing_lines(values: dict[str, Any], folder: Path) -> list[str]:

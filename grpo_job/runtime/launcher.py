@@ -38,10 +38,10 @@ def run(layout: Layout, settings: Settings, environment: Mapping[str, str], inte
         listening = dict.fromkeys(LISTENERS, "lo") if layout.nodes == 1 else {}
         launched = Launched(layout, {**threads, **listening, **environment, ENDING_FILE: str(ending_file)})
         interruption.grace_seconds = settings.grace_seconds + PARENT_SECONDS
-        interruption.before_exit = lambda reason: _end_at_once(launched, ending_file, reason)
+        interruption.before_exit = lambda reason: _end_at_once(launched, ending_file, interruption, reason)
         with interruption.noted():
             launched.wait(lambda: interruption.asked)
-        return _told(ending_file) or _untold(launched, interruption.asked)
+        return _told(ending_file, interruption) or _untold(launched, interruption.asked)
 
 
 class Launched:
@@ -91,20 +91,36 @@ def command(layout: Layout) -> list[str]:
     ]  # fmt: skip
 
 
-def teller(environment: Mapping[str, str]) -> Callable[[Outcome], bool]:
-    """A function that writes the outcome for the parent, on one process per machine; False without a parent."""
+def has_parent(environment: Mapping[str, str]) -> bool:
+    """Whether a launcher of ours started this process."""
+    return bool(environment.get(ENDING_FILE))
+
+
+def teller(environment: Mapping[str, str], interruption: Interruption) -> Callable[[Outcome], bool]:
+    """A function that tells the parent outcome and facts, on one process per machine; False without a parent.
+
+    With a parent it is called too if the process ends at once.
+    """
     path = environment.get(ENDING_FILE)
 
     def tell(ending: Outcome) -> bool:
         if path and environment["LOCAL_RANK"] == "0":
-            Path(path).write_text(json.dumps(ending._asdict()), encoding="utf-8")
+            told = {"ending": ending._asdict(), "facts": dict(interruption.facts())}
+            Path(path).write_text(json.dumps(told), encoding="utf-8")
         return bool(path)
 
+    if path:
+        interruption.on_end = tell
     return tell
 
 
-def _told(path: Path) -> Outcome | None:
-    return Outcome(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+def _told(path: Path, interruption: Interruption) -> Outcome | None:
+    """What the first process told of the ending, and, for `interruption`, of the run."""
+    if not path.exists():
+        return None
+    told = json.loads(path.read_text(encoding="utf-8"))
+    interruption.facts = lambda: told["facts"]
+    return Outcome(**told["ending"])
 
 
 def _untold(launched: Launched, asked: str | None) -> Outcome:
@@ -116,6 +132,6 @@ def _untold(launched: Launched, asked: str | None) -> Outcome:
     ).outcome()
 
 
-def _end_at_once(launched: Launched, path: Path, reason: str) -> Outcome:
+def _end_at_once(launched: Launched, path: Path, interruption: Interruption, reason: str) -> Outcome:
     launched.kill()
-    return _told(path) or Interrupted(reason).outcome()
+    return _told(path, interruption) or Interrupted(reason).outcome()

@@ -15,11 +15,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from grpo_job.monitoring import streams
 from grpo_job.outcomes import Interrupted, Outcome
@@ -57,6 +57,7 @@ class Interruption:
         self.second_signal_ends = True
         self.give_up_reason: Callable[[], str] = str
         self.on_end: Callable[[Outcome], object] = lambda ending: None
+        self.facts: Callable[[], Mapping[str, Any]] = dict  # what is known of the run, for `on_end`
         self.hide: Callable[[str], str] = str  # secrets; set once they are known
         self._waits_for_boundary = False
         self._asked_at = 0.0

@@ -154,6 +154,12 @@ def _result_is_not_the_start(settings: Settings) -> str | None:
     )
 
 
+def _one_address_to_notify(settings: Settings) -> str | None:
+    if settings.notify_url is None or settings.notify_url_path is None:
+        return None
+    return "GRPO_NOTIFY_URL and GRPO_NOTIFY_URL_PATH set the same thing; allowed: only one of them"
+
+
 def _plain_address(place: str) -> str:
     return place.removeprefix("file://").removesuffix("@main").rstrip("/")
 
@@ -177,6 +183,7 @@ CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     _a_config_has_its_dataset: {"eval_dataset_config", "eval_dataset"},
     _evaluations_to_decide_by: {"keep", "stop_at_accuracy", "eval_steps"},
     _result_is_not_the_start: {"adapter", "publish_to"},
+    _one_address_to_notify: {"notify_url", "notify_url_path"},
     _only_16_bits_are_shared: {"shard_base", "load_in_4bit"},
     _cost_has_a_price: {"max_cost", "price_per_hour"},
     **option_checks.CHECKS,

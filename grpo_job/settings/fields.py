@@ -33,6 +33,8 @@ from grpo_job.settings.types import (
     KeyPath,
     Modules,
     NonNegativeAuto,
+    NotifyUrl,
+    NotifyUrlPath,
     Optimizer,
     OptionalFraction,
     OptionalPort,
@@ -213,8 +215,7 @@ class Fields(BaseModel):
     )
     publish_merged: Bool = operational(False, "also publish the merged model, in merged/")
     publish_merged_dtype: Literal["model", "float16", "float32"] = operational(
-        "model",
-        "type of the merged weights; float16 and float32 keep more of a small update than bfloat16",
+        "model", "type of the merged weights; float16 and float32 keep more of a small update than bfloat16"
     )
     verify: Bool = operational(
         False, "last, ask what was published the recorded prompts again; exit 4 if answers differ"
@@ -247,4 +248,6 @@ class Fields(BaseModel):
         "127.0.0.1", "address that GRPO_METRICS_PORT listens on; 0.0.0.0, as in the images: every address"
     )
     termination_log: Text = operational("/dev/termination-log", "file for the outcome, if it can be written")
+    notify_url: NotifyUrl = operational(None, "secret: address that gets one POST when the run ends, stops or fails")
+    notify_url_path: NotifyUrlPath = operational(None, "file that holds the address, in place of GRPO_NOTIFY_URL")
     allow_other_versions: Bool = operational(False, "allow package versions that differ from the lock")

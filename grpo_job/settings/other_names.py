@@ -86,6 +86,8 @@ _LISTED = {
     "max_hours": "hours time_limit max_time timeout max_runtime timeout_hours",
     "price_per_hour": "price gpu_price hourly_price cost_per_hour hourly_rate",
     "max_cost": "budget max_price cost_limit cost max_dollars",
+    "notify_url": "webhook webhook_url slack_webhook slack_webhook_url slack_url notify notification_url "
+    "notify_webhook callback_url discord_webhook_url",
     "log_format": "log_style logging_format log_type",
     "HF_TOKEN or HF_TOKEN_PATH, the library's own variables": "hf_token token hf_token_path huggingface_token "
     "hf_api_token api_token hf_hub_token hugging_face_hub_token",

@@ -25,6 +25,7 @@ COMPANIONS = {
     ),
     "eval_dataset": ("eval_dataset_config", "eval_split"),
 }  # fmt: skip
+SECRET = "notify_url"  # the one setting that is a secret: of the environment alone, and never kept as it was given
 # Here empty is a value; elsewhere an empty variable counts as unset.
 MAY_BE_EMPTY = ("system_prompt",)
 LONGEST_SHOWN = 200
@@ -130,11 +131,15 @@ def _fault_of_name(name: str, origin: str, text: str) -> str | None:
 
 def _secrets_in(given: Layer) -> list[str]:
     """A fault for each value that holds a secret: settings are shown, kept and published."""
-    return [
+    faults = [
         _fault(name, text, "a setting must not hold a secret; allowed: secrets in HF_TOKEN, AWS_*, OPENAI_API_KEY, ...")
         for name, (_, text) in given.items()
-        if REDACTOR.refuses(str(text))
+        if name != SECRET and REDACTOR.refuses(str(text))
     ]
+    origin, text = given.get(SECRET, ("environment", "none"))
+    if origin != "environment" and text != "none":
+        faults.append(_fault(SECRET, "", "it is a secret; allowed: the environment variable, or GRPO_NOTIFY_URL_PATH"))
+    return faults
 
 
 def _near(word: str, words: Sequence[str] | Mapping[str, Any], spell: Callable[[str], str] = str) -> str:
@@ -186,7 +191,7 @@ def _fault(name: str, text: Any, why: str, *, spelt: str = "") -> str:
 
 def _shown(name: str, text: Any) -> str:
     """The value for a message: short, and never a secret."""
-    if (name not in known_names() and NAMED.search(name)) or REDACTOR.value(text) != text:
+    if name == SECRET or (name not in known_names() and NAMED.search(name)) or REDACTOR.value(text) != text:
         return "a value (not shown)"
     shown = repr(text)
     return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from grpo_job.settings import example, key_file, schemes, trl_options
+from grpo_job.settings import example, key_file, notify_url, schemes, trl_options
 from grpo_job.settings.engines import ENGINES
 from grpo_job.settings.primitives import (
     Allowed,
@@ -139,6 +139,11 @@ RewardOptions = Annotated[
 KeyPath = Annotated[
     Annotated[Text, AfterValidator(key_file.checked)] | None,
     Allowed("a file with a key of at least 32 characters, or none"),
+]
+NotifyUrl = Annotated[Annotated[Text, AfterValidator(notify_url.shown)] | None, Allowed(f"{notify_url.FORM}, or none")]
+NotifyUrlPath = Annotated[
+    Annotated[Text, AfterValidator(notify_url.file_checked)] | None,
+    Allowed(f"a file that holds {notify_url.FORM}, or none"),
 ]
 Example = Annotated[
     AnyText,

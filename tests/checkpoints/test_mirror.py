@@ -177,3 +177,32 @@ def test_a_run_that_begins_anew_forgets_what_the_mirror_holds(store: Store, mana
     sent(mirror, manager, 10, 20)
     mirror.forget()
     assert mirror.steps() == []
+
+
+def test_a_report_is_sent_beside_the_checkpoints_once_in_a_while_and_the_last_one_always(
+    store: Store, manager: CheckpointManager, tmp_path: Path
+) -> None:
+    report, mirror = tmp_path / "report.html", mirror_of(store)
+    sent(mirror, manager, 10)
+    for page, last, found in (("live", False, b"live"), ("too soon", False, b"live"), ("last", True, b"last")):
+        report.write_text(page)
+        mirror.send_report(report, last=last)
+        assert mirror.finish(WAIT, report=True)
+        assert store.read("report.html") == found
+    assert mirror.steps() == [10]
+
+
+def test_checkpoints_go_before_a_report_which_finish_does_not_wait_for(
+    store: Store, manager: CheckpointManager, tmp_path: Path
+) -> None:
+    gate = Gate(store)
+    mirror = mirror_of(gate)
+    mirror.send(saved(manager, 10))
+    assert gate.begun.acquire(timeout=WAIT)
+    mirror.send_report(tmp_path / "not there")
+    mirror.send(saved(manager, 20))
+    gate.opened.set()
+    assert mirror.finish(WAIT)
+    assert mirror.steps() == [20, 10]
+    assert mirror.finish(WAIT, report=True)
+    assert [trouble.partition(":")[0] for trouble in mirror.troubles()] == ["the report did not reach file"]

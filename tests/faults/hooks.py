@@ -36,7 +36,9 @@ class WithoutReport:
     def __call__(self) -> None:
         from grpo_job import job
         from grpo_job.phases import outcome
+        from grpo_job.phases.live_report import LiveReport
 
+        LiveReport.refresh = lambda self: None  # type: ignore[method-assign]
         job.write_report = lambda *_: None
         outcome._report_abandoned = lambda *_: None
 

@@ -1,50 +1,106 @@
 """The three forms of the log, and that no secret is in any."""
 
+import doctest
 import json
+import threading
+from datetime import datetime
 
 import pytest
 
+from grpo_job.monitoring import figures, progress
 from grpo_job.monitoring.progress import Progress
 from grpo_job.settings.redaction.redactor import REDACTOR
 
-METRICS = {"reward": 1.0, "reward_std": 0.5}
+METRICS = {"reward": 1.0, "reward_std": 0.5, "completions/mean_length": 187.4, "eval_accuracy": 0.45}
+STEP = "step 2/3  reward 1.000 ± 0.500, 0:01:10 left, accuracy 45.0%, length 187, 0:00:00 elapsed, $0.42"
 
 
 def told(log_format: str, capfd: pytest.CaptureFixture[str]) -> str:
     REDACTOR.know(["hf_secret_token"])
-    progress = Progress(log_format)
-    with progress.phase("train", "training 3 steps"):
-        progress.step(2, 3, METRICS, seconds_left=70)
-        progress.warn("hf_secret_token [bold] was refused")
-    progress.closing(["done"])
-    assert progress.seconds["train"] > 0
+    shown = Progress(log_format, run_id="run-1")
+    with shown.phase("train", "training 3 steps"):
+        shown.step(2, 3, METRICS, seconds_left=70, cost=0.42)
+        shown.warn("hf_secret_token [bold] was refused")
+    shown.closing(["done"])
+    assert shown.seconds["train"] > 0
     return capfd.readouterr().out
 
 
-def test_a_bar_stands_before_the_step_on_a_terminal(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "100")
-    monkeypatch.setenv("TERM", "xterm")
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "140", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_doctests() -> None:
+    assert doctest.testmod(figures).failed == 0
+
+
+def test_a_bar_stands_before_the_step_on_a_terminal(terminal: None, capfd: pytest.CaptureFixture[str]) -> None:
     out = told("auto", capfd)
     assert "━" in out
-    assert " step 2/3  reward 1.000 ± 0.500, 0:01:10 left" in out
+    assert f" {STEP}" in out
     assert "warning: [secret] [bold] was refused" in out
+
+
+def test_a_narrow_terminal_has_the_first_figures_on_one_line(
+    terminal: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    out = told("auto", capfd)
+    assert "step 2/3  reward 1.000 ± 0.500, 0:01:10…" in out
+    assert "elapsed" not in out
+
+
+def test_a_phase_of_unknown_length_shows_its_time_on_a_terminal(
+    terminal: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Progress("auto").phase("load", "loading"):
+        pass
+    assert "0:00:00" in capfd.readouterr().out
+
+
+def test_answers_of_an_evaluation_are_counted_on_a_terminal(terminal: None, capfd: pytest.CaptureFixture[str]) -> None:
+    shown = Progress("auto")
+    with shown.phase("evaluate", "evaluating"):
+        shown.count(50, 200)
+    assert "50/200 answers, 0:00:00 left, 0:00:00 elapsed" in capfd.readouterr().out
 
 
 def test_plain_lines_begin_with_the_time(capfd: pytest.CaptureFixture[str]) -> None:
     lines = told("plain", capfd).splitlines()
     assert [line.partition("] ")[2] for line in lines] == [
-        "training 3 steps",
-        "step 2/3  reward 1.000 ± 0.500, 0:01:10 left",
-        "warning: [secret] [bold] was refused",
-        "done",
-    ]
+        "training 3 steps", STEP, "warning: [secret] [bold] was refused", "done",
+    ]  # fmt: skip
+
+
+def test_a_quiet_phase_says_how_far_it_is(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.01)
+    shown, heard = Progress("json"), threading.Event()
+    say = shown.say
+
+    def listening(text: str, **fields: object) -> None:
+        say(text, **fields)  # type: ignore[arg-type]
+        if fields.get("event") == "progress":
+            heard.set()
+
+    monkeypatch.setattr(shown, "say", listening)
+    with shown.phase("evaluate", "evaluating the base"):
+        shown.count(50, 200)
+        assert heard.wait(60)
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    found = next(line for line in lines if line["event"] == "progress")
+    assert found["message"].startswith("evaluating the base: 50/200 answers, ")
+    assert (found["done"], found["total"]) == (50, 200)
 
 
 def test_json_has_an_object_a_line_with_its_event(capfd: pytest.CaptureFixture[str]) -> None:
-    phase, step, warning, closing = map(json.loads, told("json", capfd).splitlines())
+    lines = phase, step, warning, closing = [json.loads(line) for line in told("json", capfd).splitlines()]
     assert (phase["event"], phase["phase"]) == ("phase", "train")
     assert (step["step"], step["planned"], step["metrics"]) == (2, 3, METRICS)
+    assert (step["message"], step["seconds_left"], step["cost"]) == (STEP, 70, 0.42)
     assert (warning["event"], closing["message"]) == ("warning", "done")
+    assert [line["level"] for line in lines] == ["info", "info", "warning", "info"]
+    assert {line["run_id"] for line in lines} == {"run-1"}
+    for line in lines:
+        assert datetime.fromisoformat(line["timestamp"]).timestamp() == pytest.approx(line["time"], abs=0.01)

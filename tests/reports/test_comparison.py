@@ -49,7 +49,7 @@ def test_a_run_has_its_colour_and_name_where_it_is_the_only_one_that_logged_some
         write_jsonl(path / "metrics.jsonl", rows)
     page = reports.build(three).read_text(encoding="utf-8")
     figure = page[page.index('<figure id="plot-entropy">') :].partition("</figure>")[0]
-    assert '<i style="--key: var(--c3)"></i>c</li>' in figure
+    assert '<i class="d2" style="--key: var(--c3)"></i>c</li>' in figure
     assert "var(--c3)" in figure[figure.index("<svg") :]
     assert "var(--c1)" not in figure
 

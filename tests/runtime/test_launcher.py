@@ -27,7 +27,10 @@ TELLS = """
 import os
 from grpo_job.outcomes import Outcome
 from grpo_job.runtime.launcher import teller
-tell = teller(os.environ)
+from grpo_job.runtime.signals import Interruption
+interruption = Interruption()
+interruption.facts = lambda: {"run_id": "run-1"}
+tell = teller(os.environ, interruption)
 """
 Launch = Callable[..., Outcome]
 
@@ -51,7 +54,7 @@ def said(process: psutil.Process) -> dict[str, str]:
 
 
 @pytest.fixture
-def launch(monkeypatch: pytest.MonkeyPatch) -> Launch:
+def launch(monkeypatch: pytest.MonkeyPatch, facts: dict[str, object]) -> Launch:
     """Run with two processes of this source; `asked` is sent to the parent `once` they are ready for it."""
 
     def launched(source: str, asked: str | None = None, once: Callable[[], bool] = both_are_there) -> Outcome:
@@ -59,19 +62,32 @@ def launch(monkeypatch: pytest.MonkeyPatch) -> Launch:
         interruption = Interruption()
         if asked:
             threading.Thread(target=ask, args=(interruption, asked, once)).start()
-        return launcher.run(Layout(2), Settings(grace_seconds=20.0), os.environ, interruption)
+        outcome = launcher.run(Layout(2), Settings(grace_seconds=20.0), os.environ, interruption)
+        facts.update(interruption.facts())
+        return outcome
 
     return launched
 
 
+@pytest.fixture
+def facts() -> dict[str, object]:
+    """What the parent knows of the run in the end."""
+    return {}
+
+
 @pytest.mark.parametrize("ending", [Outcome(0, "finished", "done"), Outcome(75, "interrupted", "SIGTERM was received")])
-def test_the_ending_of_the_first_process_is_the_parents_and_not_torchruns(ending: Outcome, launch: Launch) -> None:
+def test_the_ending_of_the_first_process_is_the_parents_and_not_torchruns(
+    ending: Outcome, launch: Launch, facts: dict[str, object]
+) -> None:
     assert launch(f"tell(Outcome{tuple(ending)!r}); raise SystemExit({ending.code})") == ending
+    assert facts == {"run_id": "run-1"}
 
 
 def test_only_the_first_process_of_a_machine_speaks() -> None:
-    assert launcher.teller({launcher.ENDING_FILE: "no folder/file", "LOCAL_RANK": "1"})(Outcome(1, "", "")) is True
-    assert launcher.teller({"LOCAL_RANK": "0"})(Outcome(1, "", "")) is False, "it has no such parent"
+    interruption, ending = Interruption(), Outcome(1, "", "")
+    second = {launcher.ENDING_FILE: "no folder/file", "LOCAL_RANK": "1"}
+    assert launcher.teller(second, interruption)(ending) is True
+    assert launcher.teller({"LOCAL_RANK": "0"}, interruption)(ending) is False, "it has no such parent"
 
 
 def test_processes_that_end_without_a_word_are_an_unexpected_error(launch: Launch) -> None:

@@ -1,6 +1,6 @@
 """Completions from transformers on a CPU: for the engine without a GPU, and for an adapter that is served back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -53,6 +53,7 @@ def generate(
     further: Mapping[str, Any] = MappingProxyType({}),
     samples: int = 1,
     seed: int = 0,
+    on_answers: Callable[[int, int], object] = lambda done, asked: None,
 ) -> list[list[str]]:
     """`samples` answers to each rendered prompt; greedy at temperature 0. Random numbers stay as they were."""
     drawn = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": top_k, "min_p": min_p}
@@ -76,5 +77,6 @@ def generate(
             batch = tokenizer(asked, return_tensors="pt", padding=True, add_special_tokens=False)
             out = model.generate(**batch, generation_config=generation)
             answers += tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+            on_answers(len(answers), samples * len(texts))
     model.train(was_training)
     return [answers[index : index + samples] for index in range(0, len(answers), samples)]

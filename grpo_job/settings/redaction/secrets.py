@@ -20,7 +20,10 @@ PUBLIC = re.compile(
     r"|account_?id|client_id|project_id|\w*email|\w*domain|\w*ur[il]|\w*arn|scope|format|version)",
     re.IGNORECASE,
 )
+# Of the address of a webhook what follows the host is secret.
+HOOK = re.compile(r"HOOK|NOTIF|SLACK", re.IGNORECASE)
 SHORTEST = 8  # shorter values occur in texts by chance
+SHORTEST_PART = 16  # of a path, whose other parts are words such as `services`
 LARGEST = 1 << 20  # bytes of a file of secrets
 # A secret is recognized by its shape, whatever variable or text it is in.
 SHAPES = tuple(
@@ -33,6 +36,8 @@ SHAPES = tuple(
         ("sk-", r"\bsk-[\w-]{20,}"),
         ("ghp_", r"\bghp_[A-Za-z0-9]{20,}"),
         ("github_pat_", r"\bgithub_pat_\w{20,}"),
+        ("hooks.slack.com/", r"(?<=hooks\.slack\.com/)\w[\w/]{20,}"),
+        ("/api/webhooks/", r"(?<=/api/webhooks/)\d+/[\w-]{20,}"),
         ("glpat-", r"\bglpat-[\w-]{16,}"),
         ("eyJ", r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"),
         ("PRIVATE KEY-----", r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
@@ -75,13 +80,29 @@ def passwords(text: str) -> Iterator[str]:
 def _of_variable(name: str, given: str) -> Iterator[str]:
     yield from passwords(given)
     yield from (match for shape in SHAPES for match in shape.pattern.findall(given))
-    if not NAMED.search(name):
+    reader = _of_hook if HOOK.search(name) else _of_content if NAMED.search(name) else None
+    if reader is None:
         return
-    path = _at_home(given.strip()) if given.strip().startswith(("/", "~", ".")) else None
+    names_file = name.upper().endswith(("_FILE", "_PATH"))
+    path = _at_home(given.strip()) if names_file or given.strip().startswith(("/", "~", ".")) else None
     if path and len(given) < 4096 and _is_file(path):
-        yield from _of_content(_read(path))
-    elif not name.upper().endswith(("_FILE", "_PATH")):
-        yield from _of_content(given)
+        yield from reader(_read(path))
+    elif not names_file or "://" in given:  # an address where its file should be is as secret
+        yield from reader(given)
+
+
+def _of_hook(text: str) -> Iterator[str]:
+    """What follows the host in each address of `text`: as a whole, its long parts, and passwords.
+
+    >>> sorted(set(_of_hook("https://hooks.example.com/services/T0/0123456789abcdef")))
+    ['/services/T0/0123456789abcdef', '0123456789abcdef']
+    """
+    yield from passwords(text)
+    for place in ADDRESS.findall(text):
+        behind = re.sub(r"^[^/?#]*", "", place)
+        yield behind
+        yield unquote(behind)
+        yield from (part for part in re.split(r"[/?&=#;]", behind) if len(part) >= SHORTEST_PART)
 
 
 def _files_of_clients(environment: Mapping[str, str]) -> Iterator[Path]:

@@ -1,0 +1,104 @@
+"""Compares the answers of several runs to the held-out rows that they share: a paired test, and what is not alike."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from grpo_job.evaluation import statistics
+from grpo_job.reports.run_data import Record, RunData
+
+Row = tuple[str, str, int]  # question, gold, and the how-manieth row with these it is
+
+
+class Paired(NamedTuple):
+    """A run against the first one: `found` is `statistics.compare` on the shared rows, first run `before`."""
+
+    first: RunData
+    run: RunData
+    found: dict[str, Any]
+    verdict: str
+
+
+def tests(runs: Sequence[RunData]) -> list[Paired]:
+    """Each later run against the first, where both have the same measure and shared rows.
+
+    With several tests, p-values are Holm's (S. Holm, Scand. J. Statistics 6, 1979): corrected for their number.
+    """
+    found = [(run, compared) for run in runs[1:] if (compared := _compared(runs[0], run))]
+    corrected = holm([compared["p_value"] for _, compared in found])
+    return [
+        Paired(runs[0], run, {**compared, "p_value": p}, verdict_of(compared, p))
+        for (run, compared), p in zip(found, corrected, strict=True)
+    ]
+
+
+def verdict_of(compared: dict[str, Any], p: float) -> str:
+    """In words for a page: which run is better."""
+    word = statistics.verdict(compared["difference"], p, compared["rows"])
+    return {statistics.IMPROVED: "better", statistics.UNCHANGED: "no evidence of a difference"}.get(word, word)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """
+    >>> holm([0.01, 0.04, 0.03]), holm([0.2])
+    ([0.03, 0.06, 0.06], [0.2])
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    corrected, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
+    return corrected
+
+
+def warnings(runs: Sequence[RunData]) -> list[str]:
+    """A sentence for each reason why the later runs cannot be compared with the first as they stand."""
+    return [sentence for run in runs[1:] for sentence in _unlike(runs[0], run)]
+
+
+def answers(run: RunData) -> dict[Row, Record]:
+    """The answers after training by row; the same question twice is two rows."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = {}
+    for record in run.answers_after:
+        key = record["question"], record["gold"]
+        found[(*key, seen[key])] = record
+        seen[key] += 1
+    return found
+
+
+def _compared(first: RunData, run: RunData) -> dict[str, Any] | None:
+    ours, theirs = answers(first), answers(run)
+    shared = [row for row in ours if row in theirs]
+    if not shared or first.measure != run.measure:
+        return None
+    sides = [[side.measure.of(records[row]) for row in shared] for side, records in ((first, ours), (run, theirs))]
+    return statistics.compare(*sides)
+
+
+def _unlike(first: RunData, run: RunData) -> Iterator[str]:
+    both = f"{first.name} and {run.name}"
+    without = [one.name for one in (first, run) if not one.answers_after]
+    if without:
+        yield f"{' and '.join(without)}: no answers after training, so nothing is compared"
+        return
+    if first.measure != run.measure:
+        yield f"{both} are judged by different measures ({first.measure.name}; {run.measure.name}), so no test is made"
+    yield from _unlike_rows(both, answers(first), answers(run))
+    if first.asking != run.asking:
+        differ = [name for name in first.asking if first.asking[name] != run.asking[name]]
+        yield f"{both} were asked with different prompts ({', '.join(differ)}): the test compares prompts too"
+    if first.grading != run.grading:
+        differ = [name for name in first.grading if first.grading[name] != run.grading[name]]
+        yield f"{both} were graded differently ({', '.join(differ)}): the test compares graders too"
+
+
+def _unlike_rows(both: str, ours: dict[Row, Record], theirs: dict[Row, Record]) -> Iterator[str]:
+    shared = len(ours.keys() & theirs.keys())
+    golds = {row[0]: row[1] for row in ours}
+    other = sum(golds.get(row[0], row[1]) != row[1] and row not in ours for row in theirs)
+    if shared < max(len(ours), len(theirs)):
+        use = "the test is on these alone" if shared else "no test is made"
+        yield f"{both} share {shared} of {len(ours)} and {len(theirs)} held-out rows: {use}"
+    if other:
+        yield f"{both}: {other} questions have other right answers"
