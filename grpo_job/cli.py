@@ -74,7 +74,7 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
 
     interruption.on_end = tell = launcher.teller(os.environ)
     interruption.second_signal_ends = False  # the platform, torchrun and the parent may each send one
-    ranks = engines.process_group(interruption.ask)
+    ranks = engines.process_group(interruption.ask, launcher.ranks_key(resolved.settings, os.environ))
 
     def story() -> Outcome:
         if ranks.number:

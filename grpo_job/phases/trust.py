@@ -19,8 +19,8 @@ from grpo_job.settings.schema import variable
 # Where something is written, sent or looked for, and what switches a check off: the caller's, or the default.
 NEVER = (
     "adapter", "allow_other_versions", "cache_dir", "checkpoint_key_path", "checkpoint_to", "config",
-    "metrics_address", "metrics_port", "output_dir", "publish_private", "publish_to", "report_to", "reward_path",
-    "run_id", "termination_log",
+    "metrics_address", "metrics_port", "output_dir", "publish_private", "publish_to", "ranks_key_path", "report_to",
+    "reward_path", "run_id", "termination_log",
 )  # fmt: skip
 REPOSITORIES = ("model", "dataset", "eval_dataset")
 REVISIONS = ("model_revision", "dataset_revision")

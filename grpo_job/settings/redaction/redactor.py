@@ -25,6 +25,11 @@ class Redactor:
         self._spellings = [spelling for secret in self.secrets for spelling in spellings(secret)]
         self._beginnings = [beginning for secret in self.secrets for beginning in beginnings(secret)]
 
+    def learn(self, secret: str) -> None:
+        """Redact this one too."""
+        if secret not in self.secrets:
+            self.know((*self.secrets, secret))
+
     def text(self, text: str) -> str:
         """
         >>> Redactor(["a secret+"]).text("it is 'a%20secret%2B', and hf_abcdefghijklmnop")

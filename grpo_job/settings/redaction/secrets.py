@@ -77,10 +77,11 @@ def _of_variable(name: str, given: str) -> Iterator[str]:
     yield from (match for shape in SHAPES for match in shape.pattern.findall(given))
     if not NAMED.search(name):
         return
-    path = _at_home(given.strip()) if given.strip().startswith(("/", "~", ".")) else None
+    names_a_file = name.upper().endswith(("_FILE", "_PATH"))
+    path = _at_home(given.strip()) if names_a_file or given.strip().startswith(("/", "~", ".")) else None
     if path and len(given) < 4096 and _is_file(path):
         yield from _of_content(_read(path))
-    elif not name.upper().endswith(("_FILE", "_PATH")):
+    elif not names_a_file:
         yield from _of_content(given)
 
 
