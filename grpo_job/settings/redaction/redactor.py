@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from grpo_job.settings.redaction.secrets import IN_ADDRESS, SHAPES, secret_values
-from grpo_job.settings.redaction.spellings import Beginning, Spelling, beginnings, spellings
+from grpo_job.settings.redaction.spellings import Beginning, Spelling, beginnings, spellings, without_breaks
 
 HIDDEN = "[secret]"
 
@@ -35,8 +35,9 @@ class Redactor:
         >>> Redactor(["a secret+"]).text("it is 'a%20secret%2B', and hf_abcdefghijklmnop")
         "it is '[secret]', and [secret]"
         """
+        unwrapped = without_breaks(text) if self._spellings else ""
         for spelling in (*self._spellings, *SHAPES, IN_ADDRESS):
-            text = spelling.hidden(text, HIDDEN)
+            text = spelling.hidden(text, HIDDEN, unwrapped)
         for beginning in self._beginnings:
             text = beginning.hidden(text, HIDDEN)
         return text
@@ -65,7 +66,8 @@ class Redactor:
 
     def finds(self, text: str) -> bool:
         """Whether the value of a known secret is in `text`, in any spelling."""
-        return any(spelling.is_in(text) for spelling in self._spellings)
+        unwrapped = without_breaks(text)
+        return any(spelling.is_in(text) or spelling.is_in(unwrapped) for spelling in self._spellings)
 
 
 REDACTOR = Redactor()  # of this process; the command line tells it the environment before anything is written
