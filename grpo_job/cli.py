@@ -157,7 +157,8 @@ def schema() -> None:
 @main.command()
 @click.argument("run_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--to", "destinations", multiple=True, metavar="URI", help="Destination to use instead of the run's own.")
-def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
+@set_option
+def publish(run_folder: Path, destinations: tuple[str, ...], assignments: tuple[str, ...]) -> None:
     """Publish a trained run. Needs neither GPU nor torch."""
 
     def story() -> Outcome:
@@ -168,7 +169,7 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
         from grpo_job.phases import publish
 
         with process_exit.refusing_odd_files(run_folder):
-            ended = publish.publish_again(run_folder, destinations, os.environ)
+            ended = publish.publish_again(run_folder, destinations, os.environ, assignments)
             click.echo(ended.reason)
             return ended
 

@@ -8,14 +8,15 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.inputs.content import COMPRESSED, Damaged, text_of
+from grpo_job.inputs.content import COMPRESSED, MOST_UNPACKED, Damaged, text_of
 
 Item = dict[str, Any]
 
+BATCH, MOST_ROWS = 1000, 10_000_000  # rows at a time, and in all: a column of one value needs no bytes in the file
 SEPARATORS = ",;\t|"
 LFS_POINTER = b"version https://git-lfs"
 JSON_FORMS = "allowed: one object per line (JSON Lines), a list of objects, or an object with one such list in it"
@@ -177,35 +178,51 @@ def _numbers(cells: list[str]) -> list[Any]:
 def _parquet(path: Path) -> Table:
     import pyarrow.parquet
 
-    return _of_arrow(lambda: pyarrow.parquet.ParquetFile(path).read(), "Parquet")
+    def batches() -> Iterator[Any]:
+        file = pyarrow.parquet.ParquetFile(path)
+        yield file.schema_arrow.names
+        yield from file.iter_batches(batch_size=BATCH)
+
+    return _of_arrow(batches(), "Parquet")
 
 
 def _arrow(path: Path) -> Table:
     """A stream, as `datasets` writes it, or a file, as Feather does."""
     import pyarrow
 
-    def table() -> Any:
+    def batches() -> Iterator[Any]:
         with pyarrow.memory_map(str(path)) as file:
             is_file = file.read(6) == b"ARROW1"
             file.seek(0)
-            return pyarrow.ipc.open_file(file).read_all() if is_file else pyarrow.ipc.open_stream(file).read_all()
+            reader = pyarrow.ipc.open_file(file) if is_file else pyarrow.ipc.open_stream(file)
+            yield reader.schema.names
+            yield from map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
 
-    return _of_arrow(table, "Arrow")
+    return _of_arrow(batches(), "Arrow")
 
 
-def _of_arrow(table: Callable[[], Any], kind: str) -> Table:
+def _of_arrow(batches: Iterator[Any], kind: str) -> Table:
+    """The columns, which come first, and the rows of all batches, as long as they fit into memory."""
     import pyarrow
 
+    rows: list[Item] = []
     try:
-        found = table()
-        rows = found.to_pylist() if _twice(found.column_names) is None else []
-    except (pyarrow.ArrowException, OSError, ValueError, EOFError) as error:
+        _require_distinct(columns := next(batches))
+        unpacked = 0
+        for batch in batches:
+            unpacked += batch.nbytes
+            if unpacked > MOST_UNPACKED or len(rows) + batch.num_rows > MOST_ROWS:
+                limits = f"{MOST_ROWS:,} rows or {MOST_UNPACKED:,} bytes"
+                raise Damaged(f"it unpacks to more than {limits}; split the file")
+            rows += batch.to_pylist()
+    except Damaged:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError, EOFError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise Damaged(f"it is not {kind}, or it is truncated ({reason}); copy or write the file again") from error
-    _require_distinct(found.column_names)
     if not rows:
-        raise Damaged(f"it has no rows, only the columns {', '.join(found.column_names)}")
-    return Table(found.column_names, rows)
+        raise Damaged(f"it has no rows, only the columns {', '.join(columns)}")
+    return Table(columns, rows)
 
 
 def _require_distinct(names: list[str]) -> None:

@@ -28,7 +28,12 @@ TEXTS = ("example", "system_prompt", "sample_prompts")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][\w./-]*", re.ASCII)
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-NOT_OURS = "it does not lie in GRPO_OUTPUT_DIR, so the destinations in its settings are not used"
+NOT_OURS = (
+    "it does not lie in GRPO_OUTPUT_DIR (also of GRPO_CONFIG, or --set output-dir=DIR), so the destinations in its "
+    "settings are not used"
+)
+WITHOUT_NAMES = ("tokenizer.json", "vocab.json")  # of tokens, which may have any name
+CODE = ("auto_map", "auto_mapping", "custom_pipelines")  # where Hugging Face's libraries name what they import
 ASKS = "judge"  # it sends rows, completions and a key to an address in its options
 
 
@@ -62,10 +67,18 @@ def refuse_linked(folder: Path, names: Sequence[str]) -> None:
         raise InvalidRun(f"{folder}: {', '.join(linked)} leads elsewhere by a link; put a copy there")
 
 
-def is_own(run_folder: Path, environment: Mapping[str, str]) -> bool:
-    """Whether a folder lies where this user's runs are written: in GRPO_OUTPUT_DIR, and not by a link from there."""
-    outputs = Path(environment.get("GRPO_OUTPUT_DIR") or "outputs").expanduser().resolve()
-    return run_folder.resolve().parent == outputs
+def refuse_code_in(adapter: Path) -> None:
+    """Raises `InvalidRun` for each configuration beside an adapter that names code for whoever loads it."""
+    for path in sorted(adapter.glob("*.json")):
+        if path.name in WITHOUT_NAMES or not path.is_file():
+            continue
+        if named := [name for name in CODE if object_in(path).get(name)]:
+            raise InvalidRun(f"{path} names code ({', '.join(named)}), which is neither run nor published: remove it")
+
+
+def is_own(run_folder: Path, outputs: str) -> bool:
+    """Whether a folder lies where this user's runs are written, GRPO_OUTPUT_DIR, and not by a link from there."""
+    return run_folder.resolve().parent == Path(outputs).expanduser().resolve()
 
 
 def _rewards(told: Mapping[str, Any]) -> list[tuple[str, Any, str]]:

@@ -114,9 +114,8 @@ def _require_no_copies(text: str) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             lists.add(event.anchor)
         elif isinstance(event, yaml.AliasEvent) and event.anchor in lists:
-            raise yaml.MarkedYAMLError(
-                problem=f"*{event.anchor} stands for a list or an object: write it out", problem_mark=event.start_mark
-            )
+            why = f"*{event.anchor} stands for a list or an object: write it out"
+            raise yaml.MarkedYAMLError(problem=why, problem_mark=event.start_mark)  # type: ignore[arg-type]
 
 
 def _yaml_entry(key: Any, value: Any, file: str) -> Entry:
