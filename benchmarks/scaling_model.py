@@ -1,25 +1,25 @@
 """A model, not a measurement: what a step would take on more GPUs than were measured.
 
-    python benchmarks/scaling_model.py ONE_GPU_FEWER.json ONE_GPU_MORE.json TWO_GPUS.json
+    python benchmarks/scaling_model.py GPUS:COMPLETIONS:SECONDS ... [--generation SHARE]
 
-From two runs on one GPU (such as 64 and 128 completions) comes the time of a step on one GPU, a fixed part and a part
-for each completion. To it is added what other GPUs cost:
+Each point is a measured median step. Three terms are fitted to the points by least squares of the relative error: a
+fixed part, a part for each completion of one GPU, and what several GPUs take beyond the formulas (gathers, the host's
+share), which grows with the logarithm of their number. To them is added what the formulas know of other GPUs:
 
 - the all-reduce of the LoRA's fp32 gradients, as a ring: 2 (N - 1) / N of their bytes at the bandwidth of the slowest
   link, and 2 (N - 1) latencies;
 - waiting for the rank with the longest answer: lengths are taken as exponential, so that the longest of n has H(n)
-  times the mean, cut at the longest allowed; generation lasts as long as it;
-- handing the folded weights to vLLM costs nothing more: each GPU folds into its own;
-- what two GPUs take beyond all this (gathers, the host's share) grows with the logarithm of their number.
+  times the mean, cut at the longest allowed; generation, SHARE of a step on one GPU, lasts as long as it;
+- handing the folded weights to vLLM costs nothing more: each GPU folds into its own.
 
 Left out: slower machines among equal ones, and what rank 0 alone writes.
 """
 
-import json
+import argparse
 import math
-import sys
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
+
+import numpy as np
 
 LORA_BYTES = 4 * 14_966_784  # rank 8 on the seven projections of the 3B shape
 GPUS_OF_A_NODE = 8
@@ -29,36 +29,55 @@ MEAN_LENGTH, LONGEST = 130.0, 200.0  # of a trained model on GSM8K
 
 
 @dataclass(frozen=True)
+class Point:
+    """A measured step: `completions` on all GPUs together, `seconds` the median."""
+
+    gpus: int
+    completions: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Step:
     """Seconds of a step on one GPU: `fixed`, and `each` for a completion; `generation` is the share that decodes.
 
-    `together`: seconds that two GPUs take beyond the formulas.
+    `together`: seconds that each doubling of the GPUs takes beyond the formulas.
     """
 
     fixed: float
     each: float
+    together: float
     generation: float
-    together: float = 0.0
-
-    def alone(self, completions: float) -> float:
-        return self.fixed + self.each * completions
 
 
-def fitted(fewer: tuple[int, float], more: tuple[int, float], generation: float) -> Step:
-    """The line through two points of completions and seconds.
+def fitted(points: list[Point], generation: float) -> Step:
+    """The terms that lie nearest to the points.
 
-    >>> fitted((64, 2.0), (128, 3.0), 0.5)
-    Step(fixed=1.0, each=0.015625, generation=0.5, together=0.0)
+    >>> step = fitted([Point(1, 64, 2.0), Point(1, 128, 3.0), Point(2, 128, 2.1)], 0.3)
+    >>> round(step.fixed, 3), round(step.each, 4), round(step.together, 2)
+    (1.0, 0.0156, 0.1)
     """
-    each = (more[1] - fewer[1]) / (more[0] - fewer[0])
-    return Step(fewer[1] - each * fewer[0], each, generation)
+    terms = [
+        (waits := waiting(point.gpus, point.completions, generation), waits * point.completions / point.gpus,
+         math.log2(point.gpus))
+        for point in points
+    ]  # fmt: skip
+    wanted = np.array([point.seconds - all_reduce(point.gpus) for point in points])
+    weights = np.array([1 / point.seconds for point in points])
+    found = np.linalg.lstsq(np.array(terms) * weights[:, None], wanted * weights, rcond=None)[0]
+    fixed, each, together = map(float, found)
+    return Step(fixed, each, together, generation)
 
 
 def seconds(step: Step, gpus: int, completions: int) -> float:
     """A step of so many completions on all GPUs together."""
-    alone = step.alone(completions / gpus)
-    waiting = longest(completions) / longest(completions / gpus) - 1
-    return alone * (1 + step.generation * waiting) + all_reduce(gpus) + step.together * math.log2(gpus)
+    alone = step.fixed + step.each * completions / gpus
+    return alone * waiting(gpus, completions, step.generation) + all_reduce(gpus) + step.together * math.log2(gpus)
+
+
+def waiting(gpus: int, completions: int, generation: float) -> float:
+    """How many times longer a step takes because each rank waits for the longest answer of all."""
+    return 1 + generation * (longest(completions) / longest(completions / gpus) - 1)
 
 
 def longest(completions: float) -> float:
@@ -83,13 +102,25 @@ def all_reduce(gpus: int) -> float:
     return 2 * (gpus - 1) / gpus * LORA_BYTES / bandwidth + 2 * (gpus - 1) * latency
 
 
+def beside(step: Step, points: list[Point]) -> list[str]:
+    """A table of the measured steps beside the model's."""
+    rows = ["| GPUs | completions | measured | model | |", "| --- | --- | --- | --- | --- |"]
+    for point in points:
+        told = seconds(step, point.gpus, point.completions)
+        rows.append(
+            f"| {point.gpus} | {point.completions} | {point.seconds:.2f} s | {told:.2f} s "
+            f"| {told / point.seconds - 1:+.1%} |"
+        )
+    return rows
+
+
 def lines(step: Step) -> list[str]:
-    """A table of the model for 1 to 64 GPUs."""
+    """A table of the model for 1 to 64 GPUs; `of linear` compares with one GPU doing the same completions for a GPU."""
     rows = [
         "| model | GPUs | completions | step | completions/s | of linear |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name, completions_of in (("strong", lambda gpus: max(128, 4 * gpus)), ("weak", lambda gpus: 64 * gpus)):
+    for name, completions_of in (("strong", lambda gpus: max(512, 8 * gpus)), ("weak", lambda gpus: 64 * gpus)):
         rate_of_one = completions_of(1) / seconds(step, 1, completions_of(1))
         for gpus in (1, 2, 4, 8, 64):
             taken = seconds(step, gpus, completions_of(gpus))
@@ -99,14 +130,19 @@ def lines(step: Step) -> list[str]:
     return rows
 
 
+def point(text: str) -> Point:
+    gpus, completions, taken = text.split(":")
+    return Point(int(gpus), int(completions), float(taken))
+
+
 def main() -> None:
-    fewer, more, two = (json.loads(Path(path).read_text()) for path in sys.argv[1:4])
-    points = [(result["completions"], result["step_s_median"]) for result in (fewer, more)]
-    step = fitted(*points, generation=more["parts"]["time/generation"] / more["step_s_median"])
-    step = replace(step, together=two["step_s_median"] - seconds(step, two["processes"], two["completions"]))
-    line = f"{step.fixed:.3f} s and {step.each * 1e3:.2f} ms a completion, {step.generation:.0%} generation"
-    print(f"one GPU: {line}; two together {step.together:+.3f} s")
-    print("\n".join(lines(step)))
+    parser = argparse.ArgumentParser(description="Predict a step on more GPUs than were measured.")
+    parser.add_argument("points", nargs="+", type=point, help="GPUS:COMPLETIONS:SECONDS of a measured step")
+    parser.add_argument("--generation", type=float, default=0.3, help="share of a step on one GPU that decodes")
+    options = parser.parse_args()
+    step = fitted(options.points, options.generation)
+    print(f"one GPU: {step.fixed:.3f} s and {step.each * 1e3:.2f} ms a completion; {step.together:+.3f} s a doubling")
+    print("\n".join([*beside(step, options.points), "", *lines(step)]))
 
 
 if __name__ == "__main__":

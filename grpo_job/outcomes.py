@@ -3,7 +3,9 @@
 Raise one of these anywhere; `cli.py` exits with its code. Any other exception is an `unexpected` error (code 1).
 """
 
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, NamedTuple
 
 
@@ -86,6 +88,17 @@ class Outage(InvalidRun):
 
     code = 1
     kind = Unexpected.kind
+
+
+@contextmanager
+def starting_a_process() -> Iterator[None]:
+    """Raises `InvalidRun` with the cure if the machine allows no further process."""
+    try:
+        yield
+    except OSError as error:
+        fault = f"'{sys.executable}' cannot be started as another process ({error.strerror})"
+        cure = "allow more processes (`ulimit -u`, `--pids-limit`) and memory, and let this user run Python"
+        raise InvalidRun(f"{fault}: {cure}") from error
 
 
 class PublishFailed(RunEnded):

@@ -61,7 +61,8 @@ class TrlVllm(VllmTrainerEngine):
         if ranks.count == 1:
             # A free port; accelerate and TRL would try 29500 first, as every other run on this machine does.
             ensure_master_addr_port(port=get_free_port())
-        self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
+        with refusing_bad_files(base):
+            self.tokenizer = AutoTokenizer.from_pretrained(base.folder)
         self.take_template(settings)
         set_seed(settings.lora_seed)
         self.model = self._with_lora(settings, plan, start)

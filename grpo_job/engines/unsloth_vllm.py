@@ -17,6 +17,7 @@ from grpo_job.engines.interface import RewardFunctions
 from grpo_job.engines.patches.unsloth_import import import_unsloth, variables_kept
 from grpo_job.engines.rollouts.vllm_engine import compilation, llm_built_with, vllm_arguments
 from grpo_job.engines.trainer.arguments import NOT_PASSED, grpo_arguments, on_gpu, reads_log_probs
+from grpo_job.engines.trainer.loading import refusing_bad_files
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.planner.memory import LOGIT_CHUNK
 from grpo_job.planner.plan import Plan
@@ -118,7 +119,10 @@ def _load_model(base: BaseModel, plan: Plan, settings: Settings) -> tuple[Any, A
     fast_language_model = import_unsloth(base.config().get("model_type", ""))
     import torch
     import vllm
+    from transformers import AutoConfig
 
+    with refusing_bad_files(base):
+        AutoConfig.from_pretrained(base.folder)
     with variables_kept(), llm_built_with(vllm_arguments(plan, settings), vllm):
         model, tokenizer = fast_language_model.from_pretrained(
             model_name=str(base.folder),

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 Message = dict[str, str]
 
-SECONDS, SECONDS_A_PROMPT = 10.0, 0.003  # of a processor; the clock may show more on a machine that is shared
-SLOWEST = 6  # seconds on the clock for one of a processor
+SECONDS, SECONDS_A_PROMPT = 8.0, 0.003  # of a processor; the clock may show more on a machine that is shared
+SLOWEST = 2.5  # seconds on the clock for one of a processor
 MEMORY = 4 * 2**30  # bytes of address space of the process that renders
 # Characters of one prompt: a template may repeat what it is given, and add instructions.
 FIXED_SIZE, SIZE_FACTOR = 1_000_000, 10
@@ -123,6 +123,8 @@ class Template:
                 command, input=lines, capture_output=True, text=True, timeout=SLOWEST * seconds, check=False
             )
             code, said, told = done.returncode, done.stdout, done.stderr.strip().rpartition("\n")[2]
+        except OSError as error:
+            raise Unrendered(f"no process can be started for it ({error.strerror})") from error
         except subprocess.TimeoutExpired:
             code, said, told = -signal.SIGXCPU, "", ""
         if code == -signal.SIGXCPU:

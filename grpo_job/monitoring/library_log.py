@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from grpo_job.outcomes import starting_a_process
 from grpo_job.settings.redaction.redactor import REDACTOR, Redactor
 
 DRAINED = b"\0all was written before this\0"
@@ -61,7 +62,8 @@ def _filter_into(file: BinaryIO) -> tuple[BinaryIO, BinaryIO, "subprocess.Popen[
     (source, written), (drained, answer) = os.pipe(), os.pipe()
     command = [sys.executable, "-P", "-m", "grpo_job.monitoring.library_log", str(answer)]
     # In a session of its own: Ctrl-C in a terminal must not end it before those who write.
-    process = subprocess.Popen(command, stdin=source, stdout=file, pass_fds=[answer], start_new_session=True)
+    with starting_a_process():
+        process = subprocess.Popen(command, stdin=source, stdout=file, pass_fds=[answer], start_new_session=True)
     os.close(source)
     os.close(answer)
     return os.fdopen(written, "wb", buffering=0), os.fdopen(drained, "rb", buffering=0), process

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from grpo_job import rewards
-from grpo_job.outcomes import Abandoned, Interrupted, InvalidRun, PublishFailed, RunEnded, RunLocked, Unexpected
+from grpo_job.outcomes import (
+    Abandoned,
+    Interrupted,
+    InvalidRun,
+    PublishFailed,
+    RunEnded,
+    RunLocked,
+    Unexpected,
+    starting_a_process,
+)
 from grpo_job.phases.name import name_run
 from grpo_job.reports import run_data
 from grpo_job.run_folder.files import read_json, read_jsonl
@@ -120,7 +129,8 @@ def _text(name: str, value: Any) -> str:
 
 def _wait_for(command: list[str], environment: Mapping[str, str]) -> int:
     """The exit code. An interrupt is passed on once: the run then saves a checkpoint and ends with 75."""
-    process = subprocess.Popen(command, env=dict(environment), stdin=subprocess.DEVNULL, start_new_session=True)
+    with starting_a_process():
+        process = subprocess.Popen(command, env=dict(environment), stdin=subprocess.DEVNULL, start_new_session=True)
     asked = False
     while True:
         try:

@@ -1,5 +1,6 @@
 """Checks that the job can train this model: configuration, weights, tokenizer. Downloads nothing large."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +12,7 @@ from grpo_job.planner import learning_rate
 from grpo_job.planner.shapes import ModelShape
 from grpo_job.preflight import weights
 from grpo_job.preflight.findings import Finding
+from grpo_job.settings import plain_files
 from grpo_job.settings.schema import Settings
 
 Check = Callable[[BaseModel, Mapping[str, Any], Settings], Finding]
@@ -86,10 +88,29 @@ def tokenizer(base: BaseModel, chat: Chat, config: Mapping[str, Any]) -> Finding
         return _failed("tokenizer", base, why, "the model's own tokenizer")
     if chat.has_code():
         return _failed("tokenizer", base, CODE.format("tokenizer_config.json"), WITHOUT_CODE)
+    try:
+        why = _odd_token_id(base, config)
+    except plain_files.NotPlain as fault:
+        why = f"its generation_config.json cannot be read: {fault}"
+    if why:
+        return _failed("tokenizer", base, why, "a whole number, a list of them, or null")
     if not chat.ends_with():
         why = f"{base.name} has no eos_token, so completions may not end; set it in tokenizer_config.json"
         return Finding("warned", "tokenizer", why)
     return Finding("passed", "tokenizer", f"{largest + 1} tokens, has a chat template, eos_token {chat.ends_with()}")
+
+
+def _odd_token_id(base: BaseModel, config: Mapping[str, Any]) -> str:
+    """An id that begins, ends or pads texts and is none: libraries use them without a look at their type."""
+    named = {"config.json": config}
+    if (path := base.folder / "generation_config.json").is_file():
+        named["generation_config.json"] = plain_files.read_object(path)
+    for file, values in named.items():
+        for name, given in values.items():
+            ids = given if isinstance(given, list) else [] if given is None else [given]
+            if name.endswith("_token_id") and not all(type(one) is int for one in ids):
+                return f"its {file} says that {name} is {json.dumps(given)[:80]}"
+    return ""
 
 
 def _architecture(base: BaseModel, config: Mapping[str, Any], settings: Settings) -> Finding:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from grpo_job.outcomes import Abandoned
+from grpo_job.outcomes import Abandoned, InvalidRun
 from grpo_job.rewards import calling
 from grpo_job.rewards.custom import RewardFunction
 from grpo_job.rewards.timeout import finishes
@@ -138,7 +138,7 @@ class _Asked(NamedTuple):
             if not finishes(lambda: returned.append(call()), seconds, stuck if self.reward.own else None):
                 raise self.failure("did not end in time", number)
         except (Exception, SystemExit) as error:  # a reward that exits must not end the run as if it were done
-            if isinstance(error, RewardFailed):
+            if isinstance(error, RewardFailed | InvalidRun):  # the latter: the machine starts no clock
                 raise
             place = calling.place_of(error, self.reward.function)
             raise self.failure(f"raised {type(error).__name__}: {error}{place}", number) from error

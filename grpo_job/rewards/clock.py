@@ -38,9 +38,12 @@ class _Process:
     """The other process; one is enough, for work is done in the main thread."""
 
     def __init__(self) -> None:
+        from grpo_job.outcomes import starting_a_process  # not in the other process, which starts at once
+
         self.of = os.getpid()
         command = [sys.executable, "-I", __file__, str(self.of)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        with starting_a_process():
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE)
 
     def tell(self, seconds: float | None, reason: str = "") -> None:
         assert self.process.stdin

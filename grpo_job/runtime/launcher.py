@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from grpo_job.outcomes import Interrupted, Outcome, Unexpected
+from grpo_job.outcomes import Interrupted, Outcome, Unexpected, starting_a_process
 from grpo_job.runtime.signals import Interruption
 from grpo_job.runtime.world import Layout
 from grpo_job.settings import key_file
@@ -53,7 +53,8 @@ class Launched:
 
     def __init__(self, layout: Layout, environment: Mapping[str, str]) -> None:
         # In a session of its own, so that Ctrl-C in a terminal reaches only the parent, which passes it on.
-        self.process = subprocess.Popen(command(layout), env=dict(environment), start_new_session=True)
+        with starting_a_process():
+            self.process = subprocess.Popen(command(layout), env=dict(environment), start_new_session=True)
         self.ranks: list[psutil.Process] = []
 
     def wait(self, asked: Callable[[], str | None]) -> None:

@@ -7,6 +7,7 @@ what the files say, except that JSON is not nested beyond what any reader can ta
 import errno
 import json
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -16,6 +17,7 @@ from typing import Any
 
 MOST_TEXT = 2**26  # bytes; the largest tokenizer.json is half of that
 DEEPEST = 100  # levels of JSON: readers below fail from about 300 on
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 KINDS = {
     stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a folder",
@@ -64,7 +66,16 @@ def read_object(path: Path) -> dict[str, Any]:
         raise NotPlain(f"it holds a value of type {type(found).__name__}, not an object")
     if _is_deep(found):
         raise NotPlain(f"it is nested deeper than {DEEPEST} levels")
+    if SURROGATE.search(text) and not _is_writable(found):
+        raise NotPlain("it holds half of a surrogate pair (such as \\ud800 alone), which is no text")
     return found
+
+
+def _is_writable(value: Any) -> bool:
+    try:
+        return bool(json.dumps(value, ensure_ascii=False).encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def require_within(folder: Path, *, skip: Collection[str] = (), links: Collection[str] = ()) -> None:

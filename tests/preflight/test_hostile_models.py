@@ -82,6 +82,12 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "deep template": (lambda m: (m / "chat_template.jinja").write_text("{{ " + "(" * 9000), "cannot render"),
     "long template": (lambda m: (m / "chat_template.jinja").write_text("x" * 2**21), "at most 1,048,576"),
     "no template": (lambda m: edited(m / "tokenizer_config.json", chat_template=7), "is no text of at most"),
+    "words for an id": (lambda m: edited(m / "generation_config.json", eos_token_id="x"), 'eos_token_id is "x"'),
+    "lists for ids": (lambda m: edited(m / "config.json", pad_token_id=[[0]]), "pad_token_id is [[0]]"),
+    "deep generation": (lambda m: (m / "generation_config.json").write_text(DEEP), "nested deeper than"),
+    "half a character": (
+        lambda m: edited(m / "tokenizer_config.json", extra="\ud800"), "half of a surrogate pair",
+    ),
     "exploding tokenizer": (exploding, "its tokenizer"),
 }  # fmt: skip
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.rewards import Reward, RewardFailed, as_trl_function
+from grpo_job.outcomes import InvalidRun
+from grpo_job.rewards import Reward, RewardFailed, as_trl_function, clock
 
 HEAD = "import contextlib, ctypes, re, signal, sys, threading, time\n"
 ENDS = """
@@ -23,6 +24,16 @@ as_trl_function(Reward("rude", 1.0, rude, own=True), 0.2)(completions=["a"], ans
 def paid(reward: object, seconds: float = 0.2) -> list[float | None]:
     call = as_trl_function(Reward("rude", 1.0, reward, own=True), seconds)  # type: ignore[arg-type]
     return call(completions=["one", "two"], answer=["1", "2"])
+
+
+def test_a_machine_that_lets_no_process_start_is_refused_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (python := tmp_path / "python").touch()
+    monkeypatch.setattr(clock, "_running", [])
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(InvalidRun, match=r"^'/.*/python' cannot be started .* \(Permission denied\): allow more proc"):
+        paid(lambda completion, answer: 1.0, 60)
 
 
 def test_one_that_uses_the_alarm_as_math_verify_does_is_cut_all_the_same() -> None:

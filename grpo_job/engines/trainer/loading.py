@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from grpo_job.inputs.base_model import BaseModel
@@ -13,7 +14,7 @@ LAYER = re.compile(r"layers\.(\d{1,6})\.")
 # What transformers raises for values in config.json and tokenizer files that no model has; never memory or a GPU.
 OF_FILES = (
     ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, RecursionError, SafetensorError,
-    TypeError, ValueError,
+    StrictDataclassError, TypeError, ValueError,
 )  # fmt: skip
 
 

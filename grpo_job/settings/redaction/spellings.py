@@ -154,7 +154,6 @@ def _character(character: str) -> str:
     if character.isascii() and character.isalnum():
         return character
     number, content = ord(character), character.encode(errors="surrogateescape")
-    units = character.encode("utf-16-be", errors="surrogatepass").hex()
     names = [name.rstrip(";") for name, text in html.entities.html5.items() if text == character]
     literal = r"\\*" + re.escape(character)
     forms = [r"""'"'"'""", r"'\\+''"] if character == "'" else []  # of a shell
@@ -163,10 +162,22 @@ def _character(character: str) -> str:
         "".join(f"%(?:25)*{byte:02x}" for byte in content),
         "".join(rf"\\+x{byte:02x}" for byte in content),
         rf"\\+x{number:02x}",
-        "".join(rf"\\+u{units[start : start + 4]}" for start in range(0, len(units), 4)),
+        "".join(rf"\\+u{unit:04x}" for unit in _utf16_units(number)),
         rf"\\+U{number:08x}",
         "&(?:amp;)*(?:" + "|".join([f"#0*{number}", f"#x0*{number:x}", *sorted(set(names))]) + ");",
     ]
     forms += [CONTROLS[character]] if character in CONTROLS else []
     forms += [r"\+"] if character == " " else []
     return f"(?i:{'|'.join(forms)})"
+
+
+def _utf16_units(number: int) -> tuple[int, ...]:
+    """By hand: a codec is imported when it is first used, and then the disk may be out of reach.
+
+    >>> [hex(unit) for unit in _utf16_units(ord("\U0001f600"))]
+    ['0xd83d', '0xde00']
+    """
+    if number < 0x10000:
+        return (number,)
+    high, low = divmod(number - 0x10000, 0x400)
+    return 0xD800 + high, 0xDC00 + low

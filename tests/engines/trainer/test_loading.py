@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from transformers import AutoConfig
 
 from grpo_job.engines.trainer.loading import refusing_bad_files
 from grpo_job.inputs import base_model, sample
@@ -38,3 +39,9 @@ def test_what_transformers_raises_for_a_file_is_a_refusal_and_memory_is_not(tmp_
         raise KeyError("x")
     with pytest.raises(RuntimeError, match="out of memory"), refusing_bad_files(base):
         raise RuntimeError("CUDA out of memory")
+
+
+def test_a_value_of_another_type_than_the_architecture_has_is_refused(tmp_path: Path) -> None:
+    base = model(tmp_path, use_sliding_window="x")
+    with pytest.raises(InvalidRun, match=r"cannot load it \(Strict.*use_sliding_window"), refusing_bad_files(base):
+        AutoConfig.from_pretrained(base.folder)
