@@ -210,11 +210,13 @@ def _of_arrow(batches: Iterator[Any], kind: str) -> Table:
         _require_distinct(columns := next(batches))
         unpacked = 0
         for batch in batches:
-            unpacked += batch.nbytes
-            if unpacked > MOST_UNPACKED or len(rows) + batch.num_rows > MOST_ROWS:
-                limits = f"{MOST_ROWS:,} rows or {MOST_UNPACKED:,} bytes"
-                raise Damaged(f"it unpacks to more than {limits}; split the file")
-            rows += batch.to_pylist()
+            if len(rows) + batch.num_rows > MOST_ROWS:
+                raise Damaged(f"it unpacks to more than {MOST_ROWS:,} rows; split the file")
+            for found in _parts(batch):
+                unpacked += sum(map(_size, found))
+                if unpacked > MOST_UNPACKED:
+                    raise Damaged(f"it unpacks to more than {MOST_UNPACKED:,} bytes; split the file")
+                rows += found
     except Damaged:
         raise
     except (pyarrow.ArrowException, OSError, ValueError, EOFError, MemoryError) as error:
@@ -223,6 +225,27 @@ def _of_arrow(batches: Iterator[Any], kind: str) -> Table:
     if not rows:
         raise Damaged(f"it has no rows, only the columns {', '.join(columns)}")
     return Table(columns, rows)
+
+
+def _parts(batch: Any) -> Iterator[list[Item]]:
+    """The rows, so many at a time as fit into memory: each may hold all bytes of its part, as in a dictionary."""
+    for start in range(0, batch.num_rows, BATCH):
+        part = batch.slice(start, BATCH)
+        step = max(1, min(BATCH, MOST_UNPACKED // max(1, part.nbytes)))
+        for at in range(0, part.num_rows, step):
+            yield part.slice(at, step).to_pylist()
+
+
+def _size(value: Any) -> int:
+    """About the bytes of a cell or a row."""
+    match value:
+        case str() | bytes():
+            return len(value)
+        case dict():
+            return sum(map(_size, value.values()))
+        case list():
+            return sum(map(_size, value))
+    return 8
 
 
 def _require_distinct(names: list[str]) -> None:

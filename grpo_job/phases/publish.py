@@ -108,8 +108,9 @@ def publish_again(
     folder = RunFolder(path)
     require_plain(path)
     is_own = trust.is_own(path, reader.value_of("output_dir", environment, reader.assigned(assignments)))
+    trust.refuse_code_in(folder.adapter)
     if not is_own:
-        trust.refuse_code_in(folder.adapter)
+        trust.refuse_second_names(path)
     settings = read_json(folder.settings, shapes.Resolved).get("settings", {}) if is_own else {}
     wanted = tuple(destinations) or tuple(settings.get("publish_to", ()))
     if not wanted:

@@ -76,6 +76,13 @@ def refuse_code_in(adapter: Path) -> None:
             raise InvalidRun(f"{path} names code ({', '.join(named)}), which is neither run nor published: remove it")
 
 
+def refuse_second_names(folder: Path) -> None:
+    """Raises `InvalidRun` for a file that has another name elsewhere: a hard link may be to a private file."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.stat().st_nlink > 1:
+            raise InvalidRun(f"{path} is a hard link: what it holds may be another file's; put a copy there")
+
+
 def is_own(run_folder: Path, outputs: str) -> bool:
     """Whether a folder lies where this user's runs are written, GRPO_OUTPUT_DIR, and not by a link from there."""
     return run_folder.resolve().parent == Path(outputs).expanduser().resolve()
@@ -118,7 +125,7 @@ def _repositories(told: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
 
 def _is_hub_id(value: Any) -> bool:
     """A Hub id never means a folder here that happens to have its name, perhaps in the tree itself."""
-    return value == "sample" or (_matches(HUB_ID, value) and not Path(value).exists())
+    return value == "sample" or (_matches(HUB_ID, value) and not _exists(value))
 
 
 def _texts(told: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
@@ -132,7 +139,14 @@ def _names_a_file(value: Any) -> bool:
     short = "" if value is None else str(value).strip()
     if not short or "\n" in short:
         return False
-    return short.startswith(LOOKS_LIKE_A_FILE) or "\0" in short or (len(short) < 4096 and Path(short).exists())
+    return short.startswith(LOOKS_LIKE_A_FILE) or "\0" in short or _exists(short)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # no file system has such a name
+        return False
 
 
 def _matches(pattern: re.Pattern[str], value: Any) -> bool:

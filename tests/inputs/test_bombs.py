@@ -36,6 +36,14 @@ def test_what_unpacks_to_more_than_memory_is_not_unpacked(pack: Pack, tmp_path: 
     assert len(files.read(path, "question").rows) == 90
 
 
+def written(table: pyarrow.Table, path: Path) -> None:
+    if path.suffix == ".parquet":
+        pyarrow.parquet.write_table(table, path)
+        return
+    with pyarrow.ipc.new_file(path, table.schema, options=pyarrow.ipc.IpcWriteOptions(compression="zstd")) as file:
+        file.write_table(table)
+
+
 def columns(rows: int) -> pyarrow.Table:
     """Of one value, which Parquet writes once."""
     return pyarrow.table({"question": ["a" * 1000] * rows, "answer": ["1"] * rows})
@@ -45,7 +53,16 @@ def test_a_parquet_file_of_one_value_is_not_unpacked_as_a_whole(tmp_path: Path) 
     path = tmp_path / "rows.parquet"
     pyarrow.parquet.write_table(columns(100_000), path)
     assert path.stat().st_size < LIMIT
-    with pytest.raises(Damaged, match="unpacks to more than 10,000,000 rows or 100,000 bytes"):
+    with pytest.raises(Damaged, match="unpacks to more than 100,000 bytes; split"):
+        files.read(path, "question")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_a_dictionary_of_one_value_is_not_unpacked_as_a_whole(suffix: str, tmp_path: Path) -> None:
+    cells = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 10**6, "int32"), pyarrow.array(["a" * 1000]))
+    path = tmp_path / f"rows.{suffix}"
+    written(pyarrow.table({"question": cells}), path)
+    with pytest.raises(Damaged, match="unpacks to more than 100,000 bytes; split"):
         files.read(path, "question")
 
 
@@ -53,11 +70,7 @@ def test_a_parquet_file_of_one_value_is_not_unpacked_as_a_whole(tmp_path: Path) 
 def test_rows_that_need_no_bytes_are_counted(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MOST_ROWS", 50)
     path, table = tmp_path / f"rows.{suffix}", pyarrow.table({"question": pyarrow.nulls(51)})
-    if suffix == "parquet":
-        pyarrow.parquet.write_table(table, path)
-    else:
-        with pyarrow.ipc.new_file(path, table.schema, options=pyarrow.ipc.IpcWriteOptions(compression="zstd")) as file:
-            file.write_table(table)
+    written(table, path)
     with pytest.raises(Damaged, match="unpacks to more than 50 rows"):
         files.read(path, "question")
 

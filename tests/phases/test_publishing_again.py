@@ -92,3 +92,10 @@ def test_what_no_run_writes_beside_an_adapter_is_not_published(name: str, run: P
     there = [path.name for path in (tmp_path / "tree").rglob("*") if path.is_file()]
     assert name not in there
     assert "tools.jinja" in there
+
+
+def test_a_private_file_under_a_second_name_is_not_published(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("private")
+    (run / "adapter" / "vocab.txt").hardlink_to(tmp_path / "private")
+    with pytest.raises(InvalidRun, match=r"vocab\.txt is a hard link"):
+        publish.publish_again(run, (f"file://{tmp_path}/mine",), {"GRPO_OUTPUT_DIR": str(tmp_path / "elsewhere")})

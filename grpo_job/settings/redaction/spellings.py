@@ -76,7 +76,8 @@ def spellings(value: str) -> Iterator[Spelling]:
     """
     characters = [*map(_character, value)]
     yield Spelling(_longest_word(value), "".join(characters), BREAK.join(characters) if len(value) >= LONG else "")
-    content, wide = value.encode(errors="surrogateescape"), value.encode("utf-16-le", errors="surrogatepass")
+    content = value.encode(errors="surrogateescape")
+    wide = b"".join(unit.to_bytes(2, "little") for letter in value for unit in _utf16_units(ord(letter)))
     for core in _cores(content):
         yield _in_base64(core)
         yield from map(_in_base64, _cores(core.encode()))
