@@ -34,7 +34,8 @@ RUN /opt/venv/bin/python -m pip install --no-cache-dir --no-deps --require-hashe
     ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} --requirement /locks/torch-cpu.lock
 
 FROM cpu-packages AS cpu-code
-COPY pyproject.toml README.md LICENSE /source/
+COPY pyproject.toml setup.py LICENSE NOTICE /source/
+COPY docs/package.md /source/docs/
 COPY grpo_job /source/grpo_job
 RUN /opt/venv/bin/python -m pip install --no-deps --no-build-isolation --root /code /source \
  && find /code/opt/venv/lib/python3.11/site-packages/grpo_job/inputs/sample ! -name "*.py*" -type f -delete
@@ -87,12 +88,14 @@ LABEL org.opencontainers.image.title="grpo-job" \
       org.opencontainers.image.base.digest="${CPU_BASE_DIGEST}"
 
 
-# ---- gpu: Python 3.12; PyTorch includes the CUDA libraries, the base declares the driver requirements
+# ---- gpu: Python 3.12; PyTorch includes the CUDA libraries, grpo_job/runtime/cuda_driver.py has the drivers
 
 FROM ${BASE_IMAGE}${BASE_DIGEST:+@${BASE_DIGEST}} AS gpu-system
-# Triton compiles a launcher for each kernel: it needs gcc, C headers and, below, Python headers.
+# Triton compiles a launcher for each kernel: it needs gcc, C headers and, below, Python headers. cuda-compat has CUDA's
+# user-mode libraries for older drivers, used only with such a driver; empty for a base without NVIDIA's repository.
+ARG CUDA_COMPAT=cuda-compat-13-0
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates gcc libc6-dev python3 tini \
+ && apt-get install --yes --no-install-recommends ca-certificates gcc libc6-dev python3 tini ${CUDA_COMPAT} \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/* \
  && useradd --uid 10001 --gid 0 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin grpo \
  && install --directory --owner 10001 --group 0 --mode 0775 /cache /outputs
@@ -109,7 +112,8 @@ RUN /opt/tools/bin/uv pip install --python /opt/venv --no-cache --no-deps --requ
     --requirement /locks/gpu.lock
 
 FROM gpu-packages AS gpu-code
-COPY pyproject.toml README.md LICENSE /source/
+COPY pyproject.toml setup.py LICENSE NOTICE /source/
+COPY docs/package.md /source/docs/
 COPY grpo_job /source/grpo_job
 RUN /opt/tools/bin/uv pip install --python /opt/venv --prefix /code/opt/venv --no-cache --no-deps \
     --no-build-isolation --compile-bytecode /source \
@@ -138,11 +142,33 @@ COPY --from=gpu-code /code /
 ENV PATH=/opt/venv/bin:/usr/local/nvidia/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     LD_LIBRARY_PATH=/usr/local/nvidia/lib64 \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility \
-    NVIDIA_REQUIRE_CUDA="${NVIDIA_REQUIRE_CUDA:-cuda>=13.0}" \
     PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     USER=grpo LOGNAME=grpo HOME=/tmp \
     GRPO_OUTPUT_DIR=/outputs GRPO_CACHE_DIR=/cache/grpo-job HF_HOME=/cache/huggingface GRPO_METRICS_ADDRESS=0.0.0.0 \
     XDG_CACHE_HOME=/cache/xdg XDG_CONFIG_HOME=/cache/xdg MPLCONFIGDIR=/cache/matplotlib
+# What a container runtime lets in: driver 580 or newer, or one of the older branches that cuda-compat runs on, except on
+# consumer GPUs. NVIDIA's own expression; a test compares it with the table of grpo_job/runtime/cuda_driver.py.
+ENV NVIDIA_REQUIRE_CUDA="cuda>=13.0\
+ brand=unknown,driver>=535,driver<536 brand=grid,driver>=535,driver<536 brand=tesla,driver>=535,driver<536\
+ brand=nvidia,driver>=535,driver<536 brand=quadro,driver>=535,driver<536 brand=quadrortx,driver>=535,driver<536\
+ brand=nvidiartx,driver>=535,driver<536 brand=vapps,driver>=535,driver<536 brand=vpc,driver>=535,driver<536\
+ brand=vcs,driver>=535,driver<536 brand=vws,driver>=535,driver<536 brand=cloudgaming,driver>=535,driver<536\
+ brand=unknown,driver>=550,driver<551 brand=grid,driver>=550,driver<551 brand=tesla,driver>=550,driver<551\
+ brand=nvidia,driver>=550,driver<551 brand=quadro,driver>=550,driver<551 brand=quadrortx,driver>=550,driver<551\
+ brand=nvidiartx,driver>=550,driver<551 brand=vapps,driver>=550,driver<551 brand=vpc,driver>=550,driver<551\
+ brand=vcs,driver>=550,driver<551 brand=vws,driver>=550,driver<551 brand=cloudgaming,driver>=550,driver<551\
+ brand=unknown,driver>=565,driver<566 brand=grid,driver>=565,driver<566 brand=tesla,driver>=565,driver<566\
+ brand=nvidia,driver>=565,driver<566 brand=quadro,driver>=565,driver<566 brand=quadrortx,driver>=565,driver<566\
+ brand=nvidiartx,driver>=565,driver<566 brand=vapps,driver>=565,driver<566 brand=vpc,driver>=565,driver<566\
+ brand=vcs,driver>=565,driver<566 brand=vws,driver>=565,driver<566 brand=cloudgaming,driver>=565,driver<566\
+ brand=unknown,driver>=570,driver<571 brand=grid,driver>=570,driver<571 brand=tesla,driver>=570,driver<571\
+ brand=nvidia,driver>=570,driver<571 brand=quadro,driver>=570,driver<571 brand=quadrortx,driver>=570,driver<571\
+ brand=nvidiartx,driver>=570,driver<571 brand=vapps,driver>=570,driver<571 brand=vpc,driver>=570,driver<571\
+ brand=vcs,driver>=570,driver<571 brand=vws,driver>=570,driver<571 brand=cloudgaming,driver>=570,driver<571\
+ brand=unknown,driver>=575,driver<576 brand=grid,driver>=575,driver<576 brand=tesla,driver>=575,driver<576\
+ brand=nvidia,driver>=575,driver<576 brand=quadro,driver>=575,driver<576 brand=quadrortx,driver>=575,driver<576\
+ brand=nvidiartx,driver>=575,driver<576 brand=vapps,driver>=575,driver<576 brand=vpc,driver>=575,driver<576\
+ brand=vcs,driver>=575,driver<576 brand=vws,driver>=575,driver<576 brand=cloudgaming,driver>=575,driver<576"
 USER 10001:0
 WORKDIR /app
 STOPSIGNAL SIGTERM

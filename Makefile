@@ -15,12 +15,12 @@ GPU_TAG ?= gpu
 CPU_TAG ?= cpu
 BUILD_FLAGS ?=
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-REVISION ?= $(shell git rev-parse HEAD)$(shell git diff --quiet HEAD || echo -changed)
+REVISION ?= $(shell git describe --always --exclude '*' --abbrev=40 --dirty=-changed 2>/dev/null || echo unknown)
 CREATED ?= $(shell date -u +%Y-%m-%dT%H:%M:%SZ)
 SOURCE ?= unknown
 export CONTAINER_TOOL BUILD_FLAGS REVISION CREATED SOURCE
 
-.PHONY: smoke check test test-slow test-all real-model campaign lint format types lock readme clean
+.PHONY: smoke gpu check test test-slow test-all real-model campaign lint format types lock readme wheel clean
 .PHONY: image image-cpu image-lint image-test vulnerabilities
 
 $(VENV)/.run: locks/cpu.lock pyproject.toml
@@ -36,6 +36,9 @@ $(VENV)/.dev: $(VENV)/.run locks/dev.lock
 
 smoke: $(VENV)/.run  ## train the embedded sample on the CPU: no GPU, no network services
 	GRPO_RECIPE=smoke GRPO_RUN_ID=smoke-$$(date +%Y%m%d-%H%M%S) $(BIN)/python entrypoint.py
+
+gpu:  ## set up a machine with an NVIDIA GPU: uv, Python 3.12, the packages of locks/gpu.lock, this package
+	tools/gpu_machine.sh
 
 check: $(VENV)/.run  ## check whether a run with these settings can succeed
 	$(BIN)/grpo-job check
@@ -69,13 +72,16 @@ format: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
+wheel: $(VENV)/.run  ## dist/*.whl; SOURCE, the address of the repository, becomes its links
+	$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
 lock:  ## resolve the locks again, keeping pinned versions that still fit
 	$(PYTHON) -m venv $(VENV)/uv && $(VENV)/uv/bin/pip install --quiet $(UV)
-	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra cpu --excludes cpu.excludes \
+	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra cpu --extra trackers --excludes cpu.excludes \
 	  --generate-hashes --python-version 3.11 --no-emit-index-url -o cpu.lock
-	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra cpu --extra dev --excludes cpu.excludes \
+	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra cpu --extra trackers --extra dev --excludes cpu.excludes \
 	  --constraints cpu.lock --generate-hashes --python-version 3.11 --no-emit-index-url -o dev.lock
-	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra gpu --excludes gpu.excludes \
+	cd locks && ../$(VENV)/uv/bin/uv pip compile ../pyproject.toml --extra gpu --extra trackers --excludes gpu.excludes \
 	  --generate-hashes --python-version 3.12 --python-platform x86_64-manylinux_2_35 --no-emit-index-url -o gpu.lock
 	cd locks && ../$(VENV)/uv/bin/uv pip compile tools.in --universal \
 	  --generate-hashes --python-version 3.11 --no-emit-index-url -o tools.lock
@@ -120,4 +126,4 @@ vulnerabilities: $(VENV)/tools/.done  ## check the locks against known vulnerabi
 	$(PYTHON) tools/audit_locks.py $(VENV)/tools/bin/pip-audit locks/cpu.lock locks/gpu.lock
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis outputs
+	rm -rf $(VENV) .venv-gpu build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis outputs

@@ -1,16 +1,21 @@
 """Generates the tables of README and docs from the code: `python -m tools.readme_tables` updates them in place."""
 
 import ast
+import inspect
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from grpo_job.outcomes import EXIT_CODES
 from grpo_job.rewards import MENU
 from grpo_job.settings import trl_options
 from grpo_job.settings.engines import ENGINES
+from grpo_job.settings.fields import Fields
+from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings, variable
 from grpo_job.settings.table import as_text
+from tools import gpu_table, notebook_table
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 REWARDS_PAGE = README.parent / "docs/rewards.md"
@@ -18,8 +23,14 @@ SETTINGS_PAGE = README.parent / "docs/settings.md"
 OPTIONS_PAGE = README.parent / "docs/options.md"
 ARCHITECTURE_PAGE = README.parent / "docs/architecture.md"
 CHECKS_PAGE = README.parent / "docs/checks-and-limits.md"
+GPU_PAGE = README.parent / "docs/which-gpu.md"
+NOTEBOOK_PAGE = README.parent / "docs/from-a-notebook.md"
 PACKAGE = README.parent / "grpo_job"
 HISTORIES = README.parent / "tests/monitoring/histories"
+FIRST = (  # of the settings, those that a task of one's own needs or wants
+    "model", "dataset", "prompt_column", "answer_column", "system_prompt", "rewards", "max_steps",
+    "max_completion_length", "publish_to", "max_hours",
+)  # fmt: skip
 PLANNED = ("gradient_checkpointing", "vllm_gpu_memory_utilization")  # what the memory plan of a GPU decides
 
 
@@ -39,11 +50,35 @@ def rewards() -> str:
     return table("name | what it does", rows)
 
 
+def first_settings() -> str:
+    return settings_table(FIRST)
+
+
 def settings() -> str:
+    """A table per group, in the groups of `fields.py`."""
+    return "\n\n".join(f"### {title}\n\n{settings_table(names)}" for title, names in groups().items())
+
+
+def groups() -> dict[str, list[str]]:
+    """Title -> names: what a comment of the class says before the fields that follow it, up to a semicolon."""
+    found: dict[str, list[str]] = {}
+    for title, name in re.findall(r"^    (?:# (.+)|(\w+):)", inspect.getsource(Fields), flags=re.MULTILINE):
+        if title:
+            found[title.partition(";")[0].capitalize().replace("grpoconfig", "GRPOConfig")] = []
+        elif name != "grpo_config":
+            found[list(found)[-1]].append(name)
+    return found
+
+
+def settings_table(names: Iterable[str]) -> str:
+    default = resolve({}).settings
     rows = [
-        (f"`{variable(name)}`", f"`{as_text(field.default)}`", field.description or "")
-        for name, field in Settings.model_fields.items()
-        if name != "grpo_config"
+        (
+            f"`{variable(name)}`",
+            f"`{' '.join(as_text(getattr(default, name)).split())}`",
+            Settings.model_fields[name].description or "",
+        )
+        for name in names
     ]
     return table("variable | default | meaning", rows)
 
@@ -72,6 +107,14 @@ def refused_options() -> str:
     return table("option | instead", [(f"`{name}`", instead) for name, instead in trl_options.OWNED.items()])
 
 
+def notebook() -> str:
+    return table("in the notebook | argument | here | recipe `tutorial`", notebook_table.rows())
+
+
+def models_on_gpus() -> str:
+    return table(gpu_table.header(), gpu_table.rows())
+
+
 def modules() -> str:
     """Every file of the package with the first sentence of its docstring."""
     files = sorted(PACKAGE.rglob("*.py"), key=lambda path: (path.parent != PACKAGE, path.parent, path.name))
@@ -96,10 +139,12 @@ def histories() -> str:
 PAGES = {
     README: {"exit codes": exit_codes},
     REWARDS_PAGE: {"rewards": rewards},
-    SETTINGS_PAGE: {"settings": settings},
+    SETTINGS_PAGE: {"first settings": first_settings, "settings": settings},
     OPTIONS_PAGE: {"options": options_by_engine, "refused options": refused_options},
     ARCHITECTURE_PAGE: {"modules": modules},
     CHECKS_PAGE: {"histories": histories},
+    GPU_PAGE: {"models on GPUs": models_on_gpus},
+    NOTEBOOK_PAGE: {"notebook": notebook},
 }
 
 

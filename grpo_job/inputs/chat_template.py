@@ -21,6 +21,7 @@ from grpo_job.settings.schema import Settings
 
 __all__ = ["Chat", "Message"]
 
+QUESTION = "A question."
 OPENING = re.compile(r"(<(?:think|reasoning)>)\s*\Z")
 LONGEST_TEMPLATE = 2**20  # bytes of a file, characters of a text
 PROVING = "What is 12 + 30? Think.\n" * 20  # a text as rows have, which any tokenizer splits in no time
@@ -68,13 +69,23 @@ class Chat:
         """The tag that each prompt ends with, which the completion then lacks: `<think>`, `<reasoning>`, or none."""
         return self._opening
 
+    def require_questions(self) -> None:
+        """Raises `InvalidRun` if the template leaves the user's message out: all prompts would be the same."""
+        if self._prompt is not None and QUESTION not in self._prompt:
+            raise InvalidRun(f"{self._whose} leaves out what the user asks; allowed: a template that shows it")
+
     @cached_property
     def _opening(self) -> str:
-        try:
-            found = OPENING.search(self.texts([[{"role": "user", "content": "A question."}]])[0])
-        except InvalidRun:  # told where the rows are rendered
-            return ""
+        found = OPENING.search(self._prompt or "")
         return found[1] if found else ""
+
+    @cached_property
+    def _prompt(self) -> str | None:
+        """That of a question; None if it cannot be rendered, which is told where the rows are rendered."""
+        try:
+            return self.texts([[{"role": "user", "content": QUESTION}]])[0]
+        except InvalidRun:
+            return None
 
     def texts(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
         """As `render`, within a deadline and limits of memory and size: for prompts that were not rendered before."""
@@ -91,11 +102,14 @@ class Chat:
             raise self._refused(reason, prompts[0]) from reason
 
     def _refused(self, reason: Unrendered, messages: Sequence[Message]) -> InvalidRun:
-        whose = f"GRPO_CHAT_TEMPLATE: {self.given!r} was given; it" if self.given else "GRPO_MODEL: its chat template"
         options = f" with GRPO_CHAT_TEMPLATE_KWARGS={json.dumps(self.options)}" if self.options else ""
         roles = ", ".join(message["role"] for message in messages)
         allowed = "a template that renders them (GRPO_CHAT_TEMPLATE)" if not self.given else "a template that does"
-        return InvalidRun(f"{whose} cannot render messages of {roles}{options}: {reason}; allowed: {allowed}")
+        return InvalidRun(f"{self._whose} cannot render messages of {roles}{options}: {reason}; allowed: {allowed}")
+
+    @property
+    def _whose(self) -> str:
+        return f"GRPO_CHAT_TEMPLATE: {self.given!r} was given; it" if self.given else "GRPO_MODEL: its chat template"
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of texts that a model wrote."""

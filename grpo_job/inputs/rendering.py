@@ -110,7 +110,7 @@ class Template:
 
     def _asked(self, prompts: Sequence[Sequence[Message]], tokenizer: str | None) -> list[Any]:
         seconds = SECONDS + SECONDS_A_PROMPT * len(prompts)
-        if (endless := _ENDLESS.get((self.source, tokenizer))) is not None:
+        if endless := _ENDLESS.get((self.source, None)) or _ENDLESS.get((self.source, tokenizer)):
             raise Unrendered(endless)
         first = json.dumps([self.source, self.special_tokens, self.options, tokenizer, math.ceil(seconds)])
         lines = "\n".join([first, *(json.dumps(list(prompt)) for prompt in prompts)])

@@ -105,7 +105,7 @@ def plans(settings: Settings, wanted: Sequence[str], prices: Sequence[str]) -> P
         raise InvalidRun(*faults)
     config, note = _config(settings)
     steps = _steps(settings)
-    told = [_on(settings, config, number, kind, steps, per_hour) for number, kind in machines]
+    told = [on_machine(settings, config, number, kind, steps, per_hour) for number, kind in machines]
     run = (
         f"{settings.model}: {steps} steps of {settings.completions_per_step} completions of at most "
         f"{settings.max_completion_length} tokens, and at most {settings.eval_rows} held-out rows before and after"
@@ -159,7 +159,7 @@ def _steps(settings: Settings) -> int:
     return global_batch.planned_steps(settings, len(rows.train))
 
 
-def _on(
+def on_machine(
     settings: Settings,
     config: Mapping[str, Any],
     number: int,
@@ -167,6 +167,7 @@ def _on(
     steps: int,
     per_hour: Mapping[str, float],
 ) -> Told:
+    """The run on `number` GPUs of one `kind`; `per_hour` as from `read_prices`."""
     name, memory = f"{number}x{kind.name}" if number > 1 else kind.name, number * kind.memory_mib * MIB / GB
     if kind.capability < LEAST_CAPABILITY:
         capability = ".".join(map(str, kind.capability))

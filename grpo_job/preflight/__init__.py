@@ -174,7 +174,7 @@ class _Examination:
         if self.gpus:
             first = self.gpus[0]
             plan = self.found.attempt("GPU memory", lambda: choose.plan(settings, config, first, self.within, places))
-            self.found += gpu.findings(self.gpus, plan)
+            self.found += gpu.findings(self.gpus, plan, self.environment)
         self.found += engine_options.findings(settings, gpus)
         self.found.gather("outputs", lambda: resources.findings(base, shape, settings, gpus, places.processes))
         self.found.gather("versions", lambda: versions.findings(engine, gpus, settings))

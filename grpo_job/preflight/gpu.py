@@ -1,28 +1,28 @@
 """Checks the GPU without using it: driver, compute capability, free memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose, gpus
 from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 from grpo_job.preflight.findings import Finding
+from grpo_job.runtime import cuda_driver, forward_compat
 from grpo_job.runtime.machine import GpuSeen
 from grpo_job.settings.engines import ENGINES
 from grpo_job.settings.schema import Settings
 
-# The locked PyTorch is built for CUDA 13, which needs this driver; older drivers need CUDA's forward compatibility
-# package, which only data-center GPUs support.
-LEAST_DRIVER = 580
 LEAST_CAPABILITY = (7, 5)  # CUDA 13 does not support GPUs before Turing
 BF16_CAPABILITY = (8, 0)
 IDLE = 1.0 * GB  # a driver uses some hundred MB of an idle GPU
 MIB = 2**20
 
 
-def findings(seen: list[GpuSeen], plan: Plan | None) -> Iterator[Finding]:
+def findings(seen: list[GpuSeen], plan: Plan | None, environment: Mapping[str, str]) -> Iterator[Finding]:
+    libraries = cache(lambda: forward_compat.fault(environment))
     for gpu in seen:
-        yield _driver(gpu)
+        yield _driver(gpu, libraries)
         yield _generation(gpu)
         yield _memory(gpu, plan)
     if any(gpu.mig for gpu in seen):
@@ -32,16 +32,18 @@ def findings(seen: list[GpuSeen], plan: Plan | None) -> Iterator[Finding]:
         yield Finding("warned", "GPU", message)
 
 
-def _driver(gpu: GpuSeen) -> Finding:
-    major = gpu.driver.partition(".")[0]
-    if major.isdecimal() and int(major) >= LEAST_DRIVER:
-        return Finding("passed", "driver", f"{gpu.driver} of {gpu.name}")
-    return Finding(
-        "failed",
-        "driver",
-        f"{gpu.name} has driver {gpu.driver}, but CUDA 13 of the lock needs {LEAST_DRIVER} or newer: "
-        "use a node with a newer driver",
-    )
+def _driver(gpu: GpuSeen, libraries: Callable[[], str]) -> Finding:
+    """`libraries` tries those of forward compatibility, and says why they are of no use."""
+    match cuda_driver.support(gpu.driver, gpu.name):
+        case "as it is":
+            return Finding("passed", "driver", f"{gpu.driver} of {gpu.name}")
+        case "with libraries" if why := libraries():
+            return Finding("failed", "driver", cuda_driver.lacking(gpu.driver, gpu.name, why))
+        case "with libraries":
+            message = f"{gpu.driver} of {gpu.name}, with the libraries of {cuda_driver.PACKAGE}"
+            return Finding("passed", "driver", message)
+        case "no":
+            return Finding("failed", "driver", cuda_driver.refusal(gpu.driver, gpu.name))
 
 
 def _generation(gpu: GpuSeen) -> Finding:

@@ -94,6 +94,7 @@ def tokenizer(base: BaseModel, chat: Chat, config: Mapping[str, Any]) -> Finding
         why = f"its generation_config.json cannot be read: {fault}"
     if why:
         return _failed("tokenizer", base, why, "a whole number, a list of them, or null")
+    chat.require_questions()
     if not chat.ends_with():
         why = f"{base.name} has no eos_token, so completions may not end; set it in tokenizer_config.json"
         return Finding("warned", "tokenizer", why)

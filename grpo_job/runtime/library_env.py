@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.runtime import machine
+from grpo_job.runtime import forward_compat, machine
 from grpo_job.runtime.compile_cache import keep_bytecode, open_cache
 from grpo_job.settings.schema import Settings
 
@@ -95,9 +95,11 @@ def _vllm() -> list[Variable]:
 def steer(settings: Settings, environment: MutableMapping[str, str]) -> tuple[int, str | None]:
     """Set the variables in `environment`; the number of GPUs, and why another cache folder is used, if so.
 
-    Raises `InvalidRun` if the folder cannot be written.
+    Restarts this program first if an older driver needs CUDA's newer libraries. Raises `InvalidRun` if the folder
+    cannot be written.
     """
     seen = machine.gpus(environment.get("CUDA_VISIBLE_DEVICES"))
+    forward_compat.restart_if_needed(seen, environment)
     try:
         place = Path(settings.cache_dir).expanduser().resolve()
         capability = seen[0].capability if seen else None

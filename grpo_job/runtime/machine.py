@@ -15,7 +15,7 @@ from grpo_job.settings.engines import ENGINES
 FIELDS = "name,uuid,memory.total,memory.used,driver_version,compute_cap,mig.mode.current"
 LONGEST_ANSWER_SECONDS = 60
 PACKAGES = (
-    "accelerate", "bitsandbytes", "boto3", "datasets", "grpo-job", "huggingface-hub", "math-verify", "torch", "triton",
+    "accelerate", "bitsandbytes", "boto3", "datasets", "grpo-job", "huggingface-hub", "torch", "triton",
 )  # fmt: skip
 CONTAINER_FILES = ("/.dockerenv", "/run/.containerenv")  # of Docker and podman
 

@@ -26,7 +26,7 @@ LONGEST_SECONDS = 10
 HANGS = 60  # seconds until a fork is ended
 STRANGER = 54321  # the id of a user whom no machine knows
 # A fault begins with the variable, or with the name that is nearly one.
-NAMED = re.compile(r"[A-Z][A-Z0-9_]{2,}\b|['\"]")
+NAMED = re.compile(r"[A-Z][A-Z0-9_]{2,}\b|(?:https?|all|no)_proxy\b|['\"]")
 
 
 class Ended(NamedTuple):

@@ -97,6 +97,10 @@ def test_its_list_of_parts_is_what_is_installed() -> None:
     assert listed.items() >= installed.items()
 
 
+def test_it_has_the_trackers() -> None:
+    assert python("import alembic, mlflow, sqlalchemy, tensorboard.summary, wandb; print('imported')") == "imported"
+
+
 def test_its_list_of_parts_names_the_licence_of_each() -> None:
     parts = json.loads(shell("cat /app/sbom.cdx.json"))["components"]
     assert [part["name"] for part in parts if not part.get("licenses")] == []

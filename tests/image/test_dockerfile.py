@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from grpo_job.runtime import cuda_driver
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -40,6 +42,20 @@ def test_bases_are_pinned_by_digest() -> None:
     digests = re.findall(r"^ARG (?:CPU_)?BASE_DIGEST=(.+)$", DOCKERFILE, re.MULTILINE)
     assert len(digests) == 2
     assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", digest) for digest in digests)
+
+
+def test_older_drivers_are_let_in_by_branch_and_never_for_consumer_gpus() -> None:
+    """The same branches as the check's table; the libraries that they need are in the image."""
+    (stated,) = re.findall(r'NVIDIA_REQUIRE_CUDA="((?:[^"])*)"', stage("gpu"))
+    cuda, *older = stated.replace("\\\n", "").split(" ")
+    assert cuda == "cuda>=13.0"
+    brands = {rule.partition(",")[0] for rule in older}
+    assert {"brand=tesla", "brand=nvidia", "brand=nvidiartx"} <= brands
+    assert not [brand for brand in brands if "geforce" in brand or "titan" in brand]
+    assert sorted(older) == sorted(
+        f"{brand},driver>={branch},driver<{branch + 1}" for brand in brands for branch in cuda_driver.BRANCHES
+    )
+    assert f"ARG CUDA_COMPAT={cuda_driver.PACKAGE}" in stage("gpu")
 
 
 def test_one_version_of_torch_is_named() -> None:
@@ -91,5 +107,6 @@ def test_only_what_an_image_holds_goes_to_its_builder() -> None:
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     assert rules[0] == "*"
     assert {rule.removeprefix("!") for rule in rules if rule.startswith("!")} == {
-        "grpo_job", "locks", "entrypoint.py", "pyproject.toml", "README.md", "LICENSE", "NOTICE",
+        "grpo_job", "locks", "entrypoint.py", "pyproject.toml", "setup.py", "docs/package.md",
+        "LICENSE", "NOTICE",
     }  # fmt: skip

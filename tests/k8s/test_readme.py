@@ -1,4 +1,4 @@
-"""The README's commands, word for word, with the real kubectl; and what it tells, against the files."""
+"""The commands of README and docs/kubernetes.md, word for word, with the real kubectl; and what they tell."""
 
 import os
 import re
@@ -13,7 +13,9 @@ from grpo_job.outcomes import EXIT_CODES
 from tests.k8s import cluster
 from tests.k8s.manifests import K8S, OVERLAYS, jobs, load, of_kind, require_kubectl
 
-README = (K8S / "README.md").read_text()
+ROOT = K8S.parent
+WALK = (K8S / "README.md").read_text()
+README = WALK + (ROOT / "docs" / "kubernetes.md").read_text()
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
 STREAMS = re.compile(r"kubectl (exec|cp|port-forward) ")
 INLINE = [command for command in re.findall(r"`(kubectl [^`]+)`", README) if " " in command.removeprefix("kubectl ")]
@@ -100,6 +102,32 @@ def test_every_other_command_is_one_that_kubectl_understands(command: str, check
     """Nobody listens: what kubectl understands fails at the connection, the rest at its words."""
     config = cluster.kubeconfig(checkout / "kubeconfig", NOBODY)
     assert "connection" in run(command, checkout, config).stderr
+
+
+def test_the_images_are_built_and_pushed_under_the_names_in_the_files(tmp_path: Path) -> None:
+    """`docker` is one that writes down what it is asked for."""
+    (tmp_path / "docker").write_text('#!/bin/sh\necho docker "$@"\n')
+    (tmp_path / "docker").chmod(0o755)
+    (build,) = re.findall(r"```bash\n(.*?)```", WALK, re.DOTALL)
+    asked = build.replace("make ", f"make --dry-run --directory {ROOT} ").replace("docker push", "./docker push")
+    done = run(asked, tmp_path, tmp_path)
+    assert done.returncode == 0, done.stderr
+    tags = ("ghcr.io/your-account/grpo-job:0.1.0", "ghcr.io/your-account/grpo-job:0.1.0-cpu")
+    assert all(f"--tag {tag} " in done.stdout and f"docker push {tag}\n" in done.stdout for tag in tags)
+
+
+def test_the_readme_goes_from_an_image_to_a_result() -> None:
+    parts = re.findall(r"^## (.+)$", WALK, re.MULTILINE)
+    assert parts == ["Image", "Run", "Watch", "Stop and resume", "Read the result"]
+    results = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    (unpacked, compressed) = re.findall(r"\| together \| ([\d.]+) GB \| ([\d.]+) GB \|", results)[0]
+    assert f"{float(unpacked):.1f} GB unpacked" in " ".join(WALK.split())
+    assert f"{float(compressed):.1f} GB to push and pull" in " ".join(WALK.split())
+
+
+def test_what_the_readme_links_to_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#]+)", WALK):
+        assert (K8S / target).is_file(), target
 
 
 def test_the_commands_are_more_than_a_few() -> None:

@@ -75,6 +75,10 @@ HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "numbers for words": (lambda m: edited(m / "config.json", architectures=5), "what no such model has"),
     "endless loops": (lambda m: (m / "chat_template.jinja").write_text(HANGS), "it did not end in"),
     "lipsum": (lambda m: (m / "chat_template.jinja").write_text("{{ lipsum(n=100000) }}"), "cannot render"),
+    "no prompt": (lambda m: (m / "chat_template.jinja").write_text(""), "leaves out what the user asks"),
+    "one prompt for all": (
+        lambda m: (m / "chat_template.jinja").write_text("{{ messages | length }}"), "leaves out what the user asks",
+    ),
     "huge string": (lambda m: (m / "chat_template.jinja").write_text("{{ 'x' * 10**10 }}"), "MemoryError"),
     "recursion": (
         lambda m: (m / "chat_template.jinja").write_text(RECURSES), "RecursionError",

@@ -174,7 +174,9 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
         lambda w: (w.gpu(count=2), w.patch.setattr(resources, "shm_bytes", lambda: 64_000_000)),
     ),
     # the GPU
-    ("driver too old", "driver", "needs 580 or newer", lambda w: w.gpu(driver="550.54.15")),
+    ("driver too old", "driver", "needs 580 or newer", lambda w: w.gpu(driver="470.256.02")),
+    ("older driver, no libraries", "driver", "install cuda-compat-13-0", lambda w: w.gpu(driver="550.54.15")),
+    ("GeForce, older driver", "driver", "data-centre GPU", lambda w: w.gpu(name="GeForce RTX 5090", driver="570.86")),
     ("GPU too old", "GPU", "CUDA 13 needs 7.5", lambda w: w.gpu(name="Tesla V100", capability="7.0")),
     ("GPU does not tell", "GPU", "does not report memory and capability", lambda w: w.gpu(capability="[N/A]")),
     (

@@ -19,3 +19,15 @@ def test_the_packages_of_every_engine_are_locked() -> None:
     for engine in ENGINES.values():
         for kind, needs in (("cpu", engine.on_cpu), ("gpu", engine.on_gpu)):
             assert set(needs.packages if needs else ()) <= locked_versions.locked()[kind].keys()
+
+
+def test_both_locks_hold_the_trackers_and_what_they_need_below_a_run_folder() -> None:
+    for versions in locked_versions.locked().values():
+        assert {"wandb", "tensorboard", "mlflow-skinny", "alembic", "sqlalchemy"} <= versions.keys()
+        assert "math-verify" not in versions  # only a benchmark grades with it
+
+
+def test_no_lock_names_a_file_outside_the_repository() -> None:
+    for lock in LOCKS.glob("*.lock"):
+        assert not [line for line in lock.read_text().splitlines() if line.startswith("#") and " /" in line]
+        assert " -c /" not in lock.read_text()
