@@ -67,7 +67,9 @@ class Redactor:
     def finds(self, text: str) -> bool:
         """Whether the value of a known secret is in `text`, in any spelling."""
         unwrapped = without_breaks(text)
-        return any(spelling.is_in(text) or spelling.is_in(unwrapped) for spelling in self._spellings)
+        return any(
+            spelling.is_in(text) or (spelling.wrapped and spelling.is_in(unwrapped)) for spelling in self._spellings
+        )
 
 
 REDACTOR = Redactor()  # of this process; the command line tells it the environment before anything is written

@@ -16,9 +16,9 @@ LINE_END = r"\n|(?:\\+r)?\\+n"
 BREAK = rf"(?:[{re.escape(ENDS)}]*(?:{LINE_END})[{re.escape(BEGINS)}]*)?"
 BETWEEN = r"[^0-9A-Za-z]{1,4}"
 NUL = r"(?:\0|\\+(?:x00|u0000|0{1,3}))"  # between the characters of UTF-16
-ESCAPES = (  # what each begins with, all of it, what the first must hold
-    ("%", "%(?:25)*{0:02x}", ""), ("\\", r"\\+x{0:02x}", "x{0:02x}"), ("\\", r"\\+u00{0:02x}", "u00{0:02x}"),
-    ("\\", r"\\+0*{0:o}", ""), ("&", "&(?:amp;)*#0*{0};", ""), ("&", "&(?:amp;)*#x0*{0:x};", ""),
+ESCAPES = (  # the mark of each, all of it, and what of it is written in one way if it has digits only
+    ("%", "%(?:25)*{0:02x}", "{0:02x}"), ("\\", r"\\+x{0:02x}", "x{0:02x}"), ("\\", r"\\+u00{0:02x}", "u00{0:02x}"),
+    ("\\", r"\\+0*{0:o}", "{0:o}"), ("&", "&(?:amp;)*#0*{0};", "{0};"), ("&", "&(?:amp;)*#x0*{0:x};", "{0:x};"),
 )  # fmt: skip
 LONG, SHOWN = 16, 12  # characters of a value of which a part is a secret too, and of the least part
 _compiled = cache(re.compile)
@@ -109,10 +109,11 @@ def _in_numbers(content: bytes) -> Iterator[Spelling]:
         yield Spelling(pairs[0], BETWEEN.join(pairs))
         yield Spelling("0x", BETWEEN.join(f"0[xX]0?{pair.lstrip('0') or '0'}" for pair in pairs))
     yield Spelling(f"{content[0]}", BETWEEN.join(map(str, content)))
-    for mark, form, first in ESCAPES:
-        anchor = first.format(content[0])
+    for mark, form, one in ESCAPES:
         source = "(?i:" + "".join(form.format(byte) for byte in content) + ")"
-        yield Spelling(anchor if anchor[1:].isdigit() else mark, source)
+        followed = (one.format(byte) for byte in content[:-1])
+        anchor = next((each for each in followed if each.strip("xu;").isdigit()), "")
+        yield Spelling(f"{anchor}{mark}", source)
 
 
 def beginnings(value: str) -> Iterator[Beginning]:
