@@ -71,3 +71,5 @@ def test_one_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(rendering.subprocess, "run", None)  # nobody waits for it twice
     with pytest.raises(Unrendered, match="it did not end in 1 s"):
         Template(loops, {}, {}).texts([[USER]])
+    with pytest.raises(Unrendered, match="it did not end in 1 s"):
+        Template(loops, {}, {}).lengths([[USER]], "tokenizer.json")
