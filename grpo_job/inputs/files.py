@@ -1,4 +1,4 @@
-"""Reads one file of rows. Text formats by the standard library, which names the line; Parquet and Arrow by pyarrow.
+"""Reads one file of rows. Text formats by the standard library, which names the line; Parquet and Arrow by `binary.py`.
 
 Nothing is guessed: a cell keeps its letters, and what cannot be read is a `Damaged` with its line and the cure.
 """
@@ -8,15 +8,14 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.inputs.content import COMPRESSED, MOST_UNPACKED, Damaged, text_of
+from grpo_job.inputs import binary
+from grpo_job.inputs.binary import Item, require_distinct, twice
+from grpo_job.inputs.content import COMPRESSED, Damaged, text_of
 
-Item = dict[str, Any]
-
-BATCH, MOST_ROWS = 1000, 10_000_000  # rows at a time, and in all: a column of one value needs no bytes in the file
 SEPARATORS = ",;\t|"
 LFS_POINTER = b"version https://git-lfs"
 JSON_FORMS = "allowed: one object per line (JSON Lines), a list of objects, or an object with one such list in it"
@@ -124,13 +123,8 @@ def _object(pairs: list[tuple[str, Any]]) -> Item:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"an object has the key {_twice(names)!r} twice; name each column once")
+        raise ValueError(f"an object has the key {twice(names)!r} twice; name each column once")
     return found
-
-
-def _twice(names: list[str]) -> str | None:
-    """The first name that occurs twice."""
-    return next((name for number, name in enumerate(names) if name in names[:number]), None)
 
 
 def _csv(path: Path) -> Table:
@@ -161,7 +155,7 @@ def _csv(path: Path) -> Table:
 def _typed(names: list[str], lines: list[list[str]]) -> Table:
     """Columns without a name, as an index has none, are dropped."""
     named = {number: name for number, name in enumerate(names) if name}
-    _require_distinct(list(named.values()))
+    require_distinct(list(named.values()))
     columns = {name: _numbers([cells[number] for cells in lines]) for number, name in named.items()}
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     return Table(list(columns), rows)
@@ -175,87 +169,10 @@ def _numbers(cells: list[str]) -> list[Any]:
     return cells
 
 
-def _parquet(path: Path) -> Table:
-    import pyarrow.parquet
-
-    def batches() -> Iterator[Any]:
-        file = pyarrow.parquet.ParquetFile(path)
-        yield file.schema_arrow.names
-        yield from file.iter_batches(batch_size=BATCH)
-
-    return _of_arrow(batches(), "Parquet")
-
-
-def _arrow(path: Path) -> Table:
-    """A stream, as `datasets` writes it, or a file, as Feather does."""
-    import pyarrow
-
-    def batches() -> Iterator[Any]:
-        with pyarrow.memory_map(str(path)) as file:
-            is_file = file.read(6) == b"ARROW1"
-            file.seek(0)
-            reader = pyarrow.ipc.open_file(file) if is_file else pyarrow.ipc.open_stream(file)
-            yield reader.schema.names
-            yield from map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
-
-    return _of_arrow(batches(), "Arrow")
-
-
-def _of_arrow(batches: Iterator[Any], kind: str) -> Table:
-    """The columns, which come first, and the rows of all batches, as long as they fit into memory."""
-    import pyarrow
-
-    rows: list[Item] = []
-    try:
-        _require_distinct(columns := next(batches))
-        unpacked = 0
-        for batch in batches:
-            if len(rows) + batch.num_rows > MOST_ROWS:
-                raise Damaged(f"it unpacks to more than {MOST_ROWS:,} rows; split the file")
-            for found in _parts(batch):
-                unpacked += sum(map(_size, found))
-                if unpacked > MOST_UNPACKED:
-                    raise Damaged(f"it unpacks to more than {MOST_UNPACKED:,} bytes; split the file")
-                rows += found
-    except Damaged:
-        raise
-    except (pyarrow.ArrowException, OSError, ValueError, EOFError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise Damaged(f"it is not {kind}, or it is truncated ({reason}); copy or write the file again") from error
-    if not rows:
-        raise Damaged(f"it has no rows, only the columns {', '.join(columns)}")
-    return Table(columns, rows)
-
-
-def _parts(batch: Any) -> Iterator[list[Item]]:
-    """The rows, so many at a time as fit into memory: each may hold all bytes of its part, as in a dictionary."""
-    for start in range(0, batch.num_rows, BATCH):
-        part = batch.slice(start, BATCH)
-        step = max(1, min(BATCH, MOST_UNPACKED // max(1, part.nbytes)))
-        for at in range(0, part.num_rows, step):
-            yield part.slice(at, step).to_pylist()
-
-
-def _size(value: Any) -> int:
-    """About the bytes of a cell or a row."""
-    match value:
-        case str() | bytes():
-            return len(value)
-        case dict():
-            return sum(map(_size, value.values()))
-        case list():
-            return sum(map(_size, value))
-    return 8
-
-
-def _require_distinct(names: list[str]) -> None:
-    if (name := _twice(names)) is not None:
-        raise Damaged(f"it has two columns named {name!r}; name each column once")
-
-
 DECODER = json.JSONDecoder(object_pairs_hook=_object)
 JSON = (".jsonl", ".json", ".ndjson")
 READERS: dict[str, Callable[[Path], Table]] = {
-    ".csv": _csv, ".tsv": _csv, ".parquet": _parquet, ".arrow": _arrow,
+    ".csv": _csv, ".tsv": _csv,
+    ".parquet": lambda path: Table(*binary.parquet(path)), ".arrow": lambda path: Table(*binary.arrow(path)),
 }  # fmt: skip
 TEXT = (*JSON, ".csv", ".tsv")

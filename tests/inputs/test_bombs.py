@@ -11,7 +11,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from grpo_job.inputs import content, files, folders
+from grpo_job.inputs import binary, content, files, folders
 from grpo_job.inputs.content import Damaged
 from tests.inputs.row_files import zstd
 
@@ -23,7 +23,7 @@ ROW = b'{"question": "' + b"a" * 999 + b'", "answer": "1"}\n'
 @pytest.fixture(autouse=True)
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "MOST_UNPACKED", LIMIT)
-    monkeypatch.setattr(files, "MOST_UNPACKED", LIMIT)
+    monkeypatch.setattr(binary, "MOST_UNPACKED", LIMIT)
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd])
@@ -68,7 +68,7 @@ def test_a_dictionary_of_one_value_is_not_unpacked_as_a_whole(suffix: str, tmp_p
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow"])
 def test_rows_that_need_no_bytes_are_counted(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MOST_ROWS", 50)
+    monkeypatch.setattr(binary, "MOST_ROWS", 50)
     path, table = tmp_path / f"rows.{suffix}", pyarrow.table({"question": pyarrow.nulls(51)})
     written(table, path)
     with pytest.raises(Damaged, match="unpacks to more than 50 rows"):
