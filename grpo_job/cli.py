@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from grpo_job.outcomes import RESTART, Outcome
+from grpo_job.phases import published_commands
 from grpo_job.runtime import launched, process_exit
 from grpo_job.runtime.command_line import RunByDefault, json_option, offline_option, set_option
 from grpo_job.runtime.signals import Interruption
@@ -215,6 +216,9 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
         return Outcome(0, "evaluated", judged["verdict"])
 
     _end_with(story)
+
+
+published_commands.add_to(main)
 
 
 def _end_with(story: Callable[[], Outcome]) -> None:

@@ -19,6 +19,7 @@ from grpo_job.phases.probe import probe, refusing_bad_rewards
 from grpo_job.phases.publish import merge, publish, write_report
 from grpo_job.phases.sample_prompts import answer_sample_prompts
 from grpo_job.phases.train import trackers_of, train
+from grpo_job.phases.verified import verify_published
 from grpo_job.preflight.start import adopt
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import Resolved
@@ -38,6 +39,7 @@ def run(
                 if not attempt.is_trained():
                     _train_and_evaluate(attempt)
                 publish(attempt)
+                verify_published(attempt)
     return attempt.outcome
 
 

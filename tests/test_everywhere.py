@@ -81,6 +81,13 @@ def test_the_report_of_what_is_downloaded_says_what_the_published_one_said(
     assert [text for _, text in Page(again).figures] == [text for _, text in Page(published).figures]
 
 
+@pytest.mark.parametrize("place", ["hf://owner/tuned", "s3://results/tuned", "file://{folder}/published"])
+def test_it_answers_at_each_address_as_it_was_evaluated(finished: World, place: str) -> None:
+    """Told nothing: the base is that of the tree, and neither rows nor rewards are needed."""
+    said = asked(finished, "verify", place.format(folder=finished.folder))
+    assert "Loaded back by transformers and PEFT on a CPU: 12 of 12 greedy answers as evaluated" in said
+
+
 def test_runs_from_different_places_are_laid_side_by_side(finished: World, tmp_path: Path) -> None:
     trees = [shutil.copytree(downloaded(finished, where), tmp_path / where) for where in ("hub", "s3")]
     asked(finished, "report", *map(str, trees))
@@ -216,3 +223,19 @@ def test_rows_come_from_s3_and_the_merged_model_is_published_too(finished: World
         "import sys; from transformers import AutoModelForCausalLM as A; print(A.from_pretrained(sys.argv[1]).dtype)"
     )
     assert "bfloat16" in job(finished, "-c", script, str(merged)).stdout
+
+
+@pytest.mark.parametrize("place", ["hf://owner/tuned", "s3://results/tuned"])
+def test_what_verify_found_is_published_behind_it(finished: World, place: str) -> None:
+    """Last, for it changes what is published."""
+    asked(finished, "verify", place, "--rows", "3", "--write")
+    tree = finished.folder / f"again-{place.partition(':')[0]}"
+    opened_store = (
+        "import os, sys; from pathlib import Path; from grpo_job.stores import open_store; "
+        "open_store(sys.argv[1], environment=os.environ).get('', Path(sys.argv[2]))"
+    )
+    assert job(finished, "-c", opened_store, place, str(tree)).returncode == 0
+    assert read_json(tree / "run" / "verify.json")["adapter"] == {"alike": 3, "ties": 0, "unexplained": 0}
+    assert "3 of 3 greedy answers as evaluated" in (tree / "README.md").read_text()
+    assert "run/verify.json" in read_json(tree / "manifest.json")["files"]
+    asked(finished, "verify", place, "--rows", "3")

@@ -44,8 +44,8 @@ def evaluate(
         measure = measure_of(attempt.settings, checked.rewards, rows)
         found = known_answers.of_base(attempt, rows, measure) if adapter == "off" else None
         if found is None:
-            tokens = Chat(checked.base.folder, attempt.settings).ids
-            found = records(engine, answering, rows, checked.rewards, attempt.settings, tokens)
+            chat = Chat(checked.base.folder, attempt.settings)
+            found = records(engine, answering, rows, checked.rewards, attempt.settings, chat)
             write_jsonl(path, found)
             attempt.remember(path)
             attempt.summary.write()
@@ -63,8 +63,8 @@ def evaluate(
 
 def evaluate_warm(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     """Between the warm start and GRPO: the adapter on all held-out rows, for the report's middle bar."""
-    tokens = Chat(checked.base.folder, attempt.settings).ids
-    found = records(engine, "on", checked.rows.held_out, checked.rewards, attempt.settings, tokens)
+    chat = Chat(checked.base.folder, attempt.settings)
+    found = records(engine, "on", checked.rows.held_out, checked.rewards, attempt.settings, chat)
     write_jsonl(attempt.folder.warm, found)
     measure = measure_of(attempt.settings, checked.rewards, checked.rows.held_out)
     accuracy, kept = mean(found, measure), grading.share(found, "format")
@@ -96,17 +96,20 @@ def records(
     rows: Sequence[dict[str, Any]],
     chosen: Sequence[rewards.Reward],
     settings: Settings,
-    tokens: rewards.Tokens | None = None,
+    chat: Chat,
 ) -> list[dict[str, Any]]:
     """The answers to the held-out rows with their judgements, in one batched call.
 
-    `tokens`: the ids of completions, for rewards that ask for them.
+    Each record has its prompt, as `messages` and as the text `prompt` that `chat` made of them, for `grpo-job verify`.
     """
     generate = partial(engine.generate, adapter=adapter, max_tokens=settings.max_completion_length)
     graders = graders_of(measure_of(settings, chosen, rows), rows, chosen)
-    return grading.ask(
-        generate, rows, graders, rewards=graded_by(settings, chosen, tokens), samples=settings.eval_samples
-    )
+    paid = graded_by(settings, chosen, chat.ids)
+    found = grading.ask(generate, rows, graders, rewards=paid, samples=settings.eval_samples)
+    return [
+        {**record, "messages": row["prompt"], "prompt": chat.render(row["prompt"])}
+        for record, row in zip(found, rows, strict=True)
+    ]
 
 
 def graders_of(

@@ -28,6 +28,7 @@ from grpo_job.phases.name import name_run
 from grpo_job.reports import run_data
 from grpo_job.run_folder.files import read_json, read_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder, require_plain
+from grpo_job.runtime.signals import StopNow
 from grpo_job.settings import config_file
 from grpo_job.settings.primitives import field
 from grpo_job.settings.reader import resolve
@@ -135,7 +136,7 @@ def _wait_for(command: list[str], environment: Mapping[str, str]) -> int:
     while True:
         try:
             return process.wait()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, StopNow):
             if not asked:
                 process.send_signal(signal.SIGINT)
             asked = True

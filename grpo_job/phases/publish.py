@@ -69,10 +69,11 @@ def publish(attempt: Attempt) -> None:
         if lacks := attempt.folder.lacks(attempt.summary.values):
             raise Unexpected(f"{lacks} while the run was going on: {FIND_OUT}")
         attempt.remember(*published_tree.lasting_files(attempt.folder.path))
-        _publish_result(attempt)
+        publish_result(attempt)
 
 
-def _publish_result(attempt: Attempt) -> None:
+def publish_result(attempt: Attempt) -> None:
+    """See `publish`; of what was published already only what has changed is sent."""
     settings, folder = attempt.settings, attempt.folder
     judged = read_json(folder.verdict, shapes.Verdict)
     if not verdict.allowed(judged["verdict"], settings.publish_if):

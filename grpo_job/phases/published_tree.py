@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.outcomes import FINISHED, InvalidRun
+from grpo_job.reports import hub_results
 from grpo_job.run_folder.paths import require_plain
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.stores import MANIFEST, Patience, StoreFailed, open_store
@@ -24,7 +25,10 @@ from grpo_job.stores.trees import manifest_of
 # Pickles can run code when loaded; the rest is of no use to others, or private.
 PICKLES = ("training_args.bin", "*.bin", "*.joblib", "*.pickle", "*.pkl", "*.pt", "*.pth")
 NEVER = (*PICKLES, "optimizer*", "scheduler*", "rng_state*", "trainer_state.json", "*.key", "*.pem", ".*")
-RUN_FILES = ("settings.json", "environment.json", "metrics.jsonl", "completions.jsonl", "summary.json", "report.html")
+RUN_FILES = (
+    "settings.json", "environment.json", "metrics.jsonl", "completions.jsonl", "summary.json", "verify.json",
+    "report.html",
+)  # fmt: skip
 RUN_FOLDERS = ("evaluation", "plots")
 # Of what is left: other files, such as handler.py, some hosts run.
 SUFFIXES = (
@@ -117,6 +121,8 @@ def _home() -> dict[Path, str]:
 def _chosen(run_folder: Path) -> Iterator[tuple[str, Path]]:
     """Each published file's name in the tree and its path in the run folder."""
     yield from _below(run_folder / "adapter", "")
+    if (run_folder / "adapter" / hub_results.FILE).is_file():  # among names that are else never published
+        yield hub_results.FILE.as_posix(), run_folder / "adapter" / hub_results.FILE
     yield from _below(run_folder / "merged", "merged/")
     for name in RUN_FILES:
         if (run_folder / name).is_file():

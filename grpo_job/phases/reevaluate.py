@@ -168,16 +168,16 @@ def _judged(
     with progress.phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
     functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
-    held_out, tokens = checked.rows.held_out, Chat(base.folder, settings).ids
+    held_out, chat = checked.rows.held_out, Chat(base.folder, settings)
     with libraries_write_to(scratch.library_log):
         with progress.phase("load", f"loading {settings.model} with engine {checked.engine}"):
             engine = engines.build(
                 checked.engine, settings, base, checked.rows.train, functions, scratch.checkpoints, checked.plan
             )
         with progress.phase("evaluate", f"evaluating base and adapter on {len(held_out)} rows"):
-            before = evaluate.records(engine, "off", held_out, checked.rewards, settings, tokens)
+            before = evaluate.records(engine, "off", held_out, checked.rewards, settings, chat)
             engine.load_adapter(found.adapter / WEIGHTS)
-            after = evaluate.records(engine, "on", held_out, checked.rewards, settings, tokens)
+            after = evaluate.records(engine, "on", held_out, checked.rewards, settings, chat)
         engine.close()
     write_jsonl(folder / "before.jsonl", before)
     write_jsonl(folder / "after.jsonl", after)

@@ -43,3 +43,10 @@ def write_card(run_folder: Path, *, licence: Mapping[str, str] | None = None) ->
     from grpo_job.reports import card
 
     return card.write(run_folder, licence or {})
+
+
+def note_in_card(path: Path, sentence: str) -> None:
+    """Write in a card what `grpo-job verify` found, and leave the rest, which somebody may have edited."""
+    from grpo_job.reports import card
+
+    card.note(path, sentence)

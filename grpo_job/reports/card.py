@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from grpo_job.reports import content, formatting, markdown
+from grpo_job.reports import content, formatting, hub_results, loaded_back, markdown
 from grpo_job.reports.run_data import RunData, read
 from grpo_job.run_folder.files import read_json, write_text
 from grpo_job.settings.engines import ENGINES
@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 PLOTS = ("accuracy", "reward")
 LORA_RANKS_OF_VLLM = (8, 16, 32, 64, 128, 256, 320, 512)  # what its `max_lora_rank` accepts
 HUB_ID = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+VERIFIED = "<!-- verified -->", "<!-- end of verified -->"
 PROJECTS = ("grpo", "lora", "trl")
 
 
@@ -29,11 +30,12 @@ class Base(NamedTuple):
 
 
 def write(run_folder: Path, licence: Mapping[str, str]) -> Path:
-    """`adapter/README.md`; in a published tree the README at its root."""
+    """`adapter/README.md`, in a published tree the README at its root, and the Hub's file of results beside it."""
     run = read(run_folder)
     adapter = run.folder.adapter if run.folder.path == run_folder else run_folder
     path = adapter / "README.md"
     write_text(path, card(run, base_of(run, adapter), licence))
+    hub_results.write(run, adapter)
     return path
 
 
@@ -42,6 +44,13 @@ def card(run: RunData, base: Base, licence: Mapping[str, str]) -> str:
 
     front = metadata(run, base, licence).to_yaml(line_break="\n")
     return str(ModelCard(f"---\n{front}\n---\n{_body(run, base)}"))
+
+
+def note(path: Path, sentence: str) -> None:
+    """Replace what the card at `path` says of `grpo-job verify`; a card without a place for it stays as it is."""
+    text, said = path.read_text(encoding="utf-8"), f"{VERIFIED[0]}\n{markdown.safe(sentence)}\n{VERIFIED[1]}"
+    between = re.compile(rf"{VERIFIED[0]}\n.*?{VERIFIED[1]}", re.DOTALL)
+    write_text(path, between.sub(lambda _: said, text, count=1))
 
 
 def base_of(run: RunData, adapter: Path) -> Base:
@@ -134,6 +143,7 @@ def _body(run: RunData, base: Base) -> str:
         run=run,
         base=base,
         content=content,
+        verified=loaded_back.verified,
         headline=content.headline(run),
         plots=[name for name in PLOTS if (run.folder.plots / f"{name}.png").is_file()],
         sample=samples[0] if samples else None,

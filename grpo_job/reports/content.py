@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from grpo_job.reports.formatting import clean, count, mebibytes, text
+from grpo_job.reports.loaded_back import verified
 from grpo_job.reports.run_data import Record, RunData
 from grpo_job.settings.example import AUTO
 from grpo_job.settings.schema import variable
@@ -178,6 +179,8 @@ def origin(run: RunData) -> list[tuple[str, str]]:
         facts["worked example"] = f"ends the system message{why if run.settings['example'] == AUTO else ''}"
     if merged := run.summary.get("merged"):
         facts["merged model"] = merged_keeps(merged)
+    if found := run.summary.get("verify"):
+        facts["loaded back"] = verified(found)
     return list(facts.items())
 
 

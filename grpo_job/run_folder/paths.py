@@ -37,6 +37,7 @@ class RunFolder:
         self.report = path / "report.html"
         self.plots = path / "plots"
         self.summary = path / "summary.json"
+        self.verify = path / "verify.json"
         self.trackers = path / "trackers"
         self.heartbeat = path / "heartbeat"
         self.memory = path / "memory.json"

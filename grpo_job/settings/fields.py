@@ -219,6 +219,9 @@ class Fields(BaseModel):
         "model",
         "type of the merged weights; float16 and float32 keep more of a small update than bfloat16",
     )
+    verify: Bool = operational(
+        False, "last, ask what was published the recorded prompts again; exit 4 if answers differ"
+    )
     publish_seconds: Positive = operational(900.0, "maximum seconds per destination, plus time for what is sent")
     publish_private: Bool = operational(True, "create Hub repositories as private")
     log_format: Literal["auto", "rich", "plain", "json"] = operational("auto", "auto: rich on a terminal, else plain")

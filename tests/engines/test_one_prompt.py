@@ -75,7 +75,7 @@ def test_all_parts_of_a_run_ask_with_the_same_text(settings: Any, tmp_path: Path
     attempt: Any = SimpleNamespace(settings=settings, start=None)
     asked = {
         "training": lambda: engine.train(NullListener(Interruption())),
-        "evaluation": lambda: evaluate.records(engine, "on", rows, chosen, settings),
+        "evaluation": lambda: evaluate.records(engine, "on", rows, chosen, settings, chat),
         "probe": lambda: probe.sample(
             partial(engine.generate, adapter="off"), rows[:1], judge, lambda texts: [1] * len(texts), settings
         ),

@@ -44,7 +44,7 @@ def main(name: str, folder: Path) -> None:
         return answer(prompts, *arguments, **options)
 
     engine.llm.generate = listening
-    evaluate.records(engine, "off", rows, (), settings)
+    evaluate.records(engine, "off", rows, (), settings, engine.chat)
     told = {"rendered": [engine.chat.render(rows[0]["prompt"])], "evaluation": list(set(asked))}
     asked.clear()
     engine.train(Deaf())

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 
 from grpo_job import reports
 from grpo_job.inputs import sample
-from grpo_job.reports import card, formatting, markdown
+from grpo_job.reports import card, formatting, loaded_back, markdown
 from grpo_job.run_folder.files import read_json, write_json, write_jsonl
 from tests.reports.conftest import WriteRun
 from tests.reports.made_runs import HOME
@@ -225,6 +225,21 @@ def test_peft_snippet_answers_with_the_sample(write_run: WriteRun) -> None:
     assert "<answer>" in answer.stdout
 
 
-@pytest.mark.parametrize("module", [formatting, card, markdown])
+def test_card_says_how_it_was_loaded_back_and_is_left_alone_elsewhere(write_run: WriteRun) -> None:
+    run = write_run(steps=0, rows=10)
+    counts = {"alike": 9, "ties": 1, "unexplained": 0}
+    readme = reports.write_card(run)
+    readme.write_text(readme.read_text().replace("## Use", "## How I use it"))
+    reports.note_in_card(readme, loaded_back.verified({"by": "vllm serve", "rows": 10, "adapter": counts}))
+    reports.note_in_card(readme, loaded_back.verified({"by": "vllm serve", "rows": 10, "adapter": counts}))
+    text = readme.read_text()
+    assert text.count("Loaded back by vllm serve: 9 of 10 greedy answers as evaluated") == 1
+    assert "## How I use it" in text
+    summary = {**read_json(run / "summary.json"), "verify": {"by": "vllm serve", "rows": 10, "adapter": counts}}
+    write_json(run / "summary.json", summary)
+    assert "Loaded back by vllm serve: 9 of 10" in reports.write_card(run).read_text()
+
+
+@pytest.mark.parametrize("module", [formatting, card, loaded_back, markdown])
 def test_examples_in_docstrings_hold(module: object) -> None:
     assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]

@@ -1,0 +1,83 @@
+"""The commands about what was published: does it answer as it was evaluated, and can it be made again."""
+
+import json
+from collections.abc import Callable, MutableMapping
+
+import click
+
+from grpo_job.outcomes import Outcome
+from grpo_job.runtime import launched, library_env, machine, process_exit
+from grpo_job.runtime.command_line import json_option, set_option
+
+
+@click.command()
+@click.argument("place", metavar="URI|RUN")
+@click.option("--model", envvar="GRPO_MODEL", metavar="MODEL", help="Base to load in place of the one that it names.")
+@click.option("--rows", type=click.IntRange(min=1), help="Ask so many of the recorded prompts; default: all.")
+@click.option("--write", is_flag=True, help="Publish the result with it, as run/verify.json and in the card.")
+@json_option
+@click.pass_context
+def verify(
+    context: click.Context, place: str, model: str | None, rows: int | None, write: bool, for_machines: bool
+) -> None:
+    """Ask a published adapter the held-out prompts of its run again, and compare the answers.
+
+    Takes an address, a published tree or a run folder. Exit 4 if it does not answer as it was evaluated.
+    """
+    environment = _environment(context)
+
+    def story() -> Outcome:
+        from grpo_job.phases import verified
+
+        on_gpu = bool(machine.gpus(environment.get("CUDA_VISIBLE_DEVICES")))
+        asked = verified.Asked(model, rows, on_gpu)
+        with process_exit.refusing_odd_files():
+            found = verified.verify_places(place, environment, asked, write=write)
+        for where, result in found.items():
+            click.echo(json.dumps(result) if for_machines else "\n".join(verified.lines(where, result)))
+        return verified.outcome(found)
+
+    _end_with(story, environment)
+
+
+@click.command()
+@click.argument("place", metavar="URI|RUN")
+@click.option("--anyway", is_flag=True, help="Go on with other versions, rows or another machine, and say so.")
+@set_option
+@click.pass_context
+def reproduce(context: click.Context, place: str, anyway: bool, assignments: tuple[str, ...]) -> None:
+    """Train a published run again from its own settings, commits and seeds, and compare the adapters.
+
+    Own rewards, local rows and a local base are given as settings. Exit 4 if the adapters differ and nothing else does.
+    """
+    environment = _environment(context)
+
+    def story() -> Outcome:
+        from grpo_job.phases import reproduce
+
+        with process_exit.refusing_odd_files():
+            ended = reproduce.reproduce(place, environment, list(assignments), anyway=anyway)
+        click.echo(ended.reason)
+        return ended
+
+    _end_with(story, environment)
+
+
+def add_to(group: click.Group) -> None:
+    for command in (verify, reproduce):
+        group.add_command(command)
+
+
+def _environment(context: click.Context) -> MutableMapping[str, str]:
+    """That of the process, which `cli.py` alone reads."""
+    found: MutableMapping[str, str] = context.find_root().command.environment  # type: ignore[attr-defined]
+    return found
+
+
+def _end_with(story: Callable[[], Outcome], environment: MutableMapping[str, str]) -> None:
+    def quiet() -> Outcome:
+        launched.require_tidy(environment)
+        library_env.set_missing(library_env.silence(), environment)
+        return story()
+
+    process_exit.leave(process_exit.ending_of(quiet))

@@ -1,0 +1,67 @@
+"""The arm of `verify` for a GPU, against a stub that speaks vLLM's API. Stock vLLM itself needs a GPU."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grpo_job.engines.served import Answer, Model, serving
+from grpo_job.outcomes import Abandoned
+
+STUB = Path(__file__).parent / "stub_vllm.py"
+MODEL = Model(Path("/base"), Path("/adapter"), rank=12, max_tokens=64, longest=256, ends={7: "<|end|>"})
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    command = tmp_path / "bin" / "vllm"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} {STUB} "$@"\n')
+    command.chmod(0o755)
+    path = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "STUB_FILE": str(tmp_path / "told"), "HF_TOKEN": "hf_of_mine"}
+
+
+def told(environment: dict[str, str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(environment["STUB_FILE"]).read_text().splitlines()]
+
+
+def test_base_and_adapter_are_asked_with_explicit_sampling(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", environment["PATH"])  # where Popen looks
+    with serving(MODEL, environment, on_gpu=True) as ask:
+        adapter = ask(["a?", "b?", "c?"], ["4 apples", "4 pears", "6"], "on")
+        base = ask(["a?"], [" four"], "off")
+    assert adapter[0] == Answer("4 apples", 0.0)
+    assert adapter[1] == Answer("4 apples", pytest.approx(0.1))  # a tie of " apples" and " pears"
+    assert adapter[2] == Answer("4 apples", float("inf"))
+    assert base == [Answer(" four", 0.0)]
+    started, of_adapter, of_base = told(environment)
+    assert started["secrets"] is False
+    assert started["arguments"][:2] == ["serve", "/base"]
+    assert " ".join(started["arguments"]).endswith("--enable-lora --max-lora-rank 16 --lora-modules adapter=/adapter")
+    assert (of_adapter["path"], of_adapter["model"], of_base["model"]) == ("/v1/completions", "adapter", "base")
+    assert of_adapter["prompt"] == ["a?", "b?", "c?"]
+    sent = {"temperature": 0.0, "top_p": 1.0, "repetition_penalty": 1.0, "max_tokens": 64, "stop_token_ids": [7]}
+    assert sent.items() <= of_adapter.items()
+
+
+def test_a_server_that_ends_tells_why(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", environment["PATH"])
+    refusing = {**environment, "STUB_FILE": str(tmp_path / "refuse")}
+    refusal = pytest.raises(Abandoned, match="vllm serve did not start: ValueError: LoRA rank 16")
+    with refusal, serving(MODEL, refusing, on_gpu=True):
+        pass
+
+
+def test_a_machine_without_vllm_says_so(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    refusal = pytest.raises(Abandoned, match=r"vllm serve cannot be started: .*vllm")
+    with refusal, serving(MODEL, {**environment, "PATH": "/nowhere"}, on_gpu=True):
+        pass

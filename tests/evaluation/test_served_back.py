@@ -1,0 +1,100 @@
+"""Whether answers of today are those that were recorded."""
+
+import doctest
+import math
+from typing import Any
+
+import pytest
+
+from grpo_job.engines import served
+from grpo_job.evaluation import served_back
+from grpo_job.evaluation.measure import Measure
+from grpo_job.evaluation.served_back import TIE_IN_16_BITS, Side
+
+RIGHT = Measure("right answers, read anywhere")
+
+
+def side(texts: list[str], now: list[str] | None = None, gap: float = math.inf) -> Side:
+    """Answers of which those that end with `!` are right; each that differs has this gap."""
+    recorded = [{"question": "?", "completion": text, "correct_lenient": text.endswith("!")} for text in texts]
+    answers = now or texts
+    return Side(recorded, answers, [0.0 if old == new else gap for old, new in zip(texts, answers, strict=True)])
+
+
+def faults(after: Side, base: Side | None) -> list[str]:
+    found: dict[str, Any] = served_back.compare(
+        after, base, TIE_IN_16_BITS, RIGHT, lambda row, text: float(text.endswith("!"))
+    )
+    return list(found["faults"])
+
+
+BEFORE, AFTER = [f"b{n}" for n in range(100)], [f"a{n}!" for n in range(100)]
+
+
+def test_equal_answers_have_no_fault() -> None:
+    assert faults(side(AFTER), side(BEFORE)) == []
+
+
+def test_an_adapter_that_gives_the_answers_of_the_base_does_nothing() -> None:
+    found = faults(side(AFTER, BEFORE), side(BEFORE))
+    assert found[0] == "the adapter answers 100 of 100 questions otherwise than recorded after training"
+    assert found[1] == "the adapter changes no answer, but changed 100 when it was evaluated: it does nothing"
+    assert found[2] == "right answers, read anywhere: 0, outside the reported interval 0.963 to 1"
+
+
+def test_an_adapter_that_never_changed_an_answer_is_not_told_apart() -> None:
+    assert faults(side(BEFORE), side(BEFORE)) == []
+
+
+def test_another_base_is_named() -> None:
+    found = faults(side(AFTER), side(BEFORE, ["x", "y", *BEFORE[2:]]))
+    assert found == ["the base answers 2 of 100 questions otherwise than before training: it is another base, or has "
+                     "another tokenizer"]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gap", "told"), [(0.1, 0), (0.3, 1)])
+def test_a_difference_counts_unless_two_tokens_were_equally_likely(gap: float, told: int) -> None:
+    now = ["another!" if n < 5 else text for n, text in enumerate(AFTER)]
+    assert len(faults(side(AFTER, now, gap), None)) == told
+
+
+def test_one_of_a_hundred_may_differ_without_a_tie() -> None:
+    assert faults(side(AFTER, ["another!", *AFTER[1:]]), None) == []
+    assert faults(side(AFTER[:50], ["another!", *AFTER[1:50]]), None) != []
+
+
+def test_without_a_grade_the_accuracy_is_not_judged() -> None:
+    found = served_back.compare(side(AFTER, BEFORE, 0.0), None, TIE_IN_16_BITS, RIGHT, lambda row, text: None)
+    assert found["accuracy"]["asked"] is None
+    assert found["faults"] == []
+
+
+def test_over_a_base_in_other_bits_answers_may_differ_but_not_their_worth() -> None:
+    def told(now: list[str]) -> list[str]:
+        after, base = side(AFTER, now), side(BEFORE, [f"c{n}" for n in range(100)])
+        grade = lambda row, text: float(text.endswith("!"))  # noqa: E731
+        found: list[str] = served_back.compare(after, base, TIE_IN_16_BITS, RIGHT, grade, strict=False)["faults"]
+        return found
+
+    assert told([f"d{n}!" for n in range(100)]) == []
+    assert told([f"d{n}" for n in range(100)]) == [
+        "right answers, read anywhere: 0, outside the reported interval 0.963 to 1"
+    ]
+
+
+def test_a_merged_model_is_judged_by_its_accuracy_alone() -> None:
+    def merged(now: list[str]) -> dict[str, Any]:
+        return served_back.of_merged(
+            side(AFTER, now), side(BEFORE), TIE_IN_16_BITS, RIGHT, lambda row, text: float(text.endswith("!"))
+        )
+
+    assert merged([f"c{n}!" for n in range(100)])["faults"] == []
+    assert merged(BEFORE)["faults"] == [
+        "the merged model: right answers, read anywhere: 0, outside the reported interval 0.963 to 1",
+        "the merged model answers as the base does: the adapter is not in it",
+    ]
+
+
+@pytest.mark.parametrize("module", [served, served_back])
+def test_examples_in_the_docstrings_hold(module: Any) -> None:
+    assert doctest.testmod(module).failed == 0
