@@ -16,7 +16,6 @@ from grpo_job.reports import content
 from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import FIND_OUT, read_json, write_json
 from grpo_job.run_folder.paths import RunFolder, require_plain
-from grpo_job.settings import reader
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.settings.redaction.secrets import secret_values
 from grpo_job.settings.schema import Settings
@@ -108,7 +107,7 @@ def publish_again(
     """
     folder = RunFolder(path)
     require_plain(path)
-    is_own = trust.is_own(path, reader.value_of("output_dir", environment, reader.assigned(assignments)))
+    is_own = trust.is_own(path, environment, assignments)
     trust.refuse_code_in(folder.adapter)
     if not is_own:
         trust.refuse_second_names(path)

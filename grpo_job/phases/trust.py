@@ -12,7 +12,7 @@ from typing import Any
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.rewards import MENU
-from grpo_job.settings import plain_files
+from grpo_job.settings import plain_files, reader
 from grpo_job.settings.example import LOOKS_LIKE_A_FILE
 from grpo_job.settings.schema import variable
 
@@ -83,8 +83,12 @@ def refuse_second_names(folder: Path) -> None:
             raise InvalidRun(f"{path} is a hard link: what it holds may be another file's; put a copy there")
 
 
-def is_own(run_folder: Path, outputs: str) -> bool:
-    """Whether a folder lies where this user's runs are written, GRPO_OUTPUT_DIR, and not by a link from there."""
+def is_own(run_folder: Path, environment: Mapping[str, str], assignments: Sequence[str] = ()) -> bool:
+    """Whether a folder lies where this user's runs are written, GRPO_OUTPUT_DIR, and not by a link from there.
+
+    `assignments`: those of `--set`.
+    """
+    outputs = reader.value_of("output_dir", environment, reader.assigned(assignments))
     return run_folder.resolve().parent == Path(outputs).expanduser().resolve()
 
 

@@ -218,7 +218,7 @@ def test_only_a_run_in_the_output_folder_says_where_it_is_published(run: Path, t
 def test_a_link_into_the_output_folder_makes_no_run_our_own(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "run").symlink_to(run)
-    assert not trust.is_own(tmp_path / "mine" / "run", str(tmp_path / "mine"))
+    assert not trust.is_own(tmp_path / "mine" / "run", {"GRPO_OUTPUT_DIR": str(tmp_path / "mine")})
 
 
 def test_the_code_of_a_downloaded_run_does_not_run(tmp_path: Path) -> None:
