@@ -73,7 +73,7 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
 
     tell = launcher.teller(os.environ, interruption)
     interruption.second_signal_ends = False  # the platform, torchrun and the parent may each send one
-    ranks = engines.process_group(interruption.ask)
+    ranks = engines.process_group(interruption.ask, launcher.ranks_key(resolved.settings, os.environ))
 
     def story() -> Outcome:
         if ranks.number:
@@ -156,7 +156,8 @@ def schema() -> None:
 @main.command()
 @click.argument("run_folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--to", "destinations", multiple=True, metavar="URI", help="Destination to use instead of the run's own.")
-def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
+@set_option
+def publish(run_folder: Path, destinations: tuple[str, ...], assignments: tuple[str, ...]) -> None:
     """Publish a trained run. Needs neither GPU nor torch."""
 
     def story() -> Outcome:
@@ -167,7 +168,7 @@ def publish(run_folder: Path, destinations: tuple[str, ...]) -> None:
         from grpo_job.phases import publish
 
         with process_exit.refusing_odd_files(run_folder):
-            ended = publish.publish_again(run_folder, destinations, os.environ)
+            ended = publish.publish_again(run_folder, destinations, os.environ, assignments)
             click.echo(ended.reason)
             return ended
 

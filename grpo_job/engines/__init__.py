@@ -59,11 +59,14 @@ def build(
     return built
 
 
-def process_group(ask: Callable[[str], object]) -> "ProcessGroup":
-    """This process among those that its launcher started. Rank 0's `ask` gets the signals that other ranks received."""
+def process_group(ask: Callable[[str], object], key: bytes) -> "ProcessGroup":
+    """This process among those that its launcher started; all sign with `key` what they say to each other.
+
+    Rank 0's `ask` gets the signals that other ranks received.
+    """
     from grpo_job.engines.process_group import ProcessGroup
 
-    return ProcessGroup(ask)
+    return ProcessGroup(ask, key)
 
 
 def merge(base: BaseModel, adapter: Path, folder: Path, dtype: str) -> dict[str, Any]:

@@ -63,6 +63,15 @@ class Decision(NamedTuple):
     stop: bool
 
 
+class Process(NamedTuple):
+    """Which process a rank is, with a random number that no other attempt has."""
+
+    host: str
+    pid: int
+    created: float
+    nonce: str
+
+
 Command = Load | Train | Answer | LoadAdapter | TakeRows | Outcome
 
 

@@ -8,21 +8,24 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from grpo_job.engines.ranks import Answer, Asked, Decision, Load, LoadAdapter, TakeRows, Train
-from grpo_job.outcomes import Outcome
+from grpo_job.engines.ranks import Answer, Asked, Decision, Load, LoadAdapter, Process, TakeRows, Train
+from grpo_job.outcomes import Outcome, Unexpected
 from grpo_job.planner.memory import Memory
 from grpo_job.planner.plan import Plan
 from grpo_job.planner.reasons import Choice
 
 LARGEST_WORD = 1 << 20  # bytes of what goes through the store
 LARGEST_VALUE = 1 << 31  # bytes of what all ranks share: the rows are in it
-KNOWN: dict[str, Any] = {
-    known.__name__: known
-    for known in (Answer, Asked, Choice, Decision, Load, LoadAdapter, Memory, Outcome, Plan, TakeRows, Train, Path)
-} | {"tuple": lambda *items: items, "dict": lambda *items: dict(items)}
+CLASSES: tuple[Any, ...] = (
+    Answer, Asked, Choice, Decision, Load, LoadAdapter, Memory, Outcome, Path, Plan, Process, TakeRows, Train,
+)  # fmt: skip
+KNOWN: dict[str, Any] = {known.__name__: known for known in CLASSES} | {
+    "tuple": lambda *items: items,
+    "dict": lambda *items: dict(items),
+}
 
 
-class BadWord(Exception):
+class BadWord(Unexpected):
     """What came from another rank is none of our words."""
 
 

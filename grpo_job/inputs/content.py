@@ -2,13 +2,16 @@
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+MOST_UNPACKED = 2**30  # bytes: a few kilobytes can stand for all memory
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 
 
@@ -33,20 +36,25 @@ def text_of(path: Path) -> str:
 def _decompressed(path: Path) -> bytes:
     content = path.read_bytes()
     kind = next((kind for magic, kind in MAGIC.items() if content.startswith(magic)), None)
+    if not kind:
+        return content
     try:
-        return DECOMPRESS[kind](content) if kind else content
+        with OPEN[kind](content) as stream:
+            whole: bytes = stream.read(MOST_UNPACKED + 1)
     except (EOFError, OSError, zlib.error, lzma.LZMAError, ValueError) as error:
         raise Damaged(f"its {kind} data is truncated or damaged ({error}); copy the file again") from error
-
-
-def _zstd(content: bytes) -> bytes:
-    import pyarrow
-
-    with pyarrow.input_stream(pyarrow.py_buffer(content), compression="zstd") as stream:
-        whole: bytes = stream.read()
+    if len(whole) > MOST_UNPACKED:
+        raise Damaged(f"its {kind} data unpacks to more than {MOST_UNPACKED:,} bytes; unpack it, and split the file")
     return whole
 
 
-DECOMPRESS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": gzip.decompress, "zstd": _zstd, "bz2": bz2.decompress, "xz": lzma.decompress,
+def _zstd(content: bytes) -> Any:
+    import pyarrow
+
+    return pyarrow.input_stream(pyarrow.py_buffer(content), compression="zstd")
+
+
+OPEN: dict[str, Callable[[bytes], Any]] = {
+    "gzip": lambda content: gzip.GzipFile(fileobj=io.BytesIO(content)), "zstd": _zstd,
+    "bz2": lambda content: bz2.BZ2File(io.BytesIO(content)), "xz": lambda content: lzma.LZMAFile(io.BytesIO(content)),  # noqa: SIM115
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Reads one file of rows. Text formats by the standard library, which names the line; Parquet and Arrow by pyarrow.
+"""Reads one file of rows. Text formats by the standard library, which names the line; Parquet and Arrow by `binary.py`.
 
 Nothing is guessed: a cell keeps its letters, and what cannot be read is a `Damaged` with its line and the cure.
 """
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from grpo_job.inputs import binary
+from grpo_job.inputs.binary import Item, require_distinct, twice
 from grpo_job.inputs.content import COMPRESSED, Damaged, text_of
-
-Item = dict[str, Any]
 
 SEPARATORS = ",;\t|"
 LFS_POINTER = b"version https://git-lfs"
@@ -123,13 +123,8 @@ def _object(pairs: list[tuple[str, Any]]) -> Item:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"an object has the key {_twice(names)!r} twice; name each column once")
+        raise ValueError(f"an object has the key {twice(names)!r} twice; name each column once")
     return found
-
-
-def _twice(names: list[str]) -> str | None:
-    """The first name that occurs twice."""
-    return next((name for number, name in enumerate(names) if name in names[:number]), None)
 
 
 def _csv(path: Path) -> Table:
@@ -160,7 +155,7 @@ def _csv(path: Path) -> Table:
 def _typed(names: list[str], lines: list[list[str]]) -> Table:
     """Columns without a name, as an index has none, are dropped."""
     named = {number: name for number, name in enumerate(names) if name}
-    _require_distinct(list(named.values()))
+    require_distinct(list(named.values()))
     columns = {name: _numbers([cells[number] for cells in lines]) for number, name in named.items()}
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     return Table(list(columns), rows)
@@ -174,48 +169,10 @@ def _numbers(cells: list[str]) -> list[Any]:
     return cells
 
 
-def _parquet(path: Path) -> Table:
-    import pyarrow.parquet
-
-    return _of_arrow(lambda: pyarrow.parquet.ParquetFile(path).read(), "Parquet")
-
-
-def _arrow(path: Path) -> Table:
-    """A stream, as `datasets` writes it, or a file, as Feather does."""
-    import pyarrow
-
-    def table() -> Any:
-        with pyarrow.memory_map(str(path)) as file:
-            is_file = file.read(6) == b"ARROW1"
-            file.seek(0)
-            return pyarrow.ipc.open_file(file).read_all() if is_file else pyarrow.ipc.open_stream(file).read_all()
-
-    return _of_arrow(table, "Arrow")
-
-
-def _of_arrow(table: Callable[[], Any], kind: str) -> Table:
-    import pyarrow
-
-    try:
-        found = table()
-        rows = found.to_pylist() if _twice(found.column_names) is None else []
-    except (pyarrow.ArrowException, OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())
-        raise Damaged(f"it is not {kind}, or it is truncated ({reason}); copy or write the file again") from error
-    _require_distinct(found.column_names)
-    if not rows:
-        raise Damaged(f"it has no rows, only the columns {', '.join(found.column_names)}")
-    return Table(found.column_names, rows)
-
-
-def _require_distinct(names: list[str]) -> None:
-    if (name := _twice(names)) is not None:
-        raise Damaged(f"it has two columns named {name!r}; name each column once")
-
-
 DECODER = json.JSONDecoder(object_pairs_hook=_object)
 JSON = (".jsonl", ".json", ".ndjson")
 READERS: dict[str, Callable[[Path], Table]] = {
-    ".csv": _csv, ".tsv": _csv, ".parquet": _parquet, ".arrow": _arrow,
+    ".csv": _csv, ".tsv": _csv,
+    ".parquet": lambda path: Table(*binary.parquet(path)), ".arrow": lambda path: Table(*binary.arrow(path)),
 }  # fmt: skip
 TEXT = (*JSON, ".csv", ".tsv")

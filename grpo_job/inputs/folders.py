@@ -22,6 +22,8 @@ KEYWORDS = {
 }
 SEPARATOR = "[-._ 0-9]"
 SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}.*\..+")
+REPEATED, MOST_STARS = re.compile(r"(?:\*\*/)+"), 2  # each ** is a walk through all folders in each that is found
+LONGEST_README = 2**20  # bytes; its YAML is read at a megabyte in half a minute
 MOST_FILES = 50_000  # a folder with more is not one of rows, but a disk
 # Written beside rows by `datasets`, by trainers and by package managers.
 NO_ROWS = {"config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json", "package.json"}
@@ -69,9 +71,9 @@ def inferred(files: list[Path], folder: Path) -> SplitFiles:
 def require_within(paths: Iterable[Path], folder: Path) -> None:
     """Raises `Damaged` for a path that leads out of the folder; a snapshot in the Hub's cache links to its blobs."""
     root = folder.resolve()
-    root = root.parents[1] if root.parent.name == "snapshots" else root
+    rooms = [root, root.parents[1] / "blobs"] if root.parent.name == "snapshots" else [root]
     for path in paths:
-        if not path.resolve().is_relative_to(root):
+        if not any(path.resolve().is_relative_to(room) for room in rooms):
             raise Damaged(f"{os.path.relpath(path, folder)} leads out of the folder; copy the file into it")
 
 
@@ -81,6 +83,8 @@ def _configs(folder: Path) -> dict[str, dict[str, Any]]:
     if not readme.is_file():
         return {}
     require_within([readme], folder)
+    if (size := readme.stat().st_size) > LONGEST_README:
+        raise Damaged(f"its README.md has {size:,} bytes; allowed: at most {LONGEST_README:,}: shorten it")
     text = readme.read_bytes()
     if not text.lstrip().startswith(b"---") or b"configs:" not in text:
         return {}
@@ -112,7 +116,9 @@ def _inside(pattern: str) -> str:
 
 
 def _matching(inner: Path, folder: Path, pattern: str) -> list[Path]:
-    wanted = _inside(pattern) + ("/*" if pattern.endswith("**") else "")
+    wanted = REPEATED.sub("**/", _inside(pattern) + ("/*" if pattern.endswith("**") else ""))
+    if wanted.count("**") > MOST_STARS:
+        raise Damaged(f"its README names {pattern!r}, with more than {MOST_STARS} times **; name the folders")
     found = [path for path in sorted(inner.glob(wanted)) if path.is_file() and is_rows(path)]
     if not found:
         raise Damaged(f"its README names {pattern!r}, where no file of rows is; allowed: {allowed()}")

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.inputs import files, folders, sample
+from grpo_job.inputs.binary import Item
 from grpo_job.inputs.content import Damaged
-from grpo_job.inputs.files import Item, Table
+from grpo_job.inputs.files import Table
 from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import Patience, StoreFailed, open_store
 

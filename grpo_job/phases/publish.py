@@ -97,15 +97,21 @@ def _to_finish(folder: RunFolder, settings: Settings) -> str:
     return f"to finish: grpo-job publish {folder.path} {' '.join(f'--to {uri}' for uri in settings.publish_to)}"
 
 
-def publish_again(path: Path, destinations: Sequence[str], environment: Mapping[str, str]) -> Outcome:
+def publish_again(
+    path: Path, destinations: Sequence[str], environment: Mapping[str, str], assignments: Sequence[str] = ()
+) -> Outcome:
     """Publish a trained run's folder to `destinations`, by default those of its settings, and update its summary.
 
-    Of a folder that does not lie in GRPO_OUTPUT_DIR, which may come from anybody, no setting holds.
+    Of a folder that does not lie in GRPO_OUTPUT_DIR, which may come from anybody, no setting holds. `assignments` are
+    those of `--set`.
     Raises `InvalidRun` if there is nothing to publish or no destination, `PublishFailed` if one failed.
     """
     folder = RunFolder(path)
     require_plain(path)
-    is_own = trust.is_own(path, environment)
+    is_own = trust.is_own(path, environment, assignments)
+    trust.refuse_code_in(folder.adapter)
+    if not is_own:
+        trust.refuse_second_names(path)
     settings = read_json(folder.settings, shapes.Resolved).get("settings", {}) if is_own else {}
     wanted = tuple(destinations) or tuple(settings.get("publish_to", ()))
     if not wanted:

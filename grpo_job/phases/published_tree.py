@@ -30,6 +30,10 @@ RUN_FILES = (
     "report.html",
 )  # fmt: skip
 RUN_FOLDERS = ("evaluation", "plots")
+# Of what is left: other files, such as handler.py, some hosts run.
+SUFFIXES = (
+    ".json", ".jsonl", ".safetensors", ".jinja", ".txt", ".model", ".vocab", ".md", ".html", ".csv", ".png", ".svg",
+)  # fmt: skip
 # Text files that the job writes. In tokenizer files, what looks like a path may be a token.
 OURS = ("run/*.json", "run/*.jsonl", "run/*.html", "run/*.csv", "README.md", "adapter_config.json")
 
@@ -130,7 +134,9 @@ def _chosen(run_folder: Path) -> Iterator[tuple[str, Path]]:
 def _below(folder: Path, prefix: str) -> Iterator[tuple[str, Path]]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if path.is_file() and not any(fnmatch(part, pattern) for part in name.parts for pattern in NEVER):
+        if path.suffix not in SUFFIXES or any(fnmatch(part, pattern) for part in name.parts for pattern in NEVER):
+            continue
+        if path.is_file():
             yield f"{prefix}{name.as_posix()}", path
 
 

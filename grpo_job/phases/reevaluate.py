@@ -54,6 +54,7 @@ def find(path: Path) -> Found:
     adapter = lora.folder_in(path)
     require_plain(path)
     config = lora.config_in(adapter)
+    trust.refuse_code_in(adapter)
     run = next((place for place in (path, path / "run", path.parent) if (place / "settings.json").is_file()), None)
     if run is None:
         return Found(adapter, config, {}, place=adapter / "adapter_config.json")

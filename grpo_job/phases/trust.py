@@ -12,7 +12,7 @@ from typing import Any
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.rewards import MENU
-from grpo_job.settings import plain_files
+from grpo_job.settings import plain_files, reader
 from grpo_job.settings.example import LOOKS_LIKE_A_FILE
 from grpo_job.settings.schema import variable
 
@@ -20,7 +20,7 @@ from grpo_job.settings.schema import variable
 NEVER = (
     "adapter", "allow_other_versions", "cache_dir", "checkpoint_key_path", "checkpoint_to", "config",
     "metrics_address", "metrics_port", "notify_url", "notify_url_path", "output_dir", "publish_private", "publish_to",
-    "report_to", "reward_path", "run_id", "termination_log",
+    "ranks_key_path", "report_to", "reward_path", "run_id", "termination_log",
 )  # fmt: skip
 REPOSITORIES = ("model", "dataset", "eval_dataset")
 REVISIONS = ("model_revision", "dataset_revision")
@@ -28,7 +28,12 @@ TEXTS = ("example", "system_prompt", "sample_prompts")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][\w./-]*", re.ASCII)
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-NOT_OURS = "it does not lie in GRPO_OUTPUT_DIR, so the destinations in its settings are not used"
+NOT_OURS = (
+    "it does not lie in GRPO_OUTPUT_DIR (also of GRPO_CONFIG, or --set output-dir=DIR), so the destinations in its "
+    "settings are not used"
+)
+WITHOUT_NAMES = ("tokenizer.json", "vocab.json")  # of tokens, which may have any name
+CODE = ("auto_map", "auto_mapping", "custom_pipelines")  # where Hugging Face's libraries name what they import
 ASKS = "judge"  # it sends rows, completions and a key to an address in its options
 
 
@@ -62,10 +67,29 @@ def refuse_linked(folder: Path, names: Sequence[str]) -> None:
         raise InvalidRun(f"{folder}: {', '.join(linked)} leads elsewhere by a link; put a copy there")
 
 
-def is_own(run_folder: Path, environment: Mapping[str, str]) -> bool:
-    """Whether a folder lies where this user's runs are written: in GRPO_OUTPUT_DIR, and not by a link from there."""
-    outputs = Path(environment.get("GRPO_OUTPUT_DIR") or "outputs").expanduser().resolve()
-    return run_folder.resolve().parent == outputs
+def refuse_code_in(adapter: Path) -> None:
+    """Raises `InvalidRun` for each configuration beside an adapter that names code for whoever loads it."""
+    for path in sorted(adapter.glob("*.json")):
+        if path.name in WITHOUT_NAMES or not path.is_file():
+            continue
+        if named := [name for name in CODE if object_in(path).get(name)]:
+            raise InvalidRun(f"{path} names code ({', '.join(named)}), which is neither run nor published: remove it")
+
+
+def refuse_second_names(folder: Path) -> None:
+    """Raises `InvalidRun` for a file that has another name elsewhere: a hard link may be to a private file."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.stat().st_nlink > 1:
+            raise InvalidRun(f"{path} is a hard link: what it holds may be another file's; put a copy there")
+
+
+def is_own(run_folder: Path, environment: Mapping[str, str], assignments: Sequence[str] = ()) -> bool:
+    """Whether a folder lies where this user's runs are written, GRPO_OUTPUT_DIR, and not by a link from there.
+
+    `assignments`: those of `--set`.
+    """
+    outputs = reader.value_of("output_dir", environment, reader.assigned(assignments))
+    return run_folder.resolve().parent == Path(outputs).expanduser().resolve()
 
 
 def _rewards(told: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
@@ -105,7 +129,7 @@ def _repositories(told: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
 
 def _is_hub_id(value: Any) -> bool:
     """A Hub id never means a folder here that happens to have its name, perhaps in the tree itself."""
-    return value == "sample" or (_matches(HUB_ID, value) and not Path(value).exists())
+    return value == "sample" or (_matches(HUB_ID, value) and not _exists(value))
 
 
 def _texts(told: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
@@ -119,7 +143,14 @@ def _names_a_file(value: Any) -> bool:
     short = "" if value is None else str(value).strip()
     if not short or "\n" in short:
         return False
-    return short.startswith(LOOKS_LIKE_A_FILE) or "\0" in short or (len(short) < 4096 and Path(short).exists())
+    return short.startswith(LOOKS_LIKE_A_FILE) or "\0" in short or _exists(short)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):  # no file system has such a name
+        return False
 
 
 def _matches(pattern: re.Pattern[str], value: Any) -> bool:

@@ -5,7 +5,8 @@ from typing import Any
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import plan as plans
-from grpo_job.planner.plan import MemoryLimit, Plan
+from grpo_job.planner.candidates import Work
+from grpo_job.planner.plan import MemoryLimit, Plan, Wishes
 from grpo_job.planner.shapes import Gpu, ModelShape
 from grpo_job.runtime.machine import GpuSeen
 from grpo_job.runtime.world import ONE, Layout
@@ -44,25 +45,36 @@ def plan(
     """
     settings = global_batch.share(whole, layout.world)
     tried = within if within and within.gpu == gpu.name else None
-    share = settings.vllm_gpu_memory_utilization
     engine = _wished_or_first(settings, 1, layout.world)
     return plans.plan(
         Gpu(gpu.name, gpu.memory_mib * 2**20, gpu.capability),
         ModelShape.from_config(config),
+        _work(settings),
+        _wishes(settings, tried),
+        most_bytes=tried.bytes if tried else None,
+        separate_base=layout.processes if ENGINES[engine].separate_base else 0,
+    )
+
+
+def _work(settings: Settings) -> Work:
+    return Work(
         max_seq_length=settings.max_seq_length,
         max_prompt_length=settings.max_prompt_length,
         max_completion_length=settings.max_completion_length,
-        completions_per_step=settings.completions_per_generation,
-        per_device_train_batch_size=settings.per_device_train_batch_size,
+        completions=settings.completions_per_generation,
+        micro_batch_limit=settings.per_device_train_batch_size,
         lora_rank=settings.lora_rank,
         max_steps=settings.max_steps if settings.max_steps > 0 else 1000,
+    )
+
+
+def _wishes(settings: Settings, tried: MemoryLimit | None) -> Wishes:
+    return Wishes(
         load_in_4bit=tried.load_in_4bit if tried else settings.load_in_4bit,
-        gpu_memory_utilization=None if share == "auto" else share,
         gradient_checkpointing=settings.gradient_checkpointing,
         standby=settings.standby,
         shard_base=settings.shard_base,
         training_graphs=settings.training_graphs,
-        rollouts=settings.rollout_weights,
-        most_bytes=tried.bytes if tried else None,
-        separate_base=layout.processes if ENGINES[engine].separate_base else 0,
+        rollout_weights=settings.rollout_weights,
+        gpu_memory_utilization=settings.vllm_gpu_memory_utilization,
     )

@@ -102,24 +102,25 @@ class MemoryLimit:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Wishes:
+    """What the user decided, under the names of the reasons; the planner decides what is `auto`."""
+
+    load_in_4bit: bool | Auto = "auto"
+    gradient_checkpointing: bool | Auto = "auto"
+    standby: bool | Auto = "auto"
+    shard_base: bool | Auto = "auto"
+    training_graphs: bool | Auto = "auto"
+    rollout_weights: RolloutWeights | Auto = "auto"
+    gpu_memory_utilization: float | Auto = "auto"
+
+
 def plan(
     gpu: Gpu,
     model: ModelShape,
+    work: Work,
+    wishes: Wishes,
     *,
-    max_seq_length: int,
-    max_completion_length: int,
-    completions_per_step: int,
-    per_device_train_batch_size: int,
-    lora_rank: int,
-    max_steps: int,
-    max_prompt_length: int | None = None,
-    load_in_4bit: bool | Auto = "auto",
-    gpu_memory_utilization: float | None = None,
-    gradient_checkpointing: bool | Auto = "auto",
-    standby: bool | Auto = "auto",
-    shard_base: bool | Auto = "auto",
-    training_graphs: bool | Auto = "auto",
-    rollouts: RolloutWeights | Auto = "auto",
     most_bytes: float | None = None,
     separate_base: int = 0,
 ) -> Plan:
@@ -129,25 +130,16 @@ def plan(
     engine whose training and vLLM read the same weights; otherwise the number of processes on this machine, one per
     GPU, which may shard the base for training and spread one vLLM over their GPUs.
     """
-    prompt = max_seq_length - max_completion_length if max_prompt_length is None else max_prompt_length
-    work = Work(
-        max_seq_length, prompt, max_completion_length, completions_per_step, per_device_train_batch_size,
-        lora_rank, max_steps,
-    )  # fmt: skip
-    given = {
-        "load_in_4bit": load_in_4bit, "gradient_checkpointing": gradient_checkpointing, "standby": standby,
-        "shard_base": shard_base, "rollout_weights": rollouts,
-        "gpu_memory_utilization": "auto" if gpu_memory_utilization is None else gpu_memory_utilization,
-    }  # fmt: skip
+    given, share = asdict(wishes), None if wishes.gpu_memory_utilization == "auto" else wishes.gpu_memory_utilization
     most = gpu.memory if most_bytes is None else most_bytes
     budget = min(gpu.memory * USABLE_SHARE, most)
     ways = _ways(model, work, given, separate_base)
-    best = _fastest_that_fits(ways, gpu, model, work, gpu_memory_utilization, given, most)
+    best = _fastest_that_fits(ways, gpu, model, work, share, given, most)
     if best is None:
-        raise InvalidRun(refusal(ways, gpu, model, work, gpu_memory_utilization, given, budget))
-    memory = estimate(best, gpu, model, work, gpu_memory_utilization)
-    replay = plan_replay(best, gpu, model, work, memory, budget, training_graphs, separate_base)
-    return _describe(best, gpu, model, work, gpu_memory_utilization, given, budget, replay)
+        raise InvalidRun(refusal(ways, gpu, model, work, share, given, budget))
+    memory = estimate(best, gpu, model, work, share)
+    replay = plan_replay(best, gpu, model, work, memory, budget, wishes.training_graphs, separate_base)
+    return _describe(best, gpu, model, work, share, given, budget, replay)
 
 
 def _ways(model: ModelShape, work: Work, given: Mapping[str, Any], separate_base: int) -> list[Candidate]:

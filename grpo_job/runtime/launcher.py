@@ -6,6 +6,7 @@ process of each machine writes the outcome to a file for its launcher.
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -20,9 +21,11 @@ import psutil
 from grpo_job.outcomes import Interrupted, Outcome, Unexpected, starting_a_process
 from grpo_job.runtime.signals import Interruption
 from grpo_job.runtime.world import Layout
+from grpo_job.settings import key_file
 from grpo_job.settings.schema import Settings
 
 ENDING_FILE = "LAUNCHER_ENDING_FILE"  # the variable that names it
+RANKS_KEY = "LAUNCHER_RANKS_KEY"  # by its name a secret for the redactor
 LISTENERS = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")  # the network interfaces that ranks listen on
 LOOK_SECONDS = 0.1
 # After the grace period, for the processes to write their outcome.
@@ -36,7 +39,8 @@ def run(layout: Layout, settings: Settings, environment: Mapping[str, str], inte
         # The default of torchrun is one thread each, with a warning.
         threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // layout.processes))}
         listening = dict.fromkeys(LISTENERS, "lo") if layout.nodes == 1 else {}
-        launched = Launched(layout, {**threads, **listening, **environment, ENDING_FILE: str(ending_file)})
+        key = {RANKS_KEY: secrets.token_hex(32)} if layout.nodes == 1 else {}
+        launched = Launched(layout, {**threads, **listening, **environment, **key, ENDING_FILE: str(ending_file)})
         interruption.grace_seconds = settings.grace_seconds + PARENT_SECONDS
         interruption.before_exit = lambda reason: _end_at_once(launched, ending_file, interruption, reason)
         with interruption.noted():
@@ -112,6 +116,13 @@ def teller(environment: Mapping[str, str], interruption: Interruption) -> Callab
     if path:
         interruption.on_end = tell
     return tell
+
+
+def ranks_key(settings: Settings, environment: Mapping[str, str]) -> bytes:
+    """What the ranks of a run sign with: the key of GRPO_RANKS_KEY_PATH, or of their launcher; empty without both."""
+    if settings.ranks_key_path:
+        return key_file.read(settings.ranks_key_path)
+    return environment.get(RANKS_KEY, "").encode()
 
 
 def _told(path: Path, interruption: Interruption) -> Outcome | None:

@@ -5,16 +5,21 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, in_one_line
 from grpo_job.settings.plain_files import content_of
 from grpo_job.settings.primitives import field
 
 NAME = "config"
 ALLOWED = "a file .yaml, .yml, .toml or .env with one setting per line, such as max_steps: 250"
-MOST_BYTES = 1_000_000
+MOST_BYTES = 200_000  # YAML of a megabyte is read for half a minute
+MOST_ENTRIES = 1000  # of unknown names each is compared with all known ones
+DEEPEST = 100  # levels of YAML: its reader needs the square of their number
+BRACKETS = {"[": 1, "{": 1, "]": -1, "}": -1}
+NESTED = re.compile(rf"(?m)^\s*(?:[-?:]\s+){{{DEEPEST}}}")
 
 
 class Entry(NamedTuple):
@@ -71,7 +76,9 @@ def _read(path: Path) -> list[Entry]:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise InvalidRun(f"GRPO_CONFIG: {str(path)!r} cannot be read: {why}; allowed: {ALLOWED}") from error
-    return reader(text, path.name)
+    if len(entries := reader(text, path.name)) > MOST_ENTRIES:
+        raise InvalidRun(f"GRPO_CONFIG: {path.name} has {len(entries)} names; allowed: at most {MOST_ENTRIES}")
+    return entries
 
 
 def _yaml(text: str, file: str) -> list[Entry]:
@@ -79,6 +86,9 @@ def _yaml(text: str, file: str) -> list[Entry]:
     import yaml
 
     try:
+        if NESTED.search(text) or max(accumulate(map(BRACKETS.get, text, repeat(0))), default=0) > DEEPEST:
+            raise RecursionError
+        _require_no_copies(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if root is None:
             return []
@@ -88,8 +98,24 @@ def _yaml(text: str, file: str) -> list[Entry]:
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InvalidRun(f"GRPO_CONFIG: {file}{line}: {error.problem}; allowed: {ALLOWED}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InvalidRun(f"GRPO_CONFIG: {file} cannot be read as YAML; allowed: {ALLOWED}") from error
+    except RecursionError as error:
+        raise InvalidRun(f"GRPO_CONFIG: {file} is nested deeper than {DEEPEST} levels; allowed: {ALLOWED}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        why = f"cannot be read as YAML ({in_one_line(error)})"
+        raise InvalidRun(f"GRPO_CONFIG: {file} {why}; allowed: {ALLOWED}") from error
+
+
+def _require_no_copies(text: str) -> None:
+    """Raises `MarkedYAMLError` for an alias of a list or an object: a few lines of them stand for gigabytes."""
+    import yaml
+
+    lists = set()
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            lists.add(event.anchor)
+        elif isinstance(event, yaml.AliasEvent) and event.anchor in lists:
+            why = f"*{event.anchor} stands for a list or an object: write it out"
+            raise yaml.MarkedYAMLError(problem=why, problem_mark=event.start_mark)  # type: ignore[arg-type]
 
 
 def _yaml_entry(key: Any, value: Any, file: str) -> Entry:
@@ -107,10 +133,10 @@ def _yaml_entry(key: Any, value: Any, file: str) -> Entry:
 def _toml(text: str, file: str) -> list[Entry]:
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InvalidRun(f"GRPO_CONFIG: {file}: {error}; allowed: {ALLOWED}") from error
-    lines = text.splitlines()
-    return [Entry(name, as_text(name, value), f"file {file}{_line(name, lines)}") for name, value in values.items()]
+        lines = text.splitlines()
+        return [Entry(name, as_text(name, value), f"file {file}{_line(name, lines)}") for name, value in values.items()]
+    except (ValueError, RecursionError) as error:
+        raise InvalidRun(f"GRPO_CONFIG: {file}: {in_one_line(error)}; allowed: {ALLOWED}") from error
 
 
 def _line(name: str, lines: Sequence[str]) -> str:

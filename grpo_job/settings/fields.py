@@ -207,6 +207,9 @@ class Fields(BaseModel):
     checkpoint_key_path: KeyPath = operational(
         None, "file with a key of at least 32 characters: checkpoints are signed with it, and others not resumed from"
     )
+    ranks_key_path: KeyPath = operational(
+        None, "file with a key of at least 32 characters, the same on all machines: ranks sign with it what they say"
+    )
     lease_seconds: Positive = operational(60.0, "seconds without renewal until another attempt may take the run over")
     grace_seconds: Positive = operational(25.0, "seconds to save and stop after a signal")
     publish_to: Places = operational((), f"destinations: {schemes.forms()}")

@@ -69,6 +69,12 @@ def resolve(
     return Resolved(settings, {name: layers[name][0] if name in layers else "default" for name in known_names()})
 
 
+def value_of(field: str, environment: Mapping[str, str], command_line: Mapping[str, str]) -> str:
+    """The text of one setting, whatever is wrong with the others; its default if it is not given."""
+    given, _ = _given(environment, command_line)
+    return given[field][1] if field in given else str(Settings.model_fields[field].default)
+
+
 def assigned(assignments: Sequence[str]) -> dict[str, str]:
     """The arguments of `--set`: `("max_steps=3",)` -> `{"max_steps": "3"}`; `GRPO_MAX_STEPS` and `max-steps` work too.
 

@@ -151,14 +151,13 @@ class HubRepo:
         return names[above] if above >= 0 and mark in newer[names[above]] else ""
 
     def _try(self, work: Callable[[], T], *, size: int = 0) -> T:
-        try:
-            return self._attempts(work, size=size)
-        except StoreFailed:
-            raise
-        except hub_errors.FROM_HUB as error:
-            raise hub_errors.failed(error, self._branch.uri, self._api.endpoint) from error
-        except Exception as error:  # whatever a client raises, the store failed
-            raise StoreFailed(f"{self._branch.uri}: {client_errors.told(error)}.") from error
+        uri = self._branch.uri
+        return client_errors.called(
+            lambda: self._attempts(work, size=size),
+            uri,
+            hub_errors.FROM_HUB,
+            lambda error: hub_errors.failed(error, uri, self._api.endpoint),
+        )
 
     def _unless_missing(self, work: Callable[[], T]) -> T | None:
         try:

@@ -133,12 +133,12 @@ class S3Store:
 
     @cached_property
     def _connection(self) -> Connection:
-        try:
-            return Connection(self._environment)
-        except (BotoCoreError, ValueError) as error:
-            raise s3_errors.failed(error, self.uri, "the store") from error
-        except Exception as error:  # whatever a client raises, the store failed
-            raise StoreFailed(f"{self.uri}: {client_errors.told(error)}.") from error
+        return client_errors.called(
+            lambda: Connection(self._environment),
+            self.uri,
+            (BotoCoreError, ValueError),
+            lambda error: s3_errors.failed(error, self.uri, "the store"),
+        )
 
     def _objects(self, patience: Patience | None = None, *, size: int = 0) -> S3Objects:
         silence = None if patience else self._silence

@@ -185,14 +185,12 @@ class S3Objects:
         return digest.hexdigest()
 
     def _try(self, work: Callable[[], T], *, size: int = 0) -> T:
-        try:
-            return self._attempts(work, size=size)
-        except StoreFailed:
-            raise
-        except s3_errors.FROM_STORE as error:
-            raise s3_errors.failed(error, self._uri, self._client.meta.endpoint_url) from error
-        except Exception as error:  # whatever a client raises, the store failed
-            raise StoreFailed(f"{self._uri}: {client_errors.told(error)}.") from error
+        return client_errors.called(
+            lambda: self._attempts(work, size=size),
+            self._uri,
+            s3_errors.FROM_STORE,
+            lambda error: s3_errors.failed(error, self._uri, self._client.meta.endpoint_url),
+        )
 
     def _unless_missing(self, work: Callable[[], T]) -> T | None:
         try:

@@ -129,5 +129,6 @@ def test_a_key_file_that_is_none_is_refused_with_the_settings(content: str | Non
     file = tmp_path / "key"
     if content:
         file.write_text(content)
-    with pytest.raises(InvalidRun, match=f"GRPO_CHECKPOINT_KEY_PATH: .*{told}"):
-        resolve({"GRPO_CHECKPOINT_KEY_PATH": str(file)})
+    for name in ("GRPO_CHECKPOINT_KEY_PATH", "GRPO_RANKS_KEY_PATH"):
+        with pytest.raises(InvalidRun, match=f"{name}: .*{told}"):
+            resolve({name: str(file)})

@@ -10,7 +10,8 @@ import torch
 
 from grpo_job.engines.trl_cpu import PlainTrl
 from grpo_job.inputs import base_model
-from grpo_job.planner.plan import plan
+from grpo_job.planner.candidates import Work
+from grpo_job.planner.plan import Wishes, plan
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings
@@ -148,11 +149,8 @@ def planned(settings: Settings) -> Any:
     """What a GPU of 24 GB runs."""
     shape = ModelShape(151_936, 2048, 11008, 36, 2048, 256, tied=True, attention_bias=True, heads=16, key_value_heads=2)
     share, recompute = settings.vllm_gpu_memory_utilization, settings.gradient_checkpointing
-    made = plan(
-        Gpu("24 GB", 24 * GB, (8, 9)), shape, max_seq_length=1024, max_completion_length=200, completions_per_step=4,
-        per_device_train_batch_size=4, lora_rank=8, max_steps=250, gradient_checkpointing=recompute,
-        gpu_memory_utilization=None if share == "auto" else share,
-    )  # fmt: skip
+    wishes = Wishes(gradient_checkpointing=recompute, gpu_memory_utilization=share)
+    made = plan(Gpu("24 GB", 24 * GB, (8, 9)), shape, Work(1024, 824, 200, 4, 4, 8, 250), wishes)
     return made.gradient_checkpointing, made.kv_cache_bytes
 
 

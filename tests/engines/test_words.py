@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from grpo_job.engines import process_group, words
-from grpo_job.engines.process_group import ProcessGroup
+from grpo_job.engines import words
 from grpo_job.engines.ranks import Answer, Asked, Decision, Load, LoadAdapter, TakeRows, Train
 from grpo_job.engines.words import BadWord, decoded, encoded
 from grpo_job.outcomes import Outcome
@@ -73,33 +72,6 @@ def test_what_is_too_large_is_refused_on_both_sides() -> None:
 def test_objects_of_other_classes_are_not_sent() -> None:
     with pytest.raises(BadWord, match="do not exchange a set"):
         encoded({"a": {1}})
-
-
-class Store:
-    """What any host that reaches the port can write."""
-
-    def __init__(self, said: dict[str, bytes]) -> None:
-        self.said = said
-
-    def check(self, keys: list[str]) -> bool:
-        return all(key in self.said for key in keys)
-
-    def get(self, key: str) -> bytes:
-        return self.said[key]
-
-    def set(self, key: str, value: bytes) -> None:
-        self.said[key] = value
-
-
-def test_a_pickle_in_the_store_is_run_by_no_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = Store({"word/0": pickle.dumps(Hostile(tmp_path / "ran"))})
-    monkeypatch.setattr(ProcessGroup, "_connect", staticmethod(lambda: store))
-    monkeypatch.setitem(os.environ, "RANK", "1")
-    monkeypatch.setitem(os.environ, "WORLD_SIZE", "2")
-    with pytest.raises(BadWord):
-        ProcessGroup(lambda reason: None).receive(lambda: None)
-    assert not (tmp_path / "ran").exists()
-    assert not hasattr(process_group, "pickle")
 
 
 def test_examples_in_docstrings_hold() -> None:

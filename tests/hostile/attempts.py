@@ -10,6 +10,7 @@ from tests.hostile.cases import KINDS, Case
 
 LONGEST = 30.0  # seconds until a command counts as hanging; a training that was let in has TRAINING
 TRAINING = 300.0
+PRIVATE = "private of its owner, 5c1d"
 COMMANDS = ("check", "run", "evaluate", "report", "publish")
 CODES = (0, 2, 3, 4)
 
@@ -18,7 +19,7 @@ def trial(folder: Path, command: str, kind: str, seed: int) -> tuple[str, str]:
     """What was done, and what was wrong with the outcome ("" for nothing)."""
     inner = folder / "inner"
     inner.mkdir(parents=True)
-    (folder / "private").write_text("private!")
+    (folder / "private").write_text(PRIVATE)
     (folder / "away").mkdir()
     case = KINDS[kind](random.Random(f"{seed} {kind}"), inner)
     before = _outside(folder)
@@ -26,6 +27,8 @@ def trial(folder: Path, command: str, kind: str, seed: int) -> tuple[str, str]:
     what = f"{command} of {case.what}: exit {code} in {seconds:.1f} s"
     if _outside(folder) != before:
         return what, f"a file outside was touched: {sorted(_outside(folder).items() ^ before.items())[:3]}"
+    if copies := _copies(folder / "inner"):
+        return what, f"a private file was copied to {copies}"
     if list(folder.rglob("canary")):
         return what, "code was run"
     if code is None:
@@ -33,6 +36,14 @@ def trial(folder: Path, command: str, kind: str, seed: int) -> tuple[str, str]:
     if "Traceback (most recent call last)" in said:
         return what, f"a traceback: {said[-600:]}"
     return what, "" if code in CODES else f"exit {code}: {said[-400:]}"
+
+
+def _copies(inner: Path) -> list[str]:
+    """The files of the case, and of what was written for it, that hold what only `private` held."""
+    files = (
+        path for path in inner.rglob("*") if not path.is_symlink() and path.is_file() and path.stat().st_nlink == 1
+    )
+    return [str(path) for path in files if path.stat().st_size < 2**26 and PRIVATE.encode() in path.read_bytes()]
 
 
 def _outside(folder: Path) -> dict[str, tuple[int, int]]:
@@ -56,6 +67,7 @@ def _ended(command: str, case: Case, inner: Path) -> tuple[int | None, float, st
     variables = {**runs.environment(inner / "outputs", settings), **asked, "HF_HUB_OFFLINE": "1", "LANG": "C.UTF-8"}
     if command not in ("check", "run"):
         variables = {name: value for name, value in variables.items() if not name.startswith("GRPO_")}
+        variables["GRPO_OUTPUT_DIR"] = str(inner / "mine")  # the tree is a stranger's
     process = runs.forked(_main, variables, arguments, str(log), str(inner))  # the first one loads the libraries, too
     began = time.monotonic()
     process.join(TRAINING if command in ("run", "evaluate") else LONGEST)

@@ -6,8 +6,12 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pyarrow
+import pyarrow.parquet
 
 from grpo_job.inputs import sample
 from grpo_job.settings.reader import resolve
@@ -27,6 +31,12 @@ class Case(NamedTuple):
     tree: Path
 
 
+@cache
+def _bomb() -> bytes:
+    """A megabyte that unpacks to more than one gigabyte."""
+    return gzip.compress(bytes(2**26)) * 17
+
+
 def _model(folder: Path) -> Path:
     shutil.copytree(sample.MODEL, folder / "model")
     return folder / "model"
@@ -42,7 +52,12 @@ def _folder(dice: random.Random, folder: Path) -> Case:
 
 def _config(dice: random.Random, folder: Path) -> Case:
     model = _model(folder)
-    name = dice.choice(("config.json", "tokenizer_config.json", "generation_config.json"))
+    name = dice.choice(("config.json", "tokenizer_config.json", "generation_config.json", "GRPO_CONFIG"))
+    if name == "GRPO_CONFIG":
+        number = dice.randrange(len(values.CONFIGS))
+        suffix, text = values.CONFIGS[number]
+        (folder / f"job{suffix}").write_text(text)
+        return Case(f"{name} {number}", {name: str(folder / f"job{suffix}")}, model)
     (model / name).write_bytes(values.text_of(dice, json.loads((model / name).read_text())))
     return Case(name, {"GRPO_MODEL": str(model)}, model)
 
@@ -56,19 +71,26 @@ def _template(dice: random.Random, folder: Path) -> Case:
 
 
 def _rows(dice: random.Random, folder: Path) -> Case:
-    form, path = dice.choice(("lines", "lines", "lines", "bomb", "pipe", "link", "parquet", "csv")), folder / "rows"
-    path.mkdir()
+    forms = ("lines", "lines", "lines", "bomb", "pipe", "link", "parquet", "csv", "readme", "column", "snapshots")
+    form = dice.choice(forms)
+    path = folder / ("snapshots/rows" if form == "snapshots" else "rows")
+    path.mkdir(parents=True)
     good = ['{"question": "What is 1 + 1?", "answer": "2"}'] * 8
     lines = "\n".join([*good, *(dice.choice(values.ROWS) for _ in range(dice.choice((1, 3))))])
     if form == "bomb":
-        (path / "train.jsonl.gz").write_bytes(gzip.compress(b" " * 10**8))
+        (path / "train.jsonl.gz").write_bytes(_bomb())
     elif form == "pipe":
         os.mkfifo(path / "train.jsonl")
-    elif form == "link":
+    elif form == "column":
+        column = pyarrow.DictionaryArray.from_arrays(pyarrow.array([0] * 10**6, "int32"), pyarrow.array(["a" * 10**5]))
+        pyarrow.parquet.write_table(pyarrow.table({"question": column}), path / "train.parquet")
+    elif form in ("link", "snapshots"):
         (path / "train.jsonl").symlink_to(folder.parent / "private")
     else:
-        suffix = {"lines": "jsonl"}.get(form, form)
+        suffix = {"lines": "jsonl", "readme": "jsonl"}.get(form, form)
         (path / f"train.{suffix}").write_text(lines, errors="surrogatepass")
+    if form == "readme":
+        (path / "README.md").write_text(dice.choice(values.READMES))
     return Case(f"rows, {form}", {"GRPO_DATASET": str(path)}, path)
 
 
@@ -95,7 +117,8 @@ def _checkpoint(dice: random.Random, folder: Path) -> Case:
     case = _run(dice, folder)
     step = case.tree / "checkpoints" / "step-000002"
     adapter_in(step)
-    manifest: dict[str, Any] = {"step": 2, "identity": {}, "files": {"../../../private": {"bytes": 8, "sha256": "x"}}}
+    manifest: dict[str, Any] = {"step": 2, "identity": {}, "files": {}}
+    manifest["files"] = {name: {"bytes": 8, "sha256": "x"} for name in dice.sample(values.NAMES, 2)}
     (step / "manifest.json").write_bytes(values.text_of(dice, manifest))
     (step / "optimizer.pt").write_bytes(b"cos\nmkdir\n(S'canary'\ntR.")
     (step / "metrics.jsonl").write_text(dice.choice(values.ROWS) + "\n")
@@ -124,6 +147,27 @@ def _adapter(dice: random.Random, run: Path) -> None:
     path.write_bytes(values.text_of(dice, json.loads(path.read_text())))
 
 
+def _beside(name: str, **told: Any) -> Callable[[random.Random, Path], None]:
+    """A configuration beside the adapter."""
+
+    def write(dice: random.Random, run: Path) -> None:
+        path = run / "adapter" / name
+        known = json.loads(path.read_text()) if path.is_file() else {}
+        path.write_text(json.dumps({**known, **told}))
+
+    return write
+
+
+def _hard_link(dice: random.Random, run: Path) -> None:
+    (run / "adapter" / dice.choice(("handler.py", "vocab.txt"))).hardlink_to(run.parents[2] / "private")
+
+
+def _templates(dice: random.Random, run: Path) -> None:
+    (run / "adapter" / "additional_chat_templates").mkdir()
+    for name in ("chat_template.jinja", "additional_chat_templates/tools.jinja"):
+        (run / "adapter" / name).write_text(dice.choice(values.TEMPLATES), errors="surrogatepass")
+
+
 def _written(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
@@ -138,6 +182,12 @@ PLANTS: dict[str, Callable[[random.Random, Path], None]] = {
     "pipe of metrics": _piped("metrics.jsonl"),
     "adapter's config": _adapter,
     "absurd header": lambda dice, run: _written(run / "adapter" / "adapter_model.safetensors", ABSURD),
+    "code of an adapter": _beside("adapter_config.json", auto_mapping={"parent_library": "grader"}),
+    "code of a tokenizer": _beside("tokenizer_config.json", auto_map={"AutoTokenizer": ["grader.Grader", None]}),
+    "base elsewhere": _beside("adapter_config.json", base_model_name_or_path="../../.."),
+    "regex of layers": _beside("adapter_config.json", target_modules="(a+)+$"),
+    "hard link": _hard_link,
+    "templates": _templates,
     "deep metrics": lambda dice, run: _written(run / "metrics.jsonl", values.DEEP.encode() + b"\n"),
 }  # fmt: skip
 KINDS: dict[str, Callable[[random.Random, Path], Case]] = {

@@ -58,6 +58,38 @@ ROWS = (
 )
 
 
+NAMES = (
+    "../../../private", "/etc/passwd", "a/../../../../private", "x\ny", "ADAPTER_MODEL.safetensors", "\x00", "",
+    "a" * 300, "C:\\x", ".",
+)  # fmt: skip
+CONFIGS = (  # of GRPO_CONFIG: suffix and text
+    (".yaml", "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+        f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+        for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    )),
+    (".yaml", "rewards: &a [*a]\n"),
+    (".yaml", "max_steps: !!python/object/apply:os.mkdir [canary]\n"),
+    (".yaml", "? !!python/name:os.mkdir\n: 1\n"),
+    (".yaml", "reward_options: {a: 2024-13-45}\n"),
+    (".yaml", "rewards: " + "[" * 20_000),
+    (".yaml", "- " * 20_000),
+    (".yaml", "".join(f"k{number}: 1\n" for number in range(9000))),
+    (".yaml", "rewards: ./grader.py::grade\nmodel: ../../private\ndataset: /dev/zero\n"),
+    (".toml", f"max_steps = {'9' * 5000}\n"),
+    (".toml", "reward_options" + ".a" * 3000 + " = 1\n"),
+    (".toml", "x = " + "[" * 5000 + "]" * 5000),
+    (".env", "GRPO_MODEL=$(mkdir canary)\nGRPO_DATASET=`mkdir canary`\n"),
+    (".env", "=" * 100_000 + "\n\x00\n"),
+)  # fmt: skip
+READMES = (
+    "---\nconfigs:\n- config_name: a\n  data_files: ../../private\n---\n",
+    "---\nconfigs:\n- config_name: a\n  data_files: '" + "**/" * 30 + "a*/**/*/**'\n---\n",
+    "---\nconfigs: &a [*a]\n---\n",
+    "---\nconfigs:\n" + "- " * 5000 + "\n---\n",
+    "---\nconfigs: !!python/object/apply:os.mkdir [canary]\n---\n",
+)
+
+
 def one_of(dice: random.Random, known: dict[str, Any]) -> dict[str, Any]:
     """The object with one or two of its values, or of others, replaced; sometimes no object at all."""
     changed = dict(known)

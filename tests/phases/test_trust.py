@@ -128,6 +128,11 @@ def test_what_is_no_setting_is_refused(value: dict[str, Any], tmp_path: Path) ->
         asked(adapter_in(tmp_path, **value), GRPO_RECIPE="smoke")
 
 
+def test_a_text_that_no_file_system_takes_for_a_name_is_a_text(tmp_path: Path) -> None:
+    told = {"system_prompt": "é" * 1000, "example": "a" * 300}
+    trust.refuse_code_and_paths(told, tmp_path)
+
+
 def test_records_are_not_written_through_a_link_of_the_tree(tmp_path: Path) -> None:
     adapter_in(tmp_path / "dl" / "adapter")
     (tmp_path / "private").mkdir()

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.planner.plan import Plan, plan
+from grpo_job.planner.candidates import Work
+from grpo_job.planner.plan import Plan, Wishes, plan
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 
 # Totals as torch reports them, a little under the name on the box.
@@ -45,17 +46,21 @@ SHAPES = {name: ModelShape.from_config(config) for name, config in (CONFIGS | LA
 BY_MEMORY = sorted(GPUS.values(), key=lambda gpu: gpu.memory)
 
 TUTORIAL: dict[str, Any] = {
-    "max_seq_length": 1024, "max_prompt_length": 256, "max_completion_length": 200, "completions_per_step": 4,
-    "per_device_train_batch_size": 4, "lora_rank": 8, "max_steps": 250,
+    "max_seq_length": 1024, "max_prompt_length": 256, "max_completion_length": 200, "completions": 4,
+    "micro_batch_limit": 4, "lora_rank": 8, "max_steps": 250,
 }  # fmt: skip
 
 
-def tutorial(gpu: Gpu, shape: ModelShape, **changes: Any) -> Plan:
-    return plan(gpu, shape, **{**TUTORIAL, **changes})
+def tutorial(
+    gpu: Gpu, shape: ModelShape, *, most_bytes: float | None = None, separate_base: int = 0, **changes: Any
+) -> Plan:
+    work = Work(**{**TUTORIAL, **{name: value for name, value in changes.items() if name in TUTORIAL}})
+    wishes = Wishes(**{name: value for name, value in changes.items() if name not in TUTORIAL})
+    return plan(gpu, shape, work, wishes, most_bytes=most_bytes, separate_base=separate_base)
 
 
 def with_batch(completions: int) -> dict[str, int]:
-    return {"completions_per_step": completions, "per_device_train_batch_size": completions}
+    return {"completions": completions, "micro_batch_limit": completions}
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -126,7 +131,7 @@ def test_a_short_memory_splits_the_batch_into_divisors_of_it() -> None:
 
 
 def test_the_micro_batch_is_never_above_what_was_given() -> None:
-    chosen = tutorial(GPUS["H200"], SHAPES["0.5B"], completions_per_step=64, per_device_train_batch_size=8)
+    chosen = tutorial(GPUS["H200"], SHAPES["0.5B"], completions=64, micro_batch_limit=8)
     assert (chosen.micro_batch_size, chosen.micro_steps) == (8, 8)
 
 
@@ -193,9 +198,9 @@ def test_a_share_that_leaves_training_no_room_is_refused() -> None:
         tutorial(GPUS["L4"], SHAPES["7B"], gpu_memory_utilization=0.95, standby=False)
 
 
-def test_without_a_prompt_limit_rows_may_be_as_long_as_the_sequence() -> None:
+def test_rows_may_be_as_long_as_prompt_and_completion_together() -> None:
     short, long = (
-        tutorial(GPUS["H200"], SHAPES["3B"], max_prompt_length=limit).memory.activations for limit in (256, None)
+        tutorial(GPUS["H200"], SHAPES["3B"], max_prompt_length=limit).memory.activations for limit in (256, 824)
     )
     assert long == pytest.approx(short * 1024 / 456)
 

@@ -29,27 +29,27 @@ def test_graphs_that_were_asked_for_but_cannot_be_captured_are_refused(changes: 
 
 @pytest.mark.parametrize("way", ["folded", "rounded", "lora"])
 def test_with_weights_of_its_own_vllm_gets_the_adapter_as_asked(way: str) -> None:
-    chosen = tutorial(GPUS["H200"], SHAPES["3B"], rollouts=way)
+    chosen = tutorial(GPUS["H200"], SHAPES["3B"], rollout_weights=way)
     assert (chosen.weight_sync, chosen.rollout_weights) == ("copy", way)
     assert next(choice for choice in chosen.choices if choice.name == "rollout_weights").given
 
 
 def test_where_another_way_is_not_possible_the_plan_says_why() -> None:
-    lines = tutorial(GPUS["H200"], SHAPES["3B"], rollouts="rounded", load_in_4bit=True).lines()
+    lines = tutorial(GPUS["H200"], SHAPES["3B"], rollout_weights="rounded", load_in_4bit=True).lines()
     assert "rollout_weights: lora (rounded was given, but an adapter cannot be folded into a 4-bit base)" in lines
-    chosen = tutorial(GPUS["H200"], SHAPES["3B"], rollouts="rounded", standby=True)
+    chosen = tutorial(GPUS["H200"], SHAPES["3B"], rollout_weights="rounded", standby=True)
     assert (chosen.weight_sync, chosen.rollout_weights) == ("merge", "folded")
     assert any("rounded was given, but training and vLLM share one set of weights" in line for line in chosen.lines())
 
 
 def test_unfolded_rollouts_need_no_second_set_of_weights() -> None:
-    chosen = tutorial(GPUS["H200"], SHAPES["3B"], rollouts="lora", standby=True)
+    chosen = tutorial(GPUS["H200"], SHAPES["3B"], rollout_weights="lora", standby=True)
     assert (chosen.weight_sync, chosen.rollout_weights, chosen.merged_rollout) == ("lora", "lora", False)
 
 
 LONG = {
-    "max_seq_length": 8192 + 512, "max_prompt_length": 512, "max_completion_length": 8192, "completions_per_step": 16,
-    "per_device_train_batch_size": 16, "lora_rank": 16,
+    "max_seq_length": 8192 + 512, "max_prompt_length": 512, "max_completion_length": 8192, "completions": 16,
+    "micro_batch_limit": 16, "lora_rank": 16,
 }  # fmt: skip
 
 

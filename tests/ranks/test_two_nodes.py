@@ -30,7 +30,8 @@ def pods(folder: Path, **settings: str) -> list[Attempt]:
 
 
 def test_two_pods_train_one_run_and_both_end_with_its_code(tmp_path: Path) -> None:
-    first, second = pods(tmp_path)
+    (tmp_path / "key").write_text("k" * 32)
+    first, second = pods(tmp_path, GRPO_RANKS_KEY_PATH=str(tmp_path / "key"))
     assert [first.wait(), second.wait()] == [0, 0], first.said() + second.said()
     found = read_json(tmp_path / runs.RUN_ID / "summary.json")
     assert (found["ending"]["code"], found["attempts"]) == (0, 1)
@@ -53,3 +54,14 @@ def test_a_pod_that_is_preempted_stops_both_with_75_and_they_resume(tmp_path: Pa
 def test_what_is_refused_ends_both_pods_with_2(tmp_path: Path) -> None:
     first, second = pods(tmp_path, GRPO_DATASET=str(tmp_path / "nowhere"))
     assert [first.wait(), second.wait()] == [2, 2], first.said() + second.said()
+
+
+def test_machines_with_different_keys_end_and_name_the_setting(tmp_path: Path) -> None:
+    meeting = {"PET_NNODES": "2", "PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": str(free_port())}
+    attempts = []
+    for rank in range(2):
+        (tmp_path / f"key-{rank}").write_text(str(rank) * 32)
+        key = {"GRPO_RANKS_KEY_PATH": str(tmp_path / f"key-{rank}"), "GRPO_PROCESSES": "1"}
+        attempts.append(runs.start(tmp_path, {**meeting, **key, "PET_NODE_RANK": str(rank)}))
+    assert [attempt.wait() for attempt in attempts] == [1, 1]
+    assert any("the machines differ in GRPO_RANKS_KEY_PATH" in attempt.said() for attempt in attempts)

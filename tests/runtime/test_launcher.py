@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import psutil
@@ -94,6 +94,40 @@ def test_processes_that_end_without_a_word_are_an_unexpected_error(launch: Launc
     ending = launch("raise SystemExit(3)")
     assert (ending.code, ending.kind) == (1, "unexpected")
     assert "torchrun's exit code: 1" in ending.reason
+
+
+def test_the_processes_of_one_machine_share_a_key_that_no_other_attempt_has(launch: Launch, tmp_path: Path) -> None:
+    source = f"""
+from grpo_job.runtime.launcher import ranks_key
+from grpo_job.settings.schema import Settings
+with open({str(tmp_path)!r} + "/keys", "a") as file:
+    file.write(ranks_key(Settings(), os.environ).decode() + "\\n")
+"""
+    launch(source)
+    first, second = (tmp_path / "keys").read_text().split()
+    launch(source)
+    *_, third, fourth = (tmp_path / "keys").read_text().split()
+    assert len(first) == 64
+    assert first == second != third == fourth
+
+
+def test_several_machines_share_the_key_that_they_are_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    class Torchrun(launcher.Launched):
+        def __init__(self, layout: Layout, environment: Mapping[str, str]) -> None:
+            given.append(environment.get(launcher.RANKS_KEY))
+            raise InterruptedError
+
+    monkeypatch.setattr(launcher, "Launched", Torchrun)
+    with pytest.raises(InterruptedError):
+        launcher.run(Layout(2, nodes=2), Settings(), {}, Interruption())
+    assert given == [None]
+    (tmp_path / "key").write_text("k" * 32 + "\n")
+    assert (
+        launcher.ranks_key(Settings(ranks_key_path=str(tmp_path / "key")), {launcher.RANKS_KEY: "other"}) == b"k" * 32
+    )
+    assert launcher.ranks_key(Settings(), {}) == b""
 
 
 def test_a_signal_to_the_parent_reaches_each_process_once(launch: Launch, tmp_path: Path) -> None:

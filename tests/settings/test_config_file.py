@@ -168,3 +168,35 @@ def test_the_file_of_the_settings_page_is_read(tmp_path: Path) -> None:
     settings = read(tmp_path, page.split("```yaml\n")[1].split("```")[0]).settings
     assert settings.rewards == (("correct", 2.0), ("./my_rewards.py::brief", 0.5))
     assert (settings.model, settings.publish_to) == ("Qwen/Qwen2.5-1.5B-Instruct", ("hf://your-name/your-model",))
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+HOSTILE = {
+    "aliases of lists": (".yaml", LAUGHS, r"line 2: \*a stands for a list or an object"),
+    "a list in itself": (".yaml", "rewards: &a [*a]\n", r"line 1: \*a stands for a list"),
+    "a tag that runs": (".yaml", "max_steps: !!python/object/apply:os.mkdir [canary]\n", "could not determine a"),
+    "no such day": (".yaml", "sample_prompts: [2024-13-45]\n", "month must be in"),
+    "a number of 5,000 digits": (".yaml", f"rewards: [{'9' * 5000}]\n", "Exceeds the limit"),
+    "open brackets": (".yaml", "rewards: " + "[" * 50_000, "nested deeper than 100 levels"),
+    "open entries": (".yaml", "rewards:\n " + "- " * 50_000, "nested deeper than 100 levels"),
+    "names": (".yaml", "".join(f"k{number}: 1\n" for number in range(9000)), "has 9000 names; allowed: at most 1000"),
+    "bytes": (".yaml", "#" * 200_001, "has more than 200000 bytes"),
+    "deep keys": (".toml", "reward_options.a" + ".a" * 3000 + " = 1\n", "recursion"),
+    "a number of 5,000 digits in TOML": (".toml", f"max_steps = {'9' * 5000}\n", "Exceeds the limit"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_strangers_file_is_one_sentence(kind: str, tmp_path: Path) -> None:
+    suffix, text, told = HOSTILE[kind]
+    (tmp_path / f"job{suffix}").write_text(text)
+    with pytest.raises(InvalidRun, match=told) as refusal:
+        resolve({"GRPO_CONFIG": str(tmp_path / f"job{suffix}")})
+    assert len(refusal.value.faults) == 1
+
+
+def test_an_alias_of_one_value_is_the_value(tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text("recipe: smoke\nmax_steps: &steps 7\nsave_steps: *steps\n")
+    assert resolve({"GRPO_CONFIG": str(tmp_path / "job.yaml")}).settings.save_steps == 7

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from grpo_job.settings.redaction.secrets import IN_ADDRESS, SHAPES, secret_values
-from grpo_job.settings.redaction.spellings import Beginning, Spelling, beginnings, spellings
+from grpo_job.settings.redaction.spellings import Beginning, Spelling, beginnings, spellings, without_breaks
 
 HIDDEN = "[secret]"
 
@@ -25,13 +25,19 @@ class Redactor:
         self._spellings = [spelling for secret in self.secrets for spelling in spellings(secret)]
         self._beginnings = [beginning for secret in self.secrets for beginning in beginnings(secret)]
 
+    def learn(self, secret: str) -> None:
+        """Redact this one too."""
+        if secret not in self.secrets:
+            self.know((*self.secrets, secret))
+
     def text(self, text: str) -> str:
         """
         >>> Redactor(["a secret+"]).text("it is 'a%20secret%2B', and hf_abcdefghijklmnop")
         "it is '[secret]', and [secret]"
         """
+        unwrapped = without_breaks(text) if self._spellings else ""
         for spelling in (*self._spellings, *SHAPES, IN_ADDRESS):
-            text = spelling.hidden(text, HIDDEN)
+            text = spelling.hidden(text, HIDDEN, unwrapped)
         for beginning in self._beginnings:
             text = beginning.hidden(text, HIDDEN)
         return text
@@ -60,7 +66,10 @@ class Redactor:
 
     def finds(self, text: str) -> bool:
         """Whether the value of a known secret is in `text`, in any spelling."""
-        return any(spelling.is_in(text) for spelling in self._spellings)
+        unwrapped = without_breaks(text)
+        return any(
+            spelling.is_in(text) or (spelling.wrapped and spelling.is_in(unwrapped)) for spelling in self._spellings
+        )
 
 
 REDACTOR = Redactor()  # of this process; the command line tells it the environment before anything is written

@@ -27,7 +27,7 @@ SHORTEST_PART = 16  # of a path, whose other parts are words such as `services`
 LARGEST = 1 << 20  # bytes of a file of secrets
 # A secret is recognized by its shape, whatever variable or text it is in.
 SHAPES = tuple(
-    Spelling(anchor, re.compile(pattern))
+    Spelling(anchor, pattern)
     for anchor, pattern in (
         ("hf_", r"\bhf_[A-Za-z0-9]{16,}"),
         ("AKIA", r"\bAKIA[0-9A-Z]{16}"),
@@ -43,7 +43,7 @@ SHAPES = tuple(
         ("PRIVATE KEY-----", r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
     )
 )
-IN_ADDRESS = Spelling("://", re.compile(r"(?<=://)[^\s/@\"'<>]*:[^\s/@\"'<>]+(?=@)"))
+IN_ADDRESS = Spelling("://", r"(?<=://)[^\s/@\"'<>]*:[^\s/@\"'<>]+(?=@)")
 ADDRESS = re.compile(r"[a-z][\w+.-]*://([^\s\"'<>]+)", re.IGNORECASE)
 ENTRY = re.compile(r"""\s*(?:-\s+|export\s+)?["']?([\w.-]+)["']?\s*[=:]\s*(.*?)\s*""")
 NETRC = re.compile(r"\b(?:password|account)\s+(\S+)")

@@ -4,7 +4,10 @@ import base64
 import doctest
 import html
 import json
+import quopri
+import shlex
 import sys
+import textwrap
 from io import StringIO
 from urllib.parse import quote, quote_plus
 
@@ -45,6 +48,52 @@ def test_a_secret_is_hidden_however_it_is_written(way: str) -> None:
     assert HIDDEN in hidden
     assert len(hidden) <= len("before  after") + len(HIDDEN) + 24  # quotes, and what else is in base64
     assert not any(part in hidden for part in ("wJalr", "XU", "FE", "K7", "MD", "EN"))
+
+
+TOKEN = "Zq7/pl+xW9-kT4_vB2nM8rYc"
+CODED = TOKEN.encode()
+FRAMED = [f"│ {line} │" for line in textwrap.wrap("x" * 66 + TOKEN, 72)]
+ODD_WAYS = {
+    "base64 twice": base64.b64encode(base64.b64encode(CODED)).decode(),
+    "base64 of more, twice": base64.b64encode(base64.b64encode(b"user:" + CODED)).decode(),
+    "pairs with colons": CODED.hex(":"),
+    "pairs with spaces": CODED.hex(" ").upper(),
+    "numbers as C has them": ", ".join(map(hex, CODED)),
+    "a list of numbers": str(list(CODED)),
+    "escapes of all bytes": "".join(f"\\x{byte:02x}" for byte in CODED),
+    "octal escapes": "".join(f"\\{byte:03o}" for byte in CODED),
+    "escapes of JSON": "".join(f"\\u{byte:04x}" for byte in CODED),
+    "all of an address": f"https://me:{''.join(f'%{byte:02X}' for byte in CODED)}@host",
+    "all by decimal number": "".join(f"&#{byte};" for byte in CODED),
+    "all by hexadecimal number": "".join(f"&#x{byte:x};" for byte in CODED),
+    "UTF-16": TOKEN.encode("utf-16-be").decode("latin-1"),
+    "UTF-16 as bytes": repr(TOKEN.encode("utf-16")),
+    "UTF-16 in base64": base64.b64encode(TOKEN.encode("utf-16-le")).decode(),
+    "UTF-16 in hexadecimal": TOKEN.encode("utf-16-le").hex(),
+    "wrapped": "\n".join(textwrap.wrap("x" * 66 + TOKEN, 76)),
+    "wrapped and framed": "\n".join(FRAMED),
+    "wrapped and indented": f"{TOKEN[:7]}\n    {TOKEN[7:]}",
+    "continued": f"{TOKEN[:7]}\\\n{TOKEN[7:]}",
+    "wrapped base64": base64.encodebytes(b"x" * 50 + CODED).decode(),
+    "wrapped base64 in YAML": textwrap.indent(base64.encodebytes(b"x" * 50 + CODED).decode(), "    "),
+    "wrapped base64 in JSON": json.dumps(base64.encodebytes(b"x" * 50 + CODED).decode().replace("\n", "\r\n")),
+    "wrapped by quoted-printable": quopri.encodestring(b"x" * 60 + CODED).decode(),
+    "a shell's quotes": shlex.quote(f"{TOKEN}'{TOKEN}"),
+}
+
+
+@pytest.mark.parametrize("way", ODD_WAYS)
+def test_a_token_is_hidden_in_odd_spellings_too(way: str) -> None:
+    redactor = Redactor([f"{TOKEN}'{TOKEN}" if way == "a shell's quotes" else TOKEN])
+    hidden = redactor.text(ODD_WAYS[way])
+    assert hidden.count(HIDDEN) == 1
+    assert redactor.refuses(ODD_WAYS[way])
+    assert not redactor.refuses(hidden)
+
+
+def test_lines_that_only_together_look_like_a_secret_stay_lines_otherwise() -> None:
+    text = "| a_se |\n| cret |\nand more\n"
+    assert Redactor(["another_secret_of_mine"]).text(text) == text
 
 
 def test_long_base64_is_found_over_its_lines() -> None:

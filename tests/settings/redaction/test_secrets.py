@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from grpo_job.settings import key_file
+from grpo_job.settings.reader import resolve
 from grpo_job.settings.redaction import secrets
+from grpo_job.settings.redaction.redactor import HIDDEN, Redactor
 from grpo_job.settings.redaction.secrets import secret_values
 
 
@@ -44,6 +47,19 @@ def test_what_a_secrets_file_holds_is_secret_and_its_place_is_not(home: Path) ->
     assert found(home, HF_TOKEN_PATH=place, GOOGLE_APPLICATION_CREDENTIALS=place, DB_PASSWORD_FILE="/not/there") == {
         "hf_in_a_file"
     }
+
+
+def test_a_secrets_file_may_be_named_from_the_current_folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(home, "keys/ranks", "a key in a file\n")
+    monkeypatch.chdir(home)
+    assert found(home, GRPO_RANKS_KEY_PATH="keys/ranks") == {"a key in a file"}
+
+
+def test_a_key_that_only_settings_name_is_secret(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_file, "REDACTOR", redactor := Redactor(["another"]))
+    place = written(home, "key", f"{'k3y' * 12}\n")
+    resolve({}, {"ranks_key_path": place})
+    assert redactor.text(f"{'k3y' * 12} another") == f"{HIDDEN} {HIDDEN}"
 
 
 @pytest.mark.parametrize("name", ["anywhere", ".aws/credentials"])

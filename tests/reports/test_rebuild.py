@@ -1,0 +1,42 @@
+"""`grpo-job report` of a folder that others may have changed: rebuilt, or refused with its name."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grpo_job import reports
+from grpo_job.outcomes import InvalidRun
+from tests.reports.conftest import WriteRun
+
+
+@pytest.fixture
+def run(write_run: WriteRun) -> Path:
+    return write_run("run")
+
+
+def test_a_report_that_is_rebuilt_from_the_same_folder_is_the_same(run: Path) -> None:
+    first = reports.rebuild([run]).read_text()
+    (run / "report.html").unlink()
+    assert reports.rebuild([run]) == run / "report.html"
+    assert (run / "report.html").read_text() == first
+
+
+REFUSED: list[tuple[str, dict[str, Any]]] = [
+    ("summary.json", {"accuracy": 7}),
+    ("summary.json", {"ending": "done"}),
+    ("summary.json", {"seconds": [1, 2]}),
+    ("settings.json", {"settings": {"rewards": 5}}),
+]
+
+
+@pytest.mark.parametrize(("file", "change"), REFUSED)
+def test_a_file_of_another_shape_is_refused_by_the_name_of_its_folder(
+    file: str, change: dict[str, Any], run: Path
+) -> None:
+    path = run / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(InvalidRun, match=re.escape(str(run))):
+        reports.rebuild([run])
