@@ -5,6 +5,7 @@ Each may be of UTF-8 or UTF-16, wrapped at any column, and base64 in base64 once
 
 import base64
 import html.entities
+import math
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -21,6 +22,7 @@ ESCAPES = (  # the mark of each, all of it, and what of it is written in one way
     ("\\", r"\\+0*{0:o}", "{0:o}"), ("&", "&(?:amp;)*#0*{0};", "{0};"), ("&", "&(?:amp;)*#x0*{0:x};", "{0:x};"),
 )  # fmt: skip
 LONG, SHOWN = 16, 12  # characters of a value of which a part is a secret too, and of the least part
+PIECE, MOST = 512, 8192  # characters that are looked for together, and of a value; patterns take long to compile
 _compiled = cache(re.compile)
 
 
@@ -74,6 +76,13 @@ def spellings(value: str) -> Iterator[Spelling]:
     >>> [way.hidden(text, "*") for text in ("a/b+c", r"'a\\/b+c'", "a%2fb%252Bc", "a&#x2F;b&#43;c")]
     ['*', "'*'", '*', '*']
     """
+    known = value[:MOST]
+    size = math.ceil(len(known) / max(1, math.ceil(len(known) / PIECE)))  # no piece is much shorter than another
+    for piece in dict.fromkeys(known[start : start + size] for start in range(0, len(known), size)):
+        yield from _of_piece(piece)
+
+
+def _of_piece(value: str) -> Iterator[Spelling]:
     characters = [*map(_character, value)]
     yield Spelling(_longest_word(value), "".join(characters), BREAK.join(characters) if len(value) >= LONG else "")
     content = value.encode(errors="surrogateescape")
@@ -151,6 +160,7 @@ def _base64_character(character: str) -> str:
     return f"(?:{_character(character)}|{alike})" if alike else character
 
 
+@cache
 def _character(character: str) -> str:
     """A pattern of one character in all its escapes, which may be escaped themselves."""
     if character.isascii() and character.isalnum():

@@ -5,7 +5,9 @@ import doctest
 import html
 import json
 import quopri
+import random
 import shlex
+import string
 import sys
 import textwrap
 from io import StringIO
@@ -140,6 +142,19 @@ def test_what_has_the_shape_of_a_secret_is_hidden_though_nobody_named_it(text: s
 )
 def test_plain_text_stays(text: str) -> None:
     assert Redactor(["a_secret"]).text(text) == text
+
+
+@pytest.mark.parametrize("offset", range(3))
+def test_of_a_long_secret_in_base64_nothing_long_is_left_wherever_it_begins(offset: int) -> None:
+    long = "".join(random.Random(offset).choices(string.printable, k=2000))
+    left = Redactor([long]).text(base64.b64encode(bytes(offset) + long.encode()).decode())
+    assert max(map(len, left.split(HIDDEN))) < 8
+
+
+def test_a_secret_of_any_length_and_characters_is_taken() -> None:
+    odd = "[" * 100_000
+    assert Redactor([odd]).text(f"it is {odd}.").replace(HIDDEN, "") == "it is ."
+    assert Redactor([odd]).text("a list: [1, 2]") == "a list: [1, 2]"
 
 
 def test_a_stream_writes_no_secret_and_is_else_the_stream_itself(monkeypatch: pytest.MonkeyPatch) -> None:
