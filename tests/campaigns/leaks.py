@@ -166,8 +166,8 @@ def in_a_crash(world: World) -> dict[str, bytes]:
     whole = [planting.text for planting in world.planted]
     code = f"""
 import grpo_job.cli, grpo_job.reports
-def build(folders): raise OSError({whole!r}, {json.dumps(whole)!r})
-grpo_job.reports.build = build
+def build(*_): raise OSError({whole!r}, {json.dumps(whole)!r})
+grpo_job.reports.rebuild = build
 grpo_job.cli.main()
 """
     command = [sys.executable, "-c", code, "report", str(world.folder)]

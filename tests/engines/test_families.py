@@ -7,7 +7,8 @@ import pytest
 from safetensors import safe_open
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.planner.plan import plan
+from grpo_job.planner.candidates import Work
+from grpo_job.planner.plan import Wishes, plan
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 from grpo_job.run_folder.files import read_json, read_jsonl
 from tests.engines import families
@@ -46,10 +47,7 @@ def test_the_planner_counts_the_weights_of_the_family(family: str, tmp_path: Pat
         weights = sum(saved.get_tensor(name).numel() for name in saved.keys())  # noqa: SIM118 -- no mapping
     shape = ModelShape.from_config(json.loads((folder / "config.json").read_text()))
     assert shape.parameters == pytest.approx(weights, rel=0.01)
-    made = plan(
-        Gpu("24 GB", 24 * GB, (8, 9)), shape, max_seq_length=256, max_completion_length=64, completions_per_step=8,
-        per_device_train_batch_size=8, lora_rank=8, max_steps=250,
-    )  # fmt: skip
+    made = plan(Gpu("24 GB", 24 * GB, (8, 9)), shape, Work(256, 192, 64, 8, 8, 8, 250), Wishes())
     assert made.training_graphs is not (shape.layers_differ or shape.window is not None)
 
 

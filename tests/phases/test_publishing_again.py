@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from grpo_job.outcomes import FINISHED, InvalidRun
+from grpo_job.outcomes import FINISHED, InvalidRun, PublishFailed
 from grpo_job.phases import publish
 from grpo_job.phases.publish import PUBLISHED_SINCE, _ending_now
 from grpo_job.run_folder.files import read_json, write_json
@@ -99,3 +99,11 @@ def test_a_private_file_under_a_second_name_is_not_published(run: Path, tmp_path
     (run / "adapter" / "vocab.txt").hardlink_to(tmp_path / "private")
     with pytest.raises(InvalidRun, match=r"vocab\.txt is a hard link"):
         publish.publish_again(run, (f"file://{tmp_path}/mine",), {"GRPO_OUTPUT_DIR": str(tmp_path / "elsewhere")})
+
+
+def test_publishing_says_where_it_arrived_also_if_another_destination_failed(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    here, fails = f"file://{tmp_path}/here", f"file://{tmp_path}/file/below"
+    assert publish.publish_again(run, (here,), {}).reason.startswith(f"published and verified: {here} at ")
+    with pytest.raises(PublishFailed, match=f"{fails} .*; published and verified: {here} at "):
+        publish.publish_again(run, (here, fails), {})

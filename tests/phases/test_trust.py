@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from grpo_job import reports
-from grpo_job.outcomes import InvalidRun, PublishFailed
+from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import publish, published_tree, trust
 from grpo_job.phases.reevaluate import find, reevaluate, settings_for
 from grpo_job.run_folder.files import write_json
@@ -245,11 +245,3 @@ def test_links_in_a_circle_and_names_that_cannot_be_printed_are_no_traceback(run
 def test_half_a_surrogate_pair_is_written_as_json_writes_it(run: Path) -> None:
     write_json(run / "odd.json", {"a": "\ud800"})
     assert json.loads((run / "odd.json").read_text()) == {"a": "\ud800"}
-
-
-def test_publishing_says_where_it_arrived_also_if_another_destination_failed(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    here, fails = f"file://{tmp_path}/here", f"file://{tmp_path}/file/below"
-    assert publish.publish_again(run, (here,), {}).reason.startswith(f"published and verified: {here} at ")
-    with pytest.raises(PublishFailed, match=f"{fails} .*; published and verified: {here} at "):
-        publish.publish_again(run, (here, fails), {})

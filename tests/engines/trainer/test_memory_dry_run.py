@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from grpo_job.engines.trainer.memory_dry_run import sizes, stretched
-from grpo_job.planner.plan import Plan, plan
+from grpo_job.planner.candidates import Work
+from grpo_job.planner.plan import Plan, Wishes, plan
 from grpo_job.planner.shapes import Gpu, ModelShape
 from grpo_job.run_folder.files import read_jsonl
 from grpo_job.settings.schema import Settings
@@ -27,10 +28,7 @@ ROWS = [{"prompt": [{"role": "user", "content": "a " * number}], "answer": "1"} 
 
 
 def plan_on(gigabytes: float) -> Plan:
-    return plan(
-        Gpu("a GPU", gigabytes * 1e9, (9, 0)), QWEN_3B, max_seq_length=1024, max_completion_length=200,
-        completions_per_step=4, per_device_train_batch_size=4, lora_rank=8, max_steps=250,
-    )  # fmt: skip
+    return plan(Gpu("a GPU", gigabytes * 1e9, (9, 0)), QWEN_3B, Work(1024, 824, 200, 4, 4, 8, 250), Wishes())
 
 
 def test_every_row_is_stretched_to_the_longest_and_nothing_is_masked() -> None:
