@@ -55,7 +55,8 @@ class Lease:
     ) -> None:
         """`is_gone`: whether a holder is known to have ended. `takeover_request`: where to ask the holder to renew.
 
-        `left` is stored with the claim for the next holder; until this one sets it, it is what the last one left.
+        `found` is what the last holder left. `left` is stored with the claim for the next one; until this holder sets
+        it, it is what was found and one attempt more, because this one may be killed at any moment.
         """
         self.store, self.holder, self.seconds, self.is_gone, self.takeover_request = (
             store,
@@ -66,6 +67,7 @@ class Lease:
         )
         self.number = 0
         self.renewals = 0
+        self.found: dict[str, Any] = {}
         self.left: dict[str, Any] = {}
         self._last_request = ""
 
@@ -74,7 +76,8 @@ class Lease:
         before = self._look()
         if not self._is_free(before):
             before = self._wait(before)
-        self.number, self.left = before.number + 1, before.says.get("left", {})
+        self.number, self.found = before.number + 1, before.says.get("left", {})
+        self.left = {**self.found, "attempts": self.found.get("attempts", 0) + 1}
         if self.takeover_request:
             self._last_request = self.takeover_request.head()
         if not self.store.claim(_name(self.number), self._content(), seen=before.head):

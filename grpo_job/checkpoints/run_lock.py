@@ -55,7 +55,7 @@ class RunLock:
             raise
         self.locks.clear()
         threading.Thread(target=self._renew, name="lease", daemon=True).start()
-        return next((lease.left for lease in self.there), {})
+        return next((lease.found for lease in self.there), {})
 
     def _acquire(self, lease: Lease, told: str) -> None:
         """A folder of this machine may come back, and an outage passes; what a store refuses, it refuses again."""
@@ -110,6 +110,7 @@ class RunLock:
     def _let_go(self) -> None:
         """Release what was acquired, because the rest could not be."""
         if self.here.number:
+            self.here.left = self.here.found  # this attempt does nothing, and is none
             self.here.release()
         self.locks.unlock()
 

@@ -141,7 +141,7 @@ class Attempt:
             self.summary = Summary(self.folder.summary, self.settings.name_of_run())
             if self.summary.damage:
                 self.progress.warn(f"{self.summary.damage}: it is made again from the lease and the checkpoint")
-            for known in (self.run_lock.here.left, left):
+            for known in (self.run_lock.here.found, left):
                 self.summary.restore(known)
             self.progress.count_from(self.summary.values["seconds"])
             self._finished_elsewhere = (

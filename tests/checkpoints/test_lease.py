@@ -104,17 +104,17 @@ def test_a_released_run_is_taken_at_once_with_what_was_left_for_the_next(store: 
     first.left = {"ended_with": 0}
     first.release()
     second.acquire()
-    assert second.left == {"ended_with": 0}
+    assert second.found == {"ended_with": 0}
 
 
-def test_what_was_left_survives_a_holder_that_was_killed(store: Store) -> None:
+def test_what_was_left_survives_a_holder_that_was_killed_at_once_and_counts_it(store: Store) -> None:
     first, third = lease(store, "first"), lease(store, "third", gone=("second",), seconds=60)
     first.acquire()
-    first.left = {"attempts": 1}
+    first.left = {"attempts": 1, "lost_to_resume": 3}
     first.release()
     lease(store, "second").acquire()
     third.acquire()
-    assert third.left == {"attempts": 1}
+    assert third.found == {"attempts": 2, "lost_to_resume": 3}
 
 
 def test_of_two_that_waited_for_the_same_holder_one_takes_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

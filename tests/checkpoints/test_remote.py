@@ -82,7 +82,7 @@ def test_an_attempt_elsewhere_goes_on_from_the_mirror(opened: Opened, manager: C
     assert mirror_of(second).bring_newer(emptied(manager), than=0) == []
     checkpoint, _ = manager.newest_good()
     assert checkpoint is not None
-    assert (checkpoint.step, second.left) == (30, {"ended_with": 75})
+    assert (checkpoint.step, second.found) == (30, {"ended_with": 75})
     sent(mirror_of(second), manager, 40)
     assert mirror_of(second).steps() == [40, 30]
 
@@ -178,7 +178,7 @@ def test_at_s3_the_holder_renews_its_own_claim(at_s3: Opened) -> None:
     with pytest.raises(RunLocked, match="first works on this run"):
         Lease(at_s3(), "second", SECONDS, renewing(first)).acquire()
     claim = json.loads(first.store.read("lease/000001.json") or b"")
-    assert claim == {"holder": "first", "renewals": first.renewals, "left": {}}
+    assert claim == {"holder": "first", "renewals": first.renewals, "left": {"attempts": 1}}
     assert first.store.read("lease/000002.json") is None
 
 
