@@ -76,7 +76,8 @@ def of_merged(
 
 
 def accuracy_of(after: Side, measure: Measure, grade: Callable[[Record, str], float | None]) -> dict[str, Any]:
-    """The measure as recorded on these rows, its 95% interval, and today's value; `asked` is None if ungraded."""
+    """The measure as recorded on these rows, its 95% interval, today's value, and on how many rows the two agree;
+    the last two are None if the answers of today cannot be graded."""
     recorded = [measure.of(row) or 0.0 for row in after.recorded]
     today = [
         value if row["completion"] == text else grade(row, text)
@@ -84,8 +85,11 @@ def accuracy_of(after: Side, measure: Measure, grade: Callable[[Record, str], fl
     ]
     graded = None not in today
     found = statistics.compare(recorded, today if graded else recorded)
-    asked = found["after"] if graded else None
-    return {"measure": measure.name, "recorded": found["before"], "interval": found["before_interval"], "asked": asked}
+    same = sum(value == other for value, other in zip(today, recorded, strict=True))
+    return {
+        "measure": measure.name, "recorded": found["before"], "interval": found["before_interval"],
+        "asked": found["after"] if graded else None, "judged_alike": same if graded else None,
+    }  # fmt: skip
 
 
 def apart_of(after: Side, base: Side) -> dict[str, int]:

@@ -48,8 +48,9 @@ def main(name: str, folder: Path) -> None:
     told = {"rendered": [engine.chat.render(rows[0]["prompt"])], "evaluation": list(set(asked))}
     asked.clear()
     engine.train(Deaf())
-    print(json.dumps({**told, "training": list(set(asked))}))
+    print(json.dumps({**told, "training": list(set(asked))}), flush=True)
     engine.close()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ from grpo_job.run_folder.paths import RunFolder
 
 ROOT = Path(__file__).parents[2]
 RUN_ID = "run"
-# A test machine may hold other versions than the lock's.
-OTHER_VERSIONS = "GRPO_ALLOW_OTHER_VERSIONS"
-SMOKE = {"GRPO_RECIPE": "smoke", "GRPO_PROCESSES": "1", OTHER_VERSIONS: os.environ.get(OTHER_VERSIONS, "false")}
+# A test machine may hold other versions than the lock's, and several tests may share a GPU.
+OF_MACHINE = ("GRPO_ALLOW_OTHER_VERSIONS", "GRPO_VLLM_GPU_MEMORY_UTILIZATION")
+GIVEN = {name: os.environ[name] for name in OF_MACHINE if name in os.environ}
+SMOKE = {"GRPO_RECIPE": "smoke", "GRPO_PROCESSES": "1", **GIVEN}
 
 
 def start(

@@ -84,9 +84,9 @@ def truncated(tree: Path) -> None:
     (tree / WEIGHTS).write_bytes(content[: len(content) // 2])
 
 
-def other_base(folder: Path) -> Path:
-    """The sample's model with its first layer's weights turned around."""
-    base = Path(shutil.copytree(sample.MODEL, folder))
+def other_base(folder: Path, model: Path = sample.MODEL) -> Path:
+    """A model with the weights of its first layer turned around."""
+    base = Path(shutil.copytree(model, folder))
     weights = load_file(base / "model.safetensors")
     for name in [name for name in weights if "layers.0.mlp.up" in name]:
         weights[name] = weights[name].flip(0).contiguous()
