@@ -90,8 +90,9 @@ class LiveReport:
         with self._changed:
             if self._over:
                 return None
+            # In a session of its own, for a signal to the job's group is not for it: `stop` ends it.
             self._process = process = subprocess.Popen(
-                [*COMMAND, str(self._report.parent)],
+                [*COMMAND, str(self._report.parent)], start_new_session=True,
                 env=dict(self._environment), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE, text=True, errors="replace",
             )  # fmt: skip

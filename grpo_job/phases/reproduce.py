@@ -58,14 +58,22 @@ def reproduce(place: str, environment: Mapping[str, str], assignments: list[str]
     if adapter.get("sha256") == known.sha256:
         return Outcome(0, "reproduced", f"{again.folder}: the same adapter, SHA-256 {known.sha256}")
     told = f"{again.folder}: another adapter: SHA-256 {adapter.get('sha256')}, not {known.sha256}"
-    after, (low, high) = again.summary["accuracy"]["after"], known.interval
-    within = f"{known.measure} {after:.3g}, {'within' if low <= after <= high else 'outside'} {low:.3g} to {high:.3g}"
+    alike, within = _within(again, known)
     if not known.differences and not again.environment.get("gpus"):
         raise Abandoned(f"{told}; {within}")
-    if not low <= after <= high:
+    if not alike:
         raise Abandoned("; ".join([told, within, *known.differences]))
     why = known.differences or ["kernels of a GPU do not add in a fixed order"]
     return Outcome(0, "reproduced", f"{told} ({'; '.join(why)}); {within}")
+
+
+def _within(again: in_python.LoadedRun, known: Known) -> tuple[bool, str]:
+    """Whether the 95% intervals of both runs overlap, and a sentence: each is of one training with its own chance."""
+    primary, (low, high) = again.evaluation["primary"], known.interval
+    lower, upper = primary["after_interval"]
+    alike = lower <= high and low <= upper
+    what = f"{known.measure} {primary['after']:.3g} ({lower:.3g} to {upper:.3g})"
+    return alike, f"{what}, {'within' if alike else 'outside'} the published {low:.3g} to {high:.3g}"
 
 
 def _known(place: str, resolved: Resolved, environment: Mapping[str, str]) -> Known:

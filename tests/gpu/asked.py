@@ -34,7 +34,8 @@ def main(name: str, folder: Path) -> None:
     settings = resolve(variables).settings
     checked = preflight.check(settings, os.environ)
     rows = checked.rows.train[:1]
-    functions = rewards.as_trl_functions(rewards.load([("tag_count", 1.0)]), 10)
+    chosen = rewards.load([("tag_count", 1.0)])
+    functions = rewards.as_trl_functions(chosen, 10)
     engine: Any = engines.build(checked.engine, settings, checked.base, rows, functions, folder, checked.plan)
     asked: list[str] = []
     answer = engine.llm.generate
@@ -44,7 +45,7 @@ def main(name: str, folder: Path) -> None:
         return answer(prompts, *arguments, **options)
 
     engine.llm.generate = listening
-    evaluate.records(engine, "off", rows, (), settings, engine.chat)
+    evaluate.records(engine, "off", rows, chosen, settings, engine.chat)
     told = {"rendered": [engine.chat.render(rows[0]["prompt"])], "evaluation": list(set(asked))}
     asked.clear()
     engine.train(Deaf())

@@ -16,7 +16,7 @@ from tests.gpu.adapter_off import Deaf
 from tests.gpu.gradients import COMMON, by_length
 from tests.gpu.runs import cache
 
-WIDE = 0.7  # std of what is added to old and reference log-probabilities, far beyond any clip
+WIDE = 0.7  # std of what is added to old, reference and sampling log-probabilities, far beyond any clip
 SAPO, VESPO = {"loss_type": "sapo"}, {"loss_type": "vespo"}
 # Option -> its value, and the options beside it.
 OPTIONS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -33,7 +33,7 @@ OPTIONS: dict[str, tuple[Any, dict[str, Any]]] = {
     "top_entropy_quantile": (0.5, {}),
     "use_bias_correction_kl": (False, {}),
     "vespo_k_neg": (1.0, VESPO),
-    "vespo_k_pos": (1.0, VESPO),
+    "vespo_k_pos": (8.0, VESPO),
     "vespo_lambda_neg": (1.0, VESPO),
     "vespo_lambda_pos": (1.0, VESPO),
 }
@@ -84,7 +84,7 @@ def main(folder: Path, name: str) -> None:
         if not found:
             generator = torch.Generator(model.device).manual_seed(3)
             shifted = dict(inputs)
-            for key in ("old_per_token_logps", "ref_per_token_logps"):
+            for key in {"old_per_token_logps", "ref_per_token_logps", "sampling_per_token_logps"} & inputs.keys():
                 noise = torch.randn(inputs[key].shape, generator=generator, device=model.device)
                 shifted[key] = inputs[key] + WIDE * noise
             for option, (value, beside) in OPTIONS.items():

@@ -1,5 +1,6 @@
 """The report of a run that goes on: written by a process of its own, sent beside the checkpoints, stopped at once."""
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -100,6 +101,8 @@ def test_after_a_stop_nothing_is_written_and_the_last_report_takes_its_place(
     report = live(going, mirror, [])
     report.refresh()
     wait_for(lambda: report._process is not None)
+    assert report._process
+    assert os.getsid(report._process.pid) != os.getsid(0)  # a signal to this group leaves it alone
     with report.replaced():
         (going / "report.html").write_text("the last one")
     report.refresh()

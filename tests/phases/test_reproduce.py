@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -122,6 +123,17 @@ def test_another_adapter_of_the_same_run_is_exit_4(tree: Path, tmp_path: Path, m
         reproduce.reproduce(str(tree), elsewhere(tmp_path), [], anyway=False)
     other = faults.planted(tree, tmp_path / "tree", other_versions)
     assert "torch: '1.0'" in reproduce.reproduce(str(other), elsewhere(tmp_path), [], anyway=True).reason
+
+
+@pytest.mark.parametrize(("after", "interval", "alike"), [(0.95, (0.927, 0.966), True), (0.9, (0.87, 0.923), False)])
+def test_another_training_is_alike_where_both_intervals_overlap(
+    after: float, interval: tuple[float, float], alike: bool
+) -> None:
+    again = SimpleNamespace(evaluation={"primary": {"after": after, "after_interval": list(interval)}})
+    known = reproduce.Known({}, "", (0.951, 0.982), "right answers", [])
+    found, sentence = reproduce._within(again, known)  # type: ignore[arg-type]
+    assert found == alike
+    assert sentence.endswith(f"{'within' if alike else 'outside'} the published 0.951 to 0.982")
 
 
 def test_the_command_refuses_what_is_no_tree(tmp_path: Path) -> None:
