@@ -71,7 +71,7 @@ class TrlVllm(VllmTrainerEngine):
             settings, base.config(), steps=self.planned_steps, reward_weights=[w for _, w in rewards]
         )
         over = {"vllm_max_model_length": plan.max_model_len, "vllm_tensor_parallel_size": plan.tensor_parallel}
-        with llm_built_with(_vllm_options(settings, plan), trl.generation.vllm_generation):
+        with llm_built_with(_vllm_options(settings, plan, base), trl.generation.vllm_generation):
             args = GRPOConfig(output_dir=str(folder), **{**on_gpu(arguments, plan), **over})
             own = WarmStart(settings), DynamicSampling(settings)
             self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
@@ -119,10 +119,10 @@ def seed_of(seed: int, group: int) -> int:
     return int(SeedSequence([seed, group]).generate_state(1)[0]) if group else seed
 
 
-def _vllm_options(settings: Settings, plan: Plan) -> dict[str, Any]:
+def _vllm_options(settings: Settings, plan: Plan, base: BaseModel) -> dict[str, Any]:
     """What vLLM is built with, beside what TRL gives it."""
     return {
-        **vllm_arguments(plan, settings),
+        **vllm_arguments(plan, settings, base.config()),
         **lora_arguments(settings.lora_rank),
         "quantization": None,
         "compilation_config": compilation(plan),

@@ -123,7 +123,7 @@ def _load_model(base: BaseModel, plan: Plan, settings: Settings) -> tuple[Any, A
 
     with refusing_bad_files(base):
         AutoConfig.from_pretrained(base.folder)
-    with variables_kept(), llm_built_with(vllm_arguments(plan, settings), vllm):
+    with variables_kept(), llm_built_with(vllm_arguments(plan, settings, base.config()), vllm):
         model, tokenizer = fast_language_model.from_pretrained(
             model_name=str(base.folder),
             max_seq_length=plan.max_model_len,

@@ -34,7 +34,7 @@ def plan_replay(
     if separate_base:
         obstacle: str | None = "this engine captures no CUDA graphs"
     else:
-        obstacle = _masks(model, work) or _obstacle(chosen, gpu, memory, budget)
+        obstacle = _masks(model) or _obstacle(chosen, gpu, memory, budget)
     if wished == "auto":
         against = obstacle or _not_worth_it(chosen, work)
         reason = against or "launching the kernels of forward and backward takes longer than running them"
@@ -49,13 +49,9 @@ def replayed(memory: Memory) -> Memory:
     return replace(memory, replay=SHORTER * memory.activations)
 
 
-def _masks(model: ModelShape, work: Work) -> str | None:
+def _masks(model: ModelShape) -> str | None:
     """Graphs run all layers with one causal mask."""
-    if model.layers_differ:
-        return "its layers have different attention masks"
-    if model.window and model.window < work.row_tokens:
-        return f"its sliding window of {model.window} tokens is shorter than a row of {work.row_tokens}"
-    return None
+    return "its layers have different attention masks" if model.layers_differ else None
 
 
 def _obstacle(chosen: Candidate, gpu: Gpu, memory: Memory, budget: float) -> str | None:

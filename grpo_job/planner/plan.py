@@ -130,6 +130,7 @@ def plan(
     engine whose training and vLLM read the same weights; otherwise the number of processes on this machine, one per
     GPU, which may shard the base for training and spread one vLLM over their GPUs.
     """
+    _refuse_longer_than_window(model, work)
     given, share = asdict(wishes), None if wishes.gpu_memory_utilization == "auto" else wishes.gpu_memory_utilization
     most = gpu.memory if most_bytes is None else most_bytes
     budget = min(gpu.memory * USABLE_SHARE, most)
@@ -140,6 +141,15 @@ def plan(
     memory = estimate(best, gpu, model, work, share)
     replay = plan_replay(best, gpu, model, work, memory, budget, wishes.training_graphs, separate_base)
     return _describe(best, gpu, model, work, share, given, budget, replay)
+
+
+def _refuse_longer_than_window(model: ModelShape, work: Work) -> None:
+    """With a tiny Mistral whose window of 64 was shorter than its rows, vLLM 0.26 drew tokens that do not exist."""
+    if model.window and model.all_windowed and model.window < work.max_seq_length:
+        raise InvalidRun(
+            f"GRPO_MAX_SEQ_LENGTH: {work.max_seq_length} was given, but every layer of this model sees only the last "
+            f"{model.window} tokens (sliding_window), with which vLLM fails; allowed: up to {model.window}"
+        )
 
 
 def _ways(model: ModelShape, work: Work, given: Mapping[str, Any], separate_base: int) -> list[Candidate]:

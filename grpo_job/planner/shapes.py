@@ -81,6 +81,11 @@ class ModelShape:
         )
 
     @property
+    def all_windowed(self) -> bool:
+        """Whether every layer has the sliding window."""
+        return bool(self.window) and not self.layers_differ
+
+    @property
     def linear_parameters(self) -> int:
         """Weights of the seven projections of all layers: what a 4-bit base quantizes and a LoRA adapts."""
         attention = self.hidden * (2 * self.query + 2 * self.key_value)

@@ -29,6 +29,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 # For GPUs, whose kernels want heads of 64.
 WIDE = {"hidden_size": 256, "intermediate_size": 512, "head_dim": 64, "query_pre_attn_scalar": 64, "sliding_window": 64}
+LONG_WINDOW = {"mistral": 4096}  # shorter than a row, the window of all layers is refused on a GPU
 FUSED = ("phi3",)  # q, k and v are one layer, as are gate and up
 
 
@@ -43,6 +44,8 @@ def make(family: str, folder: Path, *, wide: bool = False) -> Path:
     config = AutoConfig.for_model(
         family, **{name: WIDE.get(name, value) if wide else value for name, value in given.items()}
     )
+    if wide and family in LONG_WINDOW:
+        config.sliding_window = LONG_WINDOW[family]
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model.save_pretrained(folder)
     return folder

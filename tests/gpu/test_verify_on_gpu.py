@@ -1,11 +1,12 @@
 """A published tree of a trained policy, asked by stock `vllm serve`: as evaluated from each store, and eight faults.
 
-GRPO_TEST_TREES names two published trees of different runs, parted by a colon, the first with a merged model, and
-GRPO_TEST_MODEL their base; without them the sample is trained.
+VERIFY_TREES names two published trees of different runs, parted by a colon, the first with a merged model, and
+VERIFY_MODEL their base; without them the sample is trained.
 """
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from tests.servers.hub import HubServer
 from tests.servers.s3 import S3Server
 
 pytestmark = pytest.mark.gpu
-MODEL = os.environ.get("GRPO_TEST_MODEL", "sample")
+MODEL = os.environ.get("VERIFY_MODEL", "sample")
 # The least share of rows that transformers and PEFT must judge as vLLM did, and by how much accuracy may differ.
 JUDGED_ALIKE, APART = 0.97, 0.01
 
@@ -40,7 +41,7 @@ def beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    if given := os.environ.get("GRPO_TEST_TREES"):
+    if given := os.environ.get("VERIFY_TREES"):
         return [Path(tree) for tree in given.split(":")]
     return [trained(tmp_path_factory.mktemp(f"seed-{seed}"), str(seed)) for seed in (1, 2)]
 
@@ -91,28 +92,36 @@ def test_at_each_store_answers_are_those_recorded_or_ties(trees: list[Path], mon
             assert found["adapter"]["unexplained"] == found["base"]["unexplained"] == 0, found
 
 
-PLANTED: dict[str, Callable[[Path], object]] = {
-    "zeroed B": lambda tree: faults.changed(tree, faults.zeroed),
-    "swapped layers": lambda tree: faults.changed(tree, faults.swapped),
-    "scale alpha halved": faults.halved,
-    "another template": faults.other_template,
-    "a module without weights": lambda tree: faults.changed(tree, faults.without("v_proj")),
-    "truncated": faults.truncated,
-}
+PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "zeroed B": (lambda tree: faults.changed(tree, faults.zeroed), "it does nothing"),
+    "swapped layers": (lambda tree: faults.changed(tree, faults.swapped), "the adapter answers .* otherwise"),
+    "scale alpha halved": (faults.halved, "lora_alpha is"),
+    "another template": (faults.other_template, "prompts otherwise"),
+    "a module without weights": (
+        lambda tree: faults.changed(tree, faults.without("v_proj")), "the adapter answers .* otherwise|not whole",
+    ),
+    "truncated": (faults.truncated, "no whole safetensors file"),
+}  # fmt: skip
+
+
+def faults_of(tree: Path, model: str = MODEL) -> str:
+    return "\n".join(verified(tree, model)["faults"])
 
 
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_planted_fault_is_found(fault: str, trees: list[Path], tmp_path: Path) -> None:
-    assert verified(faults.planted(trees[0], tmp_path / "tree", PLANTED[fault]))["faults"]
+    plant, sentence = PLANTED[fault]
+    found = faults_of(faults.planted(trees[0], tmp_path / "tree", plant))
+    assert re.search(sentence, found), found
 
 
 def test_another_base_is_found(trees: list[Path], tmp_path: Path) -> None:
     base = faults.other_base(tmp_path / "base", sample.MODEL if MODEL == "sample" else Path(MODEL))
-    assert verified(trees[0], model=str(base))["faults"]
+    assert "it is another base" in faults_of(trees[0], str(base))
 
 
 def test_the_adapter_of_another_run_is_found(trees: list[Path], tmp_path: Path) -> None:
     def exchange(tree: Path) -> None:
         shutil.copyfile(trees[1] / WEIGHTS, tree / WEIGHTS)
 
-    assert verified(faults.planted(trees[0], tmp_path / "tree", exchange))["faults"]
+    assert "the adapter answers" in faults_of(faults.planted(trees[0], tmp_path / "tree", exchange))

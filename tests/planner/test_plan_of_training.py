@@ -74,7 +74,6 @@ WINDOWED = {**CONFIGS["1.5B"], "model_type": "mistral", "tie_word_embeddings": T
 @pytest.mark.parametrize(
     ("config", "why"),
     [
-        ({**WINDOWED, "sliding_window": 128}, "its sliding window of 128 tokens is shorter than a row of 456"),
         (
             {**WINDOWED, "sliding_window": 4096, "layer_types": ["sliding_attention", "full_attention"]},
             "its layers have",
@@ -88,6 +87,12 @@ def test_layers_that_do_not_see_all_of_a_row_are_not_replayed(config: dict[str, 
     assert not tutorial(GPUS["H200"], shape).training_graphs
     with pytest.raises(InvalidRun, match=f"GRPO_TRAINING_GRAPHS: true was given, but {why}"):
         tutorial(GPUS["H200"], shape, training_graphs=True)
+
+
+def test_rows_longer_than_the_window_of_all_layers_are_refused() -> None:
+    windowed = ModelShape.from_config({**WINDOWED, "sliding_window": 128})
+    with pytest.raises(InvalidRun, match=r"GRPO_MAX_SEQ_LENGTH: \d+ was given, .* the last 128 tokens .* up to 128"):
+        tutorial(GPUS["H200"], windowed)
 
 
 @pytest.mark.parametrize("said", [{"sliding_window": None}, {"sliding_window": 4096}, {"use_sliding_window": False}])

@@ -1,19 +1,20 @@
 """The arguments that vLLM is built with, whoever builds it."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from grpo_job.planner.plan import Plan
+from grpo_job.planner.shapes import ModelShape
 from grpo_job.settings.schema import Settings
 
 # Tokens. At 320, one piece decodes 2 % faster with 4 sequences and 3 % with 64 (H200).
 SHORT_ROW = 2048
 
 
-def vllm_arguments(plan: Plan, settings: Settings) -> dict[str, Any]:
-    """What vLLM gets beyond, or against, what Unsloth would give it."""
+def vllm_arguments(plan: Plan, settings: Settings, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What vLLM gets beyond, or against, what Unsloth would give it. `config`: the model's config.json."""
     return {
         "seed": settings.seed,
         "lora_target_modules": list(settings.lora_target_modules),  # else the logits take a LoRA of zeros, too
@@ -24,6 +25,8 @@ def vllm_arguments(plan: Plan, settings: Settings) -> dict[str, Any]:
         "max_num_seqs": plan.max_num_seqs,
         "max_num_batched_tokens": plan.max_num_batched_tokens,
         "attention_config": _attention(plan),
+        # The planner takes no row that is longer than the window of all layers, and vLLM's kernels for it fail.
+        "disable_sliding_window": ModelShape.from_config(config).all_windowed,
     }
 
 

@@ -1,6 +1,7 @@
 """Stock `vllm serve` with the adapter, asked over HTTP as OpenAI's completions API has it."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ LIKELIEST = 20  # what `vllm serve` allows without a flag
 PROMPTS = 50  # of one request
 LONGEST_START, LONGEST_ANSWER = 1_200.0, 1_200.0  # seconds
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what `max_lora_rank` accepts
+EXCEPTION = re.compile(r"\b\w*(Error|Exception): ")
 # Sent with each request, so that no default of the model or of the server decides.
 GREEDY = {
     "temperature": 0.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0,
@@ -125,8 +127,19 @@ def _wait(process: "subprocess.Popen[bytes]", client: httpx.Client, log: IO[str]
             pass  # it does not listen yet
         time.sleep(0.2)
     log.seek(0)
-    last = next((line for line in reversed(log.read().splitlines()) if line.strip()), "it said nothing")
-    raise Abandoned(f"vllm serve did not start: {last.strip()[:500]}")
+    raise Abandoned(f"vllm serve did not start: {_reason(log.read().splitlines())[:500]}")
+
+
+def _reason(said: Sequence[str]) -> str:
+    """The last exception that its processes told, and not that of the one that only saw another end.
+
+    >>> _reason(["(EngineCore pid=7) ValueError: too little memory", "(APIServer pid=1) RuntimeError: Engine core "
+    ...     "initialization failed. See root cause above. Failed core proc(s): {}"])
+    '(EngineCore pid=7) ValueError: too little memory'
+    """
+    lines = [line.strip() for line in reversed(said) if line.strip()]
+    exceptions = (line for line in lines if EXCEPTION.search(line) and "See root cause above" not in line)
+    return next(exceptions, lines[0] if lines else "it said nothing")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

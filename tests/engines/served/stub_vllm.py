@@ -50,7 +50,8 @@ def note(fact: Any) -> None:
 def main(arguments: list[str]) -> None:
     note({"arguments": arguments, "secrets": "HF_TOKEN" in os.environ})
     if "refuse" in os.environ.get("STUB_FILE", ""):
-        sys.exit("ValueError: LoRA rank 16 is greater than max_lora_rank 8.")
+        print("(EngineCore pid=7) ERROR [core.py:1] ValueError: LoRA rank 16 is greater than max_lora_rank 8.")
+        sys.exit("(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed: {}")
     port = int(arguments[arguments.index("--port") + 1])
     HTTPServer(("127.0.0.1", port), Handler).serve_forever()
 

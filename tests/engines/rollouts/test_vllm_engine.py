@@ -1,0 +1,24 @@
+"""The arguments that vLLM is built with, without vLLM."""
+
+from typing import Any
+
+import pytest
+
+from grpo_job.engines.rollouts.vllm_engine import vllm_arguments
+from grpo_job.settings.schema import Settings
+from tests.planner.test_plan import CONFIGS, GPUS, SHAPES, tutorial
+
+
+@pytest.mark.parametrize(
+    ("said", "off"),
+    [
+        ({"model_type": "mistral"}, True),
+        ({"model_type": "phi3", "sliding_window": 2047}, True),
+        ({"model_type": "mistral", "sliding_window": None}, False),
+        ({"model_type": "gemma2"}, False),
+        ({"model_type": "qwen2", "sliding_window": 32768, "use_sliding_window": False}, False),
+    ],
+)
+def test_a_window_of_all_layers_is_switched_off(said: dict[str, Any], off: bool) -> None:
+    plan = tutorial(GPUS["H200"], SHAPES["1.5B"])
+    assert vllm_arguments(plan, Settings(), {**CONFIGS["1.5B"], **said})["disable_sliding_window"] is off
