@@ -4,7 +4,7 @@ python -m tests.gpu.gradients train FOLDER VARIANT BETA ITERATIONS
 python -m tests.gpu.gradients compare FOLDER
 
 `train` runs one generation through an engine and writes what it saw to FOLDER; `compare`, in a process without Unsloth,
-prints one JSON line per micro-batch and loss. GRPO_TEST_MODEL names the model; default: the embedded sample.
+prints one JSON line per micro-batch and loss. TEST_MODEL names the model; default: the embedded sample.
 """
 
 import json
@@ -29,7 +29,7 @@ VARIANTS = {
 }
 PIECES = 4  # into which Unsloth cuts a micro-batch of the variant of this name
 COMMON = {
-    **SMOKE, "GRPO_MODEL": os.environ.get("GRPO_TEST_MODEL", "sample"), "GRPO_LOAD_IN_4BIT": "false",
+    **SMOKE, "GRPO_MODEL": os.environ.get("TEST_MODEL", "sample"), "GRPO_LOAD_IN_4BIT": "false",
     "GRPO_MAX_SEQ_LENGTH": "512", "GRPO_MAX_PROMPT_LENGTH": "256", "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE": "8",
     "GRPO_NUM_GENERATIONS": "4", "GRPO_GRADIENT_ACCUMULATION_STEPS": "2", "GRPO_MAX_GRAD_NORM": "0",
     "GRPO_LEARNING_RATE": "1e-3", "GRPO_LR_SCHEDULER_TYPE": "constant", "GRPO_REHEARSAL": "never",

@@ -1,7 +1,7 @@
 """A published tree of a trained policy, asked by stock `vllm serve`: as evaluated from each store, and eight faults.
 
-VERIFY_TREES names two published trees of different runs, parted by a colon, the first with a merged model, and
-VERIFY_MODEL their base; without them the sample is trained.
+TEST_TREES names two published trees of different runs, parted by a colon, the first with a merged model, and
+TEST_MODEL their base; without them the sample is trained.
 """
 
 import json
@@ -25,7 +25,7 @@ from tests.servers.hub import HubServer
 from tests.servers.s3 import S3Server
 
 pytestmark = pytest.mark.gpu
-MODEL = os.environ.get("VERIFY_MODEL", "sample")
+MODEL = os.environ.get("TEST_MODEL", "sample")
 # The least share of rows that transformers and PEFT must judge as vLLM did, and by how much accuracy may differ.
 JUDGED_ALIKE, APART = 0.97, 0.01
 
@@ -41,7 +41,7 @@ def beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    if given := os.environ.get("VERIFY_TREES"):
+    if given := os.environ.get("TEST_TREES"):
         return [Path(tree) for tree in given.split(":")]
     return [trained(tmp_path_factory.mktemp(f"seed-{seed}"), str(seed)) for seed in (1, 2)]
 

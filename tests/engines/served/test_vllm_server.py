@@ -55,7 +55,7 @@ def test_a_server_that_ends_tells_why(
 ) -> None:
     monkeypatch.setenv("PATH", environment["PATH"])
     refusing = {**environment, "STUB_FILE": str(tmp_path / "refuse")}
-    refusal = pytest.raises(Abandoned, match="vllm serve did not start: .* ValueError: LoRA rank 16")
+    refusal = pytest.raises(Abandoned, match=r"vllm serve did not start: .* ValueError: LoRA rank 16")
     with refusal, serving(MODEL, refusing, on_gpu=True):
         pass
 
