@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from grpo_job.outcomes import starting_a_process
+from grpo_job.settings.own_process import finding_this_package
 from grpo_job.settings.redaction.redactor import REDACTOR, Redactor
 
 DRAINED = b"\0all was written before this\0"
@@ -61,9 +62,12 @@ def _filter_into(file: BinaryIO) -> tuple[BinaryIO, BinaryIO, "subprocess.Popen[
     """What to write to, what answers when all is written, and the process between them and `file`."""
     (source, written), (drained, answer) = os.pipe(), os.pipe()
     command = [sys.executable, "-P", "-m", "grpo_job.monitoring.library_log", str(answer)]
+    environment = finding_this_package(os.environ)  # noqa: TID251 -- nothing of it is read, all is passed on
     # In a session of its own: Ctrl-C in a terminal must not end it before those who write.
     with starting_a_process():
-        process = subprocess.Popen(command, stdin=source, stdout=file, pass_fds=[answer], start_new_session=True)
+        process = subprocess.Popen(
+            command, env=environment, stdin=source, stdout=file, pass_fds=[answer], start_new_session=True
+        )
     os.close(source)
     os.close(answer)
     return os.fdopen(written, "wb", buffering=0), os.fdopen(drained, "rb", buffering=0), process

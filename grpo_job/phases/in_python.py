@@ -30,6 +30,7 @@ from grpo_job.run_folder.files import read_json, read_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder, require_plain
 from grpo_job.runtime.signals import StopNow
 from grpo_job.settings import config_file
+from grpo_job.settings.own_process import finding_this_package
 from grpo_job.settings.primitives import field
 from grpo_job.settings.reader import resolve
 
@@ -131,7 +132,9 @@ def _text(name: str, value: Any) -> str:
 def _wait_for(command: list[str], environment: Mapping[str, str]) -> int:
     """The exit code. An interrupt is passed on once: the run then saves a checkpoint and ends with 75."""
     with starting_a_process():
-        process = subprocess.Popen(command, env=dict(environment), stdin=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, env=finding_this_package(environment), stdin=subprocess.DEVNULL, start_new_session=True
+        )
     asked = False
     while True:
         try:

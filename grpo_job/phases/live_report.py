@@ -9,6 +9,7 @@ from pathlib import Path
 
 from grpo_job.checkpoints import Mirror
 from grpo_job.outcomes import in_one_line
+from grpo_job.settings.own_process import finding_this_package
 
 PROGRAM = "import os; os.nice(10); from grpo_job.cli import main; main()"
 COMMAND = (sys.executable, "-c", PROGRAM, "report", "--live")
@@ -93,7 +94,7 @@ class LiveReport:
             # In a session of its own, for a signal to the job's group is not for it: `stop` ends it.
             self._process = process = subprocess.Popen(
                 [*COMMAND, str(self._report.parent)], start_new_session=True,
-                env=dict(self._environment), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                env=finding_this_package(self._environment), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE, text=True, errors="replace",
             )  # fmt: skip
         _, said = process.communicate(timeout=TOO_LONG)

@@ -15,6 +15,9 @@ def ending(folder: Path) -> dict[str, object]:
     return found
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The digest of the adapter of an undisturbed run."""

@@ -9,6 +9,8 @@ from tests.faults import runs
 from tests.faults.hooks import RemovedAfterStep, WithoutReport
 from tests.faults.small_files import ADAPTER, SETTINGS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("names", "step"),

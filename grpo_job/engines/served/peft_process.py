@@ -17,6 +17,7 @@ from typing import IO, Any
 from grpo_job.engines.interface import Adapter
 from grpo_job.engines.served import Answer, Ask, Model, gap
 from grpo_job.outcomes import Abandoned, in_one_line
+from grpo_job.settings.own_process import finding_this_package
 
 LIKELIEST = 20  # next tokens in which a recorded one is looked for
 WEIGHTS = "adapter_model.safetensors"
@@ -26,7 +27,7 @@ WEIGHTS = "adapter_model.safetensors"
 def serving(model: Model, environment: Mapping[str, str]) -> Iterator[Ask]:
     """See `served.serving`."""
     order = [str(model.base), str(model.adapter or ""), str(model.max_tokens)]
-    own = {**environment, "PYTHONPATH": str(Path(__file__).parents[3])}  # and, by -P, no folder that happens to be here
+    own = finding_this_package(environment)  # and, by -P, no folder that happens to be here
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", __name__, *order], env=own,

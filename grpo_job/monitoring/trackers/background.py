@@ -38,10 +38,10 @@ class InBackground:
 
     def log(self, step: int, metrics: Mapping[str, float], *, more: bool = False) -> None:
         """`more`: of a step that the tracker may hold already."""
-        self._call(lambda tracker: tracker.log(step, metrics) if more or step > tracker.done else None)
+        self._call(lambda tracker: tracker.log(step, metrics) if more or step > tracker.done else None, CALL_SECONDS)
 
     def keep(self, report: Path) -> None:
-        self._call(lambda tracker: tracker.keep(report))
+        self._call(lambda tracker: tracker.keep(report), CALL_SECONDS)
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Wait until everything is sent, at most `seconds`."""
@@ -51,7 +51,7 @@ class InBackground:
         if not sent:
             raise TooSlow(f"not everything was sent within {seconds:.0f} s")
 
-    def _call(self, call: Callable[[Tracker], object], seconds: float = CALL_SECONDS) -> None:
+    def _call(self, call: Callable[[Tracker], object], seconds: float) -> None:
         self._assert_well()
         with self._changed:
             if not self._left:
