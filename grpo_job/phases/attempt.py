@@ -29,6 +29,7 @@ from grpo_job.settings.redaction.secrets import secret_values
 from grpo_job.settings.schema import Settings
 from grpo_job.stores import Silence, StoreFailed
 
+MIRROR_PATIENCE = 25.0  # seconds in which what fails is tried again, once the work is done
 MIRROR_SECONDS = 300.0  # longest wait for the mirror outside a grace period
 
 
@@ -172,7 +173,7 @@ class Attempt:
 
         From here on the work is done: all that is still asked of the mirror is tried again for one patience in all.
         """
-        self._silence.until = min(self._silence.until, time.monotonic() + mirror.PATIENCE.seconds)
+        self._silence.until = min(self._silence.until, time.monotonic() + MIRROR_PATIENCE)
         if self.mirror and not self.mirror.finish(seconds):
             self.progress.warn(f"the newest checkpoint did not reach {self.mirror.store.uri} in {seconds:.0f} s")
         self.report_background_errors()

@@ -12,6 +12,7 @@ from grpo_job.phases import published_tree, trust
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.published_tree import Published
 from grpo_job.preflight import Checked
+from grpo_job.preflight.resources import outlives_container
 from grpo_job.reports import content
 from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import FIND_OUT, read_json, write_json
@@ -22,6 +23,7 @@ from grpo_job.settings.schema import Settings
 from grpo_job.stores import Patience
 
 PUBLISHED_SINCE = "; published since by `grpo-job publish`"
+KEPT_SECONDS, LOST_SECONDS = 40.0, 900.0  # how long a destination that fails is tried
 ENOUGH_KEPT = 0.9  # of the update, in a merged model; below, a warning names the types that keep more
 
 
@@ -85,11 +87,18 @@ def publish_result(attempt: Attempt) -> None:
         settings.publish_to,
         private=settings.publish_private,
         environment=attempt.environment,
-        patience=Patience(seconds=settings.publish_seconds),
+        patience=Patience(seconds=_patience(settings, folder)),
     )
     attempt.summary.update(published=arrived(places))
     if failures := [place.failure for place in places if not place.verified]:
         raise PublishFailed("; ".join([*failures, _to_finish(folder, settings)]))
+
+
+def _patience(settings: Settings, folder: RunFolder) -> float:
+    """Seconds. A GPU waits meanwhile: only what would be lost with the container is worth a long outage."""
+    if settings.publish_seconds != "auto":
+        return settings.publish_seconds
+    return KEPT_SECONDS if outlives_container(folder.path) else LOST_SECONDS
 
 
 def _to_finish(folder: RunFolder, settings: Settings) -> str:

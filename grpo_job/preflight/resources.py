@@ -106,7 +106,7 @@ def _disks(wanted: Mapping[Path, tuple[str, float]], settings: Settings) -> Iter
 def _lasting(settings: Settings) -> Iterator[Finding]:
     """A warning if the run folder does not outlive the container, and what is lost with it."""
     output = Path(settings.output_dir).expanduser()
-    if not _in_container() or _existing(output).stat().st_dev != Path("/").stat().st_dev:
+    if outlives_container(output):
         return
     found = f"GRPO_OUTPUT_DIR: {output} is on the container's disk and will be lost with it"
     if settings.publish_to or settings.checkpoint_to:
@@ -118,9 +118,10 @@ def _lasting(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _in_container() -> bool:
+def outlives_container(path: Path) -> bool:
+    """Whether what is at `path` is there when the container that this may be is gone."""
     root = next((disk.fstype for disk in psutil.disk_partitions(all=True) if disk.mountpoint == "/"), "")
-    return "overlay" in root
+    return "overlay" not in root or _existing(path).stat().st_dev != Path("/").stat().st_dev
 
 
 def _shared_memory(gpu_count: int) -> Finding:

@@ -44,6 +44,7 @@ from grpo_job.settings.types import (
     OptionalText,
     Place,
     Places,
+    PositiveAuto,
     PositiveIntAuto,
     RewardOptions,
     Rewards,
@@ -223,7 +224,11 @@ class Fields(BaseModel):
     verify: Bool = operational(
         False, "last, ask what was published the recorded prompts again; exit 4 if answers differ"
     )
-    publish_seconds: Positive = operational(900.0, "maximum seconds per destination, plus time for what is sent")
+    publish_seconds: PositiveAuto = operational(
+        "auto",
+        "maximum seconds per destination, plus time for what is sent; auto: 40, for the run folder can be published "
+        "later, or 900 where it is on a container's own disk",
+    )
     publish_private: Bool = operational(True, "create Hub repositories as private")
     log_format: Literal["auto", "rich", "plain", "json"] = operational("auto", "auto: rich on a terminal, else plain")
 

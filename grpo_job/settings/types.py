@@ -103,6 +103,7 @@ OptionalFraction = Annotated[Fraction | None, Allowed("a number above 0, at most
 BoolAuto = Annotated[Bool | Auto, Allowed("true, false or auto")]
 PositiveIntAuto = Annotated[PositiveInt | Auto, Allowed("a whole number from 1, or auto")]
 NonNegativeAuto = Annotated[NonNegative | Auto, Allowed("a number from 0, or auto")]
+PositiveAuto = Annotated[Positive | Auto, Allowed("a number above 0, or auto")]
 FractionAuto = Annotated[Fraction | Auto, Allowed("a number above 0, at most 1; or auto")]
 Group = Annotated[int, Field(ge=2), Allowed("a whole number from 2: completions are compared with each other")]
 Seed = Annotated[int, Field(ge=0, lt=2**32), Allowed("a whole number from 0, below 2**32")]

@@ -22,7 +22,6 @@ from tests.servers.hub import HubServer
 from tests.servers.s3 import S3Server
 
 LONGEST_END = 90.0  # seconds from the end of the work to that of the process
-PUBLISH_SECONDS = 20
 FILE = "/{repo_id}/resolve/{revision}/{filename}"  # at the Hub
 # What happens -> the fates of the proxy, and the share of requests that meet them.
 KINDS: dict[str, tuple[tuple[str, ...], float]] = {
@@ -125,7 +124,6 @@ def _settings(uri: str, place: Path, **more: str) -> dict[str, str]:
     return {
         "GRPO_CHECKPOINT_TO": f"{uri}/kept-{place.name}",
         "GRPO_PUBLISH_TO": f"{uri}/out-{place.name}",
-        "GRPO_PUBLISH_SECONDS": str(PUBLISH_SECONDS),
         "GRPO_LEASE_SECONDS": "20",
         **more,
     }

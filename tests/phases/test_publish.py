@@ -1,0 +1,20 @@
+"""How long a destination that fails is tried at the end of a run."""
+
+from pathlib import Path
+
+import pytest
+
+from grpo_job.phases import publish
+from grpo_job.run_folder.paths import RunFolder
+from grpo_job.settings.reader import resolve
+
+
+@pytest.mark.parametrize(
+    ("given", "kept", "seconds"),
+    [({}, True, publish.KEPT_SECONDS), ({}, False, publish.LOST_SECONDS), ({"GRPO_PUBLISH_SECONDS": "7"}, False, 7)],
+)
+def test_a_long_outage_is_waited_out_only_for_what_goes_with_the_container(
+    given: dict[str, str], kept: bool, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "outlives_container", lambda path: kept)
+    assert publish._patience(resolve(given).settings, RunFolder(tmp_path)) == seconds
