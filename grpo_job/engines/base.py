@@ -148,7 +148,8 @@ class VllmTrainerEngine(TrainerEngine):
         """Completions through vLLM; see `Engine.generate`."""
         from grpo_job.engines.rollouts.generate import generate
 
-        return generate(self.llm, self.tokenizer, self.weights, self.texts(prompts), **options)
+        told = self.on_answers
+        return generate(self.llm, self.tokenizer, self.weights, self.texts(prompts), **options, on_answers=told)
 
     def load_adapter(self, weights: Path) -> None:
         """Continue with the LoRA weights of this file, in vLLM too."""

@@ -1,7 +1,9 @@
 """Completions from vLLM: for TRL's trainer through `Rollouts`, for evaluation through `generate`."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -103,9 +105,11 @@ def generate(
     further: Mapping[str, Any] = MappingProxyType({}),
     samples: int = 1,
     seed: int = 0,
+    on_answers: Callable[[int, int], object] = lambda done, asked: None,
 ) -> list[list[str]]:
     """`samples` answers to each rendered prompt, with the adapter on or off; greedy at temperature 0.
 
+    `on_answers` is told how many answers are there, and how many were asked for.
     Leaves every random number generator as it was: each request brings a seed of its own.
     """
     from vllm import SamplingParams
@@ -120,13 +124,41 @@ def generate(
         for index in range(len(ids))
     ]
     with no_collection():
-        outputs = _ask(llm, weights.serve(adapter, unfolded=True), ids, sampling)
+        told = partial(_told, on_answers, common["n"] * len(ids))
+        outputs = _ask(llm, weights.serve(adapter, unfolded=True), ids, sampling, told)
     answers = [[list(completion.token_ids) for completion in output.outputs] for output in outputs]
     decoded = [tokenizer.batch_decode(one, skip_special_tokens=True) for one in answers]
     return decoded if temperature else [one * samples for one in decoded]
 
 
-def _ask(engine: Any, lora_request: Any, ids: Sequence[list[int]], sampling: Any) -> list[Any]:
+def _ask(engine: Any, lora_request: Any, ids: Sequence[list[int]], sampling: Any, told: Any = False) -> list[Any]:
+    """`told`: what vLLM takes as `use_tqdm`."""
     prompts = [{"prompt_token_ids": list(one)} for one in ids]
-    outputs: list[Any] = engine.generate(prompts, sampling, use_tqdm=False, lora_request=lora_request)
+    outputs: list[Any] = engine.generate(prompts, sampling, use_tqdm=told, lora_request=lora_request)
     return outputs
+
+
+class _Told:
+    """As much of a tqdm bar as vLLM uses, told to `on_answers` in place of being drawn."""
+
+    postfix = ""
+
+    def __init__(self, on_answers: Callable[[int, int], object], asked: int) -> None:
+        self.n, self._on_answers, self._asked, self._began = 0, on_answers, asked, time.perf_counter()
+
+    @property
+    def format_dict(self) -> dict[str, float]:
+        return {"elapsed": time.perf_counter() - self._began}
+
+    def update(self, more: int) -> None:
+        self.n += more
+        self._on_answers(self.n, self._asked)
+
+    def refresh(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _told(on_answers: Callable[[int, int], object], asked: int, waiting: Any = None, **_: Any) -> Any:
+    """For vLLM's `use_tqdm`, which is asked for two bars: over the prompts that are `waiting`, and of the answers."""
+    return _Told(on_answers, asked) if waiting is None else waiting
