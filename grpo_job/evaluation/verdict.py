@@ -181,10 +181,10 @@ def _notes(judged: dict[str, Any]) -> list[str]:
         notes.append("the share of right answers changed, but not the share above what such answers earn by chance")
     if answers:
         constant = answers["constant"]
-        notes.append(f"always answering {constant['answer']} earns {constant['share']:.1%}")
+        notes.append(f"Always answering {constant['answer']} earns {constant['share']:.1%}")
     if judged.get("smallest_visible_change"):
         seen = 100 * judged["smallest_visible_change"]
-        notes.append(f"{primary['rows']} rows show a change of about {seen:.1f} points or more")
+        notes.append(f"{primary['rows']} rows can show a change of about {seen:.1f} points or more")
     return notes
 
 

@@ -128,7 +128,7 @@ def test_a_constant_answer_that_is_right_more_often_is_collapsed_and_not_publish
     assert judged["primary"]["difference"] > 0
     assert judged["verdict"] == "collapsed"
     assert "'5' is 100.0% of them" in judged["notes"][0]
-    assert "always answering 5 earns 3.0%" in judged["notes"]
+    assert "Always answering 5 earns 3.0%" in judged["notes"]
     assert not allowed(judged["verdict"], "always")
 
 
