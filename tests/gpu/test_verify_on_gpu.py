@@ -35,7 +35,7 @@ def beside_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several servers on one GPU: each takes the share that GRPO_VLLM_GPU_MEMORY_UTILIZATION gives."""
     own, share = vllm_server.command, os.environ.get("GRPO_VLLM_GPU_MEMORY_UTILIZATION")
     if share:
-        more = ["--gpu-memory-utilization", share]
+        more = ["--gpu-memory-utilization", share, "--kv-cache-memory-bytes", str(4 << 30)]
         monkeypatch.setattr(vllm_server, "command", lambda model, port: [*own(model, port), *more])
 
 
