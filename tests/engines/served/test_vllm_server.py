@@ -2,14 +2,16 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from grpo_job.engines.served import Answer, Model, serving
+from grpo_job.engines.served import Answer, Model, serving, vllm_server
 from grpo_job.outcomes import Abandoned
+from grpo_job.settings.schema import Settings
 
 STUB = Path(__file__).parent / "stub_vllm.py"
 MODEL = Model(Path("/base"), Path("/adapter"), rank=12, max_tokens=64, longest=256, ends={7: "<|end|>"})
@@ -23,6 +25,14 @@ def environment(tmp_path: Path) -> dict[str, str]:
     command.chmod(0o755)
     path = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "STUB_FILE": str(tmp_path / "told"), "HF_TOKEN": "hf_of_mine"}
+
+
+def test_the_readme_serves_the_adapter_as_verify_does() -> None:
+    (line,) = re.findall(r"^vllm (serve .+)$", (Path(__file__).parents[3] / "README.md").read_text(), re.MULTILINE)
+    default = Settings()
+    model = MODEL._replace(base=Path(default.model), adapter=Path("adapter"), rank=default.lora_rank)
+    mine = " ".join(vllm_server.command(model, 8000)[1:]).replace("adapter=adapter", "mine=./adapter")
+    assert line == f"serve {default.model} {mine[mine.index('--enable-lora') :]}"
 
 
 def told(environment: dict[str, str]) -> list[dict[str, Any]]:
