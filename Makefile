@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 # Where pip finds no CPU build of PyTorch by itself, TORCH_INDEX is the address of PyTorch's CPU index.
 TORCH := torch==2.13.0
 TORCH_INDEX ?=
+CUDA_BUILD := pip found a CUDA build of PyTorch: the NVIDIA libraries that it needs come too (TORCH_INDEX spares them)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 UV := uv==0.13.9
 
@@ -27,6 +28,7 @@ $(VENV)/.run: locks/cpu.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --require-hashes --no-deps -r locks/cpu.lock
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) --no-deps $(TORCH)
+	@$(BIN)/python -c "import torch" 2>/dev/null || { echo "$(CUDA_BUILD)"; $(PIP) $(TORCH); }
 	$(PIP) --no-deps --no-build-isolation -e .
 	touch $@
 
