@@ -38,13 +38,29 @@ def build_live(run_folder: Path) -> Path:
 def rebuild(run_folders: Sequence[Path], output: Path | None = None) -> Path:
     """As `build`, for folders that others may have changed. Raises `InvalidRun` if one does not hold what it needs."""
     try:
-        return build(run_folders, output)
+        written = build(run_folders, output)
+        if output is None and len(run_folders) == 1:
+            _remember(run_folders[0])
+        return written
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         folders = ", ".join(map(str, run_folders))
         why = f"{type(error).__name__}: {in_one_line(error)}"
         raise InvalidRun(
             f"{folders}: a file does not hold what a report needs ({why}): restore the run folder"
         ) from error
+
+
+def _remember(run_folder: Path) -> None:
+    """Keep the digests of what was written anew, or `grpo-job publish` would take it for damage; not while it runs."""
+    from grpo_job.reports.run_data import read
+    from grpo_job.run_folder.files import sha256, write_json
+
+    run = read(run_folder)
+    known = run.summary.get("records") or {}
+    anew = [name for name in known if name == run.folder.report.name or name.startswith(f"{run.folder.plots.name}/")]
+    if anew and run.summary["ending"]["code"] is not None:
+        digests = {name: sha256(run.folder.path / name) for name in anew}
+        write_json(run.folder.summary, {**run.summary, "records": {**known, **digests}})
 
 
 def write_card(run_folder: Path, *, licence: Mapping[str, str] | None = None) -> Path:

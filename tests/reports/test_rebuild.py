@@ -9,6 +9,8 @@ import pytest
 
 from grpo_job import reports
 from grpo_job.outcomes import InvalidRun
+from grpo_job.run_folder.files import sha256
+from grpo_job.run_folder.summary import RUNNING
 from tests.reports.conftest import WriteRun
 
 
@@ -22,6 +24,20 @@ def test_a_report_that_is_rebuilt_from_the_same_folder_is_the_same(run: Path) ->
     (run / "report.html").unlink()
     assert reports.rebuild([run]) == run / "report.html"
     assert (run / "report.html").read_text() == first
+
+
+def test_a_report_that_is_rebuilt_is_no_damage_to_who_publishes_the_run(run: Path) -> None:
+    plot = next((run / "plots").glob("*.png"), None) or reports.rebuild([run]).parent / "plots" / "reward.png"
+    summary = json.loads((run / "summary.json").read_text())
+    names = ["report.html", str(plot.relative_to(run)), "metrics.jsonl"]
+    summary["records"] = dict.fromkeys(names, "0" * 64)
+    (run / "summary.json").write_text(json.dumps(summary))
+    reports.rebuild([run])
+    records = json.loads((run / "summary.json").read_text())["records"]
+    assert records == {**{name: sha256(run / name) for name in names[:2]}, "metrics.jsonl": "0" * 64}
+    (run / "summary.json").write_text(json.dumps({**summary, "ending": RUNNING}))
+    reports.rebuild([run])
+    assert json.loads((run / "summary.json").read_text())["records"] == summary["records"]
 
 
 REFUSED: list[tuple[str, dict[str, Any]]] = [
