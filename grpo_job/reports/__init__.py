@@ -56,10 +56,12 @@ def _remember(run_folder: Path) -> None:
     from grpo_job.run_folder.files import sha256, write_json
 
     run = read(run_folder)
-    known = run.summary.get("records") or {}
-    anew = [name for name in known if name == run.folder.report.name or name.startswith(f"{run.folder.plots.name}/")]
-    if anew and run.summary["ending"]["code"] is not None:
-        digests = {name: sha256(run.folder.path / name) for name in anew}
+    known, ended = run.summary.get("records") or {}, run.summary.get("ending") or {}
+    written = {
+        str(file.relative_to(run.folder.path)): file for file in (run.folder.report, *run.folder.plots.glob("*.png"))
+    }
+    if ended.get("code") is not None and known.keys() & written.keys():
+        digests = {name: sha256(file) for name, file in written.items() if name in known}
         write_json(run.folder.summary, {**run.summary, "records": {**known, **digests}})
 
 
