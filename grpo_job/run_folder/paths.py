@@ -100,5 +100,7 @@ def require_plain(folder: Path) -> None:
     try:
         plain_files.require_within(folder, skip=("trackers",))
         plain_files.require_shallow(folder, skip=("trackers",))
-    except (plain_files.NotPlain, OSError) as error:
+    except plain_files.NotPlain as fault:  # which begins with the name of the file
+        raise InvalidRun(f"{folder}/{fault}") from fault
+    except OSError as error:
         raise InvalidRun(f"{folder}: {error}") from error

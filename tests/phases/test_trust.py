@@ -180,7 +180,9 @@ def test_a_pipe_or_deeply_nested_json_is_refused(run: Path) -> None:
     (run / "evaluation").mkdir()
     (run / "evaluation" / "evaluation.json").write_text('{"a":' * 5000)
     (run / "evaluation" / "after.jsonl").write_text("[" * 200 + "]" * 200 + "\n")
-    with pytest.raises(InvalidRun, match=r"evaluation/after\.jsonl is longer .* or nested deeper than 100 levels"):
+    with pytest.raises(
+        InvalidRun, match=rf"{run}/evaluation/after\.jsonl is longer .* or nested deeper than 100 levels"
+    ):
         reports.build([run])
     os.mkfifo(run / "metrics.jsonl")
     with pytest.raises(InvalidRun, match=r"metrics\.jsonl: it is a pipe, not a file; remove it"):
