@@ -9,6 +9,9 @@ CUDA_BUILD := pip found a CUDA build of PyTorch: the NVIDIA libraries that it ne
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 UV := uv==0.13.9
 
+# Processes of the fast tests; each takes up to 1 GB.
+WORKERS ?= 4
+
 # What an image is called, and who builds it; BUILD_FLAGS go to the builder as they are.
 CONTAINER_TOOL ?= docker
 IMAGE ?= grpo-job
@@ -46,7 +49,7 @@ check: $(VENV)/.run  ## check whether a run with these settings can succeed
 	$(BIN)/grpo-job check
 
 test: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not gpu"
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not gpu"
 
 test-slow: $(VENV)/.dev .cache/swift/.done  ## whole runs, faults, real servers; `image-test` has the containers
 	$(BIN)/pytest -n 2 --dist loadfile -m "slow and not gpu" --ignore tests/image --ignore tests/k8s/test_in_podman.py
