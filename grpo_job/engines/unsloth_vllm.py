@@ -79,6 +79,7 @@ class UnslothVllm(VllmTrainerEngine):
         from grpo_job.engines.patches.cuda_graphs import replay_layers
         from grpo_job.engines.patches.unsloth_loss import (
             is_on_policy,
+            log_entropy,
             score_by_micro_batches,
             spare_the_second_forward,
         )
@@ -94,6 +95,7 @@ class UnslothVllm(VllmTrainerEngine):
         trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
         if plan.training_graphs:
             score_by_micro_batches(trainer)
+        log_entropy(trainer)
         log_probs = reads_log_probs(trainer.args)
         if log_probs and is_on_policy(trainer.args):
             spare_the_second_forward(trainer)

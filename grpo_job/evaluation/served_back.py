@@ -9,7 +9,9 @@ from grpo_job.evaluation.measure import Measure
 Record = Mapping[str, Any]
 # Of these nats two tokens are equally likely to another kernel: fp32 against fp32, and where 16 bits take part.
 TIE, TIE_IN_16_BITS = 0.01, 0.25
-ALLOWED = 0.01  # share of answers that may differ without a tie
+# Of the answers that differ, the share that may differ by more than a tie, and the p-value under which it is more.
+NO_TIES, SIGNIFICANT = 0.1, 0.01
+NOTHING = 0.1  # an adapter that changes fewer answers than this share of those that it changed changes none
 
 
 class Side(NamedTuple):
@@ -33,8 +35,18 @@ class Side(NamedTuple):
 
 
 def too_many(counts: Mapping[str, int]) -> bool:
-    """Whether more answers differ than 16 bits explain."""
-    return counts["unexplained"] > ALLOWED * sum(counts.values())
+    """Whether more answers differ than ties explain: an exact binomial test of those that differ.
+
+    Where most differences are ties, kernels made them, however many: the longer an answer, the likelier one is.
+
+    >>> too_many({"alike": 165, "ties": 303, "unexplained": 32}), too_many({"alike": 400, "ties": 20, "unexplained": 80})
+    (False, True)
+    """
+    from scipy.stats import binomtest
+
+    differing = counts["ties"] + counts["unexplained"]
+    test = differing and binomtest(counts["unexplained"], differing, NO_TIES, alternative="greater")
+    return bool(test) and float(test.pvalue) < SIGNIFICANT
 
 
 def compare(
@@ -109,9 +121,10 @@ def _of_base(counts: Mapping[str, int] | None) -> list[str]:
 
 
 def _of_apart(apart: Mapping[str, int] | None) -> list[str]:
-    if not apart or apart["asked"] or not apart["recorded"]:
+    if not apart or apart["asked"] >= NOTHING * apart["recorded"]:
         return []
-    return [f"the adapter changes no answer, but changed {apart['recorded']} when it was evaluated: it does nothing"]
+    changes = f"the adapter changes {apart['asked'] or 'no'} answer{'s' * (apart['asked'] > 1)}"
+    return [f"{changes}, but changed {apart['recorded']} when it was evaluated: it does nothing"]
 
 
 def _of_adapter(counts: Mapping[str, int]) -> list[str]:

@@ -46,6 +46,14 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [trained(tmp_path_factory.mktemp(f"seed-{seed}"), str(seed)) for seed in (1, 2)]
 
 
+@pytest.fixture(scope="session")
+def whole(trees: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first tree, without the merged model: a fault of the adapter is found without it."""
+    tree = tmp_path_factory.mktemp("whole") / "tree"
+    shutil.copytree(trees[0], tree, ignore=shutil.ignore_patterns("merged"))
+    return tree
+
+
 def trained(folder: Path, seed: str) -> Path:
     settings = {
         "GRPO_SEED": seed, "GRPO_LORA_SEED": seed, "GRPO_MAX_STEPS": "20", "GRPO_EVAL_ROWS": "100",
@@ -109,19 +117,19 @@ def faults_of(tree: Path, model: str = MODEL) -> str:
 
 
 @pytest.mark.parametrize("fault", PLANTED)
-def test_a_planted_fault_is_found(fault: str, trees: list[Path], tmp_path: Path) -> None:
+def test_a_planted_fault_is_found(fault: str, whole: Path, tmp_path: Path) -> None:
     plant, sentence = PLANTED[fault]
-    found = faults_of(faults.planted(trees[0], tmp_path / "tree", plant))
+    found = faults_of(faults.planted(whole, tmp_path / "tree", plant))
     assert re.search(sentence, found), found
 
 
-def test_another_base_is_found(trees: list[Path], tmp_path: Path) -> None:
+def test_another_base_is_found(whole: Path, tmp_path: Path) -> None:
     base = faults.other_base(tmp_path / "base", sample.MODEL if MODEL == "sample" else Path(MODEL))
-    assert "it is another base" in faults_of(trees[0], str(base))
+    assert "it is another base" in faults_of(faults.planted(whole, tmp_path / "tree", lambda tree: None), str(base))
 
 
-def test_the_adapter_of_another_run_is_found(trees: list[Path], tmp_path: Path) -> None:
+def test_the_adapter_of_another_run_is_found(trees: list[Path], whole: Path, tmp_path: Path) -> None:
     def exchange(tree: Path) -> None:
         shutil.copyfile(trees[1] / WEIGHTS, tree / WEIGHTS)
 
-    assert "the adapter answers" in faults_of(faults.planted(trees[0], tmp_path / "tree", exchange))
+    assert "the adapter answers" in faults_of(faults.planted(whole, tmp_path / "tree", exchange))

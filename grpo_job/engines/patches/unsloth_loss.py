@@ -1,4 +1,4 @@
-"""Skips the second forward of Unsloth's loss if its result is that of the first."""
+"""What Unsloth's loss lacks: it computes the log-probabilities of a step twice, and logs no entropy."""
 
 from typing import Any
 
@@ -49,6 +49,27 @@ def spare_the_second_forward(trainer: Any) -> None:
         return loss(reference, new, new.detach() if old is None else old, *arguments, **options)
 
     namespace["grpo_compute_loss"] = loss_with_old
+
+
+def log_entropy(trainer: Any) -> None:
+    """Log `entropy`, the mean over tokens in nats, as TRL's own loss does.
+
+    Estimated without the logits: the tokens were drawn from the policy, so its entropy is the mean of -log p of theirs.
+    Raises `RuntimeError` if the trainer is not one that Unsloth patched.
+    """
+    namespace = _generated_namespace(trainer)
+    loss = namespace["UnslothEfficientGRPO"]
+
+    class Logged:
+        @staticmethod
+        def apply(
+            new: Any, old: Any, reference: Any, sampling: Any, head: Any, tokens: Any, mask: Any, *rest: Any
+        ) -> Any:
+            drawn = mask.sum().clamp(min=1)
+            trainer._metrics["train"]["entropy"].append(float(-(new.detach() * mask).sum() / drawn))
+            return loss.apply(new, old, reference, sampling, head, tokens, mask, *rest)
+
+    namespace["UnslothEfficientGRPO"] = Logged
 
 
 def _generated_namespace(trainer: Any) -> dict[str, Any]:

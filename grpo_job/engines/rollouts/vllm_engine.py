@@ -54,10 +54,11 @@ def compilation(plan: Plan) -> dict[str, Any] | int:
 def llm_built_with(ours: dict[str, Any], module: Any) -> Iterator[None]:
     """Unsloth and TRL build `module.LLM` from arguments of their own and pass few through; ours go over them."""
     import vllm.renderers.hf as renderer
+    from vllm.model_executor.models import registry
     from vllm.model_executor.models.transformers import base as through_transformers
 
     original, pool = module.LLM, renderer.maybe_make_thread_pool
-    decorate = through_transformers.support_torch_compile
+    decorate, elsewhere = through_transformers.support_torch_compile, registry._run_in_subprocess
 
     class WithOurArguments(original):  # type: ignore[misc, valid-type]
         def __init__(self, **theirs: Any) -> None:
@@ -66,6 +67,8 @@ def llm_built_with(ours: dict[str, Any], module: Any) -> Iterator[None]:
     module.LLM = WithOurArguments
     # One thread asks, in tokens: no copies of the tokenizer for others. 1.5 s with Qwen's.
     renderer.maybe_make_thread_pool = lambda tokenizer, copies=1: tokenizer
+    # What a model can do is asked of its class, which is loaded here anyway; a process of its own imports all again: 13 s.
+    registry._run_in_subprocess = lambda ask: ask()
     # Models of which vLLM has no code of its own: it would change the class of transformers that training uses.
     through_transformers.support_torch_compile = lambda **_: lambda cls: cls
     gc.freeze()  # vLLM collects garbage six times while it starts; what is imported is none
@@ -73,4 +76,4 @@ def llm_built_with(ours: dict[str, Any], module: Any) -> Iterator[None]:
         yield
     finally:
         module.LLM, renderer.maybe_make_thread_pool = original, pool
-        through_transformers.support_torch_compile = decorate
+        through_transformers.support_torch_compile, registry._run_in_subprocess = decorate, elsewhere

@@ -22,6 +22,8 @@ NAMES = {"on": "adapter", "off": "base"}
 LIKELIEST = 20  # what `vllm serve` allows without a flag
 PROMPTS = 50  # of one request
 LONGEST_START, LONGEST_ANSWER = 1_200.0, 1_200.0  # seconds
+# A few hundred answers do not repay compiling; and the rounding is that of training's vLLM, which compiles nothing either.
+EAGER = "--enforce-eager"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what `max_lora_rank` accepts
 EXCEPTION = re.compile(r"\b\w*(Error|Exception): ")
 # Sent with each request, so that no default of the model or of the server decides.
@@ -42,7 +44,7 @@ def serving(model: Model, environment: Mapping[str, str]) -> Iterator[Ask]:
     ):
         try:
             process = subprocess.Popen(
-                command(model, port), env=environment, stdout=log, stderr=log, start_new_session=True
+                [*command(model, port), EAGER], env=environment, stdout=log, stderr=log, start_new_session=True
             )
         except OSError as error:
             raise Abandoned(f"vllm serve cannot be started: {error}") from error

@@ -53,7 +53,8 @@ def test_base_and_adapter_are_asked_with_explicit_sampling(
     started, of_adapter, of_base = told(environment)
     assert started["secrets"] is False
     assert started["arguments"][:2] == ["serve", "/base"]
-    assert " ".join(started["arguments"]).endswith("--enable-lora --max-lora-rank 16 --lora-modules adapter=/adapter")
+    ending = "--enable-lora --max-lora-rank 16 --lora-modules adapter=/adapter --enforce-eager"
+    assert " ".join(started["arguments"]).endswith(ending)
     assert (of_adapter["path"], of_adapter["model"], of_base["model"]) == ("/v1/completions", "adapter", "base")
     assert of_adapter["prompt"] == ["a?", "b?", "c?"]
     sent = {"temperature": 0.0, "top_p": 1.0, "repetition_penalty": 1.0, "max_tokens": 64, "stop_token_ids": [7]}
