@@ -39,14 +39,15 @@ def too_many(counts: Mapping[str, int]) -> bool:
 
     Where most differences are ties, kernels made them, however many: the longer an answer, the likelier one is.
 
-    >>> too_many({"alike": 165, "ties": 303, "unexplained": 32}), too_many({"alike": 400, "ties": 20, "unexplained": 80})
+    >>> too_many({"alike": 165, "ties": 303, "unexplained": 32}), too_many({"alike": 4, "ties": 2, "unexplained": 8})
     (False, True)
     """
     from scipy.stats import binomtest
 
     differing = counts["ties"] + counts["unexplained"]
-    test = differing and binomtest(counts["unexplained"], differing, NO_TIES, alternative="greater")
-    return bool(test) and float(test.pvalue) < SIGNIFICANT
+    if not differing:
+        return False
+    return bool(binomtest(counts["unexplained"], differing, NO_TIES, alternative="greater").pvalue < SIGNIFICANT)
 
 
 def compare(

@@ -62,12 +62,10 @@ def log_entropy(trainer: Any) -> None:
 
     class Logged:
         @staticmethod
-        def apply(
-            new: Any, old: Any, reference: Any, sampling: Any, head: Any, tokens: Any, mask: Any, *rest: Any
-        ) -> Any:
+        def apply(new: Any, old: Any, reference: Any, sampling: Any, head: Any, ids: Any, mask: Any, *rest: Any) -> Any:
             drawn = mask.sum().clamp(min=1)
             trainer._metrics["train"]["entropy"].append(float(-(new.detach() * mask).sum() / drawn))
-            return loss.apply(new, old, reference, sampling, head, tokens, mask, *rest)
+            return loss.apply(new, old, reference, sampling, head, ids, mask, *rest)
 
     namespace["UnslothEfficientGRPO"] = Logged
 

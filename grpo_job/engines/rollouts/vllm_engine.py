@@ -67,7 +67,7 @@ def llm_built_with(ours: dict[str, Any], module: Any) -> Iterator[None]:
     module.LLM = WithOurArguments
     # One thread asks, in tokens: no copies of the tokenizer for others. 1.5 s with Qwen's.
     renderer.maybe_make_thread_pool = lambda tokenizer, copies=1: tokenizer
-    # What a model can do is asked of its class, which is loaded here anyway; a process of its own imports all again: 13 s.
+    # What a model can do is asked of its class, which is loaded here anyway; another process imports all again: 13 s.
     registry._run_in_subprocess = lambda ask: ask()
     # Models of which vLLM has no code of its own: it would change the class of transformers that training uses.
     through_transformers.support_torch_compile = lambda **_: lambda cls: cls

@@ -51,16 +51,35 @@ def serving(model: Model, environment: Mapping[str, str], *, on_gpu: bool) -> It
         yield ask
 
 
-def gap(likely: Mapping[str, float], chosen: str, left: str) -> float:
-    """By how much the `chosen` next text leads the best one that the rest of a recorded answer, `left`, begins with.
+class Step(NamedTuple):
+    """A token of an answer: its text ("" for the end), the log-probabilities of the likeliest texts there, and the
+    characters before it, which the recorded answer has, too."""
 
-    `likely`: log-probabilities of the likeliest next texts, "" for the end. Infinite if none of them fits.
+    place: int
+    chosen: str
+    likely: Mapping[str, float]
 
-    >>> gap({"4": -0.7, " 5": -0.8, "": -3.0}, "4", " 5 apples") < 0.11
-    True
-    >>> gap({"4": -0.7, "": -0.9}, "4", " 5"), round(gap({"4": -0.7, "": -0.9}, "4", ""), 1)
+    def gap(self, recorded: str, agreed: int) -> float:
+        """By how much its token leads the likeliest one of the recorded answer that reaches beyond `agreed`."""
+        left = recorded[self.place :]
+        fits = {text: left.startswith(text) and self.place + len(text) > agreed for text in self.likely}
+        fits[""] = not left
+        fitting = [value for text, value in self.likely.items() if fits[text]]
+        best = self.likely.get(self.chosen, max(self.likely.values(), default=0.0))
+        return max(0.0, best - max(fitting)) if fitting else float("inf")
+
+
+def gap(steps: Sequence[Step], recorded: str) -> float:
+    """By how much an answer's token leads the recorded answer's where the two part. Infinite if that one is not likely.
+
+    They part at the last of the steps, or before it, where a recorded token began with the texts of several.
+
+    >>> round(gap([Step(0, "4", {"4": -0.7, " 5": -0.8, "": -3.0})], " 5 apples"), 1)
+    0.1
+    >>> ends = [Step(0, "4", {"4": -0.7, "": -0.9})]
+    >>> gap(ends, " 5"), round(gap(ends, ""), 1)
     (inf, 0.2)
+    >>> round(gap([Step(0, " ", {" ": -0.7, " both": -0.9}), Step(1, "9", {"9": -0.1, "8": -3.0})], " both sides"), 1)
+    0.2
     """
-    fitting = [value for text, value in likely.items() if (left.startswith(text) if text else not left)]
-    best = likely.get(chosen, max(likely.values(), default=0.0))
-    return max(0.0, best - max(fitting)) if fitting else float("inf")
+    return min(step.gap(recorded, steps[-1].place) for step in steps)

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from grpo_job.engines.interface import Adapter
-from grpo_job.engines.served import Answer, Ask, Model, gap
+from grpo_job.engines.served import Answer, Ask, Model, Step, gap
 from grpo_job.outcomes import Abandoned, in_one_line
 from grpo_job.settings.own_process import finding_this_package
 
 LIKELIEST = 20  # next tokens in which a recorded one is looked for
+LAST_STEPS = 4  # more tokens than four hardly begin one that is longer
 WEIGHTS = "adapter_model.safetensors"
 
 
@@ -107,22 +108,26 @@ class _Loaded:
         ]
 
     def _gap(self, prompt: str, text: str, recorded: str, adapter: Adapter) -> float:
-        """Of the first token of `text` that `recorded` does not go on with."""
+        """Where `text` parts from `recorded`."""
         import torch
 
         encode = partial(self.tokenizer, add_special_tokens=False)
         asked, answer = encode(prompt)["input_ids"], encode(text)["input_ids"]
-        shared, same = 0, ""
-        while shared < len(answer) and recorded.startswith(longer := self._text(answer[: shared + 1])):
-            shared, same = shared + 1, longer
+        shared = 0
+        while shared < len(answer) and recorded.startswith(self._text(answer[: shared + 1])):
+            shared += 1
         with torch.inference_mode(), self.model.disable_adapter() if adapter == "off" else nullcontext():
-            logits = self.model(torch.tensor([[*asked, *answer[:shared]]])).logits[0, -1]
-        values, tokens = logits.float().log_softmax(-1).topk(min(LIKELIEST, len(logits)))
-        likely: dict[str, float] = {}
-        for value, token in zip(values.tolist(), tokens.tolist(), strict=True):
-            likely.setdefault(self._text([*answer[:shared], token]).removeprefix(same), value)
-        chosen = self._text(answer[: shared + 1]).removeprefix(same)
-        return gap(likely, chosen, recorded.removeprefix(same))
+            logits = self.model(torch.tensor([[*asked, *answer[:shared]]])).logits[0, len(asked) - 1 :]
+        values, tokens = logits.float().log_softmax(-1).topk(min(LIKELIEST, logits.shape[-1]))
+        first = max(0, shared + 1 - LAST_STEPS)
+        steps = [self._step(answer, at, values[at].tolist(), tokens[at].tolist()) for at in range(first, shared + 1)]
+        return gap(steps, recorded)
+
+    def _step(self, answer: Sequence[int], at: int, values: Sequence[float], tokens: Sequence[int]) -> Step:
+        before, likely = self._text(answer[:at]), dict[str, float]()
+        for value, token in zip(values, tokens, strict=True):
+            likely.setdefault(self._text([*answer[:at], token]).removeprefix(before), value)
+        return Step(len(before), self._text(answer[: at + 1]).removeprefix(before), likely)
 
     def _text(self, tokens: Sequence[int]) -> str:
         return str(self.tokenizer.decode(tokens, skip_special_tokens=True))

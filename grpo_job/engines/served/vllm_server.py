@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import IO, Any
@@ -15,14 +16,14 @@ from typing import IO, Any
 import httpx
 
 from grpo_job.engines.interface import Adapter
-from grpo_job.engines.served import Answer, Ask, Model, gap
+from grpo_job.engines.served import Answer, Ask, Model, Step, gap
 from grpo_job.outcomes import Abandoned, in_one_line
 
 NAMES = {"on": "adapter", "off": "base"}
 LIKELIEST = 20  # what `vllm serve` allows without a flag
-PROMPTS = 50  # of one request
+PROMPTS, REQUESTS = 50, 8  # of one request, and at a time
 LONGEST_START, LONGEST_ANSWER = 1_200.0, 1_200.0  # seconds
-# A few hundred answers do not repay compiling; and the rounding is that of training's vLLM, which compiles nothing either.
+# A few hundred answers do not repay compiling; and training's vLLM, which compiles nothing either, rounds alike.
 EAGER = "--enforce-eager"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what `max_lora_rank` accepts
 EXCEPTION = re.compile(r"\b\w*(Error|Exception): ")
@@ -70,16 +71,18 @@ def command(model: Model, port: int) -> list[str]:
 def _ask(
     client: httpx.Client, model: Model, prompts: Sequence[str], recorded: Sequence[str], adapter: Adapter
 ) -> list[Answer]:
-    answers: list[Answer] = []
-    for start in range(0, len(prompts), PROMPTS):
+    sampling = {**GREEDY, "max_tokens": model.max_tokens, "stop_token_ids": list(model.ends)}
+
+    def ask(start: int) -> list[Answer]:
         asked = list(prompts[start : start + PROMPTS])
-        sampling = {**GREEDY, "max_tokens": model.max_tokens, "stop_token_ids": list(model.ends)}
         choices = _choices(client, {"model": NAMES[adapter], "prompt": asked, **sampling})
         if len(choices) != len(asked):
             raise Abandoned(f"vllm serve gave {len(choices)} answers to {len(asked)} prompts")
         known = recorded[start : start + PROMPTS]
-        answers += [_answer(choice, text, model.ends) for choice, text in zip(choices, known, strict=True)]
-    return answers
+        return [_answer(choice, text, model.ends) for choice, text in zip(choices, known, strict=True)]
+
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        return [answer for answers in pool.map(ask, range(0, len(prompts), PROMPTS)) for answer in answers]
 
 
 def _choices(client: httpx.Client, request: dict[str, Any]) -> list[dict[str, Any]]:
@@ -93,18 +96,18 @@ def _choices(client: httpx.Client, request: dict[str, Any]) -> list[dict[str, An
 
 
 def _answer(choice: Mapping[str, Any], recorded: str, ends: Mapping[int, str]) -> Answer:
-    """The gap is that of the first token that the recorded answer does not go on with."""
+    """With the gap where it parts from the recorded one."""
     text = str(choice["text"])
     if text == recorded:
         return Answer(text)
-    place, ending = 0, set(ends.values())
+    steps, place, ending = list[Step](), 0, set(ends.values())
     for token, likely in zip(choice["logprobs"]["tokens"], choice["logprobs"]["top_logprobs"], strict=True):
         said = "" if token in ending else token
-        if said and recorded.startswith(said, place):
-            place += len(said)
-            continue
         shown = {"" if each in ending else each: value for each, value in sorted(likely.items(), key=_value)}
-        return Answer(text, gap(shown, said, recorded[place:]))
+        steps.append(Step(place, said, shown))
+        if not said or not recorded.startswith(said, place):
+            return Answer(text, gap(steps, recorded))
+        place += len(said)
     return Answer(text, float("inf"))
 
 
