@@ -1,10 +1,12 @@
 """Stock `vllm serve` with the adapter, asked over HTTP as OpenAI's completions API has it."""
 
+import ctypes
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +28,7 @@ LONGEST_START, LONGEST_ANSWER = 1_200.0, 1_200.0  # seconds
 # A few hundred answers do not repay compiling; and training's vLLM, which compiles nothing either, rounds alike.
 EAGER = "--enforce-eager"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what `max_lora_rank` accepts
+PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 EXCEPTION = re.compile(r"\b\w*(Error|Exception): ")
 # Sent with each request, so that no default of the model or of the server decides.
 GREEDY = {
@@ -45,8 +48,9 @@ def serving(model: Model, environment: Mapping[str, str]) -> Iterator[Ask]:
     ):
         try:
             process = subprocess.Popen(
-                [*command(model, port), EAGER], env=environment, stdout=log, stderr=log, start_new_session=True
-            )
+                [*command(model, port), EAGER], env=environment, stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=_end_with_its_parent,
+            )  # fmt: skip
         except OSError as error:
             raise Abandoned(f"vllm serve cannot be started: {error}") from error
         try:
@@ -54,6 +58,12 @@ def serving(model: Model, environment: Mapping[str, str]) -> Iterator[Ask]:
             yield partial(_ask, client, model)
         finally:
             _end(process)
+
+
+def _end_with_its_parent() -> None:
+    """In the child: a SIGTERM when the process that asks it ends, even by SIGKILL; it would keep the GPU's memory."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def command(model: Model, port: int) -> list[str]:

@@ -48,7 +48,7 @@ def note(fact: Any) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    note({"arguments": arguments, "secrets": "HF_TOKEN" in os.environ})
+    note({"arguments": arguments, "pid": os.getpid(), "secrets": "HF_TOKEN" in os.environ})
     if "refuse" in os.environ.get("STUB_FILE", ""):
         print("(EngineCore pid=7) ERROR [core.py:1] ValueError: LoRA rank 16 is greater than max_lora_rank 8.")
         sys.exit("(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above. Failed: {}")

@@ -3,16 +3,19 @@
 import json
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from grpo_job.engines.served import Answer, Model, serving, vllm_server
 from grpo_job.outcomes import Abandoned
 from grpo_job.settings.schema import Settings
 
+ROOT = Path(__file__).parents[3]
 STUB = Path(__file__).parent / "stub_vllm.py"
 MODEL = Model(Path("/base"), Path("/adapter"), rank=12, max_tokens=64, longest=256, ends={7: "<|end|>"})
 
@@ -28,7 +31,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def test_the_readme_serves_the_adapter_as_verify_does() -> None:
-    (line,) = re.findall(r"^vllm (serve .+)$", (Path(__file__).parents[3] / "README.md").read_text(), re.MULTILINE)
+    (line,) = re.findall(r"^vllm (serve .+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     default = Settings()
     model = MODEL._replace(base=Path(default.model), adapter=Path("adapter"), rank=default.lora_rank)
     mine = " ".join(vllm_server.command(model, 8000)[1:]).replace("adapter=adapter", "mine=./adapter")
@@ -69,6 +72,27 @@ def test_a_server_that_ends_tells_why(
     refusal = pytest.raises(Abandoned, match=r"vllm serve did not start: .* ValueError: LoRA rank 16")
     with refusal, serving(MODEL, refusing, on_gpu=True):
         pass
+
+
+ASKING = """
+import os, time
+from tests.engines.served.test_vllm_server import MODEL, serving
+with serving(MODEL, dict(os.environ), on_gpu=True):
+    print("serving", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+def test_the_server_ends_with_who_asks_it_even_if_that_is_killed(environment: dict[str, str]) -> None:
+    asking = [sys.executable, "-c", ASKING]
+    with subprocess.Popen(asking, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "serving\n"
+        (started, *_) = told(environment)
+        server = psutil.Process(started["pid"])
+        process.kill()
+    server.wait(timeout=60)
 
 
 def test_a_machine_without_vllm_says_so(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
