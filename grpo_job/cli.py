@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 def main(context: click.Context) -> None:
     """Fine-tune a language model with GRPO, unattended. Settings are GRPO_* variables.
 
-    Without a command, where no person is at a terminal: run.
-    """
+    Without a command: run, or this help at a terminal."""
     from grpo_job.settings.redaction.redactor import guard
 
     launched.escape_what_cannot_be_shown()
@@ -42,7 +41,7 @@ def main(context: click.Context) -> None:
 @set_option
 @click.pass_obj
 def run(interruption: Interruption, assignments: tuple[str, ...]) -> None:
-    """Train, evaluate and publish; resume where an earlier attempt stopped."""
+    """Train, evaluate and publish. Resumes where an earlier attempt stopped."""
     from grpo_job.runtime import run_end
     from grpo_job.runtime.world import layout, one_gpu
 
@@ -97,7 +96,7 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
 )
 @click.option("--all", "every", is_flag=True, help="Print every setting with its origin, also those with defaults.")
 def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewards: bool, every: bool) -> None:
-    """Check everything that can be checked without a GPU; print findings, then chosen settings with their origin."""
+    """Check a run without a GPU. Prints findings, then the chosen settings with their origin."""
 
     def story() -> Outcome:
         from grpo_job.phases import tell_checks
@@ -118,7 +117,7 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewar
 def plan(
     assignments: tuple[str, ...], gpus: tuple[str, ...], prices: tuple[str, ...], for_machines: bool, offline: bool
 ) -> None:
-    """Estimate for each kind of GPU whether the run fits, how long it takes and what it costs. Needs no GPU."""
+    """Estimate fit, time and cost on GPUs. Needs no GPU."""
 
     def story() -> Outcome:
         from grpo_job.phases import tell_plans
@@ -134,7 +133,7 @@ def plan(
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="grpo.env")
 @set_option
 def init(file: Path, assignments: tuple[str, ...]) -> None:
-    """Write a commented file of settings for your own task: grpo.env, or a FILE that ends in .yaml or .toml."""
+    """Write a settings file for your own task. It is grpo.env, or a FILE that ends in .yaml or .toml."""
 
     def story() -> Outcome:
         from grpo_job.settings import starter_file
@@ -147,7 +146,7 @@ def init(file: Path, assignments: tuple[str, ...]) -> None:
 
 @main.command()
 def schema() -> None:
-    """Print the JSON Schema of the settings, for a file that GRPO_CONFIG names."""
+    """Print the JSON Schema of GRPO_CONFIG files."""
     from grpo_job.settings import json_schema
 
     click.echo(json_schema.text())
@@ -180,7 +179,7 @@ def publish(run_folder: Path, destinations: tuple[str, ...], assignments: tuple[
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the page there.")
 @click.option("--live", is_flag=True, hidden=True)
 def report(run_folders: tuple[Path, ...], output: Path | None, live: bool) -> None:
-    """Rebuild a run's report from its folder; for several runs, build a comparison."""
+    """Rebuild a run's report, or compare runs."""
 
     def story() -> Outcome:
         from grpo_job import reports
@@ -202,10 +201,9 @@ def report(run_folders: tuple[Path, ...], output: Path | None, live: bool) -> No
 )  # fmt: skip
 @set_option
 def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, ...]) -> None:
-    """Evaluate the base and an adapter on held-out rows, without training.
+    """Evaluate an adapter, without training.
 
-    Takes an adapter folder, a run folder or a published tree. GRPO_EVAL_DATASET, GRPO_EVAL_ROWS and the other
-    settings default to those of the run.
+    Takes an adapter folder, run folder or published tree; settings such as GRPO_EVAL_ROWS default to the run's.
     """
 
     def story() -> Outcome:

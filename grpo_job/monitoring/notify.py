@@ -61,8 +61,14 @@ def told(facts: Mapping[str, Any]) -> str:
     >>> print(told({"run_id": "smoke-1", "state": "finished", "exit_code": 0, "reason": "trained", "minutes": 1.25}))
     grpo-job smoke-1: finished (exit 0) after 1.2 min
     trained
+    >>> print(told({"run_id": "a", "state": "interrupted", "exit_code": 75, "reason": "SIGTERM was received",
+    ...             "minutes": 9.0, "cost": 0.31, "steps": 14, "planned": 100}))
+    grpo-job a: interrupted (exit 75) after 9.0 min, $0.31, at step 14 of 100
+    SIGTERM was received
     """
     took = f" after {facts['minutes']:.1f} min" if facts.get("minutes") is not None else ""
+    took += f", ${facts['cost']:.2f}" if facts.get("cost") is not None else ""
+    took += f", at step {facts['steps']} of {facts['planned']}" if facts["exit_code"] and facts.get("planned") else ""
     lines = [f"grpo-job {facts.get('run_id') or 'run'}: {facts['state']} (exit {facts['exit_code']}){took}"]
     if facts.get("after") is not None and facts.get("before") is not None:
         form = "{:.1%}" if facts.get("share", True) else "{:.3g}"

@@ -16,13 +16,17 @@ from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
+from rich.theme import Theme
 
 from grpo_job.monitoring.bar import Bar
 from grpo_job.monitoring.figures import clock, of_count, of_step
 from grpo_job.monitoring.streams import lasting
+from grpo_job.monitoring.wrapping import wrapped
 from grpo_job.settings.redaction.redactor import REDACTOR
 
 QUIET_SECONDS = 60.0  # after which a log without a bar says how far a phase is
+# Of the colours of a terminal, yellow cannot be read on white, nor grey23 be told from a full bar.
+COLOURS = Theme({"progress.elapsed": "none", "bar.back": "grey50", "warning": "magenta"})
 
 
 class Progress:
@@ -43,12 +47,12 @@ class Progress:
         self._earlier_total = 0.0
         # A copy of standard output, because `libraries_write_to` redirects the original.
         self._out = out or lasting(os.dup(sys.stdout.fileno()))
-        self._console = Console(file=self._out, highlight=False, soft_wrap=True)
+        self._console = Console(file=self._out, highlight=False, soft_wrap=True, theme=COLOURS)
         self._format = log_format
         if log_format == "auto":
             self._format = "rich" if self._console.is_terminal else "plain"
         self._bar = Bar(self._console) if self._format == "rich" else None
-        self._title, self._phase_began, self._counted = "", self.started, (0, 0)
+        self._title, self._phase, self._phase_began, self._counted = "", "", self.started, (0, 0)
         self._said_at = self.started
 
     def count_from(self, earlier: Mapping[str, float]) -> None:
@@ -60,7 +64,7 @@ class Progress:
     def phase(self, name: str, title: str) -> Iterator[None]:
         """Log a phase, say from time to time how far it is, and add its time to `seconds`."""
         began = time.monotonic()
-        self._title, self._phase_began, self._counted = title, began, (0, 0)
+        self._title, self._phase, self._phase_began, self._counted = title, name, began, (0, 0)
         self.say(title, event="phase", phase=name)
         self.on_phase()
         over = threading.Event()
@@ -73,8 +77,14 @@ class Progress:
         finally:
             over.set()
             self._end_bar()
-            self._title = ""
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+            self.seconds, self._title, self._phase = self.so_far(), "", ""
+
+    def so_far(self) -> dict[str, float]:
+        """Seconds by phase, with what the present one has taken."""
+        if not self._phase:
+            return dict(self.seconds)
+        taken = time.monotonic() - self._phase_began
+        return {**self.seconds, self._phase: self.seconds.get(self._phase, 0.0) + taken}
 
     def total(self) -> float:
         """Seconds over all attempts."""
@@ -90,13 +100,14 @@ class Progress:
             line = {**stamp, "level": level, "run_id": self.run_id, "message": text, **fields}
             print(json.dumps(line), file=self._out, flush=True)
         elif self._format == "rich":
-            self._console.print(Text(text, style=style or ("bold" if fields.get("event") == "phase" else "")))
+            shown = wrapped(text, self._console.width)
+            self._console.print(Text(shown, style=style or ("bold" if fields.get("event") == "phase" else "")))
         else:
             print(f"[{clock(time.monotonic() - self.started)}] {text}", file=self._out, flush=True)
 
     def warn(self, text: str) -> None:
         """Log a warning; the run continues."""
-        self.say(f"warning: {text}", style="yellow", level="warning", event="warning")
+        self.say(f"warning: {text}", style="warning", level="warning", event="warning")
 
     def step(
         self, step: int, planned: int, metrics: dict[str, float], seconds_left: float, cost: float | None = None

@@ -217,7 +217,7 @@ class Attempt:
 
     def elapsed(self) -> dict[str, float]:
         """Seconds by phase over all attempts so far; their cost goes into the summary."""
-        seconds = {**self.progress.seconds, "total": self.progress.total()}
+        seconds = {**self.progress.so_far(), "total": self.progress.total()}
         self.summary.update(cost=budget.cost(seconds, self.settings.price_per_hour))
         return seconds
 

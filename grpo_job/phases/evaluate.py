@@ -57,7 +57,7 @@ def evaluate(
         attempt.metrics_server.name_measure(measure.name)
         attempt.metrics_server.set(accuracy=accuracy)
         judging.tell(attempt)
-        attempt.progress.say(f"{told(accuracy, measure)}, format {kept:.1%}")
+        attempt.progress.say(f"{told(accuracy, measure)}; format: {kept:.1%}")
     return found
 
 
@@ -69,7 +69,7 @@ def evaluate_warm(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     measure = measure_of(attempt.settings, checked.rewards, checked.rows.held_out)
     accuracy, kept = mean(found, measure), grading.share(found, "format")
     attempt.summary.update(accuracy={"warm": accuracy}, format={"warm": kept})
-    attempt.progress.say(f"after the warm start: {told(accuracy, measure)}, format {kept:.1%}")
+    attempt.progress.say(f"after the warm start: {told(accuracy, measure)}; format: {kept:.1%}")
 
 
 def measure_of(settings: Settings, chosen: Sequence[rewards.Reward], rows: Sequence[dict[str, Any]]) -> Measure:
@@ -87,7 +87,7 @@ def mean(found: Sequence[dict[str, Any]], measure: Measure) -> float:
 
 def told(value: float, measure: Measure) -> str:
     """The measure and its value, for the log: a share as per cent."""
-    return f"{measure.name} {value:.1%}" if measure.reads_answers else f"{measure.name} {value:.3g}"
+    return f"{measure.name}: {value:.1%}" if measure.reads_answers else f"{measure.name}: {value:.3g}"
 
 
 def records(

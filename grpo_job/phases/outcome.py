@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from grpo_job import reports
 from grpo_job.checkpoints import PARTIAL
 from grpo_job.monitoring import metrics_server
+from grpo_job.monitoring.wrapping import is_one_terminal
 from grpo_job.outcomes import (
     FINISHED,
     NOT_PUBLISHED,
@@ -67,7 +68,9 @@ def record_outcome(attempt: Attempt) -> Iterator[None]:
     else:
         attempt.conclude(_finished(attempt))
     attempt.watchdog.stop()
-    attempt.progress.closing(closing_lines(attempt.summary.values, attempt.folder.path))
+    lines = closing_lines(attempt.summary.values, attempt.folder.path)
+    said_by_the_door = attempt.outcome.code and is_one_terminal()  # on standard error, as for a run that never began
+    attempt.progress.closing(lines[:-1] if said_by_the_door else lines)
     if attempt.outcome.code == Abandoned.code:
         _report_abandoned(attempt)
 

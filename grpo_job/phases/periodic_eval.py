@@ -54,7 +54,7 @@ class PeriodicEvaluation:
         records = grading.ask(generate, self.rows, self.graders, rewards=self.rewards)
         values, kept = [self.measure.of(record) or 0.0 for record in records], grading.share(records, "format") or 0.0
         accuracy = sum(values) / len(values)
-        said = f"{told(accuracy, self.measure)}, format {kept:.1%} on {len(records)} rows set apart"
+        said = f"{told(accuracy, self.measure)}; format: {kept:.1%} on {len(records)} rows set apart"
         self.attempt.progress.say(f"after step {step}: {said}")
         if self.settings.keep == "best" and accuracy > max(self.accuracies.values(), default=float("-inf")):
             self._keep()

@@ -65,8 +65,9 @@ def publish(attempt: Attempt) -> None:
 
     Raises `Abandoned` if the verdict is below GRPO_PUBLISH_IF, `PublishFailed` if a destination failed.
     """
-    wanted = ", ".join(attempt.settings.publish_to) or "the run folder only"
-    with attempt.progress.phase("publish", f"publishing to {wanted}"):
+    wanted = ", ".join(attempt.settings.publish_to)
+    title = f"publishing to {wanted}" if wanted else "keeping the result in the run folder"
+    with attempt.progress.phase("publish", title):
         attempt.assert_sole_owner()
         if lacks := attempt.folder.lacks(attempt.summary.values):
             raise Unexpected(f"{lacks} while the run was going on: {FIND_OUT}")

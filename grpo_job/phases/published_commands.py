@@ -20,9 +20,10 @@ from grpo_job.runtime.command_line import json_option, set_option
 def verify(
     context: click.Context, place: str, model: str | None, rows: int | None, write: bool, for_machines: bool
 ) -> None:
-    """Ask a published adapter the held-out prompts of its run again, and compare the answers.
+    """Ask a published adapter its prompts again.
 
-    Takes an address, a published tree or a run folder. Exit 4 if it does not answer as it was evaluated.
+    They are the held-out ones of its run; the answers are compared. Takes an address, a published tree or a run folder.
+    Exit 4 if it does not answer as it was evaluated.
     """
     environment = _environment(context)
 
@@ -46,9 +47,10 @@ def verify(
 @set_option
 @click.pass_context
 def reproduce(context: click.Context, place: str, anyway: bool, assignments: tuple[str, ...]) -> None:
-    """Train a published run again from its own settings, commits and seeds, and compare the adapters.
+    """Train a published run again, and compare.
 
-    Own rewards, local rows and a local base are given as settings. Exit 4 if the adapters differ and nothing else does.
+    It has its own settings, commits and seeds; own rewards, local rows and a local base are given as settings. Exit 4
+    if the adapters differ and nothing else does.
     """
     environment = _environment(context)
 

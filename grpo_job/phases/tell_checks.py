@@ -6,6 +6,7 @@ from functools import partial
 import click
 
 from grpo_job import preflight
+from grpo_job.monitoring.wrapping import columns_of, wrapped
 from grpo_job.outcomes import InvalidRun, Outcome
 from grpo_job.phases import show_rows
 from grpo_job.preflight import findings
@@ -15,7 +16,7 @@ from grpo_job.settings import table
 from grpo_job.settings.reader import Resolved
 from grpo_job.settings.schema import Settings
 
-COLOURS = {"failed": "red", "warned": "yellow", "skipped": "cyan", "passed": "green"}
+COLOURS = {"failed": "red", "warned": "magenta", "passed": "green"}  # readable on black and on white
 
 
 def story(
@@ -44,7 +45,8 @@ def story(
     if form == "json":
         click.echo(findings.as_json(examined.findings, table.as_dict(resolved), shown.as_dict()))
     else:
-        parts = (painted(examined.findings), [*table.lines(resolved, every=form == "all")], shown.lines())
+        chosen = [*table.lines(resolved, every=form == "all")]
+        parts = (painted(examined.findings, columns_of(1)), chosen, shown.lines())
         told = "\n\n".join("\n".join(part) for part in parts if part)
         click.echo(told, color=False if environment.get("NO_COLOR") else None)
     if examined.findings.faults():
@@ -52,9 +54,12 @@ def story(
     return Outcome(0, "checked", "all checks passed")
 
 
-def painted(found: list[Finding]) -> list[str]:
-    """The lines of the table, each beginning with its status in colour; `click.echo` drops it off a terminal."""
-    return [_painted(line) for line in findings.lines(found)]
+def painted(found: list[Finding], columns: int | None) -> list[str]:
+    """The lines of the table, each beginning with its status in colour; `click.echo` drops it off a terminal.
+
+    `columns`: of the terminal, if there is one.
+    """
+    return [_painted(wrapped(line, columns, findings.indent(found))) for line in findings.lines(found)]
 
 
 def _painted(line: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from grpo_job.inputs import base_model
+from grpo_job.monitoring.wrapping import columns_of, wrapped
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose, gpus, known_models
 from grpo_job.planner.plan import Plan
@@ -18,6 +19,7 @@ from grpo_job.settings.primitives import split_commas
 from grpo_job.settings.schema import Settings
 
 MIB = 2**20
+ENGINE = 4  # its column in the table
 
 
 class Told(NamedTuple):
@@ -58,12 +60,17 @@ class Plans(NamedTuple):
         told = [one._asdict() for one in self.told]
         return json.dumps({**named, "gpus": told, "smallest": smallest, "cheapest": cheapest}, indent=1)
 
-    def lines(self) -> list[str]:
+    def lines(self, columns: int | None = None) -> list[str]:
+        """For a terminal of so many `columns`, by default the present one; a narrow one has no room for the engine."""
+        columns = columns or columns_of(1)
         rows = [("GPU", "memory", "fits", "planned", "engine", "a step", "whole run", "cost"), *map(_row, self.told)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        table = _aligned(rows)
+        if columns and max(map(len, table)) > columns:
+            table = _aligned([(*row[:ENGINE], *row[ENGINE + 1 :]) for row in rows])
         refused = [f"{one.gpu}: {one.why_not}" for one in self.told if not one.fits]
-        return [self.run, *([self.note] if self.note else []), "", *table, "", *refused, *self._closing()]
+        before, after = [self.run, *([self.note] if self.note else [])], [*refused, *self._closing()]
+        before, after = ([wrapped(line, columns) for line in each] for each in (before, after))
+        return [*before, "", *table, "", *after]
 
     def _closing(self) -> list[str]:
         smallest, cheapest = self.smallest, self.cheapest
@@ -73,6 +80,11 @@ class Plans(NamedTuple):
             f"{said}{money if smallest else ''}",
             f"Times and costs are estimates and may be off by {estimate.OFF_BY:g}x.",
         ]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _row(one: Told) -> tuple[str, ...]:

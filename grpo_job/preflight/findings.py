@@ -86,13 +86,17 @@ def lines(findings: Sequence[Finding]) -> list[str]:
     1 passed, 0 warned, 1 failed, 0 skipped
     """
     order: list[Status] = ["failed", "warned", "skipped", "passed"]
-    width = max((len(finding.name) for finding in findings), default=0)
-    table = []
+    table, width = [], indent(findings) - 11
     for finding in sorted(findings, key=lambda finding: order.index(finding.status)):
         first, *further = finding.sentence.split("\n")
         table.append(f"{finding.status:7}  {finding.name:{width}}  {first}")
-        table += [" " * (width + 11) + line for line in further]
+        table += [" " * indent(findings) + line for line in further]
     return [*table, tally(findings)]
+
+
+def indent(findings: Sequence[Finding]) -> int:
+    """The column of the table in which the sentences begin."""
+    return 11 + max((len(finding.name) for finding in findings), default=0)
 
 
 def tally(findings: Sequence[Finding]) -> str:

@@ -128,7 +128,7 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
     if panel.from_zero:
         axes.set_ylim(0, axes.get_ylim()[1] * 1.08)
     axes.set_xlabel("step", loc="right")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes.xaxis.grid(False)
     if panel.unit == "share":
         from matplotlib.ticker import PercentFormatter

@@ -118,13 +118,26 @@ def closing_lines(values: dict[str, Any], folder: Path) -> list[str]:
         lines.append(f"adapter: {values['adapter']['path']}")
     lines += [f"published: {place['uri']} ({place['revision'] or 'verified'})" for place in values["published"]]
     lines.append(f"run folder: {folder}")
-    parts = ", ".join(
-        f"{phase} {seconds[phase]:.0f}" for phase in PHASES if phase != "total" and seconds.get(phase, 0) >= 0.5
-    )
-    lines.append(f"time: {seconds['total']:.0f} s ({parts})")
+    lines.append(_time(seconds))
     ending = values["ending"]
     lines.append(f"{ending['kind']} (exit {ending['code']}): {ending['reason']}")
     return lines
+
+
+def _time(seconds: Mapping[str, float]) -> str:
+    """How long the run took, and its phases; the first step ends within them.
+
+    >>> _time({"load": 8.2, "first_step": 15.6, "train": 6.0, "save": 0.1, "total": 25.0})
+    'time: 25 s (load 8, train 6); the first step ended after 16 s'
+    """
+    long = [phase for phase in PHASES if phase not in ("first_step", "total") and seconds.get(phase, 0) >= 0.5]
+    parts = ", ".join(f"{phase} {seconds[phase]:.0f}" for phase in long)
+    first = seconds.get("first_step")
+    return (
+        f"time: {seconds['total']:.0f} s"
+        + (f" ({parts})" if parts else "")
+        + (f"; the first step ended after {first:.0f} s" if first else "")
+    )
 
 
 def _measured(accuracy: Mapping[str, Any]) -> list[str]:

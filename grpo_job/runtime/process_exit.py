@@ -10,8 +10,11 @@ from typing import NoReturn
 
 import click
 
+from grpo_job.monitoring.wrapping import columns_of, wrapped
 from grpo_job.outcomes import Interrupted, InvalidRun, Outcome, RunEnded, Unexpected, in_one_line
 from grpo_job.runtime.signals import StopNow
+
+STDERR = 2
 
 
 def ending_of(story: Callable[[], Outcome]) -> Outcome:
@@ -43,7 +46,8 @@ def refusing_odd_files(*folders: Path) -> Iterator[None]:
 def leave(ending: Outcome) -> None:
     """Exit with the code of the outcome, after printing the reason of a failure to standard error."""
     if ending.code:
-        click.echo(f"grpo-job: {ending.kind} (exit {ending.code})\n{ending.reason}", err=True)
+        reason = wrapped(ending.reason, columns_of(STDERR))
+        click.echo(f"grpo-job: {ending.kind} (exit {ending.code})\n{reason}", err=True)
     leave_silently(ending.code)
 
 
