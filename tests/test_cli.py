@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from grpo_job import cli, job, outcomes, preflight
 from grpo_job.outcomes import Outcome
+from grpo_job.phases import tell_checks
 from grpo_job.preflight import Examined
 from grpo_job.preflight.findings import Finding, Findings
 from grpo_job.runtime import machine, process_exit
@@ -156,6 +157,12 @@ def test_help_has_a_short_name(option: str, invoke: Invoke) -> None:
     assert invoke("check", option)[1].startswith("Usage")
 
 
+@pytest.mark.parametrize("name", sorted(cli.main.commands))
+def test_what_a_command_does_is_told_whole_at_a_narrow_terminal(name: str) -> None:
+    columns = 60 - 6 - max(map(len, cli.main.commands))
+    assert not cli.main.commands[name].get_short_help_str(columns).endswith("...")
+
+
 def test_the_version_is_that_of_the_package(invoke: Invoke) -> None:
     assert invoke("--version") == (0, f"grpo-job {metadata.version('grpo-job')}\n", "")
 
@@ -205,6 +212,14 @@ def test_check_prints_findings_then_what_was_chosen_and_the_rest_on_demand(invok
     assert short.index("1 failed") < short.index("Chosen:") < short.index("GRPO_RECIPE")
     assert "GRPO_HEALTH_STEPS" not in short
     assert "GRPO_HEALTH_STEPS" in invoke("check", "--all")[1]
+
+
+def test_a_narrow_terminal_continues_a_finding_below_its_first_word() -> None:
+    found = Findings([Finding("warned", "disk", "60.2 GB free, about 204 MB needed"), Finding("passed", "rows", "ten")])
+    assert tell_checks.painted(found, 40)[:2] == [
+        "\x1b[35mwarned\x1b[0m   disk  60.2 GB free, about 204\n               MB needed",
+        "\x1b[32mpassed\x1b[0m   rows  ten",
+    ]
 
 
 @pytest.mark.parametrize(("unwanted", "start"), [("", "\x1b[31mfailed\x1b[0m   model"), ("1", "failed   model")])

@@ -45,6 +45,14 @@ def test_the_message_is_slacks_with_plain_fields_beside_it() -> None:
     assert {name: body[name] for name in notify.SENT} == {name: FACTS[name] for name in notify.SENT}
 
 
+def test_a_run_that_did_not_finish_says_at_which_step_and_what_it_cost() -> None:
+    with hook() as server:
+        sent(server.url, state="interrupted", exit_code=75, steps=14, planned=100, cost=0.3149)
+    assert server.bodies[0]["text"].startswith(
+        "grpo-job gsm8k-1: interrupted (exit 75) after 12.3 min, $0.31, at step 14 of 100\n"
+    )
+
+
 def test_a_reason_calls_nobody_and_is_short_and_without_secrets() -> None:
     with hook() as server:
         sent(server.url, reason=f"<!channel> {server.url} " + "x" * 5000)

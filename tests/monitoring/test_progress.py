@@ -2,17 +2,22 @@
 
 import doctest
 import json
+import re
 import threading
 from datetime import datetime
 
 import pytest
 
-from grpo_job.monitoring import figures, progress
+from grpo_job.monitoring import bar, figures, progress
 from grpo_job.monitoring.progress import Progress
 from grpo_job.settings.redaction.redactor import REDACTOR
 
 METRICS = {"reward": 1.0, "reward_std": 0.5, "completions/mean_length": 187.4, "eval_accuracy": 0.45}
-STEP = "step 2/3  reward 1.000 ± 0.500, 0:01:10 left, accuracy 45.0%, length 187, 0:00:00 elapsed, $0.42"
+FIGURES = (
+    "step 2/3  reward 1.000 ± 0.500", "0:01:10 left", "accuracy 45.0%", "length 187", "0:00:00 elapsed", "$0.42",
+)  # fmt: skip
+CONTROL, COLOUR = re.compile(r"\x1b\[\??[\d;]*[A-Za-z]"), re.compile(r"\x1b\[([\d;]*)m")
+STEP = ", ".join(FIGURES)
 
 
 def told(log_format: str, capfd: pytest.CaptureFixture[str]) -> str:
@@ -33,7 +38,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_doctests() -> None:
-    assert doctest.testmod(figures).failed == 0
+    assert doctest.testmod(figures).failed == doctest.testmod(bar).failed == 0
 
 
 def test_a_bar_stands_before_the_step_on_a_terminal(terminal: None, capfd: pytest.CaptureFixture[str]) -> None:
@@ -43,13 +48,50 @@ def test_a_bar_stands_before_the_step_on_a_terminal(terminal: None, capfd: pytes
     assert "warning: [secret] [bold] was refused" in out
 
 
-def test_a_narrow_terminal_has_the_first_figures_on_one_line(
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (40, "step 2/3  reward 1.000 ± 0.500"),
+        (60, "step 2/3  reward 1.000 ± 0.500, 0:01:10 left"),
+        (80, "━━━━━━━━ step 2/3  reward 1.000 ± 0.500, 0:01:10 left, accuracy 45.0%"),
+        (100, "━━━━━━━━ step 2/3  reward 1.000 ± 0.500, 0:01:10 left, accuracy 45.0%, length 187"),
+    ],
+)
+def test_a_narrow_terminal_has_the_first_figures_whole_with_room_for_a_key_that_it_shows(
+    columns: int, line: str, terminal: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    drawn = CONTROL.sub("", told("auto", capfd))
+    (step,) = {part.strip() for part in re.split(r"[\r\n]", drawn) if "step 2/3" in part}
+    assert step.replace("╺", "━").endswith(line)
+    assert ", ".join(FIGURES).startswith(step[step.index("step 2/3") :])
+    assert len(step) <= columns - len("^C^C")
+
+
+def test_a_terminals_lines_break_between_words(
     terminal: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
-    out = told("auto", capfd)
-    assert "step 2/3  reward 1.000 ± 0.500, 0:01:10…" in out
-    assert "elapsed" not in out
+    Progress("auto").say("probe of the base: 14 of 16 groups have a non-zero reward std")
+    assert capfd.readouterr().out == "probe of the base: 14 of 16 groups have\na non-zero reward std\n"
+
+
+def test_nothing_at_a_terminal_is_yellow_or_white_or_dim_as_its_background_may_be_white(
+    terminal: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    drawn = COLOUR.findall(told("auto", capfd))
+    assert "35" in drawn
+    assert not {"33", "93", "37", "97", "2"} & set(drawn)
+
+
+def test_the_seconds_of_a_phase_count_while_it_lasts() -> None:
+    shown = Progress("plain")
+    shown.count_from({"train": 100.0})
+    with shown.phase("train", "training"):
+        assert shown.so_far()["train"] > 100
+        assert shown.seconds["train"] == 100
+    assert shown.so_far() == shown.seconds
+    assert shown.seconds["train"] > 100
 
 
 def test_a_phase_of_unknown_length_shows_its_time_on_a_terminal(

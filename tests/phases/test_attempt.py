@@ -68,6 +68,18 @@ def test_a_known_ending_is_written_and_not_raised(tmp_path: Path, error: Excepti
     assert summary(tmp_path)["ending"]["code"] == code  # type: ignore[index]
 
 
+@pytest.mark.parametrize("one_terminal", [True, False])
+def test_a_failure_is_told_once_where_standard_error_is_read_too(
+    one_terminal: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(outcome, "is_one_terminal", lambda: one_terminal)
+    with run(attempt_at(tmp_path)):
+        raise Abandoned("no signal")
+    out = capfd.readouterr().out
+    assert "run folder: " in out
+    assert ("hopeless (exit 4): no signal" in out) is not one_terminal
+
+
 def test_an_unknown_error_is_written_and_raised(tmp_path: Path) -> None:
     attempt = attempt_at(tmp_path)
     with pytest.raises(ZeroDivisionError), run(attempt):

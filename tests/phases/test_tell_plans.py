@@ -44,6 +44,16 @@ def test_a_larger_gpu_is_faster_and_dollars_follow_from_minutes(model: Path) -> 
     assert found["H200"].dollars == pytest.approx(found["H200"].minutes / 60 * 1.2, abs=0.02)
 
 
+def test_the_table_fits_a_narrow_terminal(model: Path) -> None:
+    found = tell_plans.plans(settings(model), ["H100", "L4"], ["2.5"])
+    wide, narrow = found.lines(80), found.lines(60)
+    assert max(map(len, "\n".join(narrow[1:]).splitlines())) <= 60
+    assert ["engine" in "\n".join(lines) for lines in (wide, narrow)] == [True, False]
+    assert [line.split()[-1] for line in narrow if line.startswith("L4")] == [
+        line.split()[-1] for line in wide if line.startswith("L4")
+    ]
+
+
 def test_without_a_price_there_are_no_dollars_and_that_of_the_settings_counts(model: Path) -> None:
     assert told(model, "H100")["H100"].dollars is None
     assert told(model, "H100", price_per_hour=2.4) == told(model, "H100", price=("2.4",), price_per_hour=9)

@@ -61,6 +61,12 @@ def test_axes_show_every_value_and_the_running_mean() -> None:
     assert mean.get_ydata() == pytest.approx([np.mean(values[max(0, end - 4) : end]) for end in range(1, 61)])
 
 
+def test_the_only_step_of_a_series_is_the_only_step_of_its_axis() -> None:
+    axes = plots.draw(Panel("measure", "Measure", "", [Line("run", [10], [1.0])]), size=(4, 3), titled=False).axes[0]
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [10]
+
+
 def test_running_mean_passes_over_what_is_not_a_number() -> None:
     assert plots.running_mean([1.0, float("nan"), 3.0], 2).tolist() == [1.0, 1.0, 3.0]
 
