@@ -25,8 +25,8 @@ from grpo_job.monitoring.wrapping import wrapped
 from grpo_job.settings.redaction.redactor import REDACTOR
 
 QUIET_SECONDS = 60.0  # after which a log without a bar says how far a phase is
-# Of the colours of a terminal, yellow cannot be read on white, nor grey23 be told from a full bar.
-COLOURS = Theme({"progress.elapsed": "none", "bar.back": "grey50", "warning": "magenta"})
+# Yellow cannot be read on white, and what is left of a bar must not look fuller than the rest of it.
+COLOURS = Theme({"progress.elapsed": "none", "bar.back": "bright_black", "warning": "magenta"})
 
 
 class Progress:

@@ -16,7 +16,7 @@ METRICS = {"reward": 1.0, "reward_std": 0.5, "completions/mean_length": 187.4, "
 FIGURES = (
     "step 2/3  reward 1.000 ± 0.500", "0:01:10 left", "accuracy 45.0%", "length 187", "0:00:00 elapsed", "$0.42",
 )  # fmt: skip
-CONTROL, COLOUR = re.compile(r"\x1b\[\??[\d;]*[A-Za-z]"), re.compile(r"\x1b\[([\d;]*)m")
+CONTROL, COLOUR = re.compile(r"\x1b\[\??[\d;]*[A-Za-z]"), re.compile(r"\x1b\[([\d;]*)m[^\x1b]*\w")
 STEP = ", ".join(FIGURES)
 
 
@@ -76,7 +76,7 @@ def test_a_terminals_lines_break_between_words(
     assert capfd.readouterr().out == "probe of the base: 14 of 16 groups have\na non-zero reward std\n"
 
 
-def test_nothing_at_a_terminal_is_yellow_or_white_or_dim_as_its_background_may_be_white(
+def test_no_word_at_a_terminal_is_yellow_or_white_or_dim_for_its_background_may_be_white(
     terminal: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     drawn = COLOUR.findall(told("auto", capfd))
