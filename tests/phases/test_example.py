@@ -1,5 +1,6 @@
 """GRPO_EXAMPLE=auto: when the base is shown an example, and that everything after asks with the same prompt."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -134,6 +135,14 @@ def test_a_base_without_format_is_refused_with_the_setting_that_helps(
     attempt.progress.seconds["evaluate"] = 1.0
     with pytest.raises(Abandoned, match=cure):
         probe(attempt, loaded, checked, seen)
+
+
+def test_a_probe_is_a_phase_that_says_how_far_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    attempt, loaded, checked = started(tmp_path, Base(), GRPO_LOG_FORMAT="json")
+    look_at_base(attempt, loaded, checked)
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    begun = next(line for line in lines if line["message"].startswith("probing the base: 8 prompts"))
+    assert (begun["event"], begun["phase"]) == ("phase", "check")
 
 
 def test_a_resumed_run_has_the_example_of_its_checkpoint_and_does_not_sample_again(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ FLAGS = (
 # Where text that is too wide would show: the page itself, and what juts out of it.
 MEASURE = """<script>onload = () => {
   const page = document.querySelector("iframe").contentDocument.documentElement;
-  document.title = [page.clientWidth, page.scrollWidth, page.querySelectorAll("svg.plot text").length].join();
+  const texts = page.querySelectorAll("svg.plot text").length, runs = page.querySelector("table.runs");
+  const table = runs ? [runs.scrollWidth, runs.parentElement.clientWidth] : [];
+  document.title = [page.clientWidth, page.scrollWidth, texts, ...table].join();
 }</script>"""
 ITS_OWN = "not an origin"  # who asks, in Chromium's log, where it is not the page
 
@@ -81,15 +83,27 @@ def test_page_asks_for_nothing_even_where_it_might(page: Path, tmp_path: Path) -
     assert opened(free, tmp_path)[2] == ["http://127.0.0.1:9/x.png"]
 
 
-def test_page_fits_a_phone(page: Path, tmp_path: Path) -> None:
+def measured_at_a_phone(page: Path, folder: Path) -> list[int]:
+    """The width of the page and of what is in it, of the table of runs and of its frame, and the texts in plots."""
     framed = without_policy(page).replace("<details", "<details open")
-    (tmp_path / "frame.html").write_text(
+    (folder / "frame.html").write_text(
         f'<!doctype html>{MEASURE}<iframe width="{PHONE}" height="800" style="border:0" '
         f'srcdoc="{framed.replace("&", "&amp;").replace(chr(34), "&quot;")}"></iframe>'
     )
-    document, *_ = opened(tmp_path / "frame.html", tmp_path)
-    found = re.search(r"<title>(\d+),(\d+),(\d+)</title>", document)
+    document, *_ = opened(folder / "frame.html", folder)
+    found = re.search(r"<title>([\d,]+)</title>", document)
     assert found
-    assert int(found[1]) <= PHONE
-    assert int(found[2]) == int(found[1])
-    assert int(found[3]) > 100
+    return [int(number) for number in found[1].split(",")]
+
+
+def test_page_fits_a_phone(page: Path, tmp_path: Path) -> None:
+    width, content, texts, *_ = measured_at_a_phone(page, tmp_path)
+    assert width <= PHONE
+    assert content == width
+    assert texts > 100
+
+
+def test_two_runs_are_side_by_side_at_a_phone(tmp_path: Path) -> None:
+    both = [made_runs.write_run(tmp_path / name, seed=seed) for seed, name in enumerate(("first", "second"))]
+    *_, table, room = measured_at_a_phone(reports.build(both), tmp_path)
+    assert 0 < table <= room
