@@ -30,7 +30,7 @@ from tests.servers.hub import HubServer
 from tests.servers.s3 import S3Server
 from tests.servers.trained_run import PUBLISHED, make_run
 
-GIVE_UP = Patience(seconds=1, call=30, first_wait=0.1, longest_wait=0.5)
+GIVE_UP = Patience(seconds=1, call=1, first_wait=0.1, longest_wait=0.5)
 
 
 @pytest.fixture
