@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 UV := uv==0.13.9
 
 # Processes of the fast tests; each takes up to 1 GB.
-WORKERS ?= 4
+WORKERS ?= 6
 
 # What an image is called, and who builds it; BUILD_FLAGS go to the builder as they are.
 CONTAINER_TOOL ?= docker

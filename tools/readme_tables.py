@@ -126,9 +126,9 @@ def purpose(path: Path) -> str:
     return " ".join(paragraph.split()).replace("|", "\\|")
 
 
-def histories() -> str:
+def histories(folder: Path = HISTORIES) -> str:
     """Real runs whose outcome is known, and what health says of each and when."""
-    runs = {path.stem: json.loads(path.read_text()) for path in sorted(HISTORIES.glob("*.json"))}
+    runs = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
     rows = [
         (name, str(run["metrics"]["step"][-1]), run["learned"], "; ".join(f"{k} {v}" for k, v in run["found"].items()))
         for name, run in runs.items()
@@ -142,7 +142,7 @@ PAGES = {
     SETTINGS_PAGE: {"first settings": first_settings, "settings": settings},
     OPTIONS_PAGE: {"options": options_by_engine, "refused options": refused_options},
     ARCHITECTURE_PAGE: {"modules": modules},
-    CHECKS_PAGE: {"histories": histories},
+    CHECKS_PAGE: {"histories": histories, "histories held out": lambda: histories(HISTORIES / "held_out")},
     GPU_PAGE: {"models on GPUs": models_on_gpus},
     NOTEBOOK_PAGE: {"notebook": notebook},
 }

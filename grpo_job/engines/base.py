@@ -173,3 +173,4 @@ class VllmTrainerEngine(TrainerEngine):
         self.llm.llm_engine.engine_core.shutdown()
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+        torch.cuda.empty_cache()  # GRPO_VERIFY serves the adapter beside what is left

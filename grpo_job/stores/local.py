@@ -48,8 +48,9 @@ class LocalStore:
                 self.delete(other)
             return trees.revision_of(folder)
 
+        patience = max(self._patience.seconds, CHECK_SECONDS)  # a slow disk is no outage
         with self._sentences():
-            return self._in_time(self._patience.seconds + trees.size_of(folder) / SLOWEST, send)
+            return self._in_time(patience + trees.size_of(folder) / SLOWEST, send)
 
     def differences(self, folder: Path, name: str = "", *, revision: str = "") -> Names:
         with self._sentences():

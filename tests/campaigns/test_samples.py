@@ -27,6 +27,7 @@ def test_runs_without_effect_and_answers_that_ignore_the_question_are_not_improv
     assert verdict.main(10, first_seed=100) == 0
 
 
+@pytest.mark.slow
 def test_no_spelling_of_a_secret_gets_out_of_a_command() -> None:
     planted = [each for each in plantings() if each.secret in ("keys", "two lines")]
     assert leaks.main(("settings", "answer of a store", "crash"), planted)
@@ -37,6 +38,7 @@ def test_no_spelling_of_a_secret_gets_out_of_a_run() -> None:
     assert leaks.main(("rows", "written by C code", "raised by a reward"))
 
 
+@pytest.mark.slow
 def test_fuzzed_environments_end_in_findings_and_not_in_a_traceback() -> None:
     """In a process of its own, because it forks. How long each takes is for the campaign to judge."""
     command = [sys.executable, "-m", "tests.campaigns.environments", "8", "100000"]

@@ -172,6 +172,15 @@ def test_options_of_the_chat_template_reach_answers_training_and_lengths(tmp_pat
     assert Chat(base.folder, settings).render(QUESTION[0]) == answered
 
 
+def test_each_completion_of_a_group_has_the_tokens_of_its_own_prompt(tmp_path: Path) -> None:
+    told = engine(tmp_path)
+    one, other = ([{"role": "user", "content": f"{number} plus 1?"}] for number in (3, 4))
+    prompts = [one, one, other, other, one]
+    tokens = told.trainer._tokenize_prompts(prompts)[0]
+    assert [told.tokenizer.decode(ids) for ids in tokens] == told.texts(prompts)
+    assert tokens[0] is not tokens[1]
+
+
 class Records:
     """A listener that asks for a checkpoint at the end and keeps each step's metrics."""
 

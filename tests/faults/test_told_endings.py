@@ -31,6 +31,7 @@ def started(folder: Path, server: Hook, *hooks: runs.Hook, **settings: str) -> r
     return runs.start(folder, given, hooks=[WithoutReport(), *hooks])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [BEFORE_ANY_ATTEMPT, BEFORE_TRAINING])
 def test_a_run_that_is_refused_is_told(settings: dict[str, str], tmp_path: Path) -> None:
     with hook() as server:

@@ -10,7 +10,7 @@ from grpo_job.monitoring.health import Health
 from grpo_job.settings.schema import Settings
 from tools.readme_tables import HISTORIES
 
-RUNS = sorted(HISTORIES.glob("*.json"))
+RUNS = sorted(HISTORIES.rglob("*.json"))
 
 
 def rows_of(metrics: dict[str, list[Any]]) -> list[dict[str, Any]]:

@@ -157,6 +157,7 @@ def failing(folder: Path, *, calls: int) -> dict[str, str]:
 CHECKS, BEFORE, PROBE = 1, 1, 2  # calls: one batch of completions, the held-out rows, and the groups of the probe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calls", [CHECKS + 1, CHECKS + BEFORE + 1])
 def test_a_reward_that_fails_before_training_is_refused_with_its_line_and_the_completion(
     calls: int, tmp_path: Path
@@ -170,6 +171,7 @@ def test_a_reward_that_fails_before_training_is_refused_with_its_line_and_the_co
     assert "on the completion '" in reason
 
 
+@pytest.mark.slow
 def test_a_reward_that_fails_in_mid_run_ends_it_with_4_and_the_mended_run_resumes(tmp_path: Path) -> None:
     settings = failing(tmp_path, calls=CHECKS + BEFORE + PROBE + 4)
     attempt = runs.start(tmp_path, settings, hooks=(WithoutReport(),))

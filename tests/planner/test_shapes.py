@@ -64,6 +64,7 @@ def test_what_a_config_does_not_say_is_what_transformers_assumes() -> None:
     assert ModelShape.from_config(nested).tied
 
 
+@pytest.mark.slow
 def test_the_list_of_what_is_assumed_is_that_of_the_installed_transformers() -> None:
     command = [sys.executable, "-m", "tools.list_silent_configs"]
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

@@ -19,6 +19,7 @@ def run(write_run: WriteRun) -> Path:
     return write_run("run")
 
 
+@pytest.mark.slow
 def test_a_report_that_is_rebuilt_from_the_same_folder_is_the_same(run: Path) -> None:
     first = reports.rebuild([run]).read_text()
     (run / "report.html").unlink()
@@ -26,6 +27,7 @@ def test_a_report_that_is_rebuilt_from_the_same_folder_is_the_same(run: Path) ->
     assert (run / "report.html").read_text() == first
 
 
+@pytest.mark.slow
 def test_a_report_that_is_rebuilt_is_no_damage_to_who_publishes_the_run(run: Path) -> None:
     plot = next((run / "plots").glob("*.png"), None) or reports.rebuild([run]).parent / "plots" / "reward.png"
     summary = json.loads((run / "summary.json").read_text())

@@ -93,6 +93,7 @@ def test_trls_own_default_is_within_the_accepted_range(name: str) -> None:
     assert trl_options.parse(name, options()[name]["default"]) == options()[name]["default"]
 
 
+@pytest.mark.slow
 def test_the_generated_list_is_that_of_the_installed_trl() -> None:
     command = [sys.executable, "-m", "tools.list_trl_options"]
     made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

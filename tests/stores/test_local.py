@@ -11,6 +11,7 @@ import pytest
 from grpo_job.outcomes import InvalidRun
 from grpo_job.stores import Store, StoreFailed, local, open_store
 from grpo_job.stores.local import LocalStore
+from grpo_job.stores.retries import Patience
 from tests.stores.cases import FILES, StoreCases, contents, make_tree
 
 
@@ -72,6 +73,16 @@ def test_a_volume_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(local, "CHECK_SECONDS", 0.2)
     with pytest.raises(InvalidRun, match=r"does not respond .*: check the volume"):
         open_store(f"file://{tmp_path}/store").check()
+
+
+def test_a_folder_gets_the_time_of_its_check_however_short_the_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[float] = []
+    monkeypatch.setattr(local, "within", lambda seconds, work: (asked.append(seconds), work())[1])
+    make_tree(tmp_path / "tree")
+    open_store(f"file://{tmp_path}/store", patience=Patience(seconds=0)).put(tmp_path / "tree")
+    assert asked[0] >= local.CHECK_SECONDS
 
 
 def test_an_address_that_is_none_is_refused_with_the_accepted_ones() -> None:

@@ -20,6 +20,7 @@ import httpx
 from grpo_job.engines.interface import Adapter
 from grpo_job.engines.served import Answer, Ask, Model, Step, gap
 from grpo_job.outcomes import Abandoned, in_one_line
+from grpo_job.runtime import machine
 
 NAMES = {"on": "adapter", "off": "base"}
 LIKELIEST = 20  # what `vllm serve` allows without a flag
@@ -48,8 +49,8 @@ def serving(model: Model, environment: Mapping[str, str]) -> Iterator[Ask]:
     ):
         try:
             process = subprocess.Popen(
-                [*command(model, port), EAGER], env=environment, stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=_end_with_its_parent,
+                [*command(model, port), EAGER, *_share(environment)], env=environment,
+                stdout=log, stderr=log, start_new_session=True, preexec_fn=_end_with_its_parent,
             )  # fmt: skip
         except OSError as error:
             raise Abandoned(f"vllm serve cannot be started: {error}") from error
@@ -58,6 +59,13 @@ def serving(model: Model, environment: Mapping[str, str]) -> Iterator[Ask]:
             yield partial(_ask, client, model)
         finally:
             _end(process)
+
+
+def _share(environment: Mapping[str, str]) -> list[str]:
+    """What vLLM may take of the GPU's memory: where its usual share is not free, as after a training in this process,
+    it does not start."""
+    seen = machine.gpus(environment.get("CUDA_VISIBLE_DEVICES"))[:1]
+    return [f"--gpu-memory-utilization={0.9 * (1 - gpu.used_mib / gpu.memory_mib):.2f}" for gpu in seen]
 
 
 def _end_with_its_parent() -> None:

@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -189,9 +190,13 @@ class JobTrainer(GRPOTrainer):
         self.part_seconds[part] += time.perf_counter() - began
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        """Token ids of each prompt as all parts of the run render it; no images, and nothing further."""
-        texts = [self.chat.render(prompt) for prompt in prompts]
-        return self.processing_class(text=texts, add_special_tokens=False)["input_ids"], None, {}
+        """Token ids of each prompt as all parts of the run render it; no images, and nothing further.
+
+        The completions of a group follow each other, and have one prompt.
+        """
+        groups = [(self.chat.render(prompt), len([*same])) for prompt, same in groupby(prompts)]
+        ids = self.processing_class(text=[text for text, _ in groups], add_special_tokens=False)["input_ids"]
+        return [[*each] for each, (_, count) in zip(ids, groups, strict=True) for _ in range(count)], None, {}
 
     def _generate(self, *arguments: Any, **options: Any) -> Any:
         with self._timed("generation"):

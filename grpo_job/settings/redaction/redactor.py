@@ -47,18 +47,22 @@ class Redactor:
         return self.text(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
     def value(self, value: Any) -> Any:
-        """A JSON value, with all strings and keys in it redacted; other types as they are."""
-        match value:
-            case str():
-                return self.text(value)
-            case dict():
-                return {self.value(key): self.value(each) for key, each in value.items()}
-            case list() | tuple():
-                return [self.value(each) for each in value]
-            case int() | float() | None:
-                return value
-            case _:
-                return self.text(str(value))
+        """A JSON value, with all strings and keys in it redacted; what JSON has no type for as its text.
+
+        All strings are looked through together first: nearly no value holds a secret, and a step writes hundreds.
+        """
+        strings: list[str] = []
+
+        def kept(text: str) -> str:
+            strings.append(text)
+            return text
+
+        plain = _each_string(value, kept)
+        return _each_string(plain, self.text) if self._sees("\n".join(strings)) else plain
+
+    def _sees(self, text: str) -> bool:
+        """Whether `text` would change anything. What it would hide in a part of the lines, it sees in all of them."""
+        return self.refuses(text) or any(beginning.first.is_in(text) for beginning in self._beginnings)
 
     def refuses(self, text: str) -> bool:
         """Whether a secret is in `text`: a known one as a whole, or one by its shape."""
@@ -70,6 +74,21 @@ class Redactor:
         return any(
             spelling.is_in(text) or (spelling.wrapped and spelling.is_in(unwrapped)) for spelling in self._spellings
         )
+
+
+def _each_string(value: Any, change: Callable[[str], str]) -> Any:
+    """The JSON value with each string in it, keys too, changed."""
+    match value:
+        case str():
+            return change(value)
+        case dict():
+            return {_each_string(key, change): _each_string(each, change) for key, each in value.items()}
+        case list() | tuple():
+            return [_each_string(each, change) for each in value]
+        case int() | float() | None:
+            return value
+        case _:
+            return change(str(value))
 
 
 REDACTOR = Redactor()  # of this process; the command line tells it the environment before anything is written

@@ -40,12 +40,14 @@ def differences() -> dict[str, float]:
     return json.loads(run.stdout)
 
 
+@pytest.mark.slow
 def test_log_probabilities_and_statistics_equal_the_kernels(differences: dict[str, float]) -> None:
     values = {name: worst for name, worst in differences.items() if "gradient" not in name}
     assert len(values) == 5
     assert all(worst < 1e-5 for worst in values.values()), values
 
 
+@pytest.mark.slow
 def test_gradients_equal_the_kernels(differences: dict[str, float]) -> None:
     assert differences["hidden gradient"] < 1e-5
     assert differences["weight gradient"] < 1e-5

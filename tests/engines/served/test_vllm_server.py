@@ -26,6 +26,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\nexec {sys.executable} {STUB} "$@"\n')
     command.chmod(0o755)
+    half_taken = "NVIDIA H100, GPU-1, 80000, 40000, 580.1, 9.0, Disabled"
+    command.with_name("nvidia-smi").write_text(f"#!/bin/sh\necho '{half_taken}'\n")
+    command.with_name("nvidia-smi").chmod(0o755)
     path = f"{command.parent}{os.pathsep}{os.environ['PATH']}"
     return {**os.environ, "PATH": path, "STUB_FILE": str(tmp_path / "told"), "HF_TOKEN": "hf_of_mine"}
 
@@ -56,7 +59,7 @@ def test_base_and_adapter_are_asked_with_explicit_sampling(
     started, of_adapter, of_base = told(environment)
     assert started["secrets"] is False
     assert started["arguments"][:2] == ["serve", "/base"]
-    ending = "--enable-lora --max-lora-rank 16 --lora-modules adapter=/adapter --enforce-eager"
+    ending = "--max-lora-rank 16 --lora-modules adapter=/adapter --enforce-eager --gpu-memory-utilization=0.45"
     assert " ".join(started["arguments"]).endswith(ending)
     assert (of_adapter["path"], of_adapter["model"], of_base["model"]) == ("/v1/completions", "adapter", "base")
     assert of_adapter["prompt"] == ["a?", "b?", "c?"]

@@ -107,6 +107,7 @@ def test_its_gradient_is_that_of_the_solutions_negative_log_likelihood(loss: str
     assert any(grad.abs().max() > 0 for grad in ours.values())
 
 
+@pytest.mark.slow
 def test_a_run_that_is_cut_in_the_warm_start_ends_with_the_bytes_of_a_whole_one(
     whole: tuple[Path, PlainTrl, list[dict[str, float]]], tmp_path: Path
 ) -> None:

@@ -120,6 +120,15 @@ def test_a_value_keeps_its_form_and_stays_json() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("written", [*WAYS.values(), *ODD_WAYS.values(), TOKEN[:13], "hf_" + "a1" * 9])
+def test_in_a_value_each_string_is_hidden_as_by_itself(written: str) -> None:
+    redactor, around = Redactor([SECRET, TOKEN]), ["it ends with a letter", "a line\nand \\n one more"]
+    given = [around[0], written, around[1], {written: written}]
+    alone = redactor.text(written)
+    assert redactor.value(given) == [around[0], alone, around[1], {alone: alone}]
+    assert redactor.value(around) == around
+
+
 def test_a_secret_that_holds_another_leaves_nothing_of_either() -> None:
     assert Redactor(["abcdefgh-and-more", "abcdefgh"]).text("abcdefgh-and-more, abcdefgh") == f"{HIDDEN}, {HIDDEN}"
 
