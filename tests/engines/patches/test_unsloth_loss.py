@@ -1,0 +1,42 @@
+"""What is put around Unsloth's loss, with a stand-in for the module that Unsloth writes; Unsloth needs a GPU."""
+
+from collections import defaultdict
+from types import FunctionType
+from typing import Any
+
+import pytest
+import torch
+
+from grpo_job.engines.patches.unsloth_loss import log_entropy
+
+
+class Loss:
+    """The loss by its one method; returns what it is given."""
+
+    @staticmethod
+    def apply(*arguments: Any) -> Any:
+        return arguments
+
+
+def trainer_of(namespace: dict[str, Any]) -> Any:
+    def compute_loss() -> None: ...
+
+    methods = {"compute_loss": FunctionType(compute_loss.__code__, namespace)}
+    trainer: Any = type("Trainer", (), methods)()
+    trainer._metrics = {"train": defaultdict(list)}
+    return trainer
+
+
+def test_the_entropy_is_the_mean_of_what_the_drawn_tokens_were_unlikely() -> None:
+    namespace: dict[str, Any] = {"grpo_compute_loss": None, "UnslothEfficientGRPO": Loss}
+    trainer = trainer_of(namespace)
+    log_entropy(trainer)
+    new, mask = torch.tensor([[-1.0, -3.0], [-2.0, -50.0]], requires_grad=True), torch.tensor([[1, 1], [1, 0]])
+    given = (new, None, None, None, "head", "ids", mask, "advantages", 0.0)
+    assert namespace["UnslothEfficientGRPO"].apply(*given) == given
+    assert trainer._metrics["train"]["entropy"] == [2.0]
+
+
+def test_another_trainer_is_refused() -> None:
+    with pytest.raises(RuntimeError, match="was not patched"):
+        log_entropy(trainer_of({}))
