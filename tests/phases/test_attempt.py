@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from grpo_job.inputs.dataset import Rows
+from grpo_job.monitoring import progress
 from grpo_job.outcomes import FINISHED, NOT_PUBLISHED, Abandoned, InvalidRun, RunLocked
 from grpo_job.phases import outcome
 from grpo_job.phases.attempt import Attempt
@@ -81,13 +82,15 @@ def test_a_failure_is_told_once_where_standard_error_is_read_too(
     assert ("hopeless (exit 4): no signal" in out) is not one_terminal
 
 
-def test_what_a_phase_takes_is_in_the_summary_while_it_lasts(tmp_path: Path) -> None:
+def test_what_a_phase_takes_is_in_the_summary_while_it_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     attempt = attempt_at(tmp_path, price_per_hour="3600")
     with run(attempt), attempt.progress.phase("train", "training"):
+        seven_seconds_on = SimpleNamespace(monotonic=lambda: time.monotonic() + 7.0)
+        monkeypatch.setattr(progress, "time", seven_seconds_on)
         attempt.note()
         during = read_json(attempt.folder.summary)
-    assert during["seconds"]["train"] > 0
-    assert during["cost"]["train"] > 0
+    assert during["seconds"]["train"] >= 7.0
+    assert during["cost"]["train"] >= 7.0
 
 
 def test_an_unknown_error_is_written_and_raised(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.phases import resume
+from grpo_job.phases import resume, train
 from grpo_job.run_folder.files import read_jsonl
 from tests.phases.test_train import attempt_at, resumed, steps, trained, written
 
@@ -79,11 +79,14 @@ def test_what_a_save_has_cost_so_far_outlives_a_kill(tmp_path: Path) -> None:
 
 def test_what_a_checkpoint_costs_stands_in_the_summary(tmp_path: Path) -> None:
     attempt = attempt_at(tmp_path)
-    trained(attempt, last=8)
+    manager, _ = resumed(attempt)
+    listener = train.TrainingListener(attempt, manager, 20)
+    listener.last_step_at -= 2.0
+    listener.on_save(8, written(manager, 8))
     files = [path for path in (attempt.folder.checkpoints / "step-000008").iterdir() if path.name != "manifest.json"]
     found = attempt.summary.values["checkpoint"]
     assert found["bytes"] == sum(path.stat().st_size for path in files) > 0
-    assert found["seconds"] > 0
+    assert found["seconds"] >= 2.0
 
 
 def test_a_run_that_shall_not_resume_forgets_here_and_at_the_mirror(tmp_path: Path) -> None:
