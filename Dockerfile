@@ -117,13 +117,18 @@ COPY docs/package.md /source/docs/
 COPY grpo_job /source/grpo_job
 RUN /opt/tools/bin/uv pip install --python /opt/venv --prefix /code/opt/venv --no-cache --no-deps \
     --no-build-isolation --compile-bytecode /source \
+ && rm -f /code/opt/venv/.lock \
  && find /code/opt/venv/lib/python3.12/site-packages/grpo_job/inputs/sample ! -name "*.py*" -type f -delete
 
 FROM gpu-packages AS gpu-layers
-RUN /opt/tools/bin/cyclonedx-py environment --gather-license-texts --output-reproducible --output-file /sbom.cdx.json /opt/venv
-# The largest folders become separate layers, which are pulled in parallel.
+COPY tools/name_licences.py /
+RUN /opt/tools/bin/cyclonedx-py environment --gather-license-texts --output-reproducible --output-file /sbom.cdx.json /opt/venv \
+ && python3 /name_licences.py /sbom.cdx.json
+# Not needed to train: an application in Unsloth's wheel, libraries to link with (190 MB together), and the lock of uv,
+# which anybody could write to. The largest folders become separate layers, which are pulled in parallel.
 WORKDIR /opt/venv/lib/python3.12/site-packages
-RUN rm -rf torch/test torch/bin/test_* && find . -type d -name tests -prune -exec rm -r {} + \
+RUN rm -rf torch/test torch/bin/test_* studio /opt/venv/.lock && find . -name "*.a" -type f -delete \
+ && find . -type d -name tests -prune -exec rm -r {} + \
  && for part in nvidia torch vllm triton; do mkdir -p "/layers/$part$PWD" && mv "$part" "/layers/$part$PWD/"; done
 
 FROM gpu-system AS gpu

@@ -86,6 +86,13 @@ def test_licences_that_ask_for_more_than_ours_are_named() -> None:
 def test_the_parts_lists_of_both_images_name_licences() -> None:
     commands = re.findall(r"cyclonedx-py (.*) --output-file", DOCKERFILE)
     assert commands == ["environment --gather-license-texts --output-reproducible"] * 2
+    assert "python3 /name_licences.py /sbom.cdx.json" in stage("gpu")
+
+
+def test_what_anybody_could_write_to_is_left_out() -> None:
+    """uv leaves a lock that is open to all in each environment that it installs to."""
+    removed = re.findall(r"rm -r?f [^&\n]*?(/\S*/\.lock)", stage("gpu"))
+    assert removed == ["/code/opt/venv/.lock", "/opt/venv/.lock"]
 
 
 def test_both_halves_of_pythons_headers_go_with_the_compiler() -> None:
@@ -108,5 +115,5 @@ def test_only_what_an_image_holds_goes_to_its_builder() -> None:
     assert rules[0] == "*"
     assert {rule.removeprefix("!") for rule in rules if rule.startswith("!")} == {
         "grpo_job", "locks", "entrypoint.py", "pyproject.toml", "setup.py", "docs/package.md",
-        "LICENSE", "NOTICE",
+        "LICENSE", "NOTICE", "tools/name_licences.py",
     }  # fmt: skip
