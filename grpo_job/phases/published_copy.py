@@ -50,6 +50,8 @@ def fetch(place: str, folder: Path, environment: Mapping[str, str]) -> Copy:
 
     Raises `InvalidRun` if there is none. What is wrong with its files is in `faults`: with one, nothing else is read.
     """
+    if not is_address(place) and not Path(place).is_dir():
+        raise InvalidRun(f"{place}: there is no such folder; allowed: a run's folder, a published tree, or its address")
     tree = folder / "tree"
     tree.mkdir()
     if not is_address(place) and not (Path(place) / MANIFEST).is_file():

@@ -26,8 +26,7 @@ from tests.servers.s3 import S3Server
 
 pytestmark = pytest.mark.gpu
 MODEL = os.environ.get("TEST_MODEL", "sample")
-# The least share of rows that transformers and PEFT must judge as vLLM did, and by how much accuracy may differ.
-JUDGED_ALIKE, APART = 0.97, 0.01
+JUDGED_ALIKE = 0.97  # the least share of rows that another library must judge as vLLM did
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +72,7 @@ def judged_as_reported(found: dict[str, Any]) -> None:
     accuracy = found["accuracy"]
     assert found["faults"] == []
     assert accuracy["judged_alike"] >= JUDGED_ALIKE * found["rows"], accuracy
-    assert abs(accuracy["asked"] - accuracy["recorded"]) <= APART, accuracy
+    assert accuracy["interval"][0] <= accuracy["asked"] <= accuracy["interval"][1], accuracy
 
 
 def test_a_folder_answers_as_evaluated_and_so_does_its_merged_model(trees: list[Path]) -> None:

@@ -123,6 +123,11 @@ def test_links_out_of_a_tree_are_refused(tmp_path: Path) -> None:
         published_copy.fetch(str(tree), scratch, {})
 
 
+def test_a_folder_that_is_not_there_is_named_with_what_is_allowed(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRun, match=r"my-run: there is no such folder; allowed: a run's folder, .* its address"):
+        published_copy.fetch("my-run", tmp_path, {})
+
+
 @pytest.mark.parametrize("base", ["/srv/model", "../model", "a/b/c", None])
 def test_a_base_that_is_no_hub_id_is_given_by_the_caller(base: str | None, tmp_path: Path) -> None:
     copy = fetched(tree_in(tmp_path / "tree", base_model_name_or_path=base), tmp_path / "scratch")
