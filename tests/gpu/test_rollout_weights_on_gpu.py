@@ -1,4 +1,4 @@
-"""The ways by which vLLM gets the LoRA: the dither is the reference's, graphs fold as launches do, the sample learns."""
+"""The ways by which vLLM gets the LoRA: the dither is the reference's, graphs fold as launches do, each way trains."""
 
 from pathlib import Path
 from statistics import median
