@@ -81,6 +81,7 @@ class UnslothVllm(VllmTrainerEngine):
             is_on_policy,
             log_entropy,
             score_by_micro_batches,
+            score_by_tokens,
             spare_the_second_forward,
         )
         from grpo_job.engines.rollouts.generate import Rollouts
@@ -95,6 +96,7 @@ class UnslothVllm(VllmTrainerEngine):
         trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
         if plan.training_graphs:
             score_by_micro_batches(trainer)
+        score_by_tokens(LOGIT_CHUNK if plan.chunked_logits else args.max_completion_length)
         log_entropy(trainer)
         log_probs = reads_log_probs(trainer.args)
         if log_probs and is_on_policy(trainer.args):
@@ -177,7 +179,7 @@ def pieces(plan: Plan) -> dict[str, Any]:
     loss takes `unsloth_grpo_mini_batch` as the number of pieces (of ceil(rows / it) rows), whatever its name says.
     """
     whole = {"unsloth_grpo_mini_batch": 1} if plan.training_graphs else {}
-    # One piece of logits per row means fewer launches.
+    # At most a piece of logits per row: short rows go together, see `score_by_tokens`.
     return {**whole, "unsloth_logit_chunk_multiplier": -(-plan.row_tokens // LOGIT_CHUNK) if plan.chunked_logits else 1}
 
 

@@ -90,7 +90,7 @@ def candidates(
 ) -> Iterator[Candidate]:
     """All combinations that the settings leave open."""
     for in_4bit, checkpointing, asleep, micro, sequences, chunked in product(
-        _open(load_in_4bit), _open(recompute), _open(standby), _micro_batches(work), _waves(work.completions), BOTH
+        _open(load_in_4bit), _open(recompute), _open(standby), micro_batches(work), _waves(work.completions), BOTH
     ):
         # Sleep mode excludes separate weights for vLLM: Unsloth's allocator never puts weights to sleep.
         shared: HandOver = "lora" if in_4bit or rollouts == "lora" else "merge"
@@ -120,7 +120,7 @@ def candidates_separate(
         _open(load_in_4bit),
         _open(recompute),
         _open(shard),
-        _micro_batches(work),
+        micro_batches(work),
         _waves(work.completions),
         spreads,
         BOTH,
@@ -138,7 +138,7 @@ def _open(value: bool | Auto) -> tuple[bool, ...]:
     return (False, True) if value == "auto" else (value,)
 
 
-def _micro_batches(work: Work) -> list[int]:
+def micro_batches(work: Work) -> list[int]:
     """Divisors of the largest micro-batch that the user allows, the largest first: each splits it evenly."""
     limit = min(work.micro_batch_limit, work.completions)
     return [size for size in range(limit, 0, -1) if limit % size == 0]

@@ -1,18 +1,23 @@
 """Whether forward and backward are replayed from CUDA graphs; see `training_graphs`. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.planner.candidates import Auto, Candidate, Work
-from grpo_job.planner.memory import Memory
+from grpo_job.planner.candidates import Auto, Candidate, Work, micro_batches
+from grpo_job.planner.memory import Memory, estimate
 from grpo_job.planner.reasons import Choice
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 
-# Seconds that capturing takes per run, and that replaying saves per step (3B with 4 completions on an H200).
+# Seconds that capturing takes per run, and that replaying saves per micro-step (3B with 4 completions on an H200).
 CAPTURE_SECONDS = 2.0
 SAVED_SECONDS = 0.17
-# Tokens in a micro-batch above which the GPU, not the launching of kernels, limits the speed.
-MOST_TOKENS = 8192
+# What a further micro-step costs beside its replayed layers: the rest of the loss and its metrics. An estimate.
+FURTHER_SECONDS = 0.04
+# Tokens in a micro-batch times weights of a layer, above which the GPU, not the launching of kernels, limits the speed.
+# Measured with a 3B model, whose layers have 77e6 weights: 8192 tokens. Derived for others: a layer has as many kernels
+# whatever its size, and the GPU's time for them grows with this product.
+MOST_WORK = 8192 * 77e6
 # Activations of the next shorter length, as a share of those of the longest rows.
 SHORTER = 7 / 8
 
@@ -22,26 +27,31 @@ def plan_replay(
     gpu: Gpu,
     model: ModelShape,
     work: Work,
-    memory: Memory,
+    share: float | None,
     budget: float,
     wished: bool | Auto,
     separate_base: int,
-) -> Choice:
-    """`wished` is the setting, `separate_base` that of `planner.plan.plan`.
+) -> tuple[Candidate, Choice]:
+    """The choice, and the candidate that it holds for: of a smaller micro-batch if there is room for only its graphs.
 
-    Raises `InvalidRun` if the setting asks for graphs that cannot be captured.
+    `wished` is the setting, `separate_base` that of `planner.plan.plan`. Raises `InvalidRun` if the setting asks for
+    graphs that cannot be captured.
     """
-    if separate_base:
-        obstacle: str | None = "this engine captures no CUDA graphs"
-    else:
-        obstacle = _masks(model) or _obstacle(chosen, gpu, memory, budget)
+    if wished is False:
+        return chosen, Choice("training_graphs", False, "", given=True)
+    against = _obstacle(chosen, gpu, model, separate_base)
     if wished == "auto":
-        against = obstacle or _not_worth_it(chosen, work)
-        reason = against or "launching the kernels of forward and backward takes longer than running them"
-        return Choice("training_graphs", not against, reason)
-    if wished and obstacle:
-        raise InvalidRun(f"GRPO_TRAINING_GRAPHS: true was given, but {obstacle}; allowed here: auto, false")
-    return Choice("training_graphs", wished, "", given=True)
+        against = against or _not_worth_it(chosen, model, work)
+    if not against:
+        ways = _worth_splitting(chosen, model, work)
+        estimates = [(one, replayed(estimate(one, gpu, model, work, share))) for one in ways]
+        if fitting := next((one for one, memory in estimates if memory.total <= budget), None):
+            reason = "launching the kernels of forward and backward takes longer than running them"
+            return fitting, Choice("training_graphs", True, reason, given=wished is True)
+        against = f"there is no room for another {estimates[0][1].replay / GB:.1f} GB"
+    if wished is True:
+        raise InvalidRun(f"GRPO_TRAINING_GRAPHS: true was given, but {against}; allowed here: auto, false")
+    return chosen, Choice("training_graphs", False, against)
 
 
 def replayed(memory: Memory) -> Memory:
@@ -49,28 +59,38 @@ def replayed(memory: Memory) -> Memory:
     return replace(memory, replay=SHORTER * memory.activations)
 
 
-def _masks(model: ModelShape) -> str | None:
-    """Graphs run all layers with one causal mask."""
-    return "its layers have different attention masks" if model.layers_differ else None
+def _worth_splitting(chosen: Candidate, model: ModelShape, work: Work) -> Iterator[Candidate]:
+    """The candidate, then with smaller micro-batches while more of them cost less than replaying saves."""
+    steps = work.completions // chosen.micro_batch
+    saved = steps * SAVED_SECONDS * (1 - _work_of_a_layer(chosen, model, work) / MOST_WORK)
+    for size in micro_batches(work):
+        further = work.completions // size - steps
+        if size == chosen.micro_batch or 0 < further * FURTHER_SECONDS < saved:
+            yield replace(chosen, micro_batch=size)
 
 
-def _obstacle(chosen: Candidate, gpu: Gpu, memory: Memory, budget: float) -> str | None:
-    """Why graphs cannot be captured: they need weights at fixed addresses, and no work on the host."""
+def _work_of_a_layer(chosen: Candidate, model: ModelShape, work: Work) -> float:
+    return chosen.micro_batch * work.row_tokens * model.linear_parameters / model.layers
+
+
+def _obstacle(chosen: Candidate, gpu: Gpu, model: ModelShape, separate_base: int) -> str | None:
+    """Why graphs cannot be captured: they need weights at fixed addresses, one mask, and no work on the host."""
+    if separate_base:
+        return "this engine captures no CUDA graphs"
+    if model.layers_differ:
+        return "its layers have different attention masks"
     if chosen.weight_sync != "copy":
         return "training has no 16-bit weights of its own"
     if chosen.recompute:
         return "recomputation cannot be captured"
     if gpu.dtype != "bfloat16":
         return "fp16 needs the host to scale the loss"
-    if replayed(memory).total > budget:
-        return f"there is no room for another {replayed(memory).replay / GB:.1f} GB"
     return None
 
 
-def _not_worth_it(chosen: Candidate, work: Work) -> str | None:
-    tokens = chosen.micro_batch * work.row_tokens
-    if tokens > MOST_TOKENS:
-        return f"a micro-batch of {tokens} tokens keeps the GPU busy"
+def _not_worth_it(chosen: Candidate, model: ModelShape, work: Work) -> str | None:
+    if _work_of_a_layer(chosen, model, work) > MOST_WORK:
+        return f"a micro-batch of {chosen.micro_batch * work.row_tokens} tokens keeps the GPU busy"
     if work.max_steps * SAVED_SECONDS <= CAPTURE_SECONDS:
         return f"{work.max_steps} steps do not make up for {CAPTURE_SECONDS:.0f} s of capturing"
     return None

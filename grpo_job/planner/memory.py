@@ -12,6 +12,9 @@ CONTEXT_BYTES = 1.3 * GB
 # PyTorch caches blocks of earlier shapes, and rows have many lengths.
 ALLOCATOR_SLACK = 0.10
 
+# Of a graph that folds: small temporaries, cuBLAS' workspace, and what the allocator rounds up.
+FOLD_BYTES = 0.1 * GB
+
 # Tokens whose logits exist at once where they are chunked, and the fp32 copies of them in backward.
 LOGIT_CHUNK = 512
 CHUNK_COPIES = 6
@@ -29,6 +32,8 @@ class Memory:
     """the base in vLLM; training reads the same tensors unless there is a copy"""
     training_copy: float
     """the adapted layers again, if vLLM has its own weights"""
+    fold: float
+    """temporaries of the graph that folds the adapter into vLLM's weights"""
     kv_cache: float
     vllm_working: float
     """prefill activations, sampling buffers, graphs"""
@@ -51,8 +56,8 @@ class Memory:
         """Bytes at the peak."""
         training = self.activations + self.logits
         shared = max(self.kv_cache, training) if self.standby else self.kv_cache + training
-        always = self.weights + self.training_copy + self.vllm_working + self.lora + self.overhead + self.replay
-        return always + shared
+        weights = self.weights + self.training_copy + self.fold + self.lora
+        return weights + self.vllm_working + self.overhead + self.replay + shared
 
     def lines(self) -> list[str]:
         """One line per part, in GB, and the total."""
@@ -71,6 +76,7 @@ def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, shar
     return Memory(
         weights=weights,
         training_copy=_training_copy(candidate, model),
+        fold=_fold(candidate, model),
         kv_cache=kv_cache,
         vllm_working=working,
         lora=model.lora_parameters(work.lora_rank) * LORA_BYTES,
@@ -87,6 +93,13 @@ def _training_copy(candidate: Candidate, model: ModelShape) -> float:
     if candidate.separate_base:
         return model.weights(in_4bit=candidate.in_4bit)
     return model.linear_parameters * BYTES_16BIT if candidate.weight_sync == "copy" else 0.0
+
+
+def _fold(candidate: Candidate, model: ModelShape) -> float:
+    """fp32 copies of an attention and of an MLP weight: blocks of both sizes are used again by each layer."""
+    if candidate.separate_base or candidate.weight_sync != "copy":
+        return 0.0
+    return 2 * BYTES_16BIT * model.hidden * (model.intermediate + model.query) + FOLD_BYTES
 
 
 def _shared_base(shards: int, model: ModelShape) -> float:

@@ -138,8 +138,7 @@ def plan(
     best = _fastest_that_fits(ways, gpu, model, work, share, given, most)
     if best is None:
         raise InvalidRun(refusal(ways, gpu, model, work, share, given, budget))
-    memory = estimate(best, gpu, model, work, share)
-    replay = plan_replay(best, gpu, model, work, memory, budget, wishes.training_graphs, separate_base)
+    best, replay = plan_replay(best, gpu, model, work, share, budget, wishes.training_graphs, separate_base)
     return _describe(best, gpu, model, work, share, given, budget, replay)
 
 
@@ -195,14 +194,21 @@ def _is_cramped(candidate: Candidate, work: Work, standby: bool | Auto) -> bool:
     return (candidate.standby and standby == "auto") or candidate.sequences < work.completions
 
 
+def _estimate(
+    candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None, replay: Choice
+) -> Memory:
+    memory = estimate(candidate, gpu, model, work, share)
+    return replayed(memory) if replay.value else memory
+
+
 def _for_evaluation(
-    candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None, budget: float
+    candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None, budget: float, replay: Choice
 ) -> Candidate:
     """The same with more sequences at once if they fit, because evaluation is faster with them."""
     wished = EVALUATION_SEQUENCES
     while wished > candidate.sequences == work.completions:
         wider = replace(candidate, sequences=wished)
-        memory = estimate(wider, gpu, model, work, share)
+        memory = _estimate(wider, gpu, model, work, share, replay)
         enough = share is None or memory.kv_cache >= kv_needed(model, work, wished, candidate.tensor_parallel)
         if enough and memory.total <= min(gpu.memory * ROOMY_SHARE, budget):
             return wider
@@ -220,9 +226,9 @@ def _describe(
     budget: float,
     replay: Choice,
 ) -> Plan:
-    chosen = _for_evaluation(chosen, gpu, model, work, share, budget)
+    chosen = _for_evaluation(chosen, gpu, model, work, share, budget, replay)
     sequences = chosen.sequences * chosen.tensor_parallel
-    memory = estimate(chosen, gpu, model, work, share)
+    memory = _estimate(chosen, gpu, model, work, share, replay)
     used = min(0.95, max(0.01, -(-100 * memory.vllm // gpu.memory) / 100)) if share is None else share
     sizes, decode = capture_sizes(sequences), way_to_decode(work)
     return Plan(
@@ -243,9 +249,9 @@ def _describe(
         capture_sizes=sizes,
         decode=decode,
         training_graphs=replay.value,
-        memory=replayed(memory) if replay.value else memory,
+        memory=memory,
         budget=budget,
-        choices=(*reasons(chosen, gpu, model, work, memory, used, decode, given), replay),
+        choices=(*reasons(chosen, gpu, model, work, memory, used, decode, given, replay), replay),
         tensor_parallel=chosen.tensor_parallel,
         base_shards=chosen.shards,
         chunked_logits=chosen.chunked_logits,

@@ -28,8 +28,12 @@ def reasons(
     share: float,
     decode: Decode,
     given: Mapping[str, Any],
+    replay: Choice,
 ) -> tuple[Choice, ...]:
-    """Each decision with its reason. `given`: the settings, with `auto` for what they leave open."""
+    """Each decision with its reason. `given`: the settings, with `auto` for what they leave open.
+
+    `replay`: whether there are training graphs, for which a micro-batch may have been made smaller.
+    """
     sequences = chosen.sequences * chosen.tensor_parallel
     several = (_why_spread(chosen, model), _why_shard(chosen, memory, given)) if chosen.separate_base else ()
     return (
@@ -41,7 +45,7 @@ def reasons(
         _why_recompute(chosen, model, work, given),
         *([_why_chunked(model, work)] if chosen.chunked_logits else []),
         _why_standby(chosen, memory, given),
-        _why_micro_batch(chosen, work),
+        _why_micro_batch(chosen, work, replay),
         _why_share(share, memory, sequences, work, given),
         Choice("capture_sizes", list(capture_sizes(sequences)), "powers of two up to all; padding is cheap in decode"),
         _why_decode(decode, work),
@@ -128,10 +132,11 @@ def _why_standby(chosen: Candidate, memory: Memory, given: Mapping[str, Any]) ->
     return Choice("standby", chosen.standby, reason, _was_given(given, "standby"))
 
 
-def _why_micro_batch(chosen: Candidate, work: Work) -> Choice:
+def _why_micro_batch(chosen: Candidate, work: Work, replay: Choice) -> Choice:
     if chosen.micro_batch == min(work.micro_batch_limit, work.completions):
         return Choice("micro_batch_size", chosen.micro_batch, "fits as given", given=True)
-    return Choice("micro_batch_size", chosen.micro_batch, f"a micro-batch of {work.micro_batch_limit} does not fit")
+    reason = f"a micro-batch of {work.micro_batch_limit} does not fit{' with its CUDA graphs' if replay.value else ''}"
+    return Choice("micro_batch_size", chosen.micro_batch, reason)
 
 
 def _why_share(share: float, memory: Memory, sequences: int, work: Work, given: Mapping[str, Any]) -> Choice:

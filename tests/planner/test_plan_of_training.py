@@ -6,6 +6,7 @@ import pytest
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.shapes import GB, ModelShape
+from grpo_job.settings.recipes import TRAINING
 from tests.planner.test_plan import CONFIGS, GPUS, SHAPES, tutorial, with_batch
 
 
@@ -19,6 +20,60 @@ def test_the_training_side_is_replayed_where_steps_are_small_and_many() -> None:
     assert not tutorial(GPUS["T4"], SHAPES["0.5B"]).training_graphs
     assert tutorial(h200, shape, max_steps=10, training_graphs=True).training_graphs
     assert not tutorial(h200, shape, training_graphs=False).training_graphs
+
+
+SMALL = ModelShape.from_config({
+    "model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "vocab_size": 49152,
+    "num_attention_heads": 9, "num_key_value_heads": 3, "tie_word_embeddings": True,
+})  # fmt: skip
+"""SmolLM2-135M"""
+DEFAULT = {
+    "max_prompt_length": 256, "lora_rank": 32, "max_completion_length": TRAINING["max_completion_length"],
+    "max_steps": TRAINING["max_steps"], **with_batch(TRAINING["per_device_train_batch_size"]),
+}  # fmt: skip
+"""The default recipe."""
+
+
+@pytest.mark.parametrize(("gpu", "completions", "micro_batch"), [
+    ("H100", 128, 64), ("H200", 128, 128), ("H100", 64, 64), ("H200", 64, 64), ("A100-40", 128, 32), ("L4", 128, 16),
+])  # fmt: skip
+def test_the_default_recipe_of_a_small_model_is_replayed_with_the_micro_batch_that_has_room(
+    gpu: str, completions: int, micro_batch: int
+) -> None:
+    chosen = tutorial(GPUS[gpu], SMALL, **DEFAULT | with_batch(completions))
+    assert (chosen.training_graphs, chosen.micro_batch_size) == (True, micro_batch)
+    assert chosen.micro_batch_size * chosen.micro_steps == completions
+    assert chosen.memory.total <= chosen.budget
+    split = f"micro_batch_size: {micro_batch} (a micro-batch of {completions} does not fit with its CUDA graphs)"
+    assert (split in chosen.lines()) == (micro_batch < completions)
+
+
+def test_a_micro_batch_is_not_split_for_graphs_that_save_less_than_the_further_ones_cost() -> None:
+    """127 completions split only into 127 micro-steps."""
+    chosen = tutorial(GPUS["H100"], SMALL, **DEFAULT | with_batch(127))
+    assert (chosen.training_graphs, chosen.micro_batch_size) == (False, 127)
+    assert chosen.choices[-1].reason.startswith("there is no room for another 35.")
+
+
+def test_work_of_a_layer_decides_whether_launching_is_what_takes_long() -> None:
+    assert tutorial(GPUS["H200"], SHAPES["3B"], **with_batch(16)).training_graphs
+    assert not tutorial(GPUS["H200"], SHAPES["3B"], **with_batch(32)).training_graphs
+    assert tutorial(GPUS["H200"], SHAPES["0.5B"], **with_batch(64)).training_graphs
+    assert not tutorial(GPUS["H200"], SHAPES["0.5B"], **with_batch(128)).training_graphs
+
+
+def test_more_sequences_for_evaluation_leave_the_graphs_their_room() -> None:
+    for most in range(8, 40, 2):
+        chosen = tutorial(GPUS["A100-40"], SHAPES["1.5B"], most_bytes=most * GB, **with_batch(8))
+        assert chosen.memory.total <= chosen.budget
+
+
+def test_the_graph_that_folds_is_counted_where_it_is_captured() -> None:
+    def fold(**changes: Any) -> float:
+        return tutorial(GPUS["H200"], SHAPES["3B"], **changes).memory.fold
+
+    assert 0.15 * GB < fold() < 0.3 * GB
+    assert fold(separate_base=1) == fold(load_in_4bit=True) == fold(standby=True) == 0
 
 
 @pytest.mark.parametrize("changes", [{"load_in_4bit": True}, {"gradient_checkpointing": True}])

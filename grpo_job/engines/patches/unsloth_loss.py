@@ -1,8 +1,16 @@
-"""What Unsloth's loss lacks: it computes the log-probabilities of a step twice, and logs no entropy."""
+"""What Unsloth's loss lacks: it computes log-probabilities twice, row by row however short, and logs no entropy."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
+
+# Where the loss looks them up by name in each step. The second computes the logits again in backward.
+LOG_PROBABILITIES = (
+    "chunked_hidden_states_selective_log_softmax",
+    "chunked_hidden_states_selective_log_softmax_recompute",
+)
 
 
 def is_on_policy(args: Any) -> bool:
@@ -26,6 +34,26 @@ def score_by_micro_batches(trainer: Any) -> None:
             args.unsloth_grpo_mini_batch = kept
 
     trainer._get_per_token_logps_and_entropies = score_pieces
+
+
+def score_by_tokens(most: int) -> None:
+    """Compute log-probabilities of up to `most` tokens at once.
+
+    Unsloth's chunks are as many as rows, or a multiple: for 128 answers of a dozen tokens it launches 128 times what
+    one chunk needs. Memory is planned for chunks of long rows. Once a process, after Unsloth was imported.
+    """
+    from unsloth_zoo import rl_replacements
+
+    for name in LOG_PROBABILITIES:
+        setattr(rl_replacements, name, _by_tokens(getattr(rl_replacements, name), most))
+
+
+def _by_tokens(score: Callable[..., Any], most: int) -> Callable[..., Any]:
+    @wraps(score)  # Unsloth looks at the signature
+    def in_long_chunks(hidden: Any, head: Any, index: torch.Tensor, chunks: int, *rest: Any, **options: Any) -> Any:
+        return score(hidden, head, index, min(chunks, -(-index.numel() // most)), *rest, **options)
+
+    return in_long_chunks
 
 
 def spare_the_second_forward(trainer: Any) -> None:

@@ -31,6 +31,13 @@ def matrices(layer: Any, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor
     return layer.lora_B[ADAPTER].weight.to(dtype), layer.lora_A[ADAPTER].weight.to(dtype)
 
 
+def constants(layer: Any) -> tuple[float, int, int, int]:
+    """What a fold into 16 bits reads and does not change: the scale, and the addresses of W, B and A."""
+    weights = layer.base_layer.weight, layer.lora_B[ADAPTER].weight, layer.lora_A[ADAPTER].weight
+    base, up, down = (weight.data_ptr() for weight in weights)
+    return layer.scaling[ADAPTER], base, up, down
+
+
 def is_quantized(layer: Any) -> bool:
     """Whether training holds this layer's base in 4 bits."""
     return hasattr(layer.base_layer.weight, "quant_state")
@@ -58,11 +65,11 @@ class KeptShare:
     def __init__(self, layers: int) -> None:
         count = min(layers, SAMPLED_LAYERS)
         self.layers = frozenset(round(place * (layers - 1) / max(1, count - 1)) for place in range(count))
-        self._sums: torch.Tensor | None = None
+        self.sums: torch.Tensor | None = None
 
     def begin(self) -> None:
         """A new hand-over: forget what was summed."""
-        self._sums = None
+        self.sums = None
 
     def add(self, layer: Any, folded: torch.Tensor) -> None:
         """One layer, and W' [out, in] of it."""
@@ -72,12 +79,12 @@ class KeptShare:
         update = torch.mm(up[rows].float(), down.float()) * scale
         moved = folded[rows].float() - weight[rows].float()
         sums = torch.stack([(moved * update).sum(), update.square().sum()])
-        self._sums = sums if self._sums is None else self._sums + sums
+        self.sums = sums if self.sums is None else self.sums + sums
 
     def take(self) -> float | None:
         """The share of the last hand-over, once; None if there was none since, or no update yet. Waits for the GPU."""
-        if self._sums is None:
+        if self.sums is None:
             return None
-        kept, whole = self._sums.tolist()
-        self._sums = None
+        kept, whole = self.sums.tolist()
+        self.sums = None
         return kept / whole if whole > 0 else None

@@ -5,7 +5,7 @@ Completions for training come as the plan's `rollout_weights` says; what is repo
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -13,7 +13,8 @@ import torch
 
 from grpo_job.engines.interface import Adapter
 from grpo_job.engines.rollouts.adapter_slot import AdapterSlot, Unservable, wrapped
-from grpo_job.engines.rollouts.fold import KeptShare, base_weight, fold, is_quantized
+from grpo_job.engines.rollouts.fold import KeptShare, base_weight, constants, fold, is_quantized
+from grpo_job.engines.rollouts.replay import Replayed
 from grpo_job.engines.rollouts.rounding import key_of
 from grpo_job.engines.trainer.adapter import ADAPTER
 from grpo_job.planner.plan import Plan
@@ -123,6 +124,8 @@ class OwnWeights(FoldedWeights):
         layers = lora_layers(model)
         _require_shared_storage(self.llm, layers)
         self.layers = [(layer, self._separate(layer)) for layer in layers]
+        cure = "GRPO_ROLLOUT_WEIGHTS: set it to lora, which needs no fold"
+        self._fold_all = Replayed(self._launch_folds, self._constants, self.layers[0][1].device, cure)
 
     @staticmethod
     def _separate(layer: Any) -> torch.Tensor:
@@ -132,11 +135,22 @@ class OwnWeights(FoldedWeights):
         return served
 
     def _write(self, adapter: Adapter) -> None:
-        for number, (layer, served) in enumerate(self.layers):
-            if adapter == "on":
-                self._folded(number, layer, out=served)
-            else:
+        if adapter == "on":
+            self.kept.sums = self._fold_all()
+        else:
+            for layer, served in self.layers:
                 served.copy_(layer.base_layer.weight)
+
+    def _launch_folds(self) -> torch.Tensor | None:
+        """Fold each layer into vLLM's weight; returns the sums of `kept`."""
+        self.kept.begin()
+        for number, (layer, served) in enumerate(self.layers):
+            self._folded(number, layer, out=served)
+        return self.kept.sums
+
+    def _constants(self) -> tuple[Hashable, ...]:
+        # Training moves the LoRA when it makes its optimizer, and a state dict may be loaded in its place.
+        return tuple((*constants(layer), served.data_ptr()) for layer, served in self.layers)
 
 
 class SeparateWeights(FoldedWeights):

@@ -20,9 +20,10 @@ from grpo_job.engines.rollouts.weight_sync import (
     weight_sync,
 )
 from grpo_job.engines.trainer.adapter import ADAPTER
+from tests.engines.rollouts.fake_graph import GPU, FakeGraph, fake_graph
 from tests.engines.rollouts.fake_vllm import Vllm, model_with_lora, vllm_request
 
-__all__ = ["vllm_request"]
+__all__ = ["fake_graph", "vllm_request"]
 pytestmark = pytest.mark.usefixtures("vllm_request")
 
 
@@ -69,6 +70,82 @@ def test_the_dither_is_the_same_at_each_hand_over() -> None:
     weights.changed()
     weights.serve("on")
     assert equal(served(weights), first)
+
+
+def step(weights: OwnWeights) -> tuple[list[torch.Tensor], float]:
+    """A step of training in place, then a hand-over: what vLLM should hold, and what was kept."""
+    for layer, _ in weights.layers:
+        layer.lora_B[ADAPTER].weight.data.mul_(1.5)
+    weights.changed()
+    weights.serve("on")
+    kept = weights.kept.take()
+    assert kept is not None
+    return [fold(layer, key) for (layer, _), key in zip(weights.layers, weights.keys, strict=True)], kept
+
+
+@pytest.mark.usefixtures("fake_graph")
+@pytest.mark.parametrize("way", ["folded", "rounded"])
+def test_replayed_folds_follow_the_adapter_and_measure_what_launched_ones_do(way: str) -> None:
+    graphed, launched = own(way)[0], own(way)[0]
+    graphed._fold_all.device = GPU
+    for _ in range(4):
+        (expected, kept), (_, kept_launched) = step(graphed), step(launched)
+        assert equal(served(graphed), expected)
+        assert kept == kept_launched
+    assert FakeGraph.log == ["capture", "replay", "replay", "replay"]
+
+
+def in_place(layer: Any, values: torch.Tensor) -> None:
+    layer.lora_A[ADAPTER].weight.data.copy_(values)
+
+
+def moved(layer: Any, values: torch.Tensor) -> None:
+    layer.lora_A[ADAPTER].weight.data = values
+
+
+def assigned(layer: Any, values: torch.Tensor) -> None:
+    layer.lora_A[ADAPTER].weight = torch.nn.Parameter(values)
+
+
+@pytest.mark.usefixtures("fake_graph")
+@pytest.mark.parametrize(("change", "captures"), [(in_place, 1), (moved, 2), (assigned, 2)])
+def test_an_adapter_that_is_loaded_in_place_keeps_the_graph_and_one_that_moves_gets_another(
+    change: Any, captures: int
+) -> None:
+    weights, _ = own("rounded")
+    weights._fold_all.device = GPU
+    for _ in range(3):
+        step(weights)
+    layer, _ = weights.layers[5]
+    change(layer, torch.randn_like(layer.lora_A[ADAPTER].weight))
+    for _ in range(3):
+        expected, _ = step(weights)
+        assert equal(served(weights), expected)
+    assert FakeGraph.log.count("capture") == captures
+
+
+@pytest.mark.usefixtures("fake_graph")
+def test_another_scale_of_the_adapter_is_not_replayed_with_the_old_one() -> None:
+    weights, _ = own("folded")
+    weights._fold_all.device = GPU
+    for _ in range(3):
+        step(weights)
+    weights.layers[0][0].scaling[ADAPTER] *= 2
+    expected, _ = step(weights)
+    assert equal(served(weights), expected)
+    assert FakeGraph.log == ["capture", "replay", "replay"]
+
+
+@pytest.mark.usefixtures("fake_graph")
+def test_the_base_comes_back_between_replays() -> None:
+    weights, before = own("rounded")
+    weights._fold_all.device = GPU
+    for _ in range(3):
+        expected, _ = step(weights)
+        assert equal(served(weights), expected)
+        weights.serve("off")
+        assert equal(served(weights), before)
+        assert weights.kept.take() is None
 
 
 def test_lora_rollouts_leave_the_base_and_ask_vllms_kernels() -> None:
