@@ -56,7 +56,7 @@ def _masks(model: ModelShape) -> str | None:
 
 def _obstacle(chosen: Candidate, gpu: Gpu, memory: Memory, budget: float) -> str | None:
     """Why graphs cannot be captured: they need weights at fixed addresses, and no work on the host."""
-    if chosen.weight_sync != "copy":
+    if chosen.weight_sync != "copy" or chosen.in_4bit:
         return "training has no 16-bit weights of its own"
     if chosen.recompute:
         return "recomputation cannot be captured"

@@ -28,7 +28,7 @@ class Memory:
     weights: float
     """the base in vLLM; training reads the same tensors unless there is a copy"""
     training_copy: float
-    """the adapted layers again, if vLLM has its own weights"""
+    """what training holds of the base in addition, if vLLM has its own weights"""
     kv_cache: float
     vllm_working: float
     """prefill activations, sampling buffers, graphs"""
@@ -62,7 +62,7 @@ class Memory:
 
 def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None) -> Memory:
     """The memory of this candidate. `share`: of the GPU for vLLM; None gives vLLM what the sequences need."""
-    weights = model.weights(in_4bit=candidate.in_4bit and not candidate.separate_base) / candidate.tensor_parallel
+    weights = model.weights(in_4bit=candidate.in_4bit and not candidate.dequantizes) / candidate.tensor_parallel
     working = _vllm_working(model, gpu, candidate.sequences * candidate.tensor_parallel)
     needed = kv_needed(model, work, candidate.sequences, candidate.tensor_parallel)
     kv_cache = needed if share is None else max(0.0, share * gpu.memory - weights - working)
@@ -84,7 +84,7 @@ def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, shar
 def _training_copy(candidate: Candidate, model: ModelShape) -> float:
     if candidate.shards > 1:
         return _shared_base(candidate.shards, model)
-    if candidate.separate_base:
+    if candidate.separate_base or candidate.dequantizes:
         return model.weights(in_4bit=candidate.in_4bit)
     return model.linear_parameters * BYTES_16BIT if candidate.weight_sync == "copy" else 0.0
 

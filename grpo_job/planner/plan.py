@@ -4,8 +4,9 @@ Every candidate (precision, weight sync, recomputation, micro-batch, standby) ha
 the fastest that fits is chosen. A setting that the user gives is kept as it is.
 
 The adapter reaches vLLM in one of three ways. `copy`: vLLM holds its own 16-bit weights, and the adapter is merged into
-them in each step. `merge`: vLLM and training share one set of weights; the adapter is merged for the rollout and then
-removed. `lora`: vLLM's LoRA kernels, the only way with a 4-bit base, and the slowest to decode. In a `copy`,
+them in each step; of a 4-bit base they are what it dequantizes to. `merge`: vLLM and training share one set of weights;
+the adapter is merged for the rollout and then removed. `lora`: vLLM's LoRA kernels over the weights that training
+reads, the only way with a 4-bit base beside which 16 bits do not fit, and there three times as slow. In a `copy`,
 `rollout_weights` says how: `folded` to nearest, `rounded` with a dither, or `lora`, not at all.
 """
 
@@ -76,6 +77,11 @@ class Plan:
     def merged_rollout(self) -> bool:
         """Unsloth merges the adapter into weights that training shares (`UNSLOTH_VLLM_MERGED_ROLLOUT`)."""
         return self.weight_sync == "merge"
+
+    @property
+    def dequantizes(self) -> bool:
+        """Training holds the base in 4 bits, and vLLM what that amounts to in 16."""
+        return self.load_in_4bit and self.weight_sync == "copy"
 
     def lines(self) -> list[str]:
         """The plan for people: decisions with reasons, then the estimate."""
@@ -155,7 +161,8 @@ def _refuse_longer_than_window(model: ModelShape, work: Work) -> None:
 def _ways(model: ModelShape, work: Work, given: Mapping[str, Any], separate_base: int) -> list[Candidate]:
     in_4bit, recompute = given["load_in_4bit"], given["gradient_checkpointing"]
     if not separate_base:
-        return list(candidates(work, in_4bit, recompute, given["standby"], given["rollout_weights"]))
+        rollouts = given["rollout_weights"]
+        return list(candidates(work, in_4bit, recompute, given["standby"], rollouts, quantized=model.quantized))
     over = spreads(model, separate_base)
     return list(candidates_separate(work, in_4bit, recompute, given["shard_base"], over, separate_base))
 
@@ -180,9 +187,15 @@ def _fastest_that_fits(
 def _in_order(ways: list[Candidate], work: Work, load_in_4bit: bool | Auto) -> list[tuple[Candidate, bool]]:
     """What to try, the best first, and whether it must leave room: not if no smaller candidate may follow."""
     ordered = sorted(ways, key=lambda one: (one.in_4bit, one.shards, one.chunked_logits, one.seconds(work)))
-    tries = [(one, load_in_4bit == "auto" and not one.in_4bit) for one in ordered]
+    by_choice = [(load_in_4bit == "auto" and not one.in_4bit) or _is_spare(one) for one in ordered]
+    tries = list(zip(ordered, by_choice, strict=True))
     # A shard in 16 bits may be smaller than the whole base in 4.
     return [*tries, *((one, False) for one in ordered if one.shards > 1)]
+
+
+def _is_spare(candidate: Candidate) -> bool:
+    """Whether vLLM could read training's 4-bit weights instead."""
+    return candidate.dequantizes and not candidate.separate_base
 
 
 def _fits(memory: Memory, model: ModelShape, work: Work, limit: float) -> bool:
