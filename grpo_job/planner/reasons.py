@@ -66,7 +66,7 @@ def _why_hand_over(chosen: Candidate, model: ModelShape, memory: Memory, given: 
         "lora": "a second set of weights does not fit, and vLLM's LoRA kernels need none",
     }
     of_4bit = {
-        "copy": f"vLLM has room for what the 4-bit base is in 16 bits ({memory.weights / GB:.1f} GB), and so decodes fast",
+        "copy": f"vLLM has room for the base in 16 bits ({memory.weights / GB:.1f} GB), from which it decodes fast",
         "lora": f"{_why_no_copy(model, given)}; vLLM's kernels read the 4-bit base and apply the adapter",
     }
     return Choice("weight_sync", chosen.weight_sync, (of_4bit if chosen.in_4bit else reasons)[chosen.weight_sync])

@@ -84,7 +84,7 @@ def test_a_checkpoint_without_16_bits_has_none_for_vllm() -> None:
 def test_the_copy_takes_the_adapter_as_asked_and_says_why_it_is_there(way: str) -> None:
     chosen = in_4_bits("H200", "3B", rollout_weights=way)
     assert (chosen.weight_sync, chosen.rollout_weights) == ("copy", way)
-    why = "vLLM has room for what the 4-bit base is in 16 bits (6.2 GB), and so decodes fast"
+    why = "vLLM has room for the base in 16 bits (6.2 GB), from which it decodes fast"
     assert f"weight_sync: copy ({why})" in chosen.lines()
 
 
