@@ -74,6 +74,11 @@ class Candidate:
         """vLLM decodes from 16-bit weights, which are those that a 4-bit base amounts to"""
         return self.in_4bit and self.weight_sync == "copy"
 
+    @property
+    def could_share(self) -> bool:
+        """vLLM could read training's 4-bit weights instead of 16-bit weights of its own"""
+        return self.dequantizes and not self.separate_base
+
     def seconds(self, work: Work) -> float:
         """Seconds per step beyond the fastest candidate."""
         tokens = work.completions * work.row_tokens

@@ -30,7 +30,7 @@ from grpo_job.planner.candidates import (
 )
 from grpo_job.planner.cuda_graphs import plan_replay, replayed
 from grpo_job.planner.memory import Memory, batched_tokens, capture_sizes, estimate, kv_needed
-from grpo_job.planner.reasons import Choice, reasons, refusal
+from grpo_job.planner.reasons import Choice, reasons, refusal, refuse_longer_than_window
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 
 # The rest stays free for other processes and fragmentation: running out of memory in step 200 costs more.
@@ -136,7 +136,7 @@ def plan(
     engine whose training and vLLM read the same weights; otherwise the number of processes on this machine, one per
     GPU, which may shard the base for training and spread one vLLM over their GPUs.
     """
-    _refuse_longer_than_window(model, work)
+    refuse_longer_than_window(model, work)
     given, share = asdict(wishes), None if wishes.gpu_memory_utilization == "auto" else wishes.gpu_memory_utilization
     most = gpu.memory if most_bytes is None else most_bytes
     budget = min(gpu.memory * USABLE_SHARE, most)
@@ -147,15 +147,6 @@ def plan(
     memory = estimate(best, gpu, model, work, share)
     replay = plan_replay(best, gpu, model, work, memory, budget, wishes.training_graphs, separate_base)
     return _describe(best, gpu, model, work, share, given, budget, replay)
-
-
-def _refuse_longer_than_window(model: ModelShape, work: Work) -> None:
-    """With a tiny Mistral whose window of 64 was shorter than its rows, vLLM 0.26 drew tokens that do not exist."""
-    if model.window and model.all_windowed and model.window < work.max_seq_length:
-        raise InvalidRun(
-            f"GRPO_MAX_SEQ_LENGTH: {work.max_seq_length} was given, but every layer of this model sees only the last "
-            f"{model.window} tokens (sliding_window), with which vLLM fails; allowed: up to {model.window}"
-        )
 
 
 def _ways(model: ModelShape, work: Work, given: Mapping[str, Any], separate_base: int) -> list[Candidate]:
@@ -187,15 +178,10 @@ def _fastest_that_fits(
 def _in_order(ways: list[Candidate], work: Work, load_in_4bit: bool | Auto) -> list[tuple[Candidate, bool]]:
     """What to try, the best first, and whether it must leave room: not if no smaller candidate may follow."""
     ordered = sorted(ways, key=lambda one: (one.in_4bit, one.shards, one.chunked_logits, one.seconds(work)))
-    by_choice = [(load_in_4bit == "auto" and not one.in_4bit) or _is_spare(one) for one in ordered]
+    by_choice = [(load_in_4bit == "auto" and not one.in_4bit) or one.could_share for one in ordered]
     tries = list(zip(ordered, by_choice, strict=True))
     # A shard in 16 bits may be smaller than the whole base in 4.
     return [*tries, *((one, False) for one in ordered if one.shards > 1)]
-
-
-def _is_spare(candidate: Candidate) -> bool:
-    """Whether vLLM could read training's 4-bit weights instead."""
-    return candidate.dequantizes and not candidate.separate_base
 
 
 def _fits(memory: Memory, model: ModelShape, work: Work, limit: float) -> bool:

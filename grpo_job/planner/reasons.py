@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.candidates import COMPILE_SECONDS, Candidate, Decode, Work, rollout_weights
 from grpo_job.planner.memory import Memory, capture_sizes, estimate, layer_activations_per_token
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
@@ -156,6 +157,15 @@ def _why_decode(decode: Decode, work: Work) -> Choice:
     tokens = work.max_steps * work.max_completion_length
     verb = "make up for" if decode == "compile" else "do not make up for"
     return Choice("decode", decode, f"{tokens} tokens of decode {verb} {COMPILE_SECONDS:.0f} s of compiling")
+
+
+def refuse_longer_than_window(model: ModelShape, work: Work) -> None:
+    """With a tiny Mistral whose window of 64 was shorter than its rows, vLLM 0.26 drew tokens that do not exist."""
+    if model.window and model.all_windowed and model.window < work.max_seq_length:
+        raise InvalidRun(
+            f"GRPO_MAX_SEQ_LENGTH: {work.max_seq_length} was given, but every layer of this model sees only the last "
+            f"{model.window} tokens (sliding_window), with which vLLM fails; allowed: up to {model.window}"
+        )
 
 
 def refusal(
