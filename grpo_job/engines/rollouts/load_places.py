@@ -13,12 +13,14 @@ def load(served: Any, name: str, weight: torch.Tensor) -> torch.Tensor | None:
     """Have vLLM's model load a weight; the part of its parameters that holds it from now on.
 
     None if that is not one part of this shape and type: several GPUs share a weight (tensor parallelism).
+    Raises `RuntimeError` if vLLM took nothing from it: it would sample from the base for ever, without an error.
     """
     with _Copies() as copies:
         served.load_weights([(name, weight)])
-    place, *others = copies.targets or [None]
-    fits = place is not None and not others and place.shape == weight.shape and place.dtype == weight.dtype
-    return place if fits else None
+    if not copies.targets:
+        raise RuntimeError(f"vLLM has no place for the weight {name}")
+    place, *others = copies.targets
+    return None if others or place.shape != weight.shape or place.dtype != weight.dtype else place
 
 
 class _Copies(TorchDispatchMode):

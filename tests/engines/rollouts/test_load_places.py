@@ -51,13 +51,17 @@ def test_what_is_written_to_the_place_is_what_vllm_reads(kind: Any) -> None:
     [
         lambda held, weight: held.narrow(0, 1, 1).copy_(weight[:1]),
         lambda held, weight: [held.narrow(0, row, 1).copy_(weight[row : row + 1]) for row in (0, 1)],
-        lambda held, weight: None,
     ],
-    ids=["a share of it", "in two parts", "not at all"],
+    ids=["a share of it", "in two parts"],
 )
 def test_a_weight_without_one_place_of_its_shape_has_none(fill: Any) -> None:
     with torch.inference_mode():
         assert load(Served(fill), "part", WEIGHT) is None
+
+
+def test_a_weight_that_vllm_does_not_take_is_refused() -> None:
+    with pytest.raises(RuntimeError, match=r"no place for the weight model\.norm"):
+        load(Served(lambda held, weight: None), "model.norm", WEIGHT)
 
 
 def test_a_weight_of_another_type_has_no_place() -> None:
