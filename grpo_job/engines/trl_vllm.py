@@ -21,10 +21,9 @@ from trl.trainer.utils import ensure_master_addr_port
 from grpo_job.engines.base import VllmTrainerEngine
 from grpo_job.engines.interface import RewardFunctions
 from grpo_job.engines.ranks import ALONE, Ranks
-from grpo_job.engines.rollouts.adapter_slot import lora_arguments
 from grpo_job.engines.rollouts.generate import Rollouts, Seeds
 from grpo_job.engines.rollouts.tensor_parallel import SpreadRollouts
-from grpo_job.engines.rollouts.vllm_engine import compilation, llm_built_with, vllm_arguments
+from grpo_job.engines.rollouts.vllm_engine import llm_built_with, separate_arguments
 from grpo_job.engines.rollouts.weight_sync import SeparateWeights
 from grpo_job.engines.trainer import memory_dry_run
 from grpo_job.engines.trainer.adapter import add_lora
@@ -71,7 +70,7 @@ class TrlVllm(VllmTrainerEngine):
             settings, base.config(), steps=self.planned_steps, reward_weights=[w for _, w in rewards]
         )
         over = {"vllm_max_model_length": plan.max_model_len, "vllm_tensor_parallel_size": plan.tensor_parallel}
-        with llm_built_with(_vllm_options(settings, plan, base), trl.generation.vllm_generation):
+        with llm_built_with(separate_arguments(plan, settings, base.config()), trl.generation.vllm_generation):
             args = GRPOConfig(output_dir=str(folder), **{**on_gpu(arguments, plan), **over})
             own = WarmStart(settings), DynamicSampling(settings)
             self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
@@ -117,13 +116,3 @@ def seed_of(seed: int, group: int) -> int:
     42
     """
     return int(SeedSequence([seed, group]).generate_state(1)[0]) if group else seed
-
-
-def _vllm_options(settings: Settings, plan: Plan, base: BaseModel) -> dict[str, Any]:
-    """What vLLM is built with, beside what TRL gives it."""
-    return {
-        **vllm_arguments(plan, settings, base.config()),
-        **lora_arguments(settings.lora_rank),
-        "quantization": None,
-        "compilation_config": compilation(plan),
-    }

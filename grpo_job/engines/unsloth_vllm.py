@@ -1,8 +1,9 @@
 """One GPU: Unsloth trains a LoRA, vLLM generates, in one process.
 
 vLLM is built through Unsloth, so that training reads vLLM's weights. If the plan says `copy`, training then gets its
-own, and the adapter is folded into those of vLLM before each rollout. TRL's trainer asks `Rollouts` for completions and
-evaluation asks `generate`, both of the same vLLM.
+own, and the adapter is folded into those of vLLM before each rollout. If training holds 4 bits beside such a copy, each
+loads the base by itself. TRL's trainer asks `Rollouts` for completions and evaluation asks `generate`, both of the same
+vLLM.
 
 Heavy imports are inside the functions, after `import_unsloth`.
 """
@@ -15,7 +16,7 @@ from typing import Any
 from grpo_job.engines.base import VllmTrainerEngine
 from grpo_job.engines.interface import RewardFunctions
 from grpo_job.engines.patches.unsloth_import import import_unsloth, variables_kept
-from grpo_job.engines.rollouts.vllm_engine import compilation, llm_built_with, vllm_arguments
+from grpo_job.engines.rollouts.vllm_engine import compilation, llm_built_with, separate_llm, vllm_arguments
 from grpo_job.engines.trainer.arguments import NOT_PASSED, grpo_arguments, on_gpu, reads_log_probs
 from grpo_job.engines.trainer.loading import refusing_bad_files
 from grpo_job.inputs.base_model import BaseModel
@@ -27,6 +28,9 @@ from grpo_job.settings.trl_options import OWNED, options
 
 # Unsloth guesses with it how long a row may be; what vLLM really takes is in `vllm_arguments`.
 SHARE_FOR_UNSLOTHS_GUESS = 0.9
+
+# For a base that is training's alone: all of it on this GPU, where the plan has counted it, and nothing in host memory.
+ALONE = {"fast_inference": False, "device_map": {"": 0}, "offload_embedding": False}
 
 
 class UnslothVllm(VllmTrainerEngine):
@@ -50,6 +54,8 @@ class UnslothVllm(VllmTrainerEngine):
         self.model, self.tokenizer = _load_model(base, plan, settings)
         self.take_template(settings)
         self.model = _add_lora(self.model, plan, settings, start)
+        if plan.dequantizes:
+            self.model.vllm_engine = separate_llm(base, plan, settings)  # where Unsloth's trainer looks for it
 
         from grpo_job.engines.rollouts.weight_sync import weight_sync
         from grpo_job.engines.trainer import memory_dry_run
@@ -119,7 +125,7 @@ def _spare_module_walks(trainer: Any) -> None:
 
 
 def _load_model(base: BaseModel, plan: Plan, settings: Settings) -> tuple[Any, Any]:
-    """The base with its vLLM (`model.vllm_engine`), and the tokenizer."""
+    """The base, with its vLLM (`model.vllm_engine`) unless that comes by itself, and the tokenizer."""
     fast_language_model = import_unsloth(base.config().get("model_type", ""))
     import torch
     import vllm
@@ -133,16 +139,23 @@ def _load_model(base: BaseModel, plan: Plan, settings: Settings) -> tuple[Any, A
             max_seq_length=plan.max_model_len,
             dtype=getattr(torch, plan.dtype),
             load_in_4bit=plan.load_in_4bit,
-            fast_inference=True,
-            max_lora_rank=settings.lora_rank,
-            gpu_memory_utilization=SHARE_FOR_UNSLOTHS_GUESS,
             use_gradient_checkpointing=_checkpointing(plan),
             random_state=settings.seed,
-            compilation_config=compilation(plan),
-            max_num_seqs=plan.max_num_seqs,
-            max_num_batched_tokens=plan.max_num_batched_tokens,
+            **(ALONE if plan.dequantizes else _with_vllm(plan, settings)),
         )
     return model, tokenizer
+
+
+def _with_vllm(plan: Plan, settings: Settings) -> dict[str, Any]:
+    """For a base that is vLLM's too."""
+    return {
+        "fast_inference": True,
+        "max_lora_rank": settings.lora_rank,
+        "gpu_memory_utilization": SHARE_FOR_UNSLOTHS_GUESS,
+        "compilation_config": compilation(plan),
+        "max_num_seqs": plan.max_num_seqs,
+        "max_num_batched_tokens": plan.max_num_batched_tokens,
+    }
 
 
 def _checkpointing(plan: Plan) -> Any:

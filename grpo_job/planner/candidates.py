@@ -21,6 +21,7 @@ RECOMPUTE_SECONDS_PER_TOKEN = 1e-5
 MICRO_STEP_SECONDS = 0.08
 STANDBY_SECONDS = 0.30
 WAVE_SECONDS = 0.50
+QUANTIZED_DECODE_SECONDS = 1.4  # vLLM reads a 4-bit base, by bitsandbytes' kernels
 TENSOR_PARALLEL_SECONDS = 0.30  # all-reduces of each layer and token, each time the number of GPUs doubles
 
 # What compiling with Inductor takes on a cold start, and what its kernels save per decoded token over CUDA graphs.
@@ -68,11 +69,22 @@ class Candidate:
     chunked_logits: bool = False
     """logits of a few tokens at a time, computed again in backward"""
 
+    @property
+    def dequantizes(self) -> bool:
+        """vLLM decodes from 16-bit weights, which are those that a 4-bit base amounts to"""
+        return self.in_4bit and self.weight_sync == "copy"
+
+    @property
+    def could_share(self) -> bool:
+        """vLLM could read training's 4-bit weights instead of 16-bit weights of its own"""
+        return self.dequantizes and not self.separate_base
+
     def seconds(self, work: Work) -> float:
         """Seconds per step beyond the fastest candidate."""
         tokens = work.completions * work.row_tokens
         return (
             FOLD_SECONDS * (self.weight_sync == "merge")
+            + QUANTIZED_DECODE_SECONDS * (self.in_4bit and not self.dequantizes)
             + (RECOMPUTE_SECONDS + RECOMPUTE_SECONDS_PER_TOKEN * tokens) * self.recompute
             + MICRO_STEP_SECONDS * (work.completions // self.micro_batch - 1)
             + STANDBY_SECONDS * self.standby
@@ -87,14 +99,17 @@ def candidates(
     recompute: bool | Auto,
     standby: bool | Auto,
     rollouts: RolloutWeights | Auto = "auto",
+    *,
+    quantized: bool = False,
 ) -> Iterator[Candidate]:
-    """All combinations that the settings leave open."""
+    """All combinations that the settings leave open. `quantized`: the checkpoint has no 16-bit weights for vLLM."""
     for in_4bit, checkpointing, asleep, micro, sequences, chunked in product(
         _open(load_in_4bit), _open(recompute), _open(standby), micro_batches(work), _waves(work.completions), BOTH
     ):
         # Sleep mode excludes separate weights for vLLM: Unsloth's allocator never puts weights to sleep.
         shared: HandOver = "lora" if in_4bit or rollouts == "lora" else "merge"
-        ways: tuple[HandOver, ...] = (shared,) if in_4bit or asleep else ("copy", shared)
+        alone = asleep or (in_4bit and (quantized or rollouts == "lora"))
+        ways: tuple[HandOver, ...] = (shared,) if alone else ("copy", shared)
         for weight_sync in ways:
             yield Candidate(in_4bit, weight_sync, checkpointing, micro, asleep, sequences, chunked_logits=chunked)
 

@@ -79,7 +79,7 @@ def _obstacle(chosen: Candidate, gpu: Gpu, model: ModelShape, separate_base: int
         return "this engine captures no CUDA graphs"
     if model.layers_differ:
         return "its layers have different attention masks"
-    if chosen.weight_sync != "copy":
+    if chosen.weight_sync != "copy" or chosen.in_4bit:
         return "training has no 16-bit weights of its own"
     if chosen.recompute:
         return "recomputation cannot be captured"

@@ -31,7 +31,7 @@ class Memory:
     weights: float
     """the base in vLLM; training reads the same tensors unless there is a copy"""
     training_copy: float
-    """the adapted layers again, if vLLM has its own weights"""
+    """what training holds of the base in addition, if vLLM has its own weights"""
     fold: float
     """temporaries of the graph that folds the adapter into vLLM's weights"""
     kv_cache: float
@@ -67,7 +67,7 @@ class Memory:
 
 def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None) -> Memory:
     """The memory of this candidate. `share`: of the GPU for vLLM; None gives vLLM what the sequences need."""
-    weights = model.weights(in_4bit=candidate.in_4bit and not candidate.separate_base) / candidate.tensor_parallel
+    weights = model.weights(in_4bit=candidate.in_4bit and not candidate.dequantizes) / candidate.tensor_parallel
     working = _vllm_working(model, gpu, candidate.sequences * candidate.tensor_parallel)
     needed = kv_needed(model, work, candidate.sequences, candidate.tensor_parallel)
     kv_cache = needed if share is None else max(0.0, share * gpu.memory - weights - working)
@@ -90,14 +90,14 @@ def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, shar
 def _training_copy(candidate: Candidate, model: ModelShape) -> float:
     if candidate.shards > 1:
         return _shared_base(candidate.shards, model)
-    if candidate.separate_base:
+    if candidate.separate_base or candidate.dequantizes:
         return model.weights(in_4bit=candidate.in_4bit)
     return model.linear_parameters * BYTES_16BIT if candidate.weight_sync == "copy" else 0.0
 
 
 def _fold(candidate: Candidate, model: ModelShape) -> float:
     """fp32 copies of an attention and of an MLP weight: blocks of both sizes are used again by each layer."""
-    if candidate.separate_base or candidate.weight_sync != "copy":
+    if candidate.separate_base or candidate.in_4bit or candidate.weight_sync != "copy":
         return 0.0
     return 2 * BYTES_16BIT * model.hidden * (model.intermediate + model.query) + FOLD_BYTES
 

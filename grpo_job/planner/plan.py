@@ -4,8 +4,9 @@ Every candidate (precision, weight sync, recomputation, micro-batch, standby) ha
 the fastest that fits is chosen. A setting that the user gives is kept as it is.
 
 The adapter reaches vLLM in one of three ways. `copy`: vLLM holds its own 16-bit weights, and the adapter is merged into
-them in each step. `merge`: vLLM and training share one set of weights; the adapter is merged for the rollout and then
-removed. `lora`: vLLM's LoRA kernels, the only way with a 4-bit base, and the slowest to decode. In a `copy`,
+them in each step; of a 4-bit base they are what it dequantizes to. `merge`: vLLM and training share one set of weights;
+the adapter is merged for the rollout and then removed. `lora`: vLLM's LoRA kernels over the weights that training
+reads, the only way with a 4-bit base beside which 16 bits do not fit, and there three times as slow. In a `copy`,
 `rollout_weights` says how: `folded` to nearest, `rounded` with a dither, or `lora`, not at all.
 """
 
@@ -29,7 +30,7 @@ from grpo_job.planner.candidates import (
 )
 from grpo_job.planner.cuda_graphs import plan_replay, replayed
 from grpo_job.planner.memory import Memory, batched_tokens, capture_sizes, estimate, kv_needed
-from grpo_job.planner.reasons import Choice, reasons, refusal
+from grpo_job.planner.reasons import Choice, reasons, refusal, refuse_longer_than_window
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 
 # The rest stays free for other processes and fragmentation: running out of memory in step 200 costs more.
@@ -76,6 +77,11 @@ class Plan:
     def merged_rollout(self) -> bool:
         """Unsloth merges the adapter into weights that training shares (`UNSLOTH_VLLM_MERGED_ROLLOUT`)."""
         return self.weight_sync == "merge"
+
+    @property
+    def dequantizes(self) -> bool:
+        """Training holds the base in 4 bits, and vLLM what that amounts to in 16."""
+        return self.load_in_4bit and self.weight_sync == "copy"
 
     def lines(self) -> list[str]:
         """The plan for people: decisions with reasons, then the estimate."""
@@ -130,7 +136,7 @@ def plan(
     engine whose training and vLLM read the same weights; otherwise the number of processes on this machine, one per
     GPU, which may shard the base for training and spread one vLLM over their GPUs.
     """
-    _refuse_longer_than_window(model, work)
+    refuse_longer_than_window(model, work)
     given, share = asdict(wishes), None if wishes.gpu_memory_utilization == "auto" else wishes.gpu_memory_utilization
     most = gpu.memory if most_bytes is None else most_bytes
     budget = min(gpu.memory * USABLE_SHARE, most)
@@ -142,19 +148,11 @@ def plan(
     return _describe(best, gpu, model, work, share, given, budget, replay)
 
 
-def _refuse_longer_than_window(model: ModelShape, work: Work) -> None:
-    """With a tiny Mistral whose window of 64 was shorter than its rows, vLLM 0.26 drew tokens that do not exist."""
-    if model.window and model.all_windowed and model.window < work.max_seq_length:
-        raise InvalidRun(
-            f"GRPO_MAX_SEQ_LENGTH: {work.max_seq_length} was given, but every layer of this model sees only the last "
-            f"{model.window} tokens (sliding_window), with which vLLM fails; allowed: up to {model.window}"
-        )
-
-
 def _ways(model: ModelShape, work: Work, given: Mapping[str, Any], separate_base: int) -> list[Candidate]:
     in_4bit, recompute = given["load_in_4bit"], given["gradient_checkpointing"]
     if not separate_base:
-        return list(candidates(work, in_4bit, recompute, given["standby"], given["rollout_weights"]))
+        rollouts = given["rollout_weights"]
+        return list(candidates(work, in_4bit, recompute, given["standby"], rollouts, quantized=model.quantized))
     over = spreads(model, separate_base)
     return list(candidates_separate(work, in_4bit, recompute, given["shard_base"], over, separate_base))
 
@@ -179,7 +177,8 @@ def _fastest_that_fits(
 def _in_order(ways: list[Candidate], work: Work, load_in_4bit: bool | Auto) -> list[tuple[Candidate, bool]]:
     """What to try, the best first, and whether it must leave room: not if no smaller candidate may follow."""
     ordered = sorted(ways, key=lambda one: (one.in_4bit, one.shards, one.chunked_logits, one.seconds(work)))
-    tries = [(one, load_in_4bit == "auto" and not one.in_4bit) for one in ordered]
+    by_choice = [(load_in_4bit == "auto" and not one.in_4bit) or one.could_share for one in ordered]
+    tries = list(zip(ordered, by_choice, strict=True))
     # A shard in 16 bits may be smaller than the whole base in 4.
     return [*tries, *((one, False) for one in ordered if one.shards > 1)]
 

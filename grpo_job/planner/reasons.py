@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.candidates import COMPILE_SECONDS, Candidate, Decode, Work, rollout_weights
 from grpo_job.planner.memory import Memory, capture_sizes, estimate, layer_activations_per_token
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
@@ -40,7 +41,7 @@ def reasons(
         *several,
         Choice("arithmetic", gpu.dtype, f"compute capability {gpu.capability[0]}.{gpu.capability[1]}"),
         _why_precision(chosen, gpu, model, given),
-        _why_hand_over(chosen, memory),
+        _why_hand_over(chosen, model, memory, given),
         _why_rollouts(chosen, given),
         _why_recompute(chosen, model, work, given),
         *([_why_chunked(model, work)] if chosen.chunked_logits else []),
@@ -63,15 +64,25 @@ def _why_precision(chosen: Candidate, gpu: Gpu, model: ModelShape, given: Mappin
     return Choice("load_in_4bit", chosen.in_4bit, reason, _was_given(given, "load_in_4bit"))
 
 
-def _why_hand_over(chosen: Candidate, memory: Memory) -> Choice:
+def _why_hand_over(chosen: Candidate, model: ModelShape, memory: Memory, given: Mapping[str, Any]) -> Choice:
     reasons = {
         "copy": f"a second set of weights fits ({memory.training_copy / GB:.1f} GB), so decode needs no LoRA kernels",
         "merge": "a second set of weights does not fit; merging the adapter costs a little time in each step",
-        "lora": "an adapter cannot be merged into a 4-bit base; vLLM's LoRA kernels apply it"
-        if chosen.in_4bit
-        else "a second set of weights does not fit, and vLLM's LoRA kernels need none",
+        "lora": "a second set of weights does not fit, and vLLM's LoRA kernels need none",
     }
-    return Choice("weight_sync", chosen.weight_sync, reasons[chosen.weight_sync])
+    of_4bit = {
+        "copy": f"vLLM has room for the base in 16 bits ({memory.weights / GB:.1f} GB), from which it decodes fast",
+        "lora": f"{_why_no_copy(model, given)}; vLLM's kernels read the 4-bit base and apply the adapter",
+    }
+    return Choice("weight_sync", chosen.weight_sync, (of_4bit if chosen.in_4bit else reasons)[chosen.weight_sync])
+
+
+def _why_no_copy(model: ModelShape, given: Mapping[str, Any]) -> str:
+    if model.quantized:
+        return "the checkpoint has no 16-bit weights for vLLM"
+    if given["rollout_weights"] == "lora" or given["standby"] is True:
+        return "the settings leave no other way"
+    return f"vLLM has no room for {model.weights(in_4bit=False) / GB:.1f} GB of 16-bit weights"
 
 
 def _why_rollouts(chosen: Candidate, given: Mapping[str, Any]) -> Choice:
@@ -90,7 +101,7 @@ def _why_rollouts(chosen: Candidate, given: Mapping[str, Any]) -> Choice:
 def _only_way(chosen: Candidate) -> str:
     if chosen.weight_sync == "merge":
         return "training and vLLM share one set of weights, into which Unsloth rounds to nearest"
-    return "an adapter cannot be folded into a 4-bit base"
+    return "an adapter cannot be folded into a 4-bit base, which vLLM reads"
 
 
 def _why_spread(chosen: Candidate, model: ModelShape) -> Choice:
@@ -151,6 +162,15 @@ def _why_decode(decode: Decode, work: Work) -> Choice:
     tokens = work.max_steps * work.max_completion_length
     verb = "make up for" if decode == "compile" else "do not make up for"
     return Choice("decode", decode, f"{tokens} tokens of decode {verb} {COMPILE_SECONDS:.0f} s of compiling")
+
+
+def refuse_longer_than_window(model: ModelShape, work: Work) -> None:
+    """With a tiny Mistral whose window of 64 was shorter than its rows, vLLM 0.26 drew tokens that do not exist."""
+    if model.window and model.all_windowed and model.window < work.max_seq_length:
+        raise InvalidRun(
+            f"GRPO_MAX_SEQ_LENGTH: {work.max_seq_length} was given, but every layer of this model sees only the last "
+            f"{model.window} tokens (sliding_window), with which vLLM fails; allowed: up to {model.window}"
+        )
 
 
 def refusal(

@@ -48,6 +48,8 @@ class ModelShape:
     """tokens that a layer with a sliding window sees"""
     layers_differ: bool = False
     """some layers have a window, or another kind of attention, and others have not"""
+    quantized: bool = False
+    """the checkpoint itself is quantized"""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "ModelShape":
@@ -78,6 +80,7 @@ class ModelShape:
             key_value_heads=key_value_heads,
             window=said.get("sliding_window") if said.get("use_sliding_window", True) else None,
             layers_differ=len(set(said.get("layer_types") or ())) > 1,
+            quantized=bool(config.get("quantization_config")),
         )
 
     @property

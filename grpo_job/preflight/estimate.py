@@ -100,10 +100,9 @@ def _token_seconds(shape: ModelShape, gpu: GpuSeen | None, plan: Plan | None, se
     if gpu is None or plan is None:
         return CPU_TOKEN_SECONDS + 2 * shape.parameters * sequences / CPU_DECODE
     known = gpus.speed(gpu.name)
-    weights = shape.weights(in_4bit=plan.load_in_4bit) / plan.tensor_parallel
-    read = (SLOWER_IN_4BIT if plan.load_in_4bit else 1.0) * (
-        weights / (0.9 * known.bandwidth) + shape.layers * LAYER_SECONDS
-    )
+    in_4bit = plan.load_in_4bit and not plan.dequantizes
+    weights = shape.weights(in_4bit=in_4bit) / plan.tensor_parallel
+    read = (SLOWER_IN_4BIT if in_4bit else 1.0) * (weights / (0.9 * known.bandwidth) + shape.layers * LAYER_SECONDS)
     return read + sequences * (2 * shape.parameters / (ARITHMETIC_SHARE * known.arithmetic) + SEQUENCE_SECONDS)
 
 

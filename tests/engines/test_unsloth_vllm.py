@@ -1,16 +1,22 @@
 """What the Unsloth engine asks of its trainer, told without a GPU."""
 
-from types import SimpleNamespace
+import sys
+from contextlib import nullcontext
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from grpo_job.engines import unsloth_vllm
 from grpo_job.engines.patches.unsloth_loss import score_by_micro_batches
 from grpo_job.engines.trainer.arguments import grpo_arguments
 from grpo_job.engines.unsloth_vllm import pieces, with_trl_defaults
+from grpo_job.inputs import base_model
 from grpo_job.settings.reader import resolve
+from grpo_job.settings.schema import Settings
 from grpo_job.settings.trl_options import OWNED, options
+from tests.planner.test_plan import GPUS, SHAPES, tutorial
 
 
 def planned(**changes: object) -> Any:
@@ -60,3 +66,38 @@ def test_a_generation_is_scored_a_micro_batch_at_a_time_and_its_loss_stays_one_p
         trainer._get_per_token_logps_and_entropies(None, rows, rows, 2)
     trainer._get_per_token_logps_and_entropies(None, rows, rows, 2)
     assert (seen, args.unsloth_grpo_mini_batch) == ([3, 1], 1)
+
+
+def asked_of_unsloth(monkeypatch: pytest.MonkeyPatch, **wishes: Any) -> dict[str, Any]:
+    """What Unsloth is asked to load on an H200."""
+    asked: dict[str, Any] = {}
+
+    def from_pretrained(**options: Any) -> tuple[str, str]:
+        asked.update(options)
+        return "model", "tokenizer"
+
+    fast_language_model = SimpleNamespace(from_pretrained=from_pretrained)
+    monkeypatch.setattr(unsloth_vllm, "import_unsloth", lambda model_type: fast_language_model)
+    monkeypatch.setattr(unsloth_vllm, "llm_built_with", lambda ours, module: nullcontext())
+    monkeypatch.setitem(sys.modules, "vllm", ModuleType("vllm"))
+    base, plan = base_model.fetch("sample", None), tutorial(GPUS["H200"], SHAPES["3B"], **wishes)
+    assert unsloth_vllm._load_model(base, plan, Settings()) == ("model", "tokenizer")
+    return asked
+
+
+def test_unsloth_loads_a_base_in_4_bits_alone_on_this_gpu_where_vllm_has_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = asked_of_unsloth(monkeypatch, load_in_4bit=True)
+    assert (asked["load_in_4bit"], asked["fast_inference"], asked["device_map"]) == (True, False, {"": 0})
+    assert asked["offload_embedding"] is False
+    assert not {"max_num_seqs", "compilation_config", "max_num_batched_tokens"} & asked.keys()
+
+
+@pytest.mark.parametrize("wishes", [{}, {"load_in_4bit": True, "rollout_weights": "lora"}])
+def test_unsloth_builds_vllm_where_both_read_the_same_weights(
+    monkeypatch: pytest.MonkeyPatch, wishes: dict[str, Any]
+) -> None:
+    asked = asked_of_unsloth(monkeypatch, **wishes)
+    assert (asked["load_in_4bit"], asked["fast_inference"]) == (bool(wishes), True)
+    assert asked["max_num_seqs"] >= 4

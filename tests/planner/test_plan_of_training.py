@@ -90,8 +90,9 @@ def test_with_weights_of_its_own_vllm_gets_the_adapter_as_asked(way: str) -> Non
 
 
 def test_where_another_way_is_not_possible_the_plan_says_why() -> None:
-    lines = tutorial(GPUS["H200"], SHAPES["3B"], rollout_weights="rounded", load_in_4bit=True).lines()
-    assert "rollout_weights: lora (rounded was given, but an adapter cannot be folded into a 4-bit base)" in lines
+    lines = tutorial(GPUS["L4"], SHAPES["7B"], rollout_weights="rounded", load_in_4bit=True).lines()
+    why = "rounded was given, but an adapter cannot be folded into a 4-bit base, which vLLM reads"
+    assert f"rollout_weights: lora ({why})" in lines
     chosen = tutorial(GPUS["H200"], SHAPES["3B"], rollout_weights="rounded", standby=True)
     assert (chosen.weight_sync, chosen.rollout_weights) == ("merge", "folded")
     assert any("rounded was given, but training and vLLM share one set of weights" in line for line in chosen.lines())

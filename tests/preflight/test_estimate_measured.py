@@ -37,6 +37,7 @@ class Run(NamedTuple):
     step: float
     whole: float | None = None
     in_4bit: bool = False
+    """in vLLM too"""
     processes: int = 1
     gpu: GpuSeen = H200
 
@@ -84,6 +85,7 @@ def guess(run: Run) -> estimate.Estimate:
         "lora_rank": 8,
         "eval_rows": 16,
         "load_in_4bit": run.in_4bit or "auto",
+        "rollout_weights": "lora" if run.in_4bit else "auto",
     }
     named = {f"GRPO_{name.upper()}": str(value).lower() for name, value in sizes.items()}
     settings = resolve({"GRPO_ENGINE": run.engine, **named}).settings

@@ -38,15 +38,10 @@ def constants(layer: Any) -> tuple[float, int, int, int]:
     return layer.scaling[ADAPTER], base, up, down
 
 
-def is_quantized(layer: Any) -> bool:
-    """Whether training holds this layer's base in 4 bits."""
-    return hasattr(layer.base_layer.weight, "quant_state")
-
-
 def base_weight(layer: Any) -> torch.Tensor:
     """In 16 bits, also of a base that training holds in 4; whole, also of one that several GPUs share."""
     weight = layer.base_layer.weight
-    if not is_quantized(layer):
+    if not hasattr(weight, "quant_state"):
         return gathered(weight.data)
     from bitsandbytes.functional import dequantize_4bit
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from grpo_job.inputs.base_model import BaseModel
 from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import ModelShape
 from grpo_job.settings.schema import Settings
@@ -28,6 +29,28 @@ def vllm_arguments(plan: Plan, settings: Settings, config: Mapping[str, Any]) ->
         # The planner takes no row that is longer than the window of all layers, and vLLM's kernels for it fail.
         "disable_sliding_window": ModelShape.from_config(config).all_windowed,
     }
+
+
+def separate_arguments(plan: Plan, settings: Settings, config: Mapping[str, Any]) -> dict[str, Any]:
+    """What vLLM gets that loads the base by itself: in 16 bits, whatever training holds."""
+    from grpo_job.engines.rollouts.adapter_slot import lora_arguments
+
+    return {
+        **vllm_arguments(plan, settings, config),
+        **lora_arguments(settings.lora_rank),
+        "dtype": plan.dtype,
+        "quantization": None,
+        "compilation_config": compilation(plan),
+    }
+
+
+def separate_llm(base: BaseModel, plan: Plan, settings: Settings) -> Any:
+    """A vLLM in this process that loads the base by itself."""
+    import vllm
+
+    with llm_built_with(separate_arguments(plan, settings, base.config()), vllm):
+        # As TRL and Unsloth ask: the log-probabilities of what is drawn from, with temperature and top_p.
+        return vllm.LLM(model=str(base.folder), logprobs_mode="processed_logprobs")
 
 
 def _attention(plan: Plan) -> dict[str, int]:

@@ -13,7 +13,8 @@ import torch
 
 from grpo_job.engines.interface import Adapter
 from grpo_job.engines.rollouts.adapter_slot import AdapterSlot, Unservable, wrapped
-from grpo_job.engines.rollouts.fold import KeptShare, base_weight, constants, fold, is_quantized
+from grpo_job.engines.rollouts.fold import KeptShare, base_weight, constants, fold
+from grpo_job.engines.rollouts.load_places import load
 from grpo_job.engines.rollouts.replay import Replayed
 from grpo_job.engines.rollouts.rounding import key_of
 from grpo_job.engines.trainer.adapter import ADAPTER
@@ -34,8 +35,10 @@ def _named_lora_layers(model: Any) -> dict[str, Any]:
     return {name: module for name, module in named if ADAPTER in (getattr(module, "lora_A", None) or ())}
 
 
-def weight_sync(model: Any, plan: Plan, seed: int) -> "OwnWeights | SharedWeights | UnfoldedWeights":
-    """How this model's adapter reaches Unsloth's vLLM; see `planner.plan`."""
+def weight_sync(model: Any, plan: Plan, seed: int) -> "OwnWeights | SeparateWeights | SharedWeights | UnfoldedWeights":
+    """How this model's adapter reaches `model.vllm_engine`; see `planner.plan`."""
+    if plan.dequantizes:
+        return SeparateWeights(model, model.vllm_engine, plan, seed)
     if plan.weight_sync == "copy":
         return OwnWeights(model, plan, seed)
     # Not beside Unsloth's own requests, which begin with the same number.
@@ -154,21 +157,31 @@ class OwnWeights(FoldedWeights):
 
 
 class SeparateWeights(FoldedWeights):
-    """vLLM loaded the model by itself; each fold is handed over under the names of the checkpoint."""
+    """vLLM loaded the model by itself, under the names of the checkpoint.
+
+    It loads training's base once more: that tells where each weight is, and of a base that training holds in 4 bits,
+    vLLM gets what these amount to.
+    """
 
     def __init__(self, model: Any, llm: Any, plan: Plan, seed: int) -> None:
         super().__init__(model, llm, plan, seed)
-        layers = _named_lora_layers(model)
+        layers, self.served = _named_lora_layers(model), _model_runner(llm).model
         deeper = wrapped(_model_runner(llm), layers)  # vLLM's LoRA layers hold the weight one level deeper
         names = [f"{name}{'.base_layer' * (name in deeper)}.weight" for name in layers]
-        self.layers = list(zip(names, layers.values(), strict=True))
-        # vLLM loaded 16 bits; of a base that training holds in 4, it is given what these amount to.
-        self.held = None if any(is_quantized(layer) for _, layer in self.layers) else "off"
+        with torch.inference_mode():
+            self.layers = [
+                (name, layer, load(self.served, name, base_weight(layer)))
+                for name, layer in zip(names, layers.values(), strict=True)
+            ]
+        self.held = "off"
 
     def _write(self, adapter: Adapter) -> None:
-        served = _model_runner(self.llm).model
-        for number, (name, layer) in enumerate(self.layers):
-            served.load_weights([(name, self._folded(number, layer) if adapter == "on" else base_weight(layer))])
+        for number, (name, layer, place) in enumerate(self.layers):
+            weight = self._folded(number, layer, out=place) if adapter == "on" else base_weight(layer)
+            if place is None:
+                self.served.load_weights([(name, weight)])
+            elif adapter == "off":
+                place.copy_(weight)
 
 
 def _model_runner(llm: Any) -> Any:

@@ -1,14 +1,15 @@
 """The hand-over to vLLM: what it serves in rollouts and evaluations, and the base that comes back bit by bit."""
 
 import os
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from grpo_job.engines.rollouts.adapter_slot import lora_arguments
-from grpo_job.engines.rollouts.fold import fold
+from grpo_job.engines.rollouts.fold import base_weight, fold
 from grpo_job.engines.rollouts.rounding import key_of
 from grpo_job.engines.rollouts.weight_sync import (
     MERGED,
@@ -21,14 +22,17 @@ from grpo_job.engines.rollouts.weight_sync import (
 )
 from grpo_job.engines.trainer.adapter import ADAPTER
 from tests.engines.rollouts.fake_graph import GPU, FakeGraph, fake_graph
-from tests.engines.rollouts.fake_vllm import Vllm, model_with_lora, vllm_request
+from tests.engines.rollouts.fake_vllm import ByItself, Vllm, model_with_lora, vllm_request
 
 __all__ = ["fake_graph", "vllm_request"]
 pytestmark = pytest.mark.usefixtures("vllm_request")
 
 
-def plan_of(way: str, weight_sync: str = "copy") -> Any:
-    return SimpleNamespace(rollout_weights=way, weight_sync=weight_sync, load_in_4bit=False, standby=False)
+def plan_of(way: str, weight_sync: str = "copy", *, in_4bit: bool = False) -> Any:
+    dequantizes = in_4bit and weight_sync == "copy"
+    return SimpleNamespace(
+        rollout_weights=way, weight_sync=weight_sync, load_in_4bit=in_4bit, standby=False, dequantizes=dequantizes
+    )
 
 
 def own(way: str, *, lora: bool = True) -> tuple[OwnWeights, list[torch.Tensor]]:
@@ -219,26 +223,82 @@ def test_a_hand_over_measures_what_it_keeps() -> None:
     assert 0.8 < kept < 1.2
 
 
-@pytest.mark.parametrize("lora", [True, False])
-def test_a_vllm_of_its_own_gets_each_fold_under_the_names_it_loads(lora: bool) -> None:
+def by_itself(way: str = "folded", **options: Any) -> tuple[SeparateWeights, ByItself]:
+    """A vLLM that loaded the model by itself, once it has been asked where it keeps each weight."""
     model = model_with_lora(1e-3)
-    weights = SeparateWeights(model, Vllm(model, lora=lora), plan_of("folded"), 42)
+    vllm = ByItself(model, **{"lora": True, **options})
+    weights = SeparateWeights(model, vllm, plan_of(way), 42)
+    vllm.calls.clear()
+    return weights, vllm
+
+
+def holds(vllm: ByItself, weights: SeparateWeights, value: Any) -> bool:
+    return all(torch.equal(vllm.parts[name], value(layer)) for name, layer, _ in weights.layers)
+
+
+@pytest.mark.parametrize("lora", [True, False])
+def test_a_vllm_of_its_own_gets_each_fold_where_it_keeps_the_weight(lora: bool) -> None:
+    weights, vllm = by_itself(lora=lora)
+    suffix = "_proj.base_layer.weight" if lora else "_proj.weight"
+    assert all(name.endswith(suffix) for name, _, _ in weights.layers)
+    assert len(weights.layers) == len(vllm.parts) == 21
+    assert holds(vllm, weights, base_weight)
     weights.serve("on")
-    suffix = ".base_layer.weight" if lora else ".weight"
-    assert set(weights.llm.loaded) == {name for name, _ in weights.layers}
-    assert all(name.endswith("_proj" + suffix) for name in weights.llm.loaded)
-    assert all(torch.equal(weights.llm.loaded[name], fold(layer)) for name, layer in weights.layers)
+    assert holds(vllm, weights, fold)
+    assert not holds(vllm, weights, base_weight)
     weights.serve("off")
-    assert all(torch.equal(weights.llm.loaded[name], layer.base_layer.weight) for name, layer in weights.layers)
+    assert holds(vllm, weights, base_weight)
+    assert vllm.calls == []
+
+
+def test_a_dithered_fold_is_written_there_too() -> None:
+    weights, vllm = by_itself("rounded")
+    weights.serve("on")
+    for number, (name, layer, _) in enumerate(weights.layers):
+        assert torch.equal(vllm.parts[name], fold(layer, key_of(42, number)))
+
+
+def test_weights_that_gpus_share_are_handed_over_by_their_names() -> None:
+    weights, vllm = by_itself(tensor_parallel=True)
+    weights.serve("on")
+    assert vllm.calls == [name for name, _, _ in weights.layers]
+    assert holds(vllm, weights, lambda layer: fold(layer)[: layer.base_layer.weight.shape[0] // 2])
 
 
 def test_a_layer_that_vllm_did_not_wrap_keeps_its_name() -> None:
-    model = model_with_lora(1e-3)
-    weights = SeparateWeights(model, Vllm(model, lora=True, left_out="o_proj"), plan_of("lora"), 42)
+    weights, vllm = by_itself("lora", left_out="o_proj")
     assert "3 of 21 adapted layers, such as model.layers.0.self_attn.o_proj" in weights.notes[0]
+    assert {"model.layers.0.self_attn.o_proj.weight", "model.layers.0.self_attn.q_proj.base_layer.weight"} <= {
+        name for name, _, _ in weights.layers
+    }
     weights.serve("on")
-    assert "model.layers.0.self_attn.o_proj.weight" in weights.llm.loaded
-    assert "model.layers.0.self_attn.q_proj.base_layer.weight" in weights.llm.loaded
+    assert holds(vllm, weights, fold)
+
+
+def quantize(monkeypatch: pytest.MonkeyPatch, model: Any) -> None:
+    """Hold the base in another form, with bitsandbytes' two names: here `dequantize_4bit` halves what is stored."""
+    module = ModuleType("bitsandbytes.functional")
+    module.dequantize_4bit = lambda data, state: data * state  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "bitsandbytes", ModuleType("bitsandbytes"))
+    monkeypatch.setitem(sys.modules, "bitsandbytes.functional", module)
+    for layer in lora_layers(model):
+        layer.base_layer.weight.quant_state = 0.5
+
+
+def test_of_a_base_in_4_bits_vllm_serves_what_it_dequantizes_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_with_lora(1e-3)
+    quantize(monkeypatch, model)
+    model.vllm_engine = vllm = ByItself(model, lora=True)
+    weights = weight_sync(model, plan_of("folded", in_4bit=True), 42)
+    assert isinstance(weights, SeparateWeights)
+    half = [layer.base_layer.weight.data * 0.5 for layer in lora_layers(model)]
+    assert weights.serve("off") is None
+    assert equal([vllm.parts[name] for name, _, _ in weights.layers], half)
+    weights.serve("on")
+    assert holds(vllm, weights, fold)
+    assert not equal([vllm.parts[name] for name, _, _ in weights.layers], half)
+    weights.serve("off")
+    assert equal([vllm.parts[name] for name, _, _ in weights.layers], half)
 
 
 def test_shared_weights_without_a_copy_take_the_kernels() -> None:
