@@ -97,7 +97,7 @@ def _training_copy(candidate: Candidate, model: ModelShape) -> float:
 
 def _fold(candidate: Candidate, model: ModelShape) -> float:
     """fp32 copies of an attention and of an MLP weight: blocks of both sizes are used again by each layer."""
-    if candidate.separate_base or candidate.in_4bit or candidate.weight_sync != "copy":
+    if candidate.separate_base or candidate.dequantizes or candidate.weight_sync != "copy":
         return 0.0
     return 2 * BYTES_16BIT * model.hidden * (model.intermediate + model.query) + FOLD_BYTES
 
