@@ -44,6 +44,19 @@ def test_after_the_block_pydantic_prepares_all_models_at_once() -> None:
     assert described("vllm.entrypoints.openai.protocol").__pydantic_complete__
 
 
+def test_transformers_reads_each_of_its_models_once() -> None:
+    """In a process of its own, for it reads them when it is imported."""
+    code = """
+from grpo_job.engines.patches.fast_imports import lean_imports
+with lean_imports():
+    import transformers.models
+    from transformers.utils.import_utils import create_import_structure_from_path as look
+print(look.cache_info().hits > 300, hasattr(transformers, "Qwen2Config"))
+"""
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert answer.split() == ["True", "True"]
+
+
 def test_trls_profiling_is_imported_without_mlflow() -> None:
     """In a process of its own, for others may have imported either."""
     code = """
