@@ -73,7 +73,7 @@ def _listed(record: str) -> set[str]:
 
 def _one_look_at_models(module: ModuleType) -> None:
     """transformers reads all its models for what they export, twice, and remembers the last 128 of 470: 0.3 s."""
-    look = getattr(module, "create_import_structure_from_path", None)
+    look: Any = getattr(module, "create_import_structure_from_path", None)
     if hasattr(look, "cache_info"):
         module.create_import_structure_from_path = cache(look.__wrapped__)  # type: ignore[attr-defined]
 

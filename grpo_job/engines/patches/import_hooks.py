@@ -85,7 +85,7 @@ class _Later(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def create_module(self, spec: ModuleSpec) -> "LaterModule":
         module = LaterModule(spec.name)
-        vars(module)["_callables"] = tuple(self.names.pop(spec.name))
+        vars(module)["_callables"] = tuple(self.names.pop(spec.name, ()))
         return module
 
     def exec_module(self, module: ModuleType) -> None:
