@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from grpo_job.engines import head_start
 from grpo_job.engines.interface import Engine, RewardFunctions
 from grpo_job.engines.patches.fast_imports import lean_imports
 from grpo_job.engines.patches.gc_pause import keep_what_is_loaded, no_collection
@@ -37,6 +38,8 @@ def build(
 
     `plan` is None without a GPU. All `ranks` of a run must call this at the same time.
     """
+    if plan and ranks.count == 1:
+        head_start.begin(base.folder)
     with no_collection():
         match engine, plan:
             case "unsloth", Plan():

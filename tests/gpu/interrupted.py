@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from grpo_job.engines.patches.unsloth_import import on_import
+from grpo_job.engines.patches.import_hooks import on_import
 from grpo_job.runtime.signals import Interruption
 
 # moment -> module, class and method that is then under way, its how-manieth call, and seconds into it

@@ -4,16 +4,14 @@ Unsloth has to be imported before trl, transformers and peft, with the variables
 `library_environment` set.
 """
 
-import importlib.abc
-import importlib.util
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
 from grpo_job.engines.patches.fast_imports import lean_imports
+from grpo_job.engines.patches.import_hooks import on_import
 from grpo_job.runtime.library_env import OVERWRITTEN_BY_UNSLOTH
 
 # Models of full attention alone. Unsloth loads kernels for linear attention beside others: 1.8 s.
@@ -34,40 +32,6 @@ def _patch_the_grpo_trainer_only(module: ModuleType) -> None:
     module._TRL_EXPERIMENTAL_TRAINERS = ()  # type: ignore[attr-defined]
     module.patch_trl_rl_trainers = lambda: module._patch_trl_rl_trainers("grpo_trainer")  # type: ignore[attr-defined]
     module.patch_trl_async_grpo = lambda: None  # type: ignore[attr-defined]
-
-
-class _ThenCall(importlib.abc.MetaPathFinder):
-    """Finds one module as the others would, and calls `then` with it once it has run."""
-
-    def __init__(self, name: str, then: Callable[[ModuleType], None]) -> None:
-        self.name, self.then = name, then
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        if fullname != self.name:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is None or spec.loader is None:
-            return spec
-        run = spec.loader.exec_module
-
-        def run_then(module: ModuleType) -> None:
-            run(module)
-            self.then(module)
-
-        spec.loader.exec_module = run_then  # type: ignore[method-assign]
-        return spec
-
-
-@contextmanager
-def on_import(name: str, then: Callable[[ModuleType], None]) -> Iterator[None]:
-    finder = _ThenCall(name, then)
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # removed when it found its module
-            sys.meta_path.remove(finder)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from grpo_job.engines.patches.lora_kernels import compile_for_any_tokens
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import ModelShape
@@ -85,7 +86,9 @@ def llm_built_with(ours: dict[str, Any], module: Any) -> Iterator[None]:
 
     class WithOurArguments(original):  # type: ignore[misc, valid-type]
         def __init__(self, **theirs: Any) -> None:
-            super().__init__(**{**theirs, **ours})
+            arguments = {**theirs, **ours}
+            compile_for_any_tokens(arguments.get("max_lora_rank", 16))  # 16: vLLM's default
+            super().__init__(**arguments)
 
     module.LLM = WithOurArguments
     # One thread asks, in tokens: no copies of the tokenizer for others. 1.5 s with Qwen's.
