@@ -74,7 +74,8 @@ def order_of(rows: Sequence[Length], parts: int) -> list[int]:
     def sorted_by(measure: Callable[[Length], int]) -> list[int]:
         return sorted(range(len(rows)), key=lambda row: -measure(rows[row]))
 
-    return min(map(sorted_by, (attrgetter("completion"), sum, attrgetter("prompt"))), key=width)
+    measures: list[Callable[[Length], int]] = [attrgetter("completion"), sum, attrgetter("prompt")]
+    return min((sorted_by(measure) for measure in measures), key=width)
 
 
 def lengths(batch: Batch) -> list[Length]:
