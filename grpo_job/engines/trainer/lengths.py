@@ -35,21 +35,23 @@ def fitted(trainer: Any, batches: Sequence[Batch]) -> list[Batch]:
     args, found = trainer.args, list(batches)
     # So many micro-batches in a row lie in one optimizer step, whichever the generation and the iteration.
     together = gcd(args.steps_per_generation, args.gradient_accumulation_steps)
-    if together > 1 and is_sum_over_rows(args):
+    if together > 1 and is_sum_over_rows(trainer):
         for start in range(0, len(found), together):
             few = slice(start, start + together)
             found[few] = _with_shares(trainer, dealt(found[few]))
     return [cut(batch, trainer.pad_to_multiple_of or 1) for batch in found]
 
 
-def is_sum_over_rows(args: Any) -> bool:
+def is_sum_over_rows(trainer: Any) -> bool:
     """Whether the loss of an optimizer step is a sum over its rows, each with a weight that no other row changes.
 
     It is for the means over rows of micro-batches of one size (grpo, sapo, dr_grpo, luspo), and where the tokens of the
-    whole generation divide (dapo, cispo, vespo). It is not where the tokens of one micro-batch do: bnpo, and the bonus
-    for entropy; nor where they decide which tokens are learned from.
+    whole generation divide (dapo, cispo, vespo). It is not where those of one micro-batch do (bnpo, the bonus for
+    entropy), decide which of them are learned from, or are balanced over experts.
     """
-    return bool(args.loss_type != "bnpo" and not args.entropy_coef and args.top_entropy_quantile == 1.0)
+    args = trainer.args
+    by_micro_batch = args.loss_type == "bnpo" or args.entropy_coef or args.top_entropy_quantile < 1
+    return not (by_micro_batch or trainer.aux_loss_enabled)
 
 
 def dealt(batches: Sequence[Batch]) -> list[Batch]:

@@ -186,7 +186,7 @@ class Alone:
         named = {"steps_per_generation": steps, "gradient_accumulation_steps": accumulation}
         self.args = SimpleNamespace(**{**SUMS_OVER_ROWS, **named, **options})
         self.accelerator = SimpleNamespace(reduce=lambda value, reduction: value)
-        self.pad_to_multiple_of = None
+        self.pad_to_multiple_of, self.aux_loss_enabled = None, False
 
 
 MANY = [(3, 1), (5, 9), (2, 4), (6, 2), (4, 8), (3, 3), (5, 7), (2, 6), (4, 5), (6, 8), (3, 2), (5, 1)]
@@ -217,6 +217,12 @@ def test_rows_stay_where_the_micro_batch_decides_what_a_token_weighs(option: dic
     assert [rows_of([one]) for one in found] == [rows_of([one]) for one in batches]
     assert found[0]["completion_ids"].shape == (2, 9)
     assert found[1]["completion_ids"].shape == (2, 4)
+
+
+def test_rows_stay_where_the_experts_of_a_micro_batch_are_balanced() -> None:
+    trainer, batches = Alone(6, 6), split(2)
+    trainer.aux_loss_enabled = True
+    assert [rows_of([one]) for one in fitted(trainer, batches)] == [rows_of([one]) for one in batches]
 
 
 def test_shares_of_tokens_average_to_one_and_count_those_of_all_ranks() -> None:
