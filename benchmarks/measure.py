@@ -26,9 +26,10 @@ GENERATIONS = 4
 TRAINING: dict[str, Any] = {
     "learning_rate": 5e-6, "adam_beta1": 0.9, "adam_beta2": 0.99, "weight_decay": 0.1, "warmup_steps": 0.1,
     "lr_scheduler_type": "cosine", "optim": "adamw_8bit", "max_grad_norm": 0.1, "logging_steps": 1,
-    "gradient_accumulation_steps": 1, "num_generations": GENERATIONS, "max_completion_length": 200,
-    "save_steps": 250, "report_to": "none",
+    "gradient_accumulation_steps": 1, "num_generations": GENERATIONS, "save_steps": 250, "report_to": "none",
 }  # fmt: skip
+LONGEST = 200  # tokens of a completion; those of a model of random weights all have as many
+SEQUENCE, PROMPT = 1024, 256  # tokens: a row as the tutorial has it, and a prompt
 
 CACHES = (
     "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "CUDA_CACHE_PATH", "VLLM_CACHE_ROOT", "UNSLOTH_COMPILE_LOCATION",
@@ -43,9 +44,20 @@ def arguments(contestant: str) -> argparse.ArgumentParser:
     parser.add_argument("rows", type=Path, help="GSM8K train.jsonl")
     parser.add_argument("steps", type=int)
     parser.add_argument("--completions", type=int, default=4, help="completions a step, a multiple of 4")
+    parser.add_argument("--longest", type=int, default=LONGEST, help="tokens of a completion, at most")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--caches", type=Path, help="folder for compile caches; the run is cold when it is empty")
     return parser
+
+
+def training(options: argparse.Namespace) -> dict[str, Any]:
+    """The tutorial's training values, with completions as long as was asked for."""
+    return {**TRAINING, "max_completion_length": options.longest}
+
+
+def sequence(options: argparse.Namespace) -> int:
+    """Tokens of the longest row."""
+    return max(SEQUENCE, PROMPT + options.longest)
 
 
 def use_caches(folder: Path | None) -> bool | None:
@@ -159,6 +171,7 @@ class Watch:
             "model": self.options.model,
             "cold": self.cold,
             "completions": self.options.completions,
+            "longest": self.options.longest,
             "steps": len(self.steps) + 1,
             "first_step_done_s": round(self.first_step_done or 0.0, 1),
             "step_s_median": round(median, 4),

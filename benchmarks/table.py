@@ -11,6 +11,7 @@ reading the weights once a token and the arithmetic at its measured rate.
 import argparse
 import json
 from bisect import bisect_left
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ JOB_STEPS = 250
 # Completions a step -> seconds: 6.2 GB of weights a token at 4.3 TB/s, work at 790 TFLOP/s.
 FLOOR = {4: 0.48, 64: 1.17, 256: 3.4}
 FLOOR_GPU = "H200"
+TOKENS = 200  # of every completion, unless a result says that they end by themselves
 
 HEADER = (
     "contestant", "completions", "start", "first step done", "median step", "completions/s", "tokens/s",
@@ -51,9 +53,13 @@ def start_of(result: dict[str, Any]) -> str:
     return {True: "cold", False: "warm", None: "as found"}[result.get("cold")]
 
 
+def longest_of(result: dict[str, Any]) -> int:
+    return int(result.get("longest", TOKENS))
+
+
 def row(result: dict[str, Any], results: list[dict[str, Any]]) -> list[str]:
     return [
-        result["contestant"],
+        result["contestant"] + ("" if (most := longest_of(result)) == TOKENS else f", up to {most} tokens"),
         str(result["completions"]),
         start_of(result),
         f"{result['first_step_done_s']:.0f} s",
@@ -72,13 +78,14 @@ def _ratio(result: dict[str, Any], results: list[dict[str, Any]]) -> str:
         other
         for other in results
         if other["contestant"] == "tutorial"
-        and (other["completions"], other.get("cold")) == (result["completions"], result.get("cold"))
+        and all(of(other) == of(result) for of in (itemgetter("completions"), start_of, longest_of))
     ]
     return f"{job_seconds(same[-1]) / job_seconds(result):.2f}" if same else ""
 
 
 def _share_of_floor(result: dict[str, Any]) -> str:
-    if FLOOR_GPU not in result.get("gpu", "") or "3b" not in Path(result.get("model", "3b")).name.lower():
+    is_3b = "3b" in Path(result.get("model", "3b")).name.lower()
+    if FLOOR_GPU not in result.get("gpu", "") or not is_3b or longest_of(result) != TOKENS:
         return ""
     return f"{100 * floor_seconds(result['completions']) / result['step_s_median']:.0f} %"
 

@@ -34,9 +34,10 @@ def main() -> None:
     used = measure.PeakUsed()
     with tempfile.TemporaryDirectory() as outputs:
         variables = {
-            **{f"GRPO_{name.upper()}": str(value) for name, value in measure.TRAINING.items()},
+            **{f"GRPO_{name.upper()}": str(value) for name, value in measure.training(options).items()},
             "GRPO_LORA_RANK": "8",
             "GRPO_LORA_ALPHA": "8",
+            "GRPO_MAX_SEQ_LENGTH": str(measure.sequence(options)),
             "GRPO_MODEL": options.model,
             "GRPO_DATASET": str(options.rows.resolve()),
             "GRPO_EVAL_ROWS": str(EVAL_ROWS),
@@ -74,6 +75,7 @@ def table_row(
         "model": options.model,
         "cold": cold,
         "completions": options.completions,
+        "longest": options.longest,
         "steps": len(metrics),
         "first_step_done_s": round(summary["seconds"]["first_step"], 1),
         "step_s_median": round(median, 4),

@@ -22,8 +22,8 @@ def main() -> None:
     watch = measure.Watch("tutorial", options, cold)
     watch.phase_done("import")
     model, tokenizer = FastLanguageModel.from_pretrained(
-        model_name=options.model, max_seq_length=1024, load_in_4bit=True, fast_inference=True, max_lora_rank=8,
-        gpu_memory_utilization=0.9,
+        model_name=options.model, max_seq_length=measure.sequence(options), load_in_4bit=True, fast_inference=True,
+        max_lora_rank=8, gpu_memory_utilization=0.9,
     )  # fmt: skip
     model = FastLanguageModel.get_peft_model(
         model, r=8, lora_alpha=8, target_modules=measure.TARGET_MODULES, use_gradient_checkpointing="unsloth",
@@ -40,7 +40,7 @@ def main() -> None:
             per_device_train_batch_size=options.completions,
             max_steps=options.steps,
             output_dir="outputs",
-            **measure.TRAINING,
+            **measure.training(options),
         ),
     )
     watch.phase_done("load")

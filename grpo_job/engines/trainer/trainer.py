@@ -1,4 +1,4 @@
-"""What this job changes in TRL's GRPOTrainer: row order, prompts, reference, loading, timing, optimizer steps."""
+"""What this job changes in TRL's GRPOTrainer: rows, prompts, padding, reference, loading, timing, optimizer steps."""
 
 import time
 from collections import defaultdict
@@ -18,6 +18,7 @@ from grpo_job.engines.patches.flat_optimizer import flatten_8bit
 from grpo_job.engines.trainer.adapter import is_saved_in, load_adapter, only_one_adapter
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
+from grpo_job.engines.trainer.lengths import Batch, fitted, weighed
 from grpo_job.engines.trainer.memory_dry_run import dry_run
 from grpo_job.engines.trainer.sampler import RowStream, WarmRows
 from grpo_job.engines.trainer.warm_start import WarmStart
@@ -31,6 +32,8 @@ NO_ADVANTAGE = 1e-3  # in units of the batch's std; rounding leaves less, a rewa
 
 class JobTrainer(GRPOTrainer):
     """Trains as GRPOTrainer does, over a `RowStream`, and knows the seconds of each part of a step."""
+
+    _buffered_inputs: Any  # TRL's: the micro-batches of a generation
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class JobTrainer(GRPOTrainer):
         self.chat, self.warm_start, self.dynamic, self.callback = chat, warm_start, dynamic, callback
         self.part_seconds: dict[str, float] = defaultdict(float)
         self.dry_run_sizes: tuple[int, int] | None = None  # see memory_dry_run.py; an engine says so before training
+        self.fitted: list[Batch] | None = None  # the micro-batches of the last generation, see lengths.py
         super().__init__(
             model=model,
             processing_class=tokenizer,
@@ -132,7 +136,11 @@ class JobTrainer(GRPOTrainer):
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         if self.is_warming_up:
             return self.warm_start.batch(self, generation_batch)
-        return super()._prepare_inputs(generation_batch)
+        inputs = super()._prepare_inputs(generation_batch)
+        if self._buffered_inputs is not self.fitted:  # a new generation
+            self._buffered_inputs = self.fitted = fitted(self, self._buffered_inputs)
+            inputs = self.fitted[self._step % self.args.steps_per_generation]
+        return inputs
 
     def step_seconds(self) -> dict[str, float]:
         """Seconds of each part since the last call; `backward` is what no other part explains.
@@ -221,5 +229,5 @@ class JobTrainer(GRPOTrainer):
             self.dry_run_sizes = None
             with self._timed("rehearsal"):
                 dry_run(self, loss_of, inputs, size)
-        with self._timed("loss"):
+        with self._timed("loss"), weighed(self, inputs):
             return loss_of(inputs)
