@@ -42,7 +42,7 @@ def build(
             case "unsloth", Plan():
                 from grpo_job.engines.unsloth_vllm import UnslothVllm
 
-                built: Engine = UnslothVllm(settings, base, rows, rewards, folder, plan, start)
+                built: Engine = UnslothVllm(settings, base, rows, rewards, folder, plan, ranks, start)
             case "trl", Plan():
                 with lean_imports():
                     from grpo_job.engines.trl_vllm import TrlVllm

@@ -55,6 +55,7 @@ def log_entropy(trainer: Any) -> None:
     """Log `entropy`, the mean over tokens in nats, as TRL's own loss does.
 
     Estimated without the logits: the tokens were drawn from the policy, so its entropy is the mean of -log p of theirs.
+    Of several ranks, it is the mean of theirs, taken when the step is logged: one may compute its loss in more pieces.
     Raises `RuntimeError` if the trainer is not one that Unsloth patched.
     """
     namespace = _generated_namespace(trainer)
@@ -68,6 +69,17 @@ def log_entropy(trainer: Any) -> None:
             return loss.apply(new, old, reference, sampling, head, ids, mask, *rest)
 
     namespace["UnslothEfficientGRPO"] = Logged
+    own_log = trainer.log
+
+    def log(logs: dict[str, float], *arguments: Any) -> None:
+        if "loss" in logs:
+            entropies = trainer._metrics["train"]["entropy"]
+            own = torch.tensor(entropies, device=trainer.accelerator.device).mean()
+            trainer._metrics["train"]["entropy"] = [float(trainer.accelerator.gather(own).nanmean())]
+        own_log(logs, *arguments)
+
+    if trainer.accelerator.num_processes > 1:
+        trainer.log = log
 
 
 def _generated_namespace(trainer: Any) -> dict[str, Any]:
