@@ -17,7 +17,6 @@ from grpo_job.outcomes import Interrupted, Outcome, RunEnded, Unexpected
 from grpo_job.rewards.judging import JUDGEMENTS
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.runtime.signals import Interruption
-from grpo_job.runtime.world import own_gpu
 from grpo_job.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def _use(engine: Engine, word: Train | Answer | LoadAdapter | TakeRows, interrup
 
 def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:
     """This rank's engine, from the findings of rank 0's checks."""
-    os.environ.update(own_gpu(word.engine, ranks.count, os.environ))
+    engines.settle(word.engine, ranks)
     rows, folder = ranks.share(None)
     settings = settings.model_copy(update=word.shape)
     JUDGEMENTS.keep_in(RunFolder(folder.parents[1]).judged)

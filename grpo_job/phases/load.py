@@ -1,7 +1,6 @@
 """Load the model, and find the checkpoint to resume from."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +15,6 @@ from grpo_job.planner import learning_rate
 from grpo_job.preflight import Checked
 from grpo_job.preflight.start import SHAPE
 from grpo_job.run_folder.files import write_bytes
-from grpo_job.runtime.world import own_gpu
 
 
 class Loaded(NamedTuple):
@@ -66,6 +64,6 @@ def _build(attempt: Attempt, checked: Checked, folder: Path) -> Engine:
     shape = {name: getattr(settings, name) for name in SHAPE} if start else {}
     functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
     ranks.broadcast(Load(checked.engine, checked.plan, checked.base.commit, start, shape))
-    os.environ.update(own_gpu(checked.engine, ranks.count, os.environ))
-    ranks.share((rows, folder))  # with it the ranks join, each on its GPU
+    engines.settle(checked.engine, ranks)
+    ranks.share((rows, folder))
     return engines.build(checked.engine, settings, checked.base, rows, functions, folder, checked.plan, ranks, start)

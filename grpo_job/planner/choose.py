@@ -106,8 +106,8 @@ def _refuse_what_is_shared(wishes: Wishes, engine: str) -> None:
     for name in NOT_ALONE:
         if getattr(wishes, name) is True:
             raise InvalidRun(
-                f"GRPO_{name.upper()}: true was given; in several processes {engine} trains with 16-bit weights on each "
-                "GPU; allowed: auto, false, or GRPO_ENGINE=trl"
+                f"GRPO_{name.upper()}: true was given; in several processes {engine} trains with 16-bit weights of its "
+                "own on each GPU; allowed: auto, false, or GRPO_ENGINE=trl"
             )
 
 

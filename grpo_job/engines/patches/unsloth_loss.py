@@ -69,17 +69,21 @@ def log_entropy(trainer: Any) -> None:
             return loss.apply(new, old, reference, sampling, head, ids, mask, *rest)
 
     namespace["UnslothEfficientGRPO"] = Logged
+    if trainer.accelerator.num_processes > 1:
+        _log_the_entropy_of_all_ranks(trainer)
+
+
+def _log_the_entropy_of_all_ranks(trainer: Any) -> None:
     own_log = trainer.log
 
     def log(logs: dict[str, float], *arguments: Any) -> None:
-        if "loss" in logs:
-            entropies = trainer._metrics["train"]["entropy"]
-            own = torch.tensor(entropies, device=trainer.accelerator.device).mean()
-            trainer._metrics["train"]["entropy"] = [float(trainer.accelerator.gather(own).nanmean())]
+        if "loss" in logs:  # otherwise transformers' closing summary
+            metrics = trainer._metrics["train"]
+            own = torch.tensor(metrics["entropy"], device=trainer.accelerator.device).mean()
+            metrics["entropy"] = [float(trainer.accelerator.gather(own).nanmean())]
         own_log(logs, *arguments)
 
-    if trainer.accelerator.num_processes > 1:
-        trainer.log = log
+    trainer.log = log
 
 
 def _generated_namespace(trainer: Any) -> dict[str, Any]:
