@@ -202,14 +202,16 @@ def _is_cramped(candidate: Candidate, work: Work, standby: bool | Auto) -> bool:
 
 
 def _for_evaluation(
-    candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None, budget: float
+    candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None, budget: float, replay: bool
 ) -> Candidate:
-    """The same with more sequences at once if they fit, because evaluation is faster with them."""
+    """The same with more sequences at once if they fit, beside a `replay` too: evaluation is faster with them."""
     wished = EVALUATION_SEQUENCES
     while wished > candidate.sequences == work.completions:
         wider = replace(candidate, sequences=wished)
         memory = estimate(wider, gpu, model, work, share)
         enough = share is None or memory.kv_cache >= kv_needed(model, work, wished, candidate.tensor_parallel)
+        if replay:
+            memory = replayed(memory)
         if enough and memory.total <= min(gpu.memory * ROOMY_SHARE, budget):
             return wider
         wished //= 2
@@ -226,7 +228,7 @@ def _describe(
     budget: float,
     replay: Choice,
 ) -> Plan:
-    chosen = _for_evaluation(chosen, gpu, model, work, share, budget)
+    chosen = _for_evaluation(chosen, gpu, model, work, share, budget, replay.value)
     sequences = chosen.sequences * chosen.tensor_parallel
     memory = estimate(chosen, gpu, model, work, share)
     used = min(0.95, max(0.01, -(-100 * memory.vllm // gpu.memory) / 100)) if share is None else share
