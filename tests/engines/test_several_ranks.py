@@ -1,5 +1,6 @@
 """What each of several ranks does with its part: rows, answers, gradients."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import torch.multiprocessing
 from accelerate.data_loader import BatchSamplerShard
 from torch.utils.data import BatchSampler
 
+from grpo_job.engines import settle
 from grpo_job.engines.base import TrainerEngine, VllmTrainerEngine
 from grpo_job.engines.patches.flat_optimizer import flatten
 from grpo_job.engines.process_group import ProcessGroup
@@ -171,6 +173,16 @@ def test_what_another_rank_was_asked_gives_rank_0_its_grace_and_a_signal_in_it_c
     assert [grace > 0 for grace in graces] == [True]
     assert ranks[0].end(attempt.outcome)
     other.join()
+
+
+@pytest.mark.parametrize(("engine", "gpus", "index"), [("unsloth", "5", "0"), ("trl", "4,5", "1")])
+def test_a_rank_of_unsloth_sees_its_own_gpu_alone(
+    engine: str, gpus: str, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    settle(engine, Seat(Meeting(2), 1))  # type: ignore[arg-type]
+    assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["LOCAL_RANK"]) == (gpus, index)
 
 
 class TorchSeat:

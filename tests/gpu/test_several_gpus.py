@@ -62,7 +62,7 @@ def wait_for_steps(steps: int, process: Any, outputs: Path) -> None:
 
 def rank_of(launcher: int, rank: int) -> psutil.Process:
     """The process of this rank, started by torchrun, which the launcher started."""
-    ranks = psutil.Process(launcher).children(recursive=True)
+    ranks = [one for torchrun in psutil.Process(launcher).children() for one in torchrun.children()]
     return next(one for one in ranks if one.environ().get("RANK") == str(rank))
 
 
