@@ -1,9 +1,10 @@
 """This job on one GPU and on several: a fixed step shared by all (strong), and a step that grows with them (weak).
 
-Runs `this_job.py` with the engine `trl` for each number of GPUs, one after the other, and prints one table: how many
+Runs `this_job.py` with one engine for each number of GPUs, one after the other, and prints one table: how many
 completions a second, how near to that many times one GPU, and where the time of a step goes.
 
-    python benchmarks/scaling.py MODEL ROWS STEPS --out DIR [--gpus 1,2,4] [--strong 128] [--weak 64] [--caches DIR]
+    python benchmarks/scaling.py MODEL ROWS STEPS --out DIR [--engine unsloth] [--gpus 1,2,4] [--strong 128] [--weak 64]
+                                 [--caches DIR]
 """
 
 import argparse
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("model", help="folder of the model")
     parser.add_argument("rows", help="GSM8K train.jsonl")
     parser.add_argument("steps", type=int)
+    parser.add_argument("--engine", default="unsloth", choices=("unsloth", "trl"))
     parser.add_argument("--out", type=Path, required=True, help="folder of the JSON files")
     parser.add_argument("--gpus", default="1,2,4", help="numbers of GPUs, the smallest first")
     parser.add_argument("--strong", type=int, default=128, help="completions a step on all GPUs together")
@@ -31,10 +33,11 @@ def main() -> None:
     parser.add_argument("--caches", help="folder for compile caches")
     options = parser.parse_args()
     for gpus, completions in points(options):
-        path = options.out / f"gpus-{gpus}-completions-{completions}.json"
+        path = options.out / f"{options.engine}-gpus-{gpus}-completions-{completions}.json"
         if not path.exists():
             subprocess.run(command(options, gpus, completions, path), check=True)
-    print("\n".join(table([json.loads(path.read_text()) for path in options.out.glob("gpus-*.json")], options)))
+    measured = options.out.glob(f"{options.engine}-gpus-*.json")
+    print("\n".join(table([json.loads(path.read_text()) for path in measured], options)))
 
 
 def points(options: argparse.Namespace) -> list[tuple[int, int]]:
@@ -49,7 +52,8 @@ def command(options: argparse.Namespace, gpus: int, completions: int, path: Path
     caches = ["--caches", options.caches] if options.caches else []
     return [
         sys.executable, str(Path(__file__).with_name("this_job.py")), options.model, options.rows, str(options.steps),
-        "--engine", "trl", "--processes", str(gpus), "--completions", str(completions), "--out", str(path), *caches,
+        "--engine", options.engine, "--processes", str(gpus), "--completions", str(completions), "--out", str(path),
+        *caches,
     ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ counted from the start of the process, with the evaluation of the base on a few 
 which the others do not do.
 
     python benchmarks/this_job.py MODEL ROWS STEPS --out job.json [--completions N] [--caches DIR]
-                                  [--engine trl [--processes 2]]
+                                  [--engine trl] [--processes 2]
 """
 
 import json
@@ -28,7 +28,7 @@ EVAL_ROWS = 4
 def main() -> None:
     parser = measure.arguments("this job")
     parser.add_argument("--engine", default="unsloth", choices=("unsloth", "trl"))
-    parser.add_argument("--processes", type=int, default=1, help="GPUs, one process each; above 1 with --engine trl")
+    parser.add_argument("--processes", type=int, default=1, help="GPUs, one process each")
     options = parser.parse_args()
     cold = measure.use_caches(options.caches)
     used = measure.PeakUsed()

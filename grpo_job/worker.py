@@ -66,6 +66,7 @@ def _use(engine: Engine, word: Train | Answer | LoadAdapter | TakeRows, interrup
 
 def _build(word: Load, settings: Settings, ranks: "ProcessGroup") -> Engine:
     """This rank's engine, from the findings of rank 0's checks."""
+    engines.settle(word.engine, ranks)
     rows, folder = ranks.share(None)
     settings = settings.model_copy(update=word.shape)
     JUDGEMENTS.keep_in(RunFolder(folder.parents[1]).judged)

@@ -5,6 +5,7 @@ LoRA over one base model and generates with it. To add one: an entry in `setting
 file here, an arm of `build`.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from grpo_job.engines.patches.gc_pause import keep_what_is_loaded, no_collection
 from grpo_job.engines.ranks import ALONE, Ranks
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.planner.plan import Plan
+from grpo_job.runtime.world import own_gpu
 from grpo_job.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def build(
             case "unsloth", Plan():
                 from grpo_job.engines.unsloth_vllm import UnslothVllm
 
-                built: Engine = UnslothVllm(settings, base, rows, rewards, folder, plan, start)
+                built: Engine = UnslothVllm(settings, base, rows, rewards, folder, plan, ranks, start)
             case "trl", Plan():
                 with lean_imports():
                     from grpo_job.engines.trl_vllm import TrlVllm
@@ -70,6 +72,11 @@ def process_group(ask: Callable[[str], object], key: bytes) -> "ProcessGroup":
     from grpo_job.engines.process_group import ProcessGroup
 
     return ProcessGroup(ask, key)
+
+
+def settle(engine: str, ranks: Ranks) -> None:
+    """On each rank before all first share something, because with it they join, each on its GPU."""
+    os.environ.update(own_gpu(engine, ranks.count, os.environ))
 
 
 def merge(base: BaseModel, adapter: Path, folder: Path, dtype: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from grpo_job.engines.rollouts.on_cpu import few_threads, generate, load_base
 from grpo_job.engines.trainer import memory_dry_run
 from grpo_job.engines.trainer.adapter import add_lora
 from grpo_job.engines.trainer.arguments import grpo_arguments, on_cpu
+from grpo_job.engines.trainer.averaging import in_place_of_ddp
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
 from grpo_job.engines.trainer.loading import refusing_bad_files
@@ -61,6 +62,7 @@ class PlainTrl(TrainerEngine):
         vars(args)["_setup_devices"] = torch.device("cpu")
         own = WarmStart(settings), DynamicSampling(settings)
         self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
+        in_place_of_ddp(self.trainer, ranks)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, None, rows, self.chat)
 
     def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:

@@ -1,7 +1,7 @@
 """TRL's own trainer on a GPU, vLLM in the same process: bf16 base with a LoRA.
 
 The yardstick beside Unsloth, the fallback for models that Unsloth does not support, and the engine of several
-GPUs, where each process trains on a base of its own, or on its part of one (FSDP), and gradients are averaged (DDP).
+GPUs where Unsloth does not fit each, in which each process trains on a base of its own, or on its part of one (FSDP).
 vLLM holds weights of its own, into which the adapter is folded; if they do not fit beside training, several GPUs
 share them.
 """
@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import trl.generation.vllm_generation
-from numpy.random import SeedSequence
 from torch.distributed.elastic.utils.distributed import get_free_port
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, set_seed
 from trl import GRPOConfig
@@ -21,13 +20,14 @@ from trl.trainer.utils import ensure_master_addr_port
 from grpo_job.engines.base import VllmTrainerEngine
 from grpo_job.engines.interface import RewardFunctions
 from grpo_job.engines.ranks import ALONE, Ranks
-from grpo_job.engines.rollouts.generate import Rollouts, Seeds
+from grpo_job.engines.rollouts.generate import Rollouts, Seeds, seed_of
 from grpo_job.engines.rollouts.tensor_parallel import SpreadRollouts
 from grpo_job.engines.rollouts.vllm_engine import llm_built_with, separate_arguments
 from grpo_job.engines.rollouts.weight_sync import SeparateWeights
 from grpo_job.engines.trainer import memory_dry_run
 from grpo_job.engines.trainer.adapter import add_lora
 from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu, reads_log_probs
+from grpo_job.engines.trainer.averaging import in_place_of_ddp
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
 from grpo_job.engines.trainer.fsdp import shard_layers
@@ -74,6 +74,8 @@ class TrlVllm(VllmTrainerEngine):
             args = GRPOConfig(output_dir=str(folder), **{**on_gpu(arguments, plan), **over})
             own = WarmStart(settings), DynamicSampling(settings)
             self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
+        if plan.base_shards == 1:
+            in_place_of_ddp(self.trainer, ranks)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.chat)
         self.llm = self.trainer.vllm_generation.llm
         self._hand_over_by(SeparateWeights(self.model, self.llm, plan, settings.seed))
@@ -107,12 +109,3 @@ def _load(folder: Path, plan: Plan, device: torch.device | None) -> Any:
         device_map={"": device} if device else None,
         quantization_config=quantized if plan.load_in_4bit else None,
     )
-
-
-def seed_of(seed: int, group: int) -> int:
-    """What a group of ranks draws with: those that drew alike would answer alike. That of the first is the run's own.
-
-    >>> seed_of(42, 0)
-    42
-    """
-    return int(SeedSequence([seed, group]).generate_state(1)[0]) if group else seed

@@ -1,4 +1,7 @@
-"""One GPU: Unsloth trains a LoRA, vLLM generates, in one process.
+"""On each GPU one process, in which Unsloth trains a LoRA and vLLM generates.
+
+Several processes share nothing but their gradients (`trainer/averaging.py`). Each sees its own GPU alone, because
+Unsloth and accelerate take the one of index 0, or of index LOCAL_RANK; see `runtime.world.own_gpu`.
 
 vLLM is built through Unsloth, so that training reads vLLM's weights. If the plan says `copy`, training then gets its
 own, and the adapter is folded into those of vLLM before each rollout. If training holds 4 bits beside such a copy, each
@@ -16,13 +19,20 @@ from typing import Any
 from grpo_job.engines.base import VllmTrainerEngine
 from grpo_job.engines.interface import RewardFunctions
 from grpo_job.engines.patches.unsloth_import import import_unsloth, variables_kept
-from grpo_job.engines.rollouts.vllm_engine import compilation, llm_built_with, separate_llm, vllm_arguments
+from grpo_job.engines.ranks import ALONE, Ranks
+from grpo_job.engines.rollouts.vllm_engine import (
+    among_ranks,
+    compilation,
+    llm_built_with,
+    separate_llm,
+    vllm_arguments,
+)
 from grpo_job.engines.trainer.arguments import NOT_PASSED, grpo_arguments, on_gpu, reads_log_probs
 from grpo_job.engines.trainer.loading import refusing_bad_files
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.planner.memory import LOGIT_CHUNK
 from grpo_job.planner.plan import Plan
-from grpo_job.settings.global_batch import planned_steps, steps_per_buffer
+from grpo_job.settings.global_batch import planned_steps, share, steps_per_buffer
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.trl_options import OWNED, options
 
@@ -44,14 +54,16 @@ class UnslothVllm(VllmTrainerEngine):
         rewards: RewardFunctions,
         folder: Path,
         plan: Plan,
+        ranks: Ranks = ALONE,
         start: Path | None = None,
     ) -> None:
         os.environ["UNSLOTH_VLLM_MERGED_ROLLOUT"] = "1" if plan.merged_rollout else "0"
         os.environ["UNSLOTH_VLLM_STANDBY"] = "1" if plan.standby else "0"
         os.environ["UNSLOTH_GRPO_LOGPROB_RECOMPUTE"] = "1" if plan.chunked_logits else "0"
-        self.base, self.start = base, start
+        self.base, self.ranks, self.start = base, ranks, start
         self.planned_steps = planned_steps(settings, len(rows))
-        self.model, self.tokenizer = _load_model(base, plan, settings)
+        settings = share(settings, ranks.count)
+        self.model, self.tokenizer = _load_model(base, plan, settings, ranks)
         self.take_template(settings)
         self.model = _add_lora(self.model, plan, settings, start)
         if plan.dequantizes:
@@ -62,7 +74,7 @@ class UnslothVllm(VllmTrainerEngine):
         from grpo_job.engines.trainer.callback import ListeningCallback
 
         self.llm, self.weights = self.model.vllm_engine, weight_sync(self.model, plan, settings.seed)
-        self.callback = ListeningCallback(steps_per_buffer(settings))
+        self.callback = ListeningCallback(steps_per_buffer(settings), ranks)
         self._hand_over_by(self.weights)
         arguments = grpo_arguments(
             settings, base.config(), steps=self.planned_steps, reward_weights=[w for _, w in rewards]
@@ -90,7 +102,8 @@ class UnslothVllm(VllmTrainerEngine):
             score_by_tokens,
             spare_the_second_forward,
         )
-        from grpo_job.engines.rollouts.generate import Rollouts
+        from grpo_job.engines.rollouts.generate import Rollouts, Seeds, seed_of
+        from grpo_job.engines.trainer.averaging import in_place_of_ddp
         from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
         from grpo_job.engines.trainer.trainer import JobTrainer
         from grpo_job.engines.trainer.warm_start import WarmStart
@@ -109,6 +122,8 @@ class UnslothVllm(VllmTrainerEngine):
             spare_the_second_forward(trainer)
         if not plan.standby:  # there TRL's own object puts vLLM to sleep and wakes it
             trainer.vllm_generation = Rollouts(trainer, self.llm, self.weights, log_probs=log_probs)
+            trainer.vllm_generation.seeds = Seeds(seed_of(settings.seed, self.ranks.number))
+        in_place_of_ddp(trainer, self.ranks)
         _spare_module_walks(trainer)
         if plan.training_graphs:
             replay_layers(self.model.get_base_model().model, plan.row_tokens)
@@ -118,13 +133,13 @@ class UnslothVllm(VllmTrainerEngine):
 def _spare_module_walks(trainer: Any) -> None:
     """Each step Unsloth and accelerate look at every module for what cannot change here.
 
-    vLLM generates, so the model never leaves training mode; in one process nothing wraps it.
+    vLLM generates, so the model never leaves training mode; and nothing wraps it, also among several ranks.
     """
     trainer.model.for_training = trainer.model.for_inference = lambda *_, **__: None
     trainer.accelerator.unwrap_model = lambda model, *_, **__: model
 
 
-def _load_model(base: BaseModel, plan: Plan, settings: Settings) -> tuple[Any, Any]:
+def _load_model(base: BaseModel, plan: Plan, settings: Settings, ranks: Ranks) -> tuple[Any, Any]:
     """The base, with its vLLM (`model.vllm_engine`) unless that comes by itself, and the tokenizer."""
     fast_language_model = import_unsloth(base.config().get("model_type", ""))
     import torch
@@ -133,7 +148,8 @@ def _load_model(base: BaseModel, plan: Plan, settings: Settings) -> tuple[Any, A
 
     with refusing_bad_files(base):
         AutoConfig.from_pretrained(base.folder)
-    with variables_kept(), llm_built_with(vllm_arguments(plan, settings, base.config()), vllm):
+    ours = vllm_arguments(plan, settings, base.config()) | among_ranks(ranks.count)
+    with variables_kept(), llm_built_with(ours, vllm):
         model, tokenizer = fast_language_model.from_pretrained(
             model_name=str(base.folder),
             max_seq_length=plan.max_model_len,

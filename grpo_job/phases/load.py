@@ -64,5 +64,6 @@ def _build(attempt: Attempt, checked: Checked, folder: Path) -> Engine:
     shape = {name: getattr(settings, name) for name in SHAPE} if start else {}
     functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
     ranks.broadcast(Load(checked.engine, checked.plan, checked.base.commit, start, shape))
+    engines.settle(checked.engine, ranks)
     ranks.share((rows, folder))
     return engines.build(checked.engine, settings, checked.base, rows, functions, folder, checked.plan, ranks, start)

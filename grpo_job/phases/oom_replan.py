@@ -96,12 +96,18 @@ def _answer(trouble: str, attempt: Attempt, checked: Checked) -> RunEnded:
 
 
 def _smaller(attempt: Attempt, checked: Checked, failed: Plan) -> tuple[MemoryLimit, Plan]:
-    """A clearly smaller plan and its limit. Raises `InvalidRun` if there is none."""
+    """A clearly smaller plan and its limit. Raises `InvalidRun` if there is none.
+
+    After a step it is one of the same engine, with which alone the checkpoints can be resumed.
+    """
+    settings, done = attempt.settings, attempt.summary.values["steps"]["done"]
+    if done:
+        settings = settings.model_copy(update={"engine": checked.engine})
     for share in SHRINK:
         limit = MemoryLimit(checked.gpus[0].name, share * failed.memory.total, failed.load_in_4bit)
         try:
             config = checked.base.config()
-            return limit, choose.plan(attempt.settings, config, checked.gpus[0], limit, checked.layout)
+            return limit, choose.plan(settings, config, checked.gpus[0], limit, checked.layout)
         except InvalidRun as refusal:
             refused = refusal
     raise refused

@@ -187,7 +187,7 @@ def on_machine(
     seen = GpuSeen(kind.name, "", kind.memory_mib, 0, "", kind.capability)
     try:
         places = layout(settings, {}, number)
-        engine = choose.choose(settings, config, number, places.world)
+        engine = choose.choose(settings, config, seen, places)
         plan = choose.plan(settings, config, seen, layout=places)
     except InvalidRun as refusal:
         return Told(name, memory, False, why_not=refusal.faults[0].splitlines()[0])

@@ -129,18 +129,20 @@ def plan(
     *,
     most_bytes: float | None = None,
     separate_base: int = 0,
+    copies_alone: bool = False,
 ) -> Plan:
     """The fastest way to run that fits. Raises `InvalidRun` with the numbers if none does.
 
     `most_bytes`: an upper limit below the memory of the GPU, after a larger plan failed. `separate_base`: 0 for an
     engine whose training and vLLM read the same weights; otherwise the number of processes on this machine, one per
-    GPU, which may shard the base for training and spread one vLLM over their GPUs.
+    GPU, which may shard the base for training and spread one vLLM over their GPUs. `copies_alone`: of the former, only
+    plans in which vLLM has 16-bit weights of its own (`copy`); the wishes must leave that open.
     """
     refuse_longer_than_window(model, work)
     given, share = asdict(wishes), None if wishes.gpu_memory_utilization == "auto" else wishes.gpu_memory_utilization
     most = gpu.memory if most_bytes is None else most_bytes
     budget = min(gpu.memory * USABLE_SHARE, most)
-    ways = _ways(model, work, given, separate_base)
+    ways = _ways(model, work, given, separate_base, copies_alone=copies_alone)
     best = _fastest_that_fits(ways, gpu, model, work, share, given, most)
     if best is None:
         raise InvalidRun(refusal(ways, gpu, model, work, share, given, budget))
@@ -148,11 +150,14 @@ def plan(
     return _describe(best, gpu, model, work, share, given, budget, replay)
 
 
-def _ways(model: ModelShape, work: Work, given: Mapping[str, Any], separate_base: int) -> list[Candidate]:
+def _ways(
+    model: ModelShape, work: Work, given: Mapping[str, Any], separate_base: int, *, copies_alone: bool
+) -> list[Candidate]:
     in_4bit, recompute = given["load_in_4bit"], given["gradient_checkpointing"]
     if not separate_base:
         rollouts = given["rollout_weights"]
-        return list(candidates(work, in_4bit, recompute, given["standby"], rollouts, quantized=model.quantized))
+        ways = candidates(work, in_4bit, recompute, given["standby"], rollouts, quantized=model.quantized)
+        return [one for one in ways if one.weight_sync == "copy" or not copies_alone]
     over = spreads(model, separate_base)
     return list(candidates_separate(work, in_4bit, recompute, given["shard_base"], over, separate_base))
 
@@ -177,7 +182,8 @@ def _fastest_that_fits(
 def _in_order(ways: list[Candidate], work: Work, load_in_4bit: bool | Auto) -> list[tuple[Candidate, bool]]:
     """What to try, the best first, and whether it must leave room: not if no smaller candidate may follow."""
     ordered = sorted(ways, key=lambda one: (one.in_4bit, one.shards, one.chunked_logits, one.seconds(work)))
-    by_choice = [(load_in_4bit == "auto" and not one.in_4bit) or one.could_share for one in ordered]
+    smaller = load_in_4bit == "auto" and any(one.in_4bit for one in ways)
+    by_choice = [(smaller and not one.in_4bit) or one.could_share for one in ordered]
     tries = list(zip(ordered, by_choice, strict=True))
     # A shard in 16 bits may be smaller than the whole base in 4.
     return [*tries, *((one, False) for one in ordered if one.shards > 1)]
@@ -203,7 +209,7 @@ def _estimate(
 def _for_evaluation(
     candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None, budget: float, replay: Choice
 ) -> Candidate:
-    """The same with more sequences at once if they fit, because evaluation is faster with them."""
+    """The same with more sequences at once if they fit, beside a `replay` too: evaluation is faster with them."""
     wished = EVALUATION_SEQUENCES
     while wished > candidate.sequences == work.completions:
         wider = replace(candidate, sequences=wished)

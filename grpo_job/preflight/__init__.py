@@ -166,13 +166,12 @@ class _Examination:
         places = self.found.attempt("processes", lambda: layout(settings, self.environment, gpus))
         if places is None:
             return None, None
-        self.layout = places
-        engine = self.found.attempt("engine", lambda: choose.choose(settings, config, gpus, places.world))
+        self.layout, first = places, self.gpus[0] if self.gpus else None
+        engine = self.found.attempt("engine", lambda: choose.choose(settings, config, first, places, self.within))
         if engine is None:
             return None, None
         plan = None
-        if self.gpus:
-            first = self.gpus[0]
+        if first:
             plan = self.found.attempt("GPU memory", lambda: choose.plan(settings, config, first, self.within, places))
             self.found += gpu.findings(self.gpus, plan, self.environment)
         self.found += engine_options.findings(settings, gpus)

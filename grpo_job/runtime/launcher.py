@@ -105,10 +105,10 @@ def teller(environment: Mapping[str, str], interruption: Interruption) -> Callab
 
     With a parent it is called too if the process ends at once.
     """
-    path = environment.get(ENDING_FILE)
+    path, speaks = environment.get(ENDING_FILE), environment.get("LOCAL_RANK") == "0"  # an engine may change it
 
     def tell(ending: Outcome) -> bool:
-        if path and environment["LOCAL_RANK"] == "0":
+        if path and speaks:
             told = {"ending": ending._asdict(), "facts": dict(interruption.facts())}
             Path(path).write_text(json.dumps(told), encoding="utf-8")
         return bool(path)

@@ -80,6 +80,26 @@ def _to_launch(settings: Settings, environment: Mapping[str, str], gpus: int) ->
     return Layout(max(1, gpus) if settings.processes == "auto" else settings.processes, int(nodes))
 
 
+def own_gpu(engine: str, processes: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables with which a rank sees its own GPU alone, under the index 0, if `engine` needs that.
+
+    They count before CUDA is first asked for anything. LOCAL_RANK is the index that libraries take, the first rank of a
+    machine or not.
+
+    >>> own_gpu("unsloth", 2, {"LOCAL_RANK": "1"})
+    {'CUDA_VISIBLE_DEVICES': '1', 'LOCAL_RANK': '0'}
+    >>> own_gpu("unsloth", 2, {"LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "3, GPU-8a2f"})
+    {'CUDA_VISIBLE_DEVICES': 'GPU-8a2f', 'LOCAL_RANK': '0'}
+    >>> own_gpu("unsloth", 1, {}), own_gpu("trl", 2, {"LOCAL_RANK": "1"})
+    ({}, {})
+    """
+    if processes == 1 or not ENGINES[engine].own_gpu:
+        return {}
+    place = environment["LOCAL_RANK"]
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[int(place)].strip() if visible else place, "LOCAL_RANK": "0"}
+
+
 def _is_number(text: str) -> bool:
     return text.isdecimal() and len(text) < 10
 

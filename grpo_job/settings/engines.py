@@ -30,6 +30,8 @@ class EngineFacts(NamedTuple):
     several_processes: bool
     separate_base: bool = True
     """on a GPU, training and vLLM do not read the same weights; see `planner.plan.plan`"""
+    own_gpu: bool = False
+    """in several processes, each must see its own GPU alone; see `runtime.world.own_gpu`"""
     card_tags: tuple[str, ...] = ()
     """on the adapter's model card"""
 
@@ -46,11 +48,12 @@ _TRL_AND_VLLM = ("torch", "vllm", *_TRL)
 # the 3B shape on an H200 with cold caches, the sample on two CPU cores.
 ENGINES: dict[str, EngineFacts] = {
     "unsloth": EngineFacts(
-        label="one GPU",
+        label="one GPU or many",
         on_gpu=Needs((*_TRL_AND_VLLM, "unsloth", "unsloth-zoo", "bitsandbytes"), 90.0, learn_flop=4.0),
         on_cpu=None,
-        several_processes=False,
+        several_processes=True,
         separate_base=False,
+        own_gpu=True,
         card_tags=("unsloth",),
     ),
     "trl": EngineFacts(
@@ -65,7 +68,7 @@ ENGINES: dict[str, EngineFacts] = {
 def meaning() -> str:
     """The engines for the table of settings: `unsloth (one GPU), ...`."""
     known = ", ".join(f"{name} ({facts.label})" for name, facts in ENGINES.items())
-    return f"{known}; auto: the first of these that runs on the machine"
+    return f"{known}; auto: the first of these that runs on the machine, and of several GPUs fits each"
 
 
 def that_run(gpus: int, processes: int = 1) -> list[str]:

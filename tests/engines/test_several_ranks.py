@@ -1,7 +1,9 @@
 """What each of several ranks does with its part: rows, answers, gradients."""
 
+import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,14 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing
 from accelerate.data_loader import BatchSamplerShard
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import BatchSampler
 
+from grpo_job.engines import settle
 from grpo_job.engines.base import TrainerEngine, VllmTrainerEngine
 from grpo_job.engines.patches.flat_optimizer import flatten
 from grpo_job.engines.process_group import ProcessGroup
 from grpo_job.engines.ranks import Answer
+from grpo_job.engines.trainer.averaging import GradientAverage
 from grpo_job.engines.trainer.sampler import RowStream
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.outcome import record_outcome
@@ -172,32 +175,56 @@ def test_what_another_rank_was_asked_gives_rank_0_its_grace_and_a_signal_in_it_c
     other.join()
 
 
+@pytest.mark.parametrize(("engine", "gpus", "index"), [("unsloth", "5", "0"), ("trl", "4,5", "1")])
+def test_a_rank_of_unsloth_sees_its_own_gpu_alone(
+    engine: str, gpus: str, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    settle(engine, Seat(Meeting(2), 1))  # type: ignore[arg-type]
+    assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["LOCAL_RANK"]) == (gpus, index)
+
+
+class TorchSeat:
+    """One of two ranks, which share by torch's own means."""
+
+    count = 2
+
+    def gather(self, value: Any) -> list[Any]:
+        values: list[Any] = [None] * self.count
+        dist.all_gather_object(values, value)
+        return values
+
+
 def layers() -> torch.nn.Module:
     torch.manual_seed(0)
     return torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.Linear(16, 16), torch.nn.Linear(16, 1))
 
 
-def steps(model: torch.nn.Module, optimizer: torch.optim.Optimizer, own: slice) -> None:
+def steps(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, own: slice, average: Callable[[], object] = lambda: None
+) -> None:
     for step in range(5):
         batch = torch.randn(8, 6, generator=torch.Generator().manual_seed(step))
         model(batch[own]).square().mean().backward()
+        average()
         optimizer.step()
         model.zero_grad()
 
 
 def train_rank(rank: int, folder: str) -> None:
-    """As the trainer does: parameters are laid end to end first, and DDP wraps the model then."""
+    """As the trainer does: the parameters are views of long ones, their gradients are averaged one by one."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     model = layers()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     flatten(optimizer, lambda parameter: parameter.dim())
-    steps(DistributedDataParallel(model), optimizer, slice(4 * rank, 4 * rank + 4))
+    steps(model, optimizer, slice(4 * rank, 4 * rank + 4), GradientAverage(model, TorchSeat()))  # type: ignore[arg-type]
     torch.save(model.state_dict(), f"{folder}/{rank}.pt")
 
 
 @pytest.mark.slow
-def test_long_tensors_under_ddp_step_as_short_ones_of_one_process(tmp_path: Path) -> None:
+def test_long_tensors_step_on_averaged_gradients_as_short_ones_of_one_process_do(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(train_rank, (str(tmp_path),), nprocs=2)
     model = layers()
     steps(model, torch.optim.AdamW(model.parameters(), lr=1e-2), slice(0, 8))

@@ -20,7 +20,7 @@ from grpo_job.planner import choose
 from grpo_job.run_folder.files import read_json, read_jsonl
 from grpo_job.runtime.machine import GpuSeen
 from grpo_job.runtime.signals import Interruption
-from grpo_job.runtime.world import ONE
+from grpo_job.runtime.world import ONE, Layout
 from grpo_job.settings.reader import resolve
 
 ROOT = Path(__file__).parents[2]
@@ -39,11 +39,13 @@ def attempt_at(folder: Path, **variables: str) -> Attempt:
     return attempt
 
 
-def checked(attempt: Attempt, gpu: GpuSeen | None = A10) -> Any:
+def checked(attempt: Attempt, gpu: GpuSeen | None = A10, layout: Layout = ONE) -> Any:
     """What the checks find out for a run on this GPU."""
-    plan = choose.plan(attempt.settings, QWEN_3B, gpu, oom_replan.memory_limit(attempt.folder)) if gpu else None
+    limit = oom_replan.memory_limit(attempt.folder)
+    plan = choose.plan(attempt.settings, QWEN_3B, gpu, limit, layout) if gpu else None
+    engine = choose.choose(attempt.settings, QWEN_3B, gpu, layout, limit) if gpu else "trl"
     base = SimpleNamespace(config=lambda: QWEN_3B)
-    return SimpleNamespace(plan=plan, gpus=[gpu] if gpu else [], base=base, layout=ONE)
+    return SimpleNamespace(plan=plan, gpus=[gpu] if gpu else [], base=base, layout=layout, engine=engine)
 
 
 def ending_of(attempt: Attempt, found: Any, error: Exception = OUT_OF_MEMORY) -> Exception:
@@ -104,6 +106,19 @@ def test_a_run_that_did_steps_may_be_tried_again_where_no_plan_is_left(tmp_path:
     ended = ending_of(attempt, checked(attempt, None))
     assert isinstance(ended, Unexpected)
     assert str(ended).startswith("memory ran out after step 7 (OutOfMemoryError")
+
+
+@pytest.mark.parametrize(("done", "engines"), [(0, {"unsloth", "trl"}), (3, {"unsloth"})])
+def test_several_gpus_may_take_another_engine_until_a_step_is_done(
+    done: int, engines: set[str], tmp_path: Path
+) -> None:
+    attempt = attempt_at(tmp_path, GRPO_PER_DEVICE_TRAIN_BATCH_SIZE="32")
+    attempt.summary.update(steps={"done": done})
+    found, ended = [checked(attempt, layout=Layout(4))], ending_of(attempt, checked(attempt, layout=Layout(4)))
+    while isinstance(ended, RestartProcess):
+        found.append(checked(attempt, layout=Layout(4)))
+        ended = ending_of(attempt, found[-1])
+    assert {one.engine for one in found} == engines
 
 
 def test_the_restarted_process_finds_what_was_tried(tmp_path: Path) -> None:

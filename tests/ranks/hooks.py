@@ -100,3 +100,13 @@ class ScriptedCompletions:
             return completions, None
 
         GRPOTrainer._generate_single_turn = generate
+
+
+@dataclass(frozen=True)
+class WithDdp:
+    """Gradients are averaged by accelerate's DDP in place of ours."""
+
+    def __call__(self) -> None:
+        from grpo_job.engines import trl_cpu
+
+        trl_cpu.in_place_of_ddp = lambda trainer, ranks: None

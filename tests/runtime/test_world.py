@@ -39,11 +39,6 @@ def test_there_is_one_process_a_gpu_unless_something_else_was_said(
             "GRPO_PROCESSES: 4 was given, and 2 GPUs are visible; allowed: at most 2, or auto for one per GPU",
         ),
         (
-            MANY.model_copy(update={"engine": "unsloth"}), {}, 2,
-            "GRPO_ENGINE: 'unsloth' was given; it trains in one process, and this run has 2; allowed: trl, or "
-            "GRPO_PROCESSES=1",
-        ),
-        (
             MANY.model_copy(update={"shard_base": True}), {**MEETING, "PET_NPROC_PER_NODE": "1"}, 1,
             "GRPO_SHARD_BASE: true was given; it needs several processes on a machine, and this run has one; "
             "allowed: auto, false, or more GRPO_PROCESSES",

@@ -83,6 +83,7 @@ def log_entropy(trainer: Any) -> None:
     """Log `entropy`, the mean over tokens in nats, as TRL's own loss does.
 
     Estimated without the logits: the tokens were drawn from the policy, so its entropy is the mean of -log p of theirs.
+    Of several ranks, it is the mean of theirs, taken when the step is logged: one may compute its loss in more pieces.
     Raises `RuntimeError` if the trainer is not one that Unsloth patched.
     """
     namespace = _generated_namespace(trainer)
@@ -96,6 +97,21 @@ def log_entropy(trainer: Any) -> None:
             return loss.apply(new, old, reference, sampling, head, ids, mask, *rest)
 
     namespace["UnslothEfficientGRPO"] = Logged
+    if trainer.accelerator.num_processes > 1:
+        _log_the_entropy_of_all_ranks(trainer)
+
+
+def _log_the_entropy_of_all_ranks(trainer: Any) -> None:
+    own_log = trainer.log
+
+    def log(logs: dict[str, float], *arguments: Any) -> None:
+        if "loss" in logs:  # otherwise transformers' closing summary
+            metrics = trainer._metrics["train"]
+            own = torch.tensor(metrics["entropy"], device=trainer.accelerator.device).mean()
+            metrics["entropy"] = [float(trainer.accelerator.gather(own).nanmean())]
+        own_log(logs, *arguments)
+
+    trainer.log = log
 
 
 def _generated_namespace(trainer: Any) -> dict[str, Any]:

@@ -29,6 +29,15 @@ class Seeds:
         return [int(seed) for seed in SeedSequence([self.seed, step, self.generations]).generate_state(prompts)]
 
 
+def seed_of(seed: int, group: int) -> int:
+    """What a group of ranks draws with: those that drew alike would answer alike. That of the first is the run's own.
+
+    >>> seed_of(42, 0)
+    42
+    """
+    return int(SeedSequence([seed, group]).generate_state(1)[0]) if group else seed
+
+
 class Rollouts:
     """Stands in for TRL's `VLLMGeneration`: the same two methods, without what this job does not need.
 

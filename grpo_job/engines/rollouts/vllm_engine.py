@@ -54,6 +54,14 @@ def separate_llm(base: BaseModel, plan: Plan, settings: Settings) -> Any:
         return vllm.LLM(model=str(base.folder), logprobs_mode="processed_logprobs")
 
 
+def among_ranks(count: int) -> dict[str, str]:
+    """What vLLM gets in addition in one of `count` ranks: it then takes their process group as it finds it.
+
+    Each rank has a whole vLLM of its own; all make its groups of one at the same time.
+    """
+    return {"distributed_executor_backend": "external_launcher"} if count > 1 else {}
+
+
 def _attention(plan: Plan) -> dict[str, int]:
     """Short rows are read in one piece: splitting them, vLLM's default, adds a kernel a layer that joins the parts."""
     return {"flash_attn_max_num_splits_for_cuda_graph": 1} if plan.max_model_len <= SHORT_ROW else {}

@@ -1,7 +1,7 @@
 """The base for training shared by the GPUs of a machine: each holds a part of each layer (FSDP).
 
 A layer's weights are gathered before it computes and dropped after it; the base is frozen, so that is all. The LoRA
-stays whole on each GPU, and its gradients are averaged (DDP). PyTorch's `fully_shard`, arXiv:2304.11277.
+stays whole on each GPU, and its gradients are averaged by DDP. PyTorch's `fully_shard`, arXiv:2304.11277.
 """
 
 from typing import Any

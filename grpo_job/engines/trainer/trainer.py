@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -34,6 +34,7 @@ class JobTrainer(GRPOTrainer):
     """Trains as GRPOTrainer does, over a `RowStream`, and knows the seconds of each part of a step."""
 
     _buffered_inputs: Any  # TRL's: the micro-batches of a generation
+    average_gradients: Callable[[], object] = staticmethod(lambda: None)  # of several ranks, see averaging.py
 
     def __init__(
         self,
@@ -152,9 +153,12 @@ class JobTrainer(GRPOTrainer):
         return {**parts, "backward": max(0.0, whole - sum(parts.values()))}
 
     def training_step(self, *arguments: Any, **options: Any) -> Any:
-        """One micro-step, forward and backward."""
+        """One micro-step, forward and backward; the last one of a step averages the gradients of all ranks."""
         with self._timed("micro_steps"):
-            return super().training_step(*arguments, **options)
+            loss = super().training_step(*arguments, **options)
+            if self.accelerator.sync_gradients:
+                self.average_gradients()
+            return loss
 
     def _get_train_sampler(self, dataset: Any = None) -> RowStream:
         args = self.args

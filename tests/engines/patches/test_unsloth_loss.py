@@ -3,7 +3,7 @@
 import sys
 from collections import defaultdict
 from inspect import signature
-from types import FunctionType, ModuleType
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,12 +20,15 @@ class Loss:
         return arguments
 
 
-def trainer_of(namespace: dict[str, Any]) -> Any:
+def trainer_of(namespace: dict[str, Any], ranks: int = 1, gathered: Any = None) -> Any:
     def compute_loss() -> None: ...
 
     methods = {"compute_loss": FunctionType(compute_loss.__code__, namespace)}
     trainer: Any = type("Trainer", (), methods)()
     trainer._metrics = {"train": defaultdict(list)}
+    trainer.accelerator = SimpleNamespace(num_processes=ranks, device="cpu", gather=gathered)
+    trainer.logged = []
+    trainer.log = lambda logs, *_: trainer.logged.append((logs, list(trainer._metrics["train"]["entropy"])))
     return trainer
 
 
@@ -37,6 +40,16 @@ def test_the_entropy_is_the_mean_of_what_the_drawn_tokens_were_unlikely() -> Non
     given = (new, None, None, None, "head", "ids", mask, "advantages", 0.0)
     assert namespace["UnslothEfficientGRPO"].apply(*given) == given
     assert trainer._metrics["train"]["entropy"] == [2.0]
+
+
+def test_the_entropy_of_several_ranks_is_the_mean_of_theirs_however_many_pieces_each_has() -> None:
+    namespace: dict[str, Any] = {"grpo_compute_loss": None, "UnslothEfficientGRPO": Loss}
+    trainer = trainer_of(namespace, 2, lambda own: torch.stack([own, torch.tensor(4.0)]))
+    log_entropy(trainer)
+    trainer._metrics["train"]["entropy"] += [1.0, 3.0]
+    trainer.log({"loss": 0.5}, None)
+    trainer.log({"train_runtime": 9.0})
+    assert trainer.logged == [({"loss": 0.5}, [3.0]), ({"train_runtime": 9.0}, [3.0])]
 
 
 def test_another_trainer_is_refused() -> None:

@@ -4,9 +4,14 @@ from typing import Any
 
 import pytest
 
-from grpo_job.engines.rollouts.vllm_engine import separate_arguments, vllm_arguments
+from grpo_job.engines.rollouts.vllm_engine import among_ranks, separate_arguments, vllm_arguments
 from grpo_job.settings.schema import Settings
 from tests.planner.test_plan import CONFIGS, GPUS, SHAPES, tutorial
+
+
+def test_only_among_several_ranks_vllm_finds_its_process_group() -> None:
+    assert among_ranks(1) == {}
+    assert among_ranks(2) == {"distributed_executor_backend": "external_launcher"}
 
 
 @pytest.mark.parametrize(
