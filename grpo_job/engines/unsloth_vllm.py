@@ -40,7 +40,7 @@ from grpo_job.settings.trl_options import OWNED, options
 SHARE_FOR_UNSLOTHS_GUESS = 0.9
 
 # For a base that is training's alone: all of it on this GPU, where the plan has counted it, and nothing in host memory.
-ALONE = {"fast_inference": False, "device_map": {"": 0}, "offload_embedding": False}
+WITHOUT_VLLM = {"fast_inference": False, "device_map": {"": 0}, "offload_embedding": False}
 
 
 class UnslothVllm(VllmTrainerEngine):
@@ -157,7 +157,7 @@ def _load_model(base: BaseModel, plan: Plan, settings: Settings, ranks: Ranks) -
             load_in_4bit=plan.load_in_4bit,
             use_gradient_checkpointing=_checkpointing(plan),
             random_state=settings.seed,
-            **(ALONE if plan.dequantizes else _with_vllm(plan, settings)),
+            **(WITHOUT_VLLM if plan.dequantizes else _with_vllm(plan, settings)),
         )
     return model, tokenizer
 

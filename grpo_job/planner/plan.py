@@ -157,7 +157,7 @@ def _ways(
     if not separate_base:
         rollouts = given["rollout_weights"]
         ways = candidates(work, in_4bit, recompute, given["standby"], rollouts, quantized=model.quantized)
-        return [one for one in ways if one.weight_sync == "copy" or not copies_alone]
+        return [one for one in ways if not copies_alone or (one.weight_sync == "copy" and not one.in_4bit)]
     over = spreads(model, separate_base)
     return list(candidates_separate(work, in_4bit, recompute, given["shard_base"], over, separate_base))
 
