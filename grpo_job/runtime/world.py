@@ -84,12 +84,12 @@ def own_gpu(engine: str, processes: int, environment: Mapping[str, str]) -> dict
     """Variables with which a rank sees its own GPU alone, under the index 0, if `engine` needs that.
 
     They count before CUDA is first asked for anything. LOCAL_RANK is the index that libraries take, the first rank of a
-    machine or not.
+    machine or not. Unsloth sets the allocator's variable as here when it is imported, but by then the ranks have met.
 
     >>> own_gpu("unsloth", 2, {"LOCAL_RANK": "1"})
-    {'CUDA_VISIBLE_DEVICES': '1', 'LOCAL_RANK': '0'}
-    >>> own_gpu("unsloth", 2, {"LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "3, GPU-8a2f"})
-    {'CUDA_VISIBLE_DEVICES': 'GPU-8a2f', 'LOCAL_RANK': '0'}
+    {'CUDA_VISIBLE_DEVICES': '1', 'LOCAL_RANK': '0', 'PYTORCH_ALLOC_CONF': 'expandable_segments:True'}
+    >>> own_gpu("unsloth", 2, {"LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "3, GPU-8a2f", "PYTORCH_ALLOC_CONF": "mine"})
+    {'CUDA_VISIBLE_DEVICES': 'GPU-8a2f', 'LOCAL_RANK': '0', 'PYTORCH_ALLOC_CONF': 'mine'}
     >>> own_gpu("unsloth", 1, {}), own_gpu("trl", 2, {"LOCAL_RANK": "1"})
     ({}, {})
     """
@@ -97,7 +97,11 @@ def own_gpu(engine: str, processes: int, environment: Mapping[str, str]) -> dict
         return {}
     place = environment["LOCAL_RANK"]
     visible = environment.get("CUDA_VISIBLE_DEVICES")
-    return {"CUDA_VISIBLE_DEVICES": visible.split(",")[int(place)].strip() if visible else place, "LOCAL_RANK": "0"}
+    return {
+        "CUDA_VISIBLE_DEVICES": visible.split(",")[int(place)].strip() if visible else place,
+        "LOCAL_RANK": "0",
+        "PYTORCH_ALLOC_CONF": environment.get("PYTORCH_ALLOC_CONF", "expandable_segments:True"),
+    }
 
 
 def _is_number(text: str) -> bool:

@@ -146,11 +146,11 @@ def place(settings: Settings) -> Any:
 
 
 def planned(settings: Settings) -> Any:
-    """What a GPU of 24 GB runs."""
+    """What a GPU of 26 GB runs."""
     shape = ModelShape(151_936, 2048, 11008, 36, 2048, 256, tied=True, attention_bias=True, heads=16, key_value_heads=2)
     share, recompute = settings.vllm_gpu_memory_utilization, settings.gradient_checkpointing
     wishes = Wishes(gradient_checkpointing=recompute, gpu_memory_utilization=share)
-    made = plan(Gpu("24 GB", 24 * GB, (8, 9)), shape, Work(1024, 824, 200, 4, 4, 8, 250), wishes)
+    made = plan(Gpu("26 GB", 26 * GB, (8, 9)), shape, Work(1024, 824, 200, 4, 4, 8, 250), wishes)
     return made.gradient_checkpointing, made.kv_cache_bytes
 
 

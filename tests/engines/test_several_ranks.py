@@ -181,6 +181,7 @@ def test_a_rank_of_unsloth_sees_its_own_gpu_alone(
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "expandable_segments:False")
     settle(engine, Seat(Meeting(2), 1))  # type: ignore[arg-type]
     assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ["LOCAL_RANK"]) == (gpus, index)
 

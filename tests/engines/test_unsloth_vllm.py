@@ -10,6 +10,7 @@ import torch
 
 from grpo_job.engines import unsloth_vllm
 from grpo_job.engines.patches.unsloth_loss import score_by_micro_batches
+from grpo_job.engines.ranks import ALONE
 from grpo_job.engines.trainer.arguments import grpo_arguments
 from grpo_job.engines.unsloth_vllm import pieces, with_trl_defaults
 from grpo_job.inputs import base_model
@@ -81,7 +82,7 @@ def asked_of_unsloth(monkeypatch: pytest.MonkeyPatch, **wishes: Any) -> dict[str
     monkeypatch.setattr(unsloth_vllm, "llm_built_with", lambda ours, module: nullcontext())
     monkeypatch.setitem(sys.modules, "vllm", ModuleType("vllm"))
     base, plan = base_model.fetch("sample", None), tutorial(GPUS["H200"], SHAPES["3B"], **wishes)
-    assert unsloth_vllm._load_model(base, plan, Settings()) == ("model", "tokenizer")
+    assert unsloth_vllm._load_model(base, plan, Settings(), ALONE) == ("model", "tokenizer")
     return asked
 
 
