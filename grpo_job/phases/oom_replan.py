@@ -13,8 +13,9 @@ from typing import Any
 from grpo_job.outcomes import RESTART, InvalidRun, Outcome, RunEnded, Unexpected
 from grpo_job.phases.attempt import Attempt
 from grpo_job.planner import choose
-from grpo_job.planner.plan import MemoryLimit, Plan
+from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import GB
+from grpo_job.planner.wishes import MemoryLimit
 from grpo_job.preflight import Checked
 from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import Damaged, read_json, write_json

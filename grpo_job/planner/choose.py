@@ -7,9 +7,10 @@ from typing import Any
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import plan as plans
 from grpo_job.planner.candidates import Work
-from grpo_job.planner.plan import MemoryLimit, Plan, Wishes
+from grpo_job.planner.plan import Plan
 from grpo_job.planner.reasons import Choice
 from grpo_job.planner.shapes import Gpu, ModelShape
+from grpo_job.planner.wishes import MemoryLimit, Wishes
 from grpo_job.runtime.machine import GpuSeen
 from grpo_job.runtime.world import ONE, Layout
 from grpo_job.settings import engines, global_batch

@@ -32,6 +32,7 @@ from grpo_job.planner.cuda_graphs import plan_replay, replayed
 from grpo_job.planner.memory import Memory, batched_tokens, capture_sizes, estimate, kv_needed
 from grpo_job.planner.reasons import Choice, reasons, refusal, refuse_longer_than_window
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
+from grpo_job.planner.wishes import Wishes
 
 # The rest stays free for other processes and fragmentation: running out of memory in step 200 costs more.
 USABLE_SHARE = 0.92
@@ -93,32 +94,6 @@ class Plan:
     def as_dict(self) -> dict[str, Any]:
         """JSON values for `environment.json`."""
         return {**asdict(self), "memory": {**asdict(self.memory), "total": self.memory.total}}
-
-
-@dataclass(frozen=True)
-class MemoryLimit:
-    """After memory ran out on the GPU of this name: the bytes that a plan may use, and the precision to keep."""
-
-    gpu: str
-    bytes: float
-    load_in_4bit: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON values for `memory.json`."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the user decided, under the names of the reasons; the planner decides what is `auto`."""
-
-    load_in_4bit: bool | Auto = "auto"
-    gradient_checkpointing: bool | Auto = "auto"
-    standby: bool | Auto = "auto"
-    shard_base: bool | Auto = "auto"
-    training_graphs: bool | Auto = "auto"
-    rollout_weights: RolloutWeights | Auto = "auto"
-    gpu_memory_utilization: float | Auto = "auto"
 
 
 def plan(

@@ -13,8 +13,9 @@ from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.monitoring import trackers
 from grpo_job.monitoring.library_log import libraries_write_to_stderr
 from grpo_job.planner import choose
-from grpo_job.planner.plan import MemoryLimit, Plan
+from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
+from grpo_job.planner.wishes import MemoryLimit
 from grpo_job.preflight import clients, engine_options, estimate, evaluation, gpu, license, model, resources, versions
 from grpo_job.preflight import rewards as reward_checks
 from grpo_job.preflight import rows as row_checks

@@ -11,8 +11,9 @@ import torch
 from grpo_job.engines.trl_cpu import PlainTrl
 from grpo_job.inputs import base_model
 from grpo_job.planner.candidates import Work
-from grpo_job.planner.plan import Wishes, plan
+from grpo_job.planner.plan import plan
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
+from grpo_job.planner.wishes import Wishes
 from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings
 

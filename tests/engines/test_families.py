@@ -8,8 +8,9 @@ from safetensors import safe_open
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.candidates import Work
-from grpo_job.planner.plan import Wishes, plan
+from grpo_job.planner.plan import plan
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
+from grpo_job.planner.wishes import Wishes
 from grpo_job.run_folder.files import read_json, read_jsonl
 from tests.engines import families
 from tests.faults import runs

@@ -6,8 +6,9 @@ import pytest
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose
-from grpo_job.planner.plan import MemoryLimit, Plan
+from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import GB
+from grpo_job.planner.wishes import MemoryLimit
 from grpo_job.runtime.machine import GpuSeen
 from grpo_job.runtime.world import Layout
 from grpo_job.settings.reader import resolve

@@ -7,8 +7,9 @@ import pytest
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.candidates import Work
-from grpo_job.planner.plan import Plan, Wishes, plan
+from grpo_job.planner.plan import Plan, plan
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
+from grpo_job.planner.wishes import Wishes
 
 # Totals as torch reports them, a little under the name on the box.
 GPUS = {

@@ -11,7 +11,8 @@ from numpy.random import SeedSequence
 
 from grpo_job.engines.interface import Adapter
 from grpo_job.engines.patches.gc_pause import no_collection
-from grpo_job.engines.rollouts.weight_sync import OwnWeights, SeparateWeights, SharedWeights, UnfoldedWeights
+from grpo_job.engines.rollouts.shared_weights import SharedWeights, UnfoldedWeights
+from grpo_job.engines.rollouts.weight_sync import OwnWeights, SeparateWeights
 
 Weights = OwnWeights | SeparateWeights | SharedWeights | UnfoldedWeights
 

@@ -3,10 +3,7 @@
 Completions for training come as the plan's `rollout_weights` says; what is reported is measured with `unfolded=True`.
 """
 
-import os
-import tempfile
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -17,11 +14,9 @@ from grpo_job.engines.rollouts.fold import KeptShare, base_weight, constants, fo
 from grpo_job.engines.rollouts.load_places import load
 from grpo_job.engines.rollouts.replay import Replayed
 from grpo_job.engines.rollouts.rounding import key_of
+from grpo_job.engines.rollouts.shared_weights import SharedWeights, UnfoldedWeights
 from grpo_job.engines.trainer.adapter import ADAPTER
 from grpo_job.planner.plan import Plan
-
-# Unsloth reads it at each request: "1" folds into the shared weights, "0" asks vLLM's LoRA kernels.
-MERGED = "UNSLOTH_VLLM_MERGED_ROLLOUT"
 
 
 def lora_layers(model: Any) -> list[Any]:
@@ -195,62 +190,3 @@ def _require_shared_storage(llm: Any, layers: list[Any]) -> None:
     strangers = sum(layer.base_layer.weight.untyped_storage().data_ptr() not in storages for layer in layers)
     if strangers or not layers:
         raise RuntimeError(f"{strangers} of {len(layers)} adapted layers do not share their weights with vLLM")
-
-
-class UnfoldedWeights:
-    """vLLM reads training's weights, and the adapter through its LoRA kernels."""
-
-    notes: tuple[str, ...] = ()
-    kept = None
-
-    def __init__(self, llm: Any, slot: AdapterSlot) -> None:
-        self.llm, self.slot = llm, slot
-
-    def changed(self) -> None:
-        """The adapter is no longer what vLLM holds."""
-        self.slot.stale = True
-
-    def serve(self, adapter: Adapter, *, unfolded: bool = False) -> Any:
-        """See `FoldedWeights.serve`."""
-        if adapter == "off":
-            return None
-        if self.slot.write() and not self.llm.reset_prefix_cache():
-            raise RuntimeError("vLLM still holds requests, so its cache of the old adapter cannot be dropped")
-        return self.slot.request
-
-
-class SharedWeights:
-    """vLLM reads training's weights; the adapter comes as a LoRA request.
-
-    Unsloth decides what such a request does: LoRA kernels, or with UNSLOTH_VLLM_MERGED_ROLLOUT a fold
-    into the shared weights for the length of one call, undone bit for bit.
-    """
-
-    notes: tuple[str, ...] = ()
-    kept = None
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        # Unsloth writes the adapter's config there once; the tensors travel in memory.
-        self.folder = tempfile.mkdtemp(prefix="grpo_job_lora_")
-
-    def changed(self) -> None:
-        """Every call takes the adapter as it is."""
-
-    def serve(self, adapter: Adapter, *, unfolded: bool = False) -> Any:
-        """See `FoldedWeights.serve`."""
-        if adapter == "off":
-            return None
-        with _not_merged() if unfolded else nullcontext():
-            return self.model.load_lora(self.folder, load_tensors=True)
-
-
-@contextmanager
-def _not_merged() -> Iterator[None]:
-    """Within: Unsloth makes requests for vLLM's LoRA kernels."""
-    before = os.environ[MERGED]
-    os.environ[MERGED] = "0"
-    try:
-        yield
-    finally:
-        os.environ[MERGED] = before

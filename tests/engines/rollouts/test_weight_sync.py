@@ -1,6 +1,5 @@
 """The hand-over to vLLM: what it serves in rollouts and evaluations, and the base that comes back bit by bit."""
 
-import os
 import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -11,12 +10,10 @@ import torch
 from grpo_job.engines.rollouts.adapter_slot import lora_arguments
 from grpo_job.engines.rollouts.fold import base_weight, fold
 from grpo_job.engines.rollouts.rounding import key_of
+from grpo_job.engines.rollouts.shared_weights import UnfoldedWeights
 from grpo_job.engines.rollouts.weight_sync import (
-    MERGED,
     OwnWeights,
     SeparateWeights,
-    SharedWeights,
-    UnfoldedWeights,
     lora_layers,
     weight_sync,
 )
@@ -309,13 +306,6 @@ def test_shared_weights_without_a_copy_take_the_kernels() -> None:
     assert weights.serve("off") is None
     assert weights.serve("on").number == 1
     assert model.vllm_engine.resets == 1
-
-
-def test_unsloths_own_fold_is_switched_off_for_an_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(MERGED, "1")
-    model = SimpleNamespace(load_lora=lambda folder, load_tensors: os.environ[MERGED])
-    weights = SharedWeights(model)
-    assert (weights.serve("on"), weights.serve("on", unfolded=True), weights.serve("on")) == ("1", "0", "1")
 
 
 def test_vllm_reserves_the_next_rank_that_it_knows() -> None:

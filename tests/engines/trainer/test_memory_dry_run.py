@@ -7,8 +7,9 @@ import torch
 
 from grpo_job.engines.trainer.memory_dry_run import sizes, stretched
 from grpo_job.planner.candidates import Work
-from grpo_job.planner.plan import Plan, Wishes, plan
+from grpo_job.planner.plan import Plan, plan
 from grpo_job.planner.shapes import Gpu, ModelShape
+from grpo_job.planner.wishes import Wishes
 from grpo_job.run_folder.files import read_jsonl
 from grpo_job.settings.schema import Settings
 from tests.faults import runs
