@@ -11,10 +11,12 @@ from grpo_job.checkpoints import Mirror
 from grpo_job.outcomes import in_one_line
 from grpo_job.settings.own_process import finding_this_package
 
-PROGRAM = "import os; os.nice(10); from grpo_job.cli import main; main()"
-COMMAND = (sys.executable, "-c", PROGRAM, "report", "--live")
+# SIGTERM ends it as Ctrl-C would: killed at once, matplotlib may leave the lock of its list of fonts.
+CONSIDERATE = "import os, signal; os.nice(10); signal.signal(signal.SIGTERM, signal.default_int_handler); "
+COMMAND = (sys.executable, "-c", f"{CONSIDERATE}from grpo_job.cli import main; main()", "report", "--live")
 TOO_LONG = 300.0  # seconds for one report
 LAST_SECONDS = 45.0  # for the last one to reach the mirror
+SECONDS_TO_TIDY = 1.0  # for a process that is no longer wanted
 
 
 class LiveReport:
@@ -49,8 +51,7 @@ class LiveReport:
             self._over = True
             self._changed.notify_all()
             if self._process:
-                self._process.kill()
-                self._process.wait()
+                _end(self._process)
 
     @contextmanager
     def replaced(self) -> Iterator[None]:
@@ -99,3 +100,12 @@ class LiveReport:
             )  # fmt: skip
         _, said = process.communicate(timeout=TOO_LONG)
         return said[-300:] if process.returncode else None
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.terminate()
+    try:
+        process.wait(SECONDS_TO_TIDY)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

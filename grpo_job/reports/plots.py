@@ -6,7 +6,10 @@ In an SVG each colour becomes a CSS variable (`themes.py`), so the page can swit
 import html
 import io
 import re
+import time
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from grpo_job.run_folder.files import write_bytes
 Drawn = Panel | Bars | Shares
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2.5)), (0, (1.2, 1.6)), (0, (7, 1.8, 1.2, 1.8)))  # equal curves show through
 LONGEST_NAME = 100  # of a PNG, in characters
+ABANDONED_SECONDS = 30.0  # writing a list of fonts takes well below a second
 # Inches, so that 9 points are about 11 CSS pixels on the page: in a third of its width or on a phone, and wide.
 SMALL, WIDE = (3.5, 2.15), (9.8, 3.0)
 SMALL_SHARES, WIDE_SHARES = (3.3, 2.9), (5.0, 2.9)
@@ -77,6 +81,7 @@ def svg(drawn: Drawn, *, wide: bool = False) -> str:
 
 def draw(drawn: Drawn, *, size: tuple[float, float], titled: bool) -> Any:
     """The matplotlib figure. The page has the legends of an SVG, so only a titled figure draws its own."""
+    drop_abandoned_locks()
     from matplotlib.figure import Figure
 
     with _style():
@@ -94,6 +99,20 @@ def draw(drawn: Drawn, *, size: tuple[float, float], titled: bool) -> Any:
             if len(axes.get_legend_handles_labels()[1]) > 1:
                 figure.legend(loc="outside lower center", ncols=3)
     return figure
+
+
+@cache
+def drop_abandoned_locks() -> None:
+    """Before matplotlib looks for fonts.
+
+    A process killed while it wrote their list left a lock in the user's cache; each later one would wait 5 s and warn.
+    """
+    import matplotlib
+
+    with suppress(OSError):
+        for lock in Path(matplotlib.get_cachedir()).glob("fontlist-*.matplotlib-lock"):
+            if time.time() - lock.stat().st_mtime > ABANDONED_SECONDS:
+                lock.unlink()
 
 
 def _style(extra: dict[str, Any] | None = None) -> Any:

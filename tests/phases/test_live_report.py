@@ -67,6 +67,22 @@ def test_it_says_that_it_is_live_at_which_step_and_that_there_is_no_verdict(goin
     report.stop()
 
 
+def test_a_process_that_is_no_longer_wanted_may_take_back_its_locks(
+    going: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "lock"
+    program(
+        monkeypatch,
+        f"{live_report.CONSIDERATE}import pathlib, time\nlock = pathlib.Path({str(lock)!r})\n"
+        "try:\n    lock.touch()\n    while True: time.sleep(0.02)\nfinally: lock.unlink()",
+    )
+    report = live(going, Sent(), [])
+    report.refresh()
+    wait_for(lock.exists)
+    report.stop()
+    assert not lock.exists()
+
+
 def test_of_the_checkpoints_saved_meanwhile_one_is_reported_next(
     going: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

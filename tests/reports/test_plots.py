@@ -1,8 +1,10 @@
 """What is drawn is what the run folder holds."""
 
+import os
 import re
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -119,3 +121,15 @@ def luminance(colour: str) -> float:
 def test_many_runs_and_rewards_have_colours_enough() -> None:
     bars = Bars("phases", "Time", "", ["train"], [Series(f"run {n}", [1.0], n) for n in range(20)])
     assert len(plots.draw(bars, size=(4, 3), titled=True).axes[0].patches) == 20
+
+
+def test_a_lock_of_the_fonts_that_a_killed_process_left_is_dropped_and_a_new_one_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, held = (tmp_path / f"fontlist-v{number}.json.matplotlib-lock" for number in (1, 2))
+    for lock in (left, held):
+        lock.touch()
+    os.utime(left, (0, 0))
+    monkeypatch.setattr(matplotlib, "get_cachedir", lambda: str(tmp_path))
+    plots.drop_abandoned_locks.__wrapped__()
+    assert (left.exists(), held.exists()) == (False, True)
