@@ -1,7 +1,8 @@
 """TRL's own trainer on a GPU, vLLM in the same process: bf16 base with a LoRA.
 
-The yardstick beside Unsloth, the fallback for models that Unsloth does not support, and the engine of several
-GPUs where Unsloth does not fit each, in which each process trains on a base of its own, or on its part of one (FSDP).
+The yardstick beside Unsloth, the fallback for models that Unsloth does not support, and for several GPUs that must
+share a base: each process trains on a base of its own, whose gradients are averaged (averaging.py), or on its part of
+one (FSDP, with DDP).
 vLLM holds weights of its own, into which the adapter is folded; if they do not fit beside training, several GPUs
 share them.
 """
