@@ -17,6 +17,8 @@ Contestant = Literal["job", "tutorial", "trl"]
 
 # The tutorial neither probes nor stops by itself.
 TUTORIAL = {"GRPO_RECIPE": "tutorial", "GRPO_PROBE_PROMPTS": "0", "GRPO_HEALTH": "warn"}
+# Plain TRL asks no base whether it needs an example: it is given one.
+TRL = {"GRPO_SYSTEM_PROMPT": rows.PROMPT, "GRPO_EXAMPLE": "off"}
 
 
 class Run(BaseModel):
@@ -60,9 +62,9 @@ def environment(run: Run, place: Place) -> dict[str, str]:
         "GRPO_MODEL": place.model, "GRPO_DATASET": str(train), "GRPO_EVAL_DATASET": str(held_out),
         "GRPO_EVAL_ROWS": str(held), "GRPO_SEED": str(run.seed), "GRPO_LORA_SEED": str(run.seed),
         "GRPO_SAMPLE_PROMPTS": "none", "GRPO_OUTPUT_DIR": str(place.out.resolve()), "GRPO_RUN_ID": run.id,
-        "GRPO_EXAMPLE": "off",  # all contestants get the prompt of `rows.py`
         **({"GRPO_CACHE_DIR": str(place.cache)} if place.cache else {}),
         **(TUTORIAL if run.contestant == "tutorial" else recipe(run.recipe)),
+        **(TRL if run.contestant == "trl" else {}),
         **run.settings,
     }  # fmt: skip
 

@@ -31,6 +31,14 @@ def test_the_tutorial_trains_with_its_own_values(tmp_path: Path) -> None:
     assert (settings.recipe, settings.learning_rate, settings.lora_rank) == ("tutorial", 5e-6, 8)
 
 
+def test_this_job_decides_on_an_example_and_plain_trl_is_given_one(tmp_path: Path) -> None:
+    job = resolve(told(runs.Run(name="gsm8k"), tmp_path)).settings
+    trl = resolve(told(runs.Run(name="trl", contestant="trl"), tmp_path)).settings
+    assert job.example == "auto"
+    assert trl.example == "off"
+    assert "For example" in trl.system_prompt
+
+
 def test_a_misspelt_field_of_a_sweep_is_refused() -> None:
     with pytest.raises(ValidationError, match="yardstik"):
         runs.expand({"runs": [{"name": "a", "yardstik": "words"}]})
