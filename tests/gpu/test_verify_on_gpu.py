@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,18 +85,23 @@ def test_transformers_and_peft_judge_it_alike(trees: list[Path]) -> None:
     judged_as_reported(verified(trees[0], on_gpu=False))
 
 
-def test_at_each_store_answers_are_those_recorded_or_ties(trees: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=["hub", "s3", "folder"])
+def published(request: pytest.FixtureRequest, whole: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of the first tree in each kind of store."""
     with HubServer() as hub, S3Server() as s3:
         s3.client().create_bucket(Bucket="bucket")
-        there = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token("alice"), **s3.environment()}
-        for name, value in there.items():
+        for name, value in {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token("alice"), **s3.environment()}.items():
             monkeypatch.setenv(name, value)
-        for uri in ("hf://alice/adapter", "s3://bucket/adapter", f"file://{trees[0]}"):
-            if not uri.startswith("file"):
-                open_store(uri, environment=dict(os.environ)).put(trees[0])
-            found = verified(uri, rows=100)
-            judged_as_reported(found)
-            assert found["adapter"]["unexplained"] == found["base"]["unexplained"] == 0, found
+        uri = {"hub": "hf://alice/adapter", "s3": "s3://bucket/adapter", "folder": f"file://{whole}"}[request.param]
+        if request.param != "folder":
+            open_store(uri, environment=dict(os.environ)).put(whole)
+        yield uri
+
+
+def test_at_each_store_answers_are_those_recorded_or_ties(published: str) -> None:
+    found = verified(published, rows=100)
+    judged_as_reported(found)
+    assert found["adapter"]["unexplained"] == found["base"]["unexplained"] == 0, found
 
 
 PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
