@@ -33,7 +33,7 @@ SEQUENCE, PROMPT = 1024, 256  # tokens: a row as the tutorial has it, and a prom
 
 CACHES = (
     "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "CUDA_CACHE_PATH", "VLLM_CACHE_ROOT", "UNSLOTH_COMPILE_LOCATION",
-    "UNSLOTH_MEGA_CACHE_DIR", "PYTHONPYCACHEPREFIX",
+    "UNSLOTH_MEGA_CACHE_DIR",
 )  # fmt: skip
 
 
@@ -61,14 +61,16 @@ def sequence(options: argparse.Namespace) -> int:
 
 
 def use_caches(folder: Path | None) -> bool | None:
-    """Point every compile cache below `folder`; whether it was empty. Before the first heavy import."""
+    """Point every compile cache below `folder`; whether it was empty. Before the first heavy import.
+
+    Bytecode is no such cache: installers and the image leave it, `python -m compileall` on a machine without.
+    """
     if folder is None:
         return None
     cold = not folder.exists() or not any(folder.iterdir())
     for name in CACHES:
         os.environ[name] = str(folder.resolve() / name.lower())
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages have bytecode; those of a test machine may not
-    sys.pycache_prefix, sys.dont_write_bytecode = os.environ["PYTHONPYCACHEPREFIX"], False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return cold
 
