@@ -21,6 +21,7 @@ from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.stores import open_store
 from tests.gpu import runs
 from tests.phases import faulty_trees as faults
+from tests.servers.fixtures import as_the_door_sets_it  # noqa: F401
 from tests.servers.hub import HubServer
 from tests.servers.s3 import S3Server
 
