@@ -25,7 +25,7 @@ from grpo_job.engines.rollouts.generate import Rollouts, Seeds, seed_of
 from grpo_job.engines.rollouts.tensor_parallel import SpreadRollouts
 from grpo_job.engines.rollouts.vllm_engine import llm_built_with, separate_arguments
 from grpo_job.engines.rollouts.weight_sync import SeparateWeights
-from grpo_job.engines.trainer import memory_dry_run
+from grpo_job.engines.trainer import memory_dry_run, merging
 from grpo_job.engines.trainer.adapter import add_lora
 from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu, reads_log_probs
 from grpo_job.engines.trainer.averaging import in_place_of_ddp
@@ -78,6 +78,7 @@ class TrlVllm(VllmTrainerEngine):
         if plan.base_shards == 1:
             in_place_of_ddp(self.trainer, ranks)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.chat)
+        self.trainer.room = merging.room(plan, settings) if plan.base_shards == 1 else None
         self.llm = self.trainer.vllm_generation.llm
         self._hand_over_by(SeparateWeights(self.model, self.llm, plan, settings.seed))
         kind = SpreadRollouts if plan.tensor_parallel > 1 else Rollouts

@@ -1,15 +1,12 @@
 """Rows of like length share a micro-batch, and a micro-batch is only as wide as its own longest prompt and completion.
 
-TRL pads all completions of a generation to its longest, shuffles them and splits them into micro-batches. Here rows
-change places only where the sum over the micro-batches is learned from in one optimizer step, so a step learns from the
-same rows, and its gradient is the same but for rounding. The longest come first: ranks wait less for each other, and
-memory is taken once. Positions are relative in the models that are trained, so that padding on the left can be cut.
+TRL pads all completions of a generation to its longest, shuffles them and splits them into micro-batches. Here the
+longest come first: ranks wait less for each other, and memory is taken once. Positions are relative in the models that
+are trained, so that padding on the left can be cut.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from math import gcd
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -17,10 +14,6 @@ import torch
 from trl.trainer.utils import split_tensor_dict
 
 Batch = dict[str, Any]
-
-SHARE = "share_of_tokens"  # a micro-batch's, in units of the mean of those that it was dealt with
-TOKEN_MEANS = ("entropy", "sampling/sampling_logp_difference/mean")
-CLIP_MEANS = ("clip_ratio/low_mean", "clip_ratio/high_mean", "clip_ratio/region_mean", "cispo_clip_ratio")
 
 
 class Length(NamedTuple):
@@ -30,36 +23,17 @@ class Length(NamedTuple):
     completion: int
 
 
-def fitted(trainer: Any, batches: Sequence[Batch]) -> list[Batch]:
-    """The micro-batches of a generation, dealt by length and cut."""
-    args, found = trainer.args, list(batches)
-    # So many micro-batches in a row lie in one optimizer step, whichever the generation and the iteration.
-    together = gcd(args.steps_per_generation, args.gradient_accumulation_steps)
-    if together > 1 and is_sum_over_rows(trainer):
-        for start in range(0, len(found), together):
-            few = slice(start, start + together)
-            found[few] = _with_shares(trainer, dealt(found[few]))
-    return [cut(batch, trainer.pad_to_multiple_of or 1) for batch in found]
-
-
-def is_sum_over_rows(trainer: Any) -> bool:
-    """Whether the loss of an optimizer step is a sum over its rows, each with a weight that no other row changes.
-
-    It is for the means over rows of micro-batches of one size (grpo, sapo, dr_grpo, luspo), and where the tokens of the
-    whole generation divide (dapo, cispo, vespo). It is not where those of one micro-batch do (bnpo, the bonus for
-    entropy), decide which of them are learned from, or are balanced over experts.
-    """
-    args = trainer.args
-    by_micro_batch = args.loss_type == "bnpo" or args.entropy_coef or args.top_entropy_quantile < 1
-    return not (by_micro_batch or trainer.aux_loss_enabled)
-
-
 def dealt(batches: Sequence[Batch]) -> list[Batch]:
     """The rows of these micro-batches, the longest in the first."""
-    joined = {name: _joined([batch[name] for batch in batches]) for name in batches[0]}
-    order = order_of(lengths(joined), len(batches))
-    parts: list[Batch] = split_tensor_dict({name: _taken(value, order) for name, value in joined.items()}, len(batches))
+    whole = joined(batches)
+    order = order_of(lengths(whole), len(batches))
+    parts: list[Batch] = split_tensor_dict(of_rows(whole, order), len(batches))
     return parts
+
+
+def of_rows(batch: Batch, rows: Sequence[int]) -> Batch:
+    """These rows of a batch."""
+    return {name: _taken(value, rows) for name, value in batch.items()}
 
 
 def order_of(rows: Sequence[Length], parts: int) -> list[int]:
@@ -71,7 +45,7 @@ def order_of(rows: Sequence[Length], parts: int) -> list[int]:
     size = len(rows) // parts
 
     def width(order: Sequence[int]) -> int:
-        return sum(sum(_longest(rows[row] for row in order[at : at + size])) for at in range(0, len(rows), size))
+        return sum(sum(longest(rows[row] for row in order[at : at + size])) for at in range(0, len(rows), size))
 
     def sorted_by(measure: Callable[[Length], int]) -> list[int]:
         return sorted(range(len(rows)), key=lambda row: -measure(rows[row]))
@@ -92,10 +66,10 @@ def cut(batch: Batch, multiple: int = 1) -> Batch:
     Widths stay multiples of `multiple`. Unsloth's log-probabilities are wider than the completions, by the longest left
     padding of the generation, and begin where its shortest prompt ends.
     """
-    longest = _longest(lengths(batch))
+    most = longest(lengths(batch))
     prompts, written = batch["prompt_ids"].shape[1], batch["completion_ids"].shape[1]
-    prompt = min(_up(longest.prompt, multiple), prompts)
-    completion = min(_up(longest.completion, multiple), written)
+    prompt = min(_up(most.prompt, multiple), prompts)
+    completion = min(_up(most.completion, multiple), written)
 
     def narrow(name: str, value: Any) -> Any:
         if not isinstance(value, torch.Tensor) or value.dim() != 2:
@@ -108,34 +82,9 @@ def cut(batch: Batch, multiple: int = 1) -> Batch:
     return {name: narrow(name, value) for name, value in batch.items()}
 
 
-@contextmanager
-def weighed(trainer: Any, batch: Batch) -> Iterator[None]:
-    """Within, the loss of `batch` is logged: its means over tokens are weighed, for TRL averages over micro-batches."""
-    metrics, share = trainer._metrics["train"], batch.get(SHARE, 1.0)
-    logged = {name: len(metrics.get(name, ())) for name in _means_over_tokens(trainer, batch)}
-    yield
-    for name, before in logged.items():
-        if name in metrics:
-            metrics[name][before:] = [share * value for value in metrics[name][before:]]
-
-
-def _means_over_tokens(trainer: Any, batch: Batch) -> Iterator[str]:
-    """Names of metrics. What is not among them is a mean over rows, or the extreme of some."""
-    yield from TOKEN_MEANS
-    if "max_left_pad" not in batch:  # Unsloth's is a mean over rows
-        yield "kl"
-    if trainer.importance_sampling_level == "token":
-        yield from CLIP_MEANS
-    if trainer.args.vllm_importance_sampling_mode.startswith("token"):
-        yield "sampling/importance_sampling_ratio/mean"
-
-
-def _with_shares(trainer: Any, batches: list[Batch]) -> list[Batch]:
-    """Each with its share of the tokens, those of all ranks: their micro-batches meet in TRL's metrics."""
-    tokens = torch.stack([batch["completion_mask"].sum() for batch in batches])
-    counts = trainer.accelerator.reduce(tokens, reduction="sum").tolist()
-    mean = max(sum(counts), 1) / len(counts)
-    return [{**batch, SHARE: count / mean} for batch, count in zip(batches, counts, strict=True)]
+def joined(batches: Sequence[Batch]) -> Batch:
+    """The rows of batches that are padded alike."""
+    return {name: _joined([batch[name] for batch in batches]) for name in batches[0]}
 
 
 def _joined(values: Sequence[Any]) -> Any:
@@ -151,7 +100,7 @@ def _taken(value: Any, order: Sequence[int]) -> Any:
     return [value[row] for row in order] if isinstance(value, list) else value
 
 
-def _longest(rows: Iterable[Length]) -> Length:
+def longest(rows: Iterable[Length]) -> Length:
     """Over these rows, of each part; at least 1, because a loss cannot score 0 columns."""
     prompts, completions = zip(*rows, strict=True)
     return Length(max(1, *prompts), max(1, *completions))

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from grpo_job.engines.trainer.lengths import of_rows
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.schema import Settings
@@ -31,8 +32,8 @@ def sizes(settings: Settings, plan: Plan | None, rows: Sequence[dict[str, Any]],
 def dry_run(
     trainer: Any, loss_of: Callable[[dict[str, Any]], Any], inputs: dict[str, Any], size: tuple[int, int]
 ) -> None:
-    """One micro-batch as `inputs`, but of `size`; `loss_of` is the trainer's own loss."""
-    metrics = deepcopy(trainer._metrics)
+    """As many rows of `inputs` as are planned, but of `size`; `loss_of` is the trainer's own loss."""
+    metrics, inputs = deepcopy(trainer._metrics), of_rows(inputs, range(trainer.args.per_device_train_batch_size))
     with torch.random.fork_rng():
         trainer.accelerator.backward(loss_of(stretched(inputs, *size)))
     trainer._metrics = metrics

@@ -18,8 +18,10 @@ from grpo_job.engines.patches.flat_optimizer import flatten_8bit
 from grpo_job.engines.trainer.adapter import is_saved_in, load_adapter, only_one_adapter
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
-from grpo_job.engines.trainer.lengths import Batch, fitted, weighed
+from grpo_job.engines.trainer.lengths import Batch
 from grpo_job.engines.trainer.memory_dry_run import dry_run
+from grpo_job.engines.trainer.merging import Room
+from grpo_job.engines.trainer.micro_batches import fitted, weighed
 from grpo_job.engines.trainer.sampler import RowStream, WarmRows
 from grpo_job.engines.trainer.warm_start import WarmStart
 from grpo_job.inputs.chat_template import Chat
@@ -52,7 +54,8 @@ class JobTrainer(GRPOTrainer):
         self.chat, self.warm_start, self.dynamic, self.callback = chat, warm_start, dynamic, callback
         self.part_seconds: dict[str, float] = defaultdict(float)
         self.dry_run_sizes: tuple[int, int] | None = None  # see memory_dry_run.py; an engine says so before training
-        self.fitted: list[Batch] | None = None  # the micro-batches of the last generation, see lengths.py
+        self.room: Room | None = None  # of a micro-batch, see merging.py; an engine says so before training
+        self.fitted: list[Batch] | None = None  # the micro-batches of the last generation, see micro_batches.py
         super().__init__(
             model=model,
             processing_class=tokenizer,
@@ -219,12 +222,14 @@ class JobTrainer(GRPOTrainer):
             return super()._calculate_rewards(*arguments, **options)
 
     def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
-        """The loss of one micro-batch; the longest rows are rehearsed before the first one."""
+        """The loss of one micro-batch, 0 of an empty one; the longest rows are rehearsed before the first one."""
         own_loss = super().compute_loss
 
         def loss_of(inputs: Any) -> Any:
             return own_loss(model, inputs, *arguments, **options)
 
+        if not inputs:
+            return torch.zeros((), device=self.accelerator.device, requires_grad=True)
         if self.is_warming_up:
             self._metrics["train"][WARM_START].append(1.0)
             with self._timed("loss"), self.warm_start.without_reference(self):

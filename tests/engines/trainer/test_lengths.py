@@ -11,7 +11,8 @@ import trl.trainer.utils
 from torch.nn.functional import rms_norm
 
 from grpo_job.engines.trainer import trainer as job_trainer
-from grpo_job.engines.trainer.lengths import SHARE, Batch, Length, cut, fitted, lengths, order_of
+from grpo_job.engines.trainer.lengths import Batch, Length, cut, lengths, order_of
+from grpo_job.engines.trainer.micro_batches import SHARE, fitted
 from grpo_job.engines.trl_cpu import PlainTrl
 from tests.engines.gradients import stir
 from tests.engines.option_effects import Counts, engine, settings_of
@@ -54,11 +55,11 @@ def rotated(places: torch.Tensor, frequencies: torch.Tensor) -> tuple[torch.Tens
 class Generation:
     """One generation as TRL splits it, and as it is dealt; the policy has moved on since."""
 
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
-        self.trainer = trainer = engine(folder, settings_of(SETTINGS)).trainer
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, settings: dict[str, str]) -> None:
+        self.trainer = trainer = engine(folder, settings_of(settings)).trainer
         patch.setattr(trl.trainer.utils, "_ChunkedLogProbFunction", Precise)
         in_64_bits(trainer.model)
-        trainer.current_gradient_accumulation_steps = 2
+        trainer.current_gradient_accumulation_steps = trainer.args.gradient_accumulation_steps
         rows = [trainer.train_dataset[row] for row in [*trainer._get_train_sampler()][:16]]
         rows = [{**row, "prompt": longer(row["prompt"], number // 4)} for number, row in enumerate(rows)]
         with patch.context() as undealt:
@@ -92,7 +93,7 @@ def longer(prompt: list[dict[str, str]], times: int) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def generation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Generation]:
     with pytest.MonkeyPatch.context() as patch:
-        yield Generation(tmp_path_factory.mktemp("run"), patch)
+        yield Generation(tmp_path_factory.mktemp("run"), patch, SETTINGS)
 
 
 def step(batches: Sequence[Batch], number: int) -> Sequence[Batch]:
@@ -186,7 +187,7 @@ class Alone:
         named = {"steps_per_generation": steps, "gradient_accumulation_steps": accumulation}
         self.args = SimpleNamespace(**{**SUMS_OVER_ROWS, **named, **options})
         self.accelerator = SimpleNamespace(reduce=lambda value, reduction: value)
-        self.pad_to_multiple_of, self.aux_loss_enabled = None, False
+        self.pad_to_multiple_of, self.aux_loss_enabled, self.room = None, False, None
 
 
 MANY = [(3, 1), (5, 9), (2, 4), (6, 2), (4, 8), (3, 3), (5, 7), (2, 6), (4, 5), (6, 8), (3, 2), (5, 1)]
