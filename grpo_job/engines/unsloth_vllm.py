@@ -70,7 +70,7 @@ class UnslothVllm(VllmTrainerEngine):
             self.model.vllm_engine = separate_llm(base, plan, settings)  # where Unsloth's trainer looks for it
 
         from grpo_job.engines.rollouts.weight_sync import weight_sync
-        from grpo_job.engines.trainer import memory_dry_run
+        from grpo_job.engines.trainer import memory_dry_run, merging
         from grpo_job.engines.trainer.callback import ListeningCallback
 
         self.llm, self.weights = self.model.vllm_engine, weight_sync(self.model, plan, settings.seed)
@@ -81,6 +81,7 @@ class UnslothVllm(VllmTrainerEngine):
         )
         self.trainer = self._trainer(plan, settings, arguments, folder, rows, rewards)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.chat)
+        self.trainer.room = merging.room(plan, settings)
 
     def _trainer(
         self,

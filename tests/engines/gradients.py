@@ -34,6 +34,9 @@ def watch(engine: Any) -> Watched:
     own, clipped = trainer.compute_loss, engine.callback.on_pre_optimizer_step
 
     def compute_loss(model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
+        if not inputs:  # merged into another
+            return own(model, inputs, *arguments, **options)
+
         def gradient(loss: str) -> Tensors:
             with _Loss(trainer, loss):
                 trainer.accelerator.backward(own(model, inputs, *arguments, **options))

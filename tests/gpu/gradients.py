@@ -25,8 +25,12 @@ VARIANTS = {
     "graphs": {"GRPO_ENGINE": "unsloth", "GRPO_TRAINING_GRAPHS": "true"},
     "kernels": {"GRPO_ENGINE": "unsloth", "GRPO_TRAINING_GRAPHS": "false"},
     "pieces": {"GRPO_ENGINE": "unsloth", "GRPO_TRAINING_GRAPHS": "false"},
+    "merged": {"GRPO_ENGINE": "unsloth", "GRPO_TRAINING_GRAPHS": "false"},
     "trl": {"GRPO_ENGINE": "trl"},
+    "merged_trl": {"GRPO_ENGINE": "trl"},
 }
+MERGED = ("dapo", "cispo")  # the losses of which micro-batches may become one
+COMPLETIONS = 16  # of the generation
 PIECES = 4  # into which Unsloth cuts a micro-batch of the variant of this name
 COMMON = {
     **SMOKE, "GRPO_MODEL": os.environ.get("TEST_MODEL", "sample"), "GRPO_LOAD_IN_4BIT": "false",
@@ -35,6 +39,15 @@ COMMON = {
     "GRPO_LEARNING_RATE": "1e-3", "GRPO_LR_SCHEDULER_TYPE": "constant", "GRPO_REHEARSAL": "never",
     "GRPO_EPSILON_HIGH": "0.28",
 }  # fmt: skip
+
+
+def is_merged(variant: str) -> bool:
+    return variant.startswith("merged")
+
+
+def losses(variant: str) -> tuple[str, ...]:
+    """What a variant is asked for."""
+    return MERGED if is_merged(variant) else ("grpo", "dapo", "dr_grpo", "cispo")
 
 
 def by_length(completions: Sequence[Any], **_: Any) -> list[float]:
@@ -54,14 +67,18 @@ def train(folder: Path, variant: str, beta: str, iterations: str) -> None:
     )
     import torch
 
+    from grpo_job.engines.trainer.lengths import Length
+    from grpo_job.engines.trainer.merging import Room
     from tests.engines import gradients
 
     if variant == "pieces":
         engine.trainer.args.unsloth_grpo_mini_batch = PIECES
+    engine.trainer.room = Room(COMPLETIONS, Length(256, 256)) if is_merged(variant) else None
     gradients.stir(engine.model)
     watched = gradients.watch(engine)
     engine.train(Deaf())
-    seen = {"moments": [tuple(moment) for moment in watched.moments], "iterations": int(iterations)}
+    moments = [tuple(moment) for moment in watched.moments]
+    seen = {"moments": moments, "iterations": int(iterations), "losses": losses(variant)}
     torch.save({**seen, "settings": settings.model_dump(mode="json")}, folder / "gradients.pt")
     os._exit(0)
 
@@ -82,7 +99,7 @@ def compare(folder: Path) -> None:
     for number, moment in enumerate(moments):
         inputs = {name: value.cuda() for name, value in moment.inputs.items()}
         inputs["longest"] = torch.tensor(settings.max_completion_length)
-        for loss in gradients.LOSSES:
+        for loss in seen["losses"]:
             wanted = gradients.reference(
                 model, moment._replace(inputs=inputs), moments[0].lora, loss, beta=beta, micro_steps=micro_steps
             )
