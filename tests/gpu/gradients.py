@@ -97,6 +97,8 @@ def compare(folder: Path) -> None:
     model = add_lora(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), settings).cuda()
     beta, micro_steps = settings.grpo_config["beta"], len(moments) // seen["iterations"]
     for number, moment in enumerate(moments):
+        if not beta and not moment.inputs["advantages"].any():
+            continue  # nothing to learn from these rows
         inputs = {name: value.cuda() for name, value in moment.inputs.items()}
         inputs["longest"] = torch.tensor(settings.max_completion_length)
         for loss in seen["losses"]:
