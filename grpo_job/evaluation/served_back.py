@@ -50,6 +50,20 @@ def too_many(counts: Mapping[str, int]) -> bool:
     return bool(binomtest(counts["unexplained"], differing, NO_TIES, alternative="greater").pvalue < SIGNIFICANT)
 
 
+def fewer(alike: int, expected: int, asked: int) -> bool:
+    """Whether fewer of the answers are alike than of one adapter that is asked twice: Fisher's exact test, one-sided.
+
+    >>> fewer(1, 8, 8), fewer(3, 4, 8), fewer(8, 8, 8)
+    (True, False, False)
+    """
+    if alike >= expected:
+        return False
+    from scipy.stats import fisher_exact
+
+    table = [[alike, asked - alike], [expected, asked - expected]]
+    return bool(fisher_exact(table, alternative="less").pvalue < SIGNIFICANT)
+
+
 def compare(
     after: Side,
     base: Side | None,

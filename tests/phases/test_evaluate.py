@@ -14,10 +14,10 @@ ROWS = [{"prompt": [{"role": "user", "content": str(number)}]} for number in ran
 
 
 class Engine:
-    """Answers each prompt with itself; from disk, `others` of them with something else."""
+    """Answers each prompt with itself; from disk, `others` of them otherwise, each time in another way if `noisy`."""
 
-    def __init__(self, *, whole: bool = True, others: int = 0) -> None:
-        self.whole, self.others = whole, others
+    def __init__(self, *, whole: bool = True, others: int = 0, noisy: bool = False) -> None:
+        self.whole, self.others, self.noisy, self.asked = whole, others, noisy, 0
 
     def save_adapter(self, folder: Path) -> None:
         folder.mkdir()
@@ -31,7 +31,8 @@ class Engine:
 
     def generate_from(self, adapter: Path, prompts: list[Any], max_tokens: int) -> list[str]:
         right = [prompt[0]["content"] for prompt in prompts]
-        return ["something else"] * self.others + right[self.others :]
+        self.asked += self.noisy
+        return [f"something else {self.asked}"] * self.others + right[self.others :]
 
     def adapter_changes_anything(self) -> bool:
         return True
@@ -59,6 +60,10 @@ def test_an_adapter_that_reads_back_is_recorded_with_its_digest_and_the_answers_
 
 def test_near_ties_that_turn_are_no_failure(tmp_path: Path) -> None:
     assert saved(tmp_path, Engine(others=2))["read_back"]["alike"] == evaluate.READ_BACK_ROWS - 2
+
+
+def test_answers_that_no_two_askings_of_one_adapter_share_are_no_failure(tmp_path: Path) -> None:
+    assert saved(tmp_path, Engine(others=6, noisy=True))["read_back"]["alike"] == evaluate.READ_BACK_ROWS - 6
 
 
 def test_other_weights_than_the_trained_ones_are_a_failure(tmp_path: Path) -> None:
