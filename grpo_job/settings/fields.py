@@ -152,6 +152,10 @@ class Fields(BaseModel):
     lr_scheduler_type: Schedule = setting(TRAINING["lr_scheduler_type"], "learning-rate schedule")
     optim: Optimizer = setting(TRAINING["optim"], "optimizer; 8-bit optimizers become adamw_torch on CPU")
     max_grad_norm: NonNegative = setting(TRAINING["max_grad_norm"], "maximum gradient norm, for clipping")
+    scale_updates: Literal["groups", "none"] = setting(
+        TRAINING["scale_updates"],
+        "groups: each step's learning rate × √(share of its groups with a reward std above zero); none: as TRL",
+    )
     per_device_train_batch_size: PositiveInt = setting(
         TRAINING["per_device_train_batch_size"], "completions per micro-step over all processes"
     )

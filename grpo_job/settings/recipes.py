@@ -23,6 +23,7 @@ TRAINING: dict[str, Any] = {
     "lr_scheduler_type": "linear",
     "optim": "adamw_8bit",
     "max_grad_norm": 1.0,
+    "scale_updates": "groups",
     "per_device_train_batch_size": 128,  # 16 prompts
     "gradient_accumulation_steps": 1,
     "num_generations": 8,
@@ -66,6 +67,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "lr_scheduler_type": "cosine",
         "optim": "adamw_8bit",
         "max_grad_norm": 0.1,
+        "scale_updates": "none",
         "per_device_train_batch_size": 4,
         "gradient_accumulation_steps": 1,
         "num_generations": 4,
@@ -97,6 +99,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "weight_decay": 0,
         "adam_beta2": 0.999,
         "max_grad_norm": 1.0,
+        "scale_updates": "none",
         "optim": "adamw_torch",
         "per_device_train_batch_size": 64,
         "num_generations": 8,

@@ -23,6 +23,7 @@ from grpo_job.engines.trainer.memory_dry_run import dry_run
 from grpo_job.engines.trainer.merging import Room
 from grpo_job.engines.trainer.micro_batches import fitted, weighed
 from grpo_job.engines.trainer.sampler import RowStream, WarmRows
+from grpo_job.engines.trainer.step_size import StepSize
 from grpo_job.engines.trainer.warm_start import WarmStart
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.health import WARM_START
@@ -49,9 +50,11 @@ class JobTrainer(GRPOTrainer):
         chat: Chat,
         warm_start: WarmStart,
         dynamic: DynamicSampling,
+        step_size: StepSize,
     ) -> None:
         """`args` is a GRPOConfig, which holds the weights of the `rewards` too; `chat` renders the prompts."""
-        self.chat, self.warm_start, self.dynamic, self.callback = chat, warm_start, dynamic, callback
+        self.chat, self.callback = chat, callback
+        self.warm_start, self.dynamic, self.step_size = warm_start, dynamic, step_size
         self.part_seconds: dict[str, float] = defaultdict(float)
         self.dry_run_sizes: tuple[int, int] | None = None  # see memory_dry_run.py; an engine says so before training
         self.room: Room | None = None  # of a micro-batch, see merging.py; an engine says so before training
@@ -109,22 +112,24 @@ class JobTrainer(GRPOTrainer):
 
         There TRL counts by the std of the batch, which groups without spread do not lower to 0.
         """
-        score = super()._generate_and_score_completions
+        score, flat = super()._generate_and_score_completions, self._metrics["train"]["frac_reward_zero_std"]
         if self.dynamic.is_on:
-            return self.dynamic.generate_and_score(self, score)
-        scored = score(inputs)
-        if self.scale_rewards == "batch" or self.multi_objective_aggregation == "normalize_then_sum":
-            latest = list(self._logs["advantages"])[-self.args.generation_batch_size :]
-            groups = torch.tensor(latest).view(-1, self.num_generations)
-            flat = (groups.abs() < NO_ADVANTAGE).all(dim=1).float().mean().item()
-            self._metrics["train"]["frac_reward_zero_std"][-1] = flat
+            scored = self.dynamic.generate_and_score(self, score)
+        else:
+            scored = score(inputs)
+            if self.scale_rewards == "batch" or self.multi_objective_aggregation == "normalize_then_sum":
+                latest = list(self._logs["advantages"])[-self.args.generation_batch_size :]
+                groups = torch.tensor(latest).view(-1, self.num_generations)
+                flat[-1] = (groups.abs() < NO_ADVANTAGE).all(dim=1).float().mean().item()
+        self.step_size.share = 1 - flat[-1]
         return scored
 
     def create_optimizer(self, *arguments: Any, **options: Any) -> Any:
-        """GRPOTrainer's, stepping on long tensors."""
+        """GRPOTrainer's, stepping on long tensors, as far as its groups have something to say."""
         optimizer = super().create_optimizer(*arguments, **options)
         if not self.args.fp16:  # the gradient scaler looks for gradients where the parameters were
             flatten_8bit(optimizer)
+        self.step_size.attach(optimizer)
         return optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
