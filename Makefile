@@ -9,8 +9,8 @@ CUDA_BUILD := pip found a CUDA build of PyTorch: the NVIDIA libraries that it ne
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 UV := uv==0.13.9
 
-# Processes of the fast tests; each takes up to 1 GB.
-WORKERS ?= 6
+# Processes of the fast tests: each takes up to 1 GB, and half a minute of a processor to find the tests.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # What an image is called, and who builds it; BUILD_FLAGS go to the builder as they are.
 CONTAINER_TOOL ?= docker
