@@ -48,6 +48,9 @@ gpu:  ## set up a machine with an NVIDIA GPU: uv, Python 3.12, the packages of l
 check: $(VENV)/.run  ## check whether a run with these settings can succeed
 	$(BIN)/grpo-job check
 
+# These processes share the processors: threads of one that wait for each other there cost more than they bring.
+test test-slow: export OMP_NUM_THREADS ?= 1
+
 test: $(VENV)/.dev
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not gpu"
 
