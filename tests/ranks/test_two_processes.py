@@ -123,22 +123,24 @@ def test_sigterm_to_the_parent_reaches_all_and_a_run_of_one_process_resumes_with
 
 
 @pytest.mark.parametrize(
-    ("hooks", "reason"),
+    ("hooks", "reason", "processes"),
     [
-        ([SignalAtStep(1, 3, signal.SIGKILL)], "rank 1 was killed"),
-        ([SignalAtStep(1, 3, signal.SIGSTOP), ShortWatchdog(10.0)], "no progress for "),
-        ([FailAtStep(1, 3, "a fault of this rank alone")], "rank 1: RuntimeError: a fault of this rank alone"),
+        ([SignalAtStep(1, 3, signal.SIGKILL)], "rank 1 was killed", "2"),
+        ([SignalAtStep(1, 3, signal.SIGSTOP), ShortWatchdog(10.0)], "no progress for ", "1"),
+        ([FailAtStep(1, 3, "a fault of this rank alone")], "rank 1: RuntimeError: a fault of this rank alone", "1"),
     ],
     ids=["killed", "hung", "failed"],
 )
-def test_a_rank_that_is_lost_ends_the_run_with_1_and_it_resumes(hooks: list[Any], reason: str, tmp_path: Path) -> None:
+def test_a_rank_that_is_lost_ends_the_run_with_1_and_it_resumes(
+    hooks: list[Any], reason: str, processes: str, tmp_path: Path
+) -> None:
     cut = runs.start(tmp_path, hooks=hooks)
     cut.wait_until(lambda: '"step": 2,' in cut.said())
     assert cut.wait(SECONDS_TO_END) == 1, cut.said()
     assert summary(tmp_path)["ending"]["code"] == 1
     assert summary(tmp_path)["ending"]["reason"].startswith(reason)
     runs.wait_until_no_rank_is_left(tmp_path)
-    assert runs.finish(tmp_path) == 0
+    assert runs.finish(tmp_path, {"GRPO_PROCESSES": processes}) == 0
     assert summary(tmp_path)["steps"]["done"] == 6
 
 
