@@ -15,7 +15,6 @@ from grpo_job.phases import in_python, reproduce
 from grpo_job.run_folder.files import read_json, write_json
 from grpo_job.runtime import machine
 from tests.faults import runs
-from tests.faults.hooks import WithoutReport
 from tests.phases import faulty_trees as faults
 
 RUNS: dict[str, dict[str, str]] = {
@@ -33,7 +32,7 @@ RUNS: dict[str, dict[str, str]] = {
 
 def made(folder: Path, settings: dict[str, str]) -> Path:
     there = {"GRPO_MAX_STEPS": "3", **settings, "GRPO_PUBLISH_TO": f"file://{folder}/tree"}
-    attempt = runs.start(folder, there, hooks=[WithoutReport()])
+    attempt = runs.start(folder, there)
     assert attempt.wait() == 0, attempt.said()
     return folder / "tree"
 
