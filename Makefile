@@ -9,8 +9,8 @@ CUDA_BUILD := pip found a CUDA build of PyTorch: the NVIDIA libraries that it ne
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 UV := uv==0.13.9
 
-# Processes of the fast tests; each takes up to 1 GB.
-WORKERS ?= 6
+# Processes of the fast tests: each takes up to 1 GB, and half a minute of a processor to find the tests.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # What an image is called, and who builds it; BUILD_FLAGS go to the builder as they are.
 CONTAINER_TOOL ?= docker
@@ -47,6 +47,9 @@ gpu:  ## set up a machine with an NVIDIA GPU: uv, Python 3.12, the packages of l
 
 check: $(VENV)/.run  ## check whether a run with these settings can succeed
 	$(BIN)/grpo-job check
+
+# These processes share the processors: threads of one that wait for each other there cost more than they bring.
+test test-slow: export OMP_NUM_THREADS ?= 1
 
 test: $(VENV)/.dev
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not gpu"

@@ -13,19 +13,21 @@ from tests.reports.pages import Page, wrong_figures
 from tests.servers.everywhere import CANARIES, GRPO_JOB, ROOT, World, bare_python, downloaded, job, opened
 
 pytestmark = pytest.mark.slow
+AS_EVALUATED = "Loaded back by transformers and PEFT on a CPU: 12 of 12 greedy answers as evaluated"
 QUESTION = "A jar holds 5 buttons. Lena adds 4 more. How many buttons are in the jar?"
 ANSWER = """
 import sys
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
-adapter, base, question = sys.argv[1:]
-tokenizer = AutoTokenizer.from_pretrained(adapter)
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype="float32"), adapter)
+base, question, *adapters = sys.argv[1:]
 chat = [{"role": "user", "content": question}]
-text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)
-out = model.generate(**ids, max_new_tokens=64, do_sample=False)
-print(tokenizer.decode(out[0, ids["input_ids"].shape[1]:], skip_special_tokens=True))
+for adapter in adapters:
+    tokenizer = AutoTokenizer.from_pretrained(adapter)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype="float32"), adapter)
+    text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)
+    out = model.generate(**ids, max_new_tokens=64, do_sample=False)
+    print(repr(tokenizer.decode(out[0, ids["input_ids"].shape[1]:], skip_special_tokens=True)))
 """
 
 
@@ -43,23 +45,41 @@ def finished(world: World) -> World:
     return world
 
 
-@pytest.mark.parametrize("where", ["hub", "s3", "folder"])
-def test_what_is_downloaded_loads_with_peft_and_answers_as_the_trained_model(finished: World, where: str) -> None:
-    published, own = (
-        job(finished, "-c", ANSWER, str(folder), str(sample.MODEL), QUESTION)
-        for folder in (downloaded(finished, where), finished.run / "adapter")
-    )
-    assert own.returncode == 0, own.stderr
-    assert published.stdout == own.stdout
-    assert "<answer>" in own.stdout
+@pytest.fixture(scope="module")
+def trees(finished: World) -> dict[str, Path]:
+    """What each destination gives back of the finished run."""
+    return {where: downloaded(finished, where) for where in ("hub", "s3", "folder")}
 
 
-@pytest.mark.parametrize("where", ["hub", "s3"])
+def test_what_is_downloaded_loads_with_peft_and_answers_as_the_trained_model(
+    finished: World, trees: dict[str, Path]
+) -> None:
+    adapters = [finished.run / "adapter", *trees.values()]
+    done = job(finished, "-c", ANSWER, str(sample.MODEL), QUESTION, *map(str, adapters))
+    assert done.returncode == 0, done.stderr
+    own, *published = done.stdout.splitlines()
+    assert published == [own] * 3
+    assert "<answer>" in own
+
+
+def test_each_destination_gives_back_the_same_files(trees: dict[str, Path]) -> None:
+    hub, s3, folder = (contents(tree) for tree in trees.values())
+    assert hub == s3 == folder
+    assert "run/report.html" in hub
+
+
+def contents(tree: Path) -> dict[str, bytes]:
+    """The files of a tree, without what the Hub, its client and the S3 store keep beside them."""
+    files = {path.relative_to(tree): path for path in tree.rglob("*") if path.is_file()}
+    beside = (".cache", ".gitattributes", "latest.json")
+    return {str(name): path.read_bytes() for name, path in files.items() if name.parts[0] not in beside}
+
+
 def test_what_is_downloaded_is_evaluated_again_with_the_same_records(
-    finished: World, where: str, tmp_path: Path
+    finished: World, trees: dict[str, Path], tmp_path: Path
 ) -> None:
     """Told nothing: model, rows and their number are those that the run was told."""
-    evaluated = asked(finished, "evaluate", str(downloaded(finished, where)), "--output", str(tmp_path))
+    evaluated = asked(finished, "evaluate", str(trees["s3"]), "--output", str(tmp_path))
     assert "verdict: " in evaluated
     assert f"written: {tmp_path}: before.jsonl" in evaluated
     for name in ("before.jsonl", "after.jsonl"):
@@ -67,11 +87,10 @@ def test_what_is_downloaded_is_evaluated_again_with_the_same_records(
     assert read_json(tmp_path / "evaluation.json") == read_json(finished.run / "evaluation" / "evaluation.json")
 
 
-@pytest.mark.parametrize("where", ["hub", "s3"])
 def test_the_report_of_what_is_downloaded_says_what_the_published_one_said(
-    finished: World, where: str, tmp_path: Path
+    finished: World, trees: dict[str, Path], tmp_path: Path
 ) -> None:
-    tree = shutil.copytree(downloaded(finished, where), tmp_path / where)
+    tree = shutil.copytree(trees["hub"], tmp_path / "hub")
     published = (tree / "run" / "report.html").read_text()
     (tree / "run" / "report.html").unlink()
     told = asked(finished, "report", str(tree)).strip()
@@ -81,16 +100,16 @@ def test_the_report_of_what_is_downloaded_says_what_the_published_one_said(
     assert [text for _, text in Page(again).figures] == [text for _, text in Page(published).figures]
 
 
-@pytest.mark.parametrize("place", ["hf://owner/tuned", "s3://results/tuned", "file://{folder}/published"])
-def test_it_answers_at_each_address_as_it_was_evaluated(finished: World, place: str) -> None:
+def test_a_published_folder_answers_as_it_was_evaluated(finished: World) -> None:
     """Told nothing: the base is that of the tree, and neither rows nor rewards are needed."""
-    said = asked(finished, "verify", place.format(folder=finished.folder))
-    assert "Loaded back by transformers and PEFT on a CPU: 12 of 12 greedy answers as evaluated" in said
+    assert AS_EVALUATED in asked(finished, "verify", f"file://{finished.folder}/published")
 
 
-def test_runs_from_different_places_are_laid_side_by_side(finished: World, tmp_path: Path) -> None:
-    trees = [shutil.copytree(downloaded(finished, where), tmp_path / where) for where in ("hub", "s3")]
-    asked(finished, "report", *map(str, trees))
+def test_runs_from_different_places_are_laid_side_by_side(
+    finished: World, trees: dict[str, Path], tmp_path: Path
+) -> None:
+    copies = [shutil.copytree(trees[where], tmp_path / where) for where in ("hub", "s3")]
+    asked(finished, "report", *map(str, copies))
     assert "2 runs side by side" in Page((tmp_path / "comparison.html").read_text()).headings
 
 
@@ -126,10 +145,10 @@ def test_the_adapter_names_the_hub_id_and_never_a_local_path(finished: World) ->
     assert config["base_model_name_or_path"] == "owner/small"
 
 
-def test_no_secret_is_in_any_file_line_or_published_object(finished: World) -> None:
+def test_no_secret_is_in_any_file_line_or_published_object(finished: World, trees: dict[str, Path]) -> None:
     texts = {path: path.read_bytes() for path in finished.run.rglob("*") if path.is_file()}
     for where in ("hub", "s3"):
-        texts |= {path: path.read_bytes() for path in downloaded(finished, where).rglob("*") if path.is_file()}
+        texts |= {path: path.read_bytes() for path in trees[where].rglob("*") if path.is_file()}
     texts[Path("said")] = (finished.folder / "said").read_bytes()
     assert told(finished, texts) == []
 
@@ -225,17 +244,20 @@ def test_rows_come_from_s3_and_the_merged_model_is_published_too(finished: World
     assert "bfloat16" in job(finished, "-c", script, str(merged)).stdout
 
 
+@pytest.mark.usefixtures("trees")
 @pytest.mark.parametrize("place", ["hf://owner/tuned", "s3://results/tuned"])
-def test_what_verify_found_is_published_behind_it(finished: World, place: str) -> None:
-    """Last, for it changes what is published."""
-    asked(finished, "verify", place, "--rows", "3", "--write")
+def test_it_answers_at_its_address_as_evaluated_and_what_verify_found_is_published_there(
+    finished: World, place: str
+) -> None:
+    """What the other tests read was downloaded before: this changes what is published."""
+    assert AS_EVALUATED in asked(finished, "verify", place, "--write")
     tree = finished.folder / f"again-{place.partition(':')[0]}"
     opened_store = (
         "import os, sys; from pathlib import Path; from grpo_job.stores import open_store; "
         "open_store(sys.argv[1], environment=os.environ).get('', Path(sys.argv[2]))"
     )
     assert job(finished, "-c", opened_store, place, str(tree)).returncode == 0
-    assert read_json(tree / "run" / "verify.json")["adapter"] == {"alike": 3, "ties": 0, "unexplained": 0}
-    assert "3 of 3 greedy answers as evaluated" in (tree / "README.md").read_text()
+    assert read_json(tree / "run" / "verify.json")["adapter"] == {"alike": 12, "ties": 0, "unexplained": 0}
+    assert "12 of 12 greedy answers as evaluated" in (tree / "README.md").read_text()
     assert "run/verify.json" in read_json(tree / "manifest.json")["files"]
     asked(finished, "verify", place, "--rows", "3")

@@ -7,6 +7,7 @@ import pytest
 
 from grpo_job.run_folder.files import read_json
 from tests.faults import runs
+from tests.faults.hooks import WithoutReport
 
 BACKWARDS = '''
 """Pays what should not be paid."""
@@ -23,7 +24,7 @@ def wrong_answer(completion: str, answer: str) -> float:
 @pytest.mark.slow
 def test_a_learning_rate_of_zero_gives_no_evidence_of_a_change(tmp_path: Path) -> None:
     settings = {"GRPO_LEARNING_RATE": "0", "GRPO_EVAL_ROWS": "60", "GRPO_PUBLISH_IF": "improved"}
-    assert runs.finish(tmp_path, settings) == 4
+    assert runs.finish(tmp_path, settings, hooks=[WithoutReport()]) == 4
     summary = read_json(tmp_path / runs.RUN_ID / "summary.json")
     assert summary["accuracy"]["verdict"] == "no evidence of a change"
     assert summary["accuracy"]["before"] == summary["accuracy"]["after"]

@@ -20,8 +20,8 @@ from tests.faults import boundaries, cuts, damages, disks, mirrors, outages, rac
 
 Trial = tuple[str, str]  # what was done, and what was wrong with the outcome ("" for nothing)
 PARTS: dict[str, Callable[[Path, int, int], Iterator[Trial]]] = {
-    "sigterm": partial(signals.trials, signal.SIGTERM),
-    "sigkill": partial(signals.trials, signal.SIGKILL),
+    "sigterm": partial(signals.trials, [signal.SIGTERM]),
+    "sigkill": partial(signals.trials, [signal.SIGKILL]),
     "boundaries": boundaries.trials,
     "damages": damages.trials,
     "cuts": cuts.trials,

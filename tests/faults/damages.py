@@ -78,8 +78,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 def trials(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
     """The first `count` kinds; `seed` changes nothing, for all is determined."""
-    whole, cut = folder / "whole", folder / "cut"
-    runs.finish(whole, hooks=[WithoutReport()])
+    whole, cut = runs.undisturbed(folder / "undisturbed"), folder / "cut"
     runs.finish(cut, hooks=[SignalAfterStep(5, signal.SIGKILL), WithoutReport()])
     for kind, (damage, said) in itertools.islice(DAMAGES.items(), count):
         yield _trial(folder / kind.replace(" ", "-"), kind, damage, said, cut, whole)

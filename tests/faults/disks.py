@@ -20,8 +20,7 @@ def can_mount() -> bool:
 def trials(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
     """Disks of `count` sizes between too small for anything and nearly enough; every fifth turns read-only instead."""
     dice = random.Random(seed)
-    whole = folder / "whole"
-    runs.finish(whole, hooks=[WithoutReport()])
+    whole = runs.undisturbed(folder / "undisturbed")
     width = (MOST_KB - LEAST_KB) / count
     for number in range(count):
         place = folder / f"disk-{number}"

@@ -32,8 +32,7 @@ class Remote(NamedTuple):
 def trials(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
     """Store after store, network after network."""
     dice = random.Random(seed)
-    whole = folder / "whole"
-    runs.finish(whole, hooks=[WithoutReport()])
+    whole = runs.undisturbed(folder / "undisturbed")
     s3 = "S3 (moto)" if SwiftServer.missing() else "S3 (Swift)"
     kinds = [(store, trial) for trial in TRIALS for store in (s3, "Hub")]
     with ExitStack() as stack:

@@ -27,8 +27,7 @@ def takeovers(folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
 
 def _trials(folder: Path, count: int, seed: int, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     dice = random.Random(seed)
-    whole = folder / "whole"
-    runs.finish(whole)
+    whole = runs.undisturbed(folder / "undisturbed")
     kinds = [(kind, apart) for kind in names for apart in (False, True)]
     for number in range(count):
         kind, apart = kinds[number % len(kinds)]

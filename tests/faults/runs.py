@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.run_folder.files import read_json, read_jsonl, sha256
+from tests.faults.hooks import WithoutReport
 
 ROOT = Path(__file__).parents[2]
 LONGEST_SECONDS = 600.0
@@ -32,7 +33,10 @@ SETTINGS = {
 }
 # Metrics that tell how long something took or how much memory it had, which no two runs share.
 TIMINGS = ("time/", "memory/", "step_time")
-PRELOADED = ["grpo_job.job", "grpo_job.engines.trl_cpu", "matplotlib.figure", "scipy.stats", "tests.faults.hooks"]
+PRELOADED = [
+    "grpo_job.job", "grpo_job.engines.trl_cpu", "matplotlib.figure", "scipy.stats", "tests.faults.hooks",
+    "tests.faults.preloaded",
+]  # fmt: skip
 
 Hook = Callable[[], object]
 _server = multiprocessing.get_context("forkserver")
@@ -121,6 +125,13 @@ def start_cold(folder: Path, settings: Mapping[str, str] | None = None) -> Attem
 def finish(folder: Path, settings: Mapping[str, str] | None = None, *, hooks: Sequence[Hook] = ()) -> int:
     """One attempt to its end; answers its exit code."""
     return start(folder, settings, hooks=hooks).wait()
+
+
+def undisturbed(folder: Path) -> Path:
+    """A folder with the smallest run, left alone and without reports; one that is there already is taken as it is."""
+    if not folder.exists():
+        assert finish(folder, hooks=[WithoutReport()]) == 0
+    return folder
 
 
 def result(folder: Path) -> dict[str, Any]:

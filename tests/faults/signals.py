@@ -5,7 +5,7 @@ import json
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,8 +26,11 @@ class Moment(NamedTuple):
     seconds: float
 
 
-def trials(killer: signal.Signals, folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
-    """One half of the moments is drawn evenly over the time, the other over the phases, of which most are short."""
+def trials(killers: Sequence[signal.Signals], folder: Path, count: int, seed: int) -> Iterator[tuple[str, str]]:
+    """Two trials with each signal in turn.
+
+    One half of the moments is drawn evenly over the time, the other over the phases, of which most are short.
+    """
     dice = random.Random(seed)
     whole = folder / "whole"
     lengths = _phases_of(whole)
@@ -40,6 +43,7 @@ def trials(killer: signal.Signals, folder: Path, count: int, seed: int) -> Itera
         moment = _moment_at(dice.uniform(0, life), lengths)
         if number % 2:
             moment = Moment(phase, nth, dice.uniform(0, lengths[phase, nth]))
+        killer = killers[tried // 2 % len(killers)]
         what, wrong = _trial(folder / f"trial-{number}", killer, moment, whole)
         if wrong != LATE:
             tried += 1

@@ -16,11 +16,15 @@ pytestmark = pytest.mark.slow
 Trials = Callable[[Path, int, int], Iterator[tuple[str, str]]]
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return runs.undisturbed(tmp_path_factory.mktemp("undisturbed") / "outputs")
+
+
 @pytest.mark.parametrize(
     ("trials", "count", "seed"),
     [
-        pytest.param(partial(signals.trials, signal.SIGTERM), 2, 11, id="sigterm"),
-        pytest.param(partial(signals.trials, signal.SIGKILL), 2, 12, id="sigkill"),
+        pytest.param(partial(signals.trials, [signal.SIGTERM, signal.SIGKILL]), 4, 11, id="signals"),
         pytest.param(boundaries.trials, 3, 13, id="boundaries"),
         pytest.param(damages.trials, 2, 14, id="damages"),
         pytest.param(cuts.trials, 2, 15, id="cuts"),
@@ -36,8 +40,9 @@ Trials = Callable[[Path, int, int], Iterator[tuple[str, str]]]
     ],
 )  # fmt: skip
 def test_a_run_that_is_disturbed_ends_as_one_that_was_left_alone(
-    trials: Trials, count: int, seed: int, tmp_path: Path
+    trials: Trials, count: int, seed: int, undisturbed: Path, tmp_path: Path
 ) -> None:
+    (tmp_path / "undisturbed").symlink_to(undisturbed)
     outcomes = list(trials(tmp_path, count, seed))
     assert len(outcomes) == count
     assert [(what, wrong) for what, wrong in outcomes if wrong] == []
@@ -61,11 +66,10 @@ def test_evaluations_change_nothing_in_the_training(tmp_path: Path) -> None:
     assert few["metrics"] == many["metrics"]
 
 
-def test_a_finished_run_is_left_untouched(tmp_path: Path) -> None:
-    assert runs.finish(tmp_path, hooks=[WithoutReport()]) == 0
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / runs.RUN_ID).rglob("*")}
-    assert runs.finish(tmp_path) == 0
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / runs.RUN_ID).rglob("*")} == before
+def test_a_finished_run_is_left_untouched(undisturbed: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (undisturbed / runs.RUN_ID).rglob("*")}
+    assert runs.finish(undisturbed) == 0
+    assert {path: path.stat().st_mtime_ns for path in (undisturbed / runs.RUN_ID).rglob("*")} == before
 
 
 def test_a_finished_run_that_is_given_more_steps_goes_on_and_is_measured_anew(tmp_path: Path) -> None:
@@ -109,8 +113,7 @@ def test_a_holder_at_the_hub_keeps_its_run_between_two_checkpoints(tmp_path: Pat
     assert sum("step-" in title for title in titles) == 1  # that of the signal
 
 
-def test_a_run_that_hangs_ends_with_1_and_the_stacks_and_resumes(tmp_path: Path) -> None:
-    runs.finish(tmp_path / "whole", hooks=[WithoutReport()])
+def test_a_run_that_hangs_ends_with_1_and_the_stacks_and_resumes(undisturbed: Path, tmp_path: Path) -> None:
     hung = runs.start(tmp_path / "hung", hooks=[HangAfterStep(4), WithoutReport()])
     assert hung.wait() == 1
     assert "grpo-job: the stacks of all threads:" in hung.said()
@@ -118,4 +121,4 @@ def test_a_run_that_hangs_ends_with_1_and_the_stacks_and_resumes(tmp_path: Path)
     reason = read_json(tmp_path / "hung" / runs.RUN_ID / "summary.json")["ending"]["reason"]
     assert reason.startswith("no progress for ")
     assert runs.finish(tmp_path / "hung", hooks=[WithoutReport()]) == 0
-    assert runs.difference(runs.result(tmp_path / "whole"), runs.result(tmp_path / "hung")) == ""
+    assert runs.difference(runs.result(undisturbed), runs.result(tmp_path / "hung")) == ""

@@ -58,7 +58,9 @@ POISONS: dict[str, tuple[Callable[[Path, Path], object], str]] = {
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An output folder with a run that was killed after step 5: its checkpoints are those of steps 2 and 4."""
     outputs = tmp_path_factory.mktemp("cut")
-    assert runs.finish(outputs, {"GRPO_SAVE_STEPS": "2"}, hooks=[SignalAfterStep(5, SIGKILL)]) == -SIGKILL
+    assert (
+        runs.finish(outputs, {"GRPO_SAVE_STEPS": "2"}, hooks=[SignalAfterStep(5, SIGKILL), WithoutReport()]) == -SIGKILL
+    )
     return outputs
 
 

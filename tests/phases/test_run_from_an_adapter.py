@@ -8,7 +8,7 @@ import pytest
 
 from grpo_job.run_folder.files import read_json, read_jsonl
 from tests.faults import runs
-from tests.faults.hooks import SignalAfterStep
+from tests.faults.hooks import SignalAfterStep, WithoutReport
 
 ADAPTER = "adapter_model.safetensors"
 # Neither rank nor alpha is the smoke recipe's: they are taken from the adapter.
@@ -18,7 +18,7 @@ FIRST = {"GRPO_RUN_ID": "first", "GRPO_LORA_RANK": "4", "GRPO_LORA_ALPHA": "12",
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("first")
-    assert runs.finish(folder, FIRST) == 0
+    assert runs.finish(folder, FIRST, hooks=[WithoutReport()]) == 0
     return folder / "first"
 
 
@@ -29,8 +29,9 @@ def test_a_cut_run_from_an_adapter_ends_with_the_bytes_of_a_whole_one(
     beta: str, further: dict[str, str], first: Path, tmp_path: Path
 ) -> None:
     given = {"GRPO_ADAPTER": str(first), "GRPO_BETA": beta, "GRPO_SAVE_STEPS": "1", **further}
-    assert runs.finish(tmp_path / "whole", given) == 0
-    assert runs.finish(tmp_path / "cut", given, hooks=[SignalAfterStep(2, signal.SIGKILL)]) != 0
+    assert runs.finish(tmp_path / "whole", given, hooks=[WithoutReport()]) == 0
+    hooks = [SignalAfterStep(2, signal.SIGKILL), WithoutReport()]
+    assert runs.finish(tmp_path / "cut", given, hooks=hooks) != 0
     assert runs.finish(tmp_path / "cut", given) == 0
     assert runs.difference(runs.result(tmp_path / "whole"), runs.result(tmp_path / "cut")) == ""
     run = tmp_path / "cut" / runs.RUN_ID
@@ -53,7 +54,7 @@ def test_another_adapter_of_the_same_name_is_another_run(first: Path, tmp_path: 
     place = tmp_path / "place"
     shutil.copytree(first / "adapter", place)
     given = {"GRPO_ADAPTER": str(place), "GRPO_MAX_STEPS": "2"}
-    assert runs.finish(tmp_path, given) == 0
+    assert runs.finish(tmp_path, given, hooks=[WithoutReport()]) == 0
     assert "already finished" in again(tmp_path, given)
     shutil.copyfile(tmp_path / runs.RUN_ID / "adapter" / ADAPTER, place / ADAPTER)
     said = again(tmp_path, given)
@@ -62,6 +63,6 @@ def test_another_adapter_of_the_same_name_is_another_run(first: Path, tmp_path: 
 
 
 def again(folder: Path, given: dict[str, str]) -> str:
-    attempt = runs.start(folder, given)
+    attempt = runs.start(folder, given, hooks=[WithoutReport()])
     code = attempt.wait()
     return f"exit {code}: {attempt.said()}"

@@ -15,6 +15,7 @@ from grpo_job.phases import verified, verify
 from grpo_job.run_folder.files import read_json, sha256, write_json
 from grpo_job.run_folder.paths import WEIGHTS
 from tests.faults import runs
+from tests.faults.hooks import WithoutReport
 from tests.phases import faulty_trees as faults
 
 pytestmark = pytest.mark.slow
@@ -46,6 +47,12 @@ def tree(folder: Path) -> Path:
     return folder / "tree"
 
 
+@pytest.fixture(scope="module")
+def small(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree without its merged model, which is loaded in a process of its own and has a fault of its own."""
+    return faults.planted(tree, tmp_path_factory.mktemp("small") / "tree", lambda tree: shutil.rmtree(tree / "merged"))
+
+
 def test_the_last_phase_publishes_what_it_found(folder: Path, tree: Path) -> None:
     told = read_json(tree / "run" / "verify.json")
     assert told["rows"] == told["adapter"]["alike"] == told["base"]["alike"] == ROWS
@@ -62,8 +69,8 @@ def test_a_stranger_verifies_it_at_its_address(tree: Path) -> None:
     assert faults_of(f"file://{tree}", rows=5) == ""
 
 
-def test_the_base_of_a_local_folder_is_given_by_the_caller(tree: Path, tmp_path: Path) -> None:
-    local = faults.planted(tree, tmp_path / "tree", lambda tree: faults.config(tree, base_model_name_or_path="./base"))
+def test_the_base_of_a_local_folder_is_given_by_the_caller(small: Path, tmp_path: Path) -> None:
+    local = faults.planted(small, tmp_path / "tree", lambda tree: faults.config(tree, base_model_name_or_path="./base"))
     told = read_json(local / "run" / "environment.json")
     told["model"]["name"] = "./base"
     faults.planted(local, tmp_path / "again", lambda tree: write_json(tree / "run" / "environment.json", told))
@@ -97,31 +104,32 @@ PLANTED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("fault", PLANTED)
-def test_a_planted_fault_is_found(fault: str, tree: Path, tmp_path: Path) -> None:
+def test_a_planted_fault_is_found(fault: str, tree: Path, small: Path, tmp_path: Path) -> None:
     plant, sentence = PLANTED[fault]
-    faulty = faults.planted(tree, tmp_path / "tree", plant)
+    faulty = faults.planted(tree if plant is unmerged else small, tmp_path / "tree", plant)
     found = faults_of(faulty, model="sample")
     assert re.search(sentence, found), found
 
 
-def test_another_base_is_found(tree: Path, tmp_path: Path) -> None:
-    found = faults_of(tree, model=str(faults.other_base(tmp_path / "base")))
+def test_another_base_is_found(small: Path, tmp_path: Path) -> None:
+    found = faults_of(small, model=str(faults.other_base(tmp_path / "base")))
     assert "the base answers" in found
     assert "another base" in found
 
 
-def test_the_adapter_of_another_run_is_found(tree: Path, tmp_path: Path) -> None:
+def test_the_adapter_of_another_run_is_found(small: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    assert runs.finish(other, {**LEARNING, "GRPO_SEED": "7", "GRPO_LORA_SEED": "7"}) == 0
+    learning = {**LEARNING, "GRPO_SEED": "7", "GRPO_LORA_SEED": "7"}
+    assert runs.finish(other, learning, hooks=[WithoutReport()]) == 0
     weights = other / runs.RUN_ID / "adapter" / WEIGHTS
 
     def exchange(tree: Path) -> None:
         shutil.copyfile(weights, tree / WEIGHTS)
 
-    unmended = faults.planted(tree, tmp_path / "one", exchange, mended=False)
+    unmended = faults.planted(small, tmp_path / "one", exchange, mended=False)
     assert f"{WEIGHTS} has another SHA-256 than in the manifest" in faults_of(unmended)
-    assert sha256(weights) != sha256(tree / WEIGHTS)
-    assert "the adapter answers" in faults_of(faults.planted(tree, tmp_path / "two", exchange))
+    assert sha256(weights) != sha256(small / WEIGHTS)
+    assert "the adapter answers" in faults_of(faults.planted(small, tmp_path / "two", exchange))
 
 
 def test_a_tree_without_its_manifest_is_no_tree(tree: Path, tmp_path: Path) -> None:
@@ -129,11 +137,11 @@ def test_a_tree_without_its_manifest_is_no_tree(tree: Path, tmp_path: Path) -> N
     assert "there is no manifest.json" in faults_of(f"file://{faulty}")
 
 
-def test_the_result_is_written_into_a_tree_of_ones_own(tree: Path, tmp_path: Path) -> None:
+def test_the_result_is_written_into_a_tree_of_ones_own(small: Path, tmp_path: Path) -> None:
     def as_before(tree: Path) -> None:
         (tree / "run" / "verify.json").unlink()
 
-    own = f"file://{faults.planted(tree, tmp_path / 'tree', as_before)}"
+    own = f"file://{faults.planted(small, tmp_path / 'tree', as_before)}"
     found = verified.verify_places(own, dict(os.environ), verified.Asked(rows=6), write=True)
     assert verified.outcome(found).code == 0
     written = json.loads((tmp_path / "tree" / "run" / "verify.json").read_text(encoding="utf-8"))

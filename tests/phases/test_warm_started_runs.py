@@ -16,20 +16,26 @@ from grpo_job.run_folder.files import read_json, read_jsonl
 from grpo_job.run_folder.summary import closing_lines
 from grpo_job.settings.reader import resolve
 from tests.faults import runs
-from tests.faults.hooks import SignalAfterStep
+from tests.faults.hooks import SignalAfterStep, WithoutReport
 
 WARM = {"GRPO_WARM_START_STEPS": "3", "GRPO_WARM_START_LEARNING_RATE": "1e-3", "GRPO_SAVE_STEPS": "1"}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole")
+    assert runs.finish(folder, WARM, hooks=[WithoutReport()]) == 0
+    return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_killed_in_its_warm_start_ends_with_the_bytes_of_a_whole_one_and_three_bars(
-    number: int, tmp_path: Path
+    number: int, whole: Path, tmp_path: Path
 ) -> None:
-    assert runs.finish(tmp_path / "whole", WARM) == 0
-    assert runs.finish(tmp_path / "cut", WARM, hooks=[SignalAfterStep(2, number)]) != 0
+    assert runs.finish(tmp_path / "cut", WARM, hooks=[SignalAfterStep(2, number), WithoutReport()]) != 0
     assert runs.finish(tmp_path / "cut", WARM) == 0
-    assert runs.difference(runs.result(tmp_path / "whole"), runs.result(tmp_path / "cut")) == ""
+    assert runs.difference(runs.result(whole), runs.result(tmp_path / "cut")) == ""
     run = tmp_path / "cut" / runs.RUN_ID
     summary, judged = read_json(run / "summary.json"), read_json(run / "evaluation" / "evaluation.json")
     assert summary["steps"] == {"done": 9, "planned": 9, "lost_to_resume": summary["steps"]["lost_to_resume"]}

@@ -96,19 +96,17 @@ def test_a_finished_run_is_left_untouched(finished: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in (finished / runs.RUN_ID).rglob("*")} == before
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(("rank", "processes"), [(0, "1"), (1, "2")])
 def test_sigterm_to_one_rank_stops_all_at_one_step_and_the_run_resumes_with_any_number_of_processes(
-    rank: int, tmp_path: Path
+    rank: int, processes: str, tmp_path: Path
 ) -> None:
-    cut = runs.start(tmp_path / "2", hooks=[SignalAtStep(rank, 3, signal.SIGTERM)])
+    cut = runs.start(tmp_path, hooks=[SignalAtStep(rank, 3, signal.SIGTERM)])
     assert cut.wait() == 75, cut.said()
-    assert summary(tmp_path / "2")["ending"]["kind"] == "interrupted"
-    assert summary(tmp_path / "2")["steps"]["done"] == 3
-    shutil.copytree(tmp_path / "2", tmp_path / "1")
-    for processes in ("1", "2"):
-        resumed = runs.start(tmp_path / processes, {"GRPO_PROCESSES": processes})
-        assert resumed.wait() == 0, resumed.said()
-        assert summary(tmp_path / processes)["steps"] == {"done": 6, "planned": 6, "lost_to_resume": 0}
+    assert summary(tmp_path)["ending"]["kind"] == "interrupted"
+    assert summary(tmp_path)["steps"]["done"] == 3
+    resumed = runs.start(tmp_path, {"GRPO_PROCESSES": processes})
+    assert resumed.wait() == 0, resumed.said()
+    assert summary(tmp_path)["steps"] == {"done": 6, "planned": 6, "lost_to_resume": 0}
 
 
 def test_sigterm_to_the_parent_reaches_all_and_a_run_of_one_process_resumes_with_two(tmp_path: Path) -> None:
@@ -125,22 +123,24 @@ def test_sigterm_to_the_parent_reaches_all_and_a_run_of_one_process_resumes_with
 
 
 @pytest.mark.parametrize(
-    ("hooks", "reason"),
+    ("hooks", "reason", "processes"),
     [
-        ([SignalAtStep(1, 3, signal.SIGKILL)], "rank 1 was killed"),
-        ([SignalAtStep(1, 3, signal.SIGSTOP), ShortWatchdog(10.0)], "no progress for "),
-        ([FailAtStep(1, 3, "a fault of this rank alone")], "rank 1: RuntimeError: a fault of this rank alone"),
+        ([SignalAtStep(1, 3, signal.SIGKILL)], "rank 1 was killed", "2"),
+        ([SignalAtStep(1, 3, signal.SIGSTOP), ShortWatchdog(10.0)], "no progress for ", "1"),
+        ([FailAtStep(1, 3, "a fault of this rank alone")], "rank 1: RuntimeError: a fault of this rank alone", "1"),
     ],
     ids=["killed", "hung", "failed"],
 )
-def test_a_rank_that_is_lost_ends_the_run_with_1_and_it_resumes(hooks: list[Any], reason: str, tmp_path: Path) -> None:
+def test_a_rank_that_is_lost_ends_the_run_with_1_and_it_resumes(
+    hooks: list[Any], reason: str, processes: str, tmp_path: Path
+) -> None:
     cut = runs.start(tmp_path, hooks=hooks)
     cut.wait_until(lambda: '"step": 2,' in cut.said())
     assert cut.wait(SECONDS_TO_END) == 1, cut.said()
     assert summary(tmp_path)["ending"]["code"] == 1
     assert summary(tmp_path)["ending"]["reason"].startswith(reason)
     runs.wait_until_no_rank_is_left(tmp_path)
-    assert runs.finish(tmp_path) == 0
+    assert runs.finish(tmp_path, {"GRPO_PROCESSES": processes}) == 0
     assert summary(tmp_path)["steps"]["done"] == 6
 
 
