@@ -205,3 +205,5 @@ def _refuse_without_signal(attempt: Attempt, engine: Engine, checked: Checked, s
         attempt.record_finding(Finding("hopeless", "no_signal", 0, hopeless))
         if settings.health == "stop":
             raise Abandoned(hopeless)
+    elif faint := seen.faint(settings):
+        attempt.record_finding(Finding("warn", "faint_signal", 0, faint))

@@ -150,6 +150,33 @@ def test_prompts_that_are_always_or_never_answered_well_need_larger_groups() -> 
     assert "raise GRPO_NUM_GENERATIONS (now 4)" in why(Sometimes())
 
 
+FEW = Probe(16, 3, 0.02, 1.0, 0.01, 0.0, False, 300.0, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("probe", "cure"),
+    [(FEW, "learn the rows' solutions first"), (FEW._replace(accuracy=0.97), "use harder rows")],
+)
+def test_where_few_groups_have_a_signal_that_is_told_with_what_helps(probe: Probe, cure: str) -> None:
+    said = probe.faint(SETTINGS)
+    assert said is not None
+    assert said.startswith("before step 1 only 3 of 16 groups of 4 completions had a non-zero reward std")
+    assert cure in said
+
+
+@pytest.mark.parametrize(
+    ("probe", "settings"),
+    [
+        (FEW._replace(with_spread=4), SETTINGS),
+        (FEW._replace(with_spread=0), SETTINGS),
+        (FEW, SETTINGS.model_copy(update={"warm_start_steps": 60})),
+    ],
+    ids=["enough", "none", "before a warm start"],
+)
+def test_else_it_is_not(probe: Probe, settings: Settings) -> None:
+    assert probe.faint(settings) is None
+
+
 class Talking(Base):
     """Ends after so many words, where it may."""
 
