@@ -53,14 +53,14 @@ def test_every_part_of_the_fault_campaigns_can_be_recorded() -> None:
 
 def test_a_tree_that_is_not_its_commits_is_not_recorded(tmp_path: Path) -> None:
     """The ledger itself may differ: other parts were written into it."""
-    for name in ("tests/campaigns/record.py", "benchmarks/CAMPAIGNS.md"):
-        (tmp_path / name).parent.mkdir(parents=True)
+    for name in (".gitignore", "tests/campaigns/record.py", "benchmarks/CAMPAIGNS.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
     (tmp_path / "tests" / "campaigns" / "learning.py").write_text("print('learning: 1 of 1')\n")
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(tmp_path)]
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
         subprocess.run([*git, *arguments], check=True)
-    command = [sys.executable, "-B", "-m", "tests.campaigns.record", "learning"]
+    command = [sys.executable, "-m", "tests.campaigns.record", "learning"]
 
     def recorded() -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
