@@ -50,18 +50,20 @@ def too_many(counts: Mapping[str, int]) -> bool:
     return bool(binomtest(counts["unexplained"], differing, NO_TIES, alternative="greater").pvalue < SIGNIFICANT)
 
 
-def fewer(alike: int, expected: int, asked: int) -> bool:
-    """Whether fewer of the answers are alike than of one adapter that is asked twice: Fisher's exact test, one-sided.
+def fewer(alike: int, again: int, asked: int) -> bool:
+    """Whether fewer than half of the answers are alike, and fewer than the `again` of one adapter that is asked twice.
 
-    >>> fewer(1, 8, 8), fewer(3, 4, 8), fewer(8, 8, 8)
-    (True, False, False)
+    An adapter that always answers alike has no excuse; else Fisher's exact test decides, one-sided.
+
+    >>> fewer(3, 8, 8), fewer(4, 8, 8), fewer(0, 6, 8), fewer(3, 4, 8)
+    (True, False, True, False)
     """
-    if alike >= expected:
+    if alike >= asked / 2:
         return False
     from scipy.stats import fisher_exact
 
-    table = [[alike, asked - alike], [expected, asked - expected]]
-    return bool(fisher_exact(table, alternative="less").pvalue < SIGNIFICANT)
+    table = [[alike, asked - alike], [again, asked - again]]
+    return again == asked or bool(fisher_exact(table, alternative="less").pvalue < SIGNIFICANT)
 
 
 def compare(

@@ -71,6 +71,13 @@ def test_other_weights_than_the_trained_ones_are_a_failure(tmp_path: Path) -> No
         saved(tmp_path, Engine(whole=False))
 
 
-def test_answers_of_another_model_are_a_failure(tmp_path: Path) -> None:
-    with pytest.raises(Unexpected, match="1 of 8 answers are the same"):
-        saved(tmp_path, Engine(others=7))
+@pytest.mark.parametrize("others", [5, 7])
+def test_answers_of_another_model_are_a_failure(others: int, tmp_path: Path) -> None:
+    with pytest.raises(Unexpected, match=f"{8 - others} of 8 answers are the same"):
+        saved(tmp_path, Engine(others=others))
+
+
+def test_of_few_rows_none_alike_is_a_failure_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "READ_BACK_ROWS", 2)
+    with pytest.raises(Unexpected, match="0 of 2 answers are the same"):
+        saved(tmp_path, Engine(others=2))
