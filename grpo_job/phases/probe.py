@@ -1,7 +1,7 @@
 """Before step 1: samples groups of completions from the base, and checks that their rewards differ.
 
 A group whose completions all earn the same reward gives no gradient. If no group of the probe has a non-zero reward
-std, training would change nothing, so the run ends.
+std, further prompts are sampled; if theirs have none either, training would change nothing, so the run ends.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +32,7 @@ Paid = tuple[Callable[..., list[float | None]], float]  # a reward as TRL calls 
 TokenCounts = Callable[[Sequence[str]], list[int]]
 
 SEED = 20_261_122  # separate from the run's seed, so that the probe does not change the run
+MORE = 3  # times as many further prompts where no group has a non-zero reward std
 FITTING = 0.9  # share of completions that a proposed length holds
 CUTS = ("top_p", "top_k", "min_p", "repetition_penalty")  # what else shapes a draw, as TRL and `generate` name it
 
@@ -54,11 +55,19 @@ class Judge(NamedTuple):
 
 
 def sample(
-    generate: Generate, rows: Sequence[Row], judge: Judge, count_tokens: TokenCounts, settings: Settings
+    generate: Generate,
+    rows: Sequence[Row],
+    judge: Judge,
+    count_tokens: TokenCounts,
+    settings: Settings,
+    further: Sequence[Row] = (),
 ) -> Probe:
-    """Sample as training does, and grade. `rows` come from `chosen`."""
+    """Sample as training does, and grade; `further` rows are asked where no group of `rows` has a signal."""
     groups = _sample(generate, rows, settings)
     paid = _group_rewards(groups, rows, judge.rewards)
+    if further and not any(map(_has_spread, paid)):
+        more = _sample(generate, further, settings)
+        rows, groups, paid = [*rows, *further], groups + more, paid + _group_rewards(more, further, judge.rewards)
     scores = [score for group in paid for score in group] or [0.0]
     told = [(text, row) for row, group in zip(rows, groups, strict=True) for text in group]
     lengths = count_tokens([text for text, _ in told])
@@ -67,7 +76,7 @@ def sample(
     graded = any(row["answer"].strip() for row in rows)
     return Probe(
         groups=len(groups),
-        with_spread=sum(_has_spread(group) for group in paid),
+        with_spread=sum(map(_has_spread, paid)),
         reward=fmean(scores),
         best=max(scores),
         accuracy=len(right) / len(told) if graded else None,
@@ -102,8 +111,23 @@ def look_further(
 
 def chosen(rows: Sequence[Row], settings: Settings) -> list[Row]:
     """Rows evenly spaced over the data, the same in every attempt."""
-    number = min(settings.probe_prompts, len(rows))
-    return [rows[index * len(rows) // number] for index in range(number)] if number else []
+    return [rows[place] for place in _spaced(settings.probe_prompts, len(rows))]
+
+
+def others(rows: Sequence[Row], settings: Settings) -> list[Row]:
+    """`MORE` times as many rows, evenly spaced too, none of them `chosen`."""
+    left = sorted(set(range(len(rows))) - set(_spaced(settings.probe_prompts, len(rows))))
+    return [rows[left[place]] for place in _spaced(MORE * settings.probe_prompts, len(left))]
+
+
+def _spaced(number: int, length: int) -> list[int]:
+    """`number` places of `length`, evenly spaced, or all of them.
+
+    >>> _spaced(3, 10), _spaced(3, 2)
+    ([0, 3, 6], [0, 1])
+    """
+    number = min(number, length)
+    return [index * length // number for index in range(number)]
 
 
 def _sample(generate: Generate, rows: Sequence[Row], settings: Settings) -> list[list[str]]:
@@ -184,7 +208,7 @@ def see(attempt: Attempt, engine: Engine, checked: Checked) -> Probe | None:
     ask, rows = partial(engine.generate, adapter=settings.before), chosen(train, settings)
     title = f"probing the base: {len(rows)} prompts, {settings.num_generations} completions of each"
     with attempt.progress.phase("check", title):
-        seen = sample(ask, rows, judge, partial(_lengths, chat), settings)
+        seen = sample(ask, rows, judge, partial(_lengths, chat), settings, others(train, settings))
     attempt.progress.say(f"probe of the base: {seen.sentence()}")
     attempt.summary.update(probe=seen._asdict())
     return seen

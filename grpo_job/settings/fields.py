@@ -251,7 +251,9 @@ class Fields(BaseModel):
     health_max_kl: Positive = operational(10.0, "KL divergence from the base in nats per token that is a warning sign")
     health_gradient_factor: Positive = operational(100.0, "gradient norm's limit, as a multiple of its first values")
     health_entropy_share: Fraction = operational(0.05, "lower limit of the entropy, as a share of its first values")
-    probe_prompts: NonNegativeInt = operational(16, "prompts sampled before step 1 to test the rewards; 0: none")
+    probe_prompts: NonNegativeInt = operational(
+        16, "prompts sampled before step 1 to test the rewards; three times more where no group differs; 0: none"
+    )
     rehearsal: Literal["auto", "always", "never"] = operational(
         "auto", "run the longest rows before step 1 to find memory errors early; auto: if the plan leaves little room"
     )

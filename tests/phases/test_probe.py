@@ -7,7 +7,7 @@ import pytest
 
 from grpo_job import rewards
 from grpo_job.phases.no_signal import Longer, Probe
-from grpo_job.phases.probe import Judge, chosen, look_further, sample
+from grpo_job.phases.probe import Judge, chosen, look_further, others, sample
 from grpo_job.rewards import answers
 from grpo_job.settings.schema import Settings
 
@@ -217,6 +217,59 @@ def test_a_completion_that_no_reward_grades_is_left_out_and_is_no_zero() -> None
     partly = [(lambda completions, **columns: [None, *[1.0] * (len(completions) - 1)], 2.0)]
     found = sample(Base(RIGHT, RIGHT), ROWS[:2], judge(*partly), words, SETTINGS)
     assert (found.with_spread, found.reward, found.best) == (0, 2.0, 2.0)
+
+
+class Rare(Base):
+    """Right in one completion of the prompts that are named, else never."""
+
+    def __init__(self, *known: str) -> None:
+        super().__init__()
+        self.known = known
+
+    def __call__(self, prompts: Sequence[Any], **how: Any) -> list[list[str]]:
+        super().__call__(prompts, **how)
+        asked = [prompt[0]["content"] for prompt in prompts]
+        return [[f"<answer>{text if text in self.known else 'never'}</answer>", *[WRONG] * 3] for text in asked]
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "groups", "differ"),
+    [
+        (("3", "7"), ["0 3 6"], 3, 1),
+        (("7",), ["0 3 6", "1 2 4 5 7 8 9"], 10, 1),
+        ((), ["0 3 6", "1 2 4 5 7 8 9"], 10, 0),
+    ],
+    ids=["a signal at once", "one further on", "none"],
+)
+def test_a_base_is_hopeless_only_where_further_prompts_have_no_signal_either(
+    known: Sequence[str], asked: Sequence[str], groups: int, differ: int
+) -> None:
+    base = Rare(*known)
+    found = sample(base, chosen(ROWS, SETTINGS), judge(), words, SETTINGS, others(ROWS, SETTINGS))
+    assert [" ".join(each["prompts"]) for each in base.asked] == asked
+    assert (found.groups, found.with_spread) == (groups, differ)
+    assert found.accuracy == differ / (4 * groups)
+    assert bool(found.hopeless(SETTINGS)) == (differ == 0)
+
+
+def test_no_reward_is_asked_twice_about_a_completion() -> None:
+    graded = list[str]()
+
+    def counted(completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        graded.extend(columns["answer"])
+        return PAID[0][0](completions=completions, **columns)
+
+    rows = others(ROWS, SETTINGS)
+    sample(Base(WRONG), chosen(ROWS, SETTINGS), judge((counted, 1.0)), words, SETTINGS, rows)
+    assert sorted(graded) == [row["answer"] for row in ROWS]
+
+
+@pytest.mark.parametrize(("prompts", "number"), [(0, 0), (1, 3), (3, 7), (10, 0), (99, 0)])
+def test_three_times_as_many_others_are_none_of_the_chosen(prompts: int, number: int) -> None:
+    settings = SETTINGS.model_copy(update={"probe_prompts": prompts})
+    first, further = ({row["answer"] for row in pick(ROWS, settings)} for pick in (chosen, others))
+    assert len(further) == number
+    assert not first & further
 
 
 @pytest.mark.parametrize(("prompts", "number"), [(0, 0), (3, 3), (10, 10), (99, 10)])
