@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -74,17 +74,18 @@ def flush_folder(folder: Path) -> None:
 
 def write_jsonl(path: Path, rows: Iterable[Record]) -> None:
     """Replace `path` atomically by one JSON object per line."""
-    write_bytes(path, "".join(map(_line, rows)).encode(errors="backslashreplace"))
+    write_bytes(path, "".join(_lines(rows)).encode(errors="backslashreplace"))
 
 
 def append_jsonl(path: Path, rows: Iterable[Record]) -> None:
     """Append one JSON object per line; a reader may see an incomplete last line."""
     with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-        file.writelines(map(_line, rows))
+        file.writelines(_lines(rows))
 
 
-def _line(row: dict[str, Any]) -> str:
-    return json.dumps(REDACTOR.value(row), ensure_ascii=False) + "\n"
+def _lines(rows: Iterable[Record]) -> Iterator[str]:
+    """Redacted together, which takes less than one by one."""
+    return (json.dumps(row, ensure_ascii=False) + "\n" for row in REDACTOR.value([*rows]))
 
 
 class Log:
