@@ -8,6 +8,7 @@ CONFIDENCE = 0.95
 RESAMPLES, SEED = 10_000, 0  # of bootstrap and permutations: the same records give the same figures
 BATCH = 500  # resamples drawn at once: 500 x 2,000 rows are 8 MB
 ASSUMED_CHURN = 0.2  # share of rows that change sides, before it is known
+FEWEST_CHANGED = 6  # rows, all to one side: 2 / 2^6 is the first p-value below SIGNIFICANCE
 LEAST_PAIRS = 50  # below, no verdict: the tests hold, but a verdict would rest on a handful of changed rows
 IMPROVED, UNCHANGED, WORSE, UNJUDGED = "improved", "no evidence of a change", "worse", "not judged"
 
@@ -135,12 +136,13 @@ def smallest_visible_change(churn: float, rows: int) -> float:
     """The change in a share that a paired test finds 4 times out of 5: 2.8 * sqrt(churn / rows).
 
     2.8 = z(0.975) + z(0.80), and sqrt(churn / rows) is the standard error of a difference of paired shares in
-    which `churn` of the rows change sides (J. Miettinen, Biometrics 24, 1968). At least one row.
+    which `churn` of the rows change sides (J. Miettinen, Biometrics 24, 1968). With few changed rows more: fewer than
+    FEWEST_CHANGED are never significant. At least one row.
 
-    >>> round(smallest_visible_change(0.2, 200), 3)
-    0.089
+    >>> round(smallest_visible_change(0.2, 200), 3), smallest_visible_change(0.0, 200)
+    (0.089, 0.03)
     """
-    return float(2.8 * (churn / rows) ** 0.5)
+    return max(float(2.8 * (churn / rows) ** 0.5), FEWEST_CHANGED / rows)
 
 
 def paired_lead(differences: Sequence[float]) -> tuple[float, float]:

@@ -182,7 +182,7 @@ def _notes(judged: dict[str, Any]) -> list[str]:
     if answers:
         constant = answers["constant"]
         notes.append(f"Always answering {constant['answer']} earns {constant['share']:.1%}")
-    if judged.get("smallest_visible_change"):
+    if judged["verdict"] != UNJUDGED and "smallest_visible_change" in judged:
         seen = 100 * judged["smallest_visible_change"]
         notes.append(f"{primary['rows']} rows can show a change of about {seen:.1f} points or more")
     return notes

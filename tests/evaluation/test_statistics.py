@@ -105,6 +105,15 @@ def test_interval_of_the_difference_holds_the_true_one_in_95_of_100_samples(gain
     assert np.mean([low <= gained - lost <= high for low, high in intervals]) > 0.94
 
 
+@pytest.mark.parametrize(("changed", "rows", "points"), [(0, 300, 2.0), (1, 60, 10.0), (60, 300, 7.2)])
+def test_a_change_that_can_be_seen_is_never_of_fewer_rows_than_the_test_needs(
+    changed: int, rows: int, points: float
+) -> None:
+    seen = statistics.smallest_visible_change(changed / rows, rows)
+    assert 100 * seen == pytest.approx(points, abs=0.05)
+    assert statistics.mcnemar(round(seen * rows), 0) < statistics.SIGNIFICANCE
+
+
 @pytest.mark.parametrize(
     ("gained", "lost", "expected"),
     [(0, 0, "no evidence of a change"), (5, 0, "no evidence of a change"), (6, 0, "improved"), (0, 6, "worse"),

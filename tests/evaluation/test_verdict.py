@@ -195,3 +195,4 @@ def test_narrowed_answers_and_too_few_rows_are_told_before_the_format() -> None:
     few = judge(before[:20], before[:20], Measure(RIGHT))
     assert few["verdict"] == "not judged"
     assert few["notes"][0] == "20 held-out rows are too few for a verdict: at least 50 are needed"
+    assert not any("can show a change" in note for note in few["notes"])
