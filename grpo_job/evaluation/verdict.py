@@ -162,7 +162,7 @@ def _notes(judged: dict[str, Any]) -> list[str]:
     if judged["verdict"] == COLLAPSED:
         notes.append(
             f"the answers have collapsed: {answers['commonest']['answer']!r} is {answers['commonest']['share']:.1%} of "
-            "them, and they are no better than answers given without reading the question"
+            "them, and there is no evidence that they are better than answers given without reading the question"
         )
     elif answers.get("narrowed"):
         share = answers["commonest"]["share"]
@@ -177,8 +177,12 @@ def _notes(judged: dict[str, Any]) -> list[str]:
             else f"the {judged['measure']['name']} is higher"
         )
         notes.append(f"the format was learned; no evidence that {more}")
-    if judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
-        notes.append("the share of right answers changed, but not the share above what such answers earn by chance")
+    if answers and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
+        notes.append(
+            "more answers are right, but not enough to rule out answers given without reading the question"
+            if answers["chance"]["gain_interval"][0] > 0
+            else "more answers are right, but no evidence that more are than such answers earn by chance"
+        )
     if answers:
         constant = answers["constant"]
         notes.append(f"Always answering {constant['answer']} earns {constant['share']:.1%}")

@@ -142,6 +142,17 @@ def test_more_right_answers_that_chance_explains_are_no_evidence() -> None:
     assert any("by chance" in note for note in judged["notes"])
 
 
+def test_more_right_answers_above_chance_that_do_not_show_knowledge_are_told_as_that() -> None:
+    golds = ["yes", "no"] * 50
+    after = [gold if number < 62 else {"yes": "no", "no": "yes"}[gold] for number, gold in enumerate(golds)]
+    judged = judge(answered(golds, ["?"] * 100), answered(golds, after), Measure(RIGHT))
+    assert judged["verdict"] == "no evidence of a change"
+    assert judged["answers"]["chance"]["gain_interval"][0] > 0
+    assert judged["notes"][0] == (
+        "more answers are right, but not enough to rule out answers given without reading the question"
+    )
+
+
 def test_an_own_reward_is_measured_by_itself_with_its_grades_and_what_it_could_not_grade() -> None:
     def paid(value: float | None) -> list[dict[str, Any]]:
         records = answered(["1"] * 60, ["2"] * 60)
