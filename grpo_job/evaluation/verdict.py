@@ -27,7 +27,8 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     """Compare the records of `grading.ask`, row by row. At least one row.
 
     `verdict` and `primary` (`statistics.compare`) are those of `measure`. `correct` (the answer in the asked-for
-    place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict.
+    place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict; the first
+    two only where rows have right answers.
     `answers` holds what `_of_answers` finds where the measure reads answers. `notes` are sentences for people, the
     weightiest first. `gained` and `lost` list the rows whose value rose and fell. `sampled` is there when both
     sides were sampled. The records of `warm`, after a warm start, add `warm` and `warm_interval` beside
@@ -39,12 +40,14 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     values = [[measure.of(row) for row in side] for side in (before, after)]
     primary = statistics.compare(*values)
     share = all(value in (None, 0.0, 1.0) for side in values for value in side)
+    golds = any(row["gold"].strip() for row in before)
     compared = {
-        key: statistics.compare(*([float(row[key]) for row in side] for side in (before, after))) for key in JUDGED
+        key: statistics.compare(*([float(row[key]) for row in side] for side in (before, after)))
+        for key in (JUDGED if golds else ("format",))
     }
     if asked(warm) == asked(before):
         _add_warm(primary, values[0], [measure.of(row) for row in warm])
-        for key in JUDGED:
+        for key in compared:
             _add_warm(compared[key], *([float(row[key]) for row in side] for side in (before, warm)))
     answers = _answers(before, after, values) if measure.reads_answers else None
     tested = statistics.verdict(primary["difference"], primary["p_value"], primary["rows"])
@@ -56,7 +59,7 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
         **compared,
         **({"answers": _of_answers(answers, before, after)} if answers else {}),
         **({"smallest_visible_change": statistics.smallest_visible_change(churn, primary["rows"])} if share else {}),
-        **_sampled(before, after),
+        **(_sampled(before, after) if golds else {}),
         "gained": _changed(before, after, values, to=1),
         "lost": _changed(before, after, values, to=-1),
     }

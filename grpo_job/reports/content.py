@@ -14,7 +14,7 @@ STATES = {
     "no evidence of a change": ("warn", "No evidence of a change"),
     "worse": ("bad", "Worse"),
     "not judged": ("warn", "Not judged: too few held-out rows"),
-    "collapsed": ("bad", "Collapsed: one answer to nearly every question"),
+    "collapsed": ("bad", "Collapsed: few different answers, whatever is asked"),
 }
 SIDES = ("Gained", "Lost", "Wrong before and after", "Right before and after", "Unchanged")
 SAMPLES_SHOWN = dict(zip(SIDES, (3, 2, 1, 1, 2), strict=True))
@@ -98,6 +98,19 @@ def side(run: RunData, before: Record, after: Record) -> str:
     if new != old:
         return SIDES[0 if new > old else 1]
     return SIDES[4] if not run.share else SIDES[3 if new else 2]
+
+
+def right(run: RunData, record: Record) -> bool | None:
+    """Whether a held-out answer is right: by the measure of the run if it reads answers, else read anywhere.
+
+    None where it was not graded, or the row has no right answer.
+    """
+    if "correct" not in record or not record["gold"].strip():
+        return None
+    if run.measure.weights and run.measure.reads_answers:
+        value = run.measure.of(record)
+        return None if value is None else value == 1.0
+    return bool(record.get("correct_lenient", record["correct"]))
 
 
 def samples(run: RunData) -> list[Sample]:

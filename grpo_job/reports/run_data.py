@@ -85,8 +85,10 @@ class RunData:
     def evaluation(self) -> Record:
         """`evaluation.json`; the verdict of one without a chosen measure is about `correct`."""
         found = {} if self.live else read_json(self.folder.verdict)
-        old = (
-            {"primary": found["correct"], "measure": {"name": "accuracy", "share": True}, "notes": []} if found else {}
+        old: Record = (
+            {"primary": found.get("correct"), "measure": {"name": "accuracy", "share": True}, "notes": []}
+            if found
+            else {}
         )
         return {**old, **found}
 

@@ -165,6 +165,14 @@ def test_an_own_reward_is_measured_by_itself_with_its_grades_and_what_it_could_n
     assert "answers" not in judged
 
 
+def test_rows_without_right_answers_have_no_share_of_them() -> None:
+    rows = [{**row, "answer": ""} for row in ROWS]
+    sides = [grading.ask(answering(n), rows, GRADERS, rewards=PAID, samples=2) for n in (15, 54)]
+    judged = judge(sides[0], sides[1], Measure("reward correct", (("correct", 1.0),)))
+    assert judged["format"]["after"] == 0.9
+    assert not {"correct", "correct_lenient", "sampled"} & judged.keys()
+
+
 def test_sides_that_were_asked_different_questions_are_not_compared() -> None:
     records = asked(5)
     with pytest.raises(ValueError, match="same questions"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from grpo_job import reports
-from grpo_job.reports import html
+from grpo_job.reports import content, html
 from grpo_job.reports.run_data import read
 from grpo_job.run_folder.files import read_json, read_jsonl, write_json, write_jsonl
 from tests.reports.conftest import WriteRun
@@ -124,6 +124,26 @@ def test_samples_show_both_completions_and_what_each_reward_paid(finished: Path)
     page = page_of(finished)
     sample = page[page.index('<div class="eyebrow">Gained') :][:3_000]
     assert sample.index("✗ wrong") < sample.index("correct 0") < sample.index("✓ correct") < sample.index("correct 1")
+
+
+def test_page_and_card_call_no_answer_right_or_wrong_where_rows_have_no_right_answers(write_run: WriteRun) -> None:
+    path = write_run(rows=60, golds=False)
+    page, card = reports.build([path]).read_text(), reports.write_card(path).read_text()
+    for text in (page, card):
+        assert "Format correct" in text
+        assert not any(said in text for said in ("Answer correct", "the answer is", "✗ wrong", "✓ correct"))
+
+
+def test_an_answer_is_called_right_by_the_measure_of_the_run(write_run: WriteRun) -> None:
+    path = write_run(rows=60)
+    verdict = read_json(path / "evaluation" / "evaluation.json")
+    write_json(
+        path / "evaluation" / "evaluation.json",
+        {**verdict, "measure": {"name": "reward choice", "share": True, "weights": [["choice", 1.0]]}},
+    )
+    record = {"gold": "B", "correct": False, "correct_lenient": False, "rewards": {"choice": 1.0}}
+    assert content.right(read(path), record) is True
+    assert content.right(read(path), {**record, "rewards": {"choice": None}}) is None
 
 
 def test_page_tells_no_secret_and_no_path_of_the_machine(write_run: WriteRun) -> None:
