@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from grpo_job import reports
+from grpo_job.outcomes import Outcome
 from grpo_job.reports import content, html
 from grpo_job.reports.run_data import read
 from grpo_job.run_folder.files import read_json, read_jsonl, write_json, write_jsonl
+from grpo_job.run_folder.summary import Summary
 from tests.reports.conftest import WriteRun
 from tests.reports.made_runs import HOME, SECRET
 from tests.reports.pages import MOST_BYTES, Page, wrong_figures
@@ -205,6 +207,21 @@ def test_run_that_stopped_early_has_a_report(write_run: WriteRun, missing: tuple
     assert headline in page
     if "summary.json" not in missing:
         assert "SIGTERM was received" in page
+
+
+@pytest.mark.parametrize(("code", "kind"), [(75, "interrupted"), (4, "hopeless"), (None, "running")])
+def test_a_run_whose_training_went_on_tells_nothing_of_its_earlier_result(
+    write_run: WriteRun, code: int | None, kind: str
+) -> None:
+    folder = write_run(steps=4, rows=60)
+    summary = Summary(folder / "summary.json", "a run")
+    summary.forget_result()
+    summary.write(Outcome(code, kind, "it ended"))  # type: ignore[arg-type]
+    page = html.report(read(folder))
+    assert "Improved" not in page
+    assert "95% interval" not in page
+    assert "total without publishing" not in page
+    assert "strawberry" not in page
 
 
 def test_empty_folder_has_a_report(tmp_path: Path) -> None:
