@@ -66,6 +66,11 @@ class Shares(NamedTuple):
     caption: str
     rows: list[tuple[Any, ...]]
 
+    @property
+    def has_warm(self) -> bool:
+        """Whether any row has a third interval."""
+        return any(len(row) > 3 for row in self.rows)
+
 
 class _Metric(NamedTuple):
     name: str

@@ -136,6 +136,15 @@ def test_page_and_card_call_no_answer_right_or_wrong_where_rows_have_no_right_an
         assert not any(said in text for said in ("Answer correct", "the answer is", "✗ wrong", "✓ correct"))
 
 
+def test_the_legend_names_every_interval_that_is_drawn(write_run: WriteRun) -> None:
+    path = write_run(rows=60)
+    assert "after the warm start</li>" not in html.report(read(path))
+    verdict = read_json(path / "evaluation" / "evaluation.json")
+    judged = {key: {**verdict[key], "warm": 0.5, "warm_interval": [0.4, 0.6]} for key in ("primary", "correct")}
+    write_json(path / "evaluation" / "evaluation.json", {**verdict, **judged})
+    assert "after the warm start</li>" in html.report(read(path))
+
+
 def test_an_answer_is_called_right_by_the_measure_of_the_run(write_run: WriteRun) -> None:
     path = write_run(rows=60)
     verdict = read_json(path / "evaluation" / "evaluation.json")
