@@ -90,6 +90,10 @@ METRICS = (
         "accuracy-in-training", "eval_accuracy", "The measure in training",
         "On training rows that were set apart to choose by.", "share", smooth=False,
     ),
+    _Metric(
+        "measure-in-training", "eval_mean", "The measure in training",
+        "On training rows that were set apart to choose by.", smooth=False,
+    ),
     _Metric("length", "completions/mean_length", "Completion length", "Tokens, mean per step."),
     _Metric("clipped", "completions/clipped_ratio", "Truncated completions", "Share of completions.", "share"),
     _Metric(
