@@ -185,7 +185,7 @@ def compare(before: Sequence[float | None], after: Sequence[float | None]) -> di
 
     Where every value is 0 or 1 these are shares, with Wilson's intervals and McNemar's test; else the
     bootstrap and random sign flips. None (what a reward could not grade) counts 0, as in training, and is
-    counted in `ungraded`. `gained` and `lost`: rows whose value rose, and fell.
+    counted in `ungraded`; `graded` counts the rows without one. `gained` and `lost`: rows whose value rose, and fell.
     """
     old, new = ([float(value or 0.0) for value in side] for side in (before, after))
     differences = [late - early for early, late in zip(old, new, strict=True)]
@@ -199,6 +199,7 @@ def compare(before: Sequence[float | None], after: Sequence[float | None]) -> di
         "difference": sum(differences) / rows,
         "gained": gained,
         "lost": lost,
+        "graded": sum(None not in pair for pair in zip(before, after, strict=True)),
         "ungraded": {"before": sum(value is None for value in before), "after": sum(value is None for value in after)},
         **found(old, new),
     }

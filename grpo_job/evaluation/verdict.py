@@ -32,8 +32,8 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     `answers` holds what `_of_answers` finds where the measure reads answers. `notes` are sentences for people, the
     weightiest first. `gained` and `lost` list the rows whose value rose and fell. `sampled` is there when both
     sides were sampled. The records of `warm`, after a warm start, add `warm` and `warm_interval` beside
-    `before` and `after`, and are no part of the verdict. Raises ValueError where before and after were not asked the
-    same.
+    `before` and `after`, and are no part of the verdict, nor are rows that were not graded on both sides. Raises
+    ValueError where before and after were not asked the same.
     """
     if asked(before) != asked(after):
         raise ValueError("before and after were not asked the same questions in the same order")
@@ -50,7 +50,7 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
         for key in compared:
             _add_warm(compared[key], *([float(row[key]) for row in side] for side in (before, warm)))
     answers = _answers(before, after, values) if measure.reads_answers else None
-    tested = statistics.verdict(primary["difference"], primary["p_value"], primary["rows"])
+    tested = _tested([pair for pair in zip(*values, strict=True) if None not in pair])
     churn = (primary["gained"] + primary["lost"]) / primary["rows"]
     found = {
         "verdict": decide(tested, answers),
@@ -64,6 +64,14 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
         "lost": _changed(before, after, values, to=-1),
     }
     return {**found, "notes": _notes(found)}
+
+
+def _tested(graded: Sequence[tuple[float | None, ...]]) -> str:
+    """What the paired test says of the rows that were graded before and after: the others were not measured."""
+    if not graded:
+        return UNJUDGED
+    found = statistics.compare(*zip(*graded, strict=True))
+    return statistics.verdict(found["difference"], found["p_value"], found["rows"])
 
 
 def chosen_afterwards(judged: dict[str, Any], first: str) -> dict[str, Any]:
@@ -170,8 +178,14 @@ def _notes(judged: dict[str, Any]) -> list[str]:
     elif answers.get("narrowed"):
         share = answers["commonest"]["share"]
         notes.append(f"warning: the answers have narrowed, {answers['commonest']['answer']!r} is {share:.1%} of them")
+    ungraded = primary["rows"] - primary["graded"]
+    if ungraded:
+        notes.append(
+            f"warning: {ungraded} of {primary['rows']} rows could not be graded before or after training: such an "
+            "answer counts 0 in the means, and the verdict leaves these rows out"
+        )
     if judged["verdict"] == UNJUDGED:
-        notes.append(f"{primary['rows']} held-out rows are too few for a verdict: at least {LEAST_PAIRS} are needed")
+        notes.append(f"{primary['graded']} held-out rows are too few for a verdict: at least {LEAST_PAIRS} are needed")
     format_learned = kept["difference"] > 0 and kept["p_value"] < SIGNIFICANCE
     if judged["verdict"] == UNCHANGED and format_learned:
         more = (
@@ -180,7 +194,7 @@ def _notes(judged: dict[str, Any]) -> list[str]:
             else f"the {judged['measure']['name']} is higher"
         )
         notes.append(f"the format was learned; no evidence that {more}")
-    if answers and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
+    if answers and not ungraded and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
         notes.append(
             "more answers are right, but not enough to rule out answers given without reading the question"
             if answers["chance"]["gain_interval"][0] > 0
