@@ -74,15 +74,21 @@ def headline(run: RunData) -> Headline:
             "live", f"Live: step {steps.get('done', 0)} of {steps.get('planned') or '?'}, no verdict yet", ""
         )
     ending = run.summary.get("ending") or {}
-    kind, code = ending.get("kind", "unknown"), ending.get("code")
-    notice = "" if code == 0 else clean(ending.get("reason") or "no summary.json was written")
-    if kind == "running" and run.evaluation:  # the report is written before the run is published and ends
+    kind = ending.get("kind", "unknown")
+    notice = clean(ending.get("reason") or "no summary.json was written")
+    if ended_well(run):
         notice = clean(run.summary.get("stopped") or "")
     if verdict := run.value("summary.json", "accuracy.verdict") or run.evaluation.get("verdict"):
         tone, title = STATES.get(verdict, ("warn", str(verdict)))
         return Headline(tone, title, notice)
     title = "No verdict: stopped, because the run could not succeed" if kind == "hopeless" else f"No verdict: {kind}"
     return Headline("warn" if kind in ("running", "interrupted") else "bad", title, notice)
+
+
+def ended_well(run: RunData) -> bool:
+    """Whether the run finished, or is judged and about to: the report is written before it is published and ends."""
+    ending = run.summary.get("ending") or {}
+    return ending.get("code") == 0 or (ending.get("kind") == "running" and bool(run.evaluation))
 
 
 def judged(run: RunData) -> list[Judged]:
@@ -191,6 +197,10 @@ def origin(run: RunData) -> list[tuple[str, str]]:
     }
     if run.start_adapter:
         facts["started from"] = run.start_adapter
+    if kept := run.summary.get("kept"):
+        facts["step of the adapter"] = (
+            f"{count(kept['step'])} (GRPO_KEEP=best, by training rows set apart to choose by)"
+        )
     if run.example:
         why = " (GRPO_EXAMPLE=auto: the base was right, but never in the tags)"
         facts["worked example"] = f"ends the system message{why if run.settings['example'] == AUTO else ''}"

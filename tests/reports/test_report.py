@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from grpo_job.outcomes import Outcome
 from grpo_job.reports import content, html
 from grpo_job.reports.run_data import read
 from grpo_job.run_folder.files import read_json, read_jsonl, write_json, write_jsonl
-from grpo_job.run_folder.summary import Summary
+from grpo_job.run_folder.summary import RUNNING, Summary
 from tests.reports.conftest import WriteRun
 from tests.reports.made_runs import HOME, SECRET
 from tests.reports.pages import MOST_BYTES, Page, wrong_figures
@@ -216,6 +217,19 @@ def test_run_that_stopped_early_has_a_report(write_run: WriteRun, missing: tuple
     assert headline in page
     if "summary.json" not in missing:
         assert "SIGTERM was received" in page
+
+
+@pytest.mark.parametrize("ending", [RUNNING, {"code": 0, "kind": "finished", "reason": "trained"}])
+def test_page_and_card_of_a_run_that_stopped_early_say_why_also_when_written_again(
+    write_run: WriteRun, ending: dict[str, Any]
+) -> None:
+    folder = write_run(steps=4, rows=60)
+    stopped = {"stopped": "ended after step 4 of 9: the time is over", "kept": {"step": 3, "eval_accuracy": 0.5}}
+    write_json(folder / "summary.json", {**read_json(folder / "summary.json"), **stopped, "ending": ending})
+    page, card = html.report(read(folder)), reports.write_card(folder).read_text()
+    assert "<b>Stopped early</b>: ended after step 4 of 9: the time is over" in page
+    assert "Training ended after step 4 of 9: the time is over." in card
+    assert all("step of the adapter" in text for text in (page, card))
 
 
 @pytest.mark.parametrize(("code", "kind"), [(75, "interrupted"), (4, "hopeless"), (None, "running")])
