@@ -144,6 +144,7 @@ def test_the_legend_names_every_interval_that_is_drawn(write_run: WriteRun) -> N
     judged = {key: {**verdict[key], "warm": 0.5, "warm_interval": [0.4, 0.6]} for key in ("primary", "correct")}
     write_json(path / "evaluation" / "evaluation.json", {**verdict, **judged})
     assert "after the warm start</li>" in html.report(read(path))
+    assert "and before GRPO: 50.0%." in reports.write_card(path).read_text()
 
 
 def test_an_answer_is_called_right_by_the_measure_of_the_run(write_run: WriteRun) -> None:
@@ -245,6 +246,17 @@ def test_a_run_whose_training_went_on_tells_nothing_of_its_earlier_result(
     assert "95% interval" not in page
     assert "total without publishing" not in page
     assert "strawberry" not in page
+
+
+def test_a_run_that_stopped_between_its_final_evaluation_and_the_verdict_says_so(write_run: WriteRun) -> None:
+    folder = write_run(steps=4, rows=60)
+    summary = read_json(folder / "summary.json")
+    accuracy = {**summary["accuracy"], "verdict": None, "p_value": None}
+    ending = {"code": 1, "kind": "unexpected", "reason": "the saved adapter differs from the trained one"}
+    write_json(folder / "summary.json", {**summary, "accuracy": accuracy, "ending": ending})
+    page = html.report(read(folder))
+    assert "No comparison of before and after: the run stopped before its result was judged" in page
+    assert "The adapter was measured, but not compared." in page
 
 
 def test_empty_folder_has_a_report(tmp_path: Path) -> None:
