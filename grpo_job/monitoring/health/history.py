@@ -19,6 +19,7 @@ PAYS_AT_MOST = {
 WARM_START = "warm_start"  # 1 in the rows of supervised steps, which are not judged
 # Of an evaluation during training (GRPO_EVAL_STEPS): the share of right answers, or the mean of another measure.
 HELD_OUT, HELD_OUT_MEAN = "eval_accuracy", "eval_mean"
+HELD_OUT_ROWS = "eval_rows"  # on how many rows: of few training rows fewer are set apart than GRPO_EVAL_STEPS_ROWS
 
 
 class History(NamedTuple):
