@@ -8,6 +8,7 @@ CONFIDENCE = 0.95
 RESAMPLES, SEED = 10_000, 0  # of bootstrap and permutations: the same records give the same figures
 BATCH = 500  # resamples drawn at once: 500 x 2,000 rows are 8 MB
 ASSUMED_CHURN = 0.2  # share of rows that change sides, before it is known
+FEWEST_CHANGED = 6  # rows, all to one side: 2 / 2^6 is the first p-value below SIGNIFICANCE
 LEAST_PAIRS = 50  # below, no verdict: the tests hold, but a verdict would rest on a handful of changed rows
 IMPROVED, UNCHANGED, WORSE, UNJUDGED = "improved", "no evidence of a change", "worse", "not judged"
 
@@ -36,22 +37,23 @@ def mcnemar(gained: int, lost: int) -> float:
     return float(binomtest(gained, changed, 0.5).pvalue) if changed else 1.0
 
 
-def paired_bootstrap(gained: int, lost: int, rows: int) -> tuple[float, float]:
-    """95% percentile interval for accuracy after minus before (B. Efron, Annals of Statistics 7, 1979).
+def paired_interval(gained: int, lost: int, rows: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Adjusted Wald interval for accuracy after minus before: one row more gained, and one more lost.
 
-    Rows are resampled with both answers. Only the counts of gained, lost and unchanged rows matter, and they are
-    multinomial, so the counts are drawn directly.
+    D. G. Bonett and R. M. Price, J. Educational and Behavioral Statistics 37, 2012. Unlike a bootstrap's it has a
+    width where no row changed, or all changed to one side.
 
-    >>> paired_bootstrap(0, 0, 100)
-    (0.0, 0.0)
+    >>> [round(bound, 3) for bound in paired_interval(0, 0, 100)]
+    [-0.027, 0.027]
+    >>> [round(bound, 3) for bound in paired_interval(2, 0, 2)]
+    [-0.349, 1.0]
     """
-    import numpy as np
+    from scipy.stats import norm
 
-    kinds = np.array([gained, lost, rows - gained - lost]) / rows
-    drawn = np.random.default_rng(SEED).multinomial(rows, kinds, size=RESAMPLES)
-    differences = (drawn[:, 0] - drawn[:, 1]) / rows
-    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+    more, less, asked = gained + 1, lost + 1, rows + 2
+    middle = (more - less) / asked
+    error = norm.ppf((1 + confidence) / 2) * (((more + less) / asked - middle**2) / asked) ** 0.5
+    return float(max(-1.0, middle - error)), float(min(1.0, middle + error))
 
 
 def pass_at_k(samples: int, right: int, k: int) -> float:
@@ -134,12 +136,13 @@ def smallest_visible_change(churn: float, rows: int) -> float:
     """The change in a share that a paired test finds 4 times out of 5: 2.8 * sqrt(churn / rows).
 
     2.8 = z(0.975) + z(0.80), and sqrt(churn / rows) is the standard error of a difference of paired shares in
-    which `churn` of the rows change sides (J. Miettinen, Biometrics 24, 1968). At least one row.
+    which `churn` of the rows change sides (J. Miettinen, Biometrics 24, 1968). With few changed rows more: fewer than
+    FEWEST_CHANGED are never significant. At least one row.
 
-    >>> round(smallest_visible_change(0.2, 200), 3)
-    0.089
+    >>> round(smallest_visible_change(0.2, 200), 3), smallest_visible_change(0.0, 200)
+    (0.089, 0.03)
     """
-    return float(2.8 * (churn / rows) ** 0.5)
+    return max(float(2.8 * (churn / rows) ** 0.5), FEWEST_CHANGED / rows)
 
 
 def paired_lead(differences: Sequence[float]) -> tuple[float, float]:
@@ -182,7 +185,7 @@ def compare(before: Sequence[float | None], after: Sequence[float | None]) -> di
 
     Where every value is 0 or 1 these are shares, with Wilson's intervals and McNemar's test; else the
     bootstrap and random sign flips. None (what a reward could not grade) counts 0, as in training, and is
-    counted in `ungraded`. `gained` and `lost`: rows whose value rose, and fell.
+    counted in `ungraded`; `graded` counts the rows without one. `gained` and `lost`: rows whose value rose, and fell.
     """
     old, new = ([float(value or 0.0) for value in side] for side in (before, after))
     differences = [late - early for early, late in zip(old, new, strict=True)]
@@ -196,6 +199,7 @@ def compare(before: Sequence[float | None], after: Sequence[float | None]) -> di
         "difference": sum(differences) / rows,
         "gained": gained,
         "lost": lost,
+        "graded": sum(None not in pair for pair in zip(before, after, strict=True)),
         "ungraded": {"before": sum(value is None for value in before), "after": sum(value is None for value in after)},
         **found(old, new),
     }
@@ -208,7 +212,7 @@ def _compare_shares(old: Sequence[float], new: Sequence[float]) -> dict[str, Any
     return {
         "before_interval": wilson(round(sum(old)), rows),
         "after_interval": wilson(round(sum(new)), rows),
-        "difference_interval": paired_bootstrap(gained, lost, rows),
+        "difference_interval": paired_interval(gained, lost, rows),
         "p_value": mcnemar(gained, lost),
     }
 

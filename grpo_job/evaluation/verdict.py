@@ -27,27 +27,30 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     """Compare the records of `grading.ask`, row by row. At least one row.
 
     `verdict` and `primary` (`statistics.compare`) are those of `measure`. `correct` (the answer in the asked-for
-    place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict.
+    place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict; the first
+    two only where rows have right answers.
     `answers` holds what `_of_answers` finds where the measure reads answers. `notes` are sentences for people, the
     weightiest first. `gained` and `lost` list the rows whose value rose and fell. `sampled` is there when both
     sides were sampled. The records of `warm`, after a warm start, add `warm` and `warm_interval` beside
-    `before` and `after`, and are no part of the verdict. Raises ValueError where before and after were not asked the
-    same.
+    `before` and `after`, and are no part of the verdict, nor are rows that were not graded on both sides. Raises
+    ValueError where before and after were not asked the same.
     """
     if asked(before) != asked(after):
         raise ValueError("before and after were not asked the same questions in the same order")
     values = [[measure.of(row) for row in side] for side in (before, after)]
     primary = statistics.compare(*values)
     share = all(value in (None, 0.0, 1.0) for side in values for value in side)
+    golds = any(row["gold"].strip() for row in before)
     compared = {
-        key: statistics.compare(*([float(row[key]) for row in side] for side in (before, after))) for key in JUDGED
+        key: statistics.compare(*([float(row[key]) for row in side] for side in (before, after)))
+        for key in (JUDGED if golds else ("format",))
     }
     if asked(warm) == asked(before):
         _add_warm(primary, values[0], [measure.of(row) for row in warm])
-        for key in JUDGED:
+        for key in compared:
             _add_warm(compared[key], *([float(row[key]) for row in side] for side in (before, warm)))
     answers = _answers(before, after, values) if measure.reads_answers else None
-    tested = statistics.verdict(primary["difference"], primary["p_value"], primary["rows"])
+    tested = _tested([pair for pair in zip(*values, strict=True) if None not in pair])
     churn = (primary["gained"] + primary["lost"]) / primary["rows"]
     found = {
         "verdict": decide(tested, answers),
@@ -56,11 +59,19 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
         **compared,
         **({"answers": _of_answers(answers, before, after)} if answers else {}),
         **({"smallest_visible_change": statistics.smallest_visible_change(churn, primary["rows"])} if share else {}),
-        **_sampled(before, after),
+        **(_sampled(before, after) if golds else {}),
         "gained": _changed(before, after, values, to=1),
         "lost": _changed(before, after, values, to=-1),
     }
     return {**found, "notes": _notes(found)}
+
+
+def _tested(graded: Sequence[tuple[float | None, ...]]) -> str:
+    """What the paired test says of the rows that were graded before and after: the others were not measured."""
+    if not graded:
+        return UNJUDGED
+    found = statistics.compare(*zip(*graded, strict=True))
+    return statistics.verdict(found["difference"], found["p_value"], found["rows"])
 
 
 def chosen_afterwards(judged: dict[str, Any], first: str) -> dict[str, Any]:
@@ -162,13 +173,19 @@ def _notes(judged: dict[str, Any]) -> list[str]:
     if judged["verdict"] == COLLAPSED:
         notes.append(
             f"the answers have collapsed: {answers['commonest']['answer']!r} is {answers['commonest']['share']:.1%} of "
-            "them, and they are no better than answers given without reading the question"
+            "them, and there is no evidence that they are better than answers given without reading the question"
         )
     elif answers.get("narrowed"):
         share = answers["commonest"]["share"]
         notes.append(f"warning: the answers have narrowed, {answers['commonest']['answer']!r} is {share:.1%} of them")
+    ungraded = primary["rows"] - primary["graded"]
+    if ungraded:
+        notes.append(
+            f"warning: {ungraded} of {primary['rows']} rows could not be graded before or after training: such an "
+            "answer counts 0 in the means, and the verdict leaves these rows out"
+        )
     if judged["verdict"] == UNJUDGED:
-        notes.append(f"{primary['rows']} held-out rows are too few for a verdict: at least {LEAST_PAIRS} are needed")
+        notes.append(f"{primary['graded']} held-out rows are too few for a verdict: at least {LEAST_PAIRS} are needed")
     format_learned = kept["difference"] > 0 and kept["p_value"] < SIGNIFICANCE
     if judged["verdict"] == UNCHANGED and format_learned:
         more = (
@@ -177,12 +194,16 @@ def _notes(judged: dict[str, Any]) -> list[str]:
             else f"the {judged['measure']['name']} is higher"
         )
         notes.append(f"the format was learned; no evidence that {more}")
-    if judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
-        notes.append("the share of right answers changed, but not the share above what such answers earn by chance")
+    if answers and not ungraded and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
+        notes.append(
+            "more answers are right, but not enough to rule out answers given without reading the question"
+            if answers["chance"]["gain_interval"][0] > 0
+            else "more answers are right, but no evidence that more are than such answers earn by chance"
+        )
     if answers:
         constant = answers["constant"]
         notes.append(f"Always answering {constant['answer']} earns {constant['share']:.1%}")
-    if judged.get("smallest_visible_change"):
+    if judged["verdict"] != UNJUDGED and "smallest_visible_change" in judged:
         seen = 100 * judged["smallest_visible_change"]
         notes.append(f"{primary['rows']} rows can show a change of about {seen:.1f} points or more")
     return notes

@@ -52,7 +52,8 @@ def evaluate(
         when = "before" if adapter == "off" else "after"
         accuracy, kept = mean(found, measure), grading.share(found, "format")
         attempt.summary.update(
-            accuracy={when: accuracy, "rows": len(found), "measure": measure.name}, format={when: kept}
+            accuracy={when: accuracy, "rows": len(found), "measure": measure.name, "share": measure.reads_answers},
+            format={when: kept},
         )
         attempt.metrics_server.name_measure(measure.name)
         attempt.metrics_server.set(accuracy=accuracy)

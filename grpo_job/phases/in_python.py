@@ -72,13 +72,13 @@ class LoadedRun:
     @cached_property
     def evaluation(self) -> dict[str, Any]:
         """`evaluation.json`: accuracy with intervals, paired test and verdict; empty before the end."""
-        return read_json(self._data.folder.verdict)
+        return read_json(self._data.folder.verdict) if self._data.judged else {}
 
     @cached_property
     def answers(self) -> list[dict[str, Any]]:
         """Each held-out question twice, `when` before and after training: completion, answer, whether it is right."""
-        sides = {"before": self._data.folder.before, "after": self._data.folder.after}
-        return [{"when": when, **record} for when, path in sides.items() for record in read_jsonl(path)]
+        sides = {"before": read_jsonl(self._data.folder.before), "after": self._data.answers_after}
+        return [{"when": when, **record} for when, records in sides.items() for record in records]
 
     @cached_property
     def completions(self) -> list[dict[str, Any]]:

@@ -31,7 +31,8 @@ class Probe(NamedTuple):
     """How the base performs: shares between 0 and 1, lengths in tokens.
 
     `accuracy`: right anywhere in the text; `in_tags`: right in the answer block; both None where no row has an answer.
-    `lacks_format`: right answers, none of them in the tags, where the same ones would earn more.
+    `lacks_format`: right answers, none of them in the tags, where the same ones would earn more. `ungraded`: paid None
+    by every reward.
     """
 
     groups: int
@@ -43,6 +44,7 @@ class Probe(NamedTuple):
     lacks_format: bool
     length: float
     clipped: float
+    ungraded: float = 0.0
 
     def sentence(self) -> str:
         answers = "" if self.accuracy is None else f"accuracy {self.accuracy:.1%} ({self.in_tags or 0:.1%} in tags), "
@@ -56,7 +58,10 @@ class Probe(NamedTuple):
         if self.with_spread:
             return None
         why = f"before step 1 all {self.groups} groups of {settings.num_generations} completions had zero reward std "
-        return f"{why}(each earned {self.reward:.3g}): {self._reason(settings, longer)}"
+        earned = f"each earned {self.reward:.3g}" if self._earn_alike else f"they earned {self.reward:.3g} on average"
+        if self.ungraded == 1.0:
+            earned = "none was graded"
+        return f"{why}({earned}): {self._reason(settings, longer)}"
 
     def faint(self, settings: Settings) -> str | None:
         """What to expect where few groups have a signal, with the setting that helps; None where enough have, or none.
@@ -73,10 +78,19 @@ class Probe(NamedTuple):
     def is_truncated(self, settings: Settings) -> bool:
         return self.clipped > settings.health_clipped_share
 
+    @property
+    def _earn_alike(self) -> bool:
+        """Whether all completions of all groups earn the same."""
+        return self.best - self.reward <= ALIKE
+
     def _reason(self, settings: Settings, longer: Longer | None) -> str:
         if self.is_truncated(settings):
             return _truncated(self.clipped, settings, longer)
-        if self.best - self.reward > ALIKE:
+        if self.ungraded == 1.0:
+            return (
+                "every reward paid None for every completion: check GRPO_REWARDS, and the service of the reward judge"
+            )
+        if not self._earn_alike:
             return (
                 "each prompt is either always or never answered well: raise GRPO_NUM_GENERATIONS "
                 f"(now {settings.num_generations}) or GRPO_TEMPERATURE (now {settings.temperature:g})"

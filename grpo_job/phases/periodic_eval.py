@@ -14,7 +14,7 @@ from typing import Any
 from grpo_job.checkpoints import Checkpoint
 from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading, statistics
-from grpo_job.monitoring.health import HELD_OUT
+from grpo_job.monitoring.health import HELD_OUT, HELD_OUT_MEAN, HELD_OUT_ROWS
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.evaluate import graded_by, graders_of, measure_of, told
 from grpo_job.rewards import Reward, Tokens
@@ -60,7 +60,8 @@ class PeriodicEvaluation:
             self._keep()
         self.values[step] = values
         write_jsonl(self.attempt.folder.choosing, _by_row(self.rows, self.values))
-        return {HELD_OUT: accuracy, "eval_format": kept}
+        name = HELD_OUT if self.measure.reads_answers else HELD_OUT_MEAN
+        return {name: accuracy, "eval_format": kept, HELD_OUT_ROWS: len(records)}
 
     def best_step(self) -> int | None:
         """The step with the highest accuracy; of equal ones the first, which is closest to the base."""

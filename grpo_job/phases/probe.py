@@ -68,7 +68,7 @@ def sample(
     if further and not any(map(_has_spread, paid)):
         more = _sample(generate, further, settings)
         rows, groups, paid = [*rows, *further], groups + more, paid + _group_rewards(more, further, judge.rewards)
-    scores = [score for group in paid for score in group] or [0.0]
+    scores = [score for group in paid for score in group]
     told = [(text, row) for row, group in zip(rows, groups, strict=True) for text in group]
     lengths = count_tokens([text for text, _ in told])
     right = [(text, row) for text, row in told if grading.right(judge.right, text, row)]
@@ -77,13 +77,14 @@ def sample(
     return Probe(
         groups=len(groups),
         with_spread=sum(map(_has_spread, paid)),
-        reward=fmean(scores),
-        best=max(scores),
+        reward=fmean(scores or [0.0]),
+        best=max(scores, default=0.0),
         accuracy=len(right) / len(told) if graded else None,
         in_tags=fmean(in_tags) if graded else None,
         lacks_format=not any(in_tags) and _tags_earn(right, judge),
         length=fmean(lengths),
         clipped=fmean(length >= settings.max_completion_length for length in lengths),
+        ungraded=1 - len(scores) / len(told),
     )
 
 

@@ -205,7 +205,7 @@ def lines(judged: Mapping[str, Any]) -> list[str]:
     )
     return [
         f"{measure['name']}: {_sides(primary, share=measure['share'])}",
-        *(f"{name}: {_sides(judged[key])}" for name, key in beside),
+        *(f"{name}: {_sides(judged[key])}" for name, key in beside if key in judged),
         f"{primary['gained']} gained, {primary['lost']} lost of {primary['rows']} rows, p = {primary['p_value']:.2g}",
         *judged["notes"],
         f"verdict{f' ({verdict.AFTERWARDS})' if 'instead_of' in measure else ''}: {judged['verdict']}",

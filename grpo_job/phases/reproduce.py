@@ -73,7 +73,7 @@ def _within(again: in_python.LoadedRun, known: Known) -> tuple[bool, str]:
     lower, upper = primary["after_interval"]
     alike = lower <= high and low <= upper
     what = f"{known.measure} {primary['after']:.3g} ({lower:.3g} to {upper:.3g})"
-    return alike, f"{what}, {'within' if alike else 'outside'} the published {low:.3g} to {high:.3g}"
+    return alike, f"{what}, {'overlapping' if alike else 'apart from'} the published {low:.3g} to {high:.3g}"
 
 
 def _known(place: str, resolved: Resolved, environment: Mapping[str, str]) -> Known:

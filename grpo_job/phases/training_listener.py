@@ -11,7 +11,7 @@ import psutil
 
 from grpo_job.checkpoints import Checkpoint, CheckpointManager
 from grpo_job.monitoring.budget import Budget
-from grpo_job.monitoring.health import HELD_OUT, WARM_START, Health
+from grpo_job.monitoring.health import HELD_OUT, HELD_OUT_MEAN, WARM_START, Health
 from grpo_job.monitoring.health.answers import AnswersOfLastSteps
 from grpo_job.monitoring.trackers import Trackers
 from grpo_job.phases.attempt import Attempt
@@ -84,7 +84,8 @@ class TrainingListener:
         cost = self.attempt.summary.values["cost"] or {}
         signs = self.attempt.metrics_server
         signs.step(step, self.planned, metrics)
-        signs.set(accuracy_set_apart=metrics.get(HELD_OUT), cost_usd=cost.get("total"), seconds=seconds)
+        apart = metrics.get(HELD_OUT, metrics.get(HELD_OUT_MEAN))
+        signs.set(accuracy_set_apart=apart, cost_usd=cost.get("total"), seconds=seconds)
 
     def on_completions(self, step: int, rows: list[dict[str, Any]]) -> None:
         self.attempt.run_lock.assert_held()

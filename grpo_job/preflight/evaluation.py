@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from grpo_job.evaluation import drawing
-from grpo_job.evaluation.statistics import ASSUMED_CHURN, smallest_visible_change, wilson
+from grpo_job.evaluation.statistics import ASSUMED_CHURN, LEAST_PAIRS, smallest_visible_change, wilson
 from grpo_job.inputs.dataset import Rows
 from grpo_job.outcomes import InvalidRun
 from grpo_job.preflight.estimate import Estimate, evaluations, told_time
@@ -39,6 +39,8 @@ def findings(
     seen = 100 * smallest_visible_change(ASSUMED_CHURN, len(rows.held_out))
     takes = f", about {_cost(guess.evaluation, settings)} before training and again after it" if guess else ""
     shows = f"a change of about {seen:.1f} points or more can be seen if {ASSUMED_CHURN:.0%} of the answers change"
+    if len(rows.held_out) < LEAST_PAIRS:
+        shows = f"too few for a verdict, which needs {LEAST_PAIRS}"
     yield Finding("passed", "evaluation", f"{len(rows.held_out)} held-out rows{takes}; {shows}")
     if not choosing:
         return

@@ -14,7 +14,7 @@ STATES = {
     "no evidence of a change": ("warn", "No evidence of a change"),
     "worse": ("bad", "Worse"),
     "not judged": ("warn", "Not judged: too few held-out rows"),
-    "collapsed": ("bad", "Collapsed: one answer to nearly every question"),
+    "collapsed": ("bad", "Collapsed: few different answers, whatever is asked"),
 }
 SIDES = ("Gained", "Lost", "Wrong before and after", "Right before and after", "Unchanged")
 SAMPLES_SHOWN = dict(zip(SIDES, (3, 2, 1, 1, 2), strict=True))
@@ -74,15 +74,21 @@ def headline(run: RunData) -> Headline:
             "live", f"Live: step {steps.get('done', 0)} of {steps.get('planned') or '?'}, no verdict yet", ""
         )
     ending = run.summary.get("ending") or {}
-    kind, code = ending.get("kind", "unknown"), ending.get("code")
-    notice = "" if code == 0 else clean(ending.get("reason") or "no summary.json was written")
-    if kind == "running" and run.evaluation:  # the report is written before the run is published and ends
+    kind = ending.get("kind", "unknown")
+    notice = clean(ending.get("reason") or "no summary.json was written")
+    if ended_well(run):
         notice = clean(run.summary.get("stopped") or "")
     if verdict := run.value("summary.json", "accuracy.verdict") or run.evaluation.get("verdict"):
         tone, title = STATES.get(verdict, ("warn", str(verdict)))
         return Headline(tone, title, notice)
     title = "No verdict: stopped, because the run could not succeed" if kind == "hopeless" else f"No verdict: {kind}"
     return Headline("warn" if kind in ("running", "interrupted") else "bad", title, notice)
+
+
+def ended_well(run: RunData) -> bool:
+    """Whether the run finished, or is judged and about to: the report is written before it is published and ends."""
+    ending = run.summary.get("ending") or {}
+    return ending.get("code") == 0 or (ending.get("kind") == "running" and bool(run.evaluation))
 
 
 def judged(run: RunData) -> list[Judged]:
@@ -98,6 +104,19 @@ def side(run: RunData, before: Record, after: Record) -> str:
     if new != old:
         return SIDES[0 if new > old else 1]
     return SIDES[4] if not run.share else SIDES[3 if new else 2]
+
+
+def right(run: RunData, record: Record) -> bool | None:
+    """Whether a held-out answer is right: by the measure of the run if it reads answers, else read anywhere.
+
+    None where it was not graded, or the row has no right answer.
+    """
+    if "correct" not in record or not record["gold"].strip():
+        return None
+    if run.measure.weights and run.measure.reads_answers:
+        value = run.measure.of(record)
+        return None if value is None else value == 1.0
+    return bool(record.get("correct_lenient", record["correct"]))
 
 
 def samples(run: RunData) -> list[Sample]:
@@ -178,6 +197,10 @@ def origin(run: RunData) -> list[tuple[str, str]]:
     }
     if run.start_adapter:
         facts["started from"] = run.start_adapter
+    if kept := run.summary.get("kept"):
+        facts["step of the adapter"] = (
+            f"{count(kept['step'])} (GRPO_KEEP=best, by training rows set apart to choose by)"
+        )
     if run.example:
         why = " (GRPO_EXAMPLE=auto: the base was right, but never in the tags)"
         facts["worked example"] = f"ends the system message{why if run.settings['example'] == AUTO else ''}"

@@ -66,6 +66,11 @@ class Shares(NamedTuple):
     caption: str
     rows: list[tuple[Any, ...]]
 
+    @property
+    def has_warm(self) -> bool:
+        """Whether any row has a third interval."""
+        return any(len(row) > 3 for row in self.rows)
+
 
 class _Metric(NamedTuple):
     name: str
@@ -84,6 +89,10 @@ METRICS = (
     _Metric(
         "accuracy-in-training", "eval_accuracy", "The measure in training",
         "On training rows that were set apart to choose by.", "share", smooth=False,
+    ),
+    _Metric(
+        "measure-in-training", "eval_mean", "The measure in training",
+        "On training rows that were set apart to choose by.", smooth=False,
     ),
     _Metric("length", "completions/mean_length", "Completion length", "Tokens, mean per step."),
     _Metric("clipped", "completions/clipped_ratio", "Truncated completions", "Share of completions.", "share"),

@@ -45,6 +45,12 @@ class RunData:
         return running and (self.summary.get("accuracy") or {}).get("after") is None
 
     @property
+    def judged(self) -> bool:
+        """Whether the verdict in the folder is of the result: training that went on leaves an earlier one there."""
+        accuracy = self.summary.get("accuracy")
+        return not accuracy or accuracy.get("verdict") is not None
+
+    @property
     def as_of(self) -> str:
         """When the summary was written, in UTC."""
         written = datetime.fromtimestamp(self.folder.summary.stat().st_mtime, UTC)
@@ -84,9 +90,11 @@ class RunData:
     @cached_property
     def evaluation(self) -> Record:
         """`evaluation.json`; the verdict of one without a chosen measure is about `correct`."""
-        found = {} if self.live else read_json(self.folder.verdict)
-        old = (
-            {"primary": found["correct"], "measure": {"name": "accuracy", "share": True}, "notes": []} if found else {}
+        found = read_json(self.folder.verdict) if self.judged else {}
+        old: Record = (
+            {"primary": found.get("correct"), "measure": {"name": "accuracy", "share": True}, "notes": []}
+            if found
+            else {}
         )
         return {**old, **found}
 
@@ -115,7 +123,7 @@ class RunData:
     @cached_property
     def answers_after(self) -> list[Record]:
         """The answers of the adapter to the held-out rows."""
-        return [] if self.live else read_jsonl(self.folder.after, shapes.Asked)
+        return read_jsonl(self.folder.after, shapes.Asked) if self.judged else []
 
     @property
     def asking(self) -> dict[str, Any]:

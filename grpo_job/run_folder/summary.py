@@ -11,6 +11,7 @@ from grpo_job.run_folder.paths import RunFolder
 
 PHASES = ("check", "download", "load", "first_step", "train", "evaluate", "save", "publish", "total")
 LEFT = ("attempts", "fruitless_attempts", "seconds", "stopped", "asked_for", "training_rows", "start_adapter")
+OF_RESULT = ("before_publishing", "kept", "merged", "samples", "verify")
 RUNNING = {"code": None, "kind": "running", "reason": "the run has not ended, or was killed"}
 
 
@@ -69,6 +70,8 @@ class Summary:
         """The training goes on: what was measured of its earlier result does not hold any more."""
         nothing: dict[str, Any] = {"after": None, "verdict": None, "p_value": None, "notes": []}
         self.update(accuracy=nothing, format={"after": None}, adapter=None, published=[])
+        for name in OF_RESULT:
+            self.values.pop(name, None)
 
     def forget_stop(self, *, restart: bool) -> None:
         """Training resumes: drop why it stopped, and, if it restarts, its health findings."""

@@ -67,6 +67,18 @@ def test_of_the_answers_that_differ_one_of_ten_may_differ_without_a_tie(
     assert len(faults(after._replace(gaps=gaps), None)) == told
 
 
+@pytest.mark.parametrize(("rows", "others", "told"), [(1, 1, 1), (2, 2, 1), (2, 1, 0), (4, 2, 0)])
+def test_of_few_answers_most_must_be_those_that_were_recorded(rows: int, others: int, told: int) -> None:
+    after = side(AFTER[:rows], ["another!"] * others + AFTER[others:rows])
+    assert len(faults(after, None)) == told
+
+
+@pytest.mark.parametrize(("gap", "told"), [(0.1, 0), (3.0, 1)])
+def test_one_answer_that_a_tie_had_changed_does_not_say_that_the_adapter_does_nothing(gap: float, told: int) -> None:
+    after = side([*BEFORE[:-1], "another"], BEFORE, gap)
+    assert len(faults(after, side(BEFORE))) == told
+
+
 @pytest.mark.parametrize(("changed", "told"), [(0, "no answer"), (1, "1 answer"), (9, "9 answers"), (10, "")])
 def test_an_adapter_of_zeros_differs_from_the_base_by_rounding_alone(changed: int, told: str) -> None:
     now = ["rounded!"] * changed + BEFORE[changed:]

@@ -79,7 +79,7 @@ def test_comparison_counts_what_the_rows_say(answers: tuple[list[bool], list[boo
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_bootstrap_interval_agrees_with_drawing_the_rows_themselves(seed: int) -> None:
+def test_interval_of_the_difference_agrees_with_drawing_the_rows_themselves(seed: int) -> None:
     random = np.random.default_rng(seed)
     rows = int(random.integers(80, 300))
     before, after = random.random(rows) < 0.4, random.random(rows) < 0.6
@@ -89,10 +89,29 @@ def test_bootstrap_interval_agrees_with_drawing_the_rows_themselves(seed: int) -
     assert found == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=2.5 / rows)
 
 
-def test_bootstrap_is_the_same_every_time_and_covers_the_difference() -> None:
-    low, high = statistics.paired_bootstrap(40, 10, 200)
-    assert (low, high) == statistics.paired_bootstrap(40, 10, 200)
-    assert low < 30 / 200 < high
+@pytest.mark.parametrize(("gained", "lost", "rows"), [(0, 0, 1), (0, 0, 300), (2, 0, 2), (0, 60, 60), (5, 0, 50)])
+def test_interval_of_the_difference_has_a_width_and_holds_zero_where_the_test_finds_nothing(
+    gained: int, lost: int, rows: int
+) -> None:
+    low, high = statistics.paired_interval(gained, lost, rows)
+    assert low < (gained - lost) / rows <= high or low <= (gained - lost) / rows < high
+    assert (low <= 0 <= high) == (statistics.mcnemar(gained, lost) >= statistics.SIGNIFICANCE)
+
+
+@pytest.mark.parametrize(("gained", "lost"), [(0.01, 0.01), (0.05, 0.01), (0.2, 0.05)])
+def test_interval_of_the_difference_holds_the_true_one_in_95_of_100_samples(gained: float, lost: float) -> None:
+    drawn = np.random.default_rng(0).multinomial(60, [gained, lost, 1 - gained - lost], size=1_000)
+    intervals = [statistics.paired_interval(int(more), int(less), 60) for more, less, _ in drawn]
+    assert np.mean([low <= gained - lost <= high for low, high in intervals]) > 0.94
+
+
+@pytest.mark.parametrize(("changed", "rows", "points"), [(0, 300, 2.0), (1, 60, 10.0), (60, 300, 7.2)])
+def test_a_change_that_can_be_seen_is_never_of_fewer_rows_than_the_test_needs(
+    changed: int, rows: int, points: float
+) -> None:
+    seen = statistics.smallest_visible_change(changed / rows, rows)
+    assert 100 * seen == pytest.approx(points, abs=0.05)
+    assert statistics.mcnemar(round(seen * rows), 0) < statistics.SIGNIFICANCE
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,17 @@ def test_more_right_answers_that_chance_explains_are_no_evidence() -> None:
     assert any("by chance" in note for note in judged["notes"])
 
 
+def test_more_right_answers_above_chance_that_do_not_show_knowledge_are_told_as_that() -> None:
+    golds = ["yes", "no"] * 50
+    after = [gold if number < 62 else {"yes": "no", "no": "yes"}[gold] for number, gold in enumerate(golds)]
+    judged = judge(answered(golds, ["?"] * 100), answered(golds, after), Measure(RIGHT))
+    assert judged["verdict"] == "no evidence of a change"
+    assert judged["answers"]["chance"]["gain_interval"][0] > 0
+    assert judged["notes"][0] == (
+        "more answers are right, but not enough to rule out answers given without reading the question"
+    )
+
+
 def test_an_own_reward_is_measured_by_itself_with_its_grades_and_what_it_could_not_grade() -> None:
     def paid(value: float | None) -> list[dict[str, Any]]:
         records = answered(["1"] * 60, ["2"] * 60)
@@ -152,6 +163,33 @@ def test_an_own_reward_is_measured_by_itself_with_its_grades_and_what_it_could_n
     assert judged["measure"] == {"name": "reward brief", "share": False, "weights": (("brief", 1.0),)}
     assert judged["primary"]["ungraded"] == {"before": 1, "after": 1}
     assert "answers" not in judged
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lacking", "verdict"),
+    [([None] * 60, [0.8] * 60, 60, "not judged"), ([0.8] * 60, [None] * 60, 60, "not judged"),
+     ([0.2] * 60, [0.2] * 50 + [None] * 10, 10, "no evidence of a change"),
+     ([0.2] * 70, [0.8] * 60 + [None] * 10, 10, "improved")],
+)  # fmt: skip
+def test_what_was_not_graded_decides_no_verdict_and_is_told(
+    before: list[Any], after: list[Any], lacking: int, verdict: str
+) -> None:
+    golds = [str(number) for number in range(len(before))]
+    sides = [
+        [{**record, "rewards": {"judge": paid}} for record, paid in zip(answered(golds, golds), side, strict=True)]
+        for side in (before, after)
+    ]
+    judged = judge(*sides, Measure("reward judge", (("judge", 1.0),)))
+    assert judged["verdict"] == verdict
+    assert judged["notes"][0].startswith(f"warning: {lacking} of {len(before)} rows could not be graded")
+
+
+def test_rows_without_right_answers_have_no_share_of_them() -> None:
+    rows = [{**row, "answer": ""} for row in ROWS]
+    sides = [grading.ask(answering(n), rows, GRADERS, rewards=PAID, samples=2) for n in (15, 54)]
+    judged = judge(sides[0], sides[1], Measure("reward correct", (("correct", 1.0),)))
+    assert judged["format"]["after"] == 0.9
+    assert not {"correct", "correct_lenient", "sampled"} & judged.keys()
 
 
 def test_sides_that_were_asked_different_questions_are_not_compared() -> None:
@@ -195,3 +233,4 @@ def test_narrowed_answers_and_too_few_rows_are_told_before_the_format() -> None:
     few = judge(before[:20], before[:20], Measure(RIGHT))
     assert few["verdict"] == "not judged"
     assert few["notes"][0] == "20 held-out rows are too few for a verdict: at least 50 are needed"
+    assert not any("can show a change" in note for note in few["notes"])

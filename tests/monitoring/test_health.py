@@ -190,6 +190,13 @@ def test_held_out_accuracy_that_only_wavers_is_nothing() -> None:
     assert judged(run_of(40, lambda step: {HELD_OUT: wavering[step]} if step in wavering else {})) == []
 
 
+@pytest.mark.parametrize(("rows", "told"), [(16, False), (64, True)])
+def test_held_out_accuracy_of_fewer_rows_must_fall_further(rows: int, told: bool) -> None:
+    accuracy = {1: 0.6, 30: 0.4}
+    falling = run_of(40, lambda step: {HELD_OUT: accuracy[step], "eval_rows": rows} if step in accuracy else {})
+    assert bool(judged(falling)) is told
+
+
 def test_only_stop_gives_a_verdict_and_off_does_not_look() -> None:
     verdicts = {}
     for health in ("stop", "warn", "off"):

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from grpo_job import rewards
 from grpo_job.monitoring.progress import Progress
 from grpo_job.outcomes import Unexpected
 from grpo_job.phases import evaluate
+from grpo_job.phases.attempt import Attempt
+from grpo_job.runtime.signals import Interruption
+from grpo_job.settings.reader import resolve
 
 ROWS = [{"prompt": [{"role": "user", "content": str(number)}]} for number in range(20)]
 
@@ -81,3 +85,22 @@ def test_of_few_rows_none_alike_is_a_failure_too(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(evaluate, "READ_BACK_ROWS", 2)
     with pytest.raises(Unexpected, match="0 of 2 answers are the same"):
         saved(tmp_path, Engine(others=2))
+
+
+@pytest.mark.parametrize(("chosen", "share"), [("correct", True), ("format_tags", False)])
+def test_from_the_first_evaluation_on_the_summary_tells_a_share_from_a_mean(
+    chosen: str, share: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = resolve({"GRPO_OUTPUT_DIR": str(tmp_path), "GRPO_RUN_ID": "run", "GRPO_REWARDS": chosen}).settings
+    attempt = Attempt(settings, Interruption())
+    attempt.folder.open()
+    record = {"question": "?", "gold": "1", "correct_lenient": True, "format": True, "rewards": {chosen: 1.0}}
+    monkeypatch.setattr(evaluate, "records", lambda *_: [record])
+    monkeypatch.setattr(evaluate, "Chat", lambda *_: None)
+    checked = SimpleNamespace(
+        rows=SimpleNamespace(held_out=[{"question": "?", "answer": "1"}]),
+        rewards=rewards.load(settings.rewards),
+        base=SimpleNamespace(folder=tmp_path),
+    )
+    evaluate.evaluate(attempt, Engine(), checked, adapter="on")  # type: ignore[arg-type]
+    assert attempt.summary.values["accuracy"]["share"] is share

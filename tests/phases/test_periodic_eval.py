@@ -53,6 +53,12 @@ def examined(periodic_eval: PeriodicEvaluation, pupil: Pupil, **right_by_step: i
         periodic_eval.attempt.summary.update(steps={"done": step})
 
 
+def test_a_mean_of_another_measure_is_not_logged_as_an_accuracy(tmp_path: Path) -> None:
+    measured = {name: set(midway_of(tmp_path, REWARDS=name)[0].run(5)) for name in ("correct", "format_tags")}
+    beside = {"eval_format", "eval_rows"}
+    assert measured == {"correct": {"eval_accuracy", *beside}, "format_tags": {"eval_mean", *beside}}
+
+
 def test_an_examination_is_due_at_each_multiple_and_at_the_end(tmp_path: Path) -> None:
     periodic_eval, _ = midway_of(tmp_path)
     due = []

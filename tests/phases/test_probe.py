@@ -148,6 +148,8 @@ def test_prompts_that_are_always_or_never_answered_well_need_larger_groups() -> 
             return [[f"<answer>{'0' if n == 0 else 'never'}</answer>"] * 4 for n, _ in enumerate(prompts)]
 
     assert "raise GRPO_NUM_GENERATIONS (now 4)" in why(Sometimes())
+    assert "zero reward std (they earned 0.667 on average): " in (probed(Sometimes()).hopeless(SETTINGS) or "")
+    assert "zero reward std (each earned 2): " in (probed(Base(*[RIGHT] * 4)).hopeless(SETTINGS) or "")
 
 
 FEW = Probe(16, 3, 0.02, 1.0, 0.01, 0.0, False, 300.0, 0.2)
@@ -210,13 +212,15 @@ def test_where_even_the_longest_sequence_is_too_short_that_setting_is_named_too(
 
 def test_what_cannot_be_graded_adds_nothing() -> None:
     ungraded = [(lambda completions, **_columns: [None] * len(completions), 1.0)]
-    assert sample(Base(RIGHT), ROWS[:2], judge(*ungraded), words, SETTINGS).with_spread == 0
+    found = sample(Base(RIGHT), ROWS[:2], judge(*ungraded), words, SETTINGS)
+    assert found.with_spread == 0
+    assert "zero reward std (none was graded): every reward paid None" in (found.hopeless(SETTINGS) or "")
 
 
 def test_a_completion_that_no_reward_grades_is_left_out_and_is_no_zero() -> None:
     partly = [(lambda completions, **columns: [None, *[1.0] * (len(completions) - 1)], 2.0)]
     found = sample(Base(RIGHT, RIGHT), ROWS[:2], judge(*partly), words, SETTINGS)
-    assert (found.with_spread, found.reward, found.best) == (0, 2.0, 2.0)
+    assert (found.with_spread, found.reward, found.best, found.ungraded) == (0, 2.0, 2.0, 0.5)
 
 
 class Rare(Base):

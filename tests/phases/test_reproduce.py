@@ -119,7 +119,7 @@ def test_another_adapter_of_the_same_run_is_exit_4(tree: Path, tmp_path: Path, m
         return run
 
     monkeypatch.setattr(in_python, "run", ended)
-    with pytest.raises(Abandoned, match=r"another adapter: SHA-256 f{64}, not .*within"):
+    with pytest.raises(Abandoned, match=r"another adapter: SHA-256 f{64}, not .*overlapping"):
         reproduce.reproduce(str(tree), elsewhere(tmp_path), [], anyway=False)
     other = faults.planted(tree, tmp_path / "tree", other_versions)
     assert "torch: '1.0'" in reproduce.reproduce(str(other), elsewhere(tmp_path), [], anyway=True).reason
@@ -133,7 +133,7 @@ def test_another_training_is_alike_where_both_intervals_overlap(
     known = reproduce.Known({}, "", (0.951, 0.982), "right answers", [])
     found, sentence = reproduce._within(again, known)  # type: ignore[arg-type]
     assert found == alike
-    assert sentence.endswith(f"{'within' if alike else 'outside'} the published 0.951 to 0.982")
+    assert sentence.endswith(f"{'overlapping' if alike else 'apart from'} the published 0.951 to 0.982")
 
 
 def test_the_command_refuses_what_is_no_tree(tmp_path: Path) -> None:

@@ -22,6 +22,12 @@ def test_the_check_tells_cost_and_smallest_visible_change(world: World) -> None:
     assert "a change of about 12.5 points or more can be seen if 20% of the answers change" in finding.sentence
 
 
+def test_of_too_few_rows_for_a_verdict_no_visible_change_is_told(world: World) -> None:
+    world.set(EVAL_ROWS="49")
+    (finding,) = said(world, "evaluation")
+    assert finding.sentence.endswith("; too few for a verdict, which needs 50")
+
+
 def test_rows_to_choose_by_are_taken_out_of_the_training_rows(world: World) -> None:
     world.set(EVAL_STEPS="5", EVAL_STEPS_ROWS="15")
     (finding,) = said(world, "rows to choose by")

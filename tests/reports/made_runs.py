@@ -22,6 +22,7 @@ def write_run(
     steps: int = 40,
     rows: int = 300,
     accuracy: tuple[float, float] = (0.36, 0.83),
+    golds: bool = True,
     model: str = "sample",
     gpu: bool = False,
     learning_rate: float = 1e-3,
@@ -30,7 +31,9 @@ def write_run(
     random = np.random.default_rng(seed)
     folder = RunFolder(path).open()
     before, after = (_answers(seed, rows, share) for share in accuracy)
-    judged = judge(before, after, Measure(RIGHT))
+    if not golds:
+        before, after = ([{**record, "gold": ""} for record in side] for side in (before, after))
+    judged = judge(before, after, Measure(RIGHT) if golds else Measure("reward format_tags", (("format_tags", 1.0),)))
     write_json(folder.settings, _settings(path.name, model, steps, learning_rate))
     write_json(folder.environment, _environment(model, gpu))
     write_jsonl(folder.metrics, _metrics(random, steps, accuracy, gpu))

@@ -6,13 +6,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from grpo_job import reports
-from grpo_job.reports import html
+from grpo_job.outcomes import Outcome
+from grpo_job.reports import content, html
 from grpo_job.reports.run_data import read
 from grpo_job.run_folder.files import read_json, read_jsonl, write_json, write_jsonl
+from grpo_job.run_folder.summary import RUNNING, Summary
 from tests.reports.conftest import WriteRun
 from tests.reports.made_runs import HOME, SECRET
 from tests.reports.pages import MOST_BYTES, Page, wrong_figures
@@ -126,6 +129,36 @@ def test_samples_show_both_completions_and_what_each_reward_paid(finished: Path)
     assert sample.index("✗ wrong") < sample.index("correct 0") < sample.index("✓ correct") < sample.index("correct 1")
 
 
+def test_page_and_card_call_no_answer_right_or_wrong_where_rows_have_no_right_answers(write_run: WriteRun) -> None:
+    path = write_run(rows=60, golds=False)
+    page, card = reports.build([path]).read_text(), reports.write_card(path).read_text()
+    for text in (page, card):
+        assert "Format correct" in text
+        assert not any(said in text for said in ("Answer correct", "the answer is", "✗ wrong", "✓ correct"))
+
+
+def test_the_legend_names_every_interval_that_is_drawn(write_run: WriteRun) -> None:
+    path = write_run(rows=60)
+    assert "after the warm start</li>" not in html.report(read(path))
+    verdict = read_json(path / "evaluation" / "evaluation.json")
+    judged = {key: {**verdict[key], "warm": 0.5, "warm_interval": [0.4, 0.6]} for key in ("primary", "correct")}
+    write_json(path / "evaluation" / "evaluation.json", {**verdict, **judged})
+    assert "after the warm start</li>" in html.report(read(path))
+    assert "and before GRPO: 50.0%." in reports.write_card(path).read_text()
+
+
+def test_an_answer_is_called_right_by_the_measure_of_the_run(write_run: WriteRun) -> None:
+    path = write_run(rows=60)
+    verdict = read_json(path / "evaluation" / "evaluation.json")
+    write_json(
+        path / "evaluation" / "evaluation.json",
+        {**verdict, "measure": {"name": "reward choice", "share": True, "weights": [["choice", 1.0]]}},
+    )
+    record = {"gold": "B", "correct": False, "correct_lenient": False, "rewards": {"choice": 1.0}}
+    assert content.right(read(path), record) is True
+    assert content.right(read(path), {**record, "rewards": {"choice": None}}) is None
+
+
 def test_page_tells_no_secret_and_no_path_of_the_machine(write_run: WriteRun) -> None:
     folder = write_run(steps=0, rows=5)
     summary = read_json(folder / "summary.json")
@@ -185,6 +218,45 @@ def test_run_that_stopped_early_has_a_report(write_run: WriteRun, missing: tuple
     assert headline in page
     if "summary.json" not in missing:
         assert "SIGTERM was received" in page
+
+
+@pytest.mark.parametrize("ending", [RUNNING, {"code": 0, "kind": "finished", "reason": "trained"}])
+def test_page_and_card_of_a_run_that_stopped_early_say_why_also_when_written_again(
+    write_run: WriteRun, ending: dict[str, Any]
+) -> None:
+    folder = write_run(steps=4, rows=60)
+    stopped = {"stopped": "ended after step 4 of 9: the time is over", "kept": {"step": 3, "eval_accuracy": 0.5}}
+    write_json(folder / "summary.json", {**read_json(folder / "summary.json"), **stopped, "ending": ending})
+    page, card = html.report(read(folder)), reports.write_card(folder).read_text()
+    assert "<b>Stopped early</b>: ended after step 4 of 9: the time is over" in page
+    assert "Training ended after step 4 of 9: the time is over." in card
+    assert all("step of the adapter" in text for text in (page, card))
+
+
+@pytest.mark.parametrize(("code", "kind"), [(75, "interrupted"), (4, "hopeless"), (None, "running")])
+def test_a_run_whose_training_went_on_tells_nothing_of_its_earlier_result(
+    write_run: WriteRun, code: int | None, kind: str
+) -> None:
+    folder = write_run(steps=4, rows=60)
+    summary = Summary(folder / "summary.json", "a run")
+    summary.forget_result()
+    summary.write(Outcome(code, kind, "it ended"))  # type: ignore[arg-type]
+    page = html.report(read(folder))
+    assert "Improved" not in page
+    assert "95% interval" not in page
+    assert "total without publishing" not in page
+    assert "strawberry" not in page
+
+
+def test_a_run_that_stopped_between_its_final_evaluation_and_the_verdict_says_so(write_run: WriteRun) -> None:
+    folder = write_run(steps=4, rows=60)
+    summary = read_json(folder / "summary.json")
+    accuracy = {**summary["accuracy"], "verdict": None, "p_value": None}
+    ending = {"code": 1, "kind": "unexpected", "reason": "the saved adapter differs from the trained one"}
+    write_json(folder / "summary.json", {**summary, "accuracy": accuracy, "ending": ending})
+    page = html.report(read(folder))
+    assert "No comparison of before and after: the run stopped before its result was judged" in page
+    assert "The adapter was measured, but not compared." in page
 
 
 def test_empty_folder_has_a_report(tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ from collections.abc import Sequence
 from grpo_job.monitoring.health import learning
 from grpo_job.monitoring.health.alike import answers_alike
 from grpo_job.monitoring.health.checks import SIGNS, Finding
-from grpo_job.monitoring.health.history import HELD_OUT, WARM_START, History, Row
+from grpo_job.monitoring.health.history import HELD_OUT, HELD_OUT_MEAN, HELD_OUT_ROWS, WARM_START, History, Row
 from grpo_job.settings.schema import Settings
 
-__all__ = ["HELD_OUT", "WARM_START", "Finding", "Health", "judge"]
+__all__ = ["HELD_OUT", "HELD_OUT_MEAN", "HELD_OUT_ROWS", "WARM_START", "Finding", "Health", "judge"]
 
 
 def judge(settings: Settings, rows: Sequence[Row]) -> list[Finding]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from statistics import fmean, median
 from typing import Literal, NamedTuple
 
-from grpo_job.monitoring.health.history import HELD_OUT, History, Row, finite, values
+from grpo_job.monitoring.health.history import HELD_OUT, HELD_OUT_ROWS, History, Row, finite, values
 
 Severity = Literal["warn", "hopeless"]
 
@@ -145,7 +145,7 @@ def _reward_is_gamed(history: History) -> Iterator[Finding]:
     measured = values(history.rows, HELD_OUT)
     if len(measured) < 2 or history.no_better():
         return
-    began, rows = measured[0], history.settings.eval_steps_rows
+    began, rows = measured[0], (values(history.rows, HELD_OUT_ROWS) or [history.settings.eval_steps_rows])[-1]
     error = math.sqrt(max(began * (1 - began), 1 / rows) / rows)
     fallen = [value < began - STANDARD_ERRORS * error for value in measured[1:]]
     if not fallen[-1]:

@@ -17,7 +17,9 @@ PAYS_AT_MOST = {
     "soft_overlong": 0.0, "repetition_penalty": 0.0,
 }  # fmt: skip
 WARM_START = "warm_start"  # 1 in the rows of supervised steps, which are not judged
-HELD_OUT = "eval_accuracy"  # of an evaluation during training; see GRPO_EVAL_STEPS
+# Of an evaluation during training (GRPO_EVAL_STEPS): the share of right answers, or the mean of another measure.
+HELD_OUT, HELD_OUT_MEAN = "eval_accuracy", "eval_mean"
+HELD_OUT_ROWS = "eval_rows"  # on how many rows: of few training rows fewer are set apart than GRPO_EVAL_STEPS_ROWS
 
 
 class History(NamedTuple):
