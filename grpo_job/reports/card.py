@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from grpo_job.reports import content, formatting, hub_results, loaded_back, markdown
+from grpo_job.reports import content, formatting, hub_results, loaded_back, markdown, questions
 from grpo_job.reports.run_data import RunData, read
 from grpo_job.run_folder.files import read_json, write_text
 from grpo_job.settings.engines import ENGINES
@@ -137,12 +137,13 @@ def _body(run: RunData, base: Base) -> str:
         finalize=markdown.safe,
     )
     environment.filters |= {**formatting.FORMS, **markdown.FILTERS, "clean": formatting.clean}
-    samples = content.samples(run)
+    samples = questions.samples(run)
     rank = int(run.settings.get("lora_rank") or LORA_RANKS_OF_VLLM[0])
     return environment.get_template("card.md").render(
         run=run,
         base=base,
         content=content,
+        questions=questions,
         verified=loaded_back.verified,
         headline=content.headline(run),
         plots=[name for name in PLOTS if (run.folder.plots / f"{name}.png").is_file()],

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from grpo_job.reports import comparison, content, formatting, paired, panels, plots, themes
+from grpo_job.reports import comparison, content, formatting, paired, panels, plots, questions, themes
 from grpo_job.reports.run_data import RunData, read
 from grpo_job.run_folder.files import write_text
 
@@ -117,6 +117,7 @@ def _render(template: str, **values: Any) -> str:
     environment.globals |= {
         "figure": figure,
         "content": content,
+        "questions": questions,
         "side_by_side": comparison,
         "themes": themes,
         "svg": lambda item, wide=False: Markup(plots.svg(item, wide=wide)),

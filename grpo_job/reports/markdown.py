@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from grpo_job.reports import content
+from grpo_job.reports import questions
 
 SPECIAL = re.compile(r"[\\`*_\[\]<>|~$]|^#|&(?=[#\w])")
 # Renderers make links of these without any brackets; not within a code span.
@@ -59,7 +59,7 @@ def fenced(value: Any) -> Markdown:
     text = str(value)
     longest = max((len(ticks) for ticks in re.findall(r"`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
-    return Markdown(f"{fence}text\n{content.shortened(text)}\n{fence}")
+    return Markdown(f"{fence}text\n{questions.shortened(text)}\n{fence}")
 
 
 def literal(value: str | None) -> Markdown:

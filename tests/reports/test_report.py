@@ -12,7 +12,7 @@ import pytest
 
 from grpo_job import reports
 from grpo_job.outcomes import Outcome
-from grpo_job.reports import content, html
+from grpo_job.reports import html, questions
 from grpo_job.reports.run_data import read
 from grpo_job.run_folder.files import read_json, read_jsonl, write_json, write_jsonl
 from grpo_job.run_folder.summary import RUNNING, Summary
@@ -155,8 +155,8 @@ def test_an_answer_is_called_right_by_the_measure_of_the_run(write_run: WriteRun
         {**verdict, "measure": {"name": "reward choice", "share": True, "weights": [["choice", 1.0]]}},
     )
     record = {"gold": "B", "correct": False, "correct_lenient": False, "rewards": {"choice": 1.0}}
-    assert content.right(read(path), record) is True
-    assert content.right(read(path), {**record, "rewards": {"choice": None}}) is None
+    assert questions.right(read(path), record) is True
+    assert questions.right(read(path), {**record, "rewards": {"choice": None}}) is None
 
 
 def test_page_tells_no_secret_and_no_path_of_the_machine(write_run: WriteRun) -> None:
