@@ -142,6 +142,41 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_LR_SCHEDULER_TYPE": "warmup_stable_decay"}, "needs num_decay_steps"),
     ({"GRPO_LR_SCHEDULER_TYPE": "cosine_with_min_lr"}, "needs min_lr or min_lr_rate"),
     ({"GRPO_LR_SCHEDULER_KWARGS": '{"gamma": 1}'}, "has no 'gamma'; allowed: no keys"),
+    (
+        {"GRPO_LR_SCHEDULER_KWARGS": '{"num_cycles": "a"}', "GRPO_LR_SCHEDULER_TYPE": "cosine"},
+        "GRPO_LR_SCHEDULER_KWARGS: num_cycles='a' was given; allowed: a number above 0",
+    ),
+    (
+        {
+            "GRPO_LR_SCHEDULER_KWARGS": '{"num_decay_steps": 10, "decay_type": "steep"}',
+            "GRPO_LR_SCHEDULER_TYPE": "warmup_stable_decay",
+        },
+        "decay_type='steep' was given; allowed: linear, cosine, 1-sqrt",
+    ),
+    (
+        {"GRPO_LR_SCHEDULER_TYPE": "warmup_stable_decay", "GRPO_LR_SCHEDULER_KWARGS": '{"num_decay_steps": 241}'},
+        "num_decay_steps=241 after 10 warmup steps (GRPO_WARMUP_STEPS=0.04), more than GRPO_MAX_STEPS=250; "
+        "allowed: at most 240",
+    ),
+    (
+        {
+            "GRPO_LR_SCHEDULER_TYPE": "cosine_with_min_lr",
+            "GRPO_LR_SCHEDULER_KWARGS": '{"min_lr": 1e-6, "min_lr_rate": 0.1}',
+        },
+        "was given min_lr and min_lr_rate, which set the same thing; allowed: only one of them",
+    ),
+    (
+        {
+            "GRPO_LR_SCHEDULER_TYPE": "cosine_with_min_lr",
+            "GRPO_LR_SCHEDULER_KWARGS": '{"min_lr": 1e-4}',
+            "GRPO_LEARNING_RATE": "1e-5",
+        },
+        "ends at min_lr=0.0001, which is not below GRPO_LEARNING_RATE=1e-05",
+    ),
+    (
+        {"GRPO_LR_SCHEDULER_TYPE": "polynomial", "GRPO_LEARNING_RATE": "1e-8"},
+        "ends at lr_end=1e-07, which is not below GRPO_LEARNING_RATE=1e-08",
+    ),
     ({"GRPO_GENERATION_KWARGS": '{"min_tokens": "many"}'}, "='many' was given; allowed: a whole number from 0"),
     ({"GRPO_CHAT_TEMPLATE_KWARGS": '{"tools": []}'}, "the job sets 'tools' itself; allowed: what the model's chat tem"),
     ({"GRPO_GENERATION_KWARGS": '{"min_tokens": 900}'}, "min_tokens=900 is above GRPO_MAX_COMPLETION_LENGTH=512"),
