@@ -25,6 +25,8 @@ from grpo_job.settings.primitives import (
     split_commas,
 )
 
+NO_TEXT = ("none", "null", "off", "false", "no")
+
 
 def _reward_pairs(value: Any) -> Any:
     """`"correct:2, ./mine.py::brief"` as `[("correct", "2"), ("./mine.py::brief", "1")]`."""
@@ -54,6 +56,13 @@ def _whole_or_share(value: float) -> float:
 def _not_zero(value: int) -> int:
     if value == 0:
         raise ValueError("a run needs at least one step")
+    return value
+
+
+def _text_not(words: tuple[str, ...], value: str) -> str:
+    """A text for a prompt. A word by which people mean that there is none would be shown to the model."""
+    if value.strip().lower() in (*NO_TEXT, *words) and value.strip() not in words:
+        raise ValueError("this word is no text for a prompt")
     return value
 
 
@@ -89,6 +98,10 @@ def _words_of(option: str) -> Allowed:
     return Allowed(", ".join(trl_options.choices(option)))
 
 
+SystemPrompt = Annotated[AnyText, AfterValidator(partial(_text_not, ())), Allowed("any text; empty for none")]
+SamplePrompts = Annotated[
+    Text, AfterValidator(partial(_text_not, ("none",))), Allowed("questions separated by |, or none")
+]
 EngineName = Annotated[str, AfterValidator(_known_engine), Allowed(", ".join(["auto", *ENGINES]))]
 OptionalText = Annotated[Text | None, Allowed("a text, or none")]
 OptionalPositiveInt = Annotated[PositiveInt | None, Allowed("a whole number from 1, or none")]
@@ -148,6 +161,7 @@ NotifyUrlPath = Annotated[
 ]
 Example = Annotated[
     AnyText,
+    AfterValidator(partial(_text_not, (example.AUTO, example.OFF))),
     AfterValidator(example.read),
     Allowed("auto, off, a text, or a file (one with a / in front, or one that is there)"),
 ]

@@ -15,6 +15,10 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_SAVE_MINUTES": "10m"}, "allowed: a number above 0"),
     ({"GRPO_EPSILON": "a fifth"}, "allowed: a number above 0"),
     ({"GRPO_PAD_TO_MULTIPLE_OF": "auto"}, "allowed: a whole number from 1, or none"),
+    # no text for a prompt
+    ({"GRPO_SYSTEM_PROMPT": "None"}, "this word is no text for a prompt; allowed: any text; empty for none"),
+    ({"GRPO_EXAMPLE": "OFF"}, "this word is no text for a prompt; allowed: auto, off, a text, or a file"),
+    ({"GRPO_SAMPLE_PROMPTS": "off"}, "this word is no text for a prompt; allowed: questions separated by |, or none"),
     # not a finite number
     ({"GRPO_LEARNING_RATE": "nan"}, "allowed: a number from 0"),
     ({"GRPO_LEARNING_RATE": "inf"}, "allowed: a number from 0"),
