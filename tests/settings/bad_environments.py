@@ -81,7 +81,7 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_REWARDS": "correct:nan"}, "allowed: name:weight"),
     ({"GRPO_REWARDS": "correct:1,format_tags,correct:2"}, "'correct' occurs 2 times; allowed: name:weight"),
     ({"GRPO_REWARDS": "corect:2"}, "did you mean 'correct'?"),
-    ({"GRPO_REWARDS": "correct:2,beauty:1"}, "there is no reward 'beauty'"),
+    ({"GRPO_REWARDS": "correct:2,beauty:1"}, "there is no reward 'beauty'. Accepted: correct, "),
     # addresses and names of runs
     ({"GRPO_PUBLISH_TO": "gs://bucket/run"}, "allowed: hf://owner/name[@branch], s3://bucket[/prefix], file:///folder"),
     ({"GRPO_PUBLISH_TO": "owner/name"}, "allowed: hf://"),
