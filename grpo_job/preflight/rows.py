@@ -108,9 +108,11 @@ def _same_answer(rows: Rows, settings: Settings) -> str | None:
 def _few_rows(rows: Rows, settings: Settings) -> str | None:
     if _epochs(rows, settings) <= MOST_EPOCHS:
         return None
+    by_epochs = settings.max_steps == -1
+    name, now = ("NUM_TRAIN_EPOCHS", settings.num_train_epochs) if by_epochs else ("MAX_STEPS", settings.max_steps)
     return (
         f"{_epochs(rows, settings):.0f} epochs over {len(rows.train)} rows will overfit: "
-        f"use more rows or a smaller GRPO_MAX_STEPS (now {settings.max_steps})"
+        f"use more rows or a smaller GRPO_{name} (now {now:g})"
     )
 
 
