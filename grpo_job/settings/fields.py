@@ -25,6 +25,7 @@ from grpo_job.settings.recipes import TRAINING
 from grpo_job.settings.types import (
     BoolAuto,
     EngineName,
+    Epochs,
     Example,
     FractionAuto,
     Group,
@@ -166,7 +167,7 @@ class Fields(BaseModel):
     num_generations: Group = setting(TRAINING["num_generations"], "completions sampled per prompt")
     max_completion_length: PositiveInt = setting(TRAINING["max_completion_length"], "maximum tokens of a completion")
     max_steps: Steps = setting(TRAINING["max_steps"], "optimizer steps; -1: use num_train_epochs")
-    num_train_epochs: Positive = setting(1.0, "epochs over the training rows if max_steps is -1")
+    num_train_epochs: Epochs = setting(1.0, "epochs over the training rows if max_steps is -1")
     temperature: Positive = setting(1.0, "sampling temperature during training")
     warm_start_steps: NonNegativeInt = setting(
         0, "supervised steps on the rows' worked solutions before those of GRPO; 0: none"

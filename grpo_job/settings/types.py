@@ -59,6 +59,13 @@ def _not_zero(value: int) -> int:
     return value
 
 
+def _at_most(most: int, what: str, value: float) -> float:
+    """Far above what any run does, and below what the sampler's 64 bits can count."""
+    if value > most:
+        raise ValueError(f"no run has more than {most} {what}")
+    return value
+
+
 def _text_not(words: tuple[str, ...], value: str) -> str:
     """A text for a prompt. A word by which people mean that there is none would be shown to the model."""
     if value.strip().lower() in (*NO_TEXT, *words) and value.strip() not in words:
@@ -120,7 +127,14 @@ PositiveAuto = Annotated[Positive | Auto, Allowed("a number above 0, or auto")]
 FractionAuto = Annotated[Fraction | Auto, Allowed("a number above 0, at most 1; or auto")]
 Group = Annotated[int, Field(ge=2), Allowed("a whole number from 2: completions are compared with each other")]
 Seed = Annotated[int, Field(ge=0, lt=2**32), Allowed("a whole number from 0, below 2**32")]
-Steps = Annotated[int, Field(ge=-1), AfterValidator(_not_zero), Allowed("a whole number from 1, or -1")]
+Steps = Annotated[
+    int,
+    Field(ge=-1),
+    AfterValidator(_not_zero),
+    AfterValidator(partial(_at_most, 10**9, "steps")),
+    Allowed("a whole number from 1, or -1"),
+]
+Epochs = Annotated[Positive, AfterValidator(partial(_at_most, 10**6, "epochs")), Allowed("a number above 0")]
 Warmup = Annotated[NonNegative, AfterValidator(_whole_or_share), Allowed("a share below 1, or a whole number of steps")]
 Schedule = Annotated[str, AfterValidator(partial(_word_of, "lr_scheduler_type")), _words_of("lr_scheduler_type")]
 Optimizer = Annotated[str, AfterValidator(partial(_word_of, "optim")), _words_of("optim")]

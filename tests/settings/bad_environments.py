@@ -29,6 +29,8 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_VESPO_K_POS": "inf"}, "allowed: a number"),
     # out of range
     ({"GRPO_MAX_STEPS": "0"}, "a run needs at least one step; allowed: a whole number from 1, or -1"),
+    ({"GRPO_MAX_STEPS": "9" * 20}, "no run has more than 1000000000 steps; allowed: a whole number from 1, or -1"),
+    ({"GRPO_NUM_TRAIN_EPOCHS": "1e15", "GRPO_MAX_STEPS": "-1"}, "no run has more than 1000000 epochs; allowed: "),
     ({"GRPO_MAX_STEPS": "-2"}, "allowed: a whole number from 1, or -1"),
     ({"GRPO_LORA_RANK": "0"}, "allowed: a whole number from 1"),
     ({"GRPO_MAX_SEQ_LENGTH": "-1024"}, "allowed: a whole number from 1"),
