@@ -14,7 +14,7 @@ from grpo_job.phases.example import look_at_base
 from grpo_job.phases.load import load
 from grpo_job.phases.name import name_run
 from grpo_job.phases.oom_replan import replan_on_oom
-from grpo_job.phases.outcome import record_outcome
+from grpo_job.phases.outcome import record_outcome, told_to_machines
 from grpo_job.phases.probe import probe, refusing_bad_rewards
 from grpo_job.phases.publish import merge, publish, write_report
 from grpo_job.phases.sample_prompts import answer_sample_prompts
@@ -34,7 +34,7 @@ def run(
     attempt = Attempt(named.settings, interruption, environment, ranks, named.rows, named.began, start)
     with attempt.lock() as something_is_left:
         if something_is_left:
-            with record_outcome(attempt):
+            with record_outcome(attempt), told_to_machines(attempt):
                 attempt.write_settings(resolved.origins)
                 if not attempt.is_trained():
                     _train_and_evaluate(attempt)

@@ -43,12 +43,7 @@ def record_outcome(attempt: Attempt) -> Iterator[None]:
     attempt.watchdog.start()
     clock.give_up = lambda reason: interruption.end(reason, attempt.conclude(Abandoned(reason).outcome()))
     try:
-        attempt.remember_the_result()
-        attempt.summary.write()
-        with metrics_server.served(
-            settings.metrics_port, settings.name_of_run(), settings.metrics_address
-        ) as attempt.metrics_server:
-            yield
+        yield
         attempt.run_lock.assert_held()
         interruption.raise_if_asked()
         interruption.close()
@@ -73,6 +68,18 @@ def record_outcome(attempt: Attempt) -> Iterator[None]:
     attempt.progress.closing(lines[:-1] if said_by_the_door else lines)
     if attempt.outcome.code == Abandoned.code:
         _report_abandoned(attempt)
+
+
+@contextmanager
+def told_to_machines(attempt: Attempt) -> Iterator[None]:
+    """The run in `summary.json` and on GRPO_METRICS_PORT. Within `record_outcome`, for this may fail too."""
+    settings = attempt.settings
+    attempt.remember_the_result()
+    attempt.summary.write()
+    with metrics_server.served(
+        settings.metrics_port, settings.name_of_run(), settings.metrics_address
+    ) as attempt.metrics_server:
+        yield
 
 
 def _report_abandoned(attempt: Attempt) -> None:

@@ -41,7 +41,7 @@ class TrainingListener:
         self.periodic_eval, self.trackers, self.answers = periodic_eval, trackers, answers
         self.after_warm_start, self.after_save = after_warm_start, after_save
         self.last_step_at = time.monotonic()
-        self.last_saved = resumed_from
+        self.last_step = self.last_saved = resumed_from
         self.step_seconds: list[float] = []
         self.save_seconds: list[float] = []
         settings = attempt.settings
@@ -61,8 +61,9 @@ class TrainingListener:
         now = time.monotonic()
         if not self.step_seconds:
             self.attempt.progress.seconds["first_step"] = time.time() - psutil.Process().create_time()
-        self.step_seconds.append(now - self.last_step_at)
-        self.last_step_at = now
+        steps = max(1, step - self.last_step)  # since the last that was logged (GRPO_LOGGING_STEPS)
+        self.step_seconds.append((now - self.last_step_at) / steps)
+        self.last_step, self.last_step_at = step, now
         metrics = {**metrics, **(self.answers.metrics() if self.answers else {})}
         self.metrics.append([{"step": step, **metrics}])
         if self.trackers:

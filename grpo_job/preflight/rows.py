@@ -29,6 +29,8 @@ def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterat
     for check in (_overlap, _few_held_out):
         if message := check(rows, settings):
             yield Finding("warned", "held-out rows", message)
+    if message := _no_verdict_to_publish_by(rows, settings):
+        yield Finding("failed", "held-out rows", message)
 
 
 def solutions(rows: Rows, count: Callable[[Sequence[str]], list[int]], settings: Settings) -> Finding:
@@ -108,9 +110,11 @@ def _same_answer(rows: Rows, settings: Settings) -> str | None:
 def _few_rows(rows: Rows, settings: Settings) -> str | None:
     if _epochs(rows, settings) <= MOST_EPOCHS:
         return None
+    by_epochs = settings.max_steps == -1
+    name, now = ("NUM_TRAIN_EPOCHS", settings.num_train_epochs) if by_epochs else ("MAX_STEPS", settings.max_steps)
     return (
         f"{_epochs(rows, settings):.0f} epochs over {len(rows.train)} rows will overfit: "
-        f"use more rows or a smaller GRPO_MAX_STEPS (now {settings.max_steps})"
+        f"use more rows or a smaller GRPO_{name} (now {now:g})"
     )
 
 
@@ -142,6 +146,16 @@ def _few_held_out(rows: Rows, settings: Settings) -> str | None:
     return (
         f"{number} held-out rows pin accuracy down only to ±{100 / number**0.5:.0f} points; "
         f"use at least {FEWEST_HELD_OUT} (GRPO_EVAL_ROWS, GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET)"
+    )
+
+
+def _no_verdict_to_publish_by(rows: Rows, settings: Settings) -> str | None:
+    if settings.publish_if != "improved" or len(rows.held_out) >= FEWEST_HELD_OUT:
+        return None
+    return (
+        f"GRPO_PUBLISH_IF=improved would publish nothing: {len(rows.held_out)} held-out rows are too few for a "
+        f"verdict; allowed: at least {FEWEST_HELD_OUT} (GRPO_EVAL_ROWS, GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET), or "
+        "another GRPO_PUBLISH_IF"
     )
 
 

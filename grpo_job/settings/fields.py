@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from grpo_job.settings import engines, schemes
 from grpo_job.settings.primitives import (
-    AnyText,
     Bool,
     Decay,
     Fraction,
@@ -26,6 +25,7 @@ from grpo_job.settings.recipes import TRAINING
 from grpo_job.settings.types import (
     BoolAuto,
     EngineName,
+    Epochs,
     Example,
     FractionAuto,
     Group,
@@ -49,9 +49,11 @@ from grpo_job.settings.types import (
     RewardOptions,
     Rewards,
     RunId,
+    SamplePrompts,
     Schedule,
     Seed,
     Steps,
+    SystemPrompt,
     Trackers,
     Warmup,
 )
@@ -117,13 +119,13 @@ class Fields(BaseModel):
     stop_at_accuracy: OptionalFraction = setting(
         None, "stop once the lower end of the measure's interval on the rows of GRPO_EVAL_STEPS reaches this"
     )
-    sample_prompts: Text = operational(
+    sample_prompts: SamplePrompts = operational(
         "How many r's are in strawberry?",
         "questions that base and adapter answer side by side, separated by |; or none",
     )
     prompt_column: Text = setting("question", "column with the question or messages; `outer.inner`: one in another")
     answer_column: Text = setting("answer", r"column with the right answer or several; of `work #### 72`: 72")
-    system_prompt: AnyText = setting("", "system message before each question; empty for none")
+    system_prompt: SystemPrompt = setting("", "system message before each question; empty for none")
     chat_template: OptionalText = setting(
         None, "chat template of the prompts: a Jinja file, or `plain` for a base without one; default: the model's"
     )
@@ -165,7 +167,7 @@ class Fields(BaseModel):
     num_generations: Group = setting(TRAINING["num_generations"], "completions sampled per prompt")
     max_completion_length: PositiveInt = setting(TRAINING["max_completion_length"], "maximum tokens of a completion")
     max_steps: Steps = setting(TRAINING["max_steps"], "optimizer steps; -1: use num_train_epochs")
-    num_train_epochs: Positive = setting(1.0, "epochs over the training rows if max_steps is -1")
+    num_train_epochs: Epochs = setting(1.0, "epochs over the training rows if max_steps is -1")
     temperature: Positive = setting(1.0, "sampling temperature during training")
     warm_start_steps: NonNegativeInt = setting(
         0, "supervised steps on the rows' worked solutions before those of GRPO; 0: none"

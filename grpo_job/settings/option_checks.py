@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from grpo_job.settings import schedules
 from grpo_job.settings.primitives import allowed_words
 from grpo_job.settings.schema import Settings, variable
 from grpo_job.settings.trl_options import GENERATION_KEYS, JOB_DEFAULTS, generation_keys, options
@@ -22,23 +23,6 @@ ACTS_WITH: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 del ACTS_WITH[CORRECTION]
 
-_MIN_LR = ("num_cycles", "min_lr", "min_lr_rate")
-# Schedule -> the keys of GRPO_LR_SCHEDULER_KWARGS that it reads, and those of which it needs one.
-SCHEDULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "constant": ((), ()),
-    "constant_with_warmup": ((), ()),
-    "cosine": (("num_cycles",), ()),
-    "cosine_warmup_with_min_lr": ((*_MIN_LR, "warmup_lr_rate"), ("min_lr", "min_lr_rate")),
-    "cosine_with_min_lr": (_MIN_LR, ("min_lr", "min_lr_rate")),
-    "cosine_with_restarts": (("num_cycles",), ()),
-    "inverse_sqrt": (("timescale",), ()),
-    "linear": ((), ()),
-    "polynomial": (("lr_end", "power"), ()),
-    "warmup_stable_decay": (
-        ("num_decay_steps", "num_stable_steps", "warmup_type", "decay_type", "min_lr_ratio", "num_cycles"),
-        ("num_decay_steps",),
-    ),
-}
 # What transformers' `apply_chat_template` gets from the job or from TRL.
 OF_THE_JOB = (
     "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
@@ -112,17 +96,6 @@ def _vespo_by_token(settings: Settings) -> str | None:
     )
 
 
-def _arguments_of_schedule(settings: Settings) -> str | None:
-    given = settings.grpo_config.get("lr_scheduler_kwargs") or {}
-    known, needed = SCHEDULES[settings.lr_scheduler_type]
-    head = f"GRPO_LR_SCHEDULER_KWARGS: GRPO_LR_SCHEDULER_TYPE={settings.lr_scheduler_type}"
-    if unknown := sorted(set(given) - set(known)):
-        return f"{head} has no {unknown[0]!r}; allowed: {', '.join(known) or 'no keys'}"
-    if needed and not set(needed) & set(given):
-        return f'{head} needs {" or ".join(needed)}; allowed: a JSON object such as {{"{needed[0]}": 10}}'
-    return None
-
-
 def _options_of_template(settings: Settings) -> str | None:
     taken = sorted(set(settings.chat_options) & set(OF_THE_JOB))
     if not taken:
@@ -160,7 +133,7 @@ CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
         "vllm_importance_sampling_clip_min", "vllm_importance_sampling_clip_max", "vllm_importance_sampling_mode",
     },
     _vespo_by_token: {"loss_type", CORRECTION, "vllm_importance_sampling_mode"},
-    _arguments_of_schedule: {"lr_scheduler_type", "lr_scheduler_kwargs"},
+    **schedules.CHECKS,
     _options_of_template: {"chat_template_kwargs"},
     _keys_of_generation: {"generation_kwargs", "max_completion_length"},
 }  # fmt: skip

@@ -25,6 +25,8 @@ from grpo_job.settings.primitives import (
     split_commas,
 )
 
+NO_TEXT = ("none", "null", "off", "false", "no")
+
 
 def _reward_pairs(value: Any) -> Any:
     """`"correct:2, ./mine.py::brief"` as `[("correct", "2"), ("./mine.py::brief", "1")]`."""
@@ -54,6 +56,20 @@ def _whole_or_share(value: float) -> float:
 def _not_zero(value: int) -> int:
     if value == 0:
         raise ValueError("a run needs at least one step")
+    return value
+
+
+def _at_most(most: int, what: str, value: float) -> float:
+    """Far above what any run does, and below what the sampler's 64 bits can count."""
+    if value > most:
+        raise ValueError(f"no run has more than {most} {what}")
+    return value
+
+
+def _text_not(words: tuple[str, ...], value: str) -> str:
+    """A text for a prompt. A word by which people mean that there is none would be shown to the model."""
+    if value.strip().lower() in (*NO_TEXT, *words) and value.strip() not in words:
+        raise ValueError("this word is no text for a prompt")
     return value
 
 
@@ -89,6 +105,10 @@ def _words_of(option: str) -> Allowed:
     return Allowed(", ".join(trl_options.choices(option)))
 
 
+SystemPrompt = Annotated[AnyText, AfterValidator(partial(_text_not, ())), Allowed("any text; empty for none")]
+SamplePrompts = Annotated[
+    Text, AfterValidator(partial(_text_not, ("none",))), Allowed("questions separated by |, or none")
+]
 EngineName = Annotated[str, AfterValidator(_known_engine), Allowed(", ".join(["auto", *ENGINES]))]
 OptionalText = Annotated[Text | None, Allowed("a text, or none")]
 OptionalPositiveInt = Annotated[PositiveInt | None, Allowed("a whole number from 1, or none")]
@@ -107,7 +127,14 @@ PositiveAuto = Annotated[Positive | Auto, Allowed("a number above 0, or auto")]
 FractionAuto = Annotated[Fraction | Auto, Allowed("a number above 0, at most 1; or auto")]
 Group = Annotated[int, Field(ge=2), Allowed("a whole number from 2: completions are compared with each other")]
 Seed = Annotated[int, Field(ge=0, lt=2**32), Allowed("a whole number from 0, below 2**32")]
-Steps = Annotated[int, Field(ge=-1), AfterValidator(_not_zero), Allowed("a whole number from 1, or -1")]
+Steps = Annotated[
+    int,
+    Field(ge=-1),
+    AfterValidator(_not_zero),
+    AfterValidator(partial(_at_most, 10**9, "steps")),
+    Allowed("a whole number from 1, or -1"),
+]
+Epochs = Annotated[Positive, AfterValidator(partial(_at_most, 10**6, "epochs")), Allowed("a number above 0")]
 Warmup = Annotated[NonNegative, AfterValidator(_whole_or_share), Allowed("a share below 1, or a whole number of steps")]
 Schedule = Annotated[str, AfterValidator(partial(_word_of, "lr_scheduler_type")), _words_of("lr_scheduler_type")]
 Optimizer = Annotated[str, AfterValidator(partial(_word_of, "optim")), _words_of("optim")]
@@ -148,6 +175,7 @@ NotifyUrlPath = Annotated[
 ]
 Example = Annotated[
     AnyText,
+    AfterValidator(partial(_text_not, (example.AUTO, example.OFF))),
     AfterValidator(example.read),
     Allowed("auto, off, a text, or a file (one with a / in front, or one that is there)"),
 ]

@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import optimization
 
-from grpo_job.settings.option_checks import SCHEDULES
+from grpo_job.settings.schedules import KEYS, SCHEDULES
 from grpo_job.settings.schema import variable
 from grpo_job.settings.trl_options import BITSANDBYTES, OWNED, VLLM_ONLY, choices, options
 from tests.engines import option_effects as see
@@ -189,4 +189,5 @@ def test_every_schedule_runs_with_the_arguments_that_it_needs(name: str, tmp_pat
 )
 def test_the_keys_of_a_schedule_are_those_of_transformers(name: str, function: str) -> None:
     taken = set(inspect.signature(getattr(optimization, function)).parameters)
+    assert set(SCHEDULES[name][0]) <= set(KEYS)
     assert set(SCHEDULES[name][0]) == taken - {"optimizer", "num_warmup_steps", "num_training_steps", "last_epoch"}

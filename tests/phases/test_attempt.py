@@ -2,6 +2,7 @@
 
 import errno
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -32,7 +33,7 @@ def attempt_at(folder: Path, rows: Rows | None = None, **settings: str) -> Attem
 
 @contextmanager
 def run(attempt: Attempt) -> Iterator[None]:
-    with attempt.lock(), outcome.record_outcome(attempt):
+    with attempt.lock(), outcome.record_outcome(attempt), outcome.told_to_machines(attempt):
         yield
 
 
@@ -244,3 +245,12 @@ def test_a_damaged_lease_expires(tmp_path: Path) -> None:
     (tmp_path / "run" / "lease" / "000001.json").write_bytes(b"\xff garbage")
     (tmp_path / "run" / "lease" / "notes.json").write_text("of somebody")
     assert interrupted(attempt_at(tmp_path)) == 75
+
+
+def test_a_port_that_is_taken_is_a_refusal_that_the_summary_keeps(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        attempt = attempt_at(tmp_path, metrics_port=str(taken.getsockname()[1]))
+        with attempt.lock(), outcome.record_outcome(attempt), outcome.told_to_machines(attempt):
+            pytest.fail("the run began")
+    assert attempt.outcome.code == 2
+    assert "GRPO_METRICS_PORT" in summary(tmp_path)["ending"]["reason"]  # type: ignore[index]

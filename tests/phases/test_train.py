@@ -1,5 +1,6 @@
 """What a listener does at each step of the training."""
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ from grpo_job.checkpoints import Checkpoint, CheckpointManager
 from grpo_job.monitoring.health import Finding, alike
 from grpo_job.monitoring.health.answers import ALIKE, KNOWN, AnswersOfLastSteps
 from grpo_job.outcomes import RunLocked
-from grpo_job.phases import resume, train
+from grpo_job.phases import resume, train, training_listener
 from grpo_job.phases.attempt import Attempt
 from grpo_job.run_folder.files import read_jsonl, write_jsonl
 from grpo_job.runtime.signals import Interruption
@@ -129,3 +130,14 @@ def test_metrics_of_a_step_hold_how_alike_its_answers_are(listener: train.Traini
     listener.on_completions(1, [{"prompt": row["prompt"], "completion": "8", "rewards": {}} for row in rows])
     listener.on_step(1, {"reward": 1.0})
     assert read_jsonl(listener.attempt.folder.metrics) == [{"step": 1, "reward": 1.0, ALIKE: 1.0, KNOWN: 0.0}]
+
+
+def test_a_step_takes_its_share_of_the_time_since_the_last_that_was_logged(
+    listener: train.TrainingListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([50.0, 70.0])
+    monkeypatch.setattr(training_listener, "time", SimpleNamespace(monotonic=lambda: next(clock), time=time.time))
+    listener.last_step_at = 0.0
+    for step in (5, 7):
+        listener.on_step(step, {"reward": 1.0})
+    assert listener.step_seconds == listener.budget.steps == [10.0, 10.0]

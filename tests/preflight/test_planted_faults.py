@@ -43,6 +43,12 @@ FAULTS: list[tuple[str, str, str, Plant]] = [
     ("no such reward", "settings", "did you mean 'correct'?", lambda w: w.set(REWARDS="corect:1")),
     ("no such place", "settings", "GRPO_PUBLISH_TO", lambda w: w.set(PUBLISH_TO="ftp://host/x")),
     ("no such port", "settings", "GRPO_METRICS_PORT: '80' was given", lambda w: w.set(METRICS_PORT="80")),
+    (
+        "no verdict to publish by",
+        "held-out rows",
+        "GRPO_PUBLISH_IF=improved would publish nothing: 20 held-out rows are too few",
+        lambda w: w.set(PUBLISH_IF="improved", EVAL_ROWS="20"),
+    ),
     # destinations and credentials
     ("no token", "destination", "no Hugging Face token was found", lambda w: token(w, None)),
     ("token may only read", "destination", "cannot write there", lambda w: token(w, "read")),

@@ -61,6 +61,12 @@ ODD: list[tuple[str, str, str, Plant]] = [
     ),
     ("few rows", "rows", "32 epochs over 25 rows", lambda w: (rows(w, of=25), w.set(MAX_STEPS="100"))),
     (
+        "many epochs",
+        "rows",
+        "a smaller GRPO_NUM_TRAIN_EPOCHS (now 30)",
+        lambda w: w.set(MAX_STEPS="-1", NUM_TRAIN_EPOCHS="30"),
+    ),
+    (
         "held-out rows in training",
         "held-out rows",
         "10 of 60 held-out questions occur in training",

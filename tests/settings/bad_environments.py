@@ -15,6 +15,10 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_SAVE_MINUTES": "10m"}, "allowed: a number above 0"),
     ({"GRPO_EPSILON": "a fifth"}, "allowed: a number above 0"),
     ({"GRPO_PAD_TO_MULTIPLE_OF": "auto"}, "allowed: a whole number from 1, or none"),
+    # no text for a prompt
+    ({"GRPO_SYSTEM_PROMPT": "None"}, "this word is no text for a prompt; allowed: any text; empty for none"),
+    ({"GRPO_EXAMPLE": "OFF"}, "this word is no text for a prompt; allowed: auto, off, a text, or a file"),
+    ({"GRPO_SAMPLE_PROMPTS": "off"}, "this word is no text for a prompt; allowed: questions separated by |, or none"),
     # not a finite number
     ({"GRPO_LEARNING_RATE": "nan"}, "allowed: a number from 0"),
     ({"GRPO_LEARNING_RATE": "inf"}, "allowed: a number from 0"),
@@ -25,6 +29,8 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_VESPO_K_POS": "inf"}, "allowed: a number"),
     # out of range
     ({"GRPO_MAX_STEPS": "0"}, "a run needs at least one step; allowed: a whole number from 1, or -1"),
+    ({"GRPO_MAX_STEPS": "9" * 20}, "no run has more than 1000000000 steps; allowed: a whole number from 1, or -1"),
+    ({"GRPO_NUM_TRAIN_EPOCHS": "1e15", "GRPO_MAX_STEPS": "-1"}, "no run has more than 1000000 epochs; allowed: "),
     ({"GRPO_MAX_STEPS": "-2"}, "allowed: a whole number from 1, or -1"),
     ({"GRPO_LORA_RANK": "0"}, "allowed: a whole number from 1"),
     ({"GRPO_MAX_SEQ_LENGTH": "-1024"}, "allowed: a whole number from 1"),
@@ -77,7 +83,7 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_REWARDS": "correct:nan"}, "allowed: name:weight"),
     ({"GRPO_REWARDS": "correct:1,format_tags,correct:2"}, "'correct' occurs 2 times; allowed: name:weight"),
     ({"GRPO_REWARDS": "corect:2"}, "did you mean 'correct'?"),
-    ({"GRPO_REWARDS": "correct:2,beauty:1"}, "there is no reward 'beauty'"),
+    ({"GRPO_REWARDS": "correct:2,beauty:1"}, "there is no reward 'beauty'. Accepted: correct, "),
     # addresses and names of runs
     ({"GRPO_PUBLISH_TO": "gs://bucket/run"}, "allowed: hf://owner/name[@branch], s3://bucket[/prefix], file:///folder"),
     ({"GRPO_PUBLISH_TO": "owner/name"}, "allowed: hf://"),
@@ -142,6 +148,41 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_LR_SCHEDULER_TYPE": "warmup_stable_decay"}, "needs num_decay_steps"),
     ({"GRPO_LR_SCHEDULER_TYPE": "cosine_with_min_lr"}, "needs min_lr or min_lr_rate"),
     ({"GRPO_LR_SCHEDULER_KWARGS": '{"gamma": 1}'}, "has no 'gamma'; allowed: no keys"),
+    (
+        {"GRPO_LR_SCHEDULER_KWARGS": '{"num_cycles": "a"}', "GRPO_LR_SCHEDULER_TYPE": "cosine"},
+        "GRPO_LR_SCHEDULER_KWARGS: num_cycles='a' was given; allowed: a number above 0",
+    ),
+    (
+        {
+            "GRPO_LR_SCHEDULER_KWARGS": '{"num_decay_steps": 10, "decay_type": "steep"}',
+            "GRPO_LR_SCHEDULER_TYPE": "warmup_stable_decay",
+        },
+        "decay_type='steep' was given; allowed: linear, cosine, 1-sqrt",
+    ),
+    (
+        {"GRPO_LR_SCHEDULER_TYPE": "warmup_stable_decay", "GRPO_LR_SCHEDULER_KWARGS": '{"num_decay_steps": 241}'},
+        "num_decay_steps=241 after 10 warmup steps (GRPO_WARMUP_STEPS=0.04), more than GRPO_MAX_STEPS=250; "
+        "allowed: at most 240",
+    ),
+    (
+        {
+            "GRPO_LR_SCHEDULER_TYPE": "cosine_with_min_lr",
+            "GRPO_LR_SCHEDULER_KWARGS": '{"min_lr": 1e-6, "min_lr_rate": 0.1}',
+        },
+        "was given min_lr and min_lr_rate, which set the same thing; allowed: only one of them",
+    ),
+    (
+        {
+            "GRPO_LR_SCHEDULER_TYPE": "cosine_with_min_lr",
+            "GRPO_LR_SCHEDULER_KWARGS": '{"min_lr": 1e-4}',
+            "GRPO_LEARNING_RATE": "1e-5",
+        },
+        "ends at min_lr=0.0001, which is not below GRPO_LEARNING_RATE=1e-05",
+    ),
+    (
+        {"GRPO_LR_SCHEDULER_TYPE": "polynomial", "GRPO_LEARNING_RATE": "1e-8"},
+        "ends at lr_end=1e-07, which is not below GRPO_LEARNING_RATE=1e-08",
+    ),
     ({"GRPO_GENERATION_KWARGS": '{"min_tokens": "many"}'}, "='many' was given; allowed: a whole number from 0"),
     ({"GRPO_CHAT_TEMPLATE_KWARGS": '{"tools": []}'}, "the job sets 'tools' itself; allowed: what the model's chat tem"),
     ({"GRPO_GENERATION_KWARGS": '{"min_tokens": 900}'}, "min_tokens=900 is above GRPO_MAX_COMPLETION_LENGTH=512"),

@@ -69,6 +69,24 @@ def test_a_file_says_what_variables_would_say(name: str, text: str, tmp_path: Pa
     assert settings.system_prompt.strip() == "one\ntwo: three"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("job.yaml", "recipe: smoke\nsample_prompts: ['What is 2, 3?', Why]\n"),
+        ("job.toml", 'recipe = "smoke"\nsample_prompts = ["What is 2, 3?", "Why"]\n'),
+    ],
+)
+def test_a_list_of_sample_prompts_is_as_many_questions(name: str, text: str, tmp_path: Path) -> None:
+    assert read(tmp_path, text, name).settings.sample_prompts == "What is 2, 3?|Why"
+
+
+@pytest.mark.parametrize("line", ["system_prompt: null", "example: none", "example: no", "sample_prompts: false"])
+def test_a_word_for_nothing_is_not_shown_to_the_model(line: str, tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, f"recipe: smoke\n{line}\n")
+    assert "this word is no text for a prompt; allowed: " in fault
+    assert "job.yaml, line 2" in fault
+
+
 def test_command_line_then_environment_then_file_then_recipe(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text("recipe: smoke\nmax_steps: 5\nseed: 5\nlora_seed: 5\n")
     environment = {

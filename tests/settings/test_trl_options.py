@@ -75,7 +75,8 @@ def test_no_option_is_accepted_that_the_engines_overwrite() -> None:
         settings = Settings(grpo_config={name: value})
         return grpo_arguments(settings, {"hidden_size": 2048}, steps=1, reward_weights=[1.0])[name]
 
-    values = {**dict.fromkeys(FURTHER, "mine"), "generation_kwargs": {"min_tokens": 4}}
+    read = {"generation_kwargs": {"min_tokens": 4}, "lr_scheduler_kwargs": {"num_cycles": 2}}
+    values = {**dict.fromkeys(FURTHER, "mine"), **read}
     assert not {name for name, value in values.items() if passed(name, value) != value}
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from grpo_job.planner import learning_rate
 from grpo_job.planner.plan import Plan
+from grpo_job.settings import schedules
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.trl_options import BITSANDBYTES_ADAM, GENERATION_KEYS, JOB_DEFAULTS, generation_keys, options
 
@@ -41,6 +42,7 @@ def grpo_arguments(
         **settings.grpo_config,
         **_loss(settings.grpo_config.get("loss_type")),
         "generation_kwargs": generation_keys(settings.grpo_config.get("generation_kwargs") or {}),
+        "lr_scheduler_kwargs": schedules.values(settings.grpo_config.get("lr_scheduler_kwargs") or {}),
         "max_steps": steps,
         "report_to": "none",  # the job's own listener tells the trackers
         "reward_weights": reward_weights,

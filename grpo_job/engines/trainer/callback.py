@@ -52,6 +52,8 @@ class ListeningCallback(TrainerCallback):
         step, last = state.global_step, state.global_step >= state.max_steps
         self.listener.on_progress()
         self._measure()
+        if rows := self._completions():  # at each step, though few are logged: the next generation overwrites them
+            self.listener.on_completions(step, rows)
         if step % self.steps_per_buffer and not last:
             return
         for reason in self.ranks.gather(self.listener.asked_to_stop()):
@@ -81,11 +83,9 @@ class ListeningCallback(TrainerCallback):
         return Decision(log=measured or save, save=save, stop=stop)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
-        """Tell the completions that were generated since the last ones, and the step's metrics."""
+        """Tell the step's metrics."""
         if "train_runtime" in logs:  # transformers' closing summary, not a step
             return
-        if rows := self._completions():
-            self.listener.on_completions(state.global_step, rows)
         self.listener.on_step(state.global_step, dict(logs))
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:

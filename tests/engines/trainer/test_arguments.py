@@ -80,3 +80,10 @@ def test_without_a_setting_no_engine_corrects_by_importance_sampling() -> None:
 
 def test_token_ids_of_a_logit_bias_are_numbers() -> None:
     assert arguments(GENERATION_KWARGS='{"logit_bias": {"7": 2}}')["generation_kwargs"] == {"logit_bias": {7: 2.0}}
+
+
+def test_a_number_of_the_schedule_that_yaml_reads_as_a_text_reaches_the_trainer_as_a_number() -> None:
+    given = '{"min_lr": "1e-6"}'
+    assert arguments(LR_SCHEDULER_TYPE="cosine_with_min_lr", LR_SCHEDULER_KWARGS=given)["lr_scheduler_kwargs"] == {
+        "min_lr": 1e-6
+    }

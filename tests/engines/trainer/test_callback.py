@@ -2,9 +2,12 @@
 
 from collections import defaultdict
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 from grpo_job.engines.base import VllmTrainerEngine
 from grpo_job.engines.trainer.callback import ListeningCallback
+
+NEVER = ("should_save", "should_stop")
 
 
 def test_what_a_hand_over_kept_is_logged_once_for_it() -> None:
@@ -24,3 +27,17 @@ def test_what_a_hand_over_kept_is_logged_once_for_it() -> None:
     assert callback.trainer._metrics["train"]["weights/kept"] == [0.9]
     assert len(callback.trainer._metrics["train"]["time/step"]) == 2
     assert engine.notes == ["a sentence"]
+
+
+def test_completions_are_told_at_each_step_though_none_is_logged() -> None:
+    callback = ListeningCallback(steps_per_buffer=1)
+    callback.trainer = SimpleNamespace(_metrics={"train": defaultdict(list)}, step_seconds=dict)
+    callback.began = callback.clipped = 0.0
+    callback.listener = Mock(asked_to_stop=lambda: None, measure=lambda _: {}, **dict.fromkeys(NEVER, lambda _: False))
+    for step in (1, 2):
+        callback.trainer._logs = {
+            "prompt": ["2 + 2?"], "completion": ["4"], "rewards": {"correct": [1.0]}, "advantages": [0.5],
+        }  # fmt: skip
+        callback.on_step_end(None, SimpleNamespace(global_step=step, max_steps=9), SimpleNamespace(should_log=False))
+    told = callback.listener.on_completions.call_args_list  # type: ignore[attr-defined]
+    assert [(call.args[0], call.args[1][0]["completion"]) for call in told] == [(1, "4"), (2, "4")]
