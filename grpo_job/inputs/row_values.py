@@ -18,6 +18,7 @@ Message = dict[str, str]
 
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 MESSAGES_AS_TEXT = re.compile(r"\[\s*\{\s*([\"'])(role|content|from|value)\1\s*:")
+ROLE_IN_TEXT = re.compile(rf"([\"'])(?:role|from)\1\s*:\s*([\"'])(?:{'|'.join(ROLES)})\2")
 CALCULATOR = re.compile(r"<<[^<>]*>>")
 BOX = "\\boxed{"
 
@@ -100,6 +101,8 @@ def golds(value: Any) -> list[str]:
     if isinstance(value, int | float | Decimal):
         return [str(value)]
     if isinstance(value, str):
+        if MESSAGES_AS_TEXT.match(value.strip()) and ROLE_IN_TEXT.search(value):
+            return golds(asked(value).reply)
         found = gold(value)
         return [found] if found else []
     raise Unreadable(_named(value))
