@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.inputs import files, folders, sample
-from grpo_job.inputs.binary import Item
+from grpo_job.inputs.binary import Item, with_digits
 from grpo_job.inputs.content import Damaged
 from grpo_job.inputs.files import Table
 from grpo_job.outcomes import InvalidRun
@@ -200,7 +200,8 @@ def _saved_to_disk(folder: Path, config: str | None) -> Splits:
 
 def _of_datasets(found: Mapping[str, Any]) -> Splits:
     def read(rows: Any) -> Split:
-        return Split(rows.column_names, [("", rows.to_list())])  # as they are stored: no image or sound is decoded
+        listed = with_digits(rows.to_list(), rows.data.schema)  # as they are stored: no image or sound is decoded
+        return Split(rows.column_names, [("", listed)])
 
     return {str(split): partial(read, rows) for split, rows in found.items()}
 

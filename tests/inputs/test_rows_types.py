@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
 from tests.inputs.row_files import (
@@ -41,6 +42,8 @@ NESTED = [{"question": "q0", "reward_model": {"ground_truth": "4", "style": "rul
 INSIDE = {"answer_column": "reward_model.ground_truth"}
 IN_TALK = {"prompt_column": "talk", "answer_column": "talk"}
 DAY = datetime.date(2026, 11, 27)
+NARROW = as_rows("answer", [numpy.float32(0.1), numpy.float32(2.5), numpy.float32(123456792)])  # the last is exact
+DIGITS = [["0.1"], ["2.5"], ["123456792.0"]]
 GOLDS: list[tuple[str, Callable[[Path], Path], Mapping[str, Any], list[list[str]], int]] = [
     (
         "mixed types",
@@ -92,6 +95,9 @@ GOLDS: list[tuple[str, Callable[[Path], Path], Mapping[str, Any], list[list[str]
         [["4.50"]],
         0,
     ),
+    ("32 bits in parquet", lambda f: parquet(f / "r.parquet", NARROW), {}, DIGITS, 0),
+    ("32 bits in arrow", lambda f: arrow(f / "r.arrow", NARROW), {}, DIGITS, 0),
+    ("32 bits saved to disk", lambda f: saved_to_disk(f / "r", NARROW), {}, DIGITS, 0),
     ("dates beside", lambda f: parquet(f / "r.parquet", [{"question": "q0", "answer": 4, "day": DAY}]), {}, [["4"]], 0),
     (
         "bytes beside",
