@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 import pytest
 
+from grpo_job.inputs.dataset import Rows
 from tests.inputs.row_files import (
     Build,
     Refused,
@@ -138,6 +139,14 @@ def test_every_type_gives_its_golds_and_rows_without_one_are_counted(
     assert all(row["prompt"] == [{"role": "user", "content": row["question"]}] for row in rows.train)
     assert [row["question"] for row in rows.train] == [f"q{number}" for number in range(len(golds))]
     assert rows.train_counts.unanswerable == without
+
+
+def test_a_reward_gets_a_decimal_as_a_number_and_an_edited_one_makes_other_rows(tmp_path: Path) -> None:
+    def read(price: str) -> Rows:
+        return load(parquet(tmp_path / "r.parquet", [row | {"price": Decimal(price)} for row in problems(6)]))
+
+    assert json.loads(read("4.50").train[0]["columns"])["price"] == 4.5
+    assert read("4.50").digest != read("4.51").digest
 
 
 def rows(folder: Path) -> Path:
