@@ -55,7 +55,7 @@ def at(row: Mapping[str, Any], column: str) -> Any:
 
 
 def asked(value: Any, system_prompt: str = "") -> Asked:
-    """The prompt, with `system_prompt` in front where it has no system message. Without turns where it is empty.
+    """The prompt, with `system_prompt` in front where its system message is blank or missing; no turns if it is empty.
 
     >>> asked([{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "4"}])
     Asked(messages=[{'role': 'user', 'content': '2 + 2?'}], reply='4')
@@ -67,8 +67,9 @@ def asked(value: Any, system_prompt: str = "") -> Asked:
         raise Unreadable(f"a list of messages that ends with one of {turns[-1]['role']}, where a user's is needed")
     if not any(turn["role"] == "user" and turn["content"].strip() for turn in turns):
         return Asked([], reply)
-    if system_prompt and turns[0]["role"] != "system":
-        turns.insert(0, {"role": "system", "content": system_prompt})
+    blank = turns[0]["role"] == "system" and not turns[0]["content"].strip()
+    if system_prompt and (blank or turns[0]["role"] != "system"):
+        turns[: int(blank)] = [{"role": "system", "content": system_prompt}]
     return Asked(turns, reply)
 
 

@@ -27,6 +27,7 @@ TALK = [USER, REPLY, {"role": "user", "content": "And 3 + 3?"}]
         ([USER], [SYSTEM, USER]),
         ([USER, REPLY], [SYSTEM, USER]),
         ([{"role": "system", "content": "Own."}, USER], [{"role": "system", "content": "Own."}, USER]),
+        ([{"role": "system", "content": " "}, USER], [SYSTEM, USER]),
         (GPT, [SYSTEM, USER]),
         (TALK, [SYSTEM, *TALK]),
         ('[{"role": "user", "content": "2 + 2?"}]', [SYSTEM, USER]),
