@@ -216,9 +216,10 @@ def _require_enough(
     needed = settings.prompts_per_generation
     if len(train) < needed:
         raise InvalidRun(
-            f"GRPO_DATASET: {settings.dataset!r} was given; it has {train_counts.sentence()} to train on, but one "
-            f"generation needs {needed} different prompts; allowed: more rows, a larger GRPO_MAX_PROMPT_LENGTH "
-            "if they are too long, or a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
+            f"GRPO_DATASET: {settings.dataset!r} was given; there are {train_counts.sentence()} to train on and "
+            f"{held_counts.sentence()} to evaluate on, but one generation needs {needed} different prompts; "
+            "allowed: more rows, a larger GRPO_MAX_PROMPT_LENGTH if they are too long, or a smaller "
+            "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
         )
     if not held_out:
         raise InvalidRun(

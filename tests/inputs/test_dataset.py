@@ -174,7 +174,7 @@ def test_a_single_file_has_no_split_to_evaluate_on(tmp_path: Path) -> None:
 def test_too_few_rows_for_one_generation_are_refused_with_the_numbers(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "rows.jsonl", problems(6))
     said = refusal(path, num_generations=2, per_device_train_batch_size=16)
-    assert "5 of 5 rows to train on, but one generation needs 8 different prompts; allowed: more rows" in said
+    assert "there are 5 of 5 rows to train on and 1 of 1 rows to evaluate on, but one generation needs 8" in said
 
 
 def test_held_out_rows_that_all_occur_in_training_are_refused(tmp_path: Path) -> None:
