@@ -25,6 +25,9 @@ HUB_SECONDS = 20
 FETCH = Patience(seconds=60, call=30)  # a store that is down holds the start of a run no longer
 LONGEST_REASON = 400
 CONFIG_ERROR = re.compile("Config name is missing|BuilderConfig .* not found")  # of `datasets`, with those that exist
+NOT_CACHED = (
+    "HF_HUB_OFFLINE is set, but the dataset is not in the cache in HF_HOME: unset it, or download the dataset first"
+)
 
 HUB_REASONS = {
     "RepositoryNotFoundError": "the Hub has no such dataset, or HF_TOKEN has no access to it: check both",
@@ -82,10 +85,10 @@ class RowSource:
         if self.is_local:
             self._refuse_hub_settings()
             return self
-        from huggingface_hub import HfApi, constants
-
-        if constants.HF_HUB_OFFLINE:
+        if _is_kept_offline():
             return self
+        from huggingface_hub import HfApi
+
         try:
             found = HfApi().dataset_info(self.name, revision=self.revision, timeout=HUB_SECONDS).sha
         except Exception as error:  # whatever the client raises, there are no rows
@@ -111,6 +114,8 @@ class RowSource:
         except Exception as error:  # third-party data: any error of the library is the reason
             if CONFIG_ERROR.search(reason := _reason(error)):
                 raise InvalidRun(f"{self.variable}_CONFIG: {self.config!r} was given; {self.name}: {reason}") from error
+            if _is_kept_offline() and isinstance(error, ConnectionError):
+                raise self._refused(NOT_CACHED) from error
             raise self._failed_at_hub(error, f"it cannot be read: {reason}") from error
         return {split: partial(self._read, paths) for split, paths in found.items()}
 
@@ -178,6 +183,12 @@ class RowSource:
 
     def _given(self) -> str:
         return f"{self.variable}: {self.name!r} was given; "
+
+
+def _is_kept_offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
 
 
 def _of_hub(name: str, config: str | None, revision: str | None) -> Splits:
