@@ -179,7 +179,8 @@ def _split(
     ]
     if faults:
         raise InvalidRun(*faults)
-    return [row_of(item, place, settings, needs_gold) for place, item in split.numbered()]
+    part = " of the held-out rows" if variable == "GRPO_EVAL_SPLIT" else ""
+    return [row_of(item, place + part, settings, needs_gold) for place, item in split.numbered()]
 
 
 def _instead_of(column: str, split: Split) -> list[str]:

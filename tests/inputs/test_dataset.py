@@ -141,6 +141,12 @@ def test_held_out_rows_may_come_from_elsewhere(tmp_path: Path) -> None:
     assert len(load(train, eval_dataset=str(other)).held_out) == 5
 
 
+def test_of_a_bad_held_out_row_it_is_told_that_it_is_held_out(tmp_path: Path) -> None:
+    train = jsonl(tmp_path / "mine.jsonl", problems(6))
+    other = jsonl(tmp_path / "theirs.jsonl", [{"question": "q", "answer": {"value": 1}}])
+    assert "in row 1 of the held-out rows it holds a dictionary" in refusal(train, eval_dataset=str(other))
+
+
 def test_of_another_folder_the_test_split_is_taken(tmp_path: Path) -> None:
     train = jsonl(tmp_path / "mine.jsonl", problems(6))
     jsonl(tmp_path / "theirs" / "train.jsonl", problems(9, first=50))
