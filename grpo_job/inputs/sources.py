@@ -16,7 +16,7 @@ from grpo_job.inputs import files, folders, sample
 from grpo_job.inputs.binary import Item, with_digits
 from grpo_job.inputs.content import Damaged
 from grpo_job.inputs.files import Table
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, Unasked
 from grpo_job.stores import Patience, StoreFailed, open_store
 
 TRAIN, TEST = "train", "test"
@@ -25,9 +25,7 @@ HUB_SECONDS = 20
 FETCH = Patience(seconds=60, call=30)  # a store that is down holds the start of a run no longer
 LONGEST_REASON = 400
 CONFIG_ERROR = re.compile("Config name is missing|BuilderConfig .* not found")  # of `datasets`, with those that exist
-NOT_CACHED = (
-    "HF_HUB_OFFLINE is set, but the dataset is not in the cache in HF_HOME: unset it, or download the dataset first"
-)
+NOT_CACHED = "HF_HUB_OFFLINE is set, but the rows are not in the cache in HF_HOME: unset it, or download them first"
 
 HUB_REASONS = {
     "RepositoryNotFoundError": "the Hub has no such dataset, or HF_TOKEN has no access to it: check both",
@@ -114,8 +112,8 @@ class RowSource:
         except Exception as error:  # third-party data: any error of the library is the reason
             if CONFIG_ERROR.search(reason := _reason(error)):
                 raise InvalidRun(f"{self.variable}_CONFIG: {self.config!r} was given; {self.name}: {reason}") from error
-            if _is_kept_offline() and isinstance(error, ConnectionError):
-                raise self._refused(NOT_CACHED) from error
+            if _is_kept_offline() and not self.path.is_dir():
+                raise Unasked(f"{self._given()}{NOT_CACHED} ({reason})") from error
             raise self._failed_at_hub(error, f"it cannot be read: {reason}") from error
         return {split: partial(self._read, paths) for split, paths in found.items()}
 

@@ -145,7 +145,7 @@ def test_a_dataset_that_is_not_in_the_cache_of_a_job_kept_offline_is_no_outage(m
     with pytest.raises(InvalidRun) as caught:
         load("someone/rows")
     assert not isinstance(caught.value, Outage)
-    assert "HF_HUB_OFFLINE is set, but the dataset is not in the cache in HF_HOME: unset it" in str(caught.value)
+    assert "HF_HUB_OFFLINE is set, but the rows are not in the cache in HF_HOME: unset it" in str(caught.value)
 
 
 @pytest.mark.parametrize(
