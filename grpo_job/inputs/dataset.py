@@ -38,6 +38,7 @@ class Counts:
     duplicate: int = 0
     too_long: int = 0
     in_training: int = 0
+    set_apart: int = 0  # to choose a checkpoint by
 
     def sentence(self) -> str:
         """Such as `5 of 8 rows (left out: 1 empty, 2 duplicate)`."""

@@ -202,9 +202,9 @@ class _Examination:
         )
         if not rows:
             return None
-        self.found.gather("rows", lambda: row_checks.findings(rows, settings, measured=chat is not None))
         apart = self.found.attempt("rows to choose by", lambda: evaluation.set_apart(rows, settings))
         left, self.choosing = apart or (rows, [])
+        self.found.gather("rows", lambda: row_checks.findings(left, settings, measured=chat is not None))
         if chat and settings.warm_start_steps:
             ids = chat.ids
             solved = partial(row_checks.solutions, left, lambda texts: list(map(len, ids(texts))), settings)

@@ -49,6 +49,7 @@ def test_every_row_that_is_left_out_is_counted_by_its_reason(tmp_path: Path) -> 
     rows = load(tmp_path)
     assert vars(rows.train_counts) == {
         "read": 13, "kept": 6, "empty": 3, "unanswerable": 2, "duplicate": 1, "too_long": 1, "in_training": 0,
+        "set_apart": 0,
     }  # fmt: skip
     assert rows.train_counts.sentence() == ("6 of 13 rows (left out: 3 empty, 2 unanswerable, 1 duplicate, 1 too long)")
     assert rows.held_out_counts.sentence() == "2 of 4 rows (left out: 1 duplicate, 1 in training)"
