@@ -90,6 +90,10 @@ class Outage(InvalidRun):
     kind = Unexpected.kind
 
 
+class Unasked(InvalidRun):
+    """What only the network knows, of a job that may not ask it: no fault of a check that was told so."""
+
+
 @contextmanager
 def starting_a_process() -> Iterator[None]:
     """Raises `InvalidRun` with the cure if the machine allows no further process."""

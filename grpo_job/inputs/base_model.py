@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from grpo_job.inputs import sample
-from grpo_job.outcomes import InvalidRun, Outage
+from grpo_job.outcomes import InvalidRun, Outage, Unasked
 from grpo_job.settings import plain_files
 from grpo_job.stores import client_errors
 
@@ -108,7 +108,7 @@ def _from_cache(name: str, revision: str | None, patterns: list[str]) -> BaseMod
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
     except LocalEntryNotFoundError as error:
-        raise InvalidRun(
+        raise Unasked(
             f"GRPO_MODEL: {name!r} was given; HF_HUB_OFFLINE is set, but the model is not in the cache in HF_HOME: "
             "unset it, or download the model first"
         ) from error

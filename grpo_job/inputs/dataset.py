@@ -24,6 +24,7 @@ TokenCounter = Callable[[Sequence[list[dict[str, str]]]], list[int]]
 HELD_OUT_SHARE = 0.1  # of all rows at most, if there is no split to evaluate on
 # Punctuation of sentences: quotes, and stops and exclamation marks that belong to no number.
 PUNCTUATION = re.compile("[,;:?\"'`\u2018\u2019\u201c\u201d]|\\.(?!\\d)|(?<!\\d)!")
+RAISED = re.compile("[\u00b2\u00b3\u00b9\u2070-\u207f]+")  # powers, which NFKC puts on the line: 5\u00b2 is not 52
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Counts:
     duplicate: int = 0
     too_long: int = 0
     in_training: int = 0
+    set_apart: int = 0  # to choose a checkpoint by
 
     def sentence(self) -> str:
         """Such as `5 of 8 rows (left out: 1 empty, 2 duplicate)`."""
@@ -95,7 +97,7 @@ def normalised(question: str) -> str:
     >>> normalised("How many?  It costs $1,000.50, he said.")
     'how many it costs $1000.50 he said'
     """
-    text = unicodedata.normalize("NFKC", question).casefold()
+    text = unicodedata.normalize("NFKC", RAISED.sub(r"^\g<0>", question)).casefold()
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     return " ".join(PUNCTUATION.sub(" ", text).split())
 
@@ -178,7 +180,8 @@ def _split(
     ]
     if faults:
         raise InvalidRun(*faults)
-    return [row_of(item, place, settings, needs_gold) for place, item in split.numbered()]
+    part = " of the held-out rows" if variable == "GRPO_EVAL_SPLIT" else ""
+    return [row_of(item, place + part, settings, needs_gold) for place, item in split.numbered()]
 
 
 def _instead_of(column: str, split: Split) -> list[str]:
@@ -215,9 +218,10 @@ def _require_enough(
     needed = settings.prompts_per_generation
     if len(train) < needed:
         raise InvalidRun(
-            f"GRPO_DATASET: {settings.dataset!r} was given; it has {train_counts.sentence()} to train on, but one "
-            f"generation needs {needed} different prompts; allowed: more rows, a larger GRPO_MAX_PROMPT_LENGTH "
-            "if they are too long, or a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
+            f"GRPO_DATASET: {settings.dataset!r} was given; there are {train_counts.sentence()} to train on and "
+            f"{held_counts.sentence()} to evaluate on, but one generation needs {needed} different prompts; "
+            "allowed: more rows, a larger GRPO_MAX_PROMPT_LENGTH if they are too long, or a smaller "
+            "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
         )
     if not held_out:
         raise InvalidRun(

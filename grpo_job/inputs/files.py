@@ -83,14 +83,22 @@ def _listed(whole: Any, prompt_column: str) -> list[Any]:
     if not isinstance(whole, dict):
         raise Damaged(f"it holds a value of type {type(whole).__name__}; {JSON_FORMS}")
     of_rows = [name for name, value in whole.items() if isinstance(value, list) and _has_objects(value)]
+    if whole and all(isinstance(each, dict) and prompt_column in each for each in whole.values()):
+        raise Damaged(f"it holds its rows by name ({_first(whole)}), not as a list; {JSON_FORMS}")
     if whole and (all(isinstance(each, dict) for each in whole.values()) or _are_lists_of_cells(whole)):
-        raise Damaged(f"it holds its columns ({', '.join(whole)}), not rows; {JSON_FORMS}")
+        raise Damaged(f"it holds its columns ({_first(whole)}), not rows; {JSON_FORMS}")
     if prompt_column in whole or not of_rows:
         return [whole]
     if len(of_rows) > 1:
         raise Damaged(f"it holds several lists of objects ({', '.join(of_rows)}); save each as a file of its own")
     found: list[Any] = whole[of_rows[0]]
     return found
+
+
+def _first(whole: Item) -> str:
+    """The first keys, and how many more there are."""
+    more = f" and {len(whole) - 3:,} more" if len(whole) > 3 else ""
+    return ", ".join(list(whole)[:3]) + more
 
 
 def _has_objects(value: list[Any]) -> bool:

@@ -18,6 +18,7 @@ Message = dict[str, str]
 
 ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
 MESSAGES_AS_TEXT = re.compile(r"\[\s*\{\s*([\"'])(role|content|from|value)\1\s*:")
+ROLE_IN_TEXT = re.compile(rf"([\"'])(?:role|from)\1\s*:\s*([\"'])(?:{'|'.join(ROLES)})\2")
 CALCULATOR = re.compile(r"<<[^<>]*>>")
 BOX = "\\boxed{"
 
@@ -54,7 +55,7 @@ def at(row: Mapping[str, Any], column: str) -> Any:
 
 
 def asked(value: Any, system_prompt: str = "") -> Asked:
-    """The prompt, with `system_prompt` in front where it has no system message. Without turns where it is empty.
+    """The prompt, with `system_prompt` in front where its system message is blank or missing; no turns if it is empty.
 
     >>> asked([{"from": "human", "value": "2 + 2?"}, {"from": "gpt", "value": "4"}])
     Asked(messages=[{'role': 'user', 'content': '2 + 2?'}], reply='4')
@@ -66,8 +67,9 @@ def asked(value: Any, system_prompt: str = "") -> Asked:
         raise Unreadable(f"a list of messages that ends with one of {turns[-1]['role']}, where a user's is needed")
     if not any(turn["role"] == "user" and turn["content"].strip() for turn in turns):
         return Asked([], reply)
-    if system_prompt and turns[0]["role"] != "system":
-        turns.insert(0, {"role": "system", "content": system_prompt})
+    blank = turns[0]["role"] == "system" and not turns[0]["content"].strip()
+    if system_prompt and (blank or turns[0]["role"] != "system"):
+        turns[: int(blank)] = [{"role": "system", "content": system_prompt}]
     return Asked(turns, reply)
 
 
@@ -100,6 +102,8 @@ def golds(value: Any) -> list[str]:
     if isinstance(value, int | float | Decimal):
         return [str(value)]
     if isinstance(value, str):
+        if MESSAGES_AS_TEXT.match(value.strip()) and ROLE_IN_TEXT.search(value):
+            return golds(asked(value).reply)
         found = gold(value)
         return [found] if found else []
     raise Unreadable(_named(value))

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from grpo_job.inputs import row_values
@@ -70,7 +71,9 @@ def _solution(item: Mapping[str, Any], golds: Sequence[str], settings: Settings)
 
 
 def _as_json(value: Any) -> Any:
-    """A cell that JSON does not know: times as text, arrays as lists, anything else as null."""
+    """A cell that JSON does not know: decimals as numbers, times as text, arrays as lists, anything else as null."""
+    if isinstance(value, Decimal):
+        return float(value)
     for method in ("isoformat", "tolist"):
         if convert := getattr(value, method, None):
             return convert()

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.inputs import files, folders, sample
-from grpo_job.inputs.binary import Item
+from grpo_job.inputs.binary import Item, with_digits
 from grpo_job.inputs.content import Damaged
 from grpo_job.inputs.files import Table
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, Unasked
 from grpo_job.stores import Patience, StoreFailed, open_store
 
 TRAIN, TEST = "train", "test"
@@ -25,6 +25,7 @@ HUB_SECONDS = 20
 FETCH = Patience(seconds=60, call=30)  # a store that is down holds the start of a run no longer
 LONGEST_REASON = 400
 CONFIG_ERROR = re.compile("Config name is missing|BuilderConfig .* not found")  # of `datasets`, with those that exist
+NOT_CACHED = "HF_HUB_OFFLINE is set, but the rows are not in the cache in HF_HOME: unset it, or download them first"
 
 HUB_REASONS = {
     "RepositoryNotFoundError": "the Hub has no such dataset, or HF_TOKEN has no access to it: check both",
@@ -82,10 +83,10 @@ class RowSource:
         if self.is_local:
             self._refuse_hub_settings()
             return self
-        from huggingface_hub import HfApi, constants
-
-        if constants.HF_HUB_OFFLINE:
+        if _is_kept_offline():
             return self
+        from huggingface_hub import HfApi
+
         try:
             found = HfApi().dataset_info(self.name, revision=self.revision, timeout=HUB_SECONDS).sha
         except Exception as error:  # whatever the client raises, there are no rows
@@ -111,6 +112,8 @@ class RowSource:
         except Exception as error:  # third-party data: any error of the library is the reason
             if CONFIG_ERROR.search(reason := _reason(error)):
                 raise InvalidRun(f"{self.variable}_CONFIG: {self.config!r} was given; {self.name}: {reason}") from error
+            if _is_kept_offline() and not self.path.is_dir():
+                raise Unasked(f"{self._given()}{NOT_CACHED} ({reason})") from error
             raise self._failed_at_hub(error, f"it cannot be read: {reason}") from error
         return {split: partial(self._read, paths) for split, paths in found.items()}
 
@@ -180,6 +183,12 @@ class RowSource:
         return f"{self.variable}: {self.name!r} was given; "
 
 
+def _is_kept_offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
 def _of_hub(name: str, config: str | None, revision: str | None) -> Splits:
     import datasets
 
@@ -200,7 +209,8 @@ def _saved_to_disk(folder: Path, config: str | None) -> Splits:
 
 def _of_datasets(found: Mapping[str, Any]) -> Splits:
     def read(rows: Any) -> Split:
-        return Split(rows.column_names, [("", rows.to_list())])  # as they are stored: no image or sound is decoded
+        listed = with_digits(rows.to_list(), rows.data.schema)  # as they are stored: no image or sound is decoded
+        return Split(rows.column_names, [("", listed)])
 
     return {str(split): partial(read, rows) for split, rows in found.items()}
 

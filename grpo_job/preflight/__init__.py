@@ -21,7 +21,7 @@ from grpo_job.preflight import rewards as reward_checks
 from grpo_job.preflight import rows as row_checks
 from grpo_job.preflight import start as start_checks
 from grpo_job.preflight.destinations import Places
-from grpo_job.preflight.findings import Finding, Findings, Status
+from grpo_job.preflight.findings import Finding, Findings
 from grpo_job.rewards import Reward
 from grpo_job.rewards import load as load_rewards
 from grpo_job.runtime import machine
@@ -140,9 +140,8 @@ class _Examination:
 
     def _model(self) -> tuple[base_model.BaseModel | None, dict[str, Any] | None, Chat | None]:
         settings, found = self.settings, self.found
-        missing: Status = "skipped" if self.offline and not clients.is_local(settings.model) else "failed"
         fetch = partial(base_model.fetch, settings.model, settings.model_revision, weights=False)
-        base = found.attempt("model", fetch, refused=missing)
+        base = found.attempt("model", fetch, offline=self.offline)
         if base is None:
             return None, None, None
         found.gather("model", lambda: (model.exists(base, settings), license.finding(base)))
@@ -193,17 +192,19 @@ class _Examination:
     def _rows(self, chat: Chat | None, needs_gold: bool) -> dataset.Rows | None:
         """Also without a tokenizer: then their other faults are found, and no lengths."""
         settings = self.settings
-        local = all(clients.is_local(name) for name in (settings.dataset, settings.eval_dataset) if name)
-        missing: Status = "skipped" if self.offline and not local else "failed"
+        for name in (settings.dataset, settings.eval_dataset or ""):
+            if self.offline and name.startswith("s3://"):
+                self.found.append(Finding("skipped", "rows", f"{name} was not checked because of --offline"))
+                return None
         lengths = chat.lengths if chat else lambda prompts: [0] * len(prompts)
         rows = self.rows or self.found.attempt(
-            "rows", lambda: dataset.load(settings, lengths, needs_gold=needs_gold), refused=missing
+            "rows", lambda: dataset.load(settings, lengths, needs_gold=needs_gold), offline=self.offline
         )
         if not rows:
             return None
-        self.found.gather("rows", lambda: row_checks.findings(rows, settings, measured=chat is not None))
         apart = self.found.attempt("rows to choose by", lambda: evaluation.set_apart(rows, settings))
         left, self.choosing = apart or (rows, [])
+        self.found.gather("rows", lambda: row_checks.findings(left, settings, measured=chat is not None))
         if chat and settings.warm_start_steps:
             ids = chat.ids
             solved = partial(row_checks.solutions, left, lambda texts: list(map(len, ids(texts))), settings)

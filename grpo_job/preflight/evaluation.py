@@ -1,6 +1,7 @@
 """Checks the evaluation: rows to choose by, what measuring costs, and the smallest change that it can show."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from grpo_job.evaluation import drawing
@@ -29,7 +30,8 @@ def set_apart(rows: Rows, settings: Settings) -> tuple[Rows, list[dict[str, Any]
             f"rows to evaluate on, and one generation needs {needed} different prompts of the others; allowed: "
             "more rows, a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE, or GRPO_EVAL_STEPS=none"
         )
-    return rows._replace(train=train), choosing
+    counts = replace(rows.train_counts, kept=len(train), set_apart=len(choosing))
+    return rows._replace(train=train, train_counts=counts), choosing
 
 
 def findings(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from grpo_job.outcomes import InvalidRun, Outage, RunEnded
+from grpo_job.outcomes import InvalidRun, Outage, RunEnded, Unasked
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.stores import client_errors
 
@@ -35,15 +35,18 @@ class Finding(NamedTuple):
 class Findings(list[Finding]):
     """All findings of one preflight, in the order of the checks."""
 
-    def attempt(self, name: str, step: Callable[[], T], *, refused: Status = "failed") -> T | None:
+    def attempt(self, name: str, step: Callable[[], T], *, offline: bool = False) -> T | None:
         """The result of `step`; if it raises, None, and a finding for each fault is added.
+
+        What is not known `offline` is skipped.
 
         Any error of a client is a finding too, so that the other checks are still made.
         """
         try:
             return step()
         except InvalidRun as refusal:
-            self.extend(of_refusal(name, refusal, refused))
+            unasked = offline and isinstance(refusal, Unasked)
+            self.extend(of_refusal(name, refusal, "skipped" if unasked else "failed"))
         except RunEnded:
             raise
         except Exception as error:

@@ -89,8 +89,10 @@ def options(column: Any) -> dict[str, str]:
         return {str(label).strip("(). "): str(text) for label, text in column.items()}
     if not isinstance(column, list):
         return {}
-    texts = [re.sub(r"^\(?[A-J][).:]\s+", "", str(text)) for text in column[:10]]
-    return dict(zip("ABCDEFGHIJ", texts, strict=False))
+    texts = list(zip("ABCDEFGHIJ", map(str, column), strict=False))
+    labelled = all(re.match(rf"\(?{letter}[).:]", text) for letter, text in texts)  # then also without a space: `B)21`
+    label = re.compile(r"\(?[A-J][).:]" + (r"\s*" if labelled else r"\s+"))
+    return {letter: text[match.end() :] if (match := label.match(text)) else text for letter, text in texts}
 
 
 def right_among(given: str, gold: str, texts: dict[str, str], equal: Equal) -> bool:

@@ -49,6 +49,7 @@ def test_every_row_that_is_left_out_is_counted_by_its_reason(tmp_path: Path) -> 
     rows = load(tmp_path)
     assert vars(rows.train_counts) == {
         "read": 13, "kept": 6, "empty": 3, "unanswerable": 2, "duplicate": 1, "too_long": 1, "in_training": 0,
+        "set_apart": 0,
     }  # fmt: skip
     assert rows.train_counts.sentence() == ("6 of 13 rows (left out: 3 empty, 2 unanswerable, 1 duplicate, 1 too long)")
     assert rows.held_out_counts.sentence() == "2 of 4 rows (left out: 1 duplicate, 1 in training)"
@@ -84,10 +85,15 @@ def test_a_held_out_row_never_occurs_in_training_in_whatever_case_or_spacing(var
         ("5 - 3", "5 + 3"),
         ("2*(3+4)", "2*3+4"),
         ("4!", "4"),
+        ("What is 5²?", "What is 52?"),
     ],
 )
 def test_what_makes_another_problem_is_not_normalised_away(one: str, other: str) -> None:
     assert normalised(one) != normalised(other)
+
+
+def test_a_power_is_the_same_in_either_spelling() -> None:
+    assert normalised("What is x¹² + 5²?") == normalised("What is x^12 + 5^2?")
 
 
 def test_without_a_test_split_the_same_rows_are_held_out_in_any_order_and_none_is_trained_on(tmp_path: Path) -> None:
@@ -136,6 +142,12 @@ def test_held_out_rows_may_come_from_elsewhere(tmp_path: Path) -> None:
     assert len(load(train, eval_dataset=str(other)).held_out) == 5
 
 
+def test_of_a_bad_held_out_row_it_is_told_that_it_is_held_out(tmp_path: Path) -> None:
+    train = jsonl(tmp_path / "mine.jsonl", problems(6))
+    other = jsonl(tmp_path / "theirs.jsonl", [{"question": "q", "answer": {"value": 1}}])
+    assert "in row 1 of the held-out rows it holds a dictionary" in refusal(train, eval_dataset=str(other))
+
+
 def test_of_another_folder_the_test_split_is_taken(tmp_path: Path) -> None:
     train = jsonl(tmp_path / "mine.jsonl", problems(6))
     jsonl(tmp_path / "theirs" / "train.jsonl", problems(9, first=50))
@@ -169,7 +181,7 @@ def test_a_single_file_has_no_split_to_evaluate_on(tmp_path: Path) -> None:
 def test_too_few_rows_for_one_generation_are_refused_with_the_numbers(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "rows.jsonl", problems(6))
     said = refusal(path, num_generations=2, per_device_train_batch_size=16)
-    assert "5 of 5 rows to train on, but one generation needs 8 different prompts; allowed: more rows" in said
+    assert "there are 5 of 5 rows to train on and 1 of 1 rows to evaluate on, but one generation needs 8" in said
 
 
 def test_held_out_rows_that_all_occur_in_training_are_refused(tmp_path: Path) -> None:

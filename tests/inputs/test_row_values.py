@@ -1,5 +1,6 @@
 """A table of rows as people have them: the prompts letter by letter and the answers, or a refusal in words."""
 
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ TALK = [USER, REPLY, {"role": "user", "content": "And 3 + 3?"}]
         ([USER], [SYSTEM, USER]),
         ([USER, REPLY], [SYSTEM, USER]),
         ([{"role": "system", "content": "Own."}, USER], [{"role": "system", "content": "Own."}, USER]),
+        ([{"role": "system", "content": " "}, USER], [SYSTEM, USER]),
         (GPT, [SYSTEM, USER]),
         (TALK, [SYSTEM, *TALK]),
         ('[{"role": "user", "content": "2 + 2?"}]', [SYSTEM, USER]),
@@ -83,6 +85,9 @@ def test_what_is_no_prompt_is_named(value: Any, told: str) -> None:
         (GPT, ["4"]),
         ([USER, {"role": "assistant", "content": "#### 4"}], ["4"]),
         ([REPLY], ["4"]),
+        (json.dumps(GPT), ["4"]),
+        ('[{"content": "so \\\\boxed{4}", "role": "assistant"}]', ["4"]),
+        ('[{"from": "Bonn", "to": "Rome"}]', ['[{"from": "Bonn", "to": "Rome"}]']),
         (None, []),
         ("", []),
         ("  ", []),
@@ -98,7 +103,12 @@ def test_an_answer_becomes_these_texts(value: Any, answers: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("value", "told"),
-    [({"value": "72"}, "a dictionary with value"), ([["72"]], "a list of a list of str"), (b"72", "bytes")],
+    [
+        ({"value": "72"}, "a dictionary with value"),
+        ([["72"]], "a list of a list of str"),
+        (b"72", "bytes"),
+        (str(GPT), "as Python prints it"),
+    ],
 )
 def test_what_is_no_answer_is_named(value: Any, told: str) -> None:
     with pytest.raises(Unreadable) as refused:

@@ -107,6 +107,11 @@ DAMAGED = [
     holds("r.json", '"question"', "a value of type str; allowed: one object per line"),
     holds("r.json", '{"question": ["q"], "answer": ["1"]}', "its columns (question, answer), not rows"),
     holds("r.json", '{"question": {"0": "q"}, "answer": {"0": "1"}}', "its columns (question, answer), not rows"),
+    holds(
+        "r.json",
+        json.dumps({f"train_{number}": row for number, row in enumerate(problems(3000))}),
+        "its rows by name (train_0, train_1, train_2 and 2,997 more), not as a list; allowed: one object per line",
+    ),
     holds("r.json", '{"a": [{"q": 1}], "b": [{"q": 2}]}', "several lists of objects (a, b); save each as a file"),
     holds("r.jsonl", LINE + '{"question": "q", "question": "p"}\n', "line 2: an object has the key 'question' twice"),
     holds("r.json", "[" * 100_000, "line 1 is nested too deeply"),

@@ -7,8 +7,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 
+from grpo_job.inputs.dataset import Rows
 from tests.inputs.row_files import (
     Build,
     Refused,
@@ -41,6 +43,8 @@ NESTED = [{"question": "q0", "reward_model": {"ground_truth": "4", "style": "rul
 INSIDE = {"answer_column": "reward_model.ground_truth"}
 IN_TALK = {"prompt_column": "talk", "answer_column": "talk"}
 DAY = datetime.date(2026, 11, 27)
+NARROW = as_rows("answer", [numpy.float32(0.1), numpy.float32(2.5), numpy.float32(123456792)])  # the last is exact
+DIGITS = [["0.1"], ["2.5"], ["123456792.0"]]
 GOLDS: list[tuple[str, Callable[[Path], Path], Mapping[str, Any], list[list[str]], int]] = [
     (
         "mixed types",
@@ -92,6 +96,9 @@ GOLDS: list[tuple[str, Callable[[Path], Path], Mapping[str, Any], list[list[str]
         [["4.50"]],
         0,
     ),
+    ("32 bits in parquet", lambda f: parquet(f / "r.parquet", NARROW), {}, DIGITS, 0),
+    ("32 bits in arrow", lambda f: arrow(f / "r.arrow", NARROW), {}, DIGITS, 0),
+    ("32 bits saved to disk", lambda f: saved_to_disk(f / "r", NARROW), {}, DIGITS, 0),
     ("dates beside", lambda f: parquet(f / "r.parquet", [{"question": "q0", "answer": 4, "day": DAY}]), {}, [["4"]], 0),
     (
         "bytes beside",
@@ -132,6 +139,14 @@ def test_every_type_gives_its_golds_and_rows_without_one_are_counted(
     assert all(row["prompt"] == [{"role": "user", "content": row["question"]}] for row in rows.train)
     assert [row["question"] for row in rows.train] == [f"q{number}" for number in range(len(golds))]
     assert rows.train_counts.unanswerable == without
+
+
+def test_a_reward_gets_a_decimal_as_a_number_and_an_edited_one_makes_other_rows(tmp_path: Path) -> None:
+    def read(price: str) -> Rows:
+        return load(parquet(tmp_path / "r.parquet", [row | {"price": Decimal(price)} for row in problems(6)]))
+
+    assert json.loads(read("4.50").train[0]["columns"])["price"] == 4.5
+    assert read("4.50").digest != read("4.51").digest
 
 
 def rows(folder: Path) -> Path:

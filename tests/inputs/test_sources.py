@@ -7,6 +7,7 @@ import pytest
 
 from grpo_job.inputs.files import allowed
 from grpo_job.inputs.sources import RowSource
+from grpo_job.outcomes import InvalidRun, Outage
 from tests.inputs.row_files import WRITERS, Row, as_csv, cache_of_its_own, jsonl, load, problems, refusal
 from tests.servers.fixtures import as_the_door_sets_it, hub
 from tests.servers.hub import HubServer
@@ -136,6 +137,15 @@ def test_a_hub_that_is_out_of_reach_is_told_as_such(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     said = "the Hub could not be reached (ConnectError): check the network, HF_ENDPOINT and HF_TOKEN"
     assert said in refusal("someone/rows")
+
+
+def test_a_dataset_that_is_not_in_the_cache_of_a_job_kept_offline_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    with pytest.raises(InvalidRun) as caught:
+        load("someone/rows")
+    assert not isinstance(caught.value, Outage)
+    assert "HF_HUB_OFFLINE is set, but the rows are not in the cache in HF_HOME: unset it" in str(caught.value)
 
 
 @pytest.mark.parametrize(

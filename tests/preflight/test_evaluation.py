@@ -31,6 +31,7 @@ def test_of_too_few_rows_for_a_verdict_no_visible_change_is_told(world: World) -
 def test_rows_to_choose_by_are_taken_out_of_the_training_rows(world: World) -> None:
     world.set(EVAL_STEPS="5", EVAL_STEPS_ROWS="15")
     (finding,) = said(world, "rows to choose by")
+    assert said(world, "rows")[0].sentence.startswith("training on 85 of 100 rows (left out: 15 set apart); ")
     assert "15 training rows are set apart to choose by and not trained on; 4 evaluations, about " in finding.sentence
     checked = preflight.check(resolve(world.environment).settings, world.environment)
     trained, chosen = ({row["question"] for row in rows} for rows in (checked.rows.train, checked.choosing))

@@ -103,6 +103,24 @@ def test_offline_nothing_is_asked_and_what_was_skipped_is_said(world: World, mon
     assert hub.requests == []
 
 
+def test_offline_a_fault_of_what_is_on_this_machine_is_none_to_skip(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    world.set(EVAL_DATASET="openai/gsm8k", ANSWER_COLUMN="gold")
+    assert "GRPO_ANSWER_COLUMN: 'gold' was given" in world.failed(offline=True)[0].sentence
+    world.set(DATASET="rows/mistyped.jsonl")
+    assert "there is no such file or folder" in world.failed(offline=True)[0].sentence
+
+
+def test_offline_no_rows_are_fetched_from_a_bucket(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("grpo_job.inputs.sources.open_store", None)
+    world.set(DATASET="s3://bucket/rows")
+    assert Finding("skipped", "rows", "s3://bucket/rows was not checked because of --offline") in world.examine(
+        offline=True
+    )
+
+
 def test_a_fault_behind_another_one_is_found_too(world: World) -> None:
     """Rows are read although there is no tokenizer to measure them with."""
     (world.model() / "tokenizer.json").write_text("{}")

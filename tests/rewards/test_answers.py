@@ -117,6 +117,18 @@ def test_whatever_a_row_has_as_options_is_graded(text: str, options: object) -> 
     assert correct(f"<answer>{text}</answer>", "B", choices=options) in (0.0, 1.0)
 
 
+@pytest.mark.parametrize("label", ["{})", "({})", "{}. ", "{}:"])
+def test_the_right_options_text_is_right_however_its_letter_is_set_before_it(label: str) -> None:
+    options = [label.format(letter) + text for letter, text in zip("ABC", ("21", "21.5", "22"), strict=True)]
+    assert correct("<answer>21.5</answer>", "B", options=options) == 1.0
+    assert correct("<answer>21</answer>", "B", options=options) == 0.0
+
+
+def test_a_letter_that_is_no_label_stays_in_its_option() -> None:
+    assert correct("<answer>A.D.</answer>", "B", options=["B.C.", "A.D."]) == 1.0
+    assert correct("<answer>D.</answer>", "B", options=["B.C.", "A.D."]) == 0.0
+
+
 def test_options_that_are_empty_are_no_answer() -> None:
     assert correct("<answer>0</answer>", "1", choices=[""]) == 0.0
 
