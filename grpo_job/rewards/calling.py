@@ -19,7 +19,8 @@ Batch = Mapping[str, Any]
 
 ANSWERS, COLUMNS = "answers", "columns"  # of a row: all its right answers, and its own columns as JSON
 VERLS = {"solution_str", "ground_truth"}  # verl's names of completion and answer
-OF_THE_JOB = ("completion", "answer", "prompt", "question", "completion_ids")
+OF_PROMPT = ("prompt", "question")
+OF_THE_JOB = ("completion", "answer", *OF_PROMPT, "completion_ids")
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -78,7 +79,7 @@ def asks_for(function: Callable[..., Any], name: str) -> bool:
 
 
 def required(function: Callable[..., Any]) -> list[str]:
-    """The parameters that must be given, the first of which is the completion."""
+    """The parameters that must be given."""
     known = parameters(function).values()
     return [p.name for p in known if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
 
@@ -141,8 +142,9 @@ def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any
 def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tuple[list[Any], dict[str, Any]]:
     """Positional and named arguments for one completion of the batch.
 
-    The first parameter is the completion, unless one has verl's name for it, `solution_str`. The others are given by
-    name; of two that must be given, the second is the answer where no column has its name, and so is `ground_truth`.
+    The first parameter that does not ask for the prompt is the completion, unless one has verl's name for it,
+    `solution_str`. The others are given by name; the one after the completion is the answer where no column has its
+    name, and so is `ground_truth`.
     Raises `LookupError` for a parameter that nothing can be given for.
     """
     size = len(batch["completions"])
@@ -155,10 +157,11 @@ def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tu
     options = getattr(function, "keywords", {})
     named = [each for each in asked if each.kind != each.VAR_KEYWORD and each.name not in options]
     values = {each.name: known[each.name] for each in named if each.name in known}
+    own_names = [each for each in named if each.name not in OF_PROMPT] or named
     if not values.keys() & {"completion", "solution_str"}:
-        values[named[0].name] = known["completion"]
+        values[own_names[0].name] = known["completion"]
     lacking = [each for each in named if each.default is each.empty and each.name not in values]
-    if len(lacking) == 1 and lacking[0] is named[1] and lacking[0].kind in POSITIONAL and "answer" in known:
+    if len(lacking) == 1 and lacking[0] in own_names[1:2] and lacking[0].kind in POSITIONAL and "answer" in known:
         values[lacking.pop().name] = known["answer"]
     if lacking:
         names = ", ".join(each.name for each in lacking)

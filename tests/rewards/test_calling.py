@@ -47,6 +47,15 @@ def own_names(text: str, gold: str | list[str]) -> bool:
     return isinstance(gold, list)
 
 
+def prompt_before(prompt: list[dict[str, str]], response: str, gold: str | list[str]) -> float:
+    assert prompt == PROMPT
+    return float(response == "5" and gold == ["4", "five"])
+
+
+def question_before(question: str, response: str) -> float:
+    return float(question == "2 + 2?" and response == "5")
+
+
 def trl_reward(completions: list[list[dict[str, str]]], solution: list[str | None], **kwargs: Any) -> list[float]:
     return [
         float(gold is not None and gold in each[0]["content"]) for each, gold in zip(completions, solution, strict=True)
@@ -70,6 +79,8 @@ async def one_async(completion: str) -> float:
         (by_level, [2.0, 2.5]),
         (everything, [3.0, 2.0]),
         (own_names, [0.0, 1.0]),
+        (prompt_before, [0.0, 1.0]),
+        (question_before, [0.0, 1.0]),
         (trl_reward, [1.0, 0.0]),
         (trl_async, [2.0, 2.0]),
         (one_async, [8.0, 1.0]),
