@@ -108,7 +108,7 @@ class _Asked(NamedTuple):
         except TypeError:
             listed = []
         if len(listed) != size:
-            problem = f"returned {_short(repr(scores))} for {size} completions, which is no list of as many scores,"
+            problem = f"returned {_told(scores)} for {size} completions, which is no list of as many scores,"
             raise self.failure(problem, 0)
         return listed
 
@@ -149,7 +149,7 @@ class _Asked(NamedTuple):
         try:
             return calling.number(score)
         except ValueError as error:
-            problem = f"returned {_short(repr(score))}, which is neither a finite number nor None,"
+            problem = f"returned {_told(score)}, which is neither a finite number nor None,"
             raise self.failure(problem, number) from error
 
     def failure(self, problem: str, number: int) -> RewardFailed:
@@ -166,6 +166,14 @@ def opened(completion: str, opening: str) -> str:
     ('<think>hm</think> 4', '<think>hm</think> 4')
     """
     return completion if completion.lstrip().startswith(opening) else opening + completion
+
+
+def _told(returned: Any) -> str:
+    """What a reward returned, in short."""
+    try:
+        return _short(repr(returned))
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        return f"a huge {type(returned).__name__}"
 
 
 def _short(text: str, longest: int = 500) -> str:

@@ -7,7 +7,6 @@ A batch is a mapping of lists, one value a completion. A row's own columns trave
 import asyncio
 import inspect
 import json
-import math
 import numbers
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,7 @@ ANSWERS, COLUMNS = "answers", "columns"  # of a row: all its right answers, and 
 VERLS = {"solution_str", "ground_truth"}  # verl's names of completion and answer
 OF_PROMPT = ("prompt", "question")
 OF_THE_JOB = ("completion", "answer", *OF_PROMPT, "completion_ids")
+_LARGEST = 3.4e38  # of a score: TRL adds them in 32 bits
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -202,9 +202,15 @@ def number(score: Any) -> float | None:
             score = item()
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError("more than one number") from error
-    if not isinstance(score, numbers.Real | Decimal) or not math.isfinite(score):
+    if not isinstance(score, numbers.Real | Decimal):
+        raise ValueError("no number")
+    try:
+        value = float(score)
+    except OverflowError as error:
+        raise ValueError("no finite number") from error
+    if not abs(value) <= _LARGEST:  # nor is NaN
         raise ValueError("no finite number")
-    return float(score)
+    return value
 
 
 def place_of(error: BaseException, function: Callable[..., Any]) -> str:

@@ -107,6 +107,10 @@ def test_scalars_of_other_libraries_are_numbers(score: Any) -> None:
     ("function", "told"),
     [
         (lambda completion: float("nan"), "returned nan, which is neither"),
+        (lambda completion: 1e39, "returned 1e+39, which is neither a finite number"),
+        (lambda completion: 10**400, "000, which is neither a finite number"),
+        (lambda completion: 10**5000, "returned a huge int, which is neither a finite number"),
+        (lambda completion: Decimal("sNaN"), "neither a finite number"),
         (lambda completion: np.array([0.5, 1.0]), "neither a finite number"),
         (lambda completions, **_columns: [1.0], "for 2 completions"),
         (lambda completions, **_columns: 1.0, "for 2 completions"),
