@@ -1,6 +1,7 @@
 """Makes of a reward a function that TRL's trainer calls: with a deadline, and with every score checked."""
 
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -137,7 +138,11 @@ class _Asked(NamedTuple):
             seconds = self.deadline - time.monotonic()
             if not finishes(lambda: returned.append(call()), seconds, stuck if self.reward.own else None):
                 raise self.failure("did not end in time", number)
-        except (Exception, SystemExit) as error:  # a reward that exits must not end the run as if it were done
+        except (
+            Exception,
+            SystemExit,
+            CancelledError,
+        ) as error:  # one that exits must not end the run as if it were done
             if isinstance(error, RewardFailed | InvalidRun):  # the latter: the machine starts no clock
                 raise
             place = calling.place_of(error, self.reward.function)

@@ -8,6 +8,8 @@ import asyncio
 import inspect
 import json
 import numbers
+import os
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -20,6 +22,7 @@ ANSWERS, COLUMNS = "answers", "columns"  # of a row: all its right answers, and 
 VERLS = {"solution_str", "ground_truth"}  # verl's names of completion and answer
 OF_PROMPT = ("prompt", "question")
 OF_THE_JOB = ("completion", "answer", *OF_PROMPT, "completion_ids")
+_runners: dict[int, asyncio.Runner] = {}  # of this process, and of the one that it was forked from
 _LARGEST = 3.4e38  # of a score: TRL adds them in 32 bits
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -179,12 +182,24 @@ def _is_column(values: Any, size: int) -> bool:
 
 
 def awaited(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """The results of async calls that run side by side."""
+    """The results of async calls that run side by side.
+
+    All batches share one event loop, as in TRL: a semaphore or a client of the module belongs to the first it met.
+    """
 
     async def together() -> list[Any]:
         return await asyncio.gather(*(call() for call in calls))
 
-    return asyncio.run(together())
+    if threading.current_thread() is not threading.main_thread():  # which is a new one for each batch
+        return asyncio.run(together())
+    runner = _runners.pop(os.getpid(), None) or asyncio.Runner()
+    try:
+        results = runner.run(together())
+    except BaseException:
+        runner.close()  # it cancels what still runs
+        raise
+    _runners[os.getpid()] = runner
+    return results
 
 
 def number(score: Any) -> float | None:

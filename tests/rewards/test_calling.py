@@ -132,6 +132,27 @@ def test_one_that_raises_shows_its_own_line() -> None:
         pay(raises)
 
 
+def test_a_semaphore_of_the_module_holds_for_all_batches() -> None:
+    one_at_a_time = asyncio.Semaphore(1)
+
+    async def judged(completion: str) -> float:
+        async with one_at_a_time:
+            await asyncio.sleep(0)
+        return 1.0
+
+    assert [pay(judged) for _ in range(3)] == [[1.0, 1.0]] * 3
+
+
+def test_one_that_is_cancelled_is_named() -> None:
+    async def cancelled(completion: str) -> float:
+        raise asyncio.CancelledError
+
+    with pytest.raises(
+        RewardFailed, match=r"reward 'mine' raised CancelledError.* at test_calling.py, line \d+: raise"
+    ):
+        pay(cancelled)
+
+
 def test_token_ids_are_counted_where_the_caller_has_none() -> None:
     reward = Reward("mine", 1.0, lambda completion, completion_ids: len(completion_ids), own=True)
     call = as_trl_function(reward, 5.0, lambda texts: [[0] * len(text) for text in texts])
