@@ -111,7 +111,8 @@ def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
         raise InvalidRun(f"the reward {path!r} cannot be loaded: {file} is no Python file (its name ends in .py)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(found.parent))  # for helpers beside it
+    beside = str(found.parent)
+    sys.path.insert(0, beside)  # for helpers beside it
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell
@@ -119,7 +120,9 @@ def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
         cause = f"importing {file!r} raised {type(error).__name__}: {error}"
         raise InvalidRun(f"the reward {path!r} cannot be loaded: {cause}") from error
     finally:
-        sys.path.remove(str(found.parent))
+        sys.path.remove(beside)
+    if beside not in sys.path:
+        sys.path.append(beside)  # for those that its functions import; after all that the job itself imports
     return module
 
 
