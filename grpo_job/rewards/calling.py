@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 Completion = str | Sequence[Mapping[str, str]]  # plain text, or the chat messages that were generated
@@ -23,6 +24,12 @@ VERLS = {"solution_str", "ground_truth"}  # verl's names of completion and answe
 OF_PROMPT = ("prompt", "question")
 OF_THE_JOB = ("completion", "answer", *OF_PROMPT, "completion_ids")
 _runners: dict[int, asyncio.Runner] = {}  # of this process, and of the one that it was forked from
+# What TRL's trainer adds to a batch, where a check or an evaluation asks: before the first step, and nothing is logged.
+_OUTSIDE_TRAINING: dict[str, Any] = {
+    "trainer_state": SimpleNamespace(global_step=0, max_steps=1, epoch=0.0, num_train_epochs=1),
+    "log_extra": lambda column, values: None,
+    "log_metric": lambda name, value: None,
+}
 _LARGEST = 3.4e38  # of a score: TRL adds them in 32 bits
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -132,10 +139,11 @@ def whole(batch: Batch) -> dict[str, Any]:
 
 
 def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any]:
-    """What TRL's signature asks for: completions as `Text`, prompts as lists of messages."""
+    """What TRL's signature asks for: completions as `Text`, prompts as lists of messages, and what its trainer adds."""
     completions = [Text(text_of(each)) for each in batch["completions"]]
     options = getattr(function, "keywords", {})
-    known = {**{name: values for name, values in batch.items() if name not in options}, "completions": completions}
+    given = {**_OUTSIDE_TRAINING, **batch}
+    known = {**{name: values for name, values in given.items() if name not in options}, "completions": completions}
     asked = parameters(function)
     if any(each.kind is each.VAR_KEYWORD for each in asked.values()):
         return known
