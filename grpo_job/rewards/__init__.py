@@ -118,7 +118,7 @@ def _fault(sentence: str) -> str:
 
 def _not_on_the_menu(name: str) -> str:
     nearest = difflib.get_close_matches(name, MENU, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
     accepted = f"{', '.join(MENU)}, a dotted path (module.function) or ./file.py::function"
     return f"there is no reward {name!r}{hint} Accepted: {accepted}"
 

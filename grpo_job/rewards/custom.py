@@ -66,10 +66,10 @@ def with_options(function: RewardFunction, name: str, options: Mapping[str, Any]
     return functools.partial(function, **options) if options else function
 
 
-def examples(function: RewardFunction) -> list[tuple[Any, Any]]:
+def examples(function: RewardFunction) -> list[tuple[str, float | None]]:
     """`EXAMPLES` of the reward's module: pairs of a completion and what the reward is to pay for it.
 
-    A dictionary by the name of the reward holds those of each.
+    A dictionary by the name of the reward holds those of each. Raises `InvalidRun` for what is no such pair.
     """
     while isinstance(function, functools.partial):
         function = function.func
@@ -77,7 +77,12 @@ def examples(function: RewardFunction) -> list[tuple[Any, Any]]:
     found = getattr(module, "EXAMPLES", ())
     if isinstance(found, Mapping):
         found = found.get(getattr(function, "__name__", ""), ())
-    return [(pair[0], pair[1]) for pair in found]
+    try:
+        pairs = [(calling.text_of(completion), calling.number(paid)) for completion, paid in found]
+    except (TypeError, ValueError, LookupError) as error:
+        given = f"EXAMPLES of {getattr(module, '__file__', None)} are {found!r}"
+        raise InvalidRun(f"{given}; allowed: pairs of a completion and its pay, such as [('4', 1.0)]") from error
+    return pairs
 
 
 def _look_in(folder: Path) -> None:
