@@ -23,7 +23,12 @@ _NUMBER_IN_TEXT = re.compile(
     r"(?!(?:st|nd|rd|th)\b)"
     rf"|(?<=\bin )(?!(?:19|20)\d\d\b)(?>[$€£]?{quantities.NUMBER}(?:/{quantities.NUMBER})?)(?!(?:st|nd|rd|th)\b)"
 )
-_STATEMENT = re.compile(r"(?<!\w)(?:final |correct )?answer(?: is)?:? ", re.IGNORECASE)
+_STATEMENT = re.compile(
+    r"(?<!\w)(?:(?:final |correct )?answer(?P<says>(?: is)?(?: thus| therefore| then)?:?\**)"
+    r"(?: +|\s*\n\s*+(?!\d+[.)]\s))(?!is\b)"  # on the next line too, but not a numbered list
+    r"|(?:correct|right|best) (?:option|choice)(?: is)?:? (?=\(?[A-J]\b))",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
 _MATH = re.compile(
     r"\$\$?(?=\S)((?:[^$\\]|\\.){0,299}?(?:[^$\\\s]|\\.))\$\$?(?!\d)|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL
@@ -125,7 +130,8 @@ def _stated(text: str) -> str | None:
     if stated and (quantities.quantity(stated) or choices.letter_and_text(stated)):
         return stated
     words = len(re.findall("[A-Za-z]{2,}", stated))
-    return stated if stated and (words == 0 or (words == 1 and not re.search(r"\d", stated))) else None
+    of_one_word = words == 1 and last["says"] and not re.search(r"\d", stated)  # nothing in `answer this`
+    return stated if stated and (words == 0 or of_one_word) else None
 
 
 def _last_value(text: str) -> str | None:

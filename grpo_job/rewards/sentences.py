@@ -22,7 +22,7 @@ _MATH = re.compile(
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore),? )?(?:the |my |our )?(?:[a-z]+ ){0,3}"
     r"(?:answer|total|result|solution|sum|value|cost|price|area|number)(?: of [a-z ]{1,40}?)?\s*"
-    r"(?:is|are|was|equals|=|:|is:)\s*(?P<rest>\S.*)"
+    r"(?:(?:is|are|was|equals|=):?|:)\s*(?P<rest>\S.*)"
     r"|(?:so |thus |hence |therefore |in all |altogether )?,?"
     r"(?:it|he|she|they|we|there|this|that|(?:the|his|her|their|its) [a-z' -]{1,60}?) "
     r"(?:is|are|was|were|equals|will be) (?P<predicate>\S.{0,80})",

@@ -67,6 +67,13 @@ def test_where_the_row_has_options_the_letter_its_text_and_both_are_right(gold: 
         ("The correct option is (B).", "B", "A"),
         ("It is Paris.", "Paris", "Rome"),
         ("The final answer is 72 clips because she sold 48.", "72", "48"),
+        ("The answer is:\n\n72", "72", "2"),
+        ("The final answer is:\n**72**", "72", "2"),
+        ("The answer is thus:\n\n$72$", "72", "2"),
+        ("Here is the answer:\n1. She sold 48.\n2. Both make 72.", "72", "1"),
+        ("Let me answer this. 48 + 24 = 72", "72", "48"),
+        ("So, the answer is:\n\nB) Paris", "B", "A"),
+        ("The correct option is (C) 12.", "C", "A"),
         ("He paid $12 for 3 pens, so each is $4.", "4", "3"),
     ],
 )
