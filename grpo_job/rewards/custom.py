@@ -99,6 +99,8 @@ def _import(module_name: str, dotted_path: str, folder: Path | None) -> object:
     except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell
         where = f" (looked in {folder} first)" if folder else ""
         cause = f"importing {module_name!r}{where} raised {type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError) and error.name == module_name:
+            cause += "; allowed: a module that is installed or in GRPO_REWARD_PATH, or a file as ./file.py::function"
         raise InvalidRun(f"the reward {dotted_path!r} cannot be loaded: {cause}") from error
 
 

@@ -85,6 +85,7 @@ def test_an_installed_module_needs_no_folder() -> None:
     [
         ("outside.missing", "has no 'missing'"),
         ("nowhere.reward", "No module named 'nowhere'"),
+        ("nowhere.py", "allowed: a module that is installed or in GRPO_REWARD_PATH, or a file as ./file.py::function"),
         ("outside.number", "of type int"),
         ("outside.nothing", "takes no completion"),
         ("./nowhere.py::brief", "no file ./nowhere.py"),
