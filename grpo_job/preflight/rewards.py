@@ -5,6 +5,7 @@ reward wants an answer written is not known, so each is written in several forms
 that is paid best counts. What a format of the user's own is worth cannot be judged so: it is warned of, never refused.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -127,7 +128,7 @@ def _of_examples(
     function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
     for completion, expected in custom.examples(reward.function):
         [paid] = function(**calling.batch_of(rows[0], [completion]))
-        if paid != calling.number(expected):
+        if paid != expected and not (paid and expected and math.isclose(paid, expected, rel_tol=1e-6)):
             said = f"GRPO_REWARDS: {reward.name} pays {paid} for {completion!r}; EXAMPLES expect {expected}: fix one"
             yield Finding("failed", "examples of rewards", said)
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from grpo_job.rewards import choices, latex, quantities, sentences
+from grpo_job.rewards import choices, dates, latex, quantities, sentences, words
 from grpo_job.rewards.comparison import equal
 
 __all__ = ["correct", "correct_anywhere", "equal", "extract_answer", "last_answer"]
@@ -16,14 +16,20 @@ __all__ = ["correct", "correct_anywhere", "equal", "extract_answer", "last_answe
 _END = 20_000  # characters: an answer that is further from the end than this is not looked for
 
 _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
+_EUROPEAN = r"\d{1,3}(?:\.\d{3}){1,5},\d\d(?!\d)(?: ?€)?|\d+,\d\d(?!\d) ?€"
 # Not within a word or a power, nor an ordinal, nor a year; "5-3" ends in 3, not in -3.
 _NUMBER_IN_TEXT = re.compile(
-    rf"(?<![\w^)])(?<!\bin )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?{quantities.NUMBER}"
-    rf"(?:/{quantities.NUMBER})?(?:[eE][-+]?\d+)?(?: (?:hundred|thousand|million|billion|trillion)\b)?)"
+    rf"(?<![\w^)])(?<!\bin )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?(?:{_EUROPEAN}|{quantities.NUMBER})"
+    rf"(?: ?[½¼¾⅐-⅞]|/{quantities.NUMBER})?(?:[eE][-+]?\d+)?(?: (?:hundred|thousand|million|billion|trillion)\b)?)"
     r"(?!(?:st|nd|rd|th)\b)"
     rf"|(?<=\bin )(?!(?:19|20)\d\d\b)(?>[$€£]?{quantities.NUMBER}(?:/{quantities.NUMBER})?)(?!(?:st|nd|rd|th)\b)"
 )
-_STATEMENT = re.compile(r"(?<!\w)(?:final |correct )?answer(?: is)?:? ", re.IGNORECASE)
+_STATEMENT = re.compile(
+    r"(?<!\w)(?:(?:final |correct )?answer(?P<says>(?: is)?(?: thus| therefore| then)?:?\**)"
+    r"(?: +|\s*\n\s*+(?!\d+[.)]\s))(?!is\b)"  # on the next line too, but not a numbered list
+    r"|(?:correct|right|best) (?:option|choice)(?: is)?:? (?=\(?[A-J]\b))",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
 _MATH = re.compile(
     r"\$\$?(?=\S)((?:[^$\\]|\\.){0,299}?(?:[^$\\\s]|\\.))\$\$?(?!\d)|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL
@@ -125,7 +131,8 @@ def _stated(text: str) -> str | None:
     if stated and (quantities.quantity(stated) or choices.letter_and_text(stated)):
         return stated
     words = len(re.findall("[A-Za-z]{2,}", stated))
-    return stated if stated and (words == 0 or (words == 1 and not re.search(r"\d", stated))) else None
+    of_one_word = words == 1 and last["says"] and not re.search(r"\d", stated)  # nothing in `answer this`
+    return stated if stated and (words == 0 or of_one_word) else None
 
 
 def _last_value(text: str) -> str | None:
@@ -136,6 +143,9 @@ def _last_value(text: str) -> str | None:
         return formula[0]
     if last is None:
         return _last_sentence(text)
+    dated = dates.last(text)
+    if dated and last.end() <= dated.end():
+        return dated[0]
     before = text[max(0, last.start() - 100) : last.start()]
     if text[last.end() : last.end() + 1] in ")]" and (opening := _OPEN_BRACKET.search(before)):
         return opening[0] + text[last.start() : last.end() + 1]
@@ -144,7 +154,10 @@ def _last_value(text: str) -> str | None:
 
 
 def _last_sentence(text: str) -> str | None:
-    """What the last sentence of a text without numbers states."""
+    """What the last line of a text without numbers chooses, or its last sentence states."""
+    line = text.strip().rpartition("\n")[2]
+    if choices.letter_and_text(line) or words.verdict(line):
+        return line
     sentence = re.split(r"(?<=[.!?])\s+|\n", text.strip())[-1]
     if re.fullmatch(r"[A-Za-z]{1,20}\.?", sentence):
         return sentence

@@ -1,6 +1,7 @@
 """Makes of a reward a function that TRL's trainer calls: with a deadline, and with every score checked."""
 
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -108,7 +109,7 @@ class _Asked(NamedTuple):
         except TypeError:
             listed = []
         if len(listed) != size:
-            problem = f"returned {_short(repr(scores))} for {size} completions, which is no list of as many scores,"
+            problem = f"returned {_told(scores)} for {size} completions, which is no list of as many scores,"
             raise self.failure(problem, 0)
         return listed
 
@@ -137,7 +138,11 @@ class _Asked(NamedTuple):
             seconds = self.deadline - time.monotonic()
             if not finishes(lambda: returned.append(call()), seconds, stuck if self.reward.own else None):
                 raise self.failure("did not end in time", number)
-        except (Exception, SystemExit) as error:  # a reward that exits must not end the run as if it were done
+        except (
+            Exception,
+            SystemExit,
+            CancelledError,
+        ) as error:  # one that exits must not end the run as if it were done
             if isinstance(error, RewardFailed | InvalidRun):  # the latter: the machine starts no clock
                 raise
             place = calling.place_of(error, self.reward.function)
@@ -149,7 +154,7 @@ class _Asked(NamedTuple):
         try:
             return calling.number(score)
         except ValueError as error:
-            problem = f"returned {_short(repr(score))}, which is neither a finite number nor None,"
+            problem = f"returned {_told(score)}, which is neither a finite number nor None,"
             raise self.failure(problem, number) from error
 
     def failure(self, problem: str, number: int) -> RewardFailed:
@@ -166,6 +171,14 @@ def opened(completion: str, opening: str) -> str:
     ('<think>hm</think> 4', '<think>hm</think> 4')
     """
     return completion if completion.lstrip().startswith(opening) else opening + completion
+
+
+def _told(returned: Any) -> str:
+    """What a reward returned, in short."""
+    try:
+        return _short(repr(returned))
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        return f"a huge {type(returned).__name__}"
 
 
 def _short(text: str, longest: int = 500) -> str:

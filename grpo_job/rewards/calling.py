@@ -7,11 +7,13 @@ A batch is a mapping of lists, one value a completion. A row's own columns trave
 import asyncio
 import inspect
 import json
-import math
 import numbers
+import os
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 Completion = str | Sequence[Mapping[str, str]]  # plain text, or the chat messages that were generated
@@ -19,7 +21,16 @@ Batch = Mapping[str, Any]
 
 ANSWERS, COLUMNS = "answers", "columns"  # of a row: all its right answers, and its own columns as JSON
 VERLS = {"solution_str", "ground_truth"}  # verl's names of completion and answer
-OF_THE_JOB = ("completion", "answer", "prompt", "question", "completion_ids")
+OF_PROMPT = ("prompt", "question")
+OF_THE_JOB = ("completion", "answer", *OF_PROMPT, "completion_ids")
+_runners: dict[int, asyncio.Runner] = {}  # of this process, and of the one that it was forked from
+# What TRL's trainer adds to a batch, where a check or an evaluation asks: before the first step, and nothing is logged.
+_OUTSIDE_TRAINING: dict[str, Any] = {
+    "trainer_state": SimpleNamespace(global_step=0, max_steps=1, epoch=0.0, num_train_epochs=1),
+    "log_extra": lambda column, values: None,
+    "log_metric": lambda name, value: None,
+}
+_LARGEST = 3.4e38  # of a score: TRL adds them in 32 bits
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -78,7 +89,7 @@ def asks_for(function: Callable[..., Any], name: str) -> bool:
 
 
 def required(function: Callable[..., Any]) -> list[str]:
-    """The parameters that must be given, the first of which is the completion."""
+    """The parameters that must be given."""
     known = parameters(function).values()
     return [p.name for p in known if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
 
@@ -128,10 +139,11 @@ def whole(batch: Batch) -> dict[str, Any]:
 
 
 def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any]:
-    """What TRL's signature asks for: completions as `Text`, prompts as lists of messages."""
+    """What TRL's signature asks for: completions as `Text`, prompts as lists of messages, and what its trainer adds."""
     completions = [Text(text_of(each)) for each in batch["completions"]]
     options = getattr(function, "keywords", {})
-    known = {**{name: values for name, values in batch.items() if name not in options}, "completions": completions}
+    given = {**_OUTSIDE_TRAINING, **batch}
+    known = {**{name: values for name, values in given.items() if name not in options}, "completions": completions}
     asked = parameters(function)
     if any(each.kind is each.VAR_KEYWORD for each in asked.values()):
         return known
@@ -141,8 +153,9 @@ def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any
 def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tuple[list[Any], dict[str, Any]]:
     """Positional and named arguments for one completion of the batch.
 
-    The first parameter is the completion, unless one has verl's name for it, `solution_str`. The others are given by
-    name; of two that must be given, the second is the answer where no column has its name, and so is `ground_truth`.
+    The first parameter that does not ask for the prompt is the completion, unless one has verl's name for it,
+    `solution_str`. The others are given by name; the one after the completion is the answer where no column has its
+    name, and so is `ground_truth`.
     Raises `LookupError` for a parameter that nothing can be given for.
     """
     size = len(batch["completions"])
@@ -155,10 +168,11 @@ def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tu
     options = getattr(function, "keywords", {})
     named = [each for each in asked if each.kind != each.VAR_KEYWORD and each.name not in options]
     values = {each.name: known[each.name] for each in named if each.name in known}
+    own_names = [each for each in named if each.name not in OF_PROMPT] or named
     if not values.keys() & {"completion", "solution_str"}:
-        values[named[0].name] = known["completion"]
+        values[own_names[0].name] = known["completion"]
     lacking = [each for each in named if each.default is each.empty and each.name not in values]
-    if len(lacking) == 1 and lacking[0] is named[1] and lacking[0].kind in POSITIONAL and "answer" in known:
+    if len(lacking) == 1 and lacking[0] in own_names[1:2] and lacking[0].kind in POSITIONAL and "answer" in known:
         values[lacking.pop().name] = known["answer"]
     if lacking:
         names = ", ".join(each.name for each in lacking)
@@ -176,12 +190,24 @@ def _is_column(values: Any, size: int) -> bool:
 
 
 def awaited(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    """The results of async calls that run side by side."""
+    """The results of async calls that run side by side.
+
+    All batches share one event loop, as in TRL: a semaphore or a client of the module belongs to the first it met.
+    """
 
     async def together() -> list[Any]:
         return await asyncio.gather(*(call() for call in calls))
 
-    return asyncio.run(together())
+    if threading.current_thread() is not threading.main_thread():  # which is a new one for each batch
+        return asyncio.run(together())
+    runner = _runners.pop(os.getpid(), None) or asyncio.Runner()
+    try:
+        results = runner.run(together())
+    except BaseException:
+        runner.close()  # it cancels what still runs
+        raise
+    _runners[os.getpid()] = runner
+    return results
 
 
 def number(score: Any) -> float | None:
@@ -199,9 +225,15 @@ def number(score: Any) -> float | None:
             score = item()
         except (TypeError, ValueError, RuntimeError) as error:
             raise ValueError("more than one number") from error
-    if not isinstance(score, numbers.Real | Decimal) or not math.isfinite(score):
+    if not isinstance(score, numbers.Real | Decimal):
+        raise ValueError("no number")
+    try:
+        value = float(score)
+    except OverflowError as error:
+        raise ValueError("no finite number") from error
+    if not abs(value) <= _LARGEST:  # nor is NaN
         raise ValueError("no finite number")
-    return float(score)
+    return value
 
 
 def place_of(error: BaseException, function: Callable[..., Any]) -> str:

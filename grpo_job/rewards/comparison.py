@@ -16,6 +16,7 @@ _NAMED = re.compile(r"(?:[a-zA-Z]|[a-zA-Z]\([a-zA-Z]\)|[a-zA-Z]_\{?\w\}?)\s*=\s*
 # `(x, y) = (1, 2)` and `x \\in \\{1, 2\\}` say only the values
 _OF_LETTERS = re.compile(r"\(\s*[a-z]\s*(?:,\s*[a-z]\s*){1,3}\)\s*=\s*(?=[(\[])|[a-z]\s*\\in\s*(?=\\?\{)")
 _SEMICOLON = re.compile(r"^([(\[][^,;]*);(?=[^,;]*[)\]]$)")
+_UNIT_IN_MATH = re.compile(r"(\$?)(-?[\d.,]*\d)\1(\s?[A-Za-z]{0,4}\s?)\$([\\^A-Za-z][^$]*)\$(\s?[A-Z]?)")  # 5 m$^2$
 _ANSWER_IS = re.compile(r"^(?:the )?(?:final )?answer(?: is:?|:| =)\s*", re.IGNORECASE)
 _SYMBOLS = tuple(
     (re.compile(said, re.IGNORECASE), symbol)
@@ -54,7 +55,10 @@ def equal(given: str, gold: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    text = latex.unwrap(latex.spelled_alike(latex.unwrap(_ANSWER_IS.sub("", text.strip(), count=1))))
+    text = latex.unwrap(_ANSWER_IS.sub("", text.strip(), count=1))
+    if in_math := _UNIT_IN_MATH.fullmatch(text):
+        text = "{1}{2}{3} {4}".format(*in_math.groups())
+    text = latex.unwrap(latex.spelled_alike(text))
     text = _SEMICOLON.sub(r"\1,", _OF_LETTERS.sub("", text))
     return next((symbol for said, symbol in _SYMBOLS if said.fullmatch(text)), text)
 

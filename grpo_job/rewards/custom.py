@@ -66,10 +66,10 @@ def with_options(function: RewardFunction, name: str, options: Mapping[str, Any]
     return functools.partial(function, **options) if options else function
 
 
-def examples(function: RewardFunction) -> list[tuple[Any, Any]]:
+def examples(function: RewardFunction) -> list[tuple[str, float | None]]:
     """`EXAMPLES` of the reward's module: pairs of a completion and what the reward is to pay for it.
 
-    A dictionary by the name of the reward holds those of each.
+    A dictionary by the name of the reward holds those of each. Raises `InvalidRun` for what is no such pair.
     """
     while isinstance(function, functools.partial):
         function = function.func
@@ -77,7 +77,12 @@ def examples(function: RewardFunction) -> list[tuple[Any, Any]]:
     found = getattr(module, "EXAMPLES", ())
     if isinstance(found, Mapping):
         found = found.get(getattr(function, "__name__", ""), ())
-    return [(pair[0], pair[1]) for pair in found]
+    try:
+        pairs = [(calling.text_of(completion), calling.number(paid)) for completion, paid in found]
+    except (TypeError, ValueError, LookupError) as error:
+        given = f"EXAMPLES of {getattr(module, '__file__', None)} are {found!r}"
+        raise InvalidRun(f"{given}; allowed: pairs of a completion and its pay, such as [('4', 1.0)]") from error
+    return pairs
 
 
 def _look_in(folder: Path) -> None:
@@ -94,6 +99,8 @@ def _import(module_name: str, dotted_path: str, folder: Path | None) -> object:
     except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell
         where = f" (looked in {folder} first)" if folder else ""
         cause = f"importing {module_name!r}{where} raised {type(error).__name__}: {error}"
+        if isinstance(error, ModuleNotFoundError) and error.name == module_name:
+            cause += "; allowed: a module that is installed or in GRPO_REWARD_PATH, or a file as ./file.py::function"
         raise InvalidRun(f"the reward {dotted_path!r} cannot be loaded: {cause}") from error
 
 
@@ -111,7 +118,8 @@ def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
         raise InvalidRun(f"the reward {path!r} cannot be loaded: {file} is no Python file (its name ends in .py)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(found.parent))  # for helpers beside it
+    beside = str(found.parent)
+    sys.path.insert(0, beside)  # for helpers beside it
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell
@@ -119,7 +127,9 @@ def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
         cause = f"importing {file!r} raised {type(error).__name__}: {error}"
         raise InvalidRun(f"the reward {path!r} cannot be loaded: {cause}") from error
     finally:
-        sys.path.remove(str(found.parent))
+        sys.path.remove(beside)
+    if beside not in sys.path:
+        sys.path.append(beside)  # for those that its functions import; after all that the job itself imports
     return module
 
 

@@ -18,6 +18,20 @@ _TIME = re.compile(
     r"(?:at )?(?:(?P<h>\d{1,2})(?::(?P<m>[0-5]\d)(?::00)?)?\s*(?:(?P<half>[ap])\.?\s?m\.?)?|(?P<word>noon|midnight))",
     re.IGNORECASE,
 )
+_IN_TEXT = (
+    *(re.compile(rf"(?<![\w/:.-])(?:{pattern.pattern})(?![\w/-])", re.IGNORECASE) for pattern in _DATES),
+    re.compile(r"(?<![\w:.])(?P<y>\d{1,2}(?::[0-5]\d)? ?[ap](?:m\b|\.m\.))", re.IGNORECASE),
+)
+
+
+def last(text: str) -> re.Match[str] | None:
+    """The last date with its year, or time of day with its half, that is written in the text.
+
+    >>> last("From May 1, 2021 to 3:30 PM.")[0], last("On the 4th of July there are 3")
+    ('3:30 PM', None)
+    """
+    found = (match for pattern in _IN_TEXT for match in pattern.finditer(text) if match["y"])
+    return max(found, key=re.Match.end, default=None)
 
 
 def date(text: str) -> tuple[int, int, int] | None:

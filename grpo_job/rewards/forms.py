@@ -6,8 +6,12 @@ whole completion.
 
 import re
 
+from grpo_job.rewards import choices
+
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-_LETTER = re.compile(r"(?<![A-Za-z])\(?([A-Z])\)?(?![A-Za-z'])")
+# Not of a word, nor of B12; `I think` chooses nothing.
+_LETTER = re.compile(r"(?<![A-Za-z\d])\(?([A-HJ-Z]|I(?! (?!is|because|since)[a-z]))\)?(?![A-Za-z\d'])")
+_YES_NO = re.compile(r"\b(?P<denied>(?:not|never|\w+n['’]t) )?(?P<said>yes|no|true|false)\b")
 _THINK = re.compile(r"\s*(?:<think>)?(?P<thought>.*?)</think>(?P<rest>.*)", re.DOTALL)
 
 
@@ -43,23 +47,29 @@ def one_of(completion: str, answer: str) -> float:
 def choice(completion: str, answer: str) -> float:
     """Pays 1.0 where the last capital letter that stands alone in the answer given is the row's letter.
 
-    >>> choice("It is (B).", "B"), choice("<answer>C) Paris</answer>", "B")
-    (1.0, 0.0)
+    >>> choice("It is (B).", "B"), choice("<answer>C) Paris</answer>", "B"), choice("B, I think.", "B. Paris")
+    (1.0, 0.0, 1.0)
     """
     letters = _LETTER.findall(said(completion))
-    wanted = answer.strip().strip("().").upper()
+    row = choices.letter_and_text(answer)
+    wanted = row[0] if row else answer.strip().strip("().").upper()
     return float(bool(letters) and letters[-1] == wanted)
 
 
 def yes_no(completion: str, answer: str) -> float:
     """Pays 1.0 where the first yes or no of the answer given is the row's; true and false count as yes and no.
 
+    What is denied, as in "not true", counts as the other.
+
     >>> yes_no("<answer>Yes, it is.</answer>", "true"), yes_no("No.", "yes"), yes_no("Perhaps.", "no")
     (1.0, 0.0, 0.0)
     """
-    given, wanted = (re.search(r"\b(yes|no|true|false)\b", text.casefold()) for text in (said(completion), answer))
-    meaning = {"yes": True, "true": True, "no": False, "false": False}
-    return float(bool(given and wanted) and meaning[given[1]] == meaning[wanted[1]]) if given and wanted else 0.0
+    given, wanted = (_YES_NO.search(text.casefold()) for text in (said(completion), answer))
+    return float(_is_yes(given) == _is_yes(wanted)) if given and wanted else 0.0
+
+
+def _is_yes(match: re.Match[str]) -> bool:
+    return (match["said"] in ("yes", "true")) != bool(match["denied"])
 
 
 def think_format(completion: str, answer: str = "") -> float:

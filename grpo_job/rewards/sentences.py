@@ -22,7 +22,7 @@ _MATH = re.compile(
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore),? )?(?:the |my |our )?(?:[a-z]+ ){0,3}"
     r"(?:answer|total|result|solution|sum|value|cost|price|area|number)(?: of [a-z ]{1,40}?)?\s*"
-    r"(?:is|are|was|equals|=|:|is:)\s*(?P<rest>\S.*)"
+    r"(?:(?:is|are|was|equals|=):?|:)\s*(?P<rest>\S.*)"
     r"|(?:so |thus |hence |therefore |in all |altogether )?,?"
     r"(?:it|he|she|they|we|there|this|that|(?:the|his|her|their|its) [a-z' -]{1,60}?) "
     r"(?:is|are|was|were|equals|will be) (?P<predicate>\S.{0,80})",
@@ -46,8 +46,9 @@ _NO_STATEMENT = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(
-    r"(?<![\w.,/:-])(?:[-\u2212](?=\d))?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?P<rest>%|°[CF]?|(?:\s(?:thousand|million|billion|hundred))?"
-    r"(?:[\s-][A-Za-z]+){0,2})(?![\w/:^!'\"°]|-(?!\w))"
+    r"(?<![\w.,/:-])(?:[-\u2212](?=\d))?[$€£]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+    r"(?P<rest>\s?[%$€£₹¥¢Ω]|\s?°\s?(?:[CF]\b)?|(?!\s[%$€£₹¥¢Ω°])(?:\s(?:thousand|million|billion|hundred))?"
+    r"(?:[\s-](?:(?:sq|cu)\. ?)?[A-Za-zµμ]+[²³]?){0,2})(?![\w/:^!'\"°]|-(?!\w))"
 )
 
 
@@ -125,10 +126,10 @@ def _shortest(match: re.Match[str]) -> str:
     if rest.strip() == "in" and not match.string[match.end() :].strip(" ."):
         return match[0]  # inches
     for word in rest.split():
-        if word.lower() in _SENTENCE_WORDS:
+        if word.lower() in _SENTENCE_WORDS and word != "A":  # amperes
             break
         kept.append(word)
-    return number + (rest if rest[:1] in ("%", "°") else "".join(" " + word for word in kept))
+    return number + (rest if rest.strip()[:1] in set("%$€£₹¥¢Ω°") else "".join(" " + word for word in kept))
 
 
 _SENTENCE_WORDS_LISTED = """in of for on at to with and is are was were has have had left more total altogether a an the

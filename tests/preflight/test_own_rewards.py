@@ -59,6 +59,19 @@ def test_rewards_of_the_menu_that_judge_the_completion_alone_do_without_answers(
         assert world.failed() == []
 
 
+@pytest.mark.parametrize("found", ["5", "[('short',)]", "[(1, 1.0)]", "[('short', 'x')]"])
+def test_examples_that_are_no_pairs_are_refused(found: str, world: World) -> None:
+    with_module(world, f"EXAMPLES = {found}\ndef brief(completion, answer): return float(len(completion) < 9)\n")
+    [finding] = world.failed()
+    assert f"of_the_user.py are {found}; allowed: pairs of a completion and its pay" in finding.sentence
+
+
+def test_an_example_may_differ_in_the_last_digits(world: World) -> None:
+    source = "EXAMPLES = [('short', 0.3)]\ndef brief(completion, answer): return 0.1 * 3 * (len(completion) < 9)\n"
+    with_module(world, source)
+    assert world.failed() == []
+
+
 @pytest.mark.parametrize(("expected", "names"), [("1.0", []), ("0.5", ["examples of rewards"])])
 def test_its_examples_are_run(expected: str, names: list[str], world: World) -> None:
     source = f"EXAMPLES = [('short', {expected})]\ndef brief(completion, answer): return float(len(completion) < 9)\n"

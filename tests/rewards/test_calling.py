@@ -47,6 +47,15 @@ def own_names(text: str, gold: str | list[str]) -> bool:
     return isinstance(gold, list)
 
 
+def prompt_before(prompt: list[dict[str, str]], response: str, gold: str | list[str]) -> float:
+    assert prompt == PROMPT
+    return float(response == "5" and gold == ["4", "five"])
+
+
+def question_before(question: str, response: str) -> float:
+    return float(question == "2 + 2?" and response == "5")
+
+
 def trl_reward(completions: list[list[dict[str, str]]], solution: list[str | None], **kwargs: Any) -> list[float]:
     return [
         float(gold is not None and gold in each[0]["content"]) for each, gold in zip(completions, solution, strict=True)
@@ -70,6 +79,8 @@ async def one_async(completion: str) -> float:
         (by_level, [2.0, 2.5]),
         (everything, [3.0, 2.0]),
         (own_names, [0.0, 1.0]),
+        (prompt_before, [0.0, 1.0]),
+        (question_before, [0.0, 1.0]),
         (trl_reward, [1.0, 0.0]),
         (trl_async, [2.0, 2.0]),
         (one_async, [8.0, 1.0]),
@@ -96,6 +107,10 @@ def test_scalars_of_other_libraries_are_numbers(score: Any) -> None:
     ("function", "told"),
     [
         (lambda completion: float("nan"), "returned nan, which is neither"),
+        (lambda completion: 1e39, "returned 1e+39, which is neither a finite number"),
+        (lambda completion: 10**400, "000, which is neither a finite number"),
+        (lambda completion: 10**5000, "returned a huge int, which is neither a finite number"),
+        (lambda completion: Decimal("sNaN"), "neither a finite number"),
         (lambda completion: np.array([0.5, 1.0]), "neither a finite number"),
         (lambda completions, **_columns: [1.0], "for 2 completions"),
         (lambda completions, **_columns: 1.0, "for 2 completions"),
@@ -115,6 +130,27 @@ def test_one_that_raises_shows_its_own_line() -> None:
 
     with pytest.raises(RewardFailed, match=r"raised JSONDecodeError: .* at test_calling.py, line \d+: return float"):
         pay(raises)
+
+
+def test_a_semaphore_of_the_module_holds_for_all_batches() -> None:
+    one_at_a_time = asyncio.Semaphore(1)
+
+    async def judged(completion: str) -> float:
+        async with one_at_a_time:
+            await asyncio.sleep(0)
+        return 1.0
+
+    assert [pay(judged) for _ in range(3)] == [[1.0, 1.0]] * 3
+
+
+def test_one_that_is_cancelled_is_named() -> None:
+    async def cancelled(completion: str) -> float:
+        raise asyncio.CancelledError
+
+    with pytest.raises(
+        RewardFailed, match=r"reward 'mine' raised CancelledError.* at test_calling.py, line \d+: raise"
+    ):
+        pay(cancelled)
 
 
 def test_token_ids_are_counted_where_the_caller_has_none() -> None:

@@ -30,6 +30,10 @@ def one_argument(completion):
 def nothing():
     return 1.0
 
+def late(completion):
+    from helper_of_{module} import BONUS
+    return BONUS
+
 def brief(completion, *, longest=100):
     return float(len(completion) <= longest)
 
@@ -81,6 +85,7 @@ def test_an_installed_module_needs_no_folder() -> None:
     [
         ("outside.missing", "has no 'missing'"),
         ("nowhere.reward", "No module named 'nowhere'"),
+        ("nowhere.py", "allowed: a module that is installed or in GRPO_REWARD_PATH, or a file as ./file.py::function"),
         ("outside.number", "of type int"),
         ("outside.nothing", "takes no completion"),
         ("./nowhere.py::brief", "no file ./nowhere.py"),
@@ -110,6 +115,12 @@ def test_a_file_is_named_beside_the_module(folder: Path) -> None:
     [by_folder] = load([("outside.py::brief", 0.5)], folder)
     assert (by_place.name, by_place.weight) == (by_folder.name, by_folder.weight) == ("brief", 0.5)
     assert by_folder.function("a completion") == 1.0
+
+
+def test_a_file_finds_its_helpers_when_it_is_called_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [reward] = load([(f"{folder}/outside.py::late", 1.0)])
+    monkeypatch.delitem(sys.modules, "helper_of_outside")
+    assert reward.function("72") == 0.25
 
 
 def test_options_set_a_rewards_own_parameters(folder: Path) -> None:

@@ -42,6 +42,17 @@ def test_trls_signature_gets_its_own_shapes() -> None:
     ]
 
 
+def test_what_trls_trainer_adds_is_there_outside_of_training() -> None:
+    def by_progress(
+        completions: Any, trainer_state: Any, log_extra: Any, log_metric: Any, **kwargs: Any
+    ) -> list[float]:
+        log_extra("said", list(completions))
+        log_metric("length", 1.0)
+        return [1.0 - trainer_state.global_step / trainer_state.max_steps] * len(completions)
+
+    assert grpo_job.try_rewards(by_progress, [{"completion": "a"}]) == [{"by_progress": 1.0}]
+
+
 def test_a_file_and_options_are_named_as_in_the_settings(tmp_path: Path) -> None:
     (tmp_path / "of_mine.py").write_text("def brief(completion, *, longest=3): return len(completion) <= longest\n")
     name = f"{tmp_path}/of_mine.py::brief"
