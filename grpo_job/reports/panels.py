@@ -83,17 +83,12 @@ class _Metric(NamedTuple):
     from_zero: bool = False
 
 
+_APART = "On training rows that were set apart to choose by."
 # What each metric means is in TRL's GRPOTrainer documentation, "Logged metrics".
 METRICS = (
     _Metric("reward", "reward", "Reward", "Weighted sum of all rewards, mean per step.", spread="reward_std"),
-    _Metric(
-        "accuracy-in-training", "eval_accuracy", "The measure in training",
-        "On training rows that were set apart to choose by.", "share", smooth=False,
-    ),
-    _Metric(
-        "measure-in-training", "eval_mean", "The measure in training",
-        "On training rows that were set apart to choose by.", smooth=False,
-    ),
+    _Metric("accuracy-in-training", "eval_accuracy", "The measure in training", _APART, "share", smooth=False),
+    _Metric("measure-in-training", "eval_mean", "The measure in training", _APART, smooth=False),
     _Metric("length", "completions/mean_length", "Completion length", "Tokens, mean per step."),
     _Metric("clipped", "completions/clipped_ratio", "Truncated completions", "Share of completions.", "share"),
     _Metric(

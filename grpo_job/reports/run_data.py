@@ -91,12 +91,8 @@ class RunData:
     def evaluation(self) -> Record:
         """`evaluation.json`; the verdict of one without a chosen measure is about `correct`."""
         found = read_json(self.folder.verdict) if self.judged else {}
-        old: Record = (
-            {"primary": found.get("correct"), "measure": {"name": "accuracy", "share": True}, "notes": []}
-            if found
-            else {}
-        )
-        return {**old, **found}
+        old: Record = {"primary": found.get("correct"), "measure": {"name": "accuracy", "share": True}, "notes": []}
+        return {**old, **found} if found else {}
 
     @property
     def measure(self) -> Measure:
