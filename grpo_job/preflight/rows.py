@@ -1,9 +1,12 @@
 """Checks the rows: how many are left, how long their prompts are, what was left out and why."""
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from grpo_job.inputs.dataset import Counts, Rows
 from grpo_job.preflight.findings import Finding
+from grpo_job.rewards import choices
 from grpo_job.settings.schema import Settings
 
 # Above these shares, the remaining rows are probably not what the user meant to train on.
@@ -23,7 +26,7 @@ def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterat
     yield Finding("passed", "rows", f"training on {rows.train_counts.sentence()}; {_epochs(rows, settings):.2g} epochs")
     yield Finding("passed", "held-out rows", used)
     yield _lengths(rows.lengths if measured else (), settings)
-    for check in (_answers, _duplicates, _same_answer, _few_rows, _none_fresh):
+    for check in (_answers, _duplicates, _same_answer, _echoes, _options, _few_rows, _none_fresh):
         if message := check(rows, settings):
             yield Finding("warned", "rows", message)
     for check in (_overlap, _few_held_out):
@@ -105,6 +108,39 @@ def _same_answer(rows: Rows, settings: Settings) -> str | None:
         f"every row has the answer {next(iter(answers))!r}, which can be learned without reading the question: "
         f"check GRPO_ANSWER_COLUMN={settings.answer_column}"
     )
+
+
+def _echoes(rows: Rows, settings: Settings) -> str | None:
+    if not all(row["answer"].strip() and row["answer"] == row["question"] for row in rows.train):
+        return None
+    return (
+        f"every answer is its question: check GRPO_PROMPT_COLUMN={settings.prompt_column} and "
+        f"GRPO_ANSWER_COLUMN={settings.answer_column}"
+    )
+
+
+def _options(rows: Rows, settings: Settings) -> str | None:
+    """Rows of a multiple choice that show no options, or whose answers are places among them."""
+    offered = [(row, texts) for row in rows.train if (texts := _texts_of_options(row))]
+    if not offered or len(offered) < len(rows.train):
+        return None
+    faults = []
+    if not any(all(text in str(row["prompt"]) for text in texts) for row, texts in offered):
+        faults.append("no prompt shows its row's options")
+    if all(row["answer"].isdigit() and row["answer"] not in texts for row, texts in offered):
+        faults.append("every answer is a whole number that is none of them, perhaps a place among them")
+    if not faults:
+        return None
+    return (
+        f"{' and '.join(faults)} (column `choices` or `options`): write the options into "
+        f"GRPO_PROMPT_COLUMN={settings.prompt_column}, and the letter or the text of the right one into "
+        f"GRPO_ANSWER_COLUMN={settings.answer_column}, as examples/multiple-choice does"
+    )
+
+
+def _texts_of_options(row: Mapping[str, Any]) -> list[str]:
+    columns = json.loads(row["columns"] or "{}")
+    return [*choices.options(columns.get("choices") or columns.get("options")).values()]
 
 
 def _few_rows(rows: Rows, settings: Settings) -> str | None:

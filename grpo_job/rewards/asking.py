@@ -2,7 +2,7 @@
 
 import time
 from asyncio import CancelledError
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -105,7 +105,7 @@ class _Asked(NamedTuple):
         call = partial(function, **arguments)
         scores = self._cut((lambda: calling.awaited([call])[0]) if calling.is_async(function) else call, 0)
         try:
-            listed = list(scores)
+            listed = [] if isinstance(scores, Set | Mapping) else list(scores)  # the former have no order
         except TypeError:
             listed = []
         if len(listed) != size:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.preflight.world import World, rows_of
 Plant = Callable[[World], object]
 
 
-def rows(world: World, *changes: dict[str, str], of: int = 100) -> None:
+def rows(world: World, *changes: dict[str, Any], of: int = 100) -> None:
     """The training rows, of which the first ones are changed."""
     known = rows_of(sample.TRAIN, of)
     world.rows(train=[{**row, **change} for row, change in zip(known, changes, strict=False)] + known[len(changes) :])
@@ -53,6 +54,24 @@ ODD: list[tuple[str, str, str, Plant]] = [
         lambda w: rows(w, *[{"question": "1 + 1?"}] * 31),
     ),
     ("one answer", "rows", "every row has the answer '7'", lambda w: rows(w, *[{"answer": "7"}] * 100)),
+    (
+        "the question as the answer",
+        "rows",
+        "every answer is its question: check GRPO_PROMPT_COLUMN",
+        lambda w: rows(w, *[{"question": f"{n} + 1?", "answer": f"{n} + 1?"} for n in range(100)]),
+    ),
+    (
+        "options that no prompt shows",
+        "rows",
+        "no prompt shows its row's options (column `choices` or `options`): write",
+        lambda w: rows(w, *[{"choices": ["red", "blue"], "answer": "AB"[n % 2]} for n in range(100)]),
+    ),
+    (
+        "places among options",
+        "rows",
+        "options and every answer is a whole number that is none of them, perhaps a place among them",
+        lambda w: rows(w, *[{"choices": ["red", "blue"], "answer": n % 2} for n in range(100)]),
+    ),
     (
         "no fresh rows",
         "rows",
@@ -124,6 +143,11 @@ def test_what_is_odd_is_told_and_lets_the_run_begin(name: str, part: str, plant:
     plant(world)
     warned = world.warned()
     assert [(finding.name, part in finding.sentence) for finding in warned] == [(name, True)], warned
+
+
+def test_options_that_each_prompt_shows_with_their_letter_as_the_answer_are_fine(world: World) -> None:
+    rows(world, *[{"question": f"{n}: A) red B) blue", "choices": ["red", "blue"], "answer": "A"} for n in range(99)])
+    assert not world.warned()
 
 
 def test_a_constant_reward_beside_a_good_one_is_named(world: World) -> None:

@@ -114,6 +114,8 @@ def test_scalars_of_other_libraries_are_numbers(score: Any) -> None:
         (lambda completion: np.array([0.5, 1.0]), "neither a finite number"),
         (lambda completions, **_columns: [1.0], "for 2 completions"),
         (lambda completions, **_columns: 1.0, "for 2 completions"),
+        (lambda completions, **_columns: {0: 0.5, 1: 1.0}, "returned {0: 0.5, 1: 1.0} for 2 completions"),
+        (lambda completions, **_columns: {0.5, 1.0}, "for 2 completions"),
         (lambda completion, answer, levle: 1.0, "asks for levle; there are answer, completion"),
     ],
 )
