@@ -121,9 +121,9 @@ def _echoes(rows: Rows, settings: Settings) -> str | None:
 
 def _options(rows: Rows, settings: Settings) -> str | None:
     """Rows of a multiple choice that show no options, or whose answers are places among them."""
-    offered = [(row, texts) for row in rows.train if (texts := _texts_of_options(row))]
-    if not offered or len(offered) < len(rows.train):
+    if not all(map(_texts_of_options, rows.train)):  # of most data the first row decides
         return None
+    offered = [(row, _texts_of_options(row)) for row in rows.train]
     faults = []
     if not any(all(text in str(row["prompt"]) for text in texts) for row, texts in offered):
         faults.append("no prompt shows its row's options")
