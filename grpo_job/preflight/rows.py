@@ -125,7 +125,8 @@ def _options(rows: Rows, settings: Settings) -> str | None:
         return None
     offered = [(row, _texts_of_options(row)) for row in rows.train]
     faults = []
-    if not any(all(text in str(row["prompt"]) for text in texts) for row, texts in offered):
+    asked = ("\n".join(message["content"] for message in row["prompt"]) for row in rows.train)
+    if not any(all(text in prompt for text in texts) for prompt, (_, texts) in zip(asked, offered, strict=True)):
         faults.append("no prompt shows its row's options")
     if all(row["answer"].isdigit() and row["answer"] not in texts for row, texts in offered):
         faults.append("every answer is a whole number that is none of them, perhaps a place among them")

@@ -146,7 +146,9 @@ def test_what_is_odd_is_told_and_lets_the_run_begin(name: str, part: str, plant:
 
 
 def test_options_that_each_prompt_shows_with_their_letter_as_the_answer_are_fine(world: World) -> None:
-    rows(world, *[{"question": f"{n}: A) red B) blue", "choices": ["red", "blue"], "answer": "A"} for n in range(99)])
+    offered = ["\\frac12", 'it\'s "blue"']
+    asked = f"A) {offered[0]} B) {offered[1]}"
+    rows(world, *[{"question": f"{n}: {asked}", "choices": offered, "answer": "AB"[n % 2]} for n in range(100)])
     assert not world.warned()
 
 
