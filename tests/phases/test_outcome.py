@@ -79,10 +79,10 @@ def test_a_base_that_gives_no_signal_ends_with_4_before_step_1(tmp_path: Path) -
     assert attempt.wait() == 4, attempt.said()
     run = tmp_path / runs.RUN_ID
     summary = read_json(run / "summary.json")
-    assert summary["ending"]["reason"].startswith("before step 1 all 16 groups of 2 completions had zero reward std")
-    assert (summary["probe"]["groups"], summary["probe"]["with_spread"]) == (16, 0)
+    assert summary["ending"]["reason"].startswith("before step 1 all 64 groups of 2 completions had zero reward std")
+    assert (summary["probe"]["groups"], summary["probe"]["with_spread"]) == (64, 0)
     assert summary["steps"]["done"] == 0
-    assert "before step 1 all 16 groups" in (run / "report.html").read_text()
+    assert "before step 1 all 64 groups" in (run / "report.html").read_text()
 
 
 @pytest.mark.slow
