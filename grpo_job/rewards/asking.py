@@ -138,11 +138,7 @@ class _Asked(NamedTuple):
             seconds = self.deadline - time.monotonic()
             if not finishes(lambda: returned.append(call()), seconds, stuck if self.reward.own else None):
                 raise self.failure("did not end in time", number)
-        except (
-            Exception,
-            SystemExit,
-            CancelledError,
-        ) as error:  # one that exits must not end the run as if it were done
+        except (Exception, SystemExit, CancelledError) as error:  # one that exits must not end the run as if done
             if isinstance(error, RewardFailed | InvalidRun):  # the latter: the machine starts no clock
                 raise
             place = calling.place_of(error, self.reward.function)
