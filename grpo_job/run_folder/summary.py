@@ -1,5 +1,6 @@
 """The state of a run: `summary.json`, written at its start and at its end."""
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ class Summary:
     """The public keys, see docs/run-folder.md. Keeps what earlier attempts wrote.
 
     `damage`: why that could not be read, else empty. Then the result is rebuilt from the checkpoint.
+    The thread that ends the process may write while the main thread does: an ending, once written, stays.
     """
 
     def __init__(self, path: Path, run_id: str) -> None:
@@ -29,7 +31,6 @@ class Summary:
             self.earlier, self.damage = {}, damage.sentence
         self.values: dict[str, Any] = {
             "run_id": run_id,
-            "ending": RUNNING,
             "steps": {"done": 0, "planned": 0, "lost_to_resume": 0},
             "accuracy": {"before": None, "after": None, "rows": 0, "verdict": None, "p_value": None, "measure": None},
             "format": {"before": None, "after": None},
@@ -38,9 +39,11 @@ class Summary:
             "published": [],
             "fruitless_attempts": 0,
             **self.earlier,
+            "ending": RUNNING,
             "seconds": dict.fromkeys(PHASES, 0.0) | self.earlier.get("seconds", {}),
             "attempts": self.earlier.get("attempts", 0) + 1,
         }
+        self._turn = threading.RLock()  # a signal handler may end the process in the midst of its thread's turn
 
     @property
     def ended_with(self) -> int | None:
@@ -86,10 +89,12 @@ class Summary:
             self.values[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
 
     def write(self, ending: Outcome | None = None, seconds: dict[str, float] | None = None) -> None:
-        if seconds:
-            self.update(seconds={name: round(value, 3) for name, value in seconds.items()})
-        self.values["ending"] = ending._asdict() if ending else RUNNING
-        write_json(self.path, self.values)
+        with self._turn:
+            if seconds:
+                self.update(seconds={name: round(value, 3) for name, value in seconds.items()})
+            if ending:
+                self.values["ending"] = ending._asdict()
+            write_json(self.path, self.values)
 
 
 def facts(values: Mapping[str, Any], folder: RunFolder, model: str) -> dict[str, Any]:
