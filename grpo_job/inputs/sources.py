@@ -5,7 +5,6 @@ datasets and what its `save_to_disk` wrote.
 """
 
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +16,7 @@ from grpo_job.inputs.binary import Item, with_digits
 from grpo_job.inputs.content import Damaged
 from grpo_job.inputs.files import Table
 from grpo_job.outcomes import InvalidRun, Unasked
+from grpo_job.run_folder import scratch
 from grpo_job.stores import Patience, StoreFailed, open_store
 
 TRAIN, TEST = "train", "test"
@@ -133,7 +133,7 @@ class RowSource:
 
     def _fetched(self) -> Path:
         """Download the object, or all objects below the prefix, to a temporary folder."""
-        folder = Path(tempfile.mkdtemp(prefix="grpo-job-rows-"))
+        folder = scratch.folder("rows")
         try:
             open_store(self.name, patience=FETCH).get("", folder)
         except StoreFailed as error:

@@ -1,7 +1,6 @@
 """GRPO_ADAPTER: the LoRA that training starts from, in a folder or fetched from a store."""
 
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from typing import NamedTuple
 from grpo_job.inputs import lora
 from grpo_job.inputs.lora import CONFIG, Lora
 from grpo_job.outcomes import InvalidRun
+from grpo_job.run_folder import scratch
 from grpo_job.run_folder.files import sha256
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.stores import StoreFailed, open_store
@@ -55,7 +55,7 @@ def _local(name: str) -> Path:
 
 def _fetched(name: str, environment: Mapping[str, str]) -> Path:
     """Configuration and weights in a temporary folder; of a published tree or a run nothing else is downloaded."""
-    store, folder = open_store(name, environment=environment), Path(tempfile.mkdtemp(prefix="grpo-job-adapter-"))
+    store, folder = open_store(name, environment=environment), scratch.folder("adapter")
     there = {entry.name for entry in store.list()}
     below = next((place for place in ("", "adapter/") if f"{place}{WEIGHTS}" in there), None)
     if below is None:

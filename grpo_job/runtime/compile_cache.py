@@ -8,8 +8,9 @@ import importlib.util
 import os
 import stat
 import sys
-import tempfile
 from pathlib import Path
+
+from grpo_job.run_folder import scratch
 
 
 def open_cache(folder: Path) -> tuple[Path, str | None]:
@@ -21,7 +22,7 @@ def open_cache(folder: Path) -> tuple[Path, str | None]:
     fault = _fault(folder.lstat())
     if fault is None:
         return folder, None
-    fresh = Path(tempfile.mkdtemp(prefix="grpo-job-cache-"))
+    fresh = scratch.folder("cache")
     return fresh, f"compiled code in {folder} is not trusted because {fault}: it is compiled again, in {fresh}"
 
 

@@ -12,6 +12,7 @@ import click
 
 from grpo_job.monitoring.wrapping import columns_of, wrapped
 from grpo_job.outcomes import Interrupted, InvalidRun, Outcome, RunEnded, Unexpected, in_one_line
+from grpo_job.run_folder import scratch
 from grpo_job.runtime.signals import StopNow
 
 STDERR = 2
@@ -52,8 +53,9 @@ def leave(ending: Outcome) -> None:
 
 
 def leave_silently(code: int) -> None:
-    """Exit with `code` after flushing the output."""
+    """Exit with `code` after flushing the output and removing what is temporary."""
     _flush()
+    scratch.remove()
     end_process(code)
 
 
@@ -65,6 +67,7 @@ def restart(reason: str, environment: Mapping[str, str]) -> NoReturn:
     for child in psutil.Process().children(recursive=True):
         child.kill()
     _flush()
+    scratch.remove()
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
