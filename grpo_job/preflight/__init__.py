@@ -16,7 +16,18 @@ from grpo_job.planner import choose
 from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import Gpu, ModelShape
 from grpo_job.planner.wishes import MemoryLimit
-from grpo_job.preflight import clients, engine_options, estimate, evaluation, gpu, license, model, resources, versions
+from grpo_job.preflight import (
+    clients,
+    engine_options,
+    estimate,
+    evaluation,
+    gpu,
+    license,
+    model,
+    no_effect,
+    resources,
+    versions,
+)
 from grpo_job.preflight import rewards as reward_checks
 from grpo_job.preflight import rows as row_checks
 from grpo_job.preflight import start as start_checks
@@ -112,6 +123,7 @@ class _Examination:
     def whole(self) -> Examined:
         settings, environment, offline = self.settings, self.environment, self.offline
         self.found.gather("client variables", lambda: clients.findings(settings, environment))
+        self.found += no_effect.findings(settings)
         self.gpus = self.found.attempt("GPU", lambda: machine.gpus(self.environment.get("CUDA_VISIBLE_DEVICES")))
         chosen = self.found.attempt(
             "rewards",
