@@ -12,8 +12,7 @@ from typing import Any
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.rewards import MENU
-from grpo_job.settings import plain_files, reader
-from grpo_job.settings.example import LOOKS_LIKE_A_FILE
+from grpo_job.settings import plain_files, reader, text_files
 from grpo_job.settings.schema import variable
 
 # Where something is written, sent or looked for, and what switches a check off: the caller's, or the default.
@@ -135,15 +134,8 @@ def _is_hub_id(value: Any) -> bool:
 def _texts(told: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
     template = told.get("chat_template")
     files = [("chat_template", template)] if template not in (None, "plain") else []
-    files += [(name, told[name]) for name in TEXTS if _names_a_file(told.get(name))]
+    files += [(name, told[name]) for name in TEXTS if text_files.names_a_file(str(told.get(name) or ""))]
     return [(name, value, "the name of a file") for name, value in files]
-
-
-def _names_a_file(value: Any) -> bool:
-    short = "" if value is None else str(value).strip()
-    if not short or "\n" in short:
-        return False
-    return short.startswith(LOOKS_LIKE_A_FILE) or "\0" in short or _exists(short)
 
 
 def _exists(path: str) -> bool:

@@ -125,7 +125,7 @@ class Fields(BaseModel):
     )
     prompt_column: Text = setting("question", "column with the question or messages; `outer.inner`: one in another")
     answer_column: Text = setting("answer", r"column with the right answer or several; of `work #### 72`: 72")
-    system_prompt: SystemPrompt = setting("", "system message before each question; empty for none")
+    system_prompt: SystemPrompt = setting("", "system message before each question, or its file; empty for none")
     chat_template: OptionalText = setting(
         None, "chat template of the prompts: a Jinja file, or `plain` for a base without one; default: the model's"
     )

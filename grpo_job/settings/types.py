@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from grpo_job.settings import example, key_file, notify_url, schemes, trl_options
+from grpo_job.settings import example, key_file, notify_url, schemes, text_files, trl_options
 from grpo_job.settings.engines import ENGINES
 from grpo_job.settings.primitives import (
     Allowed,
@@ -73,6 +73,10 @@ def _text_not(words: tuple[str, ...], value: str) -> str:
     return value
 
 
+def _example(value: str) -> str:
+    return value if value in (example.AUTO, example.OFF) else text_files.read(value).strip()
+
+
 def _known_engine(value: str) -> str:
     if value != "auto" and value not in ENGINES:
         raise ValueError("there is no such engine")
@@ -105,7 +109,12 @@ def _words_of(option: str) -> Allowed:
     return Allowed(", ".join(trl_options.choices(option)))
 
 
-SystemPrompt = Annotated[AnyText, AfterValidator(partial(_text_not, ())), Allowed("any text; empty for none")]
+SystemPrompt = Annotated[
+    AnyText,
+    AfterValidator(partial(_text_not, ())),
+    AfterValidator(text_files.read),
+    Allowed("any text, or a file that holds it; empty for none"),
+]
 SamplePrompts = Annotated[
     Text, AfterValidator(partial(_text_not, ("none",))), Allowed("questions separated by |, or none")
 ]
@@ -176,8 +185,8 @@ NotifyUrlPath = Annotated[
 Example = Annotated[
     AnyText,
     AfterValidator(partial(_text_not, (example.AUTO, example.OFF))),
-    AfterValidator(example.read),
-    Allowed("auto, off, a text, or a file (one with a / in front, or one that is there)"),
+    AfterValidator(_example),
+    Allowed("auto, off, a text, or a file that holds it"),
 ]
 RunId = Annotated[
     Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")] | None,

@@ -58,6 +58,7 @@ def asked(tree: Path, **said: str) -> Settings:
         ({"example": "/etc/passwd"}, "GRPO_EXAMPLE"),
         ({"example": "rows.jsonl"}, "GRPO_EXAMPLE"),
         ({"system_prompt": "~/.netrc"}, "GRPO_SYSTEM_PROMPT"),
+        ({"system_prompt": "rows.jsonl"}, "GRPO_SYSTEM_PROMPT"),
     ],
 )
 def test_code_and_paths_of_a_tree_are_refused_by_name(

@@ -16,7 +16,7 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_EPSILON": "a fifth"}, "allowed: a number above 0"),
     ({"GRPO_PAD_TO_MULTIPLE_OF": "auto"}, "allowed: a whole number from 1, or none"),
     # no text for a prompt
-    ({"GRPO_SYSTEM_PROMPT": "None"}, "this word is no text for a prompt; allowed: any text; empty for none"),
+    ({"GRPO_SYSTEM_PROMPT": "None"}, "this word is no text for a prompt; allowed: any text, or a file that holds it"),
     ({"GRPO_EXAMPLE": "OFF"}, "this word is no text for a prompt; allowed: auto, off, a text, or a file"),
     ({"GRPO_SAMPLE_PROMPTS": "off"}, "this word is no text for a prompt; allowed: questions separated by |, or none"),
     # not a finite number
