@@ -58,7 +58,7 @@ BITSANDBYTES = (
 RANGES: dict[str, Any] = {
     "adam_epsilon": Positive,
     "beta": NonNegative,
-    "delta": Positive,
+    "delta": Annotated[float, Field(gt=1, allow_inf_nan=False), Allowed("a number above 1, where the ratio begins")],
     "entropy_coef": NonNegative,
     "epsilon": Positive,
     "epsilon_high": Positive,

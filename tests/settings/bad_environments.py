@@ -133,6 +133,7 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_VLLM_IMPORTANCE_SAMPLING_CLIP_MIN": "4"}, "is not below GRPO_VLLM_IMPORTANCE_SAMPLING_CLIP_MAX=3"),
     ({"GRPO_SAPO_TEMPERATURE_POS": "2"}, "has no effect with GRPO_LOSS_TYPE=dapo; allowed: GRPO_LOSS_TYPE=sapo"),
     ({"GRPO_EPSILON": "0.1", "GRPO_LOSS_TYPE": "vespo"}, "has no effect with GRPO_LOSS_TYPE=vespo"),
+    ({"GRPO_DELTA": "0.5"}, "allowed: a number above 1, where the ratio begins, or none"),
     ({"GRPO_DELTA": "2", "GRPO_LOSS_TYPE": "cispo", "GRPO_EPSILON_HIGH": "5"}, "no effect with GRPO_LOSS_TYPE=cispo"),
     ({"GRPO_USE_BIAS_CORRECTION_KL": "false"}, "has no effect with GRPO_BETA=0; allowed: a GRPO_BETA above 0"),
     (

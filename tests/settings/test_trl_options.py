@@ -19,7 +19,11 @@ ROOT = Path(__file__).parents[2]
 FURTHER = [name for name in options() if name not in OWNED and name not in Settings.model_fields]
 
 
-JSON = {"generation_kwargs": '{"min_tokens": 4}', "lr_scheduler_kwargs": '{"num_cycles": 2}'}
+TEXTS = {
+    "delta": "1.5",
+    "generation_kwargs": '{"min_tokens": 4}',
+    "lr_scheduler_kwargs": '{"num_cycles": 2}',
+}
 CORRECTED = {"GRPO_VLLM_IMPORTANCE_SAMPLING_CORRECTION": "true"}
 # What an option needs beside it to have an effect.
 COMPANIONS = {
@@ -33,8 +37,8 @@ COMPANIONS = {
 
 def example_of(name: str) -> str:
     """A text that means another value than the default."""
-    if name in JSON:
-        return JSON[name]
+    if name in TEXTS:
+        return TEXTS[name]
     words = [word for word in trl_options.choices(name) if word != options()[name]["default"]]
     by_kind = {"bool": "true", "int": "3", "float": "0.5", "list": "a,b", "json": '{"a": 1}', "str": "some text"}
     return words[0] if words else by_kind[options()[name]["kind"]]
