@@ -1,6 +1,7 @@
 """Are the installed versions those of the lock, which were tested: another one often fails without an error."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import metadata
 
 from grpo_job.preflight.findings import Finding
@@ -11,6 +12,7 @@ from grpo_job.settings.schema import Settings
 MOST_SHOWN = 5
 
 
+@cache
 def installed() -> dict[str, str]:
     """Package -> version of everything that is installed."""
     told = [found.metadata for found in metadata.distributions()]  # read once: each access parses the file again

@@ -11,6 +11,8 @@ from grpo_job.inputs import base_model
 from tests.engines import gradients
 from tests.engines.option_effects import Counts, engine, settings_of
 
+pytestmark = pytest.mark.slow
+
 MICRO_STEPS = 2
 
 

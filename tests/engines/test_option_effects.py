@@ -19,6 +19,8 @@ from grpo_job.settings.schema import variable
 from grpo_job.settings.trl_options import BITSANDBYTES, OWNED, VLLM_ONLY, choices, options
 from tests.engines import option_effects as see
 
+pytestmark = pytest.mark.slow
+
 TESTS = Path(__file__).parents[1]
 
 

@@ -10,6 +10,8 @@ import pytest
 from grpo_job.inputs import rendering
 from tests.preflight.world import World
 
+pytestmark = pytest.mark.slow
+
 DEEP = "[" * 100_000
 HANGS = "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}" + "{% endfor %}" * 3
 

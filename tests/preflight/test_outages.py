@@ -22,6 +22,8 @@ from tests.servers.fault_proxy import FaultProxy
 from tests.servers.hub import HubServer
 from tests.servers.s3 import S3Server
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = {"GRPO_RECIPE": "smoke", "GRPO_MODEL": "sample", "GRPO_DATASET": "sample", "GRPO_OUTPUT_DIR": "/nowhere"}
 Break = Callable[[FaultProxy], object]
 
@@ -96,7 +98,6 @@ def test_an_s3_that_is_down_is_an_outage(
     assert (type(said), said.code) == (Outage, 1), said
 
 
-@pytest.mark.slow
 def test_a_hub_that_goes_down_while_rows_are_downloaded_is_an_outage(
     hub: HubServer, hub_behind: FaultProxy, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

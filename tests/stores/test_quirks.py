@@ -14,6 +14,8 @@ from tests.servers.fixtures import QUICK
 from tests.servers.s3 import S3Server
 from tests.stores.cases import contents, make_tree
 
+pytestmark = pytest.mark.slow
+
 Opened = Callable[..., Store]
 WORKING = [s3_quirks.cloudflare_r2, s3_quirks.minio, s3_quirks.ceph, s3_quirks.google_cloud_storage]
 WITH_LEASES = [s3_quirks.cloudflare_r2, s3_quirks.minio, s3_quirks.ceph]

@@ -16,6 +16,8 @@ from tests.servers.s3_quirks import said
 from tests.servers.trained_run import make_run
 from tests.stores.cases import make_tree
 
+pytestmark = pytest.mark.slow
+
 EXPIRED = ["ExpiredToken", "TokenRefreshRequired", "RequestExpired"]
 REPLACED = ["InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "AccessDenied"]
 

@@ -9,6 +9,8 @@ import pytest
 
 from grpo_job.engines.patches.fast_imports import lean_imports, packages_distributions
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_answers_what_python_itself_answers() -> None:
     theirs, ours = importlib.metadata.packages_distributions(), packages_distributions()

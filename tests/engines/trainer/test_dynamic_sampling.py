@@ -16,6 +16,8 @@ from grpo_job.inputs import base_model
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.reader import resolve
 
+pytestmark = pytest.mark.slow
+
 ROWS = [{"prompt": [{"role": "user", "content": f"What is {n} + 2?"}], "answer": str(n)} for n in range(12)]
 GROUP, PROMPTS = 4, 3
 SETTINGS = {
@@ -117,7 +119,6 @@ def test_a_run_that_is_cut_ends_with_the_bytes_of_a_whole_one(whole: Whole, tmp_
         assert is_saved_in(again.model, tmp_path / "whole" / WEIGHTS)
 
 
-@pytest.mark.slow
 def test_a_row_without_spread_misses_its_next_pass(tmp_path: Path) -> None:
     _, listener = trained(tmp_path, GRPO_SKIP_SOLVED="3", GRPO_MAX_STEPS="12")
     asked = Counter(group[0]["prompt"][0]["content"] for rows in listener.completions for group in groups_of(rows))
@@ -127,7 +128,6 @@ def test_a_row_without_spread_misses_its_next_pass(tmp_path: Path) -> None:
     assert {told["dynamic/rounds"] for told in listener.told} == {0}
 
 
-@pytest.mark.slow
 def test_what_a_row_that_is_left_out_earned_stays_in_the_mean_reward(tmp_path: Path) -> None:
     _, listener = trained(tmp_path, GRPO_SKIP_SOLVED="1", GRPO_MAX_STEPS="8")
     place = next(place for place, told in enumerate(listener.told) if told["dynamic/left_out"])
@@ -136,7 +136,6 @@ def test_what_a_row_that_is_left_out_earned_stays_in_the_mean_reward(tmp_path: P
     assert told["reward"] == pytest.approx(sum(paid) / len(paid))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("option", [{}, {"GRPO_NUM_ITERATIONS": "2"}, {"GRPO_BETA": "0.04"}])
 def test_where_every_group_has_spread_nothing_changes(option: dict[str, str], tmp_path: Path) -> None:
     rows = [row for row in ROWS if not int(row["answer"]) % 2]

@@ -15,6 +15,8 @@ from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.reader import resolve
 from tests.engines.trainer.test_dynamic_sampling import GROUP, PROMPTS, ROWS, SETTINGS, Listener
 
+pytestmark = pytest.mark.slow
+
 RATE = 1e-3
 
 
