@@ -17,6 +17,7 @@ from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import GB
 from grpo_job.planner.wishes import MemoryLimit
 from grpo_job.preflight import Checked
+from grpo_job.preflight.gpu import used_by_others
 from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import Damaged, read_json, write_json
 from grpo_job.run_folder.paths import RunFolder
@@ -79,6 +80,8 @@ def _answer_to_lost(lost: Outcome, attempt: Attempt, checked: Checked) -> Outcom
 def _answer(trouble: str, attempt: Attempt, checked: Checked) -> RunEnded:
     done = attempt.summary.values["steps"]["done"]
     message = f"memory ran out {f'after step {done}' if done else 'before step 1 was done'} ({trouble})"
+    if others := [found for found in map(used_by_others, checked.gpus) if found]:
+        message += f"; at the check of this attempt {'; '.join(others)}"
     if checked.plan is None:
         return _ending(done, f"{message}; change: {CURES}")
     earlier = trials(attempt.folder)

@@ -60,12 +60,18 @@ def _memory(gpu: GpuSeen, plan: Plan | None) -> Finding:
     total, used = gpu.memory_mib * MIB, gpu.used_mib * MIB
     needed = plan.memory.total if plan else 0.0
     found = f"{needed / GB:.1f} GB planned, {(total - used) / GB:.1f} of {total / GB:.1f} GB free"
-    others = f"other processes use {used / GB:.1f} GB of {gpu.name}: see nvidia-smi, end them or use another GPU"
-    if used > IDLE and needed > total - used:
-        return Finding("failed", "GPU memory", f"{found}; {others}")
-    if used > IDLE:
-        return Finding("warned", "GPU memory", f"{found}; {others}")
-    return Finding("passed", "GPU memory", found)
+    others = used_by_others(gpu)
+    if not others:
+        return Finding("passed", "GPU memory", found)
+    return Finding("failed" if needed > total - used else "warned", "GPU memory", f"{found}; {others}")
+
+
+def used_by_others(gpu: GpuSeen) -> str:
+    """What other processes hold of a GPU that this one does not use yet, with the cure; empty if it is idle."""
+    used = gpu.used_mib * MIB
+    if used <= IDLE:
+        return ""
+    return f"other processes use {used / GB:.1f} GB of {gpu.name}: see nvidia-smi, end them or use another GPU"
 
 
 def needed_elsewhere(shape: ModelShape, plan_on: Callable[[Gpu], Plan]) -> str:

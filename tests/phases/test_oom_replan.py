@@ -80,6 +80,14 @@ def test_what_was_tried_is_recorded_in_the_run_folder_and_the_summary(tmp_path: 
     assert attempt.summary.values["backed_off"] == [trial]
 
 
+@pytest.mark.parametrize(("used", "told"), [(9000, True), (1, False)])
+def test_a_gpu_that_others_used_is_told(used: int, told: bool, tmp_path: Path) -> None:
+    attempt = attempt_at(tmp_path)
+    ended = str(ending_of(attempt, checked(attempt, A10._replace(used_mib=used))))
+    named = "at the check of this attempt other processes use 9.4 GB of NVIDIA A10G: see nvidia-smi, end them or use"
+    assert (named in ended) == told
+
+
 def test_another_gpu_is_planned_for_in_full(tmp_path: Path) -> None:
     attempt = attempt_at(tmp_path)
     h200 = A10._replace(name="NVIDIA H200", memory_mib=143771, capability=(9, 0))
