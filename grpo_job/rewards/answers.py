@@ -19,7 +19,8 @@ _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
 _EUROPEAN = r"\d{1,3}(?:\.\d{3}){1,5},\d\d(?!\d)(?: ?€)?|\d+,\d\d(?!\d) ?€"
 # Not within a word or a power, nor an ordinal, nor a year; "5-3" ends in 3, not in -3.
 _NUMBER_IN_TEXT = re.compile(
-    rf"(?<![\w^)])(?<!\bin )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?(?:{_EUROPEAN}|{quantities.NUMBER})"
+    rf"(?<![\w^)])(?<!\bin )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?"
+    rf"(?:{_EUROPEAN}|{quantities.NUMBER}(?:,\d+)*)"  # `12,5` is one number or two, but not 5
     rf"(?: ?[½¼¾⅐-⅞]|/{quantities.NUMBER})?(?:[eE][-+]?\d+)?(?: (?:hundred|thousand|million|billion|trillion)\b)?)"
     r"(?!(?:st|nd|rd|th)\b)"
     rf"|(?<=\bin )(?!(?:19|20)\d\d\b)(?>[$€£]?{quantities.NUMBER}(?:/{quantities.NUMBER})?)(?!(?:st|nd|rd|th)\b)"
@@ -34,10 +35,11 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
 _MATH = re.compile(
     r"\$\$?(?=\S)((?:[^$\\]|\\.){0,299}?(?:[^$\\\s]|\\.))\$\$?(?!\d)|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL
 )
-_OPEN_BRACKET = re.compile(r"[(\[][^()\[\]A-Za-z]*,[^()\[\]A-Za-z,]*$")
-_JOINED = re.compile(  # `2x + 1`, `x > 3`; `3:4`, `2 or 3`
+_OPEN_BRACKET = re.compile(rf"[(\[](?!{quantities.NUMBER}$)[^()\[\]A-Za-z]*,[^()\[\]A-Za-z,]*$")
+_BEFORE = rf"(?:[a-z] = )?[-\u2212]?[$€£]?{quantities.NUMBER}(?:/\d+)?"
+_JOINED = re.compile(  # `2x + 1`, `x > 3`; `3:4`, `2 or 3`, `1, -2 and 3`
     r"(?<![A-Za-z<])(?=[^A-Za-z]*[A-Za-z])(?:[A-Za-z0-9]{1,3}\s?[-+*/<>≤≥]=?\s?)+$"
-    r"|\d(?:\s?[:±]\s?| (?:or|to|and) (?:[a-z] = )?)$"
+    rf"|(?<![\w.,/])(?:{_BEFORE}(?:, |\s?:\s?))*{_BEFORE}(?:\s?[:±]\s?|,? (?:or|to|and) (?:[a-z] = )?)$"
 )
 _WORD_BEFORE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}:?\s|[,;:.]\s|\n")
 
@@ -147,8 +149,8 @@ def _last_value(text: str) -> str | None:
     if dated and last.end() <= dated.end():
         return dated[0]
     before = text[max(0, last.start() - 100) : last.start()]
-    if text[last.end() : last.end() + 1] in ")]" and (opening := _OPEN_BRACKET.search(before)):
-        return opening[0] + text[last.start() : last.end() + 1]
+    if text[last.end() : last.end() + 1] in ")]" and (opening := _OPEN_BRACKET.search(before + last[0])):
+        return opening[0] + text[last.end() : last.end() + 1]
     joined = _JOINED.search(before)
     return joined[0] + last[0] if joined else last[0]
 
