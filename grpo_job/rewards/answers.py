@@ -17,9 +17,9 @@ _END = 20_000  # characters: an answer that is further from the end than this is
 
 _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
 _EUROPEAN = r"\d{1,3}(?:\.\d{3}){1,5},\d\d(?!\d)(?: ?€)?|\d+,\d\d(?!\d) ?€"
-# Not within a word or a power, nor an ordinal, nor a year; "5-3" ends in 3, not in -3.
+# Not within a word or a power, nor an ordinal, nor a year, nor what is denied; "5-3" ends in 3, not in -3.
 _NUMBER_IN_TEXT = re.compile(
-    rf"(?<![\w^)])(?<!\bin )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?"
+    rf"(?<![\w^)])(?<!\bin )(?<!\bnot )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?"
     rf"(?:{_EUROPEAN}|{quantities.NUMBER}(?:,\d+)*)"  # `12,5` is one number or two, but not 5
     rf"(?: ?[½¼¾⅐-⅞]|/{quantities.NUMBER})?(?:[eE][-+]?\d+)?(?: (?:hundred|thousand|million|billion|trillion)\b)?)"
     r"(?!(?:st|nd|rd|th)\b)"

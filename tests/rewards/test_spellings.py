@@ -93,6 +93,8 @@ def test_where_the_row_has_options_the_letter_its_text_and_both_are_right(gold: 
         ("La réponse est 12,5.", "12,5", "5"),
         ("The point is (12,5).", "(12, 5)", "5"),
         ("That is one thousand (1,000)", "1000", "0"),
+        ("The answer is 3, not 4.", "3", "4"),
+        ("She has 3 apples left (not 4).", "3", "4"),
         ("so it is (12, 5", "(12, 5", "5"),
     ],
 )
