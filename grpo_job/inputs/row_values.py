@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from grpo_job.rewards import latex, quantities
 from grpo_job.settings import example as examples
 
 Message = dict[str, str]
@@ -20,7 +21,6 @@ ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assi
 MESSAGES_AS_TEXT = re.compile(r"\[\s*\{\s*([\"'])(role|content|from|value)\1\s*:")
 ROLE_IN_TEXT = re.compile(rf"([\"'])(?:role|from)\1\s*:\s*([\"'])(?:{'|'.join(ROLES)})\2")
 CALCULATOR = re.compile(r"<<[^<>]*>>")
-BOX = "\\boxed{"
 
 
 class Unreadable(ValueError):
@@ -123,26 +123,17 @@ def solution(value: Any) -> str:
 def gold(text: str) -> str:
     r"""The answer itself: what stands behind the last `####`, or in the last balanced `\boxed{}`, or the whole text.
 
-    >>> gold("48 + 24 = 72\n#### 72"), gold("So \\boxed{x_{1}}."), gold(" 72 ")
+    Behind `####` the number of its line is enough, for other lines may say it again (MetaMathQA).
+
+    >>> gold("48 + 24 = 72\n#### 72\nThe answer is: 72"), gold("So \\fbox{x_{1}}."), gold(" 72 ")
     ('72', 'x_{1}', '72')
     """
     if "####" in text:
-        return text.rsplit("####", 1)[-1].strip()
-    boxed = _last_box(text)
-    return (text if boxed is None else boxed).strip()
-
-
-def _last_box(text: str) -> str | None:
-    """The content of the last box that is closed."""
-    start = text.rfind(BOX)
-    while start >= 0:
-        depth = 0
-        for place in range(start + len(BOX) - 1, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[place], 0)
-            if depth == 0:
-                return text[start + len(BOX) : place]
-        start = text.rfind(BOX, 0, start)
-    return None
+        behind = text.rsplit("####", 1)[-1].strip()
+        line = behind.partition("\n")[0]
+        return line.strip() if quantities.quantity(line) else behind
+    boxed = latex.boxes(text)
+    return (boxed[-1] if boxed else text).strip()
 
 
 def _turns(value: Any) -> list[Message]:
