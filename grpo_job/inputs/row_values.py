@@ -100,7 +100,7 @@ def golds(value: Any) -> list[str]:
     if value is None or _is_nan(value):
         return []
     if isinstance(value, int | float | Decimal):
-        return [str(value)]
+        return [_digits(value)]
     if isinstance(value, str):
         if MESSAGES_AS_TEXT.match(value.strip()) and ROLE_IN_TEXT.search(value):
             return golds(asked(value).reply)
@@ -175,6 +175,13 @@ def _turn(message: Mapping[str, Any]) -> Message:
     if content is not None and not isinstance(content, str):
         raise Unreadable(f"a list of messages, one with {_named(content)} as its content")
     return {"role": ROLES[role], "content": content or ""}
+
+
+def _digits(value: float | Decimal) -> str:
+    """A number without the last digits that computing with doubles leaves behind: 1.1 * 3 is 3.3."""
+    whole = str(value)
+    short = str(float(f"{value:.15g}")) if isinstance(value, float) else whole  # 15 digits are sure in a double
+    return short if len(short) + 5 < len(whole) else whole
 
 
 def _is_nan(value: Any) -> bool:
