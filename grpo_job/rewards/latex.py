@@ -24,7 +24,7 @@ _SPELLINGS = tuple(
     for pattern, spelling in (
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?", ""),
         (r"\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])", " "),
-        (r"\\!", ""),
+        (r"\\! ?", ""),
         (r"\\[,;:] ?|(?<=\d)~(?=\w)", "\u2009"),
         (r"\\(?:quad|qquad)(?![a-zA-Z])|(?<!\\)\\ ", " "),
         (r"\{,\}", ","),
