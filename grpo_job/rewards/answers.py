@@ -22,7 +22,7 @@ _NUMBER_IN_TEXT = re.compile(
     rf"(?<![\w^)])(?<!\bin )(?<!\bnot )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?"
     rf"(?:{_EUROPEAN}|{quantities.NUMBER}(?:,\d+)*)"  # `12,5` is one number or two, but not 5
     rf"(?: ?[½¼¾⅐-⅞]|/{quantities.NUMBER})?(?:[eE][-+]?\d+)?(?: (?:hundred|thousand|million|billion|trillion)\b)?)"
-    r"(?!(?:st|nd|rd|th)\b)"
+    r"(?!(?:st|nd|rd|th)\b|[万萬亿億만억])"
     rf"|(?<=\bin )(?!(?:19|20)\d\d\b)(?>[$€£]?{quantities.NUMBER}(?:/{quantities.NUMBER})?)(?!(?:st|nd|rd|th)\b)"
 )
 _STATEMENT = re.compile(
@@ -70,7 +70,7 @@ def last_answer(completion: str) -> str | None:
     answer = extract_answer(completion)
     if answer is not None:
         return answer
-    end = completion[-_END:]
+    end = latex.apart(completion[-_END:])
     boxed = latex.boxes(end)
     if boxed and boxed[-1]:
         return boxed[-1]
