@@ -185,7 +185,8 @@ def _digits(value: float | Decimal) -> str:
 
 
 def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+    """Also as tables write it in CSV."""
+    return value in ("NaN", "nan") if isinstance(value, str) else isinstance(value, float) and math.isnan(value)
 
 
 def _is_container(value: Any) -> bool:
