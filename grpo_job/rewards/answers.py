@@ -39,7 +39,7 @@ _OPEN_BRACKET = re.compile(rf"[(\[](?!{quantities.NUMBER}$)[^()\[\]A-Za-z]*,[^()
 _BEFORE = rf"(?:[a-z] = )?[-\u2212]?[$€£]?{quantities.NUMBER}(?:/\d+)?"
 _JOINED = re.compile(  # `2x + 1`, `x > 3`; `3:4`, `2 or 3`, `1, -2 and 3`
     r"(?<![A-Za-z<])(?=[^A-Za-z]*[A-Za-z])(?:[A-Za-z0-9]{1,3}\s?[-+*/<>≤≥]=?\s?)+$"
-    rf"|(?<![\w.,/])(?:{_BEFORE}(?:, |\s?:\s?))*{_BEFORE}(?:\s?[:±]\s?|,? (?:or|to|and) (?:[a-z] = )?)$"
+    rf"|(?<![\w.,/])(?:{_BEFORE}(?:, |:| : ))*{_BEFORE}(?::| : |\s?±\s?|,? (?:or|to|and) (?:[a-z] = )?)$"
 )
 _WORD_BEFORE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}:?\s|[,;:.]\s|\n")
 

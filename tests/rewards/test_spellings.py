@@ -89,6 +89,8 @@ def test_where_the_row_has_options_the_letter_its_text_and_both_are_right(gold: 
         ("The values are 12, 1/2, and 3.", "3, 12, 0.5", "2, 3"),
         ("The ratio is 14:3.", "14:3", "4:3"),
         ("The ratio is 3:4:5.", "6:8:10", "4:5"),
+        ("The ratio is 12 : 8.", "3:2", "8"),
+        ("Step 3: 72", "72", "3:72"),
         ("It is 10 ± 2.", "10 ± 2", "0 ± 2"),
         ("La réponse est 12,5.", "12,5", "5"),
         ("The point is (12,5).", "(12, 5)", "5"),
