@@ -38,11 +38,11 @@ def exact(completion: str, answer: str) -> float:
 def one_of(completion: str, answer: str) -> float:
     """Pays 1.0 where the answer given is one of the row's, whatever its case and closing stop; `|` parts several.
 
-    >>> one_of("<answer>the USA.</answer>", "USA|the usa"), one_of("Chad", "USA|the usa")
+    >>> one_of("<answer>the U.S.A.</answer>", "USA|the U.S.A."), one_of("Chad", "USA|the usa")
     (1.0, 0.0)
     """
-    given = said(completion).rstrip(".!").strip().casefold()
-    return float(given in [each.strip().casefold() for each in answer.split("|")])
+    given, *right = (each.strip().rstrip(".!。").strip().casefold() for each in (said(completion), *answer.split("|")))
+    return float(bool(given) and given in right)
 
 
 def choice(completion: str, answer: str) -> float:
