@@ -108,8 +108,10 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
         return 1.0
     golds = latex.boxes(gold) if len(gold) <= quantities.LONGEST else []
     right = golds[-1] if golds and golds[-1] else gold
-    readings = dict.fromkeys([given, *sentences.readings(given)])
     options = choices.options(columns.get("choices") or columns.get("options"))
+    if choices.contradicts(given, options, equal):
+        return 0.0
+    readings = dict.fromkeys([given, *sentences.readings(given)])
     return float(any(choices.right_among(reading, right, options, equal) for reading in readings))
 
 
