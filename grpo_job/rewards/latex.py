@@ -73,12 +73,12 @@ _WRAPPED = (
     re.compile(r"“(?P<inside>[^“”]+)”"),
 )
 # Letters of scripts without spaces (Han, kana, Hangul, Thai to Khmer), but for those that make another number of the
-# digits beside them: ten thousand, a point, "or", "at least", "and a half", minus, ordinals, parts.
+# digits beside them (ten thousand, a point, "or", "at least", "and a half", minus, ordinals, parts), deny or ask.
 _LETTER = r"[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
 _OTHER = r"\d万萬亿億兆千百十点點又或以多余만억천백십"
 _TOUCHING = re.compile(
-    rf"(?<=\d)(?![{_OTHER}]|分[の之]|.{{0,2}}半)(?={_LETTER})"
-    rf"|(?<={_LETTER})(?<![{_OTHER}第负負])(?<!分[の之])(?<!イナス)(?<!ลบ)(?=-?\d)"
+    rf"(?<=\d)(?![{_OTHER}]|分[の之]|.{{0,2}}半|ではな|吗|嗎)(?={_LETTER})"
+    rf"|(?<={_LETTER})(?<![{_OTHER}第负負])(?<!分[の之])(?<!イナス)(?<!ลบ)(?<!不是)(?=-?\d)"
 )
 _RAISED, _LOWERED = re.compile("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+"), re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _BINOMIAL = re.compile(r"\\[dt]?binom\s*\{(\d{1,2})\}\s*\{(\d{1,2})\}|\{(\d{1,2})\s*\\choose\s*(\d{1,2})\}")
