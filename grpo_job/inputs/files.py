@@ -171,7 +171,7 @@ def _typed(names: list[str], lines: list[list[str]]) -> Table:
 
 def _numbers(cells: list[str]) -> list[Any]:
     """A column as numbers where that changes no letter: `007` and `1.50` stay texts."""
-    for kind, form in ((int, r"-?\d{1,18}"), (float, r"-?\d{1,12}\.\d{1,12}")):
+    for kind, form in ((int, r"-?\d{1,18}"), (float, r"-?\d{1,12}\.\d{1,17}")):
         if all(re.fullmatch(form, cell, re.ASCII) and str(kind(cell)) == cell for cell in cells):
             return [kind(cell) for cell in cells]
     return cells

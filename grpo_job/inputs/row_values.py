@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from grpo_job.rewards import latex, quantities
 from grpo_job.settings import example as examples
 
 Message = dict[str, str]
@@ -20,7 +21,6 @@ ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assi
 MESSAGES_AS_TEXT = re.compile(r"\[\s*\{\s*([\"'])(role|content|from|value)\1\s*:")
 ROLE_IN_TEXT = re.compile(rf"([\"'])(?:role|from)\1\s*:\s*([\"'])(?:{'|'.join(ROLES)})\2")
 CALCULATOR = re.compile(r"<<[^<>]*>>")
-BOX = "\\boxed{"
 
 
 class Unreadable(ValueError):
@@ -100,7 +100,7 @@ def golds(value: Any) -> list[str]:
     if value is None or _is_nan(value):
         return []
     if isinstance(value, int | float | Decimal):
-        return [str(value)]
+        return [_digits(value)]
     if isinstance(value, str):
         if MESSAGES_AS_TEXT.match(value.strip()) and ROLE_IN_TEXT.search(value):
             return golds(asked(value).reply)
@@ -123,26 +123,17 @@ def solution(value: Any) -> str:
 def gold(text: str) -> str:
     r"""The answer itself: what stands behind the last `####`, or in the last balanced `\boxed{}`, or the whole text.
 
-    >>> gold("48 + 24 = 72\n#### 72"), gold("So \\boxed{x_{1}}."), gold(" 72 ")
+    Behind `####` the number of its line is enough, for other lines may say it again (MetaMathQA).
+
+    >>> gold("48 + 24 = 72\n#### 72\nThe answer is: 72"), gold("So \\fbox{x_{1}}."), gold(" 72 ")
     ('72', 'x_{1}', '72')
     """
     if "####" in text:
-        return text.rsplit("####", 1)[-1].strip()
-    boxed = _last_box(text)
-    return (text if boxed is None else boxed).strip()
-
-
-def _last_box(text: str) -> str | None:
-    """The content of the last box that is closed."""
-    start = text.rfind(BOX)
-    while start >= 0:
-        depth = 0
-        for place in range(start + len(BOX) - 1, len(text)):
-            depth += {"{": 1, "}": -1}.get(text[place], 0)
-            if depth == 0:
-                return text[start + len(BOX) : place]
-        start = text.rfind(BOX, 0, start)
-    return None
+        behind = text.rsplit("####", 1)[-1].strip()
+        line = behind.partition("\n")[0]
+        return line.strip() if quantities.quantity(line) else behind
+    boxed = latex.boxes(text)
+    return (boxed[-1] if boxed else text).strip()
 
 
 def _turns(value: Any) -> list[Message]:
@@ -186,8 +177,16 @@ def _turn(message: Mapping[str, Any]) -> Message:
     return {"role": ROLES[role], "content": content or ""}
 
 
+def _digits(value: float | Decimal) -> str:
+    """A number without the last digits that computing with doubles leaves behind: 1.1 * 3 is 3.3."""
+    whole = str(value)
+    short = str(float(f"{value:.15g}")) if isinstance(value, float) else whole  # 15 digits are sure in a double
+    return short if len(short) + 5 < len(whole) else whole
+
+
 def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+    """Also as tables write it in CSV."""
+    return value in ("NaN", "nan") if isinstance(value, str) else isinstance(value, float) and math.isnan(value)
 
 
 def _is_container(value: Any) -> bool:

@@ -12,9 +12,11 @@ from grpo_job.settings.schema import Settings
 # Above these shares, the remaining rows are probably not what the user meant to train on.
 TOO_LONG = 0.05
 UNANSWERABLE = 0.01
+LONG_ANSWERS = 0.01
 DUPLICATE = 0.2
 OVERLAP = 0.05
 FEWEST_HELD_OUT = 50  # below, one standard error is more than 7 points, which hides usual gains
+LONG = 200  # characters: so long is a worked solution, not its result
 KEPT = 0.99  # the proposed token limit keeps this share
 MOST_EPOCHS = 20  # more epochs over the same few rows memorize them
 
@@ -26,7 +28,7 @@ def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterat
     yield Finding("passed", "rows", f"training on {rows.train_counts.sentence()}; {_epochs(rows, settings):.2g} epochs")
     yield Finding("passed", "held-out rows", used)
     yield _lengths(rows.lengths if measured else (), settings)
-    for check in (_answers, _duplicates, _same_answer, _echoes, _options, _few_rows, _none_fresh):
+    for check in (_answers, _long_answers, _duplicates, _same_answer, _echoes, _options, _few_rows, _none_fresh):
         if message := check(rows, settings):
             yield Finding("warned", "rows", message)
     for check in (_overlap, _few_held_out):
@@ -87,6 +89,19 @@ def _answers(rows: Rows, settings: Settings) -> str | None:
     return (
         f"{counts.unanswerable} rows have no answer and {counts.empty} no question: "
         f"check GRPO_ANSWER_COLUMN={settings.answer_column} and GRPO_PROMPT_COLUMN={settings.prompt_column}"
+    )
+
+
+def _long_answers(rows: Rows, settings: Settings) -> str | None:
+    """Answers that are whole solutions, so that no completion is right."""
+    compared = [name for name, _ in settings.rewards if name in ("correct", "correct_anywhere")]
+    long = sum(min(map(len, row["answers"]), default=0) > LONG for row in rows.train)
+    if not compared or long <= LONG_ANSWERS * len(rows.train):
+        return None
+    return (
+        f"{long} of {len(rows.train)} answers have more than {LONG} characters, and {' and '.join(compared)} would pay "
+        f"only for all of them: check GRPO_ANSWER_COLUMN={settings.answer_column}, or write each solution's "
+        "result after #### or into \\boxed{}"
     )
 
 

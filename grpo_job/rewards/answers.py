@@ -17,11 +17,12 @@ _END = 20_000  # characters: an answer that is further from the end than this is
 
 _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
 _EUROPEAN = r"\d{1,3}(?:\.\d{3}){1,5},\d\d(?!\d)(?: ?€)?|\d+,\d\d(?!\d) ?€"
-# Not within a word or a power, nor an ordinal, nor a year; "5-3" ends in 3, not in -3.
+# Not within a word or a power, nor an ordinal, nor a year, nor what is denied; "5-3" ends in 3, not in -3.
 _NUMBER_IN_TEXT = re.compile(
-    rf"(?<![\w^)])(?<!\bin )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?(?:{_EUROPEAN}|{quantities.NUMBER})"
+    rf"(?<![\w^)])(?<!\bin )(?<!\bnot )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?"
+    rf"(?:{_EUROPEAN}|{quantities.NUMBER}(?:,\d+)*)"  # `12,5` is one number or two, but not 5
     rf"(?: ?[½¼¾⅐-⅞]|/{quantities.NUMBER})?(?:[eE][-+]?\d+)?(?: (?:hundred|thousand|million|billion|trillion)\b)?)"
-    r"(?!(?:st|nd|rd|th)\b)"
+    r"(?!(?:st|nd|rd|th)\b|[万萬亿億만억])"
     rf"|(?<=\bin )(?!(?:19|20)\d\d\b)(?>[$€£]?{quantities.NUMBER}(?:/{quantities.NUMBER})?)(?!(?:st|nd|rd|th)\b)"
 )
 _STATEMENT = re.compile(
@@ -34,10 +35,11 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
 _MATH = re.compile(
     r"\$\$?(?=\S)((?:[^$\\]|\\.){0,299}?(?:[^$\\\s]|\\.))\$\$?(?!\d)|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL
 )
-_OPEN_BRACKET = re.compile(r"[(\[][^()\[\]A-Za-z]*,[^()\[\]A-Za-z,]*$")
-_JOINED = re.compile(  # `2x + 1`, `x > 3`; `3:4`, `2 or 3`
+_OPEN_BRACKET = re.compile(rf"[(\[](?!{quantities.NUMBER}$)[^()\[\]A-Za-z]*,[^()\[\]A-Za-z,]*$")
+_BEFORE = rf"(?:[a-z] = )?[-\u2212]?[$€£]?{quantities.NUMBER}(?:/\d+)?"
+_JOINED = re.compile(  # `2x + 1`, `x > 3`; `3:4`, `2 or 3`, `1, -2 and 3`
     r"(?<![A-Za-z<])(?=[^A-Za-z]*[A-Za-z])(?:[A-Za-z0-9]{1,3}\s?[-+*/<>≤≥]=?\s?)+$"
-    r"|\d(?:\s?[:±]\s?| (?:or|to|and) (?:[a-z] = )?)$"
+    rf"|(?<![\w.,/])(?:{_BEFORE}(?:, |:| : ))*{_BEFORE}(?::| : |\s?±\s?|,? (?:or|to|and) (?:[a-z] = )?)$"
 )
 _WORD_BEFORE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}:?\s|[,;:.]\s|\n")
 
@@ -68,7 +70,7 @@ def last_answer(completion: str) -> str | None:
     answer = extract_answer(completion)
     if answer is not None:
         return answer
-    end = completion[-_END:]
+    end = latex.apart(completion[-_END:])
     boxed = latex.boxes(end)
     if boxed and boxed[-1]:
         return boxed[-1]
@@ -106,8 +108,10 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
         return 1.0
     golds = latex.boxes(gold) if len(gold) <= quantities.LONGEST else []
     right = golds[-1] if golds and golds[-1] else gold
-    readings = dict.fromkeys([given, *sentences.readings(given)])
     options = choices.options(columns.get("choices") or columns.get("options"))
+    if choices.contradicts(given, options, equal):
+        return 0.0
+    readings = dict.fromkeys([given, *sentences.readings(given)])
     return float(any(choices.right_among(reading, right, options, equal) for reading in readings))
 
 
@@ -147,8 +151,8 @@ def _last_value(text: str) -> str | None:
     if dated and last.end() <= dated.end():
         return dated[0]
     before = text[max(0, last.start() - 100) : last.start()]
-    if text[last.end() : last.end() + 1] in ")]" and (opening := _OPEN_BRACKET.search(before)):
-        return opening[0] + text[last.start() : last.end() + 1]
+    if text[last.end() : last.end() + 1] in ")]" and (opening := _OPEN_BRACKET.search(before + last[0])):
+        return opening[0] + text[last.end() : last.end() + 1]
     joined = _JOINED.search(before)
     return joined[0] + last[0] if joined else last[0]
 

@@ -90,9 +90,10 @@ def options(column: Any) -> dict[str, str]:
     if not isinstance(column, list):
         return {}
     texts = list(zip("ABCDEFGHIJ", map(str, column), strict=False))
-    labelled = all(re.match(rf"\(?{letter}[).:]", text) for letter, text in texts)  # then also without a space: `B)21`
-    label = re.compile(r"\(?[A-J][).:]" + (r"\s*" if labelled else r"\s+"))
-    return {letter: text[match.end() :] if (match := label.match(text)) else text for letter, text in texts}
+    labels = [re.match(rf"\(?{letter}[).:]\s*", text) for letter, text in texts]
+    if not all(labels):  # then `B.C.` is a text, and so is `J. Edgar Hoover`, but `B) 21` is labelled
+        labels = [label if label and label[0][-1:].isspace() else None for label in labels]
+    return {letter: text[label.end() if label else 0 :] for (letter, text), label in zip(texts, labels, strict=True)}
 
 
 def right_among(given: str, gold: str, texts: dict[str, str], equal: Equal) -> bool:
@@ -101,12 +102,25 @@ def right_among(given: str, gold: str, texts: dict[str, str], equal: Equal) -> b
     >>> [right_among(given, "B", {"A": "Rome", "B": "Paris"}, str.__eq__) for given in ("B", "Paris", "(B) Rome")]
     [True, True, False]
     """
-    said = letter_and_text(given)
-    if said and any(label != said[0] and equal(said[1], text) for label, text in texts.items()):
+    if contradicts(given, texts, equal):
         return False
     right = gold.strip() if gold.strip() in texts else bare_letter(gold) or ""
     if right not in texts:
         right = next((label for label, text in texts.items() if equal(text, gold)), "")
     if right not in texts or list(texts.values()).count(texts[right]) != 1:
         return equal(given, gold)
+    plain = _LEAD.sub("", given.strip().replace("**", ""), count=1)
+    labelled = re.match(rf"\(?{re.escape(right)}[).:]{{1,2}}\s*(?=\S)", plain)  # also before `John F. Kennedy`
+    if labelled and equal(plain[labelled.end() :], texts[right]):
+        return True
     return any(equal(given, each) for each in (gold, right, texts[right]))
+
+
+def contradicts(given: str, texts: dict[str, str], equal: Equal) -> bool:
+    """Whether it has the letter of one option and the text of another.
+
+    >>> contradicts("(B) Rome", {"A": "Rome", "B": "Paris"}, str.__eq__)
+    True
+    """
+    said = None if given.strip() in texts.values() else letter_and_text(given)
+    return said is not None and any(label != said[0] and equal(said[1], text) for label, text in texts.items())

@@ -15,6 +15,7 @@ _NAMED = re.compile(r"(?:[a-zA-Z]|[a-zA-Z]\([a-zA-Z]\)|[a-zA-Z]_\{?\w\}?)\s*=\s*
 
 # `(x, y) = (1, 2)` and `x \\in \\{1, 2\\}` say only the values
 _OF_LETTERS = re.compile(r"\(\s*[a-z]\s*(?:,\s*[a-z]\s*){1,3}\)\s*=\s*(?=[(\[])|[a-z]\s*\\in\s*(?=\\?\{)")
+_SAYS = {"yes": True, "true": True, "no": False, "false": False}
 _SEMICOLON = re.compile(r"^([(\[][^,;]*);(?=[^,;]*[)\]]$)")
 _UNIT_IN_MATH = re.compile(r"(\$?)(-?[\d.,]*\d)\1(\s?[A-Za-z]{0,4}\s?)\$([\\^A-Za-z][^$]*)\$(\s?[A-Z]?)")  # 5 m$^2$
 _ANSWER_IS = re.compile(r"^(?:the )?(?:final )?answer(?: is:?|:| =)\s*", re.IGNORECASE)
@@ -65,7 +66,7 @@ def _bare(text: str) -> str:
 
 def _by_words(given: str, gold: str) -> bool | None:
     one, other = words.verdict(given), words.verdict(gold)
-    return one == other if one and other else choices.same_choice(given, gold, equal)
+    return _SAYS[one] == _SAYS[other] if one and other else choices.same_choice(given, gold, equal)
 
 
 def _by_base(given: str, gold: str) -> bool | None:

@@ -11,6 +11,7 @@ from grpo_job.rewards import choices
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # Not of a word, nor of B12; `I think` chooses nothing.
 _LETTER = re.compile(r"(?<![A-Za-z\d])\(?([A-HJ-Z]|I(?! (?!is|because|since)[a-z]))\)?(?![A-Za-z\d'])")
+_JUDGED = re.compile(r"\b(?:answer|option|choice|correct|right|wrong|incorrect)\b", re.IGNORECASE)
 _YES_NO = re.compile(r"\b(?P<denied>(?:not|never|\w+n['’]t) )?(?P<said>yes|no|true|false)\b")
 _THINK = re.compile(r"\s*(?:<think>)?(?P<thought>.*?)</think>(?P<rest>.*)", re.DOTALL)
 
@@ -37,23 +38,31 @@ def exact(completion: str, answer: str) -> float:
 def one_of(completion: str, answer: str) -> float:
     """Pays 1.0 where the answer given is one of the row's, whatever its case and closing stop; `|` parts several.
 
-    >>> one_of("<answer>the USA.</answer>", "USA|the usa"), one_of("Chad", "USA|the usa")
+    >>> one_of("<answer>the U.S.A.</answer>", "USA|the U.S.A."), one_of("Chad", "USA|the usa")
     (1.0, 0.0)
     """
-    given = said(completion).rstrip(".!").strip().casefold()
-    return float(given in [each.strip().casefold() for each in answer.split("|")])
+    given, *right = (each.strip().rstrip(".!。").strip().casefold() for each in (said(completion), *answer.split("|")))
+    return float(bool(given) and given in right)
 
 
 def choice(completion: str, answer: str) -> float:
-    """Pays 1.0 where the last capital letter that stands alone in the answer given is the row's letter.
+    """Pays 1.0 where the letter before the answer given, or the last capital that stands alone there, is the row's.
 
-    >>> choice("It is (B).", "B"), choice("<answer>C) Paris</answer>", "B"), choice("B, I think.", "B. Paris")
+    >>> choice("It is (B).", "B"), choice("<answer>C) Paris</answer>", "B"), choice("B) Vitamin C", "B. Vitamin C")
     (1.0, 0.0, 1.0)
     """
-    letters = _LETTER.findall(said(completion))
+    letters = _letters(said(completion))
     row = choices.letter_and_text(answer)
     wanted = row[0] if row else answer.strip().strip("().").upper()
     return float(bool(letters) and letters[-1] == wanted)
+
+
+def _letters(given: str) -> list[str]:
+    """The letters that stand alone; of `B) Vitamin C` only the first, but of `(A) is wrong, so B` both."""
+    chosen = choices.letter_and_text(given)
+    if chosen and not _JUDGED.search(chosen[1]):
+        return [chosen[0]]
+    return _LETTER.findall(given)
 
 
 def yes_no(completion: str, answer: str) -> float:

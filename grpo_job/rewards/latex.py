@@ -10,7 +10,7 @@ import unicodedata
 
 _BOX = re.compile(r"\\f?boxed\s*\{|\\fbox\s*\{|\\[{}]|[{}]")
 _SYMBOLS_LISTED = r"""× * · * ⋅ * ∗ * ÷ / ⁄ / ∶ : π \pi √ \sqrt ∞ \infty ≥ \ge ≤ \le ≠ \ne ≈ \approx ± \pm ∪ \cup ∈ \in
-    ∅ \emptyset ℝ \mathbb{R} ℤ \mathbb{Z} ℕ \mathbb{N} ℚ \mathbb{Q} ℂ \mathbb{C} “ " ” " ″ " ‘ ' ’ ' ′ ' ⟨ ( ⟩ )
+    ٫ . ٬ , ∅ \emptyset ℝ \mathbb{R} ℤ \mathbb{Z} ℕ \mathbb{N} ℚ \mathbb{Q} ℂ \mathbb{C} “ " ” " ″ " ‘ ' ’ ' ′ ' ⟨ ( ⟩ )
     ° \degree º \degree … ... → \to"""
 _SYMBOLS = _SYMBOLS_LISTED.split()
 _CHARACTERS = dict.fromkeys(map(ord, "\u2212\u2013\u2010\u2011\ufe63\uff0d"), "-") | {
@@ -24,7 +24,7 @@ _SPELLINGS = tuple(
     for pattern, spelling in (
         (r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?", ""),
         (r"\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])", " "),
-        (r"\\!", ""),
+        (r"\\! ?", ""),
         (r"\\[,;:] ?|(?<=\d)~(?=\w)", "\u2009"),
         (r"\\(?:quad|qquad)(?![a-zA-Z])|(?<!\\)\\ ", " "),
         (r"\{,\}", ","),
@@ -72,6 +72,14 @@ _WRAPPED = (
     re.compile(r"\\(?:text|textbf|mathrm)\s*\{(?P<inside>[^{}]*)\}"),
     re.compile(r"“(?P<inside>[^“”]+)”"),
 )
+# Letters of scripts without spaces (Han, kana, Hangul, Thai to Khmer), but for those that make another number of the
+# digits beside them (ten thousand, a point, "or", "at least", "and a half", minus, ordinals, parts), deny or ask.
+_LETTER = r"[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
+_OTHER = r"\d万萬亿億兆千百十点點又或以多余만억천백십"
+_TOUCHING = re.compile(
+    rf"(?<=\d)(?![{_OTHER}]|分[の之]|.{{0,2}}半|ではな|吗|嗎)(?={_LETTER})"
+    rf"|(?<={_LETTER})(?<![{_OTHER}第负負])(?<!分[の之])(?<!イナス)(?<!ลบ)(?<!不是)(?=-?\d)"
+)
 _RAISED, _LOWERED = re.compile("[⁻⁺⁰¹²³⁴⁵⁶⁷⁸⁹ⁿ]+"), re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _BINOMIAL = re.compile(r"\\[dt]?binom\s*\{(\d{1,2})\}\s*\{(\d{1,2})\}|\{(\d{1,2})\s*\\choose\s*(\d{1,2})\}")
 _FACTORIAL = re.compile(r"(?<![\w.!])(\d{1,2})!(?![!\w])")
@@ -99,6 +107,15 @@ def boxes(text: str) -> list[str]:
     return found
 
 
+def apart(text: str) -> str:
+    """The text with a space between digits and letters of scripts without spaces: `42元`, but not `42万` or `3分の2`.
+
+    >>> apart("共有42个")
+    '共有 42 个'
+    """
+    return text if text.isascii() else _TOUCHING.sub(" ", text)
+
+
 def unwrap(text: str) -> str:
     r"""The text without what surrounds a value: white space, Markdown, math signs, `\boxed{}`, a last period.
 
@@ -107,7 +124,7 @@ def unwrap(text: str) -> str:
     """
     text = re.sub(r"^[*•]\s+", "", text.strip())
     for _ in range(8):  # as deep as anyone nests them
-        inside = _inside(text.rstrip(".;").rstrip() if not text.endswith("..") else text)
+        inside = _inside(text.rstrip(".;。．").rstrip() if not text.endswith("..") else text)
         if inside == text:
             break
         text = inside
@@ -133,6 +150,7 @@ def spelled_alike(text: str) -> str:
     ('( \\frac{1}{2} , 5 cm )', '2 1/2 \\ge   x^{2}')
     """
     if not text.isascii():
+        text = apart(unicodedata.normalize("NFC", text))
         text = _RAISED.sub(lambda match: f"^{{{_simple(match[0])}}}", text)
         text = _LOWERED.sub(lambda match: f"_{{{_simple(match[0])}}}", text)
         text = "".join(map(_plain_character, text.translate(_CHARACTERS)))

@@ -60,6 +60,7 @@ def readings(text: str) -> list[str]:
     """
     if len(text) > LONGEST:
         return []
+    text = latex.apart(text)
     boxed = latex.boxes(text)
     if boxed:
         return boxed[:1] if len(set(boxed)) == 1 else []

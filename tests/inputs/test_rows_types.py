@@ -87,8 +87,10 @@ GOLDS: list[tuple[str, Callable[[Path], Path], Mapping[str, Any], list[list[str]
         2,
     ),
     ("empty cells of a csv", lambda f: as_csv(f / "r.csv", as_rows("answer", ["4", "", " "])), {}, [["4"]], 2),
+    ("NaN in a csv", lambda f: as_csv(f / "r.csv", as_rows("answer", ["4", "NaN", "nan"])), {}, [["4"]], 2),
     ("numbers of a csv", lambda f: as_csv(f / "r.csv", as_rows("answer", ["4", "-12"])), {}, [["4"], ["-12"]], 0),
     ("zeros of a csv", lambda f: as_csv(f / "r.csv", as_rows("answer", ["04", "1.50"])), {}, [["04"], ["1.50"]], 0),
+    ("sums of a csv", lambda f: as_csv(f / "r.csv", as_rows("answer", [0.1 + 0.2, 2.5])), {}, [["0.3"], ["2.5"]], 0),
     (
         "decimals in parquet",
         lambda f: parquet(f / "r.parquet", as_rows("answer", [Decimal("4.50")])),

@@ -48,6 +48,12 @@ ODD: list[tuple[str, str, str, Plant]] = [
         lambda w: rows(w, {"answer": ""}, {"answer": "####"}, {"question": " "}),
     ),
     (
+        "solutions as answers",
+        "rows",
+        "2 of 100 answers have more than 200 characters, and correct would pay only for all of them: check",
+        lambda w: rows(w, *[{"answer": f"It is {n}. " * 30} for n in (1, 2)]),
+    ),
+    (
         "many duplicates",
         "rows",
         "30 of 100 questions are duplicates",
@@ -149,6 +155,12 @@ def test_options_that_each_prompt_shows_with_their_letter_as_the_answer_are_fine
     offered = ["\\frac12", 'it\'s "blue"']
     asked = f"A) {offered[0]} B) {offered[1]}"
     rows(world, *[{"question": f"{n}: {asked}", "choices": offered, "answer": "AB"[n % 2]} for n in range(100)])
+    assert not world.warned()
+
+
+def test_long_answers_are_fine_where_no_reward_compares_them(world: World) -> None:
+    world.reward("return len(answer) / 1000 if answer in completion else 0.0")
+    rows(world, *[{"answer": f"It is {n}. " * 30} for n in range(100)])
     assert not world.warned()
 
 

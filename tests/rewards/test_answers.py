@@ -129,6 +129,27 @@ def test_a_letter_that_is_no_label_stays_in_its_option() -> None:
     assert correct("<answer>D.</answer>", "B", options=["B.C.", "A.D."]) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("given", "paid"),
+    [
+        ("(C) John F. Kennedy", 1.0),
+        ("C. John F. Kennedy", 1.0),
+        ("(D) J. Edgar Hoover", 0.0),
+        ("(C) J. Edgar Hoover", 0.0),
+    ],
+)
+def test_initials_in_an_options_text_are_no_letters(given: str, paid: float) -> None:
+    options = ["Thomas Jefferson", "George Washington", "John F. Kennedy", "J. Edgar Hoover"]
+    assert correct(f"<answer>{given}</answer>", "C", options=options) == paid
+    assert correct("<answer>J. Edgar Hoover</answer>", "D", options=options) == 1.0
+
+
+def test_the_letter_of_one_option_with_the_number_of_another_is_wrong() -> None:
+    options = ["A)21", "B)21.5", "C)22"]
+    assert correct("<answer>B) 21.5</answer>", "B", options=options) == 1.0
+    assert correct("<answer>C) 21.5</answer>", "B", options=options) == 0.0
+
+
 def test_options_that_are_empty_are_no_answer() -> None:
     assert correct("<answer>0</answer>", "1", choices=[""]) == 0.0
 

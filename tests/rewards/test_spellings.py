@@ -84,8 +84,31 @@ def test_where_the_row_has_options_the_letter_its_text_and_both_are_right(gold: 
         ("She pays 12,50 €.", "12.5", "50"),
         ("It comes to 1.234,56 €", "1234.56", "56"),
         ("He paid $12 for 3 pens, so each is $4.", "4", "3"),
+        ("The roots are -1 and 2.", "2, -1", "1, 2"),
+        ("x = -3 or x = 5", "-3, 5", "3, 5"),
+        ("The values are 12, 1/2, and 3.", "3, 12, 0.5", "2, 3"),
+        ("The ratio is 14:3.", "14:3", "4:3"),
+        ("The ratio is 3:4:5.", "6:8:10", "4:5"),
+        ("The ratio is 12 : 8.", "3:2", "8"),
+        ("Step 3: 72", "72", "3:72"),
+        ("It is 10 ± 2.", "10 ± 2", "0 ± 2"),
+        ("La réponse est 12,5.", "12,5", "5"),
+        ("The point is (12,5).", "(12, 5)", "5"),
+        ("That is one thousand (1,000)", "1000", "0"),
+        ("The answer is 3, not 4.", "3", "4"),
+        ("She has 3 apples left (not 4).", "3", "4"),
+        ("所以答案是42。", "42", "2"),
+        ("一共有 48+24=72个夹子。", "72", "48"),
+        ("答えは18です。", "18", "8"),
+        ("คำตอบคือ18บาท", "18", "8"),
+        ("so it is (12, 5", "(12, 5", "5"),
     ],
 )
 def test_in_free_text_the_whole_answer_counts_and_no_part_of_it(text: str, answer: str, other: str) -> None:
     assert MENU["correct_anywhere"](text, answer) == 1.0
     assert MENU["correct_anywhere"](text, other) == 0.0
+
+
+@pytest.mark.parametrize("text", ["答案是42万。", "负42", "答えはマイナス42です", "2又42", "3或42"])
+def test_a_number_that_letters_beside_it_make_another_is_not_read_alone(text: str) -> None:
+    assert MENU["correct_anywhere"](text, "42") == 0.0
