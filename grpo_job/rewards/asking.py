@@ -103,15 +103,12 @@ class _Asked(NamedTuple):
         function = self.reward.function
         arguments = calling.batch_arguments(function, self.batch)
         call = partial(function, **arguments)
-        scores = self._cut((lambda: calling.awaited([call])[0]) if calling.is_async(function) else call, 0)
-        try:
-            listed = [] if isinstance(scores, Set | Mapping) else list(scores)  # the former have no order
-        except TypeError:
-            listed = []
-        if len(listed) != size:
+        once: Callable[[], Any] = (lambda: calling.awaited([call])[0]) if calling.is_async(function) else call
+        scores = self._cut(lambda: _listed(once()), 0)
+        if not isinstance(scores, list) or len(scores) != size:
             problem = f"returned {_told(scores)} for {size} completions, which is no list of as many scores,"
             raise self.failure(problem, 0)
-        return listed
+        return scores
 
     def _call(self, number: int) -> Callable[[], Any]:
         """The call for one completion. One of the menu is asked with each of several right answers."""
@@ -167,6 +164,17 @@ def opened(completion: str, opening: str) -> str:
     ('<think>hm</think> 4', '<think>hm</think> 4')
     """
     return completion if completion.lstrip().startswith(opening) else opening + completion
+
+
+def _listed(returned: Any) -> Any:
+    """The scores of a batch as a list, for a generator computes them only now; what is no sequence, as it is."""
+    if isinstance(returned, Set | Mapping):  # which have no order
+        return returned
+    try:
+        scores = iter(returned)
+    except TypeError:
+        return returned
+    return list(scores)
 
 
 def _told(returned: Any) -> str:

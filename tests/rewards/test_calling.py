@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -116,6 +117,9 @@ def test_scalars_of_other_libraries_are_numbers(score: Any) -> None:
         (lambda completions, **_columns: 1.0, "for 2 completions"),
         (lambda completions, **_columns: {0: 0.5, 1: 1.0}, "returned {0: 0.5, 1: 1.0} for 2 completions"),
         (lambda completions, **_columns: {0.5, 1.0}, "for 2 completions"),
+        (lambda completions, **_columns: (1.0 / (len(each) - 1) for each in completions), "raised ZeroDivisionError"),
+        (lambda completions, **_columns: (sys.exit(0) for _ in completions), "raised SystemExit: 0 at test_calling.py"),
+        (lambda completions, **_columns: (1.0 for _ in completions[1:]), "returned [1.0] for 2 completions"),
         (lambda completion, answer, levle: 1.0, "asks for levle; there are answer, completion"),
     ],
 )
