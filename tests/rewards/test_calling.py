@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from grpo_job.rewards import Reward, RewardFailed, as_trl_function, load
+from grpo_job.rewards.calling import batch_of
 
 ROWS = [{"level": 1, "tests": ["a"], "solution": "4"}, {"level": 2.5, "tests": [], "solution": None}]
 PROMPT = [{"role": "user", "content": "2 + 2?"}]
@@ -157,6 +158,19 @@ def test_one_that_is_cancelled_is_named() -> None:
         RewardFailed, match=r"reward 'mine' raised CancelledError.* at test_calling.py, line \d+: raise"
     ):
         pay(cancelled)
+
+
+def test_one_that_changes_what_it_is_given_changes_no_row() -> None:
+    row = {"prompt": [{"role": "user", "content": "2 + 2?"}], "answer": "4", "answers": ["4", "four"]}
+
+    def talks_on(completion: str, prompt: list[dict[str, str]], answer: list[str]) -> float:
+        prompt.append({"role": "assistant", "content": completion})
+        answer.remove("four")
+        return float(len(prompt))
+
+    call = as_trl_function(Reward("mine", 1.0, talks_on, own=True))
+    assert call(**batch_of(row, ["4", "5"])) == [2.0, 2.0]
+    assert row == {"prompt": [{"role": "user", "content": "2 + 2?"}], "answer": "4", "answers": ["4", "four"]}
 
 
 def test_token_ids_are_counted_where_the_caller_has_none() -> None:
