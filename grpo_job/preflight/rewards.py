@@ -126,7 +126,7 @@ def _of_examples(
     if not reward.own:
         return
     function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
-    for completion, expected in custom.examples(reward.function):
+    for completion, expected in custom.examples(reward.function, reward.name, reward.module):
         [paid] = function(**calling.batch_of(rows[0], [completion]))
         if paid != expected and not (paid and expected and math.isclose(paid, expected, rel_tol=1e-6)):
             said = f"GRPO_REWARDS: {reward.name} pays {paid} for {completion!r}; EXAMPLES expect {expected}: fix one"

@@ -77,7 +77,8 @@ def load(
         try:
             short = short_name(name)
             function = _with_options(_function(name, folder), short, options.get(short, {}))
-            reward = Reward(short, weight, function, name not in MENU)
+            module = custom.module_of(name, folder) if name not in MENU else ""
+            reward = Reward(short, weight, function, name not in MENU, module=module)
         except InvalidRun as refusal:
             faults.extend(refusal.faults)
             continue

@@ -25,7 +25,8 @@ class Reward(NamedTuple):
     """A reward of this run: its name (also in the metrics), what it weighs in the sum, and the function.
 
     `own`: it is not of the menu. One of the menu takes one answer; of several right ones the best paid counts; and it
-    is shown the `opening` that ends the prompt, such as `<think>`, as a part of the completion.
+    is shown the `opening` that ends the prompt, such as `<think>`, as a part of the completion. `module` is that of
+    the path by which it was named.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Reward(NamedTuple):
     function: RewardFunction
     own: bool = False
     opening: str = ""
+    module: str = ""
 
     def function_is(self, function: RewardFunction) -> bool:
         """Whether it is this function, with or without options."""

@@ -79,6 +79,22 @@ def test_its_examples_are_run(expected: str, names: list[str], world: World) -> 
     assert [finding.name for finding in world.failed()] == names
 
 
+OTHER_FORMS = {
+    "an object": "class C:\n    def __call__(self, completion): return float(len(completion) < 9)\nbrief = C()\n",
+    "a lambda": "brief = lambda completion: float(len(completion) < 9)\n",
+    "one of another file": "from helper_of_examples import brief\n",
+}
+
+
+@pytest.mark.parametrize("form", OTHER_FORMS)
+@pytest.mark.parametrize("found", ["[('short', 0.5)]", "{'brief': [('short', 0.5)]}"])
+def test_examples_of_what_is_no_plain_function_are_run(form: str, found: str, world: World) -> None:
+    helper: Path = world.folder / "helper_of_examples.py"
+    helper.write_text("def brief(completion): return float(len(completion) < 9)\n")
+    with_module(world, f"{OTHER_FORMS[form]}EXAMPLES = {found}\n")
+    assert [finding.name for finding in world.failed()] == ["examples of rewards"]
+
+
 @pytest.mark.parametrize(
     ("rewards", "measure", "needs"),
     [
