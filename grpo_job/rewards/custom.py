@@ -74,6 +74,9 @@ def examples(function: RewardFunction, name: str, module: str) -> list[tuple[str
     holder = next((each for each in modules if hasattr(each, "EXAMPLES")), None)
     found = getattr(holder, "EXAMPLES", ())
     if isinstance(found, Mapping):
+        if unknown := [str(each) for each in found if not hasattr(holder, str(each))]:
+            said = f"EXAMPLES of {getattr(holder, '__file__', None)} name {', '.join(unknown)}"
+            raise InvalidRun(f"{said}; allowed: names that this file has, such as {name}")
         found = found.get(name, found.get(getattr(function, "__name__", name), ()))
     try:
         pairs = [(calling.text_of(completion), calling.number(paid)) for completion, paid in found]

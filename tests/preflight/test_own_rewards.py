@@ -66,6 +66,14 @@ def test_examples_that_are_no_pairs_are_refused(found: str, world: World) -> Non
     assert f"of_the_user.py are {found}; allowed: pairs of a completion and its pay" in finding.sentence
 
 
+def test_examples_of_a_name_that_the_file_lacks_are_refused(world: World) -> None:
+    with_module(
+        world, "EXAMPLES = {'breif': [('short', 0.5)]}\ndef brief(completion): return float(len(completion) < 9)\n"
+    )
+    [finding] = world.failed()
+    assert "of_the_user.py name breif; allowed: names that this file has, such as brief" in finding.sentence
+
+
 def test_an_example_may_differ_in_the_last_digits(world: World) -> None:
     source = "EXAMPLES = [('short', 0.3)]\ndef brief(completion, answer): return 0.1 * 3 * (len(completion) < 9)\n"
     with_module(world, source)
