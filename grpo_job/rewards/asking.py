@@ -82,6 +82,19 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
     return trl_function
 
 
+def in_batches(
+    function: TrlFunction, rows: Sequence[Mapping[str, Any]], completions: Sequence[str], size: int
+) -> list[float | None]:
+    """What is paid for one completion of each row, asked for as many at once as in training, for that has a deadline.
+
+    >>> in_batches(lambda completions, **columns: [len(completions)] * len(completions), [{}, {}, {}], "abc", 2)
+    [2, 2, 1]
+    """
+    starts = range(0, len(completions), size)
+    batches = [calling.batch_of_rows(rows[at : at + size], completions[at : at + size]) for at in starts]
+    return [score for batch in batches for score in function(**batch)]
+
+
 class _Asked(NamedTuple):
     """One call of one reward with one batch, to be over at `deadline`."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from grpo_job.inputs import sample
+from grpo_job.preflight import rewards as checks
 from tests.preflight.world import World, rows_of
 
 
@@ -18,6 +19,19 @@ def with_module(world: World, source: str) -> None:
     path: Path = world.folder / "of_the_user.py"
     path.write_text(source)
     world.set(REWARDS=f"{path}::brief:1")
+
+
+def test_it_is_asked_for_no_more_completions_at_once_than_in_training(world: World) -> None:
+    world.set(PER_DEVICE_TRAIN_BATCH_SIZE="8", NUM_GENERATIONS="4")
+    with_module(world, "def brief(completions, **kwargs): return [1.0 / (len(completions) <= 8)] * len(completions)\n")
+    assert world.failed() == []
+
+
+def test_one_that_is_slow_is_asked_about_fewer_rows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "SECONDS", 0.0)
+    body = "    asked.append(question)\n    return 1.0 / (question == asked[0])\n"
+    with_module(world, f"asked = []\ndef brief(completion, question):\n{body}")
+    assert world.failed() == []
 
 
 def test_it_is_checked_with_the_columns_that_it_asks_for(world: World) -> None:
