@@ -13,7 +13,7 @@ from grpo_job.outcomes import Unexpected
 from grpo_job.phases import judging, known_answers
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
-from grpo_job.rewards import answers, calling, custom, tags
+from grpo_job.rewards import answers, custom, tags
 from grpo_job.run_folder.files import read_jsonl, remove, sha256, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.schema import Settings
@@ -149,13 +149,7 @@ def _guarded(reward: rewards.Reward, settings: Settings, tokens: rewards.Tokens 
     """The reward with its deadline, asked for as many completions at once as in training."""
     function = rewards.as_trl_function(reward, settings.reward_timeout_seconds, tokens)
     size = settings.completions_per_generation
-
-    def paid(completions: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[float | None]:
-        starts = range(0, len(completions), size)
-        batches = [calling.batch_of_rows(rows[at : at + size], completions[at : at + size]) for at in starts]
-        return [score for batch in batches for score in function(**batch)]
-
-    return paid
+    return lambda completions, rows: rewards.in_batches(function, rows, completions, size)
 
 
 def save(attempt: Attempt, engine: Engine, checked: Checked) -> None:

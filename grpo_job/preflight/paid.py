@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from grpo_job.inputs.chat_template import Chat
-from grpo_job.preflight.rewards import FORMS, SECONDS
-from grpo_job.rewards import Reward, Tokens, as_trl_function, calling
+from grpo_job.preflight.rewards import FORMS
+from grpo_job.rewards import Reward, Tokens, as_trl_function, in_batches
 from grpo_job.rewards.judging import judge
 from grpo_job.settings.schema import Settings
 
@@ -71,10 +71,10 @@ def for_completions(
     tokens: Tokens | None,
 ) -> list[Paid]:
     """What is paid for one completion of each row."""
-    batch = calling.batch_of_rows(rows, completions)
-    judged = any(reward.function_is(judge) for reward in rewards)
-    seconds = settings.reward_timeout_seconds if judged else min(SECONDS, settings.reward_timeout_seconds)
-    scores = {reward.name: as_trl_function(reward, seconds, tokens)(**batch) for reward in rewards}
+    seconds, size = settings.reward_timeout_seconds, settings.completions_per_generation
+    scores = {
+        reward.name: in_batches(as_trl_function(reward, seconds, tokens), rows, completions, size) for reward in rewards
+    }
     return [
         Paid(row["question"], row.get("answers") or [], text, {name: each[number] for name, each in scores.items()})
         for number, (row, text) in enumerate(zip(rows, completions, strict=True))

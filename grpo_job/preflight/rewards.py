@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 from grpo_job.evaluation.measure import AUTO
 from grpo_job.outcomes import InvalidRun, RunEnded
 from grpo_job.preflight.findings import Finding, Status
-from grpo_job.rewards import Reward, Tokens, answers, as_trl_function, calling, custom, judge_prompt, load
+from grpo_job.rewards import Reward, Tokens, answers, as_trl_function, calling, custom, in_batches, judge_prompt, load
 from grpo_job.rewards.judging import JUDGEMENTS, judge
 from grpo_job.settings.schema import Settings
 
 ROWS = 8
-SECONDS = 10.0  # for all completions of one reward: all checks together should take less than 60
+SECONDS = 10.0  # after which a reward is asked about no further row: all checks together should take less than 60
 JUDGED_ROWS = 3
 FORMS = {
     "tags": "<reasoning>\nIt is {0}.\n</reasoning>\n<answer>\n{0}\n</answer>",
@@ -104,17 +104,18 @@ def _golds(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def _paid_in_each_form(
     reward: Reward, rows: Sequence[Mapping[str, Any]], wrong: Sequence[str], settings: Settings, tokens: Tokens | None
 ) -> dict[str, Paid]:
-    """Form -> what the reward pays; a completion that it cannot grade counts as 0, as it does in a sum."""
-    function = as_trl_function(reward, min(SECONDS, settings.reward_timeout_seconds), tokens)
-    golds = _golds(rows)
-    texts = [form.format(value) for form in FORMS.values() for value in (*golds, *wrong)]
-    texts += [""] * len(golds) + [GARBLED] * len(golds)
-    scores = function(**calling.batch_of_rows([*rows] * (len(texts) // len(rows)), texts))
-    means = [
-        fmean(score or 0.0 for score in scores[start : start + len(golds)])
-        for start in range(0, len(scores), len(golds))
-    ]
-    *by_form, empty, garbled = means
+    """Form -> what the reward pays; a completion that it cannot grade counts as 0, as it does in a sum.
+
+    One that is slow is asked about fewer rows, and has for each batch the time that it has in training.
+    """
+    function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
+    began, scores = time.monotonic(), []
+    for row, gold, another in zip(rows, _golds(rows), wrong, strict=True):
+        texts = [form.format(value) for form in FORMS.values() for value in (gold, another)] + ["", GARBLED]
+        scores.append(in_batches(function, [row] * len(texts), texts, settings.completions_per_generation))
+        if time.monotonic() - began > SECONDS:
+            break
+    *by_form, empty, garbled = (fmean(score or 0.0 for score in paid) for paid in zip(*scores, strict=True))
     pairs = zip(FORMS, by_form[::2], by_form[1::2], strict=True)
     return {form: Paid(perfect, false, empty, garbled) for form, perfect, false in pairs}
 
@@ -126,7 +127,7 @@ def _of_examples(
     if not reward.own:
         return
     function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
-    for completion, expected in custom.examples(reward.function):
+    for completion, expected in custom.examples(reward.function, reward.name, reward.module):
         [paid] = function(**calling.batch_of(rows[0], [completion]))
         if paid != expected and not (paid and expected and math.isclose(paid, expected, rel_tol=1e-6)):
             said = f"GRPO_REWARDS: {reward.name} pays {paid} for {completion!r}; EXAMPLES expect {expected}: fix one"

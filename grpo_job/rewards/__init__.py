@@ -18,7 +18,15 @@ from typing import Any
 from grpo_job.outcomes import InvalidRun
 from grpo_job.rewards import custom, tutorial
 from grpo_job.rewards.answers import correct, correct_anywhere
-from grpo_job.rewards.asking import Reward, RewardFailed, Tokens, as_trl_function, as_trl_functions, opened
+from grpo_job.rewards.asking import (
+    Reward,
+    RewardFailed,
+    Tokens,
+    as_trl_function,
+    as_trl_functions,
+    in_batches,
+    opened,
+)
 from grpo_job.rewards.custom import RewardFunction, short_name
 from grpo_job.rewards.forms import choice, exact, one_of, think_format, yes_no
 from grpo_job.rewards.judging import judge
@@ -27,7 +35,7 @@ from grpo_job.rewards.tags import format_tags, tag_count
 
 __all__ = [
     "MENU", "Reward", "RewardFailed", "Tokens", "as_trl_function", "as_trl_functions", "choice", "correct",
-    "correct_anywhere", "cosine_length", "exact", "format_tags", "judge", "load", "one_of", "opened",
+    "correct_anywhere", "cosine_length", "exact", "format_tags", "in_batches", "judge", "load", "one_of", "opened",
     "repetition_penalty", "soft_overlong", "tag_count", "think_format", "unknown", "yes_no",
 ]  # fmt: skip
 
@@ -77,7 +85,8 @@ def load(
         try:
             short = short_name(name)
             function = _with_options(_function(name, folder), short, options.get(short, {}))
-            reward = Reward(short, weight, function, name not in MENU)
+            module = custom.module_of(name, folder) if name not in MENU else ""
+            reward = Reward(short, weight, function, name not in MENU, module=module)
         except InvalidRun as refusal:
             faults.extend(refusal.faults)
             continue

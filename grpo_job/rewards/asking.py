@@ -25,7 +25,8 @@ class Reward(NamedTuple):
     """A reward of this run: its name (also in the metrics), what it weighs in the sum, and the function.
 
     `own`: it is not of the menu. One of the menu takes one answer; of several right ones the best paid counts; and it
-    is shown the `opening` that ends the prompt, such as `<think>`, as a part of the completion.
+    is shown the `opening` that ends the prompt, such as `<think>`, as a part of the completion. `module` is that of
+    the path by which it was named.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Reward(NamedTuple):
     function: RewardFunction
     own: bool = False
     opening: str = ""
+    module: str = ""
 
     def function_is(self, function: RewardFunction) -> bool:
         """Whether it is this function, with or without options."""
@@ -80,6 +82,19 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
     return trl_function
 
 
+def in_batches(
+    function: TrlFunction, rows: Sequence[Mapping[str, Any]], completions: Sequence[str], size: int
+) -> list[float | None]:
+    """What is paid for one completion of each row, asked for as many at once as in training, for that has a deadline.
+
+    >>> in_batches(lambda completions, **columns: [len(completions)] * len(completions), [{}, {}, {}], "abc", 2)
+    [2, 2, 1]
+    """
+    starts = range(0, len(completions), size)
+    batches = [calling.batch_of_rows(rows[at : at + size], completions[at : at + size]) for at in starts]
+    return [score for batch in batches for score in function(**batch)]
+
+
 class _Asked(NamedTuple):
     """One call of one reward with one batch, to be over at `deadline`."""
 
@@ -103,15 +118,12 @@ class _Asked(NamedTuple):
         function = self.reward.function
         arguments = calling.batch_arguments(function, self.batch)
         call = partial(function, **arguments)
-        scores = self._cut((lambda: calling.awaited([call])[0]) if calling.is_async(function) else call, 0)
-        try:
-            listed = [] if isinstance(scores, Set | Mapping) else list(scores)  # the former have no order
-        except TypeError:
-            listed = []
-        if len(listed) != size:
+        once: Callable[[], Any] = (lambda: calling.awaited([call])[0]) if calling.is_async(function) else call
+        scores = self._cut(lambda: _listed(once()), 0)
+        if not isinstance(scores, list) or len(scores) != size:
             problem = f"returned {_told(scores)} for {size} completions, which is no list of as many scores,"
             raise self.failure(problem, 0)
-        return listed
+        return scores
 
     def _call(self, number: int) -> Callable[[], Any]:
         """The call for one completion. One of the menu is asked with each of several right answers."""
@@ -142,7 +154,7 @@ class _Asked(NamedTuple):
             if isinstance(error, RewardFailed | InvalidRun):  # the latter: the machine starts no clock
                 raise
             place = calling.place_of(error, self.reward.function)
-            raise self.failure(f"raised {type(error).__name__}: {error}{place}", number) from error
+            raise self.failure(f"raised {type(error).__name__}: {_short(str(error))}{place}", number) from error
         return returned[0]
 
     def checked(self, score: Any, number: int) -> float | None:
@@ -167,6 +179,17 @@ def opened(completion: str, opening: str) -> str:
     ('<think>hm</think> 4', '<think>hm</think> 4')
     """
     return completion if completion.lstrip().startswith(opening) else opening + completion
+
+
+def _listed(returned: Any) -> Any:
+    """The scores of a batch as a list, for a generator computes them only now; what is no sequence, as it is."""
+    if isinstance(returned, Set | Mapping):  # which have no order
+        return returned
+    try:
+        scores = iter(returned)
+    except TypeError:
+        return returned
+    return list(scores)
 
 
 def _told(returned: Any) -> str:

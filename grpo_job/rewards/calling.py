@@ -12,6 +12,7 @@ import os
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -130,6 +131,8 @@ def batch_of_rows(rows: Sequence[Mapping[str, Any]], completions: Sequence[str])
 
 def whole(batch: Batch) -> dict[str, Any]:
     """The batch with the rows' own columns as lists, and a list of answers where a row has several."""
+    for name in {"prompts", ANSWERS} & batch.keys():  # a reward may change what it is given, and rows are asked again
+        batch = {**batch, name: [deepcopy(each) for each in batch[name]]}
     given = {name: value for name, value in batch.items() if name not in (ANSWERS, COLUMNS)}
     rows = [json.loads(text) for text in batch.get(COLUMNS) or ()]
     own = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}

@@ -37,17 +37,9 @@ def load(dotted_path: str, folder: Path | None) -> RewardFunction:
 
     A file is looked for where the job was started, then in `folder`.
     """
-    if folder is not None:
-        _look_in(folder)
-    file, double_colon, name = dotted_path.partition("::")
-    if double_colon:
-        module: object = _from_file(file, dotted_path, folder)
-        module_name = file
-    else:
-        module_name, _, name = dotted_path.rpartition(".")
-        module = _import(module_name, dotted_path, folder)
+    module, name = _module_and_name(dotted_path, folder)
     if not hasattr(module, name):
-        where = getattr(module, "__file__", None) or module_name
+        where = getattr(module, "__file__", None) or module.__name__
         raise InvalidRun(f"the reward {dotted_path!r} cannot be loaded: {where} has no {name!r}")
     function = getattr(module, name)
     if problem := _problem(function):
@@ -66,23 +58,43 @@ def with_options(function: RewardFunction, name: str, options: Mapping[str, Any]
     return functools.partial(function, **options) if options else function
 
 
-def examples(function: RewardFunction) -> list[tuple[str, float | None]]:
+def module_of(dotted_path: str, folder: Path | None) -> str:
+    """The name of the module that the path of a loaded reward names."""
+    return _module_and_name(dotted_path, folder)[0].__name__
+
+
+def examples(function: RewardFunction, name: str, module: str) -> list[tuple[str, float | None]]:
     """`EXAMPLES` of the reward's module: pairs of a completion and what the reward is to pay for it.
 
-    A dictionary by the name of the reward holds those of each. Raises `InvalidRun` for what is no such pair.
+    The module is the one that its path names, or else that in which the function is written. A dictionary by the
+    name of the reward holds those of each. Raises `InvalidRun` for what is no such pair.
     """
-    while isinstance(function, functools.partial):
-        function = function.func
-    module = sys.modules.get(getattr(function, "__module__", "") or "")
-    found = getattr(module, "EXAMPLES", ())
+    function = calling.without_options(function)
+    modules = [sys.modules.get(each or "") for each in (module, getattr(function, "__module__", ""))]
+    holder = next((each for each in modules if hasattr(each, "EXAMPLES")), None)
+    found = getattr(holder, "EXAMPLES", ())
     if isinstance(found, Mapping):
-        found = found.get(getattr(function, "__name__", ""), ())
+        if unknown := [str(each) for each in found if not hasattr(holder, str(each))]:
+            said = f"EXAMPLES of {getattr(holder, '__file__', None)} name {', '.join(unknown)}"
+            raise InvalidRun(f"{said}; allowed: names that this file has, such as {name}")
+        found = found.get(name, found.get(getattr(function, "__name__", name), ()))
     try:
         pairs = [(calling.text_of(completion), calling.number(paid)) for completion, paid in found]
     except (TypeError, ValueError, LookupError) as error:
-        given = f"EXAMPLES of {getattr(module, '__file__', None)} are {found!r}"
+        given = f"EXAMPLES of {getattr(holder, '__file__', None)} are {found!r}"
         raise InvalidRun(f"{given}; allowed: pairs of a completion and its pay, such as [('4', 1.0)]") from error
     return pairs
+
+
+def _module_and_name(dotted_path: str, folder: Path | None) -> tuple[ModuleType, str]:
+    """The module that the path names, and the name in it."""
+    if folder is not None:
+        _look_in(folder)
+    file, double_colon, name = dotted_path.partition("::")
+    if double_colon:
+        return _from_file(file, dotted_path, folder), name
+    module_name, _, name = dotted_path.rpartition(".")
+    return _import(module_name, dotted_path, folder), name
 
 
 def _look_in(folder: Path) -> None:
@@ -93,7 +105,7 @@ def _look_in(folder: Path) -> None:
         importlib.invalidate_caches()
 
 
-def _import(module_name: str, dotted_path: str, folder: Path | None) -> object:
+def _import(module_name: str, dotted_path: str, folder: Path | None) -> ModuleType:
     try:
         return importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell

@@ -196,7 +196,7 @@ class Fields(BaseModel):
         "auto", "share of GPU memory for vLLM; auto: decided by the memory planner"
     )
     logging_steps: PositiveInt = operational(1, "steps between logged metrics")
-    seed: Seed = setting(42, "seed of data order, sampling and LoRA")
+    seed: Seed = setting(42, "seed of the order and choice of rows, and of sampling")
     report_to: Trackers = operational((), "trackers: wandb, tensorboard, mlflow, trackio")
     grpo_config: dict[str, Any] = Field({}, description="the other GRPOConfig options that were given")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from grpo_job.inputs import sample
+from grpo_job.preflight import rewards as checks
 from tests.preflight.world import World, rows_of
 
 
@@ -18,6 +19,19 @@ def with_module(world: World, source: str) -> None:
     path: Path = world.folder / "of_the_user.py"
     path.write_text(source)
     world.set(REWARDS=f"{path}::brief:1")
+
+
+def test_it_is_asked_for_no_more_completions_at_once_than_in_training(world: World) -> None:
+    world.set(PER_DEVICE_TRAIN_BATCH_SIZE="8", NUM_GENERATIONS="4")
+    with_module(world, "def brief(completions, **kwargs): return [1.0 / (len(completions) <= 8)] * len(completions)\n")
+    assert world.failed() == []
+
+
+def test_one_that_is_slow_is_asked_about_fewer_rows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "SECONDS", 0.0)
+    body = "    asked.append(question)\n    return 1.0 / (question == asked[0])\n"
+    with_module(world, f"asked = []\ndef brief(completion, question):\n{body}")
+    assert world.failed() == []
 
 
 def test_it_is_checked_with_the_columns_that_it_asks_for(world: World) -> None:
@@ -66,6 +80,14 @@ def test_examples_that_are_no_pairs_are_refused(found: str, world: World) -> Non
     assert f"of_the_user.py are {found}; allowed: pairs of a completion and its pay" in finding.sentence
 
 
+def test_examples_of_a_name_that_the_file_lacks_are_refused(world: World) -> None:
+    with_module(
+        world, "EXAMPLES = {'breif': [('short', 0.5)]}\ndef brief(completion): return float(len(completion) < 9)\n"
+    )
+    [finding] = world.failed()
+    assert "of_the_user.py name breif; allowed: names that this file has, such as brief" in finding.sentence
+
+
 def test_an_example_may_differ_in_the_last_digits(world: World) -> None:
     source = "EXAMPLES = [('short', 0.3)]\ndef brief(completion, answer): return 0.1 * 3 * (len(completion) < 9)\n"
     with_module(world, source)
@@ -77,6 +99,22 @@ def test_its_examples_are_run(expected: str, names: list[str], world: World) -> 
     source = f"EXAMPLES = [('short', {expected})]\ndef brief(completion, answer): return float(len(completion) < 9)\n"
     with_module(world, source)
     assert [finding.name for finding in world.failed()] == names
+
+
+OTHER_FORMS = {
+    "an object": "class C:\n    def __call__(self, completion): return float(len(completion) < 9)\nbrief = C()\n",
+    "a lambda": "brief = lambda completion: float(len(completion) < 9)\n",
+    "one of another file": "from helper_of_examples import brief\n",
+}
+
+
+@pytest.mark.parametrize("form", OTHER_FORMS)
+@pytest.mark.parametrize("found", ["[('short', 0.5)]", "{'brief': [('short', 0.5)]}"])
+def test_examples_of_what_is_no_plain_function_are_run(form: str, found: str, world: World) -> None:
+    helper: Path = world.folder / "helper_of_examples.py"
+    helper.write_text("def brief(completion): return float(len(completion) < 9)\n")
+    with_module(world, f"{OTHER_FORMS[form]}EXAMPLES = {found}\n")
+    assert [finding.name for finding in world.failed()] == ["examples of rewards"]
 
 
 @pytest.mark.parametrize(

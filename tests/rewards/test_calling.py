@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from grpo_job.rewards import Reward, RewardFailed, as_trl_function, load
+from grpo_job.rewards.calling import batch_of
 
 ROWS = [{"level": 1, "tests": ["a"], "solution": "4"}, {"level": 2.5, "tests": [], "solution": None}]
 PROMPT = [{"role": "user", "content": "2 + 2?"}]
@@ -116,6 +118,9 @@ def test_scalars_of_other_libraries_are_numbers(score: Any) -> None:
         (lambda completions, **_columns: 1.0, "for 2 completions"),
         (lambda completions, **_columns: {0: 0.5, 1: 1.0}, "returned {0: 0.5, 1: 1.0} for 2 completions"),
         (lambda completions, **_columns: {0.5, 1.0}, "for 2 completions"),
+        (lambda completions, **_columns: (1.0 / (len(each) - 1) for each in completions), "raised ZeroDivisionError"),
+        (lambda completions, **_columns: (sys.exit(0) for _ in completions), "raised SystemExit: 0 at test_calling.py"),
+        (lambda completions, **_columns: (1.0 for _ in completions[1:]), "returned [1.0] for 2 completions"),
         (lambda completion, answer, levle: 1.0, "asks for levle; there are answer, completion"),
     ],
 )
@@ -132,6 +137,15 @@ def test_one_that_raises_shows_its_own_line() -> None:
 
     with pytest.raises(RewardFailed, match=r"raised JSONDecodeError: .* at test_calling.py, line \d+: return float"):
         pay(raises)
+
+
+def test_of_a_long_error_beginning_and_end_are_told() -> None:
+    def raises(completion: str) -> float:
+        raise ValueError(f"begins {'page ' * 9_999} ends")
+
+    with pytest.raises(RewardFailed, match=r"ValueError: begins .* ends at test_calling.py") as failed:
+        pay(raises)
+    assert len(str(failed.value)) < 1_000
 
 
 def test_a_semaphore_of_the_module_holds_for_all_batches() -> None:
@@ -153,6 +167,19 @@ def test_one_that_is_cancelled_is_named() -> None:
         RewardFailed, match=r"reward 'mine' raised CancelledError.* at test_calling.py, line \d+: raise"
     ):
         pay(cancelled)
+
+
+def test_one_that_changes_what_it_is_given_changes_no_row() -> None:
+    row = {"prompt": [{"role": "user", "content": "2 + 2?"}], "answer": "4", "answers": ["4", "four"]}
+
+    def talks_on(completion: str, prompt: list[dict[str, str]], answer: list[str]) -> float:
+        prompt.append({"role": "assistant", "content": completion})
+        answer.remove("four")
+        return float(len(prompt))
+
+    call = as_trl_function(Reward("mine", 1.0, talks_on, own=True))
+    assert call(**batch_of(row, ["4", "5"])) == [2.0, 2.0]
+    assert row == {"prompt": [{"role": "user", "content": "2 + 2?"}], "answer": "4", "answers": ["4", "four"]}
 
 
 def test_token_ids_are_counted_where_the_caller_has_none() -> None:
