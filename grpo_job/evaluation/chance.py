@@ -20,6 +20,7 @@ LEAST_ROWS, LEAST_OTHERS = 100, 10  # below, or with fewer golds beside the comm
 COLLAPSED_ENTROPY, SHUFFLED_P = 0.25, 0.01
 KNOWING_P = 0.0001  # of answers that know their questions: one guessing policy in ten thousand passes for one
 NARROWED_BY = 0.25
+MOST_DIGITS = 28  # that Decimal is exact with: a longer number stays as it is written
 
 
 def one_form(answer: str) -> str:
@@ -33,7 +34,9 @@ def one_form(answer: str) -> str:
         number = Decimal(text.replace(",", ""))
     except InvalidOperation:
         return text
-    return f"{number.normalize():f}" if number.is_finite() else text
+    if not number.is_finite() or max(len(number.as_tuple().digits), abs(number.adjusted())) > MOST_DIGITS:
+        return text
+    return f"{number.normalize():f}"
 
 
 def effective(answers: Sequence[str], golds: Sequence[str], right: Sequence[bool]) -> list[str]:
