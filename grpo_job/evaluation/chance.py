@@ -39,14 +39,27 @@ def one_form(answer: str) -> str:
     return f"{number.normalize():f}"
 
 
-def effective(answers: Sequence[str], golds: Sequence[str], right: Sequence[bool]) -> list[str]:
-    """The answers in one form; a right one takes its gold's form, and a wrong one never has it.
+def meanings(forms: Sequence[str], golds: Sequence[str], right: Sequence[bool]) -> dict[str, str]:
+    """The gold that a form is another spelling of, because it was right for it. All in one form.
 
-    >>> effective(["1/2", "91.", "7"], ["0.5", "91", "7"], [True, True, False])
-    ['0.5', '91', '']
+    Without it a constant "5 dollars" would be two answers, of which one is given only where it is right.
+
+    >>> meanings(["5 dollars", "7"], ["5", "6"], [True, False])
+    {'5 dollars': '5'}
     """
-    forms = zip(map(one_form, answers), map(one_form, golds), right, strict=True)
-    return [gold if is_right else "" if form == gold else form for form, gold, is_right in forms]
+    return {form: gold for form, gold, is_right in zip(forms, golds, right, strict=True) if is_right}
+
+
+def effective(answers: Sequence[str], golds: Sequence[str], right: Sequence[bool]) -> list[str]:
+    """The answers in one form; a right one takes its gold's form, also where it is wrong, and no wrong one its row's.
+
+    >>> effective(["1/2", "91.", "7", "1/2"], ["0.5", "91", "7", "9"], [True, True, False, False])
+    ['0.5', '91', '', '0.5']
+    """
+    forms, true = [*map(one_form, answers)], [*map(one_form, golds)]
+    known = meanings(forms, true, right)
+    meant = zip((known.get(form, form) for form in forms), true, right, strict=True)
+    return [gold if is_right else "" if form == gold else form for form, gold, is_right in meant]
 
 
 def chance(answers: Sequence[str], golds: Sequence[str]) -> float:

@@ -132,6 +132,19 @@ def test_a_constant_answer_that_is_right_more_often_is_collapsed_and_not_publish
     assert not allowed(judged["verdict"], "always")
 
 
+@pytest.mark.parametrize("spelling", ["5", "five", "5 dollars", "5.0 km"])
+def test_a_constant_answer_is_one_answer_however_it_is_spelled(spelling: str) -> None:
+    golds = ["5"] * 60 + [str(number + 100) for number in range(240)]
+    base = answered(golds, [f"no {number}" for number in range(300)])
+    after = answered(golds, [spelling] * 300)
+    for record in after:
+        record["correct"] = record["correct_lenient"] = record["gold"] == "5"
+    judged = judge(base, after, Measure(RIGHT))
+    assert judged["primary"]["p_value"] < 0.001
+    assert judged["verdict"] == "collapsed"
+    assert "'5' is 100.0% of them" in judged["notes"][0]
+
+
 def test_more_right_answers_that_chance_explains_are_no_evidence() -> None:
     """Two answers in the golds' own proportions: right more often than a base that said neither."""
     golds = ["yes", "no"] * 100
