@@ -50,6 +50,19 @@ def meanings(forms: Sequence[str], golds: Sequence[str], right: Sequence[bool]) 
     return {form: gold for form, gold, is_right in zip(forms, golds, right, strict=True) if is_right}
 
 
+def widest(golds: Sequence[Sequence[str]]) -> list[str]:
+    """Of each row's right answers, at least one, the one that is right for most rows. All in one form.
+
+    So the commonest of them is what a single answer to every question can earn at most.
+
+    >>> widest([["12", "7"], ["13", "7"], ["14"]])
+    ['7', '7', '14']
+    """
+    forms = [[*map(one_form, row)] for row in golds]
+    rows = Counter(form for row in forms for form in set(row))
+    return [max(row, key=lambda form: (rows[form], form)) for row in forms]
+
+
 def effective(answers: Sequence[str], golds: Sequence[str], right: Sequence[bool]) -> list[str]:
     """The answers in one form; a right one takes its gold's form, also where it is wrong, and no wrong one its row's.
 
