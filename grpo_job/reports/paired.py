@@ -69,11 +69,11 @@ def answers(run: RunData) -> dict[Row, Record]:
 
 def _compared(first: RunData, run: RunData) -> dict[str, Any] | None:
     ours, theirs = answers(first), answers(run)
-    shared = [row for row in ours if row in theirs]
-    if not shared or first.measure != run.measure:
+    if first.measure != run.measure:
         return None
-    sides = [[side.measure.of(records[row]) for row in shared] for side, records in ((first, ours), (run, theirs))]
-    return statistics.compare(*sides)
+    paid = [(first.measure.of(ours[row]), run.measure.of(theirs[row])) for row in ours if row in theirs]
+    graded = [pair for pair in paid if None not in pair]
+    return statistics.compare(*zip(*graded, strict=True)) if graded else None
 
 
 def _unlike(first: RunData, run: RunData) -> Iterator[str]:
@@ -85,6 +85,9 @@ def _unlike(first: RunData, run: RunData) -> Iterator[str]:
     if first.measure != run.measure:
         yield f"{both} are judged by different measures ({first.measure.name}; {run.measure.name}), so no test is made"
     yield from _unlike_rows(both, answers(first), answers(run))
+    for one in (first, run):
+        if ungraded := sum(one.measure.of(record) is None for record in one.answers_after):
+            yield f"{one.name}: {ungraded} answers could not be graded: the test leaves these rows out"
     if first.asking != run.asking:
         differ = [name for name in first.asking if first.asking[name] != run.asking[name]]
         yield f"{both} were asked with different prompts ({', '.join(differ)}): the test compares prompts too"
