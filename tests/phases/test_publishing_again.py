@@ -48,6 +48,22 @@ def test_a_finished_run_that_is_published_again_is_finished_and_the_same_tree(ru
     assert (tmp_path / "tree" / "manifest.json").read_bytes() == manifest
 
 
+def test_a_further_destination_is_listed_beside_the_earlier_ones_also_where_another_fails(
+    run: Path, tmp_path: Path
+) -> None:
+    own, (tree, backup, again) = (
+        {"GRPO_OUTPUT_DIR": str(run.parent)},
+        (f"file://{tmp_path}/{n}" for n in ("tree", "b", "c")),
+    )
+    publish.publish_again(run, (), own)
+    publish.publish_again(run, (backup,), own)
+    assert [place["uri"] for place in read_json(run / "summary.json")["published"]] == [tree, backup]
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(PublishFailed, match="file"):
+        publish.publish_again(run, (again, f"file://{tmp_path}/file/x"), own)
+    assert [place["uri"] for place in read_json(run / "summary.json")["published"]] == [tree, backup, again]
+
+
 @pytest.mark.parametrize(
     ("summary", "code", "reason"),
     [
