@@ -86,7 +86,8 @@ def test_answers_that_nobody_graded_decide_no_test_and_are_told(
     measured(two[1], "judge", [0.7] * 120)
     tests = [(test.found["rows"], test.verdict) for test in paired.tests(both(two))]
     assert tests == ([(left, "no evidence of a difference")] if left else [])
-    assert f"a: {ungraded} answers could not be graded: the test leaves these rows out" in paired.warnings(both(two))
+    told = f"a and b: {ungraded} of the shared rows were not graded in both: the test leaves these out"
+    assert told in paired.warnings(both(two))
 
 
 def test_a_question_that_occurs_twice_is_two_rows(two: tuple[Path, Path]) -> None:
