@@ -135,10 +135,18 @@ def publish_again(
             for place in places if place.verified]  # fmt: skip
     summary["published"] = arrived(places, summary.get("published", ()))
     if failures := [place.failure for place in places if not place.verified]:
-        write_json(folder.summary, summary)
-        raise PublishFailed("; ".join([*failures, *told]))
-    write_json(folder.summary, {**summary, "ending": _ending_now(summary)})
+        raise PublishFailed("; ".join([*failures, *told, *_note(folder, summary)]))
+    told += _note(folder, {**summary, "ending": _ending_now(summary)})
     return Outcome(0, "published", "\n".join(told))
+
+
+def _note(folder: RunFolder, summary: Mapping[str, Any]) -> list[str]:
+    """Write the summary; a sentence if that fails, as on a read-only disk: what was published is published."""
+    try:
+        write_json(folder.summary, summary)
+    except OSError as error:
+        return [f"{folder.summary} does not say so, because it cannot be written: {error.strerror}"]
+    return []
 
 
 def _ending_now(summary: Mapping[str, Any]) -> dict[str, Any]:
