@@ -20,6 +20,7 @@ LEAST_ROWS, LEAST_OTHERS = 100, 10  # below, or with fewer golds beside the comm
 COLLAPSED_ENTROPY, SHUFFLED_P = 0.25, 0.01
 KNOWING_P = 0.0001  # of answers that know their questions: one guessing policy in ten thousand passes for one
 NARROWED_BY = 0.25
+MOST_DIGITS = 28  # that Decimal is exact with: a longer number stays as it is written
 
 
 def one_form(answer: str) -> str:
@@ -33,17 +34,45 @@ def one_form(answer: str) -> str:
         number = Decimal(text.replace(",", ""))
     except InvalidOperation:
         return text
-    return f"{number.normalize():f}" if number.is_finite() else text
+    if not number.is_finite() or max(len(number.as_tuple().digits), abs(number.adjusted())) > MOST_DIGITS:
+        return text
+    return f"{number.normalize():f}"
+
+
+def meanings(forms: Sequence[str], golds: Sequence[str], right: Sequence[bool]) -> dict[str, str]:
+    """The gold that a form is another spelling of, because it was right for it. All in one form.
+
+    Without it a constant "5 dollars" would be two answers, of which one is given only where it is right.
+
+    >>> meanings(["5 dollars", "7"], ["5", "6"], [True, False])
+    {'5 dollars': '5'}
+    """
+    return {form: gold for form, gold, is_right in zip(forms, golds, right, strict=True) if is_right}
+
+
+def widest(golds: Sequence[Sequence[str]]) -> list[str]:
+    """Of each row's right answers, at least one, the one that is right for most rows. All in one form.
+
+    So the commonest of them is what a single answer to every question can earn at most.
+
+    >>> widest([["12", "7"], ["13", "7"], ["14"]])
+    ['7', '7', '14']
+    """
+    forms = [[*map(one_form, row)] for row in golds]
+    rows = Counter(form for row in forms for form in set(row))
+    return [max(row, key=lambda form: (rows[form], form)) for row in forms]
 
 
 def effective(answers: Sequence[str], golds: Sequence[str], right: Sequence[bool]) -> list[str]:
-    """The answers in one form; a right one takes its gold's form, and a wrong one never has it.
+    """The answers in one form; a right one takes its gold's form, also where it is wrong, and no wrong one its row's.
 
-    >>> effective(["1/2", "91.", "7"], ["0.5", "91", "7"], [True, True, False])
-    ['0.5', '91', '']
+    >>> effective(["1/2", "91.", "7", "1/2"], ["0.5", "91", "7", "9"], [True, True, False, False])
+    ['0.5', '91', '', '0.5']
     """
-    forms = zip(map(one_form, answers), map(one_form, golds), right, strict=True)
-    return [gold if is_right else "" if form == gold else form for form, gold, is_right in forms]
+    forms, true = [*map(one_form, answers)], [*map(one_form, golds)]
+    known = meanings(forms, true, right)
+    meant = zip((known.get(form, form) for form in forms), true, right, strict=True)
+    return [gold if is_right else "" if form == gold else form for form, gold, is_right in meant]
 
 
 def chance(answers: Sequence[str], golds: Sequence[str]) -> float:

@@ -51,10 +51,12 @@ def ask(
 
 
 def grade(row: dict[str, Any], completion: str, graders: Graders) -> dict[str, Any]:
-    """The record of one row and one completion."""
+    """The record of one row and one completion; with all right answers as `golds` where there are several."""
+    golds = row.get("answers") or ()
     return {
         "question": row["question"],
         "gold": row["answer"],
+        **({"golds": list(golds)} if len(golds) > 1 else {}),
         "completion": completion,
         "answer": graders.read(completion),
         "correct": right(graders.answer, completion, row),
@@ -66,6 +68,11 @@ def grade(row: dict[str, Any], completion: str, graders: Graders) -> dict[str, A
 def right(grader: Grader, completion: str, row: Mapping[str, Any]) -> bool:
     """Whether one of the row's right answers makes the completion pass; a row may have several in `answers`."""
     return any(grader(completion, gold) for gold in row.get("answers") or [row["answer"]])
+
+
+def golds_of(record: Mapping[str, Any]) -> Sequence[str]:
+    """All right answers that a record has."""
+    return record.get("golds") or [record["gold"]]
 
 
 def share(records: Sequence[dict[str, Any]], key: str) -> float | None:

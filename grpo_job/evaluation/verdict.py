@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from grpo_job.evaluation import chance, statistics
+from grpo_job.evaluation.grading import golds_of
 from grpo_job.evaluation.measure import RIGHT, Measure
 from grpo_job.evaluation.statistics import IMPROVED, LEAST_PAIRS, SIGNIFICANCE, UNCHANGED, UNJUDGED, WORSE
 
@@ -137,7 +138,7 @@ def decide(primary: str, answers: Answers | None) -> str:
 
 def _answers(before: Records, after: Records, values: Sequence[Sequence[float | None]]) -> Answers:
     """Where no answer is read, the completion itself stands for it."""
-    golds = [chance.one_form(row["gold"]) for row in before]
+    golds = chance.widest([golds_of(row) for row in after])
     old, new = (
         chance.effective(
             [row.get("answer") or row["completion"] for row in side], golds, [value == 1.0 for value in paid]
@@ -162,9 +163,12 @@ def _of_answers(answers: Answers, before: Records, after: Records) -> dict[str, 
 
 
 def _gold_in_text(records: Records) -> float:
-    """The share of completions in which the gold is anywhere as a word: no reading of answers can find more."""
-    found = [re.search(rf"(?<!\w){re.escape(row['gold'])}(?!\w)", row["completion"], re.I) for row in records]
-    return sum(match is not None for match in found) / len(records)
+    """The share of completions in which a gold is anywhere as a word: no reading of answers can find more."""
+
+    def found(gold: str, completion: str) -> bool:
+        return re.search(rf"(?<!\w){re.escape(gold)}(?!\w)", completion, re.I) is not None
+
+    return sum(any(found(gold, row["completion"]) for gold in golds_of(row)) for row in records) / len(records)
 
 
 def _notes(judged: dict[str, Any]) -> list[str]:

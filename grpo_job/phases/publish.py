@@ -90,7 +90,7 @@ def publish_result(attempt: Attempt) -> None:
         environment=attempt.environment,
         patience=Patience(seconds=_patience(settings, folder)),
     )
-    attempt.summary.update(published=arrived(places))
+    attempt.summary.update(published=arrived(places, attempt.summary.values["published"]))
     if failures := [place.failure for place in places if not place.verified]:
         raise PublishFailed("; ".join([*failures, _to_finish(folder, settings)]))
 
@@ -133,10 +133,20 @@ def publish_again(
     places = send(folder, wanted, private=settings.get("publish_private", True), environment=environment)
     told = [f"published and verified: {place.uri}{f' at {place.revision}' if place.revision else ''}"
             for place in places if place.verified]  # fmt: skip
+    summary["published"] = arrived(places, summary.get("published", ()))
     if failures := [place.failure for place in places if not place.verified]:
-        raise PublishFailed("; ".join([*failures, *told]))
-    write_json(folder.summary, {**summary, "ending": _ending_now(summary), "published": arrived(places)})
+        raise PublishFailed("; ".join([*failures, *told, *_note(folder, summary)]))
+    told += _note(folder, {**summary, "ending": _ending_now(summary)})
     return Outcome(0, "published", "\n".join(told))
+
+
+def _note(folder: RunFolder, summary: Mapping[str, Any]) -> list[str]:
+    """Write the summary; a sentence if that fails, as on a read-only disk: what was published is published."""
+    try:
+        write_json(folder.summary, summary)
+    except OSError as error:
+        return [f"{folder.summary} does not say so, because it cannot be written: {error.strerror}"]
+    return []
 
 
 def _ending_now(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,6 +178,10 @@ def send(
     )
 
 
-def arrived(places: Sequence[Published]) -> list[dict[str, object]]:
-    """The verified destinations, as `summary.json` lists them."""
-    return [{"uri": place.uri, "revision": place.revision, "verified": True} for place in places if place.verified]
+def arrived(places: Sequence[Published], earlier: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The verified destinations, as `summary.json` lists them: `earlier` ones that got nothing now stay."""
+    sent = {place.uri for place in places}
+    return [
+        *(known for known in earlier if known["uri"] not in sent),
+        *({"uri": place.uri, "revision": place.revision, "verified": True} for place in places if place.verified),
+    ]

@@ -19,6 +19,7 @@ from grpo_job.monitoring.library_log import libraries_write_to
 from grpo_job.monitoring.progress import Progress
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import evaluate, trust
+from grpo_job.preflight.resources import cannot_write
 from grpo_job.run_folder.files import write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder, require_plain
 from grpo_job.settings.example import AUTO, OFF
@@ -142,6 +143,8 @@ def reevaluate(path: Path, output: Path | None, resolved: Resolved, environment:
     folder = _folder(path, output)
     if not output and folder.is_symlink():
         raise InvalidRun(f"--output: {folder} is a link, through which nothing is written; give the folder to write to")
+    if why := cannot_write(folder):
+        raise InvalidRun(f"--output: {folder} cannot be written: {why}; allowed: another folder")
     with TemporaryDirectory(prefix="grpo-job-evaluate-") as scratch:
         settings = settings_for(found, resolved).model_copy(update={"output_dir": scratch})
         judged = _judged(found, settings, folder, RunFolder(Path(scratch)), environment)

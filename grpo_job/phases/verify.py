@@ -11,7 +11,7 @@ from typing import Any
 
 from grpo_job.engines import served
 from grpo_job.engines.interface import Adapter
-from grpo_job.evaluation import served_back
+from grpo_job.evaluation import grading, served_back
 from grpo_job.evaluation.served_back import Side
 from grpo_job.inputs import base_model, lora
 from grpo_job.inputs.base_model import BaseModel
@@ -126,8 +126,8 @@ def _grader(run: RunData) -> Callable[[Mapping[str, Any], str], float | None]:
         if not measure.reads_answers:
             return None
         reward = MENU[measure.weights[0][0]] if measure.weights else answers.correct_anywhere
-        paid: float | None = reward(text, row["gold"])
-        return paid
+        paid = [reward(text, gold) for gold in grading.golds_of(row)]
+        return max((each for each in paid if each is not None), default=None)
 
     return grade
 

@@ -89,7 +89,7 @@ def _disks(wanted: Mapping[Path, tuple[str, float]], settings: Settings) -> Iter
     """One finding per file system, because folders may share one; a failure for each unwritable folder."""
     by_disk: dict[int, list[Path]] = {}
     for folder in wanted:
-        if fault := _cannot_write(folder):
+        if fault := cannot_write(folder):
             yield Finding("failed", "disk", f"{wanted[folder][0]}: {folder} cannot be written: {fault}")
         else:
             by_disk.setdefault(_existing(folder).stat().st_dev, []).append(folder)
@@ -169,7 +169,7 @@ def _to_fetch(base: BaseModel) -> float:
     return float(sum(wanted[name] for name in missing))
 
 
-def _cannot_write(folder: Path) -> str | None:
+def cannot_write(folder: Path) -> str | None:
     """Why `folder`, or its nearest existing parent, is not writable; None if it is."""
     try:
         with tempfile.TemporaryFile(dir=_existing(folder)) as file:

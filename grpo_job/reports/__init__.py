@@ -36,12 +36,19 @@ def build_live(run_folder: Path) -> Path:
 
 
 def rebuild(run_folders: Sequence[Path], output: Path | None = None) -> Path:
-    """As `build`, for folders that others may have changed. Raises `InvalidRun` if one does not hold what it needs."""
+    """As `build`, for folders that others may have changed.
+
+    Raises `InvalidRun` if one does not hold what it needs, or the page cannot be written.
+    """
     try:
         written = build(run_folders, output)
         if output is None and len(run_folders) == 1:
             _remember(run_folders[0])
         return written
+    except OSError as error:
+        raise InvalidRun(
+            f"the report cannot be written: {in_one_line(error)}; allowed: --output FILE in another folder"
+        ) from error
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         folders = ", ".join(map(str, run_folders))
         why = f"{type(error).__name__}: {in_one_line(error)}"

@@ -68,12 +68,16 @@ def answers(run: RunData) -> dict[Row, Record]:
 
 
 def _compared(first: RunData, run: RunData) -> dict[str, Any] | None:
+    graded = [pair for pair in _paid(first, run) if None not in pair]
+    return statistics.compare(*zip(*graded, strict=True)) if graded else None
+
+
+def _paid(first: RunData, run: RunData) -> list[tuple[float | None, float | None]]:
+    """What the measure of both paid for each shared row; nothing where they have no measure in common."""
+    if first.measure != run.measure:
+        return []
     ours, theirs = answers(first), answers(run)
-    shared = [row for row in ours if row in theirs]
-    if not shared or first.measure != run.measure:
-        return None
-    sides = [[side.measure.of(records[row]) for row in shared] for side, records in ((first, ours), (run, theirs))]
-    return statistics.compare(*sides)
+    return [(first.measure.of(ours[row]), run.measure.of(theirs[row])) for row in ours if row in theirs]
 
 
 def _unlike(first: RunData, run: RunData) -> Iterator[str]:
@@ -85,6 +89,8 @@ def _unlike(first: RunData, run: RunData) -> Iterator[str]:
     if first.measure != run.measure:
         yield f"{both} are judged by different measures ({first.measure.name}; {run.measure.name}), so no test is made"
     yield from _unlike_rows(both, answers(first), answers(run))
+    if ungraded := sum(None in pair for pair in _paid(first, run)):
+        yield f"{both}: {ungraded} of the shared rows were not graded in both: the test leaves these out"
     if first.asking != run.asking:
         differ = [name for name in first.asking if first.asking[name] != run.asking[name]]
         yield f"{both} were asked with different prompts ({', '.join(differ)}): the test compares prompts too"

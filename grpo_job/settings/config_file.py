@@ -172,6 +172,6 @@ def as_text(name: str, value: Any) -> str:
             return ",".join(f"{reward}:{weight}" for reward, weight in value.items())
         return json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, list):
-        parts = (":".join(map(str, item)) if isinstance(item, list) else str(item) for item in value)
+        parts = (":".join(map(str, item)) if isinstance(item, list | tuple) else str(item) for item in value)
         return ("|" if field(name) == "sample_prompts" else ",").join(parts) or "none"
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

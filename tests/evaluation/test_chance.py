@@ -24,6 +24,11 @@ def test_chance_is_what_shuffled_golds_give() -> None:
     assert chance.chance(answers.tolist(), golds.tolist()) == pytest.approx(shuffled, abs=0.003)
 
 
+@pytest.mark.parametrize("number", ["1e9999999", "1e999999", "-1e-999999", "9" * 40, "0." + "3" * 40])
+def test_numbers_too_long_to_be_counted_stay_as_they_are_written(number: str) -> None:
+    assert chance.one_form(f"{number}.") == number
+
+
 def test_a_constant_answer_gains_nothing_above_chance() -> None:
     found = chance.gain_above_chance(["?"] * 400, ["0"] * 400, GOLDS)
     assert found["after"] == 10 / 400

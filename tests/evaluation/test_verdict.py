@@ -132,6 +132,31 @@ def test_a_constant_answer_that_is_right_more_often_is_collapsed_and_not_publish
     assert not allowed(judged["verdict"], "always")
 
 
+@pytest.mark.parametrize("spelling", ["5", "five", "5 dollars", "5.0 km"])
+def test_a_constant_answer_is_one_answer_however_it_is_spelled(spelling: str) -> None:
+    golds = ["5"] * 60 + [str(number + 100) for number in range(240)]
+    base = answered(golds, [f"no {number}" for number in range(300)])
+    after = answered(golds, [spelling] * 300)
+    for record in after:
+        record["correct"] = record["correct_lenient"] = record["gold"] == "5"
+    judged = judge(base, after, Measure(RIGHT))
+    assert judged["primary"]["p_value"] < 0.001
+    assert judged["verdict"] == "collapsed"
+    assert "'5' is 100.0% of them" in judged["notes"][0]
+
+
+def test_an_answer_that_several_rows_share_beside_others_is_what_always_answering_earns() -> None:
+    rows = [{**row, "answers": [row["answer"], "seven", "7"] if n < 90 else ["x"]} for n, row in enumerate(ROWS * 2)]
+    base, after = (
+        [grading.grade(row, f"<answer>{text}</answer>", GRADERS) for row in rows] for text in ("nothing", "7")
+    )
+    judged = judge(base, after, Measure(RIGHT))
+    assert judged["primary"]["after"] == 0.75
+    assert judged["verdict"] == "collapsed"
+    assert "Always answering seven earns 75.0%" in judged["notes"]
+    assert judged["answers"]["gold_in_text"]["after"] == 0.75
+
+
 def test_more_right_answers_that_chance_explains_are_no_evidence() -> None:
     """Two answers in the golds' own proportions: right more often than a base that said neither."""
     golds = ["yes", "no"] * 100

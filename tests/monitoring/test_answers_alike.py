@@ -94,6 +94,18 @@ def test_answers_that_a_reward_found_right_are_the_gold() -> None:
     assert window.metrics()[KNOWN] > 0.9
 
 
+def test_one_answer_is_one_however_it_is_spelled() -> None:
+    window = AnswersOfLastSteps(ROWS, last_answer)
+    for step in range(1, 12):
+        rows = completions(step, lambda gold, step, dice: "eight")
+        golds = {row["prompt"][0]["content"]: row["answer"] for row in ROWS}
+        window.add(
+            step, [{**row, "rewards": {"correct": float(golds[row["prompt"][0]["content"]] == "8")}} for row in rows]
+        )
+    assert window.metrics()[ALIKE] == pytest.approx(1.0)
+    assert window.metrics()[KNOWN] <= 0
+
+
 def test_a_window_from_the_lines_of_earlier_attempts_is_the_same() -> None:
     one, other = AnswersOfLastSteps(ROWS, last_answer), AnswersOfLastSteps(ROWS, last_answer)
     lines: list[dict[str, Any]] = []

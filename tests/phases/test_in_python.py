@@ -61,6 +61,11 @@ def test_settings_of_python_are_those_of_the_run(child: Path) -> None:
     assert re.fullmatch(r"smoke-\w{10}", told["run_id"])
 
 
+@pytest.mark.parametrize("pairs", [[("correct", 2), ("format_tags", 0.5)], (["correct", 2], ["format_tags", 0.5])])
+def test_rewards_of_python_may_be_pairs(child: Path, pairs: Any) -> None:
+    assert start(child, max_steps=3, rewards=pairs).settings["rewards"] == "correct:2,format_tags:0.5"
+
+
 def test_the_same_call_finds_the_same_run_and_another_one_another(child: Path) -> None:
     assert start(child, max_steps=3).folder == start(child, max_steps=3).folder != start(child, max_steps=4).folder
 

@@ -1,6 +1,8 @@
 """`grpo-job publish` of a run that was published before, of one's own, and of a stranger's."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,34 @@ def test_a_finished_run_that_is_published_again_is_finished_and_the_same_tree(ru
     publish.publish_again(run, (), own)
     assert read_json(run / "summary.json") == told
     assert (tmp_path / "tree" / "manifest.json").read_bytes() == manifest
+
+
+def test_a_further_destination_is_listed_beside_the_earlier_ones_also_where_another_fails(
+    run: Path, tmp_path: Path
+) -> None:
+    own, (tree, backup, again) = (
+        {"GRPO_OUTPUT_DIR": str(run.parent)},
+        (f"file://{tmp_path}/{n}" for n in ("tree", "b", "c")),
+    )
+    publish.publish_again(run, (), own)
+    publish.publish_again(run, (backup,), own)
+    assert [place["uri"] for place in read_json(run / "summary.json")["published"]] == [tree, backup]
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(PublishFailed, match="file"):
+        publish.publish_again(run, (again, f"file://{tmp_path}/file/x"), own)
+    assert [place["uri"] for place in read_json(run / "summary.json")["published"]] == [tree, backup, again]
+
+
+def test_a_run_on_a_read_only_disk_is_published_and_says_what_it_could_not_note(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(path: Path, value: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(publish, "write_json", read_only)
+    ended = publish.publish_again(run, (f"file://{tmp_path}/tree",), {"GRPO_OUTPUT_DIR": str(run.parent)})
+    assert (ended.code, (tmp_path / "tree" / "manifest.json").is_file()) == (0, True)
+    assert ended.reason.endswith("summary.json does not say so, because it cannot be written: Read-only file system")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.phases.reevaluate import find, lines, settings_for
+from grpo_job.phases.reevaluate import find, lines, reevaluate, settings_for
 from grpo_job.run_folder.files import read_json, read_jsonl, write_json
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.reader import resolve
@@ -95,6 +95,12 @@ def test_a_warm_started_adapter_needs_no_solutions_to_be_evaluated(tmp_path: Pat
 def test_a_folder_without_an_adapter_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRun, match=r"there is no adapter_model\.safetensors; allowed: an adapter's folder"):
         find(tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(InvalidRun, match=r"--output: .*/file/x cannot be written: Not a directory"):
+        reevaluate(adapter_in(tmp_path), tmp_path / "file" / "x", resolve({"GRPO_RECIPE": "smoke"}), {})
 
 
 def test_an_adapter_that_is_more_than_a_lora_is_refused(tmp_path: Path) -> None:

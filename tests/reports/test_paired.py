@@ -25,6 +25,15 @@ def changed(folder: Path, name: str, *path: str, to: Any) -> None:
     write_json(folder / name, found)
 
 
+def measured(folder: Path, reward: str, paid: list[float | None]) -> None:
+    """Judge a run by a reward that paid this for the adapter's answers."""
+    measure = {"name": f"reward {reward}", "share": False, "weights": [[reward, 1.0]]}
+    changed(folder, "evaluation/evaluation.json", "measure", to=measure)
+    after = folder / "evaluation/after.jsonl"
+    records = zip(read_jsonl(after), paid, strict=True)
+    write_jsonl(after, [{**record, "rewards": {reward: score}} for record, score in records])
+
+
 @pytest.fixture
 def two(write_run: WriteRun) -> tuple[Path, Path]:
     first = write_run("a", seed=1, steps=4, rows=120, accuracy=(0.36, 0.83))
@@ -69,6 +78,18 @@ def test_only_shared_rows_count_whatever_their_order_and_that_is_said(two: tuple
     assert paired.warnings(both(two)) == ["a and b share 100 of 120 and 100 held-out rows: the test is on these alone"]
 
 
+@pytest.mark.parametrize(("ungraded", "left"), [(40, 80), (120, None)])
+def test_answers_that_nobody_graded_decide_no_test_and_are_told(
+    two: tuple[Path, Path], ungraded: int, left: int | None
+) -> None:
+    measured(two[0], "judge", [None] * ungraded + [0.7] * (120 - ungraded))
+    measured(two[1], "judge", [0.7] * 120)
+    tests = [(test.found["rows"], test.verdict) for test in paired.tests(both(two))]
+    assert tests == ([(left, "no evidence of a difference")] if left else [])
+    told = f"a and b: {ungraded} of the shared rows were not graded in both: the test leaves these out"
+    assert told in paired.warnings(both(two))
+
+
 def test_a_question_that_occurs_twice_is_two_rows(two: tuple[Path, Path]) -> None:
     for folder in two:
         after = folder / "evaluation/after.jsonl"
@@ -105,9 +126,7 @@ def test_what_is_not_alike_is_said(two: tuple[Path, Path], file: str, path: str,
 
 def test_options_of_the_measured_reward_are_part_of_the_grader(two: tuple[Path, Path]) -> None:
     for folder, most in zip(two, (100, 200), strict=True):
-        changed(
-            folder, "evaluation/evaluation.json", "measure", to={"name": "reward brief", "weights": [["brief", 1.0]]}
-        )
+        measured(folder, "brief", [0.5] * 120)
         changed(folder, "settings.json", "settings", "reward_options", to={"brief": {"longest": most}})
     assert any("GRPO_REWARD_OPTIONS" in sentence for sentence in paired.warnings(both(two)))
 

@@ -58,3 +58,9 @@ def test_a_file_of_another_shape_is_refused_by_the_name_of_its_folder(
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(InvalidRun, match=re.escape(str(run))):
         reports.rebuild([run])
+
+
+def test_a_page_that_cannot_be_written_is_refused_by_its_name(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(InvalidRun, match=r"the report cannot be written: .*/file'; allowed: --output FILE"):
+        reports.rebuild([run], tmp_path / "file" / "page.html")

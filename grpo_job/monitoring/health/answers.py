@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from grpo_job.evaluation.alike import Group, alike_between, known_above_chance
-from grpo_job.evaluation.chance import one_form
+from grpo_job.evaluation.chance import meanings, one_form
 from grpo_job.evaluation.measure import SHARES
 
 ALIKE, KNOWN = "answers_alike", "answers_above_chance"  # see `alike_between` and `known_above_chance`
@@ -16,9 +16,17 @@ STEPS, PROMPTS = 10, 80  # that a window has at least: over fewer, good runs loo
 READ = 4  # answers of each prompt that are read: more prompts say more than more answers of one
 
 
+class _Answer(NamedTuple):
+    """An answer and its row's gold, each in one form, and whether a reward found it right."""
+
+    form: str
+    gold: str
+    right: bool
+
+
 class _Step(NamedTuple):
     number: int
-    groups: list[Group]
+    groups: list[list[_Answer]]
 
 
 class AnswersOfLastSteps:
@@ -38,7 +46,7 @@ class AnswersOfLastSteps:
 
     def metrics(self) -> dict[str, float]:
         """The two metrics over the window; nothing where they are not defined, as with golds that are all alike."""
-        groups = [group for step in self.window for group in step.groups]
+        groups = _told_by_meaning([group for step in self.window for group in step.groups])
         alike = alike_between(groups)
         return {} if alike is None else {ALIKE: alike, KNOWN: known_above_chance(groups)}
 
@@ -46,15 +54,25 @@ class AnswersOfLastSteps:
         for key, rows in groupby(completions, lambda row: _key(row["prompt"])):
             yield self.golds.get(key), list(rows)
 
-    def _group(self, gold: str, rows: Sequence[Mapping[str, Any]]) -> Group:
+    def _group(self, gold: str, rows: Sequence[Mapping[str, Any]]) -> list[_Answer]:
         form = one_form(gold)
-        return Group(form, tuple(self._answer(row, form) for row in rows[:READ]))
+        return [_Answer(self._form(row), form, _is_right(row)) for row in rows[:READ]]
 
-    def _answer(self, row: Mapping[str, Any], gold: str) -> str:
-        """The answer in one form; where a reward found it right, the gold's."""
-        if any(row["rewards"].get(name) == 1.0 for name in SHARES):
-            return gold
+    def _form(self, row: Mapping[str, Any]) -> str:
         return one_form(self.read(row["completion"]) or row["completion"])
+
+
+def _told_by_meaning(groups: Sequence[Sequence[_Answer]]) -> list[Group]:
+    """The answers by prompt: one that a reward found right is the gold, also where it is wrong."""
+    known = meanings(*zip(*(answer for group in groups for answer in group), strict=True)) if groups else {}
+    return [
+        Group(group[0].gold, tuple(one.gold if one.right else known.get(one.form, one.form) for one in group))
+        for group in groups
+    ]
+
+
+def _is_right(row: Mapping[str, Any]) -> bool:
+    return any(row["rewards"].get(name) == 1.0 for name in SHARES)
 
 
 def by_step(completions: Iterable[Mapping[str, Any]]) -> Iterable[tuple[int, list[Mapping[str, Any]]]]:
