@@ -33,13 +33,14 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     `answers` holds what `_of_answers` finds where the measure reads answers. `notes` are sentences for people, the
     weightiest first. `gained` and `lost` list the rows whose value rose and fell. `sampled` is there when both
     sides were sampled. The records of `warm`, after a warm start, add `warm` and `warm_interval` beside
-    `before` and `after`, and are no part of the verdict, nor are rows that were not graded on both sides. Raises
-    ValueError where before and after were not asked the same.
+    `before` and `after`, and are no part of the verdict. Neither are rows that were not graded on both sides, which
+    are no part of `primary`'s `p_value` either. Raises ValueError where before and after were not asked the same.
     """
     if asked(before) != asked(after):
         raise ValueError("before and after were not asked the same questions in the same order")
     values = [[measure.of(row) for row in side] for side in (before, after)]
     primary = statistics.compare(*values)
+    tested, primary["p_value"] = _tested([pair for pair in zip(*values, strict=True) if None not in pair])
     share = all(value in (None, 0.0, 1.0) for side in values for value in side)
     golds = any(row["gold"].strip() for row in before)
     compared = {
@@ -51,7 +52,6 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
         for key in compared:
             _add_warm(compared[key], *([float(row[key]) for row in side] for side in (before, warm)))
     answers = _answers(before, after, values) if measure.reads_answers else None
-    tested = _tested([pair for pair in zip(*values, strict=True) if None not in pair])
     churn = (primary["gained"] + primary["lost"]) / primary["rows"]
     found = {
         "verdict": decide(tested, answers),
@@ -67,12 +67,12 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     return {**found, "notes": _notes(found)}
 
 
-def _tested(graded: Sequence[tuple[float | None, ...]]) -> str:
-    """What the paired test says of the rows that were graded before and after: the others were not measured."""
+def _tested(graded: Sequence[tuple[float | None, ...]]) -> tuple[str, float]:
+    """What the paired test says of the rows that were graded before and after, and its p: others were not measured."""
     if not graded:
-        return UNJUDGED
+        return UNJUDGED, 1.0
     found = statistics.compare(*zip(*graded, strict=True))
-    return statistics.verdict(found["difference"], found["p_value"], found["rows"])
+    return statistics.verdict(found["difference"], found["p_value"], found["rows"]), found["p_value"]
 
 
 def chosen_afterwards(judged: dict[str, Any], first: str) -> dict[str, Any]:

@@ -194,7 +194,8 @@ def test_an_own_reward_is_measured_by_itself_with_its_grades_and_what_it_could_n
     ("before", "after", "lacking", "verdict"),
     [([None] * 60, [0.8] * 60, 60, "not judged"), ([0.8] * 60, [None] * 60, 60, "not judged"),
      ([0.2] * 60, [0.2] * 50 + [None] * 10, 10, "no evidence of a change"),
-     ([0.2] * 70, [0.8] * 60 + [None] * 10, 10, "improved")],
+     ([0.2] * 70, [0.8] * 60 + [None] * 10, 10, "improved"),
+     ([0.2] * 130, [0.2] * 60 + [None] * 70, 70, "no evidence of a change")],
 )  # fmt: skip
 def test_what_was_not_graded_decides_no_verdict_and_is_told(
     before: list[Any], after: list[Any], lacking: int, verdict: str
@@ -207,6 +208,7 @@ def test_what_was_not_graded_decides_no_verdict_and_is_told(
     judged = judge(*sides, Measure("reward judge", (("judge", 1.0),)))
     assert judged["verdict"] == verdict
     assert judged["notes"][0].startswith(f"warning: {lacking} of {len(before)} rows could not be graded")
+    assert (judged["primary"]["p_value"] < 0.05) == (verdict == "improved")
 
 
 def test_rows_without_right_answers_have_no_share_of_them() -> None:
