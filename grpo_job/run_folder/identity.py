@@ -51,9 +51,10 @@ def asked_for(settings: Settings, *, stopped: bool) -> str:
 
 
 def too_few_steps(settings: Settings, planned: int, done: int) -> str | None:
-    """Why a run with `done` steps cannot have only `planned` ones; None if it can."""
+    """Why a run with `done` steps cannot have only `planned` ones, both with its warm start; None if it can."""
     if planned >= done:
         return None
+    planned, done = planned - settings.warm_start_steps, done - settings.warm_start_steps
     name = variable("max_steps" if settings.max_steps > 0 else "num_train_epochs")
     return (
         f"GRPO_RUN_ID={settings.name_of_run()}: {name} asks for {planned} steps, but that run has already done {done}; "
