@@ -210,6 +210,9 @@ def judge(
     write_json(attempt.folder.verdict, judged)
     attempt.remember(attempt.folder.verdict)
     found = judged["primary"]
+    if "warm" not in found:  # what is known of a warm start is of other held-out rows, or of an earlier beginning
+        for part in ("accuracy", "format"):
+            attempt.summary.values[part].pop("warm", None)
     attempt.summary.update(
         accuracy={
             **{key: found[key] for key in ("before", "after", "rows", "p_value")},
