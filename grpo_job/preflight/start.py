@@ -6,7 +6,7 @@ from pathlib import Path
 from grpo_job.inputs import start_adapter
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.inputs.start_adapter import StartAdapter
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, Outage
 from grpo_job.preflight import weights
 from grpo_job.preflight.findings import Finding, Findings
 from grpo_job.settings.reader import Resolved
@@ -25,13 +25,16 @@ def adopt(
 ) -> tuple[Resolved, StartAdapter | None]:
     """The settings with rank, alpha and target modules of the start adapter where the user set none, and the adapter.
 
-    Raises nothing: an adapter that cannot be read is None here, and the checks say why.
+    An adapter that cannot be read is None here, and the checks say why. Raises `Outage` if it cannot be reached now:
+    without it, this would be another run.
     """
     name = resolved.settings.adapter
     if name is None or (offline and start_adapter.is_remote(name)):
         return resolved, None
     try:
         start = start_adapter.fetch(name, environment)
+    except Outage:
+        raise
     except InvalidRun:
         return resolved, None
     taken = {field for field in SHAPE if not resolved.origins[field].startswith(GIVEN)}
