@@ -75,14 +75,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PlainTrl, lis
     return folder, trained, listener.told
 
 
-def test_a_tag_that_the_prompt_ends_with_is_not_learned_a_second_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", ["reasoning", "think"])
+def test_a_tag_that_the_prompt_ends_with_is_closed_and_not_learned_a_second_time(block: str, tmp_path: Path) -> None:
     template = tmp_path / "mine.jinja"
-    template.write_text("{{ messages[-1].content }}{% if add_generation_prompt %}<reasoning>\n{% endif %}")
+    template.write_text(f"{{{{ messages[-1].content }}}}{{% if add_generation_prompt %}}<{block}>\n{{% endif %}}")
     trainer = engine(tmp_path / "run", GRPO_CHAT_TEMPLATE=str(template)).trainer
     batch = trainer.warm_start.batch(trainer, ROWS[:1])
     asked, told = (trainer.processing_class.decode(batch[f"{part}_ids"][0]) for part in ("prompt", "completion"))
-    assert asked.endswith("<reasoning>\n")
-    assert told.startswith("0 + 2 = 2")
+    assert asked.endswith(f"<{block}>\n")
+    assert told.startswith(f"0 + 2 = 2\n</{block}>\n<answer>\n2\n</answer>")
 
 
 @pytest.mark.parametrize("loss", ["dapo", "grpo", "bnpo", "cispo", "sapo"])
