@@ -128,6 +128,7 @@ def test_its_steps_are_marked_come_first_and_have_their_own_learning_rate(
     assert ["warm_start" in one for one in told] == [True, True, False, False]
     assert ["reward" in one for one in told] == [False, False, True, True]
     assert [one["learning_rate"] for one in told] == pytest.approx([2e-3, 2e-3, 1e-3, 0.5e-3])
+    assert [one["epoch"] for one in told] == pytest.approx([0, 0, 1 / 8, 2 / 8])
     assert "kl" not in told[0]
     assert told[2]["kl"] > 0, "the reference is the base, and the warm start has moved the adapter"
 
