@@ -100,8 +100,9 @@ def _with(
 
 
 def _enough(checked: Checked, settings: Settings) -> bool:
-    needed = settings.prompts_per_generation
-    return len(checked.rows.train) >= needed and bool(checked.rows.held_out)
+    train, needed = checked.rows.train, settings.prompts_per_generation
+    warm = not settings.warm_start_steps or any(row["solution"] for row in train)
+    return len(train) >= needed and warm and bool(checked.rows.held_out)
 
 
 def _left_out(before: Checked, after: Checked) -> str:
