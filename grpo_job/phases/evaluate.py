@@ -37,8 +37,8 @@ def evaluate(
     What training starts from does not change, so its records from an earlier attempt are reused.
     """
     answering = attempt.settings.before if adapter == "off" else adapter
-    start = "start adapter" if attempt.settings.adapter else "base"
-    with attempt.progress.phase("evaluate", f"evaluating the {start if adapter == 'off' else 'adapter'}"):
+    whose = attempt.settings.beginning if adapter == "off" else "adapter"
+    with attempt.progress.phase("evaluate", f"evaluating the {whose}"):
         rows = checked.rows.held_out
         path = attempt.folder.before if adapter == "off" else attempt.folder.after
         measure = measure_of(attempt.settings, checked.rewards, rows)

@@ -59,7 +59,8 @@ def _remember(attempt: Attempt, loaded: Loaded, text: str) -> None:
 
 def _try(attempt: Attempt, loaded: Loaded, checked: Checked, seen: Probe) -> tuple[Checked, Probe | None, str]:
     """With the example, unless the base earns less with it."""
-    found = f"{seen.accuracy:.1%} of the base's completions have the right answer, none of them in the tags"
+    whose = f"the {attempt.settings.beginning}'s completions"
+    found = f"{seen.accuracy:.1%} of {whose} have the right answer, none of them in the tags"
     shown = _shown(attempt, checked, WORKED)
     if not _enough(shown.checked, attempt.settings) or (checked.choosing and not shown.checked.choosing):
         attempt.progress.warn(f"{found}; a worked example would not fit GRPO_MAX_PROMPT_LENGTH")

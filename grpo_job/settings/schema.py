@@ -54,6 +54,11 @@ class Settings(Fields):
         """Whether the adapter is on in what training starts from: a start adapter's answers, or the base's."""
         return "on" if self.adapter else "off"
 
+    @property
+    def beginning(self) -> str:
+        """What training starts from, as the log calls it."""
+        return "start adapter" if self.adapter else "base"
+
     def changing_result(self) -> dict[str, Any]:
         """The settings that change the adapter, as JSON values."""
         fields = type(self).model_fields
