@@ -97,6 +97,18 @@ def test_base_is_the_16_bit_one_that_the_adapter_names(write_run: WriteRun) -> N
     assert front["base_model"] == "unsloth/Qwen2.5-3B-Instruct"
 
 
+@pytest.mark.parametrize(("done", "supervised"), [(9, 5), (3, 3)])
+def test_card_counts_the_supervised_steps_of_a_warm_start(done: int, supervised: int, write_run: WriteRun) -> None:
+    folder = write_run()
+    told, asked = read_json(folder / "summary.json"), read_json(folder / "settings.json")
+    asked["settings"]["warm_start_steps"] = 5
+    told["steps"]["done"] = done
+    write_json(folder / "summary.json", told)
+    write_json(folder / "settings.json", asked)
+    text = card.write(folder, {}).read_text(encoding="utf-8")
+    assert f"{done} steps, the first {supervised} of them supervised (the warm start); rewards" in text
+
+
 def test_run_that_stopped_early_has_a_card(write_run: WriteRun) -> None:
     folder = write_run(steps=0, rows=10)
     for name in ("evaluation/evaluation.json", "evaluation/after.jsonl", "summary.json", "environment.json"):
