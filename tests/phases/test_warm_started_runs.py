@@ -106,3 +106,8 @@ def test_rows_without_a_worked_solution_are_counted_and_refused_where_none_has_o
 def test_a_warm_start_that_ends_within_a_generation_is_refused() -> None:
     with pytest.raises(InvalidRun, match="GRPO_WARM_START_STEPS=3 must be a multiple of the 2 optimizer steps"):
         resolve({"GRPO_WARM_START_STEPS": "3", "GRPO_NUM_ITERATIONS": "2"})
+
+
+def test_a_warm_start_with_no_learning_rate_after_it_is_refused() -> None:
+    with pytest.raises(InvalidRun, match="GRPO_WARM_START_STEPS=3 needs a learning rate after it"):
+        resolve({"GRPO_WARM_START_STEPS": "3", "GRPO_LEARNING_RATE": "0"})

@@ -11,10 +11,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR
 from trl.trainer.utils import pad
 
-from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schema import Settings
 
 
@@ -59,11 +57,6 @@ class WarmStart:
         """The schedule of GRPO's steps, beginning after these. `peak`: GRPO's learning rate."""
         if not self.steps:
             return scheduler
-        if not isinstance(scheduler, LambdaLR) or not peak:
-            raise InvalidRun(
-                "GRPO_WARM_START_STEPS: the learning rate of the steps after it follows no function of the step; "
-                "allowed: another GRPO_LR_SCHEDULER_TYPE, such as constant or cosine, and a GRPO_LEARNING_RATE above 0"
-            )
         scheduler.lr_lambdas = [partial(self._factor, after, peak) for after in scheduler.lr_lambdas]
         for group in optimizer.param_groups:
             group["lr"] = self.learning_rate
