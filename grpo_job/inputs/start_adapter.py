@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from grpo_job.inputs import lora
+from grpo_job.inputs import lora, sources
 from grpo_job.inputs.lora import CONFIG, Lora
 from grpo_job.outcomes import InvalidRun
 from grpo_job.run_folder import scratch
@@ -30,13 +30,16 @@ def is_remote(name: str) -> bool:
 
 
 def fetch(name: str, environment: Mapping[str, str]) -> StartAdapter:
-    """The adapter at an address or in a folder. Raises `InvalidRun` if it is not there or not one that is used."""
+    """The adapter at an address or in a folder.
+
+    Raises `InvalidRun` if it is not there or not one that is used, `Outage` if its store cannot be reached now.
+    """
     try:
         folder = _fetched(name, environment) if "://" in name else _local(name)
         found = lora.read(folder)
         return StartAdapter(name, found, sha256(found.weights))
     except StoreFailed as failure:
-        raise _refused(name, str(failure)) from failure
+        raise failure.as_refusal(_given(name)) from failure
     except InvalidRun as refusal:
         raise InvalidRun(*(_refused(name, fault).faults[0] for fault in refusal.faults)) from refusal
 
@@ -55,7 +58,8 @@ def _local(name: str) -> Path:
 
 def _fetched(name: str, environment: Mapping[str, str]) -> Path:
     """Configuration and weights in a temporary folder; of a published tree or a run nothing else is downloaded."""
-    store, folder = open_store(name, environment=environment), scratch.folder("adapter")
+    store = open_store(name, environment=environment, patience=sources.FETCH)
+    folder = scratch.folder("adapter")
     there = {entry.name for entry in store.list()}
     below = next((place for place in ("", "adapter/") if f"{place}{WEIGHTS}" in there), None)
     if below is None:
@@ -76,4 +80,8 @@ def _without_weights(files: list[str]) -> InvalidRun:
 
 def _refused(name: str, why: str) -> InvalidRun:
     why = re.sub(r"\S*/grpo-job-adapter-\w+/?", "", why)  # a temporary folder tells nothing
-    return InvalidRun(f"GRPO_ADAPTER: {name!r} was given; {why}")
+    return InvalidRun(f"{_given(name)}{why}")
+
+
+def _given(name: str) -> str:
+    return f"GRPO_ADAPTER: {name!r} was given; "

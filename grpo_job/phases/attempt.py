@@ -200,6 +200,7 @@ class Attempt:
             if (refused or ending.code == InvalidRun.code) and self._record:
                 for path, content in self._record.items():
                     write_bytes(path, content)
+                self.summary.values["ending"] = ending._asdict()  # of this attempt, for its closing lines
             elif not self.run_lock.gone():  # else it would be created again, with nothing but the ending
                 self.note(ending)
         except OSError as error:  # the code must reach the cluster even if the disk is full

@@ -37,8 +37,8 @@ def evaluate(
     What training starts from does not change, so its records from an earlier attempt are reused.
     """
     answering = attempt.settings.before if adapter == "off" else adapter
-    start = "start adapter" if attempt.settings.adapter else "base"
-    with attempt.progress.phase("evaluate", f"evaluating the {start if adapter == 'off' else 'adapter'}"):
+    whose = attempt.settings.beginning if adapter == "off" else "adapter"
+    with attempt.progress.phase("evaluate", f"evaluating the {whose}"):
         rows = checked.rows.held_out
         path = attempt.folder.before if adapter == "off" else attempt.folder.after
         measure = measure_of(attempt.settings, checked.rewards, rows)
@@ -204,6 +204,9 @@ def judge(
     write_json(attempt.folder.verdict, judged)
     attempt.remember(attempt.folder.verdict)
     found = judged["primary"]
+    if "warm" not in found:  # what is known of a warm start is of other held-out rows, or of an earlier beginning
+        for part in ("accuracy", "format"):
+            attempt.summary.values[part].pop("warm", None)
     attempt.summary.update(
         accuracy={
             **{key: found[key] for key in ("before", "after", "rows", "p_value")},

@@ -59,7 +59,8 @@ def _remember(attempt: Attempt, loaded: Loaded, text: str) -> None:
 
 def _try(attempt: Attempt, loaded: Loaded, checked: Checked, seen: Probe) -> tuple[Checked, Probe | None, str]:
     """With the example, unless the base earns less with it."""
-    found = f"{seen.accuracy:.1%} of the base's completions have the right answer, none of them in the tags"
+    whose = f"the {attempt.settings.beginning}'s completions"
+    found = f"{seen.accuracy:.1%} of {whose} have the right answer, none of them in the tags"
     shown = _shown(attempt, checked, WORKED)
     if not _enough(shown.checked, attempt.settings) or (checked.choosing and not shown.checked.choosing):
         attempt.progress.warn(f"{found}; a worked example would not fit GRPO_MAX_PROMPT_LENGTH")
@@ -100,8 +101,9 @@ def _with(
 
 
 def _enough(checked: Checked, settings: Settings) -> bool:
-    needed = settings.prompts_per_generation
-    return len(checked.rows.train) >= needed and bool(checked.rows.held_out)
+    train, needed = checked.rows.train, settings.prompts_per_generation
+    warm = not settings.warm_start_steps or any(row["solution"] for row in train)
+    return len(train) >= needed and warm and bool(checked.rows.held_out)
 
 
 def _left_out(before: Checked, after: Checked) -> str:

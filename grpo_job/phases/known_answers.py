@@ -23,7 +23,7 @@ def of_base(attempt: Attempt, rows: Sequence[dict[str, Any]], measure: Measure) 
             return known
         raise Damaged(path, "it has other content than was saved")
     except Damaged as damage:
-        attempt.progress.warn(f"{damage.sentence}: the base is evaluated again")
+        attempt.progress.warn(f"{damage.sentence}: the {attempt.settings.beginning} is evaluated again")
         return None
 
 

@@ -1,6 +1,5 @@
 """Load the model, and find the checkpoint to resume from."""
 
-import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +7,6 @@ from grpo_job import engines, rewards
 from grpo_job.checkpoints import Checkpoint, CheckpointManager
 from grpo_job.engines.interface import Engine
 from grpo_job.engines.ranks import Load
-from grpo_job.inputs.chat_template import Chat
 from grpo_job.phases import resume
 from grpo_job.phases.attempt import Attempt
 from grpo_job.planner import learning_rate
@@ -32,9 +30,6 @@ def load(attempt: Attempt, checked: Checked) -> Loaded:
         rate = learning_rate.peak(attempt.settings.learning_rate, checked.base.config())
         manager.identity["learning_rate"] = rate
         attempt.summary.update(learning_rate=rate)
-        if attempt.settings.chat_template:  # a file that was edited makes other prompts, so another run
-            source = Chat(checked.base.folder, attempt.settings).source or ""
-            manager.identity["chat_template_sha256"] = hashlib.sha256(source.encode()).hexdigest()
         _keep_start(attempt, manager)
         checkpoint = resume.find_checkpoint(attempt, manager)
         engine = _build(attempt, checked, manager.partial)

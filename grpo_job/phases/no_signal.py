@@ -102,7 +102,7 @@ class Probe(NamedTuple):
                 "(GRPO_REWARDS=correct_anywhere:2)"
             )
         if self.accuracy == 1.0:
-            return "the base already solves these rows; use harder ones"
+            return f"the {settings.beginning} already solves these rows; use harder ones"
         if self.accuracy == 0.0:
             return (
                 f"no completion has the right answer, in tags or elsewhere: {WITHOUT_RIGHT_ANSWERS}; "

@@ -207,10 +207,10 @@ def see(attempt: Attempt, engine: Engine, checked: Checked) -> Probe | None:
     paid = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds, chat.ids)
     judge = Judge(paid, grade.lenient, grade.answer, grade.read)
     ask, rows = partial(engine.generate, adapter=settings.before), chosen(train, settings)
-    title = f"probing the base: {len(rows)} prompts, {settings.num_generations} completions of each"
+    title = f"probing the {settings.beginning}: {len(rows)} prompts, {settings.num_generations} completions of each"
     with attempt.progress.phase("check", title):
         seen = sample(ask, rows, judge, partial(_lengths, chat), settings, others(train, settings))
-    attempt.progress.say(f"probe of the base: {seen.sentence()}")
+    attempt.progress.say(f"probe of the {settings.beginning}: {seen.sentence()}")
     attempt.summary.update(probe=seen._asdict())
     return seen
 

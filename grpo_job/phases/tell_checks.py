@@ -36,7 +36,8 @@ def story(
         raise
     steered = Findings()
     steered.attempt("cache", lambda: steer(resolved.settings))
-    resolved, start = adopt(resolved, environment, offline=offline)
+    adopted = steered.attempt("start adapter", partial(adopt, resolved, environment, offline=offline))
+    resolved, start = adopted or (resolved, None)
     examined = preflight.examine(resolved.settings, environment, offline=offline, elsewhere=True, start=start)
     found = examined.findings
     found += [finding for finding in steered if finding.sentence not in found.faults()]

@@ -162,7 +162,7 @@ class _Examination:
         if config:
             found.gather("model", lambda: model.findings(base, config, settings))
         if config and chat:
-            found.gather("tokenizer", lambda: [model.tokenizer(base, chat, config)])
+            found.gather("tokenizer", lambda: [model.tokenizer(base, chat, config), *model.unread_options(chat)])
         return base, config, chat
 
     def _machine(

@@ -1,6 +1,7 @@
 """Checks that the job can train this model: configuration, weights, tokenizer. Downloads nothing large."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -99,6 +100,15 @@ def tokenizer(base: BaseModel, chat: Chat, config: Mapping[str, Any]) -> Finding
         why = f"{base.name} has no eos_token, so completions may not end; set it in tokenizer_config.json"
         return Finding("warned", "tokenizer", why)
     return Finding("passed", "tokenizer", f"{largest + 1} tokens, has a chat template, eos_token {chat.ends_with()}")
+
+
+def unread_options(chat: Chat) -> Iterator[Finding]:
+    """A switch that the template does not know, such as one that is misspelled, changes no prompt."""
+    source = chat.source or ""
+    for name in chat.options:
+        if not re.search(rf"\b{re.escape(name)}\b", source):
+            why = f"GRPO_CHAT_TEMPLATE_KWARGS: {name!r} has no effect, for the chat template does not read it"
+            yield Finding("warned", "tokenizer", why)
 
 
 def _odd_token_id(base: BaseModel, config: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from grpo_job.inputs import start_adapter
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.inputs.start_adapter import StartAdapter
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, Outage
 from grpo_job.preflight import weights
 from grpo_job.preflight.findings import Finding, Findings
 from grpo_job.settings.reader import Resolved
@@ -25,13 +25,16 @@ def adopt(
 ) -> tuple[Resolved, StartAdapter | None]:
     """The settings with rank, alpha and target modules of the start adapter where the user set none, and the adapter.
 
-    Raises nothing: an adapter that cannot be read is None here, and the checks say why.
+    An adapter that cannot be read is None here, and the checks say why. Raises `Outage` if it cannot be reached now:
+    without it, this would be another run.
     """
     name = resolved.settings.adapter
     if name is None or (offline and start_adapter.is_remote(name)):
         return resolved, None
     try:
         start = start_adapter.fetch(name, environment)
+    except Outage:
+        raise
     except InvalidRun:
         return resolved, None
     taken = {field for field in SHAPE if not resolved.origins[field].startswith(GIVEN)}
@@ -93,7 +96,7 @@ def _of_another_shape(start: StartAdapter, settings: Settings) -> Iterator[str]:
 
 def _of_another_base(start: StartAdapter, base: BaseModel) -> Iterator[str]:
     of = _base_of(start)
-    if of and not _same(of, base.name) and (base.commit or base.name == "sample" or not _is_hub_id(of)):
+    if of and not _same(of, base) and (base.commit or base.name == "sample" or not _is_hub_id(of)):
         yield (
             f"GRPO_ADAPTER: {start.name!r} was given; it was trained on {of}, not on GRPO_MODEL={base.name}; "
             f"allowed: GRPO_MODEL={of}, or an adapter of {base.name}"
@@ -105,7 +108,7 @@ def _odd_base(start: StartAdapter, base: BaseModel) -> Iterator[Finding]:
     of, revision = _base_of(start), start.lora.config.get("revision")
     if not of:
         why = f"{start.name} does not name its base: look whether that is {base.name}"
-    elif not _same(of, base.name):
+    elif not _same(of, base):
         why = f"{start.name} was trained on {of}: look whether that is the model in {base.name}"
     elif revision and base.commit and revision != base.commit:
         why = (
@@ -120,9 +123,12 @@ def _base_of(start: StartAdapter) -> str:
     return str(start.lora.config.get("base_model_name_or_path") or "")
 
 
-def _same(of: str, base: str) -> bool:
-    """Whether two names are of one base: the last parts of their paths are equal, but for its 4-bit copies."""
-    return _last_part(of) == _last_part(base)
+def _same(of: str, base: BaseModel) -> bool:
+    """Whether this name is the base's: the last parts of the two are equal, but for its 4-bit copies.
+
+    Checkpoints name its folder: `models--owner--name/snapshots/commit`, wherever the Hub's cache is.
+    """
+    return _last_part(of) == _last_part(base.name) or Path(of).parts[-3:] == base.folder.parts[-3:]
 
 
 def _last_part(name: str) -> str:

@@ -145,6 +145,7 @@ def _body(run: RunData, base: Base) -> str:
         content=content,
         questions=questions,
         verified=loaded_back.verified,
+        steps=_steps(run),
         headline=content.headline(run),
         plots=[name for name in PLOTS if (run.folder.plots / f"{name}.png").is_file()],
         sample=samples[0] if samples else None,
@@ -154,6 +155,12 @@ def _body(run: RunData, base: Base) -> str:
         template_options=(run.settings.get("grpo_config") or {}).get("chat_template_kwargs"),
         vllm_rank=next((allowed for allowed in LORA_RANKS_OF_VLLM if allowed >= rank), rank),
     )
+
+
+def _steps(run: RunData) -> str:
+    done = int(run.summary.get("steps", {}).get("done") or len(run.metrics))
+    warm = min(done, int(run.settings.get("warm_start_steps") or 0))
+    return f"{done} steps" + (f", the first {warm} of them supervised (the warm start)" if warm else "")
 
 
 def adapter_source(destinations: list[str]) -> tuple[str | None, str | None]:

@@ -125,7 +125,8 @@ def origin(run: RunData) -> list[tuple[str, str]]:
             f"{count(kept['step'])} (GRPO_KEEP=best, by training rows set apart to choose by)"
         )
     if run.example:
-        why = " (GRPO_EXAMPLE=auto: the base was right, but never in the tags)"
+        whose = "start adapter" if run.start_adapter else "base"
+        why = f" (GRPO_EXAMPLE=auto: the {whose} was right, but never in the tags)"
         facts["worked example"] = f"ends the system message{why if run.settings['example'] == AUTO else ''}"
     if merged := run.summary.get("merged"):
         facts["merged model"] = merged_keeps(merged)

@@ -1,4 +1,4 @@
-"""What must be equal between attempts of one run, and what makes a finished run resume. Pure.
+"""What must be equal between attempts of one run, and what makes a finished run resume.
 
 A finished run resumes if it gets more steps, other held-out rows, or more of the budget that ended it. Any other change
 of the result makes it another run.
@@ -25,7 +25,7 @@ def identity(settings: Settings) -> dict[str, Any]:
 
     Rows are set apart only with `eval_steps`: from none to some steps and back, the training rows would be others.
     """
-    shared = {name: value for name, value in settings.changing_result().items() if name not in EXTENDABLE}
+    shared = {name: value for name, value in settings.telling_apart().items() if name not in EXTENDABLE}
     return {**shared, "eval_steps_rows": settings.eval_steps_rows if settings.eval_steps else 0}
 
 
@@ -44,16 +44,17 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def asked_for(settings: Settings, *, stopped: bool) -> str:
     """A digest of the settings that determine the result; includes the limits if one `stopped` it early."""
-    asked = settings.changing_result()
+    asked = settings.telling_apart()
     if stopped:
         asked |= settings.model_dump(mode="json", include=LIMITS)
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def too_few_steps(settings: Settings, planned: int, done: int) -> str | None:
-    """Why a run with `done` steps cannot have only `planned` ones; None if it can."""
+    """Why a run with `done` steps cannot have only `planned` ones, both with its warm start; None if it can."""
     if planned >= done:
         return None
+    planned, done = planned - settings.warm_start_steps, done - settings.warm_start_steps
     name = variable("max_steps" if settings.max_steps > 0 else "num_train_epochs")
     return (
         f"GRPO_RUN_ID={settings.name_of_run()}: {name} asks for {planned} steps, but that run has already done {done}; "

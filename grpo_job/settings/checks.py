@@ -75,6 +75,16 @@ def _warm_start_fits_generations(settings: Settings) -> str | None:
     )
 
 
+def _warm_start_leads_to_a_rate(settings: Settings) -> str | None:
+    """The rate of its steps is a multiple of that of the steps after it."""
+    if not settings.warm_start_steps or settings.learning_rate != 0:
+        return None
+    return (
+        f"GRPO_WARM_START_STEPS={settings.warm_start_steps} needs a learning rate after it, and GRPO_LEARNING_RATE=0 "
+        "is none; allowed: a GRPO_LEARNING_RATE above 0"
+    )
+
+
 def _tokens_fit_sequence(settings: Settings) -> str | None:
     together = settings.max_prompt_length + settings.max_completion_length
     if together <= settings.max_seq_length:
@@ -177,6 +187,7 @@ CHECKS: dict[Callable[[Settings], str | None], set[str]] = {
     _groups_fit_generation: {*SIZES, "num_generations"},
     _generation_fits_steps: {*SIZES, "num_iterations"},
     _warm_start_fits_generations: {*SIZES, "warm_start_steps", "num_iterations"},
+    _warm_start_leads_to_a_rate: {"warm_start_steps", "learning_rate"},
     _tokens_fit_sequence: {"max_prompt_length", "max_completion_length", "max_seq_length"},
     _warmup_fits_steps: {"warmup_steps", "max_steps"},
     _one_length_of_training: {"max_steps", "num_train_epochs"},

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from grpo_job.settings import trl_options
+from grpo_job.settings import plain_files, trl_options
 from grpo_job.settings.fields import Fields
 
 
@@ -54,15 +54,33 @@ class Settings(Fields):
         """Whether the adapter is on in what training starts from: a start adapter's answers, or the base's."""
         return "on" if self.adapter else "off"
 
+    @property
+    def beginning(self) -> str:
+        """What training starts from, as the log calls it."""
+        return "start adapter" if self.adapter else "base"
+
     def changing_result(self) -> dict[str, Any]:
         """The settings that change the adapter, as JSON values."""
         fields = type(self).model_fields
         harmless = {name for name, field in fields.items() if field.json_schema_extra == {"changes_result": False}}
         return self.model_dump(mode="json", exclude=harmless)
 
+    def telling_apart(self) -> dict[str, Any]:
+        """What tells runs apart: `changing_result()`, and the digest of GRPO_CHAT_TEMPLATE where it is a file."""
+        return {**self.changing_result(), **self._digest_of_template()}
+
+    def _digest_of_template(self) -> dict[str, str]:
+        if self.chat_template is None or self.chat_template == "plain":
+            return {}
+        try:
+            content = plain_files.content_of(Path(self.chat_template))
+        except (OSError, RuntimeError, ValueError):  # the checks say why
+            return {}
+        return {"chat_template_sha256": hashlib.sha256(content).hexdigest()}
+
     def result_hash(self) -> str:
-        """SHA-256 of `changing_result()`, in hex."""
-        return hashlib.sha256(json.dumps(self.changing_result(), sort_keys=True).encode()).hexdigest()
+        """SHA-256 of `telling_apart()`, in hex."""
+        return hashlib.sha256(json.dumps(self.telling_apart(), sort_keys=True).encode()).hexdigest()
 
     def name_of_run(self, rows_digest: str = "") -> str:
         """`run_id`, or a name derived from the settings and the digest of the training rows."""

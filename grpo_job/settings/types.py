@@ -25,7 +25,7 @@ from grpo_job.settings.primitives import (
     split_commas,
 )
 
-NO_TEXT = ("none", "null", "off", "false", "no")
+NO_TEXT = ("none", "null", "off", "false", "no", "on", "true", "yes")
 
 
 def _reward_pairs(value: Any) -> Any:
@@ -67,7 +67,7 @@ def _at_most(most: int, what: str, value: float) -> float:
 
 
 def _text_not(words: tuple[str, ...], value: str) -> str:
-    """A text for a prompt. A word by which people mean that there is none would be shown to the model."""
+    """A text for a prompt. A word by which people mean that there is none, or some, would be shown to the model."""
     if value.strip().lower() in (*NO_TEXT, *words) and value.strip() not in words:
         raise ValueError("this word is no text for a prompt")
     return value

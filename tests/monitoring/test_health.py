@@ -159,6 +159,17 @@ def test_a_run_has_its_chance_until_well_behind_the_warm_up() -> None:
     assert [(one.severity, one.step) for one in found] == [("warn", 10), ("hopeless", 55)]
 
 
+def test_steps_of_a_warm_start_are_no_chance_to_learn_from_rewards() -> None:
+    warm = SETTINGS.model_copy(update={"warm_start_steps": 200})
+    cut = lambda step: {"step": 200 + step, "completions/clipped_ratio": 1.0}  # noqa: E731
+    found = judged(run_of(99, cut, rising=False), warm)
+    assert [(one.severity, one.kind, one.step) for one in found] == [
+        ("warn", "clipped", 210),
+        ("hopeless", "clipped", 230),
+    ]
+    assert kinds(judged(run_of(100, cut, rising=False), warm))[2:] == [("warn", "learned_nothing")]
+
+
 def test_cut_completions_of_a_run_that_learns_are_a_warning() -> None:
     learning = run_of(30, lambda step: {"completions/clipped_ratio": 0.9, "reward": 0.1 * step})
     assert kinds(judged(learning)) == [("warn", "clipped")]

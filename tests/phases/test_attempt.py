@@ -56,6 +56,19 @@ def test_an_attempt_that_does_all_is_finished(tmp_path: Path) -> None:
     assert attempt_at(tmp_path).is_finished()
 
 
+def test_what_is_refused_of_a_trained_run_is_told_last_and_its_record_stays(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first = attempt_at(tmp_path)
+    with run(first):
+        first.summary.update(adapter={"path": "adapter", "sha256": "a1"})
+    again = attempt_at(tmp_path, max_steps="1")
+    with run(again):
+        raise InvalidRun("fewer steps")
+    assert capfd.readouterr().out.rstrip().endswith("refused (exit 2): fewer steps")
+    assert summary(tmp_path)["ending"]["kind"] == "finished"  # type: ignore[index]
+
+
 @pytest.mark.parametrize(("publish_to", "reason"), [("none", NOT_PUBLISHED), ("file:///out", FINISHED.reason)])
 def test_a_finished_attempt_says_whether_it_published(tmp_path: Path, publish_to: str, reason: str) -> None:
     attempt = attempt_at(tmp_path, publish_to=publish_to)

@@ -93,6 +93,15 @@ def test_the_rows_to_choose_by_get_it_too_and_some_must_be_left(tmp_path: Path) 
     assert look_at_base(attempt, loaded, checked._replace(choosing=[row(31, LONG)]))[0].example == ""
 
 
+def test_rows_with_a_worked_solution_must_be_left_for_a_warm_start(tmp_path: Path) -> None:
+    for where, text in (("short", WORKED), ("long", "")):
+        attempt, loaded, checked = started(tmp_path / where, Base(), GRPO_WARM_START_STEPS="2")
+        rows = [{**each, "solution": "so" * (where == "short")} for each in checked.rows.train[:-1]]
+        long = {**checked.rows.train[-1], "solution": "so"}
+        checked = checked._replace(rows=checked.rows._replace(train=[*rows, long]))
+        assert look_at_base(attempt, loaded, checked)[0].example == text
+
+
 def test_prompts_with_the_example_are_as_long_as_the_template_of_the_run_makes_them(tmp_path: Path) -> None:
     base = Base()
     attempt, loaded, checked = started(tmp_path, base, GRPO_CHAT_TEMPLATE="plain")

@@ -9,6 +9,7 @@ from grpo_job import rewards
 from grpo_job.phases.no_signal import Longer, Probe
 from grpo_job.phases.probe import Judge, chosen, look_further, others, sample
 from grpo_job.rewards import answers
+from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings
 
 SETTINGS = Settings(num_generations=4, max_completion_length=20, temperature=0.9, probe_prompts=3)
@@ -124,6 +125,13 @@ def test_the_rewards_are_asked_about_tags_only_where_no_answer_is_in_them_and_un
 def test_a_base_that_is_never_right_is_told_so_whether_it_writes_tags_or_not() -> None:
     for wrong in (WRONG, "never"):
         assert why(Base(*[wrong] * 4)).startswith("no completion has the right answer, in tags or elsewhere")
+
+
+def test_a_start_adapter_that_is_always_right_is_not_called_the_base() -> None:
+    seen = Probe(8, 0, 2.0, 2.0, 1.0, 1.0, False, 9.0, 0.0)
+    told = [seen.hopeless(resolve(given).settings) or "" for given in ({}, {"GRPO_ADAPTER": "hf://a/b"})]
+    assert "the base already solves these rows" in told[0]
+    assert "the start adapter already solves these rows" in told[1]
 
 
 def test_a_base_that_is_always_right_is_told_so() -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import resume, train
+from grpo_job.run_folder import identity
 from grpo_job.run_folder.files import read_jsonl
+from grpo_job.settings.reader import resolve
 from tests.phases.test_train import attempt_at, resumed, steps, trained, written
 
 HELD_OUT = {"eval_dataset": "others", "eval_dataset_config": "main", "eval_split": "test"}
@@ -66,6 +68,13 @@ def test_fewer_steps_than_were_done_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InvalidRun, match="GRPO_MAX_STEPS asks for 7 steps, but that run has already done 8"):
         resume.refuse_fewer_steps(attempt, checkpoint, 7)
     resume.refuse_fewer_steps(attempt, checkpoint, 8)
+
+
+def test_steps_that_are_told_as_too_few_are_counted_as_they_were_set_without_the_warm_start() -> None:
+    settings = resolve({"GRPO_MAX_STEPS": "5", "GRPO_WARM_START_STEPS": "3", "GRPO_RUN_ID": "run"}).settings
+    said = identity.too_few_steps(settings, planned=8, done=9)
+    assert said
+    assert "GRPO_MAX_STEPS asks for 5 steps, but that run has already done 6; allowed: at least 6 steps" in said
 
 
 def test_what_a_save_has_cost_so_far_outlives_a_kill(tmp_path: Path) -> None:

@@ -2,18 +2,23 @@
 
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from grpo_job import rewards
 from grpo_job.evaluation.measure import RIGHT, Measure
 from grpo_job.evaluation.verdict import judge
 from grpo_job.inputs.dataset import Counts, Rows
 from grpo_job.outcomes import InvalidRun
+from grpo_job.phases import evaluate
+from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight.rows import solutions
 from grpo_job.reports import panels
 from grpo_job.reports.run_data import RunData, read
-from grpo_job.run_folder.files import read_json, read_jsonl
+from grpo_job.run_folder.files import read_json, read_jsonl, write_jsonl
 from grpo_job.run_folder.summary import closing_lines
+from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
 from tests.faults import runs
 from tests.faults.hooks import SignalAfterStep, WithoutReport
@@ -67,6 +72,22 @@ def test_the_verdict_compares_base_and_trained_and_shows_the_warm_start_between(
     assert "warm" not in judge(sides[0], sides[2], measure, warm=sides[1][:30])["primary"]
 
 
+def test_a_share_after_the_warm_start_is_told_only_of_the_rows_that_are_judged(tmp_path: Path) -> None:
+    settings = resolve({"GRPO_RECIPE": "smoke", "GRPO_OUTPUT_DIR": str(tmp_path), "GRPO_RUN_ID": "run"}).settings
+    attempt = Attempt(settings, Interruption())
+    attempt.folder.open()
+    attempt.folder.evaluation.mkdir()
+    rows = [record(n, right=n < 10) for n in range(60)]
+    held_out = [{"question": row["question"], "answer": row["gold"]} for row in rows]
+    checked = SimpleNamespace(rewards=rewards.load(settings.rewards), rows=SimpleNamespace(held_out=held_out))
+    for warm, told in ((rows, 10 / 60), (rows[:30], None)):
+        attempt.summary.update(accuracy={"warm": 0.5}, format={"warm": 0.5})
+        write_jsonl(attempt.folder.warm, warm)
+        evaluate.judge(attempt, checked, rows, rows)  # type: ignore[arg-type]
+        assert attempt.summary.values["accuracy"].get("warm") == told
+        assert ("warm" in attempt.summary.values["format"]) == (told is not None)
+
+
 def test_rows_without_a_worked_solution_are_counted_and_refused_where_none_has_one() -> None:
     settings = resolve({"GRPO_WARM_START_STEPS": "5"}).settings
     train = [{"solution": "short"}, {"solution": "x" * 999}, {"solution": ""}]
@@ -85,3 +106,8 @@ def test_rows_without_a_worked_solution_are_counted_and_refused_where_none_has_o
 def test_a_warm_start_that_ends_within_a_generation_is_refused() -> None:
     with pytest.raises(InvalidRun, match="GRPO_WARM_START_STEPS=3 must be a multiple of the 2 optimizer steps"):
         resolve({"GRPO_WARM_START_STEPS": "3", "GRPO_NUM_ITERATIONS": "2"})
+
+
+def test_a_warm_start_with_no_learning_rate_after_it_is_refused() -> None:
+    with pytest.raises(InvalidRun, match="GRPO_WARM_START_STEPS=3 needs a learning rate after it"):
+        resolve({"GRPO_WARM_START_STEPS": "3", "GRPO_LEARNING_RATE": "0"})

@@ -46,3 +46,11 @@ def test_a_check_tells_it_and_the_run_begins(world: World) -> None:
     told = [found.sentence for found in world.warned() if found.name == "settings"]
     assert told == ["GRPO_EVAL_STEPS_ROWS has no effect without GRPO_EVAL_STEPS"]
     assert world.failed() == []
+
+
+def test_a_switch_that_the_chat_template_does_not_read_is_named(world: World) -> None:
+    template = world.folder / "mine.jinja"
+    template.write_text("{{ messages[-1].content }}{% if enable_thinking is false %} Answer at once.{% endif %}")
+    world.set(CHAT_TEMPLATE=str(template), CHAT_TEMPLATE_KWARGS='{"enable_thinking": false, "thinking": false}')
+    [told] = [found.sentence for found in world.warned() if "KWARGS" in found.sentence]
+    assert told == "GRPO_CHAT_TEMPLATE_KWARGS: 'thinking' has no effect, for the chat template does not read it"

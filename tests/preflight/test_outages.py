@@ -13,6 +13,7 @@ from grpo_job.inputs import base_model, sample
 from grpo_job.outcomes import InvalidRun, Outage
 from grpo_job.phases.name import name_run
 from grpo_job.preflight import check, examine
+from grpo_job.preflight.start import adopt
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings
@@ -78,7 +79,13 @@ def ended(settings: Settings, environment: dict[str, str]) -> InvalidRun:
 
 @pytest.mark.parametrize("breaks", OUTAGES)
 @pytest.mark.parametrize(
-    "needed", [{"MODEL": "alice/small"}, {"DATASET": "alice/rows"}, {"PUBLISH_TO": "hf://alice/x"}]
+    "needed",
+    [
+        {"MODEL": "alice/small"},
+        {"DATASET": "alice/rows"},
+        {"PUBLISH_TO": "hf://alice/x"},
+        {"ADAPTER": "hf://alice/start"},
+    ],
 )
 def test_a_hub_that_is_down_is_an_outage(
     breaks: Break, needed: dict[str, str], hub: HubServer, hub_behind: FaultProxy
@@ -89,13 +96,25 @@ def test_a_hub_that_is_down_is_an_outage(
 
 
 @pytest.mark.parametrize("breaks", OUTAGES)
-@pytest.mark.parametrize("needed", [{"DATASET": "s3://bucket/rows.jsonl"}, {"CHECKPOINT_TO": "s3://bucket/kept"}])
+@pytest.mark.parametrize(
+    "needed",
+    [{"DATASET": "s3://bucket/rows.jsonl"}, {"CHECKPOINT_TO": "s3://bucket/kept"}, {"ADAPTER": "s3://bucket/start"}],
+)
 def test_an_s3_that_is_down_is_an_outage(
     breaks: Break, needed: dict[str, str], s3: S3Server, s3_behind: FaultProxy, no_waiting: None
 ) -> None:
     breaks(s3_behind)
     said = ended(settings_of(**needed), s3.environment(AWS_ENDPOINT_URL_S3=s3_behind.url))
     assert (type(said), said.code) == (Outage, 1), said
+
+
+def test_a_run_is_not_named_without_the_start_adapter_that_cannot_be_reached_now(
+    hub: HubServer, hub_behind: FaultProxy
+) -> None:
+    answers(503)(hub_behind)
+    given = resolve({**EVERYTHING, "GRPO_ADAPTER": "hf://alice/start"})
+    with pytest.raises(Outage, match="GRPO_ADAPTER: 'hf://alice/start' was given; "):
+        adopt(given, {"HF_ENDPOINT": hub_behind.url, "HF_TOKEN": hub.token("alice")})
 
 
 def test_a_hub_that_goes_down_while_rows_are_downloaded_is_an_outage(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from grpo_job import preflight
+from grpo_job.inputs import base_model
 from grpo_job.outcomes import InvalidRun
 from grpo_job.preflight.findings import Finding
 from grpo_job.preflight.start import adopt
@@ -113,6 +114,16 @@ def test_a_local_copy_of_the_base_may_have_any_name_and_is_told(world: World) ->
     assert faults(world) == ""
     [told] = [found for found in findings(world) if found.status == "warned" and found.name == "start adapter"]
     assert "was trained on someone/else: look whether that is the model in" in told.sentence
+
+
+def test_a_checkpoint_names_the_folder_of_its_base_wherever_that_was(world: World) -> None:
+    world.hub_model()
+    kept = base_model.fetch("alice/model", None, weights=False).folder.parts[-3:]
+    for of, why in (("/".join(kept), ""), ("/".join(["models--alice--other", *kept[1:]]), "it was trained on /cache/")):
+        start = adapter(world.folder / "start", base_model_name_or_path=f"/cache/{of}")
+        world.set(ADAPTER=str(start))
+        assert why in faults(world)
+        assert bool(faults(world)) == bool(why)
 
 
 def test_a_run_folder_or_its_address_will_do(world: World) -> None:

@@ -97,6 +97,30 @@ def test_base_is_the_16_bit_one_that_the_adapter_names(write_run: WriteRun) -> N
     assert front["base_model"] == "unsloth/Qwen2.5-3B-Instruct"
 
 
+@pytest.mark.parametrize(("done", "supervised"), [(9, 5), (3, 3)])
+def test_card_counts_the_supervised_steps_of_a_warm_start(done: int, supervised: int, write_run: WriteRun) -> None:
+    folder = write_run()
+    told, asked = read_json(folder / "summary.json"), read_json(folder / "settings.json")
+    asked["settings"]["warm_start_steps"] = 5
+    told["steps"]["done"] = done
+    write_json(folder / "summary.json", told)
+    write_json(folder / "settings.json", asked)
+    text = card.write(folder, {}).read_text(encoding="utf-8")
+    assert f"{done} steps, the first {supervised} of them supervised (the warm start); rewards" in text
+
+
+@pytest.mark.parametrize(("start", "whose"), [(None, "base"), ({"name": "mine", "sha256": "a1"}, "start adapter")])
+def test_card_says_who_needed_the_worked_example(start: object, whose: str, write_run: WriteRun) -> None:
+    folder = write_run()
+    write_json(folder / "environment.json", read_json(folder / "environment.json") | {"start_adapter": start})
+    write_json(folder / "summary.json", read_json(folder / "summary.json") | {"example": {"text": "1 + 1 = 2"}})
+    asked = read_json(folder / "settings.json")
+    asked["settings"]["example"] = "auto"
+    write_json(folder / "settings.json", asked)
+    text = card.write(folder, {}).read_text(encoding="utf-8")
+    assert f"GRPO_EXAMPLE=auto: the {whose} was right, but never in the tags" in text
+
+
 def test_run_that_stopped_early_has_a_card(write_run: WriteRun) -> None:
     folder = write_run(steps=0, rows=10)
     for name in ("evaluation/evaluation.json", "evaluation/after.jsonl", "summary.json", "environment.json"):

@@ -18,6 +18,8 @@ BAD: list[tuple[dict[str, str], str]] = [
     # no text for a prompt
     ({"GRPO_SYSTEM_PROMPT": "None"}, "this word is no text for a prompt; allowed: any text, or a file that holds it"),
     ({"GRPO_EXAMPLE": "OFF"}, "this word is no text for a prompt; allowed: auto, off, a text, or a file"),
+    ({"GRPO_EXAMPLE": "on"}, "this word is no text for a prompt; allowed: auto, off, a text, or a file"),
+    ({"GRPO_EXAMPLE": "true"}, "this word is no text for a prompt; allowed: auto, off, a text, or a file"),
     ({"GRPO_SAMPLE_PROMPTS": "off"}, "this word is no text for a prompt; allowed: questions separated by |, or none"),
     # not a finite number
     ({"GRPO_LEARNING_RATE": "nan"}, "allowed: a number from 0"),

@@ -1,8 +1,11 @@
 """The settings object: frozen, documented, and hashed by what changes the result."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
+from grpo_job.run_folder import identity
 from grpo_job.settings.reader import allowed, resolve
 from grpo_job.settings.schema import Settings, known_names, variable
 from grpo_job.settings.trl_options import options
@@ -56,6 +59,19 @@ def test_the_hash_is_the_same_in_every_process() -> None:
     given = Settings(model="sample", dataset="sample", seed=1)
     again = Settings(seed=1, dataset="sample", model="sample")
     assert given.result_hash() == again.result_hash()
+
+
+def test_an_edited_chat_template_is_another_result_and_another_run(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jinja"
+    found = []
+    for text in ("{{ messages[0].content }}", "Q: {{ messages[0].content }}"):
+        file.write_text(text)
+        settings = resolve({"GRPO_CHAT_TEMPLATE": str(file)}).settings
+        found.append((settings.name_of_run(), settings.result_hash(), identity.asked_for(settings, stopped=False)))
+        found[-1] += (str(identity.identity(settings)),)
+    assert all(first != second for first, second in zip(*found, strict=True))
+    file.unlink()
+    assert settings.name_of_run()
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,7 @@ class JobTrainer(GRPOTrainer):
         """`epoch` counts passes over the rows, as everywhere else; the stream itself is one long epoch."""
         if "loss" in logs:
             generations = (
-                self.state.global_step
+                max(0, self.state.global_step - self.warm_start.steps)
                 * self.args.gradient_accumulation_steps
                 / (self.num_iterations * self.args.steps_per_generation)
             )

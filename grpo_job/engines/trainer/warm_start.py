@@ -11,10 +11,8 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR
 from trl.trainer.utils import pad
 
-from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.schema import Settings
 
 
@@ -29,7 +27,7 @@ class WarmStart:
         rows = rows[: trainer.args.per_device_train_batch_size]
         prompts, *_ = trainer._tokenize_prompts([row["prompt"] for row in rows])
         tokenizer, opening = trainer.processing_class, trainer.chat.opening()
-        texts = [row["solution"].removeprefix(opening).lstrip() for row in rows]  # the prompt ends with the opening
+        texts = [_after(opening, row["solution"]) for row in rows]
         solutions = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         prompt_ids, prompt_mask = _padded(trainer, prompts, "left")
         ids, mask = _padded(trainer, [[*one, tokenizer.eos_token_id] for one in solutions], "right")
@@ -59,11 +57,6 @@ class WarmStart:
         """The schedule of GRPO's steps, beginning after these. `peak`: GRPO's learning rate."""
         if not self.steps:
             return scheduler
-        if not isinstance(scheduler, LambdaLR) or not peak:
-            raise InvalidRun(
-                "GRPO_WARM_START_STEPS: the learning rate of the steps after it follows no function of the step; "
-                "allowed: another GRPO_LR_SCHEDULER_TYPE, such as constant or cosine, and a GRPO_LEARNING_RATE above 0"
-            )
         scheduler.lr_lambdas = [partial(self._factor, after, peak) for after in scheduler.lr_lambdas]
         for group in optimizer.param_groups:
             group["lr"] = self.learning_rate
@@ -72,6 +65,18 @@ class WarmStart:
 
     def _factor(self, after: Any, peak: float, step: int) -> float:
         return self.learning_rate / peak if step < self.steps else float(after(step - self.steps))
+
+
+def _after(opening: str, solution: str) -> str:
+    """The solution as it goes on where the prompt ends with the tag `opening` of its reasoning.
+
+    >>> _after("<think>", "<reasoning>6</reasoning><answer>6</answer>")
+    '6</think><answer>6</answer>'
+    """
+    if not opening:
+        return solution
+    closed = solution.replace("</reasoning>", opening.replace("<", "</"))
+    return closed.removeprefix("<reasoning>").lstrip()
 
 
 def _padded(trainer: Any, texts: Sequence[Sequence[int]], side: str) -> tuple[torch.Tensor, torch.Tensor]:

@@ -101,8 +101,8 @@ def _divergence(history: History) -> Iterator[Finding]:
     if len(divergences) < SHORT or median(divergences) <= history.settings.health_max_kl:
         return
     said = (
-        f"the KL divergence from the base is {median(divergences):.3g} nats per token: use a smaller "
-        "GRPO_LEARNING_RATE or a larger GRPO_BETA"
+        f"the KL divergence from the {history.settings.beginning} is {median(divergences):.3g} nats per token: use a "
+        "smaller GRPO_LEARNING_RATE or a larger GRPO_BETA"
     )
     yield finding(_severity(history), "divergence", history, said)
 

@@ -33,6 +33,11 @@ class History(NamedTuple):
         """The newest row."""
         return self.rows[-1]
 
+    @property
+    def done(self) -> int:
+        """GRPO's steps so far; those of a warm start before them taught something else."""
+        return int(self.last["step"]) - self.settings.warm_start_steps
+
     def window(self, groups: float = 0, times: int = 1) -> Sequence[Row]:
         """The last rows, with the steps (`times` GRPO_HEALTH_STEPS) and groups that a sign must last; empty if there
         are too few."""
@@ -77,7 +82,7 @@ class History(NamedTuple):
         """Whether the run had its chance to learn, and did not."""
         warmup = self.settings.warmup_steps
         after = warmup if warmup >= 1 else warmup * max(0, self.settings.max_steps)
-        had_its_chance = self.last["step"] >= CHANCE * self.settings.health_steps + after
+        had_its_chance = self.done >= CHANCE * self.settings.health_steps + after
         return had_its_chance and len(self.rows) >= 2 * REWARDS and self.no_better()
 
 

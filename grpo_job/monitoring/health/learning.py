@@ -68,7 +68,7 @@ def _share_right(history: History, rows: Sequence[Row]) -> float:
 def _learned_nothing(history: History) -> Iterator[Finding]:
     """The reward is where it began, and that is not near the maximum."""
     began, now = values(history.rows[:ENDS], "reward"), values(history.rows[-ENDS:], "reward")
-    if history.last["step"] < CHANCE or len(now) < ENDS or fmean(now) >= NEAR_THE_MOST * history.most:
+    if history.done < CHANCE or len(now) < ENDS or fmean(now) >= NEAR_THE_MOST * history.most:
         return
     if fmean(now) < fmean(began) + NOT_RISEN * history.most:
         said = (

@@ -11,7 +11,6 @@ from grpo_job.engines.trainer.adapter import is_saved_in
 from grpo_job.engines.trainer.sampler import RowStream, WarmRows
 from grpo_job.engines.trl_cpu import PlainTrl
 from grpo_job.inputs import base_model
-from grpo_job.outcomes import InvalidRun
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.reader import resolve
 
@@ -75,14 +74,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PlainTrl, lis
     return folder, trained, listener.told
 
 
-def test_a_tag_that_the_prompt_ends_with_is_not_learned_a_second_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", ["reasoning", "think"])
+def test_a_tag_that_the_prompt_ends_with_is_closed_and_not_learned_a_second_time(block: str, tmp_path: Path) -> None:
     template = tmp_path / "mine.jinja"
-    template.write_text("{{ messages[-1].content }}{% if add_generation_prompt %}<reasoning>\n{% endif %}")
+    template.write_text(f"{{{{ messages[-1].content }}}}{{% if add_generation_prompt %}}<{block}>\n{{% endif %}}")
     trainer = engine(tmp_path / "run", GRPO_CHAT_TEMPLATE=str(template)).trainer
     batch = trainer.warm_start.batch(trainer, ROWS[:1])
     asked, told = (trainer.processing_class.decode(batch[f"{part}_ids"][0]) for part in ("prompt", "completion"))
-    assert asked.endswith("<reasoning>\n")
-    assert told.startswith("0 + 2 = 2")
+    assert asked.endswith(f"<{block}>\n")
+    assert told.startswith(f"0 + 2 = 2\n</{block}>\n<answer>\n2\n</answer>")
 
 
 @pytest.mark.parametrize("loss", ["dapo", "grpo", "bnpo", "cispo", "sapo"])
@@ -127,14 +127,9 @@ def test_its_steps_are_marked_come_first_and_have_their_own_learning_rate(
     assert ["warm_start" in one for one in told] == [True, True, False, False]
     assert ["reward" in one for one in told] == [False, False, True, True]
     assert [one["learning_rate"] for one in told] == pytest.approx([2e-3, 2e-3, 1e-3, 0.5e-3])
+    assert [one["epoch"] for one in told] == pytest.approx([0, 0, 1 / 8, 2 / 8])
     assert "kl" not in told[0]
     assert told[2]["kl"] > 0, "the reference is the base, and the warm start has moved the adapter"
-
-
-def test_a_schedule_that_is_no_function_of_the_step_is_refused(tmp_path: Path) -> None:
-    trainer = engine(tmp_path, GRPO_LEARNING_RATE="0").trainer
-    with pytest.raises(InvalidRun, match="GRPO_WARM_START_STEPS"):
-        trainer.create_optimizer_and_scheduler(4)
 
 
 def test_grpo_sees_the_rows_that_it_sees_without_a_warm_start() -> None:
