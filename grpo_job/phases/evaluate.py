@@ -14,6 +14,7 @@ from grpo_job.phases import judging, known_answers
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
 from grpo_job.rewards import answers, custom, tags
+from grpo_job.rewards.forms import think_format
 from grpo_job.run_folder.files import read_jsonl, remove, sha256, write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.settings.schema import Settings
@@ -116,19 +117,27 @@ def records(
 def graders_of(
     measure: Measure, rows: Sequence[dict[str, Any]], chosen: Sequence[rewards.Reward] = ()
 ) -> grading.Graders:
-    """GRADERS; a format is judged with the opening that the prompt ended with.
+    """GRADERS, for completions as they go on where the prompt ended, such as with `<think>`.
 
-    Among few different golds an answer is the gold that the measure would pay it for.
+    The format is the thinking one where the rewards ask for that. Among few different golds an answer is the gold that
+    the measure would pay it for.
     """
     opening = chosen[0].opening if chosen else ""
-    graders = GRADERS._replace(format=lambda text, gold: GRADERS.format(rewards.opened(text, opening), gold))
+    form = think_format if any(reward.function_is(think_format) for reward in chosen) else tags.format_tags
+    graders = grading.Graders(
+        answer=lambda text, gold: GRADERS.answer(rewards.opened(text, opening), gold),
+        lenient=lambda text, gold: GRADERS.lenient(rewards.opened(text, opening), gold),
+        format=lambda text, gold: form(rewards.opened(text, opening), gold) == 1.0,
+        read=lambda text: GRADERS.read(rewards.opened(text, opening)),
+    )
     golds = dict.fromkeys(row["answer"] for row in rows)
     if not measure.reads_answers or len(golds) > FEW_GOLDS:
         return graders
     judge = rewards.MENU[measure.weights[0][0] if measure.weights else "correct_anywhere"]
 
     def read(completion: str) -> str | None:
-        return next((gold for gold in golds if judge(completion, gold) == 1.0), None) or answers.last_answer(completion)
+        said = rewards.opened(completion, opening)
+        return next((gold for gold in golds if judge(said, gold) == 1.0), None) or GRADERS.read(said)
 
     return graders._replace(read=read)
 

@@ -76,7 +76,7 @@ def _answers_so_far(attempt: Attempt, checked: Checked) -> AnswersOfLastSteps | 
     measure = measure_of(attempt.settings, checked.rewards, rows)
     if not measure.reads_answers:
         return None
-    window = AnswersOfLastSteps(rows, graders_of(measure, rows).read)
+    window = AnswersOfLastSteps(rows, graders_of(measure, rows, checked.rewards).read)
     for step, completions in by_step(read_jsonl(attempt.folder.completions)):
         window.add(step, completions)
     return window

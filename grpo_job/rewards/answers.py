@@ -10,6 +10,7 @@ from typing import Any
 
 from grpo_job.rewards import choices, dates, latex, quantities, sentences, words
 from grpo_job.rewards.comparison import equal
+from grpo_job.rewards.tags import after_thoughts
 
 __all__ = ["correct", "correct_anywhere", "equal", "extract_answer", "last_answer"]
 
@@ -45,13 +46,14 @@ _WORD_BEFORE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}:?\s|[,;:.]\s|\n")
 
 
 def extract_answer(completion: str) -> str | None:
-    r"""What stands in the last complete answer block, or None. The reading that the reward goes by.
+    r"""What stands in the last complete answer block behind the thoughts, or None. The reading that the reward goes by.
 
     >>> extract_answer("<reasoning>48 + 24</reasoning>\n<answer>\n72\n</answer>")
     '72'
     >>> extract_answer("The answer is 72.") is None
     True
     """
+    completion = after_thoughts(completion)
     if "<answer " in completion or "</answer " in completion:
         completion = re.sub(r"<(/?)answer {1,8}>", r"<\1answer>", completion)
     opening = completion.rfind("<answer>", 0, max(0, completion.rfind("</answer>")))
@@ -64,9 +66,12 @@ def extract_answer(completion: str) -> str | None:
 def last_answer(completion: str) -> str | None:
     r"""The answer as a patient reader finds it: in tags, else `\boxed{}`, else `####`, else the last number or formula.
 
+    Nothing that stands in thoughts (`<think>`) is one.
+
     >>> last_answer("So \\boxed{72} in all"), last_answer("#### 72"), last_answer("That makes $1,000 in 3 days.")
     ('72', '72', '3')
     """
+    completion = after_thoughts(completion)
     answer = extract_answer(completion)
     if answer is not None:
         return answer

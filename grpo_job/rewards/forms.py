@@ -1,12 +1,13 @@
 r"""Rewards for other kinds of answers than a number: the exact text, a letter, yes or no; and for a `<think>` block.
 
-What is compared is the answer block (`<answer>`) where there is one, else what stands behind `</think>`, else the
-whole completion.
+What is compared is what stands behind `</think>`, or else the completion, and of that the answer block (`<answer>`)
+where there is one.
 """
 
 import re
 
 from grpo_job.rewards import choices
+from grpo_job.rewards.tags import after_thoughts
 
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # Not of a word, nor of B12; `I think` chooses nothing.
@@ -19,11 +20,12 @@ _THINK = re.compile(r"\s*(?:<think>)?(?P<thought>.*?)</think>(?P<rest>.*)", re.D
 def said(completion: str) -> str:
     """The part of the completion that is its answer.
 
-    >>> said("<think>hm</think> B"), said("so <answer>yes</answer>")
-    ('B', 'yes')
+    >>> said("<think>hm</think> B"), said("so <answer>yes</answer>"), said("<think>It may be B")
+    ('B', 'yes', '')
     """
+    completion = after_thoughts(completion)
     blocks: list[str] = _ANSWER.findall(completion)
-    return (blocks[-1] if blocks else completion.rpartition("</think>")[2]).strip()
+    return (blocks[-1] if blocks else completion).strip()
 
 
 def exact(completion: str, answer: str) -> float:

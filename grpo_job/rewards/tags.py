@@ -25,6 +25,16 @@ def format_tags(completion: str, answer: str = "") -> float:
     return 1.0 if blocks and blocks["reasoning"].strip() and blocks["answer"].strip() else 0.0
 
 
+def after_thoughts(completion: str) -> str:
+    """What a model that thinks says in the end: what stands behind `</think>`; nothing while it still thinks.
+
+    >>> after_thoughts("<think>5? No.</think> 4"), after_thoughts("<think>5?"), after_thoughts("It is 4.")
+    (' 4', '', 'It is 4.')
+    """
+    rest = completion.rpartition("</think>")[2]
+    return "" if "<think>" in rest else rest
+
+
 def in_format(reasoning: str, answer: str) -> str:
     r"""A completion in the format asked for; tags within the reasoning are dropped.
 

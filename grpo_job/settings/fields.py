@@ -65,7 +65,7 @@ class Fields(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     # model
-    recipe: Text = operational("gsm8k", "preset of settings: gsm8k, tutorial or smoke")
+    recipe: Text = operational("gsm8k", "preset of settings: gsm8k, tutorial, thinking or smoke")
     config: OptionalText = operational(None, "YAML, TOML or env file of settings, which the environment overrides")
     engine: EngineName = setting("auto", engines.meaning())
     processes: PositiveIntAuto = operational("auto", "processes on this machine; auto: one per GPU, or one on CPU")

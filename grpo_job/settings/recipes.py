@@ -1,8 +1,8 @@
 """Presets of settings, which the user's own values override.
 
 `gsm8k` (the default) trains on the rows and prompts of the reference run with values and rewards of its own.
-`tutorial` is the published reference run with its exact values and rewards. `smoke` trains the embedded sample on a
-CPU in a minute.
+`tutorial` is the published reference run with its exact values and rewards. `thinking` is for models that think before
+they answer. `smoke` trains the embedded sample on a CPU in a minute.
 """
 
 from typing import Any
@@ -81,6 +81,19 @@ RECIPES: dict[str, dict[str, Any]] = {
         "save_steps": 250,
         "output_dir": "outputs",
         "rewards": "xmlcount:1,soft_format:1,strict_format:1,int:1,correctness:1",
+    },
+    "thinking": {
+        **_GSM8K,
+        **TRAINING,
+        "model": "unsloth/Qwen3-1.7B",
+        "system_prompt": "Please reason step by step, and put your final answer within \\boxed{}.",
+        "example": "off",  # ours shows the tags
+        "max_seq_length": 4096,
+        "max_prompt_length": 512,
+        "max_completion_length": 3072,
+        "per_device_train_batch_size": 64,  # 8 prompts
+        "mask_truncated_completions": True,  # a thought that was cut off says nothing of its answer
+        "rewards": "correct_anywhere:1,think_format:0.1",
     },
     "smoke": {
         "model": "sample",

@@ -94,6 +94,18 @@ def test_an_own_reward_for_a_format_without_tags_has_its_own_verdict(tmp_path: P
     assert page.count("Gained · the answer is") >= 3  # by the measure, not by right answers
 
 
+def test_a_model_that_thinks_is_judged_by_what_it_says_behind_its_thoughts(tmp_path: Path) -> None:
+    """Before, it still thinks of the right number when it is cut off; its format is that of thoughts."""
+    golds = [str(number % 40) for number in range(120)]
+    policy = Policy(
+        off=lambda n: f"<think>Perhaps {golds[n]}", on=lambda n: f"<think>It may be 99.</think> It is {golds[n]}."
+    )
+    found = judged(tmp_path, policy, golds, REWARDS="correct_anywhere:1,think_format:0.1")
+    assert found["verdict"] == "improved"
+    assert (found["primary"]["before"], found["primary"]["after"]) == (0.0, 1.0)
+    assert (found["format"]["before"], found["format"]["after"]) == (0.0, 1.0)
+
+
 @pytest.mark.parametrize("reward", ["choice:2,format_tags:0.5", "correct:2,format_tags:0.5"])
 def test_one_letter_to_every_question_is_never_improved(reward: str, tmp_path: Path) -> None:
     """The base gives no letter at all, so that a quarter of the rows is gained."""

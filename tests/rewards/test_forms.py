@@ -10,6 +10,13 @@ from grpo_job.rewards import MENU
     [
         ("choice", "A is wrong, so the answer is B", "(b)", 1.0),
         ("choice", "<think>A or C?</think> C", "C", 1.0),
+        ("choice", "<think>A or C", "C", 0.0),
+        ("choice", "<think><answer>A</answer>?</think> C", "C", 1.0),
+        ("correct", "<think><answer>4</answer>?</think><answer>5</answer>", "4", 0.0),
+        ("correct", "<think><answer>4</answer>", "4", 0.0),
+        ("correct_anywhere", "<think>4, or", "4", 0.0),
+        ("correct_anywhere", "<think>\\boxed{4}?</think>It is 5.", "4", 0.0),
+        ("correct_anywhere", "hm, 4?</think>It is 5.", "5", 1.0),
         ("choice", "Because", "B", 0.0),
         ("choice", "", "B", 0.0),
         ("choice", "Vitamin B12", "B", 0.0),

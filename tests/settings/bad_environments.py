@@ -59,8 +59,8 @@ BAD: list[tuple[dict[str, str], str]] = [
     ({"GRPO_PUBLISH_PRIVATE": "auto"}, "allowed: true or false"),
     ({"GRPO_MASK_TRUNCATED_COMPLETIONS": "sometimes"}, "allowed: true or false"),
     # none of the words
-    ({"GRPO_RECIPE": "smok"}, "did you mean smoke?; allowed: gsm8k, tutorial, smoke"),
-    ({"GRPO_RECIPE": "GSM-8K"}, "allowed: gsm8k, tutorial, smoke"),
+    ({"GRPO_RECIPE": "smok"}, "did you mean smoke?; allowed: gsm8k, tutorial, thinking, smoke"),
+    ({"GRPO_RECIPE": "GSM-8K"}, "allowed: gsm8k, tutorial, thinking, smoke"),
     ({"GRPO_ENGINE": "vllm"}, "allowed: auto, unsloth, trl"),
     ({"GRPO_RESUME": "yes"}, "allowed: auto, never"),
     ({"GRPO_LOG_FORMAT": "xml"}, "allowed: auto, rich, plain, json"),

@@ -131,6 +131,14 @@ def test_the_default_recipe_is_shared_by_eight_gpus_and_takes_few_steps() -> Non
     assert resolve({"GRPO_MAX_STEPS": "2"}).settings.max_steps == 2
 
 
+def test_the_recipe_thinking_asks_for_no_tags_and_leaves_out_thoughts_that_were_cut_off() -> None:
+    settings = resolve({"GRPO_RECIPE": "thinking"}).settings
+    assert "<answer>" not in (settings.system_prompt or "") + str(settings.example)
+    assert dict(settings.rewards).keys() == {"correct_anywhere", "think_format"}
+    assert settings.max_completion_length >= 2048
+    assert settings.grpo_config["mask_truncated_completions"]
+
+
 @pytest.mark.parametrize("name", ["tutorial", "smoke"])
 def test_the_other_recipes_depend_on_no_value_of_the_default_one(name: str) -> None:
     assert set(TRAINING) - set(RECIPES[name]) <= {"adam_beta1", "gradient_accumulation_steps"}
