@@ -154,7 +154,7 @@ class _Asked(NamedTuple):
             if isinstance(error, RewardFailed | InvalidRun):  # the latter: the machine starts no clock
                 raise
             place = calling.place_of(error, self.reward.function)
-            raise self.failure(f"raised {type(error).__name__}: {_short(str(error))}{place}", number) from error
+            raise self.failure(f"raised {type(error).__name__}: {error}{place}", number) from error
         return returned[0]
 
     def checked(self, score: Any, number: int) -> float | None:

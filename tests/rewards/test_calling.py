@@ -139,15 +139,6 @@ def test_one_that_raises_shows_its_own_line() -> None:
         pay(raises)
 
 
-def test_of_a_long_error_beginning_and_end_are_told() -> None:
-    def raises(completion: str) -> float:
-        raise ValueError(f"begins {'page ' * 9_999} ends")
-
-    with pytest.raises(RewardFailed, match=r"ValueError: begins .* ends at test_calling.py") as failed:
-        pay(raises)
-    assert len(str(failed.value)) < 1_000
-
-
 def test_a_semaphore_of_the_module_holds_for_all_batches() -> None:
     one_at_a_time = asyncio.Semaphore(1)
 
