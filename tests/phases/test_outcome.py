@@ -154,7 +154,7 @@ def failing(folder: Path, *, calls: int) -> dict[str, str]:
     return {"GRPO_REWARDS": f"{folder}/own_fails.py::fails", "GRPO_PROBE_PROMPTS": "2"}
 
 
-CHECKS, BEFORE, PROBE = 16, 1, 2  # calls: a batch for each row, the held-out rows, and the groups of the probe
+CHECKS, BEFORE, PROBE = 8 * 5, 1, 2  # calls: five batches for each row, the held-out rows, and the groups of the probe
 
 
 @pytest.mark.slow
