@@ -33,6 +33,8 @@ from grpo_job.settings import config_file
 from grpo_job.settings.own_process import finding_this_package
 from grpo_job.settings.primitives import field
 from grpo_job.settings.reader import resolve
+from grpo_job.settings.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.secrets import secret_values
 
 ENDINGS = (InvalidRun, PublishFailed, Abandoned, RunLocked, Interrupted)
 COMMAND = (sys.executable, "-c", "from grpo_job.cli import main; main()", "run")
@@ -112,6 +114,7 @@ def run(environment: Mapping[str, str], settings: Mapping[str, Any]) -> LoadedRu
     Raises the `RunEnded` of the exit code where it does not end with 0: `InvalidRun` (2), `PublishFailed` (3),
     `Abandoned` (4), `RunLocked` (5), `Interrupted` (75), `Unexpected` (1).
     """
+    REDACTOR.know(secret_values(environment))
     given = {field(name): _text(field(name), value) for name, value in settings.items()}
     resolved = resolve(environment, given, [lambda known: rewards.unknown(name for name, _ in known.rewards)])
     named = name_run(resolved.settings, dict(environment)).settings

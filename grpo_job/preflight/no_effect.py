@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from grpo_job.preflight.findings import Finding
 from grpo_job.settings.global_batch import steps_per_buffer
 from grpo_job.settings.option_checks import CLIPPED
-from grpo_job.settings.recipes import RECIPES
+from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings, variable
 
 WITH_BETAS = ("adamw", "ademamix", "lion")  # parts of the names of optimizers that read Adam's decays
@@ -68,16 +68,11 @@ RULES = (
 
 def findings(settings: Settings) -> Iterator[Finding]:
     """One warning per setting that differs from the recipe's and does nothing."""
-    recipe = _of_recipe(settings.recipe)
+    recipe = resolve({"GRPO_RECIPE": settings.recipe}).settings
     for rule in RULES:
         for name in rule.fields if not rule.acts(settings) else ():
             if _value(settings, name) != _value(recipe, name):
                 yield Finding("warned", "settings", f"{variable(name)} has no effect {rule.unless}")
-
-
-def _of_recipe(name: str) -> Settings:
-    own = {field: value for field, value in RECIPES[name].items() if field in Settings.model_fields}
-    return Settings(**own, grpo_config={field: value for field, value in RECIPES[name].items() if field not in own})
 
 
 def _value(settings: Settings, name: str) -> Any:

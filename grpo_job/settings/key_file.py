@@ -22,7 +22,7 @@ def read(path: str) -> bytes:
         raise ValueError(f"it cannot be read ({error.strerror})") from error
     if len(key) < SHORTEST:
         raise ValueError(f"its key has {len(key)} bytes, at least {SHORTEST} are needed")
-    REDACTOR.learn(key.decode())
+    REDACTOR.know([key.decode()])
     return key
 
 

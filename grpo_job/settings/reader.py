@@ -14,7 +14,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import checks, config_file, launchers, other_names, paths, primitives, trl_options
 from grpo_job.settings.primitives import allowed_words
 from grpo_job.settings.recipes import RECIPES
-from grpo_job.settings.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.redactor import Redactor
 from grpo_job.settings.redaction.secrets import NAMED, secret_values
 from grpo_job.settings.schema import Settings, known_names, variable
 
@@ -49,19 +49,20 @@ def resolve(
     """Read all settings. Raises `InvalidRun` with every fault found.
 
     Of `environment` only `GRPO_*` is read, the file that `GRPO_CONFIG` names, and the secrets, which no setting may
-    hold. `command_line` maps field names (`max_steps`) to text.
+    hold; outputs are kept free of them by whoever reads a run's environment. `command_line` maps field names
+    (`max_steps`) to text.
     """
-    REDACTOR.know(secret_values(environment))
-    given, faults = _given(environment, command_line or {})
+    hidden = Redactor(secret_values(environment))
+    given, faults = _given(environment, command_line or {}, hidden)
     recipe = given.get("recipe", ("default", "gsm8k"))[1]
     layers = {**_recipe_layer(RECIPES.get(recipe, {}), given, recipe), **given}
-    settings, wrong = _build(layers)
-    faults += [*wrong.values(), *_secrets_in(given)]
+    settings, wrong = _build(layers, hidden)
+    faults += [*wrong.values(), *_secrets_in(given, hidden)]
     faults += paths.faults(settings, wrong)
     if recipe in RECIPES:
         faults += checks.conflicts(settings, wrong)
     else:
-        faults.append(_fault("recipe", recipe, _near(recipe, RECIPES) + f"allowed: {', '.join(RECIPES)}"))
+        faults.append(_fault(hidden, "recipe", recipe, _near(recipe, RECIPES) + f"allowed: {', '.join(RECIPES)}"))
     faults += [fault for check in further_checks for fault in check(settings)]
     if faults:
         places = {name: origin for name, (origin, _) in given.items()}
@@ -71,7 +72,7 @@ def resolve(
 
 def value_of(field: str, environment: Mapping[str, str], command_line: Mapping[str, str]) -> str:
     """The text of one setting, whatever is wrong with the others; its default if it is not given."""
-    given, _ = _given(environment, command_line)
+    given, _ = _given(environment, command_line, Redactor())
     return given[field][1] if field in given else str(Settings.model_fields[field].default)
 
 
@@ -97,7 +98,9 @@ def allowed(field: str) -> str:
     return allowed_words(info.annotation, info.metadata)
 
 
-def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> tuple[Layer, list[str]]:
+def _given(
+    environment: Mapping[str, str], command_line: Mapping[str, str], hidden: Redactor
+) -> tuple[Layer, list[str]]:
     """The values with a known name, and a fault for each unknown name."""
     ours = sorted(name for name in environment if name.startswith(launchers.PREFIX))
     in_file, faults = config_file.given(command_line.get("config") or environment.get("GRPO_CONFIG", ""))
@@ -109,10 +112,10 @@ def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> t
     given: Layer = {}
     for name, origin, text in named:
         field = name.lower()
-        if fault := _fault_of_name(name, origin, text):
+        if fault := _fault_of_name(name, origin, text, hidden):
             faults.append(config_file.located(fault, {field: origin}))
         elif why := launchers.unusable(text.strip(), is_prose=field in launchers.PROSE):
-            faults.append(config_file.located(_fault(field, text, why), {field: origin}))
+            faults.append(config_file.located(_fault(hidden, field, text, why), {field: origin}))
         elif field in MAY_BE_EMPTY:
             given[field] = (origin, text.removesuffix("\r"))
         elif text.strip():
@@ -120,31 +123,33 @@ def _given(environment: Mapping[str, str], command_line: Mapping[str, str]) -> t
     return given, faults
 
 
-def _fault_of_name(name: str, origin: str, text: str) -> str | None:
+def _fault_of_name(name: str, origin: str, text: str, hidden: Redactor) -> str | None:
     """Why a variable of this name is not accepted, or None."""
     field = name.lower()
     if origin == "environment" and name != name.upper():
-        return _fault(name, text, f"names are in upper case: {variable(field)}", spelt=launchers.PREFIX + name)
+        return _fault(hidden, name, text, f"names are in upper case: {variable(field)}", spelt=launchers.PREFIX + name)
     if field in trl_options.OWNED:
-        return _fault(field, text, f"the job controls this option; use instead: {trl_options.OWNED[field]}")
+        return _fault(hidden, field, text, f"the job controls this option; use instead: {trl_options.OWNED[field]}")
     if field in known_names():
         return None
     if right := other_names.instead(field, known_names()):
-        return _fault(field, text, f"no setting has this name; use instead: {right}")
+        return _fault(hidden, field, text, f"no setting has this name; use instead: {right}")
     hint = _near(field, known_names(), variable) or "`grpo-job check --all` prints the allowed names"
-    return _fault(field, text, f"no setting has this name; {hint.removesuffix('; ')}")
+    return _fault(hidden, field, text, f"no setting has this name; {hint.removesuffix('; ')}")
 
 
-def _secrets_in(given: Layer) -> list[str]:
+def _secrets_in(given: Layer, hidden: Redactor) -> list[str]:
     """A fault for each value that holds a secret: settings are shown, kept and published."""
+    why = "a setting must not hold a secret; allowed: secrets in HF_TOKEN, AWS_*, OPENAI_API_KEY, ..."
     faults = [
-        _fault(name, text, "a setting must not hold a secret; allowed: secrets in HF_TOKEN, AWS_*, OPENAI_API_KEY, ...")
+        _fault(hidden, name, text, why)
         for name, (_, text) in given.items()
-        if name != SECRET and REDACTOR.refuses(str(text))
+        if name != SECRET and hidden.refuses(str(text))
     ]
     origin, text = given.get(SECRET, ("environment", "none"))
     if origin != "environment" and text != "none":
-        faults.append(_fault(SECRET, "", "it is a secret; allowed: the environment variable, or GRPO_NOTIFY_URL_PATH"))
+        why = "it is a secret; allowed: the environment variable, or GRPO_NOTIFY_URL_PATH"
+        faults.append(_fault(hidden, SECRET, "", why))
     return faults
 
 
@@ -159,7 +164,7 @@ def _recipe_layer(recipe: Mapping[str, Any], given: Layer, name: str) -> Layer:
     return {field: (f"recipe {name}", value) for field, value in recipe.items() if field not in dropped}
 
 
-def _build(layers: Layer) -> tuple[Settings, dict[str, str]]:
+def _build(layers: Layer, hidden: Redactor) -> tuple[Settings, dict[str, str]]:
     """Settings from all valid values, and a fault for each other field; GRPOConfig options go to `grpo_config`."""
     values: dict[str, Any] = {}
     further: dict[str, Any] = {}
@@ -171,33 +176,33 @@ def _build(layers: Layer) -> tuple[Settings, dict[str, str]]:
         try:
             further[name] = trl_options.parse(name, text)
         except ValidationError:
-            wrong[name] = _fault(name, text, f"allowed: {trl_options.allowed(name)}")
+            wrong[name] = _fault(hidden, name, text, f"allowed: {trl_options.allowed(name)}")
     try:
         return Settings(**values, grpo_config=further), wrong
     except ValidationError as error:
-        wrong |= _wrong_fields(error.errors(), layers)
+        wrong |= _wrong_fields(error.errors(), layers, hidden)
     right = {name: value for name, value in values.items() if name not in wrong}
     return Settings(**right, grpo_config=further), wrong
 
 
-def _wrong_fields(errors: Sequence[ErrorDetails], layers: Layer) -> dict[str, str]:
+def _wrong_fields(errors: Sequence[ErrorDetails], layers: Layer, hidden: Redactor) -> dict[str, str]:
     """One message per field; our own validators add their reason."""
     wrong = {}
     for error in errors:
         name = str(error["loc"][0])
         reason = f"{error['ctx']['error']}; " if error["type"] == "value_error" else ""
         if reason or name not in wrong:
-            wrong[name] = _fault(name, layers[name][1], f"{reason}allowed: {allowed(name)}")
+            wrong[name] = _fault(hidden, name, layers[name][1], f"{reason}allowed: {allowed(name)}")
     return wrong
 
 
-def _fault(name: str, text: Any, why: str, *, spelt: str = "") -> str:
-    return f"{spelt or variable(name)}: {_shown(name, text)} was given; {why}"
+def _fault(hidden: Redactor, name: str, text: Any, why: str, *, spelt: str = "") -> str:
+    return f"{spelt or variable(name)}: {_shown(hidden, name, text)} was given; {why}"
 
 
-def _shown(name: str, text: Any) -> str:
+def _shown(hidden: Redactor, name: str, text: Any) -> str:
     """The value for a message: short, and never a secret."""
-    if name == SECRET or (name not in known_names() and NAMED.search(name)) or REDACTOR.value(text) != text:
+    if name == SECRET or (name not in known_names() and NAMED.search(name)) or hidden.value(text) != text:
         return "a value (not shown)"
     shown = repr(text)
     return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}..."

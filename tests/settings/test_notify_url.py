@@ -9,7 +9,8 @@ import pytest
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import notify_url, table
 from grpo_job.settings.reader import resolve
-from grpo_job.settings.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.redactor import Redactor
+from grpo_job.settings.redaction.secrets import secret_values
 
 TOKEN = "0123456789abcdefghijklmn"
 URL = f"https://hooks.example.com:8443/services/T0/{TOKEN}"
@@ -40,7 +41,7 @@ def test_it_may_be_in_a_file_whose_place_is_shown(tmp_path: Path) -> None:
     given = {"GRPO_NOTIFY_URL_PATH": str(file)}
     assert resolve(given).settings.notify_url_path == str(file)
     assert notify_url.of(given) == URL
-    assert TOKEN not in REDACTOR.text(f"it went to {URL}")
+    assert TOKEN not in Redactor(secret_values(given)).text(f"it went to {URL}")
 
 
 @pytest.mark.parametrize(

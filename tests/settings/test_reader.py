@@ -4,6 +4,7 @@ import pytest
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.reader import resolve
+from grpo_job.settings.redaction.redactor import REDACTOR
 
 
 def refusal(environment: dict[str, str], command_line: dict[str, str] | None = None) -> str:
@@ -55,6 +56,13 @@ def test_a_secret_in_a_valid_setting_is_refused_before_training(name: str, value
     said = rf"{name}: a value \(not shown\) was given; a setting must not hold a secret"
     with pytest.raises(InvalidRun, match=said):
         resolve({"AWS_SECRET_ACCESS_KEY": "wJalr/XUtn+FE", name: value})
+
+
+def test_resolving_takes_no_secret_in_and_forgets_none() -> None:
+    REDACTOR.know(["word-of-the-run"])
+    with pytest.raises(InvalidRun, match="a setting must not hold a secret"):
+        resolve({"HF_TOKEN": "word-of-another"}, {"dataset": "word-of-another"})
+    assert REDACTOR.text("word-of-the-run word-of-another") == "[secret] word-of-another"
 
 
 def test_a_very_long_value_is_cut_in_the_message() -> None:

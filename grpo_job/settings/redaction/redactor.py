@@ -20,15 +20,10 @@ class Redactor:
         self.know(secrets)
 
     def know(self, secrets: Iterable[str]) -> None:
-        """Redact these secrets from now on."""
-        self.secrets = tuple(secrets)
+        """Redact these too from now on, the longest first. No secret is forgotten."""
+        self.secrets = tuple(sorted({*self.secrets, *secrets}, key=lambda secret: (-len(secret), secret)))
         self._spellings = [spelling for secret in self.secrets for spelling in spellings(secret)]
         self._beginnings = [beginning for secret in self.secrets for beginning in beginnings(secret)]
-
-    def learn(self, secret: str) -> None:
-        """Redact this one too."""
-        if secret not in self.secrets:
-            self.know((*self.secrets, secret))
 
     def text(self, text: str) -> str:
         """

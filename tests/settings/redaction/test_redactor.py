@@ -133,6 +133,13 @@ def test_a_secret_that_holds_another_leaves_nothing_of_either() -> None:
     assert Redactor(["abcdefgh-and-more", "abcdefgh"]).text("abcdefgh-and-more, abcdefgh") == f"{HIDDEN}, {HIDDEN}"
 
 
+def test_what_is_known_stays_known_and_a_longer_secret_goes_first() -> None:
+    redactor = Redactor(["abcdefgh"])
+    redactor.know(["abcdefgh-ijklmnop"])
+    redactor.know([])
+    assert redactor.text("abcdefgh-ijklmnop abcdefgh") == "[secret] [secret]"
+
+
 def test_bytes_of_any_encoding_stay_but_for_the_secret() -> None:
     assert Redactor(["a_secret"]).content(b"\xff\xfe a_secret \x00") == b"\xff\xfe [secret] \x00"
 
