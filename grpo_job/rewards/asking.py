@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from grpo_job.outcomes import Abandoned, InvalidRun
-from grpo_job.rewards import calling
+from grpo_job.rewards import calling, exits
 from grpo_job.rewards.custom import RewardFunction
 from grpo_job.rewards.timeout import finishes
 
@@ -141,15 +141,16 @@ class _Asked(NamedTuple):
         return self.reward.function(*positional, **named)
 
     def _cut(self, call: Callable[[], Any], number: int) -> Any:
-        """What the call returns, unless it raises or does not end in time."""
+        """What the call returns, unless it raises, exits or does not end in time."""
         returned: list[Any] = []
         try:
-            if self.deadline is None:
-                return call()
-            stuck = f"reward {self.reward.name!r} did not end in time and cannot be stopped"
-            seconds = self.deadline - time.monotonic()
-            if not finishes(lambda: returned.append(call()), seconds, stuck if self.reward.own else None):
-                raise self.failure("did not end in time", number)
+            with exits.raised():
+                if self.deadline is None:
+                    return call()
+                stuck = f"reward {self.reward.name!r} did not end in time and cannot be stopped"
+                seconds = self.deadline - time.monotonic()
+                if not finishes(lambda: returned.append(call()), seconds, stuck if self.reward.own else None):
+                    raise self.failure("did not end in time", number)
         except (Exception, SystemExit, CancelledError) as error:  # one that exits must not end the run as if done
             if isinstance(error, RewardFailed | InvalidRun):  # the latter: the machine starts no clock
                 raise

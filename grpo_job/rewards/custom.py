@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from grpo_job.outcomes import InvalidRun
-from grpo_job.rewards import calling
+from grpo_job.rewards import calling, exits
 
 RewardFunction = Callable[..., Any]
 _CONTRACT = (
@@ -107,7 +107,8 @@ def _look_in(folder: Path) -> None:
 
 def _import(module_name: str, dotted_path: str, folder: Path | None) -> ModuleType:
     try:
-        return importlib.import_module(module_name)
+        with exits.raised():
+            return importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell
         where = f" (looked in {folder} first)" if folder else ""
         cause = f"importing {module_name!r}{where} raised {type(error).__name__}: {error}"
@@ -133,7 +134,8 @@ def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
     beside = str(found.parent)
     sys.path.insert(0, beside)  # for helpers beside it
     try:
-        spec.loader.exec_module(module)
+        with exits.raised():
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell
         del sys.modules[name]
         cause = f"importing {file!r} raised {type(error).__name__}: {error}"

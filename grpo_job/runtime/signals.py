@@ -27,6 +27,7 @@ from grpo_job.outcomes import Interrupted, Outcome
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 WAKE = signal.SIGURG  # ignored by default, so it does no harm to a process without our handler
 LOOK_SECONDS = 0.5
+_end = os._exit  # while a reward is called, `os._exit` is another function, see `rewards/exits.py`
 
 
 class _Fork(threading.local):
@@ -126,7 +127,7 @@ class Interruption:
             self.on_end(ending)
             os.write(self.stderr, f"grpo-job: {self.hide(reason)}\n".encode())
         finally:
-            os._exit(ending.code)
+            _end(ending.code)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name

@@ -100,7 +100,10 @@ def test_what_cannot_be_a_reward_is_refused_with_the_cause(name: str, cause: str
     assert cause in told
 
 
-@pytest.mark.parametrize("body", ["def (", "raise OSError('no judge')", "import sys; sys.exit(0)", "import nowhere_"])
+@pytest.mark.parametrize(
+    "body",
+    ["def (", "raise OSError('no judge')", "import sys; sys.exit(0)", "import os; os._exit(0)", "import nowhere_"],
+)
 def test_a_module_that_breaks_when_imported_is_refused(body: str, folder: Path) -> None:
     (folder / "broken.py").write_text(body)
     assert "importing 'broken'" in refusal("broken.reward", folder)

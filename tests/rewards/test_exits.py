@@ -1,0 +1,51 @@
+"""A reward that ends the process with code 0, as if the run were finished."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from grpo_job.rewards import Reward, RewardFailed, as_trl_function
+
+ALONE = """
+import os
+from grpo_job.rewards import Reward, as_trl_function
+def exits(completion): {body}
+print(as_trl_function(Reward("mine", 1.0, exits, own=True), {timeout})(completions=["It is 4."]))
+"""
+
+
+def alone(body: str, timeout: float | None) -> subprocess.CompletedProcess[str]:
+    """Pay one completion in a process of its own, which the reward may end."""
+    code = ALONE.format(body=body, timeout=timeout)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_a_reward_that_ends_the_process_fails_by_name(timeout: float | None) -> None:
+    ended = alone("os._exit(0)", timeout)
+    assert ended.returncode == 1
+    assert "RewardFailed: reward 'mine' raised SystemExit: 0" in ended.stderr
+    assert "'It is 4.'" in ended.stderr
+
+
+def test_a_process_that_a_reward_forks_ends_as_it_says() -> None:
+    ended = alone("return os.waitstatus_to_exitcode(os.waitpid(os.fork() or os._exit(7), 0)[1])", 60.0)
+    assert ended.stdout == "[7.0]\n"
+
+
+async def exits_later(completion: str) -> float:
+    await asyncio.sleep(0)
+    sys.exit(0)
+
+
+@pytest.mark.parametrize("exits", [exits_later, lambda completion: sys.exit(0)])
+def test_one_that_exits_fails_by_name_and_the_process_can_still_end(exits: Callable[..., Any]) -> None:
+    end = os._exit
+    with pytest.raises(RewardFailed, match="'mine' raised SystemExit: 0"):
+        as_trl_function(Reward("mine", 1.0, exits, own=True), 60.0)(completions=["It is 4."])
+    assert os._exit is end
