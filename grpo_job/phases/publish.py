@@ -17,6 +17,7 @@ from grpo_job.reports import content
 from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import FIND_OUT, read_json, write_json
 from grpo_job.run_folder.paths import RunFolder, require_plain
+from grpo_job.settings import schemes
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.settings.redaction.secrets import secret_values
 from grpo_job.settings.schema import Settings
@@ -114,7 +115,8 @@ def publish_again(
 
     Of a folder that does not lie in GRPO_OUTPUT_DIR, which may come from anybody, no setting holds. `assignments` are
     those of `--set`.
-    Raises `InvalidRun` if there is nothing to publish or no destination, `PublishFailed` if one failed.
+    Raises `InvalidRun` if there is nothing to publish, no destination or one that is no address, `PublishFailed` if
+    one failed.
     """
     folder = RunFolder(path)
     require_plain(path)
@@ -127,6 +129,8 @@ def publish_again(
     if not wanted:
         why = "the run has no destination" if is_own else trust.NOT_OURS
         raise InvalidRun(f"{path}: {why}; allowed: --to URI, such as --to hf://owner/name")
+    if odd := [uri for uri in wanted if not schemes.is_place(uri)]:
+        raise InvalidRun(*(f"--to: {uri!r} was given; allowed: {schemes.forms()}" for uri in odd))
     summary = read_json(folder.summary, shapes.Summary)
     if lacks := folder.lacks(summary):
         raise InvalidRun(f"{lacks}: run the same command again with the checkpoints in place, which makes it again")

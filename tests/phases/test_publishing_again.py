@@ -66,6 +66,14 @@ def test_a_further_destination_is_listed_beside_the_earlier_ones_also_where_anot
     assert [place["uri"] for place in read_json(run / "summary.json")["published"]] == [tree, backup, again]
 
 
+@pytest.mark.parametrize("odd", ["nowhere", "gs://bucket", "hf://owner", "s3://me:word@bucket", "file://", ""])
+def test_what_is_no_address_is_refused_before_anything_is_sent(odd: str, run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRun, match=r"^--to: '.*' was given; allowed: hf://owner/name\[@branch\], ") as refused:
+        publish.publish_again(run, (f"file://{tmp_path}/tree", odd), {"GRPO_OUTPUT_DIR": str(run.parent)})
+    assert repr(odd) in str(refused.value)
+    assert not (tmp_path / "tree").exists()
+
+
 def test_a_run_on_a_read_only_disk_is_published_and_says_what_it_could_not_note(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
