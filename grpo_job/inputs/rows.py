@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from grpo_job.inputs import row_values
+from grpo_job.inputs import row_values, solutions
+from grpo_job.inputs.rendering import Message
 from grpo_job.inputs.row_values import Unreadable
 from grpo_job.outcomes import InvalidRun
-from grpo_job.rewards import tags
 from grpo_job.settings import example
 from grpo_job.settings.schema import Settings
 
@@ -27,12 +27,13 @@ def row_of(item: Mapping[str, Any], place: str, settings: Settings, needs_gold: 
         if needs_gold:
             raise
         golds = []
+    prompt = row_values.with_example(asked.messages, example.given(settings.example))
     return {
-        "prompt": row_values.with_example(asked.messages, example.given(settings.example)),
+        "prompt": prompt,
         "question": asked.question() if asked.messages else "",
         "answer": golds[0] if golds else "",
         "answers": golds,
-        **({"solution": _solution(item, golds, settings)} if settings.warm_start_steps else {}),
+        **({"solution": _solution(item, golds, prompt, settings)} if settings.warm_start_steps else {}),
         "columns": _columns(item, place),
     }
 
@@ -61,13 +62,13 @@ def _cell(item: Mapping[str, Any], kind: str, place: str, settings: Settings, re
         ) from error
 
 
-def _solution(item: Mapping[str, Any], golds: Sequence[str], settings: Settings) -> str:
+def _solution(item: Mapping[str, Any], golds: Sequence[str], prompt: Sequence[Message], settings: Settings) -> str:
     """What the warm start learns to say for this row; empty where it has no worked solution."""
     told = row_values.at(item, settings.solution_column or settings.answer_column)
     if not golds or not isinstance(told, str) or (settings.solution_column is None and "####" not in told):
         return ""
     work = row_values.solution(told)
-    return tags.in_format(work, golds[0]) if work else ""
+    return solutions.written(work, golds[0], prompt, dict(settings.rewards)) if work else ""
 
 
 def _as_json(value: Any) -> Any:

@@ -170,7 +170,9 @@ class Fields(BaseModel):
     num_train_epochs: Epochs = setting(1.0, "epochs over the training rows if max_steps is -1")
     temperature: Positive = setting(1.0, "sampling temperature during training")
     warm_start_steps: NonNegativeInt = setting(
-        0, "supervised steps on the rows' worked solutions before those of GRPO; 0: none"
+        0,
+        "supervised steps on the rows' worked solutions before those of GRPO, in the format that prompt and rewards "
+        "ask for; 0: none",
     )
     warm_start_learning_rate: Positive = setting(1e-4, "constant learning rate of the warm start")
     solution_column: OptionalText = setting(

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from trl.trainer.utils import pad
 
+from grpo_job.inputs.solutions import going_on
 from grpo_job.settings.schema import Settings
 
 
@@ -27,7 +28,7 @@ class WarmStart:
         rows = rows[: trainer.args.per_device_train_batch_size]
         prompts, *_ = trainer._tokenize_prompts([row["prompt"] for row in rows])
         tokenizer, opening = trainer.processing_class, trainer.chat.opening()
-        texts = [_after(opening, row["solution"]) for row in rows]
+        texts = [going_on(opening, row["solution"]) for row in rows]
         solutions = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
         prompt_ids, prompt_mask = _padded(trainer, prompts, "left")
         ids, mask = _padded(trainer, [[*one, tokenizer.eos_token_id] for one in solutions], "right")
@@ -65,18 +66,6 @@ class WarmStart:
 
     def _factor(self, after: Any, peak: float, step: int) -> float:
         return self.learning_rate / peak if step < self.steps else float(after(step - self.steps))
-
-
-def _after(opening: str, solution: str) -> str:
-    """The solution as it goes on where the prompt ends with the tag `opening` of its reasoning.
-
-    >>> _after("<think>", "<reasoning>6</reasoning><answer>6</answer>")
-    '6</think><answer>6</answer>'
-    """
-    if not opening:
-        return solution
-    closed = solution.replace("</reasoning>", opening.replace("<", "</"))
-    return closed.removeprefix("<reasoning>").lstrip()
 
 
 def _padded(trainer: Any, texts: Sequence[Sequence[int]], side: str) -> tuple[torch.Tensor, torch.Tensor]:
