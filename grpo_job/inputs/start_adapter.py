@@ -79,7 +79,7 @@ def _without_weights(files: list[str]) -> InvalidRun:
 
 
 def _refused(name: str, why: str) -> InvalidRun:
-    why = re.sub(r"\S*/grpo-job-adapter-\w+/?", "", why)  # a temporary folder tells nothing
+    why = re.sub(rf"\S*/grpo-job-adapter-\w+{re.escape(scratch.SUFFIX)}/?", "", why)  # a temporary folder tells nothing
     return InvalidRun(f"{_given(name)}{why}")
 
 

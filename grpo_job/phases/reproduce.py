@@ -6,14 +6,13 @@ rewards, rows that are not on the Hub, a local base, the adapter to start from.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from grpo_job.outcomes import Abandoned, InvalidRun, Outcome
 from grpo_job.phases import in_python, published_copy, trust
 from grpo_job.preflight import training_rows
 from grpo_job.reports.run_data import RunData
-from grpo_job.run_folder import identity
+from grpo_job.run_folder import identity, scratch
 from grpo_job.runtime import machine
 from grpo_job.settings import config_file
 from grpo_job.settings.reader import Resolved, assigned, resolve
@@ -77,8 +76,8 @@ def _within(again: in_python.LoadedRun, known: Known) -> tuple[bool, str]:
 
 
 def _known(place: str, resolved: Resolved, environment: Mapping[str, str]) -> Known:
-    with TemporaryDirectory(prefix="grpo-job-reproduce-") as scratch:
-        copy = published_copy.fetch(place, Path(scratch), environment)
+    with scratch.temporary("reproduce") as folder:
+        copy = published_copy.fetch(place, folder, environment)
         if copy.faults:
             raise InvalidRun(*(f"{place}: {fault}; allowed: a tree as the job published it" for fault in copy.faults))
         run = copy.run

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from grpo_job import reports
@@ -12,7 +11,7 @@ from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.publish import publish_again, publish_result
 from grpo_job.phases.verify import verify
 from grpo_job.reports import loaded_back
-from grpo_job.run_folder import shapes
+from grpo_job.run_folder import scratch, shapes
 from grpo_job.run_folder.files import read_json, sha256, write_json
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.runtime import machine
@@ -133,8 +132,7 @@ def _write_to_tree(place: str, result: Record, environment: Mapping[str, str]) -
     if not published_copy.is_address(place):
         raise InvalidRun(f"--write: {place} was given; allowed: an address, or a run folder in GRPO_OUTPUT_DIR")
     store = open_store(place, environment=environment)
-    with TemporaryDirectory(prefix="grpo-job-verify-") as scratch:
-        tree = Path(scratch)
+    with scratch.temporary("verify") as tree:
         try:
             store.get("", tree)
             run = RunFolder(tree / "run")

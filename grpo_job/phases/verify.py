@@ -5,8 +5,6 @@ in another process. Needs no rows and no reward of the run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from grpo_job.engines import served
@@ -22,7 +20,7 @@ from grpo_job.phases import published_copy
 from grpo_job.phases.published_copy import Copy
 from grpo_job.reports.run_data import RunData
 from grpo_job.rewards import MENU, answers
-from grpo_job.run_folder import shapes
+from grpo_job.run_folder import scratch, shapes
 from grpo_job.run_folder.files import Damaged, read_jsonl
 from grpo_job.runtime import machine
 from grpo_job.settings import plain_files
@@ -40,8 +38,8 @@ def verify(
     `model`: the base to use in place of the one that the tree names. `rows`: so many of the recorded prompts at most.
     Raises `InvalidRun` if there is no tree, or it names no base that may be used.
     """
-    with TemporaryDirectory(prefix="grpo-job-verify-") as scratch:
-        copy = published_copy.fetch(place, Path(scratch), environment)
+    with scratch.temporary("verify") as folder:
+        copy = published_copy.fetch(place, folder, environment)
         found: Record = {"by": "vllm serve" if on_gpu else "transformers and PEFT on a CPU"}
         if not copy.config:
             return {**found, "rows": 0, "faults": copy.faults}
@@ -55,7 +53,7 @@ def verify(
         try:
             return _asked(copy, base, found, environment, rows, on_gpu)
         except (Abandoned, Damaged, Unrendered) as failure:
-            told = str(failure).replace(f"{scratch}/tree/", "")
+            told = str(failure).replace(f"{folder}/tree/", "")
             return {**found, "rows": 0, "faults": [*copy.faults, told]}
 
 

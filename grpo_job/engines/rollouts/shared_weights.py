@@ -1,13 +1,13 @@
 """vLLM reads training's weights: how the adapter, which is not among them, reaches it."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from grpo_job.engines.interface import Adapter
 from grpo_job.engines.rollouts.adapter_slot import AdapterSlot
+from grpo_job.run_folder import scratch
 
 # Unsloth reads it at each request: "1" folds into the shared weights, "0" asks vLLM's LoRA kernels.
 MERGED = "UNSLOTH_VLLM_MERGED_ROLLOUT"
@@ -48,7 +48,7 @@ class SharedWeights:
     def __init__(self, model: Any) -> None:
         self.model = model
         # Unsloth writes the adapter's config there once; the tensors travel in memory.
-        self.folder = tempfile.mkdtemp(prefix="grpo_job_lora_")
+        self.folder = str(scratch.folder("lora"))
 
     def changed(self) -> None:
         """Every call takes the adapter as it is."""
