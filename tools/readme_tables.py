@@ -15,6 +15,7 @@ from grpo_job.settings.fields import Fields
 from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings, variable
 from grpo_job.settings.table import as_text
+from grpo_job.settings.training_fields import TrainingFields
 from tools import gpu_table, notebook_table
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -60,9 +61,10 @@ def settings() -> str:
 
 
 def groups() -> dict[str, list[str]]:
-    """Title -> names: what a comment of the class says before the fields that follow it, up to a semicolon."""
+    """Title -> names: what a comment of the classes says before the fields that follow it, up to a semicolon."""
     found: dict[str, list[str]] = {}
-    for title, name in re.findall(r"^    (?:# (.+)|(\w+):)", inspect.getsource(Fields), flags=re.MULTILINE):
+    source = inspect.getsource(TrainingFields) + inspect.getsource(Fields)
+    for title, name in re.findall(r"^    (?:# (.+)|(\w+):)", source, flags=re.MULTILINE):
         if title:
             found[title.partition(";")[0].capitalize().replace("grpoconfig", "GRPOConfig")] = []
         elif name != "grpo_config":
