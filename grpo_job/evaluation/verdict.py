@@ -156,7 +156,7 @@ def _of_answers(answers: Answers, before: Records, after: Records) -> dict[str, 
         "chance": chance.gain_above_chance(old, new, golds),
         "narrowed": chance.narrowed(old, new, golds),
         "entropy": {"golds": chance.entropy(golds), "before": chance.entropy(old), "after": chance.entropy(new)},
-        "commonest": {"answer": commonest, "share": given / len(new)},
+        "commonest": {"answer": commonest.strip(), "share": given / len(new)},
         "constant": {"answer": constant, "share": times / len(golds)},
         "gold_in_text": {"before": _gold_in_text(before), "after": _gold_in_text(after)},
     }
