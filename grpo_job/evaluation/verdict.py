@@ -7,7 +7,15 @@ from typing import Any, Literal, NamedTuple
 from grpo_job.evaluation import chance, statistics
 from grpo_job.evaluation.grading import golds_of
 from grpo_job.evaluation.measure import RIGHT, Measure
-from grpo_job.evaluation.statistics import IMPROVED, LEAST_PAIRS, SIGNIFICANCE, UNCHANGED, UNJUDGED, WORSE
+from grpo_job.evaluation.statistics import (
+    FEW_CHANGED,
+    IMPROVED,
+    LEAST_PAIRS,
+    SIGNIFICANCE,
+    UNCHANGED,
+    UNJUDGED,
+    WORSE,
+)
 
 COLLAPSED = "collapsed"
 AFTERWARDS = "chosen afterwards"
@@ -210,6 +218,12 @@ def _notes(judged: dict[str, Any]) -> list[str]:
     if judged["verdict"] != UNJUDGED and "smallest_visible_change" in judged:
         seen = 100 * judged["smallest_visible_change"]
         notes.append(f"{primary['rows']} rows can show a change of about {seen:.1f} points or more")
+    changed = primary["gained"] + primary["lost"]
+    if judged["verdict"] != UNJUDGED and not judged["measure"]["share"] and changed < FEW_CHANGED:
+        notes.append(
+            f"warning: {changed} of {primary['rows']} rows changed their value; with fewer than {FEW_CHANGED} the "
+            "intervals are too narrow, so trust the p-value and read these rows"
+        )
     return notes
 
 

@@ -233,6 +233,19 @@ def test_what_was_not_graded_decides_no_verdict_and_is_told(
     assert (judged["primary"]["p_value"] < 0.05) == (verdict == "improved")
 
 
+@pytest.mark.parametrize(("changed", "told"), [(0, True), (19, True), (20, False)])
+def test_means_whose_change_rests_on_few_rows_are_told_to_have_intervals_that_are_too_narrow(
+    changed: int, told: bool
+) -> None:
+    golds = [str(number) for number in range(100)]
+    before, after = (
+        [{**row, "rewards": {"brief": paid if n < changed else 0.25}} for n, row in enumerate(answered(golds, golds))]
+        for paid in (0.25, 0.5)
+    )
+    notes = " ".join(judge(before, after, Measure("reward brief", (("brief", 1.0),)))["notes"])
+    assert (f"{changed} of 100 rows changed their value" in notes) == told
+
+
 def test_rows_without_right_answers_have_no_share_of_them() -> None:
     rows = [{**row, "answer": ""} for row in ROWS]
     sides = [grading.ask(answering(n), rows, GRADERS, rewards=PAID, samples=2) for n in (15, 54)]
