@@ -222,7 +222,7 @@ def _notes(judged: dict[str, Any]) -> list[str]:
     if judged["verdict"] != UNJUDGED and not judged["measure"]["share"] and changed < FEW_CHANGED:
         notes.append(
             f"warning: {changed} of {primary['rows']} rows changed their value; with fewer than {FEW_CHANGED} the "
-            "intervals are too narrow, so trust the p-value and read these rows"
+            "intervals are too narrow: go by the p-value"
         )
     return notes
 
