@@ -66,13 +66,17 @@ def widest(golds: Sequence[Sequence[str]]) -> list[str]:
 def effective(answers: Sequence[str], golds: Sequence[str], right: Sequence[bool]) -> list[str]:
     """The answers in one form; a right one takes its gold's form, also where it is wrong, and no wrong one its row's.
 
+    A spelling that is not paid where it is the gold, such as outside of the tags, ends with a space, as no form does.
+
     >>> effective(["1/2", "91.", "7", "1/2"], ["0.5", "91", "7", "9"], [True, True, False, False])
-    ['0.5', '91', '', '0.5']
+    ['0.5', '91', '7 ', '0.5']
     """
     forms, true = [*map(one_form, answers)], [*map(one_form, golds)]
     known = meanings(forms, true, right)
-    meant = zip((known.get(form, form) for form in forms), true, right, strict=True)
-    return [gold if is_right else "" if form == gold else form for form, gold, is_right in meant]
+    meant = [known.get(form, form) for form in forms]
+    rows = [*zip(meant, true, right, strict=True)]
+    unpaid = {form for form, gold, is_right in rows if form == gold and not is_right} - set(known.values())
+    return [gold if is_right else f"{form} " if form in unpaid | {gold} else form for form, gold, is_right in rows]
 
 
 def chance(answers: Sequence[str], golds: Sequence[str]) -> float:

@@ -1,5 +1,6 @@
 """Whether a published adapter answers as the run recorded: by its greedy answers to the recorded prompts. Pure."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -108,8 +109,8 @@ def of_merged(
 
 
 def accuracy_of(after: Side, measure: Measure, grade: Callable[[Record, str], float | None]) -> dict[str, Any]:
-    """The measure as recorded on these rows, its 95% interval, today's value, and on how many rows the two agree;
-    the last two are None if the answers of today cannot be graded."""
+    """The measure as recorded on these rows, its 95% interval, today's value, on how many rows the two agree, and the
+    paired p-value; today's value and its agreement are None if the answers of today cannot be graded."""
     recorded = [measure.of(row) or 0.0 for row in after.recorded]
     today = [
         value if row["completion"] == text else grade(row, text)
@@ -121,6 +122,7 @@ def accuracy_of(after: Side, measure: Measure, grade: Callable[[Record, str], fl
     return {
         "measure": measure.name, "recorded": found["before"], "interval": found["before_interval"],
         "asked": found["after"] if graded else None, "judged_alike": same if graded else None,
+        "p_value": found["p_value"],
     }  # fmt: skip
 
 
@@ -153,8 +155,10 @@ def _of_adapter(counts: Mapping[str, int]) -> list[str]:
 
 
 def _of_accuracy(accuracy: Mapping[str, Any]) -> list[str]:
+    """Rows that were all paid the same have an interval without a width, which one other answer leaves: p decides."""
     low, high = accuracy["interval"]
-    if accuracy["asked"] is None or low <= accuracy["asked"] <= high:
+    by_chance = math.isclose(low, high) and accuracy["p_value"] >= statistics.SIGNIFICANCE
+    if accuracy["asked"] is None or by_chance or low <= accuracy["asked"] <= high:
         return []
     return [f"{accuracy['measure']}: {accuracy['asked']:.3g}, outside the reported interval {low:.3g} to {high:.3g}"]
 

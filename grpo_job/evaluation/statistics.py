@@ -5,10 +5,11 @@ from typing import Any
 
 SIGNIFICANCE = 0.05
 CONFIDENCE = 0.95
-RESAMPLES, SEED = 10_000, 0  # of bootstrap and permutations: the same records give the same figures
+RESAMPLES, SEED = 10_000, 0  # of the signs of differences: the same records give the same figures
 BATCH = 500  # resamples drawn at once: 500 x 2,000 rows are 8 MB
 ASSUMED_CHURN = 0.2  # share of rows that change sides, before it is known
 FEWEST_CHANGED = 6  # rows, all to one side: 2 / 2^6 is the first p-value below SIGNIFICANCE
+FEW_CHANGED = 20  # rows: below, an interval of means is too narrow, for it rests on what so few of them gained
 LEAST_PAIRS = 50  # below, no verdict: the tests hold, but a verdict would rest on a handful of changed rows
 IMPROVED, UNCHANGED, WORSE, UNJUDGED = "improved", "no evidence of a change", "worse", "not judged"
 
@@ -113,23 +114,20 @@ def sign_flip(differences: Sequence[float]) -> float:
     return (1 + extreme) / (1 + RESAMPLES)
 
 
-def bootstrap_mean(numbers: Sequence[float]) -> tuple[float, float]:
-    """95 % percentile interval of a mean (B. Efron, Annals of Statistics 7, 1979). At least one number.
+def mean_interval(numbers: Sequence[float]) -> tuple[float, float]:
+    """Student's 95 % interval of a mean (Biometrika 6, 1908), of no width where all are equal. At least one number.
 
-    >>> bootstrap_mean([0.5, 0.5])
-    (0.5, 0.5)
+    Too narrow where few of them differ from the others, see FEW_CHANGED, as a bootstrap's is; but unlike that it
+    agrees with `sign_flip`: of 100 rows with 10 graded gains and losses it leaves 0 out at p above 0.05 in 1 of 100.
+
+    >>> [round(bound, 3) for bound in mean_interval([0.0, 0.5, 1.0])], mean_interval([0.5, 0.5])
+    ([-0.742, 1.742], (0.5, 0.5))
     """
-    import numpy as np
+    from scipy.stats import t
 
-    values, random = np.asarray(numbers, dtype=float), np.random.default_rng(SEED)
-    means = np.concatenate(
-        [
-            values[random.integers(0, len(values), size=(BATCH, len(values)))].mean(axis=1)
-            for _ in range(RESAMPLES // BATCH)
-        ]
-    )
-    low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+    mean, error = mean_and_error(numbers)
+    reach = float(t.ppf((1 + CONFIDENCE) / 2, max(1, len(numbers) - 1))) * error
+    return mean - reach, mean + reach
 
 
 def smallest_visible_change(churn: float, rows: int) -> float:
@@ -145,26 +143,26 @@ def smallest_visible_change(churn: float, rows: int) -> float:
     return max(float(2.8 * (churn / rows) ** 0.5), FEWEST_CHANGED / rows)
 
 
-def paired_lead(differences: Sequence[float]) -> tuple[float, float]:
-    """The mean of paired differences, and its standard error. At least one difference.
+def mean_and_error(numbers: Sequence[float]) -> tuple[float, float]:
+    """The mean, and its standard error. At least one number.
 
-    >>> paired_lead([1.0, 0.0, 0.0, 1.0, 0.0])[0]
+    >>> mean_and_error([1.0, 0.0, 0.0, 1.0, 0.0])[0]
     0.4
     """
-    mean = sum(differences) / len(differences)
-    variance = sum((value - mean) ** 2 for value in differences) / max(1, len(differences) - 1)
-    return mean, float((variance / len(differences)) ** 0.5)
+    mean = sum(numbers) / len(numbers)
+    variance = sum((value - mean) ** 2 for value in numbers) / max(1, len(numbers) - 1)
+    return mean, float((variance / len(numbers)) ** 0.5)
 
 
 def lower_end(values: Sequence[float]) -> float:
-    """The lower end of the 95 % interval of a mean: Wilson's where every value is 0 or 1, else the bootstrap's.
+    """The lower end of the 95 % interval of a mean: Wilson's where every value is 0 or 1, else Student's.
 
     >>> round(lower_end([1.0] * 64), 3), lower_end([0.5] * 10)
     (0.943, 0.5)
     """
     if all(value in (0.0, 1.0) for value in values):
         return wilson(round(sum(values)), len(values))[0]
-    return bootstrap_mean(values)[0]
+    return mean_interval(values)[0]
 
 
 def verdict(difference: float, p_value: float, rows: int) -> str:
@@ -183,8 +181,8 @@ def verdict(difference: float, p_value: float, rows: int) -> str:
 def compare(before: Sequence[float | None], after: Sequence[float | None]) -> dict[str, Any]:
     """Means before and after over the same rows in the same order, with intervals and p-value. At least one row.
 
-    Where every value is 0 or 1 these are shares, with Wilson's intervals and McNemar's test; else the
-    bootstrap and random sign flips. None (what a reward could not grade) counts 0, as in training, and is
+    Where every value is 0 or 1 these are shares, with Wilson's intervals and McNemar's test; else
+    Student's and random sign flips. None (what a reward could not grade) counts 0, as in training, and is
     counted in `ungraded`; `graded` counts the rows without one. `gained` and `lost`: rows whose value rose, and fell.
     """
     old, new = ([float(value or 0.0) for value in side] for side in (before, after))
@@ -220,8 +218,8 @@ def _compare_shares(old: Sequence[float], new: Sequence[float]) -> dict[str, Any
 def _compare_means(old: Sequence[float], new: Sequence[float]) -> dict[str, Any]:
     differences = [late - early for early, late in zip(old, new, strict=True)]
     return {
-        "before_interval": bootstrap_mean(old),
-        "after_interval": bootstrap_mean(new),
-        "difference_interval": bootstrap_mean(differences),
+        "before_interval": mean_interval(old),
+        "after_interval": mean_interval(new),
+        "difference_interval": mean_interval(differences),
         "p_value": sign_flip(differences),
     }

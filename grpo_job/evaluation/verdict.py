@@ -7,7 +7,15 @@ from typing import Any, Literal, NamedTuple
 from grpo_job.evaluation import chance, statistics
 from grpo_job.evaluation.grading import golds_of
 from grpo_job.evaluation.measure import RIGHT, Measure
-from grpo_job.evaluation.statistics import IMPROVED, LEAST_PAIRS, SIGNIFICANCE, UNCHANGED, UNJUDGED, WORSE
+from grpo_job.evaluation.statistics import (
+    FEW_CHANGED,
+    IMPROVED,
+    LEAST_PAIRS,
+    SIGNIFICANCE,
+    UNCHANGED,
+    UNJUDGED,
+    WORSE,
+)
 
 COLLAPSED = "collapsed"
 AFTERWARDS = "chosen afterwards"
@@ -156,7 +164,7 @@ def _of_answers(answers: Answers, before: Records, after: Records) -> dict[str, 
         "chance": chance.gain_above_chance(old, new, golds),
         "narrowed": chance.narrowed(old, new, golds),
         "entropy": {"golds": chance.entropy(golds), "before": chance.entropy(old), "after": chance.entropy(new)},
-        "commonest": {"answer": commonest, "share": given / len(new)},
+        "commonest": {"answer": commonest.strip(), "share": given / len(new)},
         "constant": {"answer": constant, "share": times / len(golds)},
         "gold_in_text": {"before": _gold_in_text(before), "after": _gold_in_text(after)},
     }
@@ -210,6 +218,12 @@ def _notes(judged: dict[str, Any]) -> list[str]:
     if judged["verdict"] != UNJUDGED and "smallest_visible_change" in judged:
         seen = 100 * judged["smallest_visible_change"]
         notes.append(f"{primary['rows']} rows can show a change of about {seen:.1f} points or more")
+    changed = primary["gained"] + primary["lost"]
+    if judged["verdict"] != UNJUDGED and not judged["measure"]["share"] and changed < FEW_CHANGED:
+        notes.append(
+            f"warning: {changed} of {primary['rows']} rows changed their value; with fewer than {FEW_CHANGED} the "
+            "intervals are too narrow: go by the p-value"
+        )
     return notes
 
 

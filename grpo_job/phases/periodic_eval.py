@@ -96,7 +96,7 @@ class PeriodicEvaluation:
     def _choose(self, best: int, last: int) -> None:
         """Another adapter than the last only where it leads by more than chance would let the luckiest one."""
         pairs = zip(self.values[best], self.values[last], strict=True)
-        lead, error = statistics.paired_lead([ahead - behind for ahead, behind in pairs])
+        lead, error = statistics.mean_and_error([ahead - behind for ahead, behind in pairs])
         kept = best if lead > error else last
         self.attempt.summary.update(kept={"step": kept, "eval_accuracy": self.accuracies[kept]})
         of_best = "" if best == last else f"; step {best} leads the last by {lead:.3g}, standard error {error:.2g}"

@@ -140,7 +140,7 @@ class _Examination:
             opening = self.found.attempt("tokenizer", chat.opening) or ""
             chosen = [reward._replace(opening=opening) for reward in chosen]
         if rows and chosen:
-            self._outcome(chosen, rows, chat, partial(self._estimate, config, engine, plan, rows))
+            self._outcome(chosen, measured or [], rows, chat, partial(self._estimate, config, engine, plan, rows))
         lacking = trackers.faults(settings.report_to, environment)
         self.found += [Finding("failed", "trackers", fault) for fault in lacking]
         self.found += places.findings()
@@ -226,6 +226,7 @@ class _Examination:
     def _outcome(
         self,
         chosen: Sequence[Reward],
+        measured: Sequence[Reward],
         rows: dataset.Rows,
         chat: Chat | None,
         estimated: Callable[[], estimate.Estimate | None],
@@ -233,6 +234,7 @@ class _Examination:
         """What the rewards pay, how long the run takes, and what its evaluation can show."""
         ids = chat.ids if chat else None
         self.found.gather("rewards", lambda: reward_checks.findings(chosen, rows.train, self.settings, ids))
+        self.found.gather("measure", lambda: reward_checks.failing(measured, rows.train, self.settings, ids))
         guess = self.found.attempt("estimate", estimated)
         self.found.gather("evaluation", lambda: evaluation.findings(rows, self.choosing, self.settings, guess))
 

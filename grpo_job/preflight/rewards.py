@@ -60,11 +60,17 @@ class Paid(NamedTuple):
 def measure(settings: Settings) -> list[Reward]:
     """The reward that GRPO_MEASURE names, if it is not one of the run's own anyway.
 
-    Raises `InvalidRun` if it names neither `auto`, a reward of the run, nor one that can be loaded.
+    Raises `InvalidRun` if it names neither `auto`, a reward of the run, nor one that can be loaded beside them.
     """
     measured = custom.short_name(settings.measure)
-    if settings.measure == AUTO or measured in {custom.short_name(name) for name, _ in settings.rewards}:
+    named = [name for name, _ in settings.rewards if custom.short_name(name) == measured]
+    if settings.measure in (AUTO, *named) or (named and settings.measure == measured):
         return []
+    if named:
+        raise InvalidRun(
+            f"GRPO_MEASURE: {settings.measure!r} was given; allowed: another name than that of {named[0]} in "
+            f"GRPO_REWARDS, or {measured} for that reward"
+        )
     options = {name: value for name, value in settings.reward_options.items() if name == measured}
     try:
         return load([(settings.measure, 1.0)], settings.reward_path, options)
@@ -94,6 +100,15 @@ def findings(
         yield _of_one(reward, paid[reward.name])
     if len(paid) == len(rewards):
         yield _of_all(rewards, paid, settings)
+
+
+def failing(
+    measured: Sequence[Reward], rows: Sequence[Mapping[str, Any]], settings: Settings, tokens: Tokens | None = None
+) -> Iterator[Finding]:
+    """What would end the run of a reward that only measures; what it prefers is its own matter."""
+    for found in findings(measured, rows, settings, tokens):
+        if found.status == "failed" and found.name != "rewards together":
+            yield Finding("failed", "measure", found.sentence.replace("GRPO_REWARDS", "GRPO_MEASURE", 1))
 
 
 def _golds(rows: Sequence[Mapping[str, Any]]) -> list[str]:

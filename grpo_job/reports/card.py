@@ -116,7 +116,7 @@ def results(run: RunData) -> "list[EvalResult]":
 
 
 def _interval(run: RunData) -> str:
-    return "wilson_interval_95" if run.share else "bootstrap_interval_95"
+    return "wilson_interval_95" if run.share else "student_t_interval_95"
 
 
 def _test(run: RunData, when: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from grpo_job.evaluation import statistics
+from grpo_job.evaluation.measure import Measure
 from grpo_job.reports.run_data import Record, RunData
 
 Row = tuple[str, str, int]  # question, gold, and the how-manieth row with these it is
@@ -87,7 +88,8 @@ def _unlike(first: RunData, run: RunData) -> Iterator[str]:
         yield f"{' and '.join(without)}: no answers after training, so nothing is compared"
         return
     if first.measure != run.measure:
-        yield f"{both} are judged by different measures ({first.measure.name}; {run.measure.name}), so no test is made"
+        measures = "; ".join(_told(one.measure) for one in (first, run))
+        yield f"{both} are judged by different measures ({measures}), so no test is made"
     yield from _unlike_rows(both, answers(first), answers(run))
     if ungraded := sum(None in pair for pair in _paid(first, run)):
         yield f"{both}: {ungraded} of the shared rows were not graded in both: the test leaves these out"
@@ -97,6 +99,11 @@ def _unlike(first: RunData, run: RunData) -> Iterator[str]:
     if first.grading != run.grading:
         differ = [name for name in first.grading if first.grading[name] != run.grading[name]]
         yield f"{both} were graded differently ({', '.join(differ)}): the test compares graders too"
+
+
+def _told(measure: Measure) -> str:
+    """Its name, with the weights that two of one name may differ in: `reward brief, brief:2`."""
+    return ", ".join([measure.name, *(f"{name}:{weight:g}" for name, weight in measure.weights)])
 
 
 def _unlike_rows(both: str, ours: dict[Row, Record], theirs: dict[Row, Record]) -> Iterator[str]:

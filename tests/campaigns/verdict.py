@@ -77,7 +77,7 @@ def without_effect(random: np.random.Generator, checkpoints: int, churn: float) 
     after = base ^ (random.random((checkpoints, ROWS + CHOSEN_ON)) < flips)
     apart = after[:, ROWS:].astype(float)
     best = int(np.argmax(apart.mean(axis=1)))
-    lead, error = statistics.paired_lead((apart[best] - apart[-1]).tolist())
+    lead, error = statistics.mean_and_error((apart[best] - apart[-1]).tolist())
     kept = after[best if lead > error else -1, :ROWS]
     return golds, np.where(base[:ROWS], golds, "wrong"), np.where(kept, golds, "wrong")
 

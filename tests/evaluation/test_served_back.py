@@ -42,6 +42,15 @@ def test_an_adapter_that_gives_the_answers_of_the_base_does_nothing() -> None:
     assert found[2] == "right answers, read anywhere: 0, outside the reported interval 0.963 to 1"
 
 
+@pytest.mark.parametrize(("changed", "told"), [(1, 0), (8, 1)])
+def test_a_mean_of_rows_that_were_all_paid_the_same_is_left_by_more_than_one_row(changed: int, told: int) -> None:
+    brief = Measure("reward brief", (("brief", 1.0),))
+    recorded = [{"question": "?", "completion": text, "rewards": {"brief": 0.0}} for text in AFTER]
+    now = ["other" if n < changed else text for n, text in enumerate(AFTER)]
+    found = served_back.accuracy_of(Side(recorded, now, [0.0] * len(now)), brief, lambda row, text: 0.5)
+    assert len(served_back._of_accuracy(found)) == told
+
+
 def test_an_adapter_that_never_changed_an_answer_is_not_told_apart() -> None:
     assert faults(side(BEFORE), side(BEFORE)) == []
 

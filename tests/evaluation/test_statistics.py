@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import DescrStatsW
 
 from grpo_job.evaluation import chance, measure, statistics, verdict
 
@@ -103,6 +104,33 @@ def test_interval_of_the_difference_holds_the_true_one_in_95_of_100_samples(gain
     drawn = np.random.default_rng(0).multinomial(60, [gained, lost, 1 - gained - lost], size=1_000)
     intervals = [statistics.paired_interval(int(more), int(less), 60) for more, less, _ in drawn]
     assert np.mean([low <= gained - lost <= high for low, high in intervals]) > 0.94
+
+
+@counted
+@given(st.floats(-2, 2), st.integers(1, 300))
+def test_the_interval_of_equal_values_holds_their_mean(value: float, rows: int) -> None:
+    found = statistics.compare([value] * rows, [value] * rows)
+    assert found["before_interval"][0] <= found["after"] <= found["before_interval"][1]
+
+
+def test_interval_of_a_mean_is_students() -> None:
+    values = np.random.default_rng(0).normal(size=40).tolist()
+    expected = DescrStatsW(values).tconfint_mean(alpha=0.05)
+    assert statistics.mean_interval(values) == pytest.approx(expected)
+
+
+def test_interval_of_a_mean_difference_holds_the_true_one_and_agrees_with_the_test_where_a_tenth_of_rows_is_paid() -> (
+    None
+):
+    random, held, apart = np.random.default_rng(0), 0, 0
+    for _ in range(200):
+        before, after = ((random.random(200) < share) * random.uniform(0.2, 1, 200) for share in (0.05, 0.1))
+        found = statistics.compare(before.tolist(), after.tolist())
+        low, high = found["difference_interval"]
+        held += low <= 0.05 * 0.6 <= high
+        apart += (low <= 0 <= high) != (found["p_value"] >= statistics.SIGNIFICANCE)
+    assert held >= 0.92 * 200
+    assert apart <= 0.05 * 200
 
 
 @pytest.mark.parametrize(("changed", "rows", "points"), [(0, 300, 2.0), (1, 60, 10.0), (60, 300, 7.2)])

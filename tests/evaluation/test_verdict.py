@@ -145,6 +145,28 @@ def test_a_constant_answer_is_one_answer_however_it_is_spelled(spelling: str) ->
     assert "'5' is 100.0% of them" in judged["notes"][0]
 
 
+@pytest.mark.parametrize(("paid", "verdict"), [([], "no evidence of a change"), (range(300), "worse")])
+def test_right_answers_that_the_measure_does_not_pay_are_no_collapse(paid: Any, verdict: str) -> None:
+    """Such as outside of the tags, with GRPO_MEASURE=correct."""
+    golds = [str(number) for number in range(300)]
+    base, after = answered(golds, golds), answered(golds, golds)
+    for number, (old, new) in enumerate(zip(base, after, strict=True)):
+        old["rewards"], new["rewards"] = {"correct": float(number in paid)}, {"correct": 0.0}
+    judged = judge(base, after, IN_TAGS)
+    assert judged["verdict"] == verdict
+    assert not judged["answers"]["narrowed"]
+
+
+def test_one_answer_to_every_question_is_collapsed_also_where_it_is_never_paid() -> None:
+    golds = ["yes"] * 180 + ["no"] * 120
+    base, after = answered(golds, golds), answered(golds, ["yes"] * 300)
+    for old, new in zip(base, after, strict=True):
+        old["rewards"], new["rewards"] = {"correct": 1.0}, {"correct": 0.0}
+    judged = judge(base, after, IN_TAGS)
+    assert judged["verdict"] == "collapsed"
+    assert "'yes' is 100.0% of them" in judged["notes"][0]
+
+
 def test_an_answer_that_several_rows_share_beside_others_is_what_always_answering_earns() -> None:
     rows = [{**row, "answers": [row["answer"], "seven", "7"] if n < 90 else ["x"]} for n, row in enumerate(ROWS * 2)]
     base, after = (
@@ -209,6 +231,19 @@ def test_what_was_not_graded_decides_no_verdict_and_is_told(
     assert judged["verdict"] == verdict
     assert judged["notes"][0].startswith(f"warning: {lacking} of {len(before)} rows could not be graded")
     assert (judged["primary"]["p_value"] < 0.05) == (verdict == "improved")
+
+
+@pytest.mark.parametrize(("changed", "told"), [(0, True), (19, True), (20, False)])
+def test_means_whose_change_rests_on_few_rows_are_told_to_have_intervals_that_are_too_narrow(
+    changed: int, told: bool
+) -> None:
+    golds = [str(number) for number in range(100)]
+    before, after = (
+        [{**row, "rewards": {"brief": paid if n < changed else 0.25}} for n, row in enumerate(answered(golds, golds))]
+        for paid in (0.25, 0.5)
+    )
+    notes = " ".join(judge(before, after, Measure("reward brief", (("brief", 1.0),)))["notes"])
+    assert (f"{changed} of 100 rows changed their value" in notes) == told
 
 
 def test_rows_without_right_answers_have_no_share_of_them() -> None:

@@ -85,6 +85,13 @@ def test_lines_of_several_steps_count_their_steps() -> None:
     assert "for 10 steps" in judged(history, sparse)[0].sentence
 
 
+def test_a_line_that_a_save_wrote_early_counts_its_own_steps_alone() -> None:
+    sparse = SETTINGS.model_copy(update={"logging_steps": 10})
+    truncated = run_of(10, lambda step: {"completions/clipped_ratio": 1.0}, rising=False)
+    assert judged(truncated[:9], sparse) == []
+    assert "100% of the completions of 10 steps" in judged(truncated, sparse)[0].sentence
+
+
 def test_rows_that_are_all_solved_are_no_failure() -> None:
     solved = run_of(
         60, lambda step: {"reward": 2.5, "reward_std": 0.0, "frac_reward_zero_std": 1.0} if step > 30 else {}

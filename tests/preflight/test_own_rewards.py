@@ -66,6 +66,29 @@ def test_rows_need_an_answer_if_the_measure_asks_for_one(measure: str, needs: bo
     assert any(named) == needs
 
 
+def test_a_measure_that_raises_is_told_before_the_base_is_asked(world: World) -> None:
+    (world.folder / "measure.py").write_text("def brief(completion): return 1 / 0\n")
+    world.set(MEASURE=f"{world.folder}/measure.py::brief")
+    [failed] = world.failed()
+    assert failed.sentence.startswith("GRPO_MEASURE: reward 'brief' raised ZeroDivisionError")
+
+
+def test_a_measure_may_prefer_what_it_likes(world: World) -> None:
+    world.set(MEASURE="soft_overlong")
+    assert world.failed() == []
+
+
+def test_a_measure_of_another_file_may_not_take_the_name_of_a_reward(world: World) -> None:
+    with_module(world, "def brief(completion): return -float(len(completion))\n")
+    own = f"{world.folder / 'of_the_user.py'}::brief"
+    world.set(MEASURE="./other.py::brief")
+    [failed] = world.failed()
+    assert failed.sentence.startswith("GRPO_MEASURE: './other.py::brief' was given; allowed: another name than that of")
+    for same in ("brief", own):
+        world.set(MEASURE=same)
+        assert world.failed() == []
+
+
 def test_rewards_of_the_menu_that_judge_the_completion_alone_do_without_answers(world: World) -> None:
     without_answers(world)
     for rewards in ("format_tags:1", "think_format:1,soft_overlong:0.5", "xmlcount:1,repetition_penalty:1"):

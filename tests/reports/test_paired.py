@@ -131,6 +131,16 @@ def test_options_of_the_measured_reward_are_part_of_the_grader(two: tuple[Path, 
     assert any("GRPO_REWARD_OPTIONS" in sentence for sentence in paired.warnings(both(two)))
 
 
+def test_measures_of_one_name_are_told_with_the_weights_that_differ(two: tuple[Path, Path]) -> None:
+    for folder, weight in zip(two, (1.0, 3.0), strict=True):
+        measured(folder, "brief", [0.5] * 120)
+        changed(folder, "evaluation/evaluation.json", "measure", "weights", to=[["brief", weight]])
+    assert (
+        "a and b are judged by different measures (reward brief, brief:1; reward brief, brief:3), so no test is made"
+        in paired.warnings(both(two))
+    )
+
+
 def test_a_run_without_answers_is_named(two: tuple[Path, Path]) -> None:
     (two[1] / "evaluation/after.jsonl").unlink()
     assert paired.warnings(both(two)) == ["b: no answers after training, so nothing is compared"]

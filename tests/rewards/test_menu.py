@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -96,6 +97,15 @@ def test_every_fault_is_told_at_once() -> None:
 def test_a_dotted_path_may_not_take_a_name_of_the_menu_twice() -> None:
     with pytest.raises(InvalidRun, match="two rewards are named 'correct'"):
         load([("correct", 2.0), ("grpo_job.rewards.answers.correct", 1.0)])
+
+
+@pytest.mark.parametrize("name", ["correct", "choice", "exact"])
+def test_an_own_reward_may_not_take_the_name_of_one_that_decides_the_measure(name: str, tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(f"def {name}(completion, answer):\n    return 0.25\n")
+    with pytest.raises(InvalidRun, match=f"allowed: another name than '{name}'.*such as own_{name}"):
+        load([(f"{own}::{name}", 1.0)])
+    assert [reward.name for reward in load([(f"grpo_job.rewards.{name}", 1.0)])] == [name]
 
 
 def test_no_reward_at_all_is_refused() -> None:

@@ -37,7 +37,7 @@ def last_step_before(rows: Sequence[Row]) -> int:
 
 def _window_is_full(history: History) -> bool:
     """Whether the metric is over as many steps and prompts as it takes."""
-    first = next((int(row["step"]) for row in history.rows if ALIKE in row), None)
+    first = next((row for row in history.rows if ALIKE in row), None)
     prompts_per_step = history.settings.groups_per_step / history.settings.num_iterations
     needed = max(STEPS, math.ceil(PROMPTS / max(prompts_per_step, 1e-9)))
-    return first is not None and int(history.last["step"]) - first + history.settings.logging_steps >= needed
+    return first is not None and int(history.last["step"]) - history.before(first) >= needed

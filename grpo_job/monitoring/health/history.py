@@ -49,8 +49,12 @@ class History(NamedTuple):
     def over(self, steps: int) -> Sequence[Row]:
         """The rows of the last `steps` steps; empty if there are too few."""
         first = int(self.last["step"]) - steps
-        earliest = self.rows[0]["step"] - self.settings.logging_steps  # the first row covers these steps too
-        return [row for row in self.rows[-steps:] if row["step"] > first] if earliest <= first else []
+        return [row for row in self.rows[-steps:] if row["step"] > first] if self.before(self.rows[0]) <= first else []
+
+    def before(self, row: Row) -> int:
+        """The step before the first that `row` covers: it may come before GRPO_LOGGING_STEPS, as where one is saved."""
+        earlier = (int(other["step"]) for other in self.rows if other["step"] < row["step"])
+        return max(earlier, default=self.settings.warm_start_steps)
 
     @property
     def most(self) -> float:
@@ -67,7 +71,7 @@ class History(NamedTuple):
 
     def steps_of(self, rows: Sequence[Row]) -> int:
         """How many steps these consecutive rows cover."""
-        return int(rows[-1]["step"] - rows[0]["step"]) + self.settings.logging_steps
+        return int(rows[-1]["step"]) - self.before(rows[0])
 
     def no_better(self) -> bool:
         """Whether the reward is no higher than at the start, within its noise from step to step."""
