@@ -55,7 +55,7 @@ _SPELLINGS = tuple(
         (r"\\in(?![a-zA-Z])", r"\\in "),
         (r"\\pm(?![a-zA-Z])|\+/-", r"\\pm "),
         (r"\\(?:varnothing|emptyset)(?![a-zA-Z])", r"\\emptyset"),
-        (r"\\(?:times|cdot|ast)(?![a-zA-Z])\s*", "*"),
+        (r"\\(?:times|cdot|ast)(?![a-zA-Z])\s*|(?<=\d) x (?=\d)", "*"),
         (r"(?<=[\w)}])\*\*(?=[\w({-])", "^"),
         (r"\\exp\s*\(([^()]*)\)", r"e^{\1}"),
         (r"\\([$%#&])", r"\1"),
@@ -154,7 +154,7 @@ def spelled_alike(text: str) -> str:
         text = _RAISED.sub(lambda match: f"^{{{_simple(match[0])}}}", text)
         text = _LOWERED.sub(lambda match: f"_{{{_simple(match[0])}}}", text)
         text = "".join(map(_plain_character, text.translate(_CHARACTERS)))
-    if not re.search(r"[\\^{}<>*!.+_~]", text):
+    if not re.search(r"[\\^{}<>*!.+_~]|\d x \d", text):
         return text.strip()
     for pattern, spelling in _SPELLINGS:
         text = pattern.sub(spelling, text)
