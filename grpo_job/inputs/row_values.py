@@ -121,7 +121,7 @@ def solution(value: Any) -> str:
 
 
 def gold(text: str) -> str:
-    r"""The answer itself: in the last answer block, behind the last `####`, in the last balanced `\boxed{}`, or all of it.
+    r"""What is in the last answer block, behind the last `####`, in the last balanced `\boxed{}`, or the whole text.
 
     Behind `####` the number of its line is enough, for other lines may say it again (MetaMathQA).
 
