@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 _LEAD = re.compile(
-    r"^(?:(?:the |my )?(?:final |correct |right |best )*(?:answer|choice|option|letter)(?: is)?:?\s*|"
+    r"^(?:(?:so|thus|hence|therefore),? |"
+    r"(?:the |my )?(?:final |correct |right |best )*(?:answer|choice|option|letter)(?: is)?:?\s*|"
     r"I (?:choose|pick|select)\s+|it(?: is|'s)\s+)+",
     re.IGNORECASE,
 )
