@@ -29,12 +29,12 @@ class Quantity(NamedTuple):
 
 
 _GROUPED = r"\d{1,3}(?:(?:,\d{3})+|(?:[\u00a0\u2009\u202f]\d{3})+|(?:'\d{3})+|(?:,\d\d)+,\d{3})(?!\d)"
+COMPOUND = re.compile(r"\d+ ?[A-Za-z]+\.?(?:,? +(?:and )?\d+(?:\.\d+)? ?[A-Za-z]+\.?){1,3}")
 NUMBER = rf"(?:(?:{_GROUPED}|\d+)(?:\.\d+)?|\.\d+)"
 
 _PREFIX = re.compile(r"(?:(?:approximately|about|around|roughly)\b|\\approx|~)\s*", re.IGNORECASE)
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "k": 10**3, "million": 10**6, "billion": 10**9}
 _SCALES |= {"trillion": 10**12, "lakh": 10**5, "crore": 10**7, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9}
-_COMPOUND = re.compile(r"\d+ ?[A-Za-z]+\.?(?:,? +(?:and )?\d+(?:\.\d+)? ?[A-Za-z]+\.?){1,3}")
 
 _QUANTITY = re.compile(
     rf"""
@@ -85,7 +85,7 @@ def quantity(text: str) -> Quantity | None:
     if len(text) > LONGEST:
         return None
     text = _in_digits(plain(latex.unwrap(text)))
-    if _COMPOUND.fullmatch(text) and (read := _compound(text)):
+    if COMPOUND.fullmatch(text) and (read := _compound(text)):
         return read
     left, _, right = text.rpartition("=")
     if _is_name(right) and _QUANTITY.fullmatch(left.strip()):
