@@ -36,6 +36,9 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
 _MATH = re.compile(
     r"\$\$?(?=\S)((?:[^$\\]|\\.){0,299}?(?:[^$\\\s]|\\.))\$\$?(?!\d)|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL
 )
+_OPERAND = r"(?:\([-+*/\d.π√ ]{1,30}\)|[\d./π√⁰¹²³⁴-⁹⁻]|,(?=\d{3}))+"  # of formulas without LaTeX: 16π + 4, 2√3, 10⁶
+_PLAIN_FORMULA = re.compile(rf"(?<![\w.,])[-\u2212]?{_OPERAND}(?: ?[-\u2212+*·×] ?{_OPERAND})*")
+_HAS_SYMBOL = re.compile(r"(?=.*\d).*[π√]|.*\d[⁰¹²³⁴-⁹⁻]")
 _MEASURES = re.compile(rf"(?<![\w.,]){quantities.COMPOUND.pattern}")
 _OPEN_BRACKET = re.compile(rf"[(\[{{](?!{quantities.NUMBER}$)[^()\[\]{{}}A-Za-z]*,[^()\[\]{{}}A-Za-z,]*$")
 _NAMED = r"(?:[a-z] ?= ?)?"
@@ -183,6 +186,9 @@ def _last_formula(text: str) -> tuple[str, int] | None:
         content = "".join(part or "" for part in match.groups())
         if _is_formula(content):
             found = content.strip(), match.end()
+    for match in _PLAIN_FORMULA.finditer(text):
+        if _HAS_SYMBOL.match(match[0]) and (found is None or match.end() > found[1]):
+            found = match[0].strip("."), match.end()
     mark = max(text.rfind("\\"), text.rfind("^"))
     if mark < 0 or (found and mark < found[1]):
         return found
