@@ -16,7 +16,7 @@ _TAIL = re.compile(
 )
 _BARE = re.compile(r"[(\[]?\s*(?P<letter>[A-Ja-j])\s*[)\].:]{0,2}")
 _WITH_TEXT = re.compile(
-    r"(?:\((?P<round>[A-Ja-j])\)[.:]?|(?P<plain>[A-J])(?:[.:)]| -|,?(?= because| since| \())|(?P<low>[a-j])[):])"
+    r"(?:\((?P<round>[A-Ja-j])\)[.:]?|(?P<plain>[A-J])(?:[.:)]| -|,?(?= because| since| \())|(?P<low>[a-j])(?: ?\)|:))"
     r"\s+(?P<text>\S.*)",
     re.DOTALL,
 )
@@ -24,7 +24,8 @@ _ANOTHER = re.compile(
     r"\([A-Ja-j]\)|(?:\b(?:or|and|not)|[,/&])\s*\(?[A-J]\b|\bnot\b|\?|^(?:or|and)\b|^[A-J][.:)]|\s[A-J][.:)]\s*\S"
 )
 _OF_SEVERAL = re.compile(r"(?:both|neither|all|none|only|either)\b[^?()]*", re.IGNORECASE)  # an option about options
-_LISTED = re.compile(r"(?:^|[\s,;])\(?([A-J])[).:]\s*(.+?)(?=[\s,;]+\(?[A-J][).:]\s|$)", re.DOTALL)
+_LABEL = r"\(?(?:([A-J])[).:]|([a-j]) ?\))"  # MathQA writes `a ) 38 , b ) 27.5`
+_LISTED = re.compile(rf"(?:^|[\s,;]){_LABEL}\s*(.+?)(?=[\s,;]+{_LABEL}\s|$)", re.DOTALL)
 
 
 Equal = Callable[[str, str], bool]
@@ -82,7 +83,7 @@ def options(column: Any) -> dict[str, str]:
         try:
             column = json.loads(column)
         except (ValueError, RecursionError):
-            return {letter: text.strip() for letter, text in _LISTED.findall(column)}
+            return {(capital or low).upper(): text.strip() for capital, low, text, *_ in _LISTED.findall(column)}
     if isinstance(column, dict) and isinstance(column.get("text"), list):
         labels = column.get("label") or "ABCDEFGHIJ"
         return dict(zip(map(str, labels), map(str, column["text"]), strict=False))
