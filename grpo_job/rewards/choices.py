@@ -23,6 +23,8 @@ _WITH_TEXT = re.compile(
 _ANOTHER = re.compile(
     r"\([A-Ja-j]\)|(?:\b(?:or|and|not)|[,/&])\s*\(?[A-J]\b|\bnot\b|\?|^(?:or|and)\b|^[A-J][.:)]|\s[A-J][.:)]\s*\S"
 )
+_RUN = re.compile(r"(?=..)A?B?C?D?E?F?G?H?I?J?")
+_EACH = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&]\s*|,?\s+and\s+|(?<=\))\s*(?=\())\(?[A-J]\)?)+")
 _OF_SEVERAL = re.compile(r"(?:both|neither|all|none|only|either)\b[^?()]*", re.IGNORECASE)  # an option about options
 _LABEL = r"\(?(?:([A-J])[).:]|([a-j]) ?\))"  # MathQA writes `a ) 38 , b ) 27.5`
 _LISTED = re.compile(rf"(?:^|[\s,;]){_LABEL}\s*(.+?)(?=[\s,;]+{_LABEL}\s|$)", re.DOTALL)
@@ -57,11 +59,15 @@ def letter_and_text(text: str) -> tuple[str, str] | None:
 
 
 def same_choice(given: str, gold: str, equal: Equal) -> bool | None:
-    """Whether both choose one letter, or one the other's text; None where neither begins with a letter.
+    """Whether both choose one letter or the same letters, or one the other's text; None where neither begins with one.
 
     >>> [same_choice(given, "B. Paris", str.__eq__) for given in ("(B)", "b) Paris", "Paris", "B. Rome", "A")]
     [True, True, True, False, None]
+    >>> same_choice("A, C and D", "ACD", str.__eq__)
+    True
     """
+    if (letters := _several(given)) and letters == _several(gold):
+        return True
     one, other = letter_and_text(given), letter_and_text(gold)
     if one and other:
         same = one[0] == other[0]
@@ -69,6 +75,11 @@ def same_choice(given: str, gold: str, equal: Equal) -> bool | None:
     if (one or other or ("", ""))[1]:
         return equal(one[1] if one else given, other[1] if other else gold) or None
     return None
+
+
+def _several(text: str) -> list[str] | None:
+    """The letters of `ACD`, of `A, C and D` and of `(A)(C)(D)`."""
+    return sorted(re.findall("[A-J]", text)) if _RUN.fullmatch(text) or _EACH.fullmatch(text) else None
 
 
 def options(column: Any) -> dict[str, str]:
