@@ -13,10 +13,16 @@ _SYMBOLS_LISTED = r"""× * · * ⋅ * ∗ * ÷ / ⁄ / ∶ : π \pi √ \sqrt �
     ٫ . ٬ , ∅ \emptyset ℝ \mathbb{R} ℤ \mathbb{Z} ℕ \mathbb{N} ℚ \mathbb{Q} ℂ \mathbb{C} “ " ” " ″ " ‘ ' ’ ' ′ ' ⟨ ( ⟩ )
     ° \degree º \degree … ... → \to"""
 _SYMBOLS = _SYMBOLS_LISTED.split()
-_CHARACTERS = dict.fromkeys(map(ord, "\u2212\u2013\u2010\u2011\ufe63\uff0d"), "-") | {
-    ord(character): spelling + " " * spelling.startswith("\\")
-    for character, spelling in zip(_SYMBOLS[::2], _SYMBOLS[1::2], strict=True)
-}
+# Invisible: marks of the web, and of scripts that run from the right.
+_UNSEEN = "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
+_CHARACTERS = (
+    dict.fromkeys(map(ord, _UNSEEN), "")
+    | dict.fromkeys(map(ord, "\u2212\u2013\u2010\u2011\ufe63\uff0d"), "-")
+    | {
+        ord(character): spelling + " " * spelling.startswith("\\")
+        for character, spelling in zip(_SYMBOLS[::2], _SYMBOLS[1::2], strict=True)
+    }
+)
 _WORDS = r"(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bf|rm)"
 _INSIDE = r"((?:[^{}]|\{[^{}]*\})*)"
 _SPELLINGS = tuple(
