@@ -33,6 +33,9 @@ _STATEMENT = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
+_ALIGNED = re.compile(
+    r"\\begin\{((?:align(?:ed|at)?|gather(?:ed)?|equation|split)\*?)\}((?:(?!\\begin).){0,3000}?)\\end\{\1\}", re.DOTALL
+)
 _MATH = re.compile(
     r"\$\$?(?=\S)((?:[^$\\]|\\.){0,299}?(?:[^$\\\s]|\\.))\$\$?(?!\d)|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL
 )
@@ -80,7 +83,7 @@ def last_answer(completion: str) -> str | None:
     answer = extract_answer(completion)
     if answer is not None:
         return answer
-    end = latex.apart(completion[-_END:])
+    end = _ALIGNED.sub(_in_lines, latex.apart(completion[-_END:]))
     boxed = latex.boxes(end)
     if boxed and boxed[-1]:
         return boxed[-1]
@@ -123,6 +126,10 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
         return 0.0
     readings = dict.fromkeys([given, *sentences.readings(given)])
     return float(any(choices.right_among(reading, right, options, equal) for reading in readings))
+
+
+def _in_lines(equations: re.Match[str]) -> str:
+    return equations[2].replace("\\\\", "\n").replace("&", "")
 
 
 def _after_hashes(text: str) -> str | None:

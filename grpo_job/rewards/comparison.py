@@ -20,7 +20,7 @@ _SEMICOLON = re.compile(r"^([(\[][^,;]*);(?=[^,;]*[)\]]$)")
 _UNIT_IN_MATH = re.compile(r"(\$?)(-?[\d.,]*\d)\1(\s?[A-Za-z]{0,4}\s?)\$([\\^A-Za-z][^$]*)\$(\s?[A-Z]?)")  # 5 m$^2$
 _LISTED_ALONE = re.compile(r"""\[\s*(["'])(?P<only>[^"']+)\1\s*\]""")  # as JSON or Python prints a list of one text
 _UNFINISHED = re.compile(r"[\d\s.+*/()-]+")
-_ANSWER_IS = re.compile(r"^(?:the )?(?:final )?answer(?: is:?|:| =)\s*", re.IGNORECASE)
+_ANSWER_IS = re.compile(r"^(?:(?:the )?(?:final )?answer(?: is:?|:| =)|=(?=\s*[^\s=]))\s*", re.IGNORECASE)
 _SYMBOLS = tuple(
     (re.compile(said, re.IGNORECASE), symbol)
     for said, symbol in (
