@@ -78,14 +78,14 @@ def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) 
     source = RowSource("GRPO_DATASET", settings.dataset, settings.dataset_config, revision, column).pinned()
     splits = source.open()
     read = _split(splits, settings.dataset_split, "GRPO_DATASET_SPLIT", source, settings, needs_gold)
-    held_read = _held_out(splits, source, settings, needs_gold)
+    held_read, place = _held_out(splits, source, settings, needs_gold)
     if held_read is None:
         read, held_read = _set_apart(read, settings)
     training = _Filter(settings, lengths, needs_gold)
     train, train_counts = training.keep(read)
     known = frozenset(normalised(row["question"]) for row in train)
     held_out, held_counts = _Filter(settings, lengths, needs_gold, known).keep(held_read)
-    _require_enough(train, train_counts, held_out, held_counts, settings)
+    _require_enough(train, train_counts, held_out, held_counts, place, settings)
     digest = hashlib.sha256("\n".join(row["columns"] for row in train).encode()).hexdigest()[:16]
     kept = drawn(held_out, settings.eval_rows, settings.seed)
     return Rows(train, kept, train_counts, held_counts, source.commit, training.measured, digest)
@@ -148,8 +148,8 @@ class _Filter:
         return [row for row, tokens in zip(rows, self.measured, strict=True) if tokens <= limit]
 
 
-def _held_out(splits: Splits, source: RowSource, settings: Settings, needs_gold: bool) -> list[Row] | None:
-    """The rows of the split to evaluate on, None where there is none."""
+def _held_out(splits: Splits, source: RowSource, settings: Settings, needs_gold: bool) -> tuple[list[Row] | None, str]:
+    """The rows of the split to evaluate on, None where there is none; and their place for people."""
     if settings.eval_dataset:
         config, column = settings.eval_dataset_config, settings.prompt_column
         source = RowSource("GRPO_EVAL_DATASET", settings.eval_dataset, config, None, column).pinned()
@@ -158,8 +158,13 @@ def _held_out(splits: Splits, source: RowSource, settings: Settings, needs_gold:
     else:
         name = settings.eval_split or TEST
         if settings.eval_split is None and TEST not in splits:
-            return None
-    return _split(splits, name, "GRPO_EVAL_SPLIT", source, settings, needs_gold)
+            return None, source.name
+    return _split(splits, name, "GRPO_EVAL_SPLIT", source, settings, needs_gold), _place(splits, name, source)
+
+
+def _place(splits: Splits, name: str, source: RowSource) -> str:
+    """Such as `the split 'test' of rows (its splits: train, test)`; the name of a source that has only one."""
+    return source.name if len(splits) == 1 else f"the split {name!r} of {source.name} (its splits: {', '.join(splits)})"
 
 
 def _split(
@@ -173,7 +178,7 @@ def _split(
     if needs_gold:
         needed.append(("GRPO_ANSWER_COLUMN", settings.answer_column))
     faults = [
-        f"{variable}: {column!r} was given; {source.name} has the columns {', '.join(there)}"
+        f"{variable}: {column!r} was given; {_place(splits, name, source)} has the columns {', '.join(there)}"
         + (_hint(split.column_names) if variable == "GRPO_ANSWER_COLUMN" else "")
         for variable, column in needed
         if (there := _instead_of(column, split))
@@ -213,7 +218,12 @@ def _set_apart(rows: Sequence[Row], settings: Settings) -> tuple[list[Row], list
 
 
 def _require_enough(
-    train: Sequence[Row], train_counts: Counts, held_out: Sequence[Row], held_counts: Counts, settings: Settings
+    train: Sequence[Row],
+    train_counts: Counts,
+    held_out: Sequence[Row],
+    held_counts: Counts,
+    place: str,
+    settings: Settings,
 ) -> None:
     needed = settings.prompts_per_generation
     if len(train) < needed:
@@ -225,7 +235,7 @@ def _require_enough(
         )
     if not held_out:
         raise InvalidRun(
-            f"GRPO_EVAL_DATASET: {settings.eval_dataset or settings.dataset!r} has {held_counts.sentence()} "
-            f"left to evaluate on; allowed: rows with {settings.prompt_column!r} and {settings.answer_column!r} "
-            "that do not occur in training"
+            f"GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET: {place} has {held_counts.sentence()} left to "
+            f"evaluate on; allowed: rows with {settings.prompt_column!r} and {settings.answer_column!r} that do not "
+            "occur in training"
         )

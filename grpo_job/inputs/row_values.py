@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from grpo_job.rewards import latex, quantities
+from grpo_job.rewards import answers, latex, quantities
 from grpo_job.settings import example as examples
 
 Message = dict[str, str]
@@ -121,13 +121,14 @@ def solution(value: Any) -> str:
 
 
 def gold(text: str) -> str:
-    r"""The answer itself: what stands behind the last `####`, or in the last balanced `\boxed{}`, or the whole text.
+    r"""What is in the last answer block, behind the last `####`, in the last balanced `\boxed{}`, or the whole text.
 
     Behind `####` the number of its line is enough, for other lines may say it again (MetaMathQA).
 
     >>> gold("48 + 24 = 72\n#### 72\nThe answer is: 72"), gold("So \\fbox{x_{1}}."), gold(" 72 ")
     ('72', 'x_{1}', '72')
     """
+    text = answers.extract_answer(text) or text
     if "####" in text:
         behind = text.rsplit("####", 1)[-1].strip()
         line = behind.partition("\n")[0]

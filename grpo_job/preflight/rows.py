@@ -28,7 +28,7 @@ def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterat
     yield Finding("passed", "rows", f"training on {rows.train_counts.sentence()}; {_epochs(rows, settings):.2g} epochs")
     yield Finding("passed", "held-out rows", used)
     yield _lengths(rows.lengths if measured else (), settings)
-    for check in (_answers, _long_answers, _duplicates, _same_answer, _echoes, _options, _few_rows, _none_fresh):
+    for check in ROW_CHECKS:
         if message := check(rows, settings):
             yield Finding("warned", "rows", message)
     for check in (_overlap, _few_held_out):
@@ -134,6 +134,18 @@ def _echoes(rows: Rows, settings: Settings) -> str | None:
     )
 
 
+def _system(rows: Rows, settings: Settings) -> str | None:
+    """A system prompt that asks for a format, and rows that bring another."""
+    told = settings.system_prompt
+    own = sum(not row["prompt"][0]["content"].startswith(told) for row in rows.train)
+    if not own:
+        return None
+    return (
+        f"{own} of {len(rows.train)} rows have a system message of their own, so that their prompts do not show "
+        "GRPO_SYSTEM_PROMPT: take the message out of these rows, or write into it what the rewards ask for"
+    )
+
+
 def _options(rows: Rows, settings: Settings) -> str | None:
     """Rows of a multiple choice that show no options, or whose answers are places among them."""
     if not all(map(_texts_of_options, rows.train)):  # of most data the first row decides
@@ -215,3 +227,8 @@ def _epochs(rows: Rows, settings: Settings) -> float:
     if settings.max_steps == -1:
         return settings.num_train_epochs
     return settings.max_steps * settings.groups_per_step / settings.num_iterations / max(1, len(rows.train))
+
+
+ROW_CHECKS = (
+    _answers, _long_answers, _duplicates, _same_answer, _echoes, _system, _options, _few_rows, _none_fresh,
+)  # fmt: skip

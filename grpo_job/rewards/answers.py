@@ -20,7 +20,7 @@ _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
 _EUROPEAN = r"\d{1,3}(?:\.\d{3}){1,5},\d\d(?!\d)(?: ?€)?|\d+,\d\d(?!\d) ?€"
 # Not within a word or a power, nor an ordinal, nor a year, nor what is denied; "5-3" ends in 3, not in -3.
 _NUMBER_IN_TEXT = re.compile(
-    rf"(?<![\w^)])(?<!\bin )(?<!\bnot )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?"
+    rf"(?<![\w^)])(?<!\bin )(?<!\bnot )(?<!\bmod )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?"
     rf"(?:{_EUROPEAN}|{quantities.NUMBER}(?:,\d+)*)"  # `12,5` is one number or two, but not 5
     rf"(?: ?[½¼¾⅐-⅞]|/{quantities.NUMBER})?(?:[eE][-+]?\d+)?(?: (?:hundred|thousand|million|billion|trillion)\b)?)"
     r"(?!(?:st|nd|rd|th)\b|[万萬亿億만억])"
@@ -33,14 +33,22 @@ _STATEMENT = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
+_ALIGNED = re.compile(
+    r"\\begin\{((?:align(?:ed|at)?|gather(?:ed)?|equation|split)\*?)\}((?:(?!\\begin).){0,3000}?)\\end\{\1\}", re.DOTALL
+)
 _MATH = re.compile(
     r"\$\$?(?=\S)((?:[^$\\]|\\.){0,299}?(?:[^$\\\s]|\\.))\$\$?(?!\d)|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL
 )
-_OPEN_BRACKET = re.compile(rf"[(\[](?!{quantities.NUMBER}$)[^()\[\]A-Za-z]*,[^()\[\]A-Za-z,]*$")
-_BEFORE = rf"(?:[a-z] = )?[-\u2212]?[$€£]?{quantities.NUMBER}(?:/\d+)?"
+_OPERAND = r"(?:\([-+*/\d.π√ ]{1,30}\)|[\d./π√⁰¹²³⁴-⁹⁻]|,(?=\d{3}))+"  # of formulas without LaTeX: 16π + 4, 2√3, 10⁶
+_PLAIN_FORMULA = re.compile(rf"(?<![\w.,])[-\u2212]?{_OPERAND}(?: ?[-\u2212+*·×] ?{_OPERAND})*")
+_HAS_SYMBOL = re.compile(r"(?=.*\d).*[π√]|.*\d[⁰¹²³⁴-⁹⁻]")
+_MEASURES = re.compile(rf"(?<![\w.,]){quantities.COMPOUND.pattern}")
+_OPEN_BRACKET = re.compile(rf"[(\[{{](?!{quantities.NUMBER}$)[^()\[\]{{}}A-Za-z]*,[^()\[\]{{}}A-Za-z,]*$")
+_NAMED = r"(?:[a-z] ?= ?)?"
+_BEFORE = rf"\$?{_NAMED}[-\u2212]?[$€£]?{quantities.NUMBER}(?:/\d+)?\$?"
 _JOINED = re.compile(  # `2x + 1`, `x > 3`; `3:4`, `2 or 3`, `1, -2 and 3`
     r"(?<![A-Za-z<])(?=[^A-Za-z]*[A-Za-z])(?:[A-Za-z0-9]{1,3}\s?[-+*/<>≤≥]=?\s?)+$"
-    rf"|(?<![\w.,/])(?:{_BEFORE}(?:, |:| : ))*{_BEFORE}(?::| : |\s?±\s?|,? (?:or|to|and) (?:[a-z] = )?)$"
+    rf"|(?<![\w.,/])(?:{_BEFORE}(?:, |:| : ))*{_BEFORE}(?::| : |\s?±\s?|,? (?:or|to|and) \$?{_NAMED})$"
 )
 _WORD_BEFORE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}:?\s|[,;:.]\s|\n")
 
@@ -75,7 +83,7 @@ def last_answer(completion: str) -> str | None:
     answer = extract_answer(completion)
     if answer is not None:
         return answer
-    end = latex.apart(completion[-_END:])
+    end = _ALIGNED.sub(_in_lines, latex.apart(completion[-_END:]))
     boxed = latex.boxes(end)
     if boxed and boxed[-1]:
         return boxed[-1]
@@ -120,6 +128,10 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
     return float(any(choices.right_among(reading, right, options, equal) for reading in readings))
 
 
+def _in_lines(equations: re.Match[str]) -> str:
+    return equations[2].replace("\\\\", "\n").replace("&", "")
+
+
 def _after_hashes(text: str) -> str | None:
     """The line after the last `####` that is a number or ends the text: other `####` are headings."""
     for match in reversed(list(_HASHES.finditer(text))):
@@ -139,7 +151,7 @@ def _stated(text: str) -> str | None:
     stated = (rest[: end.start()] if end else rest).strip().strip("*").strip()
     if stated and (quantities.quantity(stated) or choices.letter_and_text(stated)):
         return stated
-    words = len(re.findall("[A-Za-z]{2,}", stated))
+    words = len(re.findall(r"(?!(?:sqrt|pi|sin|cos|tan|log|ln)\b)\b[A-Za-z]{2,}", stated))
     of_one_word = words == 1 and last["says"] and not re.search(r"\d", stated)  # nothing in `answer this`
     return stated if stated and (words == 0 or of_one_word) else None
 
@@ -152,14 +164,15 @@ def _last_value(text: str) -> str | None:
         return formula[0]
     if last is None:
         return _last_sentence(text)
-    dated = dates.last(text)
-    if dated and last.end() <= dated.end():
-        return dated[0]
+    measured = _last(_MEASURES, text)
+    for whole in (dates.last(text), measured if measured and quantities.quantity(measured[0]) else None):
+        if whole and last.end() <= whole.end():
+            return whole[0]
     before = text[max(0, last.start() - 100) : last.start()]
-    if text[last.end() : last.end() + 1] in ")]" and (opening := _OPEN_BRACKET.search(before + last[0])):
+    if text[last.end() : last.end() + 1] in ")]}" and (opening := _OPEN_BRACKET.search(before + last[0])):
         return opening[0] + text[last.end() : last.end() + 1]
     joined = _JOINED.search(before)
-    return joined[0] + last[0] if joined else last[0]
+    return (joined[0] + last[0]).replace("$", "") if joined else last[0]
 
 
 def _last_sentence(text: str) -> str | None:
@@ -180,6 +193,9 @@ def _last_formula(text: str) -> tuple[str, int] | None:
         content = "".join(part or "" for part in match.groups())
         if _is_formula(content):
             found = content.strip(), match.end()
+    for match in _PLAIN_FORMULA.finditer(text):
+        if _HAS_SYMBOL.match(match[0]) and (found is None or match.end() > found[1]):
+            found = match[0].strip("."), match.end()
     mark = max(text.rfind("\\"), text.rfind("^"))
     if mark < 0 or (found and mark < found[1]):
         return found

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 _LEAD = re.compile(
-    r"^(?:(?:the |my )?(?:final |correct |right |best )*(?:answer|choice|option|letter)(?: is)?:?\s*|"
+    r"^(?:(?:so|thus|hence|therefore),? |"
+    r"(?:the |my )?(?:final |correct |right |best )*(?:answer|choice|option|letter)(?: is)?:?\s*|"
     r"I (?:choose|pick|select)\s+|it(?: is|'s)\s+)+",
     re.IGNORECASE,
 )
@@ -15,15 +16,18 @@ _TAIL = re.compile(
 )
 _BARE = re.compile(r"[(\[]?\s*(?P<letter>[A-Ja-j])\s*[)\].:]{0,2}")
 _WITH_TEXT = re.compile(
-    r"(?:\((?P<round>[A-Ja-j])\)[.:]?|(?P<plain>[A-J])(?:[.:)]| -|,?(?= because| since| \())|(?P<low>[a-j])[):])"
+    r"(?:\((?P<round>[A-Ja-j])\)[.:]?|(?P<plain>[A-J])(?:[.:)]| -|,?(?= because| since| \())|(?P<low>[a-j])(?: ?\)|:))"
     r"\s+(?P<text>\S.*)",
     re.DOTALL,
 )
 _ANOTHER = re.compile(
     r"\([A-Ja-j]\)|(?:\b(?:or|and|not)|[,/&])\s*\(?[A-J]\b|\bnot\b|\?|^(?:or|and)\b|^[A-J][.:)]|\s[A-J][.:)]\s*\S"
 )
+_RUN = re.compile(r"(?=..)A?B?C?D?E?F?G?H?I?J?")
+_EACH = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&]\s*|,?\s+and\s+|(?<=\))\s*(?=\())\(?[A-J]\)?)+")
 _OF_SEVERAL = re.compile(r"(?:both|neither|all|none|only|either)\b[^?()]*", re.IGNORECASE)  # an option about options
-_LISTED = re.compile(r"(?:^|[\s,;])\(?([A-J])[).:]\s*(.+?)(?=[\s,;]+\(?[A-J][).:]\s|$)", re.DOTALL)
+_LABEL = r"\(?(?:([A-J])[).:]|([a-j]) ?\))"  # MathQA writes `a ) 38 , b ) 27.5`
+_LISTED = re.compile(rf"(?:^|[\s,;]){_LABEL}\s*(.+?)(?=[\s,;]+{_LABEL}\s|$)", re.DOTALL)
 
 
 Equal = Callable[[str, str], bool]
@@ -55,11 +59,15 @@ def letter_and_text(text: str) -> tuple[str, str] | None:
 
 
 def same_choice(given: str, gold: str, equal: Equal) -> bool | None:
-    """Whether both choose one letter, or one the other's text; None where neither begins with a letter.
+    """Whether both choose one letter or the same letters, or one the other's text; None where neither begins with one.
 
     >>> [same_choice(given, "B. Paris", str.__eq__) for given in ("(B)", "b) Paris", "Paris", "B. Rome", "A")]
     [True, True, True, False, None]
+    >>> same_choice("A, C and D", "ACD", str.__eq__)
+    True
     """
+    if (letters := _several(given)) and letters == _several(gold):
+        return True
     one, other = letter_and_text(given), letter_and_text(gold)
     if one and other:
         same = one[0] == other[0]
@@ -67,6 +75,11 @@ def same_choice(given: str, gold: str, equal: Equal) -> bool | None:
     if (one or other or ("", ""))[1]:
         return equal(one[1] if one else given, other[1] if other else gold) or None
     return None
+
+
+def _several(text: str) -> list[str] | None:
+    """The letters of `ACD`, of `A, C and D` and of `(A)(C)(D)`."""
+    return sorted(re.findall("[A-J]", text)) if _RUN.fullmatch(text) or _EACH.fullmatch(text) else None
 
 
 def options(column: Any) -> dict[str, str]:
@@ -81,7 +94,7 @@ def options(column: Any) -> dict[str, str]:
         try:
             column = json.loads(column)
         except (ValueError, RecursionError):
-            return {letter: text.strip() for letter, text in _LISTED.findall(column)}
+            return {(capital or low).upper(): text.strip() for capital, low, text, *_ in _LISTED.findall(column)}
     if isinstance(column, dict) and isinstance(column.get("text"), list):
         labels = column.get("label") or "ABCDEFGHIJ"
         return dict(zip(map(str, labels), map(str, column["text"]), strict=False))

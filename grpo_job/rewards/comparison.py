@@ -18,7 +18,9 @@ _OF_LETTERS = re.compile(r"\(\s*[a-z]\s*(?:,\s*[a-z]\s*){1,3}\)\s*=\s*(?=[(\[])|
 _SAYS = {"yes": True, "true": True, "no": False, "false": False}
 _SEMICOLON = re.compile(r"^([(\[][^,;]*);(?=[^,;]*[)\]]$)")
 _UNIT_IN_MATH = re.compile(r"(\$?)(-?[\d.,]*\d)\1(\s?[A-Za-z]{0,4}\s?)\$([\\^A-Za-z][^$]*)\$(\s?[A-Z]?)")  # 5 m$^2$
-_ANSWER_IS = re.compile(r"^(?:the )?(?:final )?answer(?: is:?|:| =)\s*", re.IGNORECASE)
+_LISTED_ALONE = re.compile(r"""\[\s*(["'])(?P<only>[^"']+)\1\s*\]""")  # as JSON or Python prints a list of one text
+_UNFINISHED = re.compile(r"[\d\s.+*/()-]+")
+_ANSWER_IS = re.compile(r"^(?:(?:the )?(?:final )?answer(?: is:?|:| =)|=(?=\s*[^\s=]))\s*", re.IGNORECASE)
 _SYMBOLS = tuple(
     (re.compile(said, re.IGNORECASE), symbol)
     for said, symbol in (
@@ -56,6 +58,8 @@ def equal(given: str, gold: str) -> bool:
 
 
 def _bare(text: str) -> str:
+    if alone := _LISTED_ALONE.fullmatch(text.strip()):
+        text = alone["only"].replace("\\\\", "\\")
     text = latex.unwrap(_ANSWER_IS.sub("", text.strip(), count=1))
     if in_math := _UNIT_IN_MATH.fullmatch(text):
         text = "{1}{2}{3} {4}".format(*in_math.groups())
@@ -134,7 +138,13 @@ def _by_algebra(given: str, gold: str) -> bool:
     if measured or gold_measured:
         (left, unit), (right, gold_unit) = measured or (given, ()), gold_measured or (gold, ())
         return units.same_units(unit, gold_unit) and equal(left, right)
+    if _UNFINISHED.fullmatch(given) and _UNFINISHED.fullmatch(gold) and _numbers(given) != _numbers(gold):
+        return False  # two products of one number, such as its prime factors and `1 * 30`
     return same_expression(_exact(one_number) or given, _exact(other_number) or gold)
+
+
+def _numbers(text: str) -> list[str]:
+    return sorted(re.findall(r"[\d.]+", text))
 
 
 def _exact(read: quantities.Quantity | None) -> str:

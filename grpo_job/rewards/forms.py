@@ -10,8 +10,10 @@ from grpo_job.rewards import choices
 from grpo_job.rewards.tags import after_thoughts
 
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-# Not of a word, nor of B12; `I think` chooses nothing.
-_LETTER = re.compile(r"(?<![A-Za-z\d])\(?([A-HJ-Z]|I(?! (?!is|because|since)[a-z]))\)?(?![A-Za-z\d'])")
+# Not of a word, nor of B12; `I think` chooses nothing, nor does `not A`.
+_LETTER = re.compile(
+    r"(?<![A-Za-z\d])(?<!\bnot )(?<!\bnot \()\(?([A-HJ-Z]|I(?! (?!is|because|since)[a-z]))\)?(?![A-Za-z\d'])"
+)
 _JUDGED = re.compile(r"\b(?:answer|option|choice|correct|right|wrong|incorrect)\b", re.IGNORECASE)
 _YES_NO = re.compile(r"\b(?P<denied>(?:not|never|\w+n['’]t) )?(?P<said>yes|no|true|false)\b")
 _THINK = re.compile(r"\s*(?:<think>)?(?P<thought>.*?)</think>(?P<rest>.*)", re.DOTALL)

@@ -13,10 +13,16 @@ _SYMBOLS_LISTED = r"""× * · * ⋅ * ∗ * ÷ / ⁄ / ∶ : π \pi √ \sqrt �
     ٫ . ٬ , ∅ \emptyset ℝ \mathbb{R} ℤ \mathbb{Z} ℕ \mathbb{N} ℚ \mathbb{Q} ℂ \mathbb{C} “ " ” " ″ " ‘ ' ’ ' ′ ' ⟨ ( ⟩ )
     ° \degree º \degree … ... → \to"""
 _SYMBOLS = _SYMBOLS_LISTED.split()
-_CHARACTERS = dict.fromkeys(map(ord, "\u2212\u2013\u2010\u2011\ufe63\uff0d"), "-") | {
-    ord(character): spelling + " " * spelling.startswith("\\")
-    for character, spelling in zip(_SYMBOLS[::2], _SYMBOLS[1::2], strict=True)
-}
+# Invisible: marks of the web, and of scripts that run from the right.
+_UNSEEN = "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
+_CHARACTERS = (
+    dict.fromkeys(map(ord, _UNSEEN), "")
+    | dict.fromkeys(map(ord, "\u2212\u2013\u2010\u2011\ufe63\uff0d"), "-")
+    | {
+        ord(character): spelling + " " * spelling.startswith("\\")
+        for character, spelling in zip(_SYMBOLS[::2], _SYMBOLS[1::2], strict=True)
+    }
+)
 _WORDS = r"(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bf|rm)"
 _INSIDE = r"((?:[^{}]|\{[^{}]*\})*)"
 _SPELLINGS = tuple(
@@ -55,7 +61,7 @@ _SPELLINGS = tuple(
         (r"\\in(?![a-zA-Z])", r"\\in "),
         (r"\\pm(?![a-zA-Z])|\+/-", r"\\pm "),
         (r"\\(?:varnothing|emptyset)(?![a-zA-Z])", r"\\emptyset"),
-        (r"\\(?:times|cdot|ast)(?![a-zA-Z])\s*", "*"),
+        (r"\\(?:times|cdot|ast)(?![a-zA-Z])\s*|(?<=\d) x (?=\d)", "*"),
         (r"(?<=[\w)}])\*\*(?=[\w({-])", "^"),
         (r"\\exp\s*\(([^()]*)\)", r"e^{\1}"),
         (r"\\([$%#&])", r"\1"),
@@ -154,7 +160,7 @@ def spelled_alike(text: str) -> str:
         text = _RAISED.sub(lambda match: f"^{{{_simple(match[0])}}}", text)
         text = _LOWERED.sub(lambda match: f"_{{{_simple(match[0])}}}", text)
         text = "".join(map(_plain_character, text.translate(_CHARACTERS)))
-    if not re.search(r"[\\^{}<>*!.+_~]", text):
+    if not re.search(r"[\\^{}<>*!.+_~]|\d x \d", text):
         return text.strip()
     for pattern, spelling in _SPELLINGS:
         text = pattern.sub(spelling, text)

@@ -11,7 +11,9 @@ _IN_ORDER = re.compile(
     r"\s*\(?\bin (?:this |that |ascending |descending |alphabetical )?order\b:?\)?:?\s*", re.IGNORECASE
 )
 _THEN = re.compile(r"\s*,?\s+(?:and )?then\s+|\s*(?:->|\\to(?![a-z]))\s*")
-_NAME = r"[A-Za-z][a-z'-]+(?: [A-Za-z][a-z'-]+){0,3}"
+_LETTER = r"[^\W\d_]"
+_WORD = rf"(?={_LETTER}(?:[a-z'-]|{_LETTER}{{2}})){_LETTER}(?:{_LETTER}|['-])*"  # not `AB, CD`, which are sides
+_NAME = rf"{_WORD}(?: {_WORD}){{0,3}}"
 _NAMES = re.compile(rf"{_NAME}(?:\s*,\s*(?:and )?{_NAME}){{1,19}}")
 _MEMBER_NAME = re.compile(r"[a-zA-Z]\s*=\s*")
 

@@ -1,7 +1,8 @@
 r"""Reads a short text as one number with its unit: `$1,000.50`, `-2/3`, `72 apples`, `7.2 \times 10^{1}`.
 
-Values are exact fractions, so `72.00` is 72 and 0.6667 is not 2/3. A text that is not one number (a range, a
-list, a sum still to be done, a time of day) is not read at all. `%` is a unit: 72% is 72, and is not 0.72.
+Values are exact fractions, so `72.00` is 72 and 0.6667 is not 2/3; only a decimal of six digits and more is what rounds
+to it, as for math-verify. A text that is not one number (a range, a list, a sum still to be done, a time of day) is not
+read at all. `%` is a unit: 72% is 72, and is not 0.72.
 """
 
 import functools
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from grpo_job.rewards import latex, units, words
 
 LONGEST = 500  # characters of a text that is read at all
+FEWEST_DIGITS, MOST_PLACES = 6, 12  # of a decimal that may be a rounded value; the last digits of a double are not sure
 
 
 class Quantity(NamedTuple):
@@ -27,12 +29,12 @@ class Quantity(NamedTuple):
 
 
 _GROUPED = r"\d{1,3}(?:(?:,\d{3})+|(?:[\u00a0\u2009\u202f]\d{3})+|(?:'\d{3})+|(?:,\d\d)+,\d{3})(?!\d)"
+COMPOUND = re.compile(r"\d+ ?[A-Za-z]+\.?(?:,? +(?:and )?\d+(?:\.\d+)? ?[A-Za-z]+\.?){1,3}")
 NUMBER = rf"(?:(?:{_GROUPED}|\d+)(?:\.\d+)?|\.\d+)"
 
 _PREFIX = re.compile(r"(?:(?:approximately|about|around|roughly)\b|\\approx|~)\s*", re.IGNORECASE)
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "k": 10**3, "million": 10**6, "billion": 10**9}
 _SCALES |= {"trillion": 10**12, "lakh": 10**5, "crore": 10**7, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9}
-_COMPOUND = re.compile(r"\d+ ?[A-Za-z]+\.?(?:,? +(?:and )?\d+(?:\.\d+)? ?[A-Za-z]+\.?){1,3}")
 
 _QUANTITY = re.compile(
     rf"""
@@ -83,7 +85,7 @@ def quantity(text: str) -> Quantity | None:
     if len(text) > LONGEST:
         return None
     text = _in_digits(plain(latex.unwrap(text)))
-    if _COMPOUND.fullmatch(text) and (read := _compound(text)):
+    if COMPOUND.fullmatch(text) and (read := _compound(text)):
         return read
     left, _, right = text.rpartition("=")
     if _is_name(right) and _QUANTITY.fullmatch(left.strip()):
@@ -150,7 +152,18 @@ def same_quantity(one: Quantity, other: Quantity) -> bool:
     convert = one.compound or other.compound or (units.is_money(one.unit) and units.is_money(other.unit))
     if convert and units.same_amount(one.value, one.unit, other.value, other.unit):
         return True
-    return one.value == other.value and units.same_units(one.unit, other.unit)
+    return _same_value(one.value, other.value) and units.same_units(one.unit, other.unit)
+
+
+def _same_value(one: Fraction, other: Fraction) -> bool:
+    return one == other or _rounds(one, other) or _rounds(other, one)
+
+
+def _rounds(value: Fraction, decimal: Fraction) -> bool:
+    """Whether `decimal` is the value, rounded to many digits: 0.142857 is 1/7, and so is the double of 1 / 7."""
+    places = next((each for each in range(MOST_PLACES) if (decimal * 10**each).denominator == 1), MOST_PLACES)
+    many = places >= FEWEST_DIGITS and abs(decimal) * 10**places >= 10 ** (FEWEST_DIGITS - 1)
+    return many and round(value, places) == round(decimal, places)
 
 
 def with_unit(text: str) -> tuple[str, tuple[str, ...]] | None:

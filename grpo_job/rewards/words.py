@@ -27,8 +27,10 @@ _LEADING = re.compile(
 _CHEMICAL = re.compile(r"(?=.*\d)(?:[A-Z][a-z]?(?:_?\d+|_\{\d+\})?)+")
 _SYMBOLS = re.compile(r"(?:[A-Z][a-z]?){2,}")  # of elements: NaCl
 _VERDICT = re.compile(
-    r"(yes|no|true|false)(?:[.!]|[,;:]\s+(?P<rest>.{1,300})|\s+[-\u2014]\s+(?P<more>.{1,300}))?", re.I | re.S
+    r"(yes|no|true|false)(?:[.!]|[.!,;:]\s+(?P<rest>.{1,300})|\s+[-\u2014]\s+(?P<more>.{1,300}))?", re.I | re.S
 )
+_SAME_VERDICT = {"yes": r"yes|true", "no": r"no|false|not|cannot|\w+n't"}
+_SAME_VERDICT |= {"true": _SAME_VERDICT["yes"], "false": _SAME_VERDICT["no"]}
 
 
 def _value(text: str) -> int | None:
@@ -83,9 +85,7 @@ def verdict(text: str) -> str | None:
     match = _VERDICT.fullmatch(text.strip())
     if match is None:
         return None
-    rest = match["rest"] or match["more"] or ""
-    if match[1].lower() in ("no", "false"):
-        rest = re.sub(r"\b(?:not|cannot)\b|\b\w+n't\b", "", rest)
+    rest = re.sub(rf"\b(?:{_SAME_VERDICT[match[1].lower()]})\b", "", match["rest"] or match["more"] or "", flags=re.I)
     if re.search(r"\b(?:or|no|not|yes|true|false|maybe|but|unless|\w+n't|cannot|never|wrong)\b|\?", rest, re.I):
         return None
     return match[1].lower()

@@ -189,6 +189,19 @@ def test_held_out_rows_that_all_occur_in_training_are_refused(tmp_path: Path) ->
     assert "0 of 6 rows (left out: 6 in training) left to evaluate on" in refusal(path, eval_dataset=str(path))
 
 
+def test_of_several_splits_the_one_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    jsonl(tmp_path / "train.jsonl", problems(9))
+    jsonl(tmp_path / "validation.jsonl", problems(9, first=50))
+    jsonl(tmp_path / "test.jsonl", [{"question": f"{number} + 1?", "answer": ""} for number in range(5)])
+    place = f"the split 'test' of {tmp_path} (its splits: train, validation, test)"
+    without_answers = (
+        "GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET: {} has 0 of 5 rows (left out: 5 unanswerable) left to evaluate"
+    )
+    assert without_answers.format(place) in refusal(tmp_path)
+    jsonl(tmp_path / "test.jsonl", [{"problem": "1 + 1?", "answer": "2"}])
+    assert refusal(tmp_path) == f"GRPO_PROMPT_COLUMN: 'question' was given; {place} has the columns problem, answer"
+
+
 @pytest.mark.skipif(not sample.TRAIN.is_file(), reason="the sample has not been made")
 def test_the_sample_has_rows_to_train_on_and_others_to_evaluate_on() -> None:
     rows = load("sample", eval_rows=300)

@@ -21,6 +21,10 @@ def rows(world: World, *changes: dict[str, Any], of: int = 100) -> None:
     world.rows(train=[{**row, **change} for row, change in zip(known, changes, strict=False)] + known[len(changes) :])
 
 
+def of_a_pirate(number: int) -> list[dict[str, str]]:
+    return [{"role": "system", "content": "You are a pirate."}, {"role": "user", "content": f"{number} + 1?"}]
+
+
 def other_versions(world: World, **differing: str) -> None:
     world.patch.setattr(versions, "installed", lambda: {**locked()["cpu"], **differing})
 
@@ -65,6 +69,12 @@ ODD: list[tuple[str, str, str, Plant]] = [
         "rows",
         "every answer is its question: check GRPO_PROMPT_COLUMN",
         lambda w: rows(w, *[{"question": f"{n} + 1?", "answer": f"{n} + 1?"} for n in range(100)]),
+    ),
+    (
+        "system messages of the rows",
+        "rows",
+        "3 of 100 rows have a system message of their own, so that their prompts do not show GRPO_SYSTEM_PROMPT: take",
+        lambda w: (w.set(SYSTEM_PROMPT="Use tags."), rows(w, *[{"question": of_a_pirate(n)} for n in range(3)])),
     ),
     (
         "options that no prompt shows",

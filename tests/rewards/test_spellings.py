@@ -38,6 +38,7 @@ def test_each_spelling_is_paid_and_no_near_miss_is(row: dict[str, list[str]]) ->
         {"A": "Rome", "B": "Paris", "C": "Oslo"},
         {"label": ["A", "B", "C"], "text": ["Rome", "Paris", "Oslo"]},
         "A) Rome B) Paris C) Oslo",
+        "a ) Rome , b ) Paris , c ) Oslo",
         '["Rome", "Paris", "Oslo"]',
     ],
 )
