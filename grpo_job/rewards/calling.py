@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from decimal import Decimal
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -68,9 +69,14 @@ def takes_batch(function: Callable[..., Any]) -> bool:
 
 def without_options(function: Any) -> Any:
     """The function itself, of one whose options were set."""
-    while hasattr(function, "func"):  # a partial
+    while isinstance(function, partial):
         function = function.func
     return function
+
+
+def _set_options(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """The options that were set; an object of the user's own may have `keywords` too."""
+    return function.keywords if isinstance(function, partial) else {}
 
 
 def option(function: Callable[..., Any], name: str) -> Any:
@@ -144,7 +150,7 @@ def whole(batch: Batch) -> dict[str, Any]:
 def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any]:
     """What TRL's signature asks for: completions as `Text`, prompts as lists of messages, and what its trainer adds."""
     completions = [Text(text_of(each)) for each in batch["completions"]]
-    options = getattr(function, "keywords", {})
+    options = _set_options(function)
     given = {**_OUTSIDE_TRAINING, **batch}
     known = {**{name: values for name, values in given.items() if name not in options}, "completions": completions}
     asked = parameters(function)
@@ -168,7 +174,7 @@ def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tu
         known["prompt"] = known.pop("prompts")
     known = {"ground_truth": known.get("answer"), **known, "solution_str": known["completion"]}
     asked = [each for each in parameters(function).values() if each.kind != each.VAR_POSITIONAL]
-    options = getattr(function, "keywords", {})
+    options = _set_options(function)
     named = [each for each in asked if each.kind != each.VAR_KEYWORD and each.name not in options]
     values = {each.name: known[each.name] for each in named if each.name in known}
     own_names = [each for each in named if each.name not in OF_PROMPT] or named
