@@ -6,21 +6,26 @@ Of rewards these are files that are named, and modules in GRPO_REWARD_PATH; what
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from grpo_job.settings import plain_files
 from grpo_job.settings.fields import Fields
 
-
-def digests(settings: Fields) -> dict[str, str]:
-    """The SHA-256 of each file, by what names it. One that cannot be read is left out: the checks say why."""
-    found = {name: _first_digest(places) for name, places in _named(settings)}
-    return {f"{name}_sha256": digest for name, digest in found.items() if digest}
+REWARD_FILES = "reward_files"
 
 
-def _named(settings: Fields) -> Iterator[tuple[str, list[Path]]]:
+def digests(settings: Fields) -> dict[str, Any]:
+    """SHA-256 of the chat template's file, and of each file of rewards by its name; what cannot be read is left out."""
+    template = None if settings.chat_template in (None, "plain") else _first_digest([Path(settings.chat_template)])
+    files = {name: digest for name, places in _of_rewards(settings) if (digest := _first_digest(places))}
+    return {
+        **({"chat_template_sha256": template} if template else {}),
+        **({REWARD_FILES: files} if files else {}),
+    }
+
+
+def _of_rewards(settings: Fields) -> Iterator[tuple[str, list[Path]]]:
     """What names a file, and where that may be: the first place that has one counts."""
-    if settings.chat_template not in (None, "plain"):
-        yield "chat_template", [Path(settings.chat_template)]
     for name in (*(name for name, _ in settings.rewards), settings.measure):
         module, double_colon, _ = name.partition("::")
         if double_colon:
@@ -29,9 +34,9 @@ def _named(settings: Fields) -> Iterator[tuple[str, list[Path]]]:
             module = name.rpartition(".")[0]
             path = module.replace(".", "/")
             yield module, _in_reward_path(settings, f"{path}.py", f"{path}/__init__.py")
-    for reward, options in settings.reward_options.items():
+    for options in settings.reward_options.values():
         if isinstance(options, dict) and isinstance(file := options.get("prompt_file"), str) and file:
-            yield f"{reward}_prompt_file", [Path(file)]
+            yield file, [Path(file)]
 
 
 def _in_reward_path(settings: Fields, *names: str) -> list[Path]:

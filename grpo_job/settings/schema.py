@@ -67,7 +67,7 @@ class Settings(Fields):
         return self.model_dump(mode="json", exclude=harmless)
 
     @cached_property
-    def file_digests(self) -> dict[str, str]:
+    def file_digests(self) -> dict[str, Any]:
         """Of the files that it names, as they were when first asked for: they may be edited while the run goes on."""
         return named_files.digests(self)
 
