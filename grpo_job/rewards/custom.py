@@ -93,6 +93,9 @@ def _module_and_name(dotted_path: str, folder: Path | None) -> tuple[ModuleType,
     file, double_colon, name = dotted_path.partition("::")
     if double_colon:
         return _from_file(file, dotted_path, folder), name
+    if "/" in file or file.endswith(".py"):
+        said = "it names no function of the file; allowed: a file as ./file.py::function"
+        raise InvalidRun(f"the reward {dotted_path!r} cannot be loaded: {said}")
     module_name, _, name = dotted_path.rpartition(".")
     return _import(module_name, dotted_path, folder), name
 
