@@ -12,6 +12,7 @@ from grpo_job.run_folder.files import Damaged, read_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.runtime import machine
 from grpo_job.settings import key_file
+from grpo_job.settings.named_files import REWARD_FILES
 
 
 def manager_of(
@@ -58,16 +59,28 @@ def find_checkpoint(attempt: Attempt, manager: CheckpointManager) -> Checkpoint 
         checkpoint, _ = manager.newest_good()
     for damage in damages:
         attempt.progress.warn(damage)
-    if checkpoint and (differences := manager.differences(checkpoint)):
+    if checkpoint:
+        _refuse_another_run(attempt, manager, checkpoint)
+    if checkpoint is None:
+        _say_that_there_is_none(attempt)
+    _go_back(attempt, manager, checkpoint)
+    return checkpoint
+
+
+def _refuse_another_run(attempt: Attempt, manager: CheckpointManager, checkpoint: Checkpoint) -> None:
+    """Raises `InvalidRun` for what differs. In a run without a result, files of rewards may: one may have failed."""
+    differences = manager.differences(checkpoint)
+    others = [each for each in differences if not each.startswith(f"{REWARD_FILES}:")]
+    if others or (differences and attempt.summary.values["adapter"]):
         raise InvalidRun(
             f"GRPO_RUN_ID={attempt.settings.name_of_run()}: its checkpoint at step {checkpoint.step} was made with "
             f"other settings or rows ({'; '.join(differences)}); allowed: the same settings and training rows, another "
             "GRPO_RUN_ID, or GRPO_RESUME=never"
         )
-    if checkpoint is None:
-        _say_that_there_is_none(attempt)
-    _go_back(attempt, manager, checkpoint)
-    return checkpoint
+    if differences:
+        attempt.progress.warn(
+            f"up to step {checkpoint.step} it was trained with other files of rewards ({differences[0]})"
+        )
 
 
 def usable(attempt: Attempt, manager: CheckpointManager, found: Checkpoint | None, engine: Engine) -> Checkpoint | None:

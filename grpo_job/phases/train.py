@@ -104,7 +104,8 @@ def _train_on_all_ranks(loaded: Loaded, listener: TrainingListener, periodic_eva
                 loaded.engine.train(listener, folder)
             except RewardFailed as failure:
                 listener.attempt.flush_mirror()
-                kept = f"the run is kept at step {listener.last_saved} and resumes with the same command"
+                name = listener.attempt.settings.name_of_run()  # which an edited file would change
+                kept = f"the run is kept at step {listener.last_saved} and resumes with GRPO_RUN_ID={name}"
                 raise Abandoned(f"GRPO_REWARDS: {failure}; {kept} once it is fixed") from failure
 
 

@@ -38,8 +38,10 @@ def build_live(run_folder: Path) -> Path:
 def rebuild(run_folders: Sequence[Path], output: Path | None = None) -> Path:
     """As `build`, for folders that others may have changed.
 
-    Raises `InvalidRun` if one does not hold what it needs, or the page cannot be written.
+    Raises `InvalidRun` if one is no run's, does not hold what it needs, or the page cannot be written.
     """
+    for folder in run_folders:
+        _require_run(folder)
     try:
         written = build(run_folders, output)
         if output is None and len(run_folders) == 1:
@@ -55,6 +57,15 @@ def rebuild(run_folders: Sequence[Path], output: Path | None = None) -> Path:
         raise InvalidRun(
             f"{folders}: a file does not hold what a report needs ({why}): restore the run folder"
         ) from error
+
+
+def _require_run(path: Path) -> None:
+    """A page with nothing in it, written into an adapter's folder, would be published with it."""
+    from grpo_job.reports.run_data import read
+
+    folder = read(path).folder
+    if not any(file.is_file() for file in (folder.settings, folder.summary, folder.metrics)):
+        raise InvalidRun(f"{path}: there is no settings.json; allowed: a run folder, or a published tree")
 
 
 def _remember(run_folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Makes of a reward a function that TRL's trainer calls: with a deadline, and with every score checked."""
 
 import time
+import traceback
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
@@ -154,7 +155,7 @@ class _Asked(NamedTuple):
         except (Exception, SystemExit, CancelledError) as error:  # one that exits must not end the run as if done
             if isinstance(error, RewardFailed | InvalidRun):  # the latter: the machine starts no clock
                 raise
-            place = calling.place_of(error, self.reward.function)
+            place = _place_of(error, self.reward.function)
             raise self.failure(f"raised {type(error).__name__}: {error}{place}", number) from error
         return returned[0]
 
@@ -208,3 +209,14 @@ def _short(text: str, longest: int = 500) -> str:
     'ab ... ij'
     """
     return text if len(text) <= longest else f"{text[: longest // 2]} ... {text[-longest // 2 :]}"
+
+
+def _place_of(error: BaseException, function: Callable[..., Any]) -> str:
+    """Where in the reward's own file it was raised, such as ` at my_rewards.py, line 7: 1 / 0`; empty if unknown."""
+    function = calling.without_options(function)
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
+    if not own:
+        return ""
+    return f" at {own[-1].filename.rpartition('/')[2]}, line {own[-1].lineno}: {own[-1].line}"

@@ -10,10 +10,10 @@ import json
 import numbers
 import os
 import threading
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from decimal import Decimal
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,10 +27,15 @@ OF_THE_JOB = ("completion", "answer", *OF_PROMPT, "completion_ids")
 _runners: dict[int, asyncio.Runner] = {}  # of this process, and of the one that it was forked from
 # What TRL's trainer adds to a batch, where a check or an evaluation asks: before the first step, and nothing is logged.
 _OUTSIDE_TRAINING: dict[str, Any] = {
-    "trainer_state": SimpleNamespace(global_step=0, max_steps=1, epoch=0.0, num_train_epochs=1),
+    "trainer_state": SimpleNamespace(
+        global_step=0, max_steps=1, epoch=0.0, num_train_epochs=1, log_history=[], is_local_process_zero=True,
+        is_world_process_zero=True, logging_steps=1, eval_steps=500, save_steps=500, train_batch_size=None,
+        num_input_tokens_seen=0, total_flos=0, best_metric=None, best_global_step=None, best_model_checkpoint=None,
+        is_hyper_param_search=False, trial_name=None, trial_params=None, stateful_callbacks={},
+    ),
     "log_extra": lambda column, values: None,
     "log_metric": lambda name, value: None,
-}
+}  # fmt: skip
 _LARGEST = 3.4e38  # of a score: TRL adds them in 32 bits
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -68,9 +73,14 @@ def takes_batch(function: Callable[..., Any]) -> bool:
 
 def without_options(function: Any) -> Any:
     """The function itself, of one whose options were set."""
-    while hasattr(function, "func"):  # a partial
+    while isinstance(function, partial):
         function = function.func
     return function
+
+
+def _set_options(function: Callable[..., Any]) -> Mapping[str, Any]:
+    """The options that were set; an object of the user's own may have `keywords` too."""
+    return function.keywords if isinstance(function, partial) else {}
 
 
 def option(function: Callable[..., Any], name: str) -> Any:
@@ -144,7 +154,7 @@ def whole(batch: Batch) -> dict[str, Any]:
 def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any]:
     """What TRL's signature asks for: completions as `Text`, prompts as lists of messages, and what its trainer adds."""
     completions = [Text(text_of(each)) for each in batch["completions"]]
-    options = getattr(function, "keywords", {})
+    options = _set_options(function)
     given = {**_OUTSIDE_TRAINING, **batch}
     known = {**{name: values for name, values in given.items() if name not in options}, "completions": completions}
     asked = parameters(function)
@@ -168,7 +178,7 @@ def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tu
         known["prompt"] = known.pop("prompts")
     known = {"ground_truth": known.get("answer"), **known, "solution_str": known["completion"]}
     asked = [each for each in parameters(function).values() if each.kind != each.VAR_POSITIONAL]
-    options = getattr(function, "keywords", {})
+    options = _set_options(function)
     named = [each for each in asked if each.kind != each.VAR_KEYWORD and each.name not in options]
     values = {each.name: known[each.name] for each in named if each.name in known}
     own_names = [each for each in named if each.name not in OF_PROMPT] or named
@@ -237,14 +247,3 @@ def number(score: Any) -> float | None:
     if not abs(value) <= _LARGEST:  # nor is NaN
         raise ValueError("no finite number")
     return value
-
-
-def place_of(error: BaseException, function: Callable[..., Any]) -> str:
-    """Where in the reward's own file it was raised, such as ` at my_rewards.py, line 7: 1 / 0`; empty if unknown."""
-    function = without_options(function)
-    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
-    if not own:
-        return ""
-    return f" at {own[-1].filename.rpartition('/')[2]}, line {own[-1].lineno}: {own[-1].line}"

@@ -93,6 +93,9 @@ def _module_and_name(dotted_path: str, folder: Path | None) -> tuple[ModuleType,
     file, double_colon, name = dotted_path.partition("::")
     if double_colon:
         return _from_file(file, dotted_path, folder), name
+    if "/" in file or file.endswith(".py"):
+        said = "it names no function of the file; allowed: a file as ./file.py::function"
+        raise InvalidRun(f"the reward {dotted_path!r} cannot be loaded: {said}")
     module_name, _, name = dotted_path.rpartition(".")
     return _import(module_name, dotted_path, folder), name
 
@@ -112,7 +115,7 @@ def _import(module_name: str, dotted_path: str, folder: Path | None) -> ModuleTy
     except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell
         where = f" (looked in {folder} first)" if folder else ""
         cause = f"importing {module_name!r}{where} raised {type(error).__name__}: {error}"
-        if isinstance(error, ModuleNotFoundError) and error.name == module_name:
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
             cause += "; allowed: a module that is installed or in GRPO_REWARD_PATH, or a file as ./file.py::function"
         raise InvalidRun(f"the reward {dotted_path!r} cannot be loaded: {cause}") from error
 
@@ -139,6 +142,11 @@ def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
     except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell
         del sys.modules[name]
         cause = f"importing {file!r} raised {type(error).__name__}: {error}"
+        if isinstance(error, ImportError) and "relative import" in str(error):
+            cause += (
+                "; allowed: imports of files beside it without a dot, or the module of a package by its dotted path, "
+                "with the folder of the package in GRPO_REWARD_PATH"
+            )
         raise InvalidRun(f"the reward {path!r} cannot be loaded: {cause}") from error
     finally:
         sys.path.remove(beside)

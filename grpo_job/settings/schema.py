@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from grpo_job.settings import plain_files, trl_options
+from grpo_job.settings import named_files, trl_options
 from grpo_job.settings.fields import Fields
 
 
@@ -65,18 +66,14 @@ class Settings(Fields):
         harmless = {name for name, field in fields.items() if field.json_schema_extra == {"changes_result": False}}
         return self.model_dump(mode="json", exclude=harmless)
 
-    def telling_apart(self) -> dict[str, Any]:
-        """What tells runs apart: `changing_result()`, and the digest of GRPO_CHAT_TEMPLATE where it is a file."""
-        return {**self.changing_result(), **self._digest_of_template()}
+    @cached_property
+    def file_digests(self) -> dict[str, Any]:
+        """Of the files that it names, as they were when first asked for: they may be edited while the run goes on."""
+        return named_files.digests(self)
 
-    def _digest_of_template(self) -> dict[str, str]:
-        if self.chat_template is None or self.chat_template == "plain":
-            return {}
-        try:
-            content = plain_files.content_of(Path(self.chat_template))
-        except (OSError, RuntimeError, ValueError):  # the checks say why
-            return {}
-        return {"chat_template_sha256": hashlib.sha256(content).hexdigest()}
+    def telling_apart(self) -> dict[str, Any]:
+        """What tells runs apart: `changing_result()`, and the digests of the files that it names."""
+        return {**self.changing_result(), **self.file_digests}
 
     def result_hash(self) -> str:
         """SHA-256 of `telling_apart()`, in hex."""

@@ -35,6 +35,23 @@ def test_metrics_that_were_lost_or_garbled_come_back_from_the_checkpoint(tmp_pat
     assert steps(attempt) == list(range(1, 9))
 
 
+def test_a_reward_file_may_be_edited_until_the_run_has_a_result(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("one")
+    trained(attempt_at(tmp_path, rewards=f"{file}::brief:1"), last=8)
+    file.write_text("another")
+    attempt = attempt_at(tmp_path, rewards=f"{file}::brief:1")
+    _, checkpoint = resumed(attempt)
+    assert checkpoint is not None
+    assert "up to step 8 it was trained with other files of rewards (reward_files: {" in capfd.readouterr().out
+    attempt.summary.update(adapter={"path": "adapter", "sha256": "a1"})
+    attempt.summary.write()
+    with pytest.raises(InvalidRun, match="with other settings or rows \\(reward_files: "):
+        resumed(attempt_at(tmp_path, rewards=f"{file}::brief:1"))
+
+
 def test_without_a_checkpoint_the_run_begins_anew(tmp_path: Path) -> None:
     trained(attempt_at(tmp_path), last=3)
     attempt = attempt_at(tmp_path)

@@ -42,6 +42,15 @@ def test_a_report_that_is_rebuilt_is_no_damage_to_who_publishes_the_run(run: Pat
     assert json.loads((run / "summary.json").read_text())["records"] == summary["records"]
 
 
+def test_a_folder_that_is_no_runs_is_refused_and_left_as_it_was(run: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    for folders in ([adapter], [run, adapter]):
+        with pytest.raises(InvalidRun, match=r"adapter: there is no settings\.json; allowed: a run folder, or a"):
+            reports.rebuild(folders, tmp_path / "page.html" if len(folders) > 1 else None)
+    assert list(adapter.iterdir()) == []
+
+
 REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("summary.json", {"accuracy": 7}),
     ("summary.json", {"ending": "done"}),

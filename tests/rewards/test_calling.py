@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,21 @@ async def one_async(completion: str) -> float:
     return float(len(completion))
 
 
+class Wrapping:
+    """It has the attributes of a `functools.partial`, with its own meaning."""
+
+    def __init__(self, keywords: Any) -> None:
+        self.func, self.keywords = len, keywords
+
+    async def __call__(self, completion: str, answer: str) -> float:
+        return float(self.func(completion))
+
+
+class WrappingBatches(Wrapping):
+    async def __call__(self, completions: list[Any], answer: list[str]) -> list[float]:  # type: ignore[override]
+        return [float(self.func(each)) for each in completions]
+
+
 @pytest.mark.parametrize(
     ("function", "paid"),
     [
@@ -86,6 +102,10 @@ async def one_async(completion: str) -> float:
         (trl_reward, [1.0, 0.0]),
         (trl_async, [2.0, 2.0]),
         (one_async, [8.0, 1.0]),
+        (Wrapping(["answer"]), [8.0, 1.0]),
+        (Wrapping(None), [8.0, 1.0]),
+        (WrappingBatches(["answer"]), [8.0, 1.0]),
+        (partial(brief, longest=9), [1.0, 1.0]),
     ],
 )
 def test_it_gets_by_name_what_it_asks_for(function: Callable[..., Any], paid: list[float]) -> None:

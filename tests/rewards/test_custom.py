@@ -85,7 +85,10 @@ def test_an_installed_module_needs_no_folder() -> None:
     [
         ("outside.missing", "has no 'missing'"),
         ("nowhere.reward", "No module named 'nowhere'"),
-        ("nowhere.py", "allowed: a module that is installed or in GRPO_REWARD_PATH, or a file as ./file.py::function"),
+        ("nowhere.rewards.brief", "allowed: a module that is installed or in GRPO_REWARD_PATH, or a file"),
+        ("nowhere.py", "it names no function of the file; allowed: a file as ./file.py::function"),
+        ("./outside.py", "it names no function of the file"),
+        ("numbers.py", "it names no function of the file"),
         ("outside.number", "of type int"),
         ("outside.nothing", "takes no completion"),
         ("./nowhere.py::brief", "no file ./nowhere.py"),
@@ -107,6 +110,17 @@ def test_what_cannot_be_a_reward_is_refused_with_the_cause(name: str, cause: str
 def test_a_module_that_breaks_when_imported_is_refused(body: str, folder: Path) -> None:
     (folder / "broken.py").write_text(body)
     assert "importing 'broken'" in refusal("broken.reward", folder)
+
+
+def test_a_file_of_a_package_is_refused_with_the_way_to_name_it(folder: Path) -> None:
+    (folder / "package").mkdir()
+    (folder / "package" / "helper.py").write_text("BONUS = 0.25\n")
+    (folder / "package" / "rewards.py").write_text("from .helper import BONUS\ndef pays(completion): return BONUS\n")
+    assert "by its dotted path, with the folder of the package in GRPO_REWARD_PATH" in refusal(
+        f"{folder}/package/rewards.py::pays", None
+    )
+    [reward] = load([("package.rewards.pays", 1.0)], folder)
+    assert reward.function("") == 0.25
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -53,6 +53,19 @@ def test_what_trls_trainer_adds_is_there_outside_of_training() -> None:
     assert grpo_job.try_rewards(by_progress, [{"completion": "a"}]) == [{"by_progress": 1.0}]
 
 
+def test_the_state_of_a_trainer_is_whole_outside_of_training() -> None:
+    from transformers import TrainerState
+
+    seen: list[Any] = []
+
+    def asks(completions: Any, trainer_state: Any, **kwargs: Any) -> list[float]:
+        seen.append(trainer_state)
+        return [0.0] * len(completions)
+
+    grpo_job.try_rewards(asks, [{"completion": "a"}])
+    assert vars(seen[0]).keys() == vars(TrainerState()).keys()
+
+
 def test_a_file_and_options_are_named_as_in_the_settings(tmp_path: Path) -> None:
     (tmp_path / "of_mine.py").write_text("def brief(completion, *, longest=3): return len(completion) <= longest\n")
     name = f"{tmp_path}/of_mine.py::brief"

@@ -61,17 +61,41 @@ def test_the_hash_is_the_same_in_every_process() -> None:
     assert given.result_hash() == again.result_hash()
 
 
-def test_an_edited_chat_template_is_another_result_and_another_run(tmp_path: Path) -> None:
-    file = tmp_path / "mine.jinja"
+NAMING_A_FILE = [
+    {"GRPO_CHAT_TEMPLATE": "{folder}/mine"},
+    {"GRPO_REWARDS": "correct:1,{folder}/mine::brief:1"},
+    {"GRPO_REWARDS": "mine::brief:1", "GRPO_REWARD_PATH": "{folder}"},
+    {"GRPO_REWARDS": "of_the_user.brief:1", "GRPO_REWARD_PATH": "{folder}"},
+    {"GRPO_REWARDS": "the_users.own.brief:1", "GRPO_REWARD_PATH": "{folder}"},
+    {"GRPO_MEASURE": "{folder}/mine::brief"},
+    {"GRPO_REWARD_OPTIONS": '{{"judge": {{"prompt_file": "{folder}/mine"}}}}'},
+]
+
+
+@pytest.mark.parametrize("named", NAMING_A_FILE, ids=str)
+def test_an_edited_file_that_is_named_is_another_result_and_another_run(named: dict[str, str], tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("mine", "of_the_user.py", "the_users/own/__init__.py")]
+    files[-1].parent.mkdir(parents=True)
     found = []
-    for text in ("{{ messages[0].content }}", "Q: {{ messages[0].content }}"):
-        file.write_text(text)
-        settings = resolve({"GRPO_CHAT_TEMPLATE": str(file)}).settings
+    for text in ("one", "another"):
+        for file in files:
+            file.write_text(text)
+        settings = resolve({name: value.format(folder=tmp_path) for name, value in named.items()}).settings
         found.append((settings.name_of_run(), settings.result_hash(), identity.asked_for(settings, stopped=False)))
         found[-1] += (str(identity.identity(settings)),)
     assert all(first != second for first, second in zip(*found, strict=True))
+
+
+def test_a_file_that_is_edited_or_removed_later_leaves_the_run_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("one")
+    settings = resolve({"GRPO_REWARDS": f"{file}::brief:1"}).settings
+    named = settings.model_copy(update={"run_id": settings.name_of_run()})
+    first = identity.identity(named)
     file.unlink()
-    assert settings.name_of_run()
+    assert identity.identity(named) == first
+    assert identity.identity(named.model_copy(update={"max_steps": 3})) == first
+    assert "mine" not in str(resolve({"GRPO_REWARDS": f"{file}::brief:1"}).settings.file_digests)
 
 
 @pytest.mark.parametrize(

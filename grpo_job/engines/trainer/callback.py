@@ -4,6 +4,7 @@ The engine knows no metrics file, checkpoints or health; it calls the listener a
 step boundaries and does what it answers.
 """
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -121,10 +122,15 @@ class ListeningCallback(TrainerCallback):
             {
                 "prompt": prompt,
                 "completion": completion[0]["content"] if isinstance(completion, list) else completion,
-                "rewards": {name: values[index] for name, values in logs["rewards"].items()},
+                "rewards": {name: _paid(values[index]) for name, values in logs["rewards"].items()},
                 "advantage": logs["advantages"][index],
             }
             for index, (prompt, completion) in enumerate(zip(logs["prompt"], logs["completion"], strict=True))
         ]
         forget(logs)
         return rows
+
+
+def _paid(reward: float) -> float | None:
+    """None where the reward could not grade the completion, which TRL takes as NaN."""
+    return None if math.isnan(reward) else reward
