@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from grpo_job.evaluation.measure import READS_GOLDS, SHARES
 from grpo_job.outcomes import InvalidRun
 from grpo_job.rewards import custom, tutorial
 from grpo_job.rewards.answers import correct, correct_anywhere
@@ -88,11 +87,6 @@ def load(
             function = _with_options(_function(name, folder), short, options.get(short, {}))
             module = custom.module_of(name, folder) if name not in MENU else ""
             reward = Reward(short, weight, function, name not in MENU, module=module)
-            if short in READS_GOLDS | SHARES and not reward.function_is(MENU[short]):
-                faults.append(
-                    f"{name!r} was given; allowed: another name than {short!r}, a reward of the menu that decides what "
-                    f"the run is measured by, such as own_{short}"
-                )
         except InvalidRun as refusal:
             faults.extend(refusal.faults)
             continue

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from grpo_job.evaluation.measure import READS_GOLDS, SHARES
 from grpo_job.outcomes import InvalidRun
 from grpo_job.rewards import calling, exits
 
@@ -24,12 +25,16 @@ _CONTRACT = (
 
 
 def short_name(path: str) -> str:
-    """The function's own name, which its metrics get.
+    """The function's own name, which its metrics get; of the names that decide the measure, the menu's rewards have it.
 
     >>> short_name("./my_rewards.py::brief"), short_name("my_rewards.brief"), short_name("correct")
     ('brief', 'brief', 'correct')
+    >>> short_name("./my_rewards.py::correct")
+    'own_correct'
     """
-    return path.rpartition("::")[2].rpartition(".")[2]
+    name = path.rpartition("::")[2].rpartition(".")[2]
+    is_own = name != path and not path.startswith("grpo_job.")
+    return f"own_{name}" if is_own and name in READS_GOLDS | SHARES else name
 
 
 def load(dotted_path: str, folder: Path | None) -> RewardFunction:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from grpo_job.evaluation.measure import choose
 from grpo_job.outcomes import InvalidRun
 from grpo_job.rewards import MENU, Reward, RewardFailed, as_trl_function, load
 from grpo_job.rewards.custom import RewardFunction
@@ -100,11 +101,14 @@ def test_a_dotted_path_may_not_take_a_name_of_the_menu_twice() -> None:
 
 
 @pytest.mark.parametrize("name", ["correct", "choice", "exact"])
-def test_an_own_reward_may_not_take_the_name_of_one_that_decides_the_measure(name: str, tmp_path: Path) -> None:
+def test_an_own_reward_does_not_decide_the_measure_by_its_name(name: str, tmp_path: Path) -> None:
     own = tmp_path / "own.py"
     own.write_text(f"def {name}(completion, answer):\n    return 0.25\n")
-    with pytest.raises(InvalidRun, match=f"allowed: another name than '{name}'.*such as own_{name}"):
-        load([(f"{own}::{name}", 1.0)])
+    rewards = load([(f"{own}::{name}", 1.0), (name, 1.0)])
+    assert [reward.name for reward in rewards] == [f"own_{name}", name]
+    measure = choose("auto", [(rewards[0].name, 1.0)], golds=True)
+    assert measure.name == f"reward own_{name}"
+    assert not measure.reads_answers
     assert [reward.name for reward in load([(f"grpo_job.rewards.{name}", 1.0)])] == [name]
 
 
