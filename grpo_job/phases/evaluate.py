@@ -7,12 +7,13 @@ from typing import Any, Literal
 from grpo_job import rewards
 from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading, served_back, verdict
-from grpo_job.evaluation.measure import AUTO, Measure, choose
+from grpo_job.evaluation.measure import AUTO, Measure
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.outcomes import Unexpected
 from grpo_job.phases import judging, known_answers
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
+from grpo_job.preflight.evaluation import measure_of
 from grpo_job.rewards import answers, custom, tags
 from grpo_job.rewards.forms import think_format
 from grpo_job.run_folder.files import read_jsonl, remove, sha256, write_json, write_jsonl
@@ -72,14 +73,6 @@ def evaluate_warm(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     accuracy, kept = mean(found, measure), grading.share(found, "format")
     attempt.summary.update(accuracy={"warm": accuracy}, format={"warm": kept})
     attempt.progress.say(f"after the warm start: {told(accuracy, measure)}; format: {kept:.1%}")
-
-
-def measure_of(settings: Settings, chosen: Sequence[rewards.Reward], rows: Sequence[dict[str, Any]]) -> Measure:
-    """What this run is judged by; see `evaluation.measure.choose`."""
-    weights = [(reward.name, reward.weight) for reward in chosen]
-    return choose(
-        rewards.custom.short_name(settings.measure), weights, golds=any(row["answer"].strip() for row in rows)
-    )
 
 
 def mean(found: Sequence[dict[str, Any]], measure: Measure) -> float:

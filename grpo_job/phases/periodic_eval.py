@@ -16,7 +16,8 @@ from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading, statistics
 from grpo_job.monitoring.health import HELD_OUT, HELD_OUT_MEAN, HELD_OUT_ROWS
 from grpo_job.phases.attempt import Attempt
-from grpo_job.phases.evaluate import graded_by, graders_of, measure_of, told
+from grpo_job.phases.evaluate import graded_by, graders_of, told
+from grpo_job.preflight.evaluation import measure_of
 from grpo_job.rewards import Reward, Tokens
 from grpo_job.run_folder.files import read_jsonl, write_bytes, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS

@@ -63,3 +63,14 @@ def test_a_goal_above_the_interval_of_all_right_is_told(world: World, goal: str,
     assert cure in warned[0].sentence
     world.set(STOP_AT_ACCURACY="0.9")
     assert [finding.status for finding in said(world, "rows to choose by")] == ["passed"]
+
+
+def test_a_goal_may_be_beyond_1_only_where_the_measure_may(world: World) -> None:
+    world.set(EVAL_STEPS="5", STOP_AT_ACCURACY="1.5", REWARDS="format_tags:1,tag_count:1")
+    assert [finding.status for finding in said(world, "rows to choose by")] == ["passed"]
+    world.set(REWARDS="correct:2,format_tags:1")
+    (failed,) = world.failed()
+    assert failed.sentence == (
+        "GRPO_STOP_AT_ACCURACY: 1.5 was given; the measure is a share of right answers; allowed: a number above 0, at "
+        "most 1"
+    )
