@@ -69,6 +69,7 @@ def evaluate_warm(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     chat = Chat(checked.base.folder, attempt.settings)
     found = records(engine, "on", checked.rows.held_out, checked.rewards, attempt.settings, chat)
     write_jsonl(attempt.folder.warm, found)
+    attempt.summary.update(warm_of=known_answers.origin_of(attempt))
     measure = measure_of(attempt.settings, checked.rewards, checked.rows.held_out)
     accuracy, kept = mean(found, measure), grading.share(found, "format")
     attempt.summary.update(accuracy={"warm": accuracy}, format={"warm": kept})
@@ -197,12 +198,28 @@ def keep(engine: Engine, attempt: Attempt) -> None:
     attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / WEIGHTS)})
 
 
+def _warm(attempt: Attempt, checked: Checked) -> list[dict[str, Any]]:
+    """The answers after the warm start; paid again if the files of rewards were edited since."""
+    found, rows = read_jsonl(attempt.folder.warm), checked.rows.held_out
+    of = known_answers.origin_of(attempt)
+    known = attempt.summary.values.get("warm_of", of)
+    if known == of or verdict.asked(found) != [(row["question"], row["answer"]) for row in rows]:
+        return found
+    paying = graded_by(attempt.settings, checked.rewards, Chat(checked.base.folder, attempt.settings).ids)
+    paid = {name: reward([record["completion"] for record in found], rows) for name, reward in paying.items()}
+    for number, record in enumerate(found):
+        record["rewards"] = {name: scores[number] for name, scores in paid.items()}
+    write_jsonl(attempt.folder.warm, found)
+    attempt.summary.update(warm_of=of)
+    return found
+
+
 def judge(
     attempt: Attempt, checked: Checked, before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]
 ) -> None:
     """Compare before and after, row by row, by the measure of the run."""
     measure = measure_of(attempt.settings, checked.rewards, checked.rows.held_out)
-    judged = verdict.judge(before, after, measure, warm=read_jsonl(attempt.folder.warm))
+    judged = verdict.judge(before, after, measure, warm=_warm(attempt, checked))
     write_json(attempt.folder.verdict, judged)
     attempt.remember(attempt.folder.verdict)
     found = judged["primary"]
