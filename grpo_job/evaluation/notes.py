@@ -36,7 +36,8 @@ def of(judged: dict[str, Any]) -> list[str]:
             "answer counts 0 in the means, and the verdict leaves these rows out"
         )
     if judged["verdict"] == UNJUDGED:
-        notes.append(f"{primary['graded']} held-out rows are too few for a verdict: at least {LEAST_PAIRS} are needed")
+        few = f"{counted(primary['graded'], 'held-out row')} {'is' if primary['graded'] == 1 else 'are'} too few"
+        notes.append(f"{few} for a verdict: at least {LEAST_PAIRS} are needed")
     format_learned = kept["difference"] > 0 and kept["p_value"] < SIGNIFICANCE
     if judged["verdict"] == UNCHANGED and format_learned:
         more = (
@@ -64,6 +65,15 @@ def of(judged: dict[str, Any]) -> list[str]:
             "intervals are too narrow: go by the p-value"
         )
     return notes
+
+
+def counted(number: int, noun: str) -> str:
+    """The number with its noun.
+
+    >>> counted(1, "held-out row"), counted(20, "row")
+    ('1 held-out row', '20 rows')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _short(answer: str) -> str:

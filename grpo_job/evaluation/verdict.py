@@ -126,7 +126,7 @@ def kept_back(judged: dict[str, Any], publish_if: PublishIf) -> str:
     before, after = (f"{found[when]:.1%}" if measure["share"] else f"{found[when]:.3g}" for when in ("before", "after"))
     return (
         f"not published because of GRPO_PUBLISH_IF={publish_if}: the verdict is {judged['verdict']!r} (held-out "
-        f"{measure['name']}: {before} before, {after} after on {found['rows']} rows, "
+        f"{measure['name']}: {before} before, {after} after on {notes.counted(found['rows'], 'row')}, "
         f"{found['gained']} gained, {found['lost']} lost, p = {found['p_value']:.2g}); "
         "the adapter is kept in the run folder"
     )

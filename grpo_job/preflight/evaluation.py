@@ -6,6 +6,7 @@ from typing import Any
 
 from grpo_job.evaluation import drawing
 from grpo_job.evaluation.measure import Measure, choose
+from grpo_job.evaluation.notes import counted
 from grpo_job.evaluation.statistics import ASSUMED_CHURN, LEAST_PAIRS, smallest_visible_change, wilson
 from grpo_job.inputs.dataset import Rows
 from grpo_job.outcomes import InvalidRun
@@ -51,7 +52,7 @@ def findings(
     shows = f"a change of about {seen:.1f} points or more can be seen if {ASSUMED_CHURN:.0%} of the answers change"
     if len(rows.held_out) < LEAST_PAIRS:
         shows = f"too few for a verdict, which needs {LEAST_PAIRS}"
-    yield Finding("passed", "evaluation", f"{len(rows.held_out)} held-out rows{takes}; {shows}")
+    yield Finding("passed", "evaluation", f"{counted(len(rows.held_out), 'held-out row')}{takes}; {shows}")
     if not choosing:
         return
     takes = f", about {_cost(guess.periodic, settings)} in all" if guess else ""

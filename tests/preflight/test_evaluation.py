@@ -28,6 +28,13 @@ def test_of_too_few_rows_for_a_verdict_no_visible_change_is_told(world: World) -
     assert finding.sentence.endswith("; too few for a verdict, which needs 50")
 
 
+def test_one_row_is_told_as_one(world: World) -> None:
+    world.set(EVAL_ROWS="1")
+    told = [finding.sentence for finding in world.examine()]
+    assert any(sentence.startswith("1 held-out row, about ") for sentence in told)
+    assert any(sentence.startswith("1 held-out row pins accuracy down only to ") for sentence in told)
+
+
 def test_rows_to_choose_by_are_taken_out_of_the_training_rows(world: World) -> None:
     world.set(EVAL_STEPS="5", EVAL_STEPS_ROWS="15")
     (finding,) = said(world, "rows to choose by")
