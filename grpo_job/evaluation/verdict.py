@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from grpo_job.evaluation import chance, notes, statistics
 from grpo_job.evaluation.grading import golds_of
 from grpo_job.evaluation.measure import Measure
-from grpo_job.evaluation.statistics import COLLAPSED, IMPROVED, UNCHANGED, UNJUDGED, WORSE
+from grpo_job.evaluation.statistics import COLLAPSED, IMPROVED, LEAST_PAIRS, UNCHANGED, UNJUDGED, WORSE
 
 AFTERWARDS = "chosen afterwards"
 JUDGED = ("correct", "correct_lenient", "format")
@@ -51,8 +51,9 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
         _add_warm(primary, values[0], [measure.of(row) for row in warm])
         for key in compared:
             _add_warm(compared[key], *([float(row[key]) for row in side] for side in (before, warm)))
-    reads = measure.reads_answers or (golds and share and _pays_golds(after, values[1]))
-    answers = _answers(before, after, values) if reads else None
+    paid = _paid(values, measure)
+    reads = measure.reads_answers or (golds and _pays_golds(after, paid[1]))
+    answers = _answers(before, after, paid) if reads else None
     forms = [[chance.one_form(row["completion"]) for row in side] for side in (before, after)]
     churn = (primary["gained"] + primary["lost"]) / primary["rows"]
     found = {
@@ -143,12 +144,19 @@ def decide(primary: str, answers: Answers | None, *, constant: bool = False) -> 
     return UNCHANGED if primary == IMPROVED and answers and not chance.better(*answers) else primary
 
 
-def _pays_golds(records: Records, values: Sequence[float | None]) -> bool:
-    """Whether an own reward of 0 or 1 pays right answers: of those that are paid or right, nearly all are both.
+def _paid(values: Sequence[Sequence[float | None]], measure: Measure) -> list[list[bool]]:
+    """Which answers have the higher of two values, such as 2 and 0; none where a measure of its own has more values."""
+    found = {value for side in values for value in side if value is not None}
+    most = 1.0 if measure.reads_answers else max(found) if len(found) == 2 else None
+    return [[value is not None and value == most for value in side] for side in values]
+
+
+def _pays_golds(records: Records, is_paid: Sequence[bool]) -> bool:
+    """Whether an own reward of two values pays right answers: of those that are paid or right, nearly all are both.
 
     Else chance is not defined: a reward for short answers may be earned without reading the question.
     """
-    paid = {number for number, value in enumerate(values) if value}
+    paid = {number for number, given in enumerate(is_paid) if given}
     right = [{number for number, row in enumerate(records) if row[key]} for key in ("correct", "correct_lenient")]
     return any(len(paid & each) >= chance.NEARLY_ALL * max(1, len(paid | each)) for each in right)
 
@@ -156,7 +164,7 @@ def _pays_golds(records: Records, values: Sequence[float | None]) -> bool:
 def _constant(forms: Sequence[str], records: Records) -> bool:
     """Whether nearly all of enough different questions got one completion, and not because the golds are so."""
     golds = chance.widest([golds_of(row) for row in records if row["gold"].strip()])
-    enough = len({row["question"] for row in records}) >= chance.LEAST_ROWS
+    enough = len({row["question"] for row in records}) >= LEAST_PAIRS
     return enough and chance.constant(forms) and not chance.constant(golds)
 
 
@@ -166,14 +174,12 @@ def _commonest(before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
     return {"answer": answer.strip(), "share": given / len(after), "before": before.count(answer) / len(before)}
 
 
-def _answers(before: Records, after: Records, values: Sequence[Sequence[float | None]]) -> Answers:
+def _answers(before: Records, after: Records, right: Sequence[Sequence[bool]]) -> Answers:
     """Where no answer is read, the completion itself stands for it."""
     golds = chance.widest([golds_of(row) for row in after])
     old, new = (
-        chance.effective(
-            [row.get("answer") or row["completion"] for row in side], golds, [value == 1.0 for value in paid]
-        )
-        for side, paid in zip((before, after), values, strict=True)
+        chance.effective([row.get("answer") or row["completion"] for row in side], golds, paid)
+        for side, paid in zip((before, after), right, strict=True)
     )
     return Answers(old, new, golds)
 

@@ -22,10 +22,6 @@ def paid_by_own(golds: list[str], texts: list[str], reward: Any) -> list[dict[st
     ]  # fmt: skip
 
 
-def is_gold(text: str, gold: str) -> float:
-    return float(text == gold)
-
-
 def is_short(text: str, _: str) -> float:
     return float(len(text) < 12)
 
@@ -54,7 +50,11 @@ def test_a_base_that_gave_one_answer_already_is_told_and_no_shorter_one_is_an_im
     assert "'ok' is 100.0% of them (100.0% before training)" in judged["notes"][0]
 
 
-def test_answers_at_random_that_an_own_reward_finds_right_are_no_evidence() -> None:
+@pytest.mark.parametrize(("right", "wrong"), [(1.0, 0.0), (2.0, 0.0), (1.0, -1.0)])
+def test_answers_at_random_that_an_own_reward_finds_right_are_no_evidence(right: float, wrong: float) -> None:
+    def is_gold(text: str, gold: str) -> float:
+        return right if text == gold else wrong
+
     golds, after = ["yes", "no"] * 60, ["yes", "yes", "no", "no"] * 30
     judged = judge(paid_by_own(golds, VERBOSE, is_gold), paid_by_own(golds, after, is_gold), OWN)
     assert judged["primary"]["p_value"] < 0.001
@@ -78,7 +78,7 @@ def test_one_completion_is_no_collapse_where_the_golds_ask_for_it_or_few_questio
     )
     old, new = (paid_by_own([""] * 120, side, shortness) for side in (VERBOSE, texts))
     for record in old + new:
-        record["question"] = str(int(record["question"]) % 60)
+        record["question"] = str(int(record["question"]) % 40)
     assert judge(old, new, OWN)["verdict"] == "improved"
 
 
