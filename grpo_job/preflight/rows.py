@@ -88,8 +88,7 @@ def _answers(rows: Rows, settings: Settings) -> str | None:
     if share <= UNANSWERABLE:
         return None
     return (
-        f"{counted(counts.unanswerable, 'row')} {'has' if counts.unanswerable == 1 else 'have'} no answer and "
-        f"{counts.empty} no question: "
+        f"{counts.unanswerable} rows have no answer and {counts.empty} no question: "
         f"check GRPO_ANSWER_COLUMN={settings.answer_column} and GRPO_PROMPT_COLUMN={settings.prompt_column}"
     )
 
