@@ -20,6 +20,7 @@ LEAST_ROWS, LEAST_OTHERS = 100, 10  # below, or with fewer golds beside the comm
 COLLAPSED_ENTROPY, SHUFFLED_P = 0.25, 0.01
 KNOWING_P = 0.0001  # of answers that know their questions: one guessing policy in ten thousand passes for one
 NARROWED_BY = 0.25
+NEARLY_ALL = 0.95  # completions that are one and the same, or answers that are both paid and right
 MOST_DIGITS = 28  # that Decimal is exact with: a longer number stays as it is written
 
 
@@ -200,6 +201,15 @@ def collapsed(answers: Sequence[str], golds: Sequence[str]) -> bool:
     if len(golds) < LEAST_ROWS or others < LEAST_OTHERS:
         return False
     return entropy(answers) < COLLAPSED_ENTROPY * entropy(golds) and shuffled_p(answers, golds) >= SHUFFLED_P
+
+
+def constant(values: Sequence[str]) -> bool:
+    """Whether nearly all are one and the same.
+
+    >>> constant(["ok"] * 19 + ["no"]), constant(["ok"] * 18 + ["no"] * 2), constant([])
+    (True, False, False)
+    """
+    return bool(values) and commonest(values)[1] >= NEARLY_ALL * len(values)
 
 
 def narrowed(before: Sequence[str], after: Sequence[str], golds: Sequence[str]) -> bool:

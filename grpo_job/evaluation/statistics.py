@@ -11,7 +11,8 @@ ASSUMED_CHURN = 0.2  # share of rows that change sides, before it is known
 FEWEST_CHANGED = 6  # rows, all to one side: 2 / 2^6 is the first p-value below SIGNIFICANCE
 FEW_CHANGED = 20  # rows: below, an interval of means is too narrow, for it rests on what so few of them gained
 LEAST_PAIRS = 50  # below, no verdict: the tests hold, but a verdict would rest on a handful of changed rows
-IMPROVED, UNCHANGED, WORSE, UNJUDGED = "improved", "no evidence of a change", "worse", "not judged"
+IMPROVED, UNCHANGED, WORSE = "improved", "no evidence of a change", "worse"
+COLLAPSED, UNJUDGED = "collapsed", "not judged"
 
 
 def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:

@@ -4,20 +4,11 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from grpo_job.evaluation import chance, statistics
+from grpo_job.evaluation import chance, notes, statistics
 from grpo_job.evaluation.grading import golds_of
-from grpo_job.evaluation.measure import RIGHT, Measure
-from grpo_job.evaluation.statistics import (
-    FEW_CHANGED,
-    IMPROVED,
-    LEAST_PAIRS,
-    SIGNIFICANCE,
-    UNCHANGED,
-    UNJUDGED,
-    WORSE,
-)
+from grpo_job.evaluation.measure import Measure
+from grpo_job.evaluation.statistics import COLLAPSED, IMPROVED, LEAST_PAIRS, UNCHANGED, UNJUDGED, WORSE
 
-COLLAPSED = "collapsed"
 AFTERWARDS = "chosen afterwards"
 JUDGED = ("correct", "correct_lenient", "format")
 PublishIf = Literal["always", "not-worse", "improved", "collapsed"]
@@ -38,8 +29,9 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     `verdict` and `primary` (`statistics.compare`) are those of `measure`. `correct` (the answer in the asked-for
     place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict; the first
     two only where rows have right answers.
-    `answers` holds what `_of_answers` finds where the measure reads answers. `notes` are sentences for people, the
-    weightiest first. `gained` and `lost` list the rows whose value rose and fell. `sampled` is there when both
+    `answers` holds what `_of_answers` finds where the measure pays right answers; else `completions` has the commonest.
+    `notes` are sentences for people, the weightiest first. `gained` and `lost` list the rows whose value rose and fell.
+    `sampled` is there when both
     sides were sampled. The records of `warm`, after a warm start, add `warm` and `warm_interval` beside
     `before` and `after`, and are no part of the verdict. Neither are rows that were not graded on both sides, which
     are no part of `primary`'s `p_value` either. Raises ValueError where before and after were not asked the same.
@@ -59,20 +51,27 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
         _add_warm(primary, values[0], [measure.of(row) for row in warm])
         for key in compared:
             _add_warm(compared[key], *([float(row[key]) for row in side] for side in (before, warm)))
-    answers = _answers(before, after, values) if measure.reads_answers else None
+    paid = _paid(values, measure)
+    reads = measure.reads_answers or (golds and _pays_golds(after, paid[1]))
+    answers = _answers(before, after, paid) if reads else None
+    forms = [[chance.one_form(row["completion"]) for row in side] for side in (before, after)]
     churn = (primary["gained"] + primary["lost"]) / primary["rows"]
     found = {
-        "verdict": decide(tested, answers),
+        "verdict": decide(tested, answers, constant=not answers and _constant(forms[1], after)),
         "measure": {"name": measure.name, "share": share, "weights": measure.weights},
         "primary": primary,
         **compared,
-        **({"answers": _of_answers(answers, before, after)} if answers else {}),
+        **(
+            {"answers": _of_answers(answers, before, after)}
+            if answers
+            else {"completions": {"commonest": _commonest(*forms)}}
+        ),
         **({"smallest_visible_change": statistics.smallest_visible_change(churn, primary["rows"])} if share else {}),
         **(_sampled(before, after) if golds else {}),
         "gained": _changed(before, after, values, to=1),
         "lost": _changed(before, after, values, to=-1),
     }
-    return {**found, "notes": _notes(found)}
+    return {**found, "notes": notes.of(found)}
 
 
 def _tested(graded: Sequence[tuple[float | None, ...]]) -> tuple[str, float]:
@@ -128,30 +127,59 @@ def kept_back(judged: dict[str, Any], publish_if: PublishIf) -> str:
     before, after = (f"{found[when]:.1%}" if measure["share"] else f"{found[when]:.3g}" for when in ("before", "after"))
     return (
         f"not published because of GRPO_PUBLISH_IF={publish_if}: the verdict is {judged['verdict']!r} (held-out "
-        f"{measure['name']}: {before} before, {after} after on {found['rows']} rows, "
+        f"{measure['name']}: {before} before, {after} after on {notes.counted(found['rows'], 'row')}, "
         f"{found['gained']} gained, {found['lost']} lost, p = {found['p_value']:.2g}); "
         "the adapter is kept in the run folder"
     )
 
 
-def decide(primary: str, answers: Answers | None) -> str:
+def decide(primary: str, answers: Answers | None, *, constant: bool = False) -> str:
     """The verdict of a run whose paired test says `primary` and whose measure reads `answers`.
 
-    Improved only if the gain above chance is too; collapsed before all else.
+    Improved only if the gain above chance is too; collapsed before all else, also by one and the same completion
+    (`constant`) where no answers are read.
     """
-    if answers and chance.collapsed(answers.after, answers.golds):
+    if constant or (answers and chance.collapsed(answers.after, answers.golds)):
         return COLLAPSED
     return UNCHANGED if primary == IMPROVED and answers and not chance.better(*answers) else primary
 
 
-def _answers(before: Records, after: Records, values: Sequence[Sequence[float | None]]) -> Answers:
+def _paid(values: Sequence[Sequence[float | None]], measure: Measure) -> list[list[bool]]:
+    """Which answers have the higher of two values, such as 2 and 0; none where a measure of its own has more values."""
+    found = {value for side in values for value in side if value is not None}
+    most = 1.0 if measure.reads_answers else max(found) if len(found) == 2 else None
+    return [[value is not None and value == most for value in side] for side in values]
+
+
+def _pays_golds(records: Records, is_paid: Sequence[bool]) -> bool:
+    """Whether an own reward of two values pays right answers: of those that are paid or right, nearly all are both.
+
+    Else chance is not defined: a reward for short answers may be earned without reading the question.
+    """
+    paid = {number for number, given in enumerate(is_paid) if given}
+    right = [{number for number, row in enumerate(records) if row[key]} for key in ("correct", "correct_lenient")]
+    return any(len(paid & each) >= chance.NEARLY_ALL * max(1, len(paid | each)) for each in right)
+
+
+def _constant(forms: Sequence[str], records: Records) -> bool:
+    """Whether nearly all of enough different questions got one completion, and not because the golds are so."""
+    golds = chance.widest([golds_of(row) for row in records if row["gold"].strip()])
+    enough = len({row["question"] for row in records}) >= LEAST_PAIRS
+    return enough and chance.constant(forms) and not chance.constant(golds)
+
+
+def _commonest(before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
+    """The commonest answer after training, and its share after and before."""
+    answer, given = chance.commonest(after)
+    return {"answer": answer.strip(), "share": given / len(after), "before": before.count(answer) / len(before)}
+
+
+def _answers(before: Records, after: Records, right: Sequence[Sequence[bool]]) -> Answers:
     """Where no answer is read, the completion itself stands for it."""
     golds = chance.widest([golds_of(row) for row in after])
     old, new = (
-        chance.effective(
-            [row.get("answer") or row["completion"] for row in side], golds, [value == 1.0 for value in paid]
-        )
-        for side, paid in zip((before, after), values, strict=True)
+        chance.effective([row.get("answer") or row["completion"] for row in side], golds, paid)
+        for side, paid in zip((before, after), right, strict=True)
     )
     return Answers(old, new, golds)
 
@@ -159,12 +187,12 @@ def _answers(before: Records, after: Records, values: Sequence[Sequence[float | 
 def _of_answers(answers: Answers, before: Records, after: Records) -> dict[str, Any]:
     """What the answers alone tell: accuracy above chance, narrowing, and what one constant answer earns."""
     old, new, golds = answers
-    (constant, times), (commonest, given) = chance.commonest(golds), chance.commonest(new)
+    constant, times = chance.commonest(golds)
     return {
         "chance": chance.gain_above_chance(old, new, golds),
         "narrowed": chance.narrowed(old, new, golds),
         "entropy": {"golds": chance.entropy(golds), "before": chance.entropy(old), "after": chance.entropy(new)},
-        "commonest": {"answer": commonest.strip(), "share": given / len(new)},
+        "commonest": _commonest(old, new),
         "constant": {"answer": constant, "share": times / len(golds)},
         "gold_in_text": {"before": _gold_in_text(before), "after": _gold_in_text(after)},
     }
@@ -177,54 +205,6 @@ def _gold_in_text(records: Records) -> float:
         return re.search(rf"(?<!\w){re.escape(gold)}(?!\w)", completion, re.I) is not None
 
     return sum(any(found(gold, row["completion"]) for gold in golds_of(row)) for row in records) / len(records)
-
-
-def _notes(judged: dict[str, Any]) -> list[str]:
-    answers, primary, kept = judged.get("answers", {}), judged["primary"], judged["format"]
-    notes = []
-    if judged["verdict"] == COLLAPSED:
-        notes.append(
-            f"the answers have collapsed: {answers['commonest']['answer']!r} is {answers['commonest']['share']:.1%} of "
-            "them, and there is no evidence that they are better than answers given without reading the question"
-        )
-    elif answers.get("narrowed"):
-        share = answers["commonest"]["share"]
-        notes.append(f"warning: the answers have narrowed, {answers['commonest']['answer']!r} is {share:.1%} of them")
-    ungraded = primary["rows"] - primary["graded"]
-    if ungraded:
-        notes.append(
-            f"warning: {ungraded} of {primary['rows']} rows could not be graded before or after training: such an "
-            "answer counts 0 in the means, and the verdict leaves these rows out"
-        )
-    if judged["verdict"] == UNJUDGED:
-        notes.append(f"{primary['graded']} held-out rows are too few for a verdict: at least {LEAST_PAIRS} are needed")
-    format_learned = kept["difference"] > 0 and kept["p_value"] < SIGNIFICANCE
-    if judged["verdict"] == UNCHANGED and format_learned:
-        more = (
-            "more answers are right"
-            if judged["measure"]["name"] == RIGHT
-            else f"the {judged['measure']['name']} is higher"
-        )
-        notes.append(f"the format was learned; no evidence that {more}")
-    if answers and not ungraded and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
-        notes.append(
-            "more answers are right, but not enough to rule out answers given without reading the question"
-            if answers["chance"]["gain_interval"][0] > 0
-            else "more answers are right, but no evidence that more are than such answers earn by chance"
-        )
-    if answers:
-        constant = answers["constant"]
-        notes.append(f"Always answering {constant['answer']} earns {constant['share']:.1%}")
-    if judged["verdict"] != UNJUDGED and "smallest_visible_change" in judged:
-        seen = 100 * judged["smallest_visible_change"]
-        notes.append(f"{primary['rows']} rows can show a change of about {seen:.1f} points or more")
-    changed = primary["gained"] + primary["lost"]
-    if judged["verdict"] != UNJUDGED and not judged["measure"]["share"] and changed < FEW_CHANGED:
-        notes.append(
-            f"warning: {changed} of {primary['rows']} rows changed their value; with fewer than {FEW_CHANGED} the "
-            "intervals are too narrow: go by the p-value"
-        )
-    return notes
 
 
 def _sampled(before: Records, after: Records) -> dict[str, Any]:

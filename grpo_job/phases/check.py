@@ -5,6 +5,7 @@ from typing import Any
 
 from grpo_job import preflight
 from grpo_job.evaluation import drawing
+from grpo_job.evaluation.notes import counted
 from grpo_job.inputs import base_model
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.phases import oom_replan
@@ -39,7 +40,7 @@ def _report_findings(attempt: Attempt, checked: Checked) -> None:
         if finding.status == "warned":
             progress.warn(finding.sentence)
     held_out = rows.held_out_counts
-    progress.say(f"evaluating on {len(rows.held_out)} of {held_out.kept} held-out rows{held_out.left_out()}")
+    progress.say(f"evaluating on {len(rows.held_out)} of {counted(held_out.kept, 'held-out row')}{held_out.left_out()}")
     if checked.choosing:
         progress.say(f"{len(checked.choosing)} training rows are set apart to choose by and not trained on")
 

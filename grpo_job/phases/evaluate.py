@@ -7,12 +7,13 @@ from typing import Any, Literal
 from grpo_job import rewards
 from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading, served_back, verdict
-from grpo_job.evaluation.measure import AUTO, Measure, choose
+from grpo_job.evaluation.measure import AUTO, Measure
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.outcomes import Unexpected
 from grpo_job.phases import judging, known_answers
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
+from grpo_job.preflight.evaluation import measure_of
 from grpo_job.rewards import answers, custom, tags
 from grpo_job.rewards.forms import think_format
 from grpo_job.run_folder.files import read_jsonl, remove, sha256, write_json, write_jsonl
@@ -68,18 +69,11 @@ def evaluate_warm(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     chat = Chat(checked.base.folder, attempt.settings)
     found = records(engine, "on", checked.rows.held_out, checked.rewards, attempt.settings, chat)
     write_jsonl(attempt.folder.warm, found)
+    attempt.summary.update(warm_of=known_answers.origin_of(attempt))
     measure = measure_of(attempt.settings, checked.rewards, checked.rows.held_out)
     accuracy, kept = mean(found, measure), grading.share(found, "format")
     attempt.summary.update(accuracy={"warm": accuracy}, format={"warm": kept})
     attempt.progress.say(f"after the warm start: {told(accuracy, measure)}; format: {kept:.1%}")
-
-
-def measure_of(settings: Settings, chosen: Sequence[rewards.Reward], rows: Sequence[dict[str, Any]]) -> Measure:
-    """What this run is judged by; see `evaluation.measure.choose`."""
-    weights = [(reward.name, reward.weight) for reward in chosen]
-    return choose(
-        rewards.custom.short_name(settings.measure), weights, golds=any(row["answer"].strip() for row in rows)
-    )
 
 
 def mean(found: Sequence[dict[str, Any]], measure: Measure) -> float:
@@ -204,12 +198,28 @@ def keep(engine: Engine, attempt: Attempt) -> None:
     attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / WEIGHTS)})
 
 
+def _warm(attempt: Attempt, checked: Checked) -> list[dict[str, Any]]:
+    """The answers after the warm start; paid again if the files of rewards were edited since."""
+    found, rows = read_jsonl(attempt.folder.warm), checked.rows.held_out
+    of = known_answers.origin_of(attempt)
+    known = attempt.summary.values.get("warm_of", of)
+    if known == of or verdict.asked(found) != [(row["question"], row["answer"]) for row in rows]:
+        return found
+    paying = graded_by(attempt.settings, checked.rewards, Chat(checked.base.folder, attempt.settings).ids)
+    paid = {name: reward([record["completion"] for record in found], rows) for name, reward in paying.items()}
+    for number, record in enumerate(found):
+        record["rewards"] = {name: scores[number] for name, scores in paid.items()}
+    write_jsonl(attempt.folder.warm, found)
+    attempt.summary.update(warm_of=of)
+    return found
+
+
 def judge(
     attempt: Attempt, checked: Checked, before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]
 ) -> None:
     """Compare before and after, row by row, by the measure of the run."""
     measure = measure_of(attempt.settings, checked.rewards, checked.rows.held_out)
-    judged = verdict.judge(before, after, measure, warm=read_jsonl(attempt.folder.warm))
+    judged = verdict.judge(before, after, measure, warm=_warm(attempt, checked))
     write_json(attempt.folder.verdict, judged)
     attempt.remember(attempt.folder.verdict)
     found = judged["primary"]

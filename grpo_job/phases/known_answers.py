@@ -27,6 +27,13 @@ def of_base(attempt: Attempt, rows: Sequence[dict[str, Any]], measure: Measure) 
         return None
 
 
+def origin_of(attempt: Attempt) -> str:
+    """A digest of what gives and grades the answers of this attempt: what it starts from, and all that it shares."""
+    found = read_json(attempt.folder.environment)
+    shared = {**identity.identity(attempt.settings), **{name: found.get(name) for name in ("model", "start_adapter")}}
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
+
+
 def _records_of(
     path: Path, rows: Sequence[dict[str, Any]], samples: int, measure: Measure
 ) -> list[dict[str, Any]] | None:
@@ -45,9 +52,7 @@ def _records_of(
 
 def _are_of_this_run(attempt: Attempt) -> bool:
     """Whether the answers before training were given by what this attempt starts from; from now on they are."""
-    found = read_json(attempt.folder.environment)
-    shared = {**identity.identity(attempt.settings), **{name: found.get(name) for name in ("model", "start_adapter")}}
-    of = hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()
+    of = origin_of(attempt)
     known = attempt.summary.values.get("before_of", of)
     if known != of:
         attempt.folder.before.unlink(missing_ok=True)

@@ -14,9 +14,11 @@ from typing import Any
 from grpo_job.checkpoints import Checkpoint
 from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading, statistics
+from grpo_job.evaluation.notes import counted
 from grpo_job.monitoring.health import HELD_OUT, HELD_OUT_MEAN, HELD_OUT_ROWS
 from grpo_job.phases.attempt import Attempt
-from grpo_job.phases.evaluate import graded_by, graders_of, measure_of, told
+from grpo_job.phases.evaluate import graded_by, graders_of, told
+from grpo_job.preflight.evaluation import measure_of
 from grpo_job.rewards import Reward, Tokens
 from grpo_job.run_folder.files import read_jsonl, write_bytes, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
@@ -54,7 +56,7 @@ class PeriodicEvaluation:
         records = grading.ask(generate, self.rows, self.graders, rewards=self.rewards)
         values, kept = [self.measure.of(record) or 0.0 for record in records], grading.share(records, "format") or 0.0
         accuracy = sum(values) / len(values)
-        said = f"{told(accuracy, self.measure)}; format: {kept:.1%} on {len(records)} rows set apart"
+        said = f"{told(accuracy, self.measure)}; format: {kept:.1%} on {counted(len(records), 'row')} set apart"
         self.attempt.progress.say(f"after step {step}: {said}")
         if self.settings.keep == "best" and accuracy > max(self.accuracies.values(), default=float("-inf")):
             self._keep()

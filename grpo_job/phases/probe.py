@@ -22,6 +22,7 @@ from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.load import Loaded
 from grpo_job.phases.no_signal import ALIKE, Longer, Probe
 from grpo_job.preflight import Checked
+from grpo_job.preflight.evaluation import measure_of
 from grpo_job.rewards import tags
 from grpo_job.rewards.calling import batch_of
 from grpo_job.settings.schema import Settings
@@ -203,7 +204,7 @@ def see(attempt: Attempt, engine: Engine, checked: Checked) -> Probe | None:
     if settings.health == "off" or not settings.probe_prompts:
         return None
     chat, train = Chat(checked.base.folder, settings), checked.rows.train
-    grade = evaluate.graders_of(evaluate.measure_of(settings, checked.rewards, train), train, checked.rewards)
+    grade = evaluate.graders_of(measure_of(settings, checked.rewards, train), train, checked.rewards)
     paid = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds, chat.ids)
     judge = Judge(paid, grade.lenient, grade.answer, grade.read)
     ask, rows = partial(engine.generate, adapter=settings.before), chosen(train, settings)

@@ -19,6 +19,7 @@ from grpo_job.monitoring.library_log import libraries_write_to
 from grpo_job.monitoring.progress import Progress
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import evaluate, trust
+from grpo_job.preflight.evaluation import measure_of
 from grpo_job.preflight.resources import cannot_write
 from grpo_job.run_folder.files import write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder, require_plain
@@ -185,7 +186,7 @@ def _judged(
         engine.close()
     write_jsonl(folder / "before.jsonl", before)
     write_jsonl(folder / "after.jsonl", after)
-    measure, first = evaluate.measure_of(settings, checked.rewards, held_out), _first_measure(found)
+    measure, first = measure_of(settings, checked.rewards, held_out), _first_measure(found)
     judged = verdict.judge(before, after, measure)
     return judged if first in (None, measure.name) else verdict.chosen_afterwards(judged, first)
 

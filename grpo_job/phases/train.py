@@ -13,12 +13,13 @@ from grpo_job.monitoring.library_log import libraries_write_to
 from grpo_job.monitoring.trackers import CLOSE_SECONDS, TrackerRun, Trackers, identity
 from grpo_job.outcomes import Abandoned
 from grpo_job.phases.attempt import Attempt
-from grpo_job.phases.evaluate import evaluate_warm, graders_of, keep, measure_of
+from grpo_job.phases.evaluate import evaluate_warm, graders_of, keep
 from grpo_job.phases.load import Loaded
 from grpo_job.phases.periodic_eval import PeriodicEvaluation
 from grpo_job.phases.probe import budget_of
 from grpo_job.phases.training_listener import TrainingListener
 from grpo_job.preflight import Checked
+from grpo_job.preflight.evaluation import measure_of
 from grpo_job.rewards import RewardFailed
 from grpo_job.run_folder.files import read_jsonl
 

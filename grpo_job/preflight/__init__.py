@@ -236,7 +236,8 @@ class _Examination:
         self.found.gather("rewards", lambda: reward_checks.findings(chosen, rows.train, self.settings, ids))
         self.found.gather("measure", lambda: reward_checks.failing(measured, rows.train, self.settings, ids))
         guess = self.found.attempt("estimate", estimated)
-        self.found.gather("evaluation", lambda: evaluation.findings(rows, self.choosing, self.settings, guess))
+        measure = evaluation.measure_of(self.settings, chosen, rows.train)
+        self.found.gather("evaluation", lambda: evaluation.findings(rows, self.choosing, self.settings, guess, measure))
 
     def _share(self, rows: dataset.Rows) -> Settings:
         """The settings of one process, with its share of the rows that are evaluated."""

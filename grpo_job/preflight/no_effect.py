@@ -14,6 +14,7 @@ from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings, variable
 
 WITH_BETAS = ("adamw", "ademamix", "lion")  # parts of the names of optimizers that read Adam's decays
+ADDRESS_OF_IMAGES = "0.0.0.0"  # which they set for every run
 ONE_UPDATE = (
     "where each generation feeds one optimizer step, because the ratio that it bounds is 1: it acts with a "
     "GRPO_NUM_ITERATIONS or GRPO_STEPS_PER_GENERATION that gives several"
@@ -46,6 +47,11 @@ RULES = (
         ("publish_private",),
         lambda s: any(place.startswith("hf://") for place in s.publish_to),
         "without an hf:// address in GRPO_PUBLISH_TO",
+    ),
+    Rule(
+        ("metrics_address",),
+        lambda s: s.metrics_port is not None or s.metrics_address == ADDRESS_OF_IMAGES,
+        "without GRPO_METRICS_PORT",
     ),
     Rule(("publish_merged_dtype",), lambda s: s.publish_merged, "without GRPO_PUBLISH_MERGED"),
     Rule(

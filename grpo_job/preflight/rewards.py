@@ -222,7 +222,8 @@ def _of_all(rewards: Sequence[Reward], paid: Mapping[str, Mapping[str, Paid]], s
     }
     best = _best(sums)
     if best.nothing_tells_them_apart or best.prefers_nonsense:
-        cure = "fix them, or set GRPO_HEALTH=warn if they expect another answer format"
+        warns = ", or set GRPO_HEALTH=warn if they expect another answer format"
+        cure = f"fix them{warns if settings.health == 'stop' else ', unless they expect another answer format'}"
         own = any(reward.own for reward in rewards)
         status: Status = "failed" if settings.health == "stop" and not own else "warned"
         said = f"GRPO_REWARDS: their sum does not prefer a perfect completion ({best.told()}): {cure}"

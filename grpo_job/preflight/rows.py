@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from grpo_job.evaluation.notes import counted
 from grpo_job.inputs.dataset import Counts, Rows
 from grpo_job.preflight.findings import Finding
 from grpo_job.rewards import choices
@@ -24,7 +25,7 @@ MOST_EPOCHS = 20  # more epochs over the same few rows memorize them
 def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterator[Finding]:
     """Without a tokenizer the prompts were not `measured`."""
     held_out = rows.held_out_counts
-    used = f"evaluating on {len(rows.held_out)} of {held_out.kept} held-out rows{held_out.left_out()}"
+    used = f"evaluating on {len(rows.held_out)} of {counted(held_out.kept, 'held-out row')}{held_out.left_out()}"
     yield Finding("passed", "rows", f"training on {rows.train_counts.sentence()}; {_epochs(rows, settings):.2g} epochs")
     yield Finding("passed", "held-out rows", used)
     yield _lengths(rows.lengths if measured else (), settings)
@@ -207,8 +208,9 @@ def _few_held_out(rows: Rows, settings: Settings) -> str | None:
     number = len(rows.held_out)
     if number >= FEWEST_HELD_OUT:
         return None
+    pins = f"{counted(number, 'held-out row')} {'pins' if number == 1 else 'pin'}"
     return (
-        f"{number} held-out rows pin accuracy down only to ±{100 / number**0.5:.0f} points; "
+        f"{pins} accuracy down only to ±{100 / number**0.5:.0f} points; "
         f"use at least {FEWEST_HELD_OUT} (GRPO_EVAL_ROWS, GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET)"
     )
 

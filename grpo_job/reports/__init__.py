@@ -38,10 +38,13 @@ def build_live(run_folder: Path) -> Path:
 def rebuild(run_folders: Sequence[Path], output: Path | None = None) -> Path:
     """As `build`, for folders that others may have changed.
 
-    Raises `InvalidRun` if one is no run's, does not hold what it needs, or the page cannot be written.
+    Raises `InvalidRun` if one is no run's, does not hold what it needs, or the page cannot be written; nothing is
+    written into a published tree.
     """
     for folder in run_folders:
         _require_run(folder)
+    if output is None and len(run_folders) == 1:
+        _refuse_published(run_folders[0])
     try:
         written = build(run_folders, output)
         if output is None and len(run_folders) == 1:
@@ -66,6 +69,18 @@ def _require_run(path: Path) -> None:
     folder = read(path).folder
     if not any(file.is_file() for file in (folder.settings, folder.summary, folder.metrics)):
         raise InvalidRun(f"{path}: there is no settings.json; allowed: a run folder, or a published tree")
+
+
+def _refuse_published(path: Path) -> None:
+    """The manifest of a published tree has the digest of its report: another one would be damage to who verifies it."""
+    from grpo_job.reports.run_data import read
+
+    run = read(path).folder.path.resolve()
+    if run.name == "run" and (run.parent / "manifest.json").is_file():
+        raise InvalidRun(
+            f"{path}: it is a published tree, whose manifest has the digest of {run / 'report.html'}; allowed: "
+            "--output FILE"
+        )
 
 
 def _remember(run_folder: Path) -> None:

@@ -11,7 +11,7 @@ MOST_SHARED = 6
 COMPARED = (
     ("before", "summary.json", "accuracy.before", "percent"),
     ("after", "summary.json", "accuracy.after", "percent"),
-    ("difference, points", "evaluation/evaluation.json", "primary.difference", "points"),
+    ("difference", "evaluation/evaluation.json", "primary.difference", "points"),
     ("p", "evaluation/evaluation.json", "primary.p_value", "p_value"),
     ("held-out questions", "summary.json", "accuracy.rows", "count"),
     ("correct anywhere, after", "evaluation/evaluation.json", "correct_lenient.after", "percent"),

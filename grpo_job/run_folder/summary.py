@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from grpo_job.evaluation.notes import counted
 from grpo_job.outcomes import Outcome
 from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import Damaged, read_json, write_json
@@ -160,5 +161,6 @@ def _measured(accuracy: Mapping[str, Any]) -> list[str]:
     name = accuracy.get("measure") or "accuracy"
     warm = accuracy.get("warm")
     middle = "" if warm is None else f"{f'{warm:.1%}' if share else f'{warm:.3g}'} after the warm start, "
-    said = f"held-out {name}: {before} before, {middle}{after} after ({change} on {accuracy['rows']} rows{verdict})"
+    rows = counted(accuracy["rows"], "row")
+    said = f"held-out {name}: {before} before, {middle}{after} after ({change} on {rows}{verdict})"
     return [said, *accuracy.get("notes", [])[:1]]

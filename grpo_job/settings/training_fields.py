@@ -26,7 +26,7 @@ from grpo_job.settings.types import (
     Modules,
     NonNegativeAuto,
     Optimizer,
-    OptionalFraction,
+    OptionalPositive,
     OptionalPositiveInt,
     OptionalSource,
     OptionalText,
@@ -100,7 +100,7 @@ class TrainingFields(BaseModel):
         "last",
         "which adapter is the result: that of the last step, or one that leads it by more than a standard error",
     )
-    stop_at_accuracy: OptionalFraction = setting(
+    stop_at_accuracy: OptionalPositive = setting(
         None, "stop once the lower end of the measure's interval on the rows of GRPO_EVAL_STEPS reaches this"
     )
     sample_prompts: SamplePrompts = operational(

@@ -128,7 +128,6 @@ IpAddress = Annotated[
     AfterValidator(lambda text: str(ip_address(text))),
     Allowed("an IP address of this machine, such as 127.0.0.1, or 0.0.0.0 for all"),
 ]
-OptionalFraction = Annotated[Fraction | None, Allowed("a number above 0, at most 1; or none")]
 BoolAuto = Annotated[Bool | Auto, Allowed("true, false or auto")]
 PositiveIntAuto = Annotated[PositiveInt | Auto, Allowed("a whole number from 1, or auto")]
 NonNegativeAuto = Annotated[NonNegative | Auto, Allowed("a number from 0, or auto")]

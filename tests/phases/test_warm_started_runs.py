@@ -9,9 +9,10 @@ import pytest
 from grpo_job import rewards
 from grpo_job.evaluation.measure import RIGHT, Measure
 from grpo_job.evaluation.verdict import judge
+from grpo_job.inputs import sample
 from grpo_job.inputs.dataset import Counts, Rows
 from grpo_job.outcomes import InvalidRun
-from grpo_job.phases import evaluate
+from grpo_job.phases import evaluate, known_answers
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight.rows import solutions
 from grpo_job.reports import panels
@@ -86,6 +87,33 @@ def test_a_share_after_the_warm_start_is_told_only_of_the_rows_that_are_judged(t
         evaluate.judge(attempt, checked, rows, rows)  # type: ignore[arg-type]
         assert attempt.summary.values["accuracy"].get("warm") == told
         assert ("warm" in attempt.summary.values["format"]) == (told is not None)
+
+
+@pytest.mark.parametrize(("edited", "paid"), [(False, 0.25), (True, 0.5)])
+def test_answers_after_the_warm_start_are_paid_again_once_the_file_of_a_reward_was_edited(
+    edited: bool, paid: float, tmp_path: Path
+) -> None:
+    reward = tmp_path / "brief.py"
+    reward.write_text("def brief(completion, answer):\n    return 0.5\n")
+    environment = {"GRPO_RECIPE": "smoke", "GRPO_OUTPUT_DIR": str(tmp_path), "GRPO_RUN_ID": "run"}
+    settings = resolve({**environment, "GRPO_REWARDS": f"{reward}::brief:1"}).settings
+    attempt = Attempt(settings, Interruption())
+    attempt.folder.open()
+    attempt.folder.evaluation.mkdir()
+    rows = [{**record(n, right=False), "rewards": {"brief": 0.25}} for n in range(60)]
+    write_jsonl(attempt.folder.warm, rows)
+    attempt.summary.update(warm_of="another file" if edited else known_answers.origin_of(attempt))
+    checked = SimpleNamespace(
+        rewards=rewards.load(settings.rewards),
+        rows=SimpleNamespace(
+            held_out=[{"question": row["question"], "answer": row["gold"], "prompt": []} for row in rows]
+        ),
+        base=SimpleNamespace(folder=sample.MODEL),
+    )
+    evaluate.judge(attempt, checked, rows, rows)  # type: ignore[arg-type]
+    assert attempt.summary.values["accuracy"]["warm"] == paid
+    assert [row["rewards"]["brief"] for row in read_jsonl(attempt.folder.warm)] == [paid] * 60
+    assert attempt.summary.values["warm_of"] == known_answers.origin_of(attempt)
 
 
 def test_rows_without_a_worked_solution_are_counted_and_refused_where_none_has_one() -> None:

@@ -28,6 +28,13 @@ def test_of_too_few_rows_for_a_verdict_no_visible_change_is_told(world: World) -
     assert finding.sentence.endswith("; too few for a verdict, which needs 50")
 
 
+def test_one_row_is_told_as_one(world: World) -> None:
+    world.set(EVAL_ROWS="1")
+    told = [finding.sentence for finding in world.examine()]
+    assert any(sentence.startswith("1 held-out row, about ") for sentence in told)
+    assert any(sentence.startswith("1 held-out row pins accuracy down only to ") for sentence in told)
+
+
 def test_rows_to_choose_by_are_taken_out_of_the_training_rows(world: World) -> None:
     world.set(EVAL_STEPS="5", EVAL_STEPS_ROWS="15")
     (finding,) = said(world, "rows to choose by")
@@ -63,3 +70,14 @@ def test_a_goal_above_the_interval_of_all_right_is_told(world: World, goal: str,
     assert cure in warned[0].sentence
     world.set(STOP_AT_ACCURACY="0.9")
     assert [finding.status for finding in said(world, "rows to choose by")] == ["passed"]
+
+
+def test_a_goal_may_be_beyond_1_only_where_the_measure_may(world: World) -> None:
+    world.set(EVAL_STEPS="5", STOP_AT_ACCURACY="1.5", REWARDS="format_tags:1,tag_count:1")
+    assert [finding.status for finding in said(world, "rows to choose by")] == ["passed"]
+    world.set(REWARDS="correct:2,format_tags:1")
+    (failed,) = world.failed()
+    assert failed.sentence == (
+        "GRPO_STOP_AT_ACCURACY: 1.5 was given; the measure is a share of right answers; allowed: a number above 0, at "
+        "most 1"
+    )

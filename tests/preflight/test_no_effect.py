@@ -19,6 +19,7 @@ IDLE = [
     ({"GRPO_PUBLISH_IF": "improved"}, {"GRPO_PUBLISH_TO": "file:///srv/adapter"}),
     ({"GRPO_PUBLISH_SECONDS": "90"}, {"GRPO_PUBLISH_TO": "s3://bucket/adapter"}),
     ({"GRPO_PUBLISH_PRIVATE": "false", "GRPO_PUBLISH_TO": "s3://bucket/it"}, {"GRPO_PUBLISH_TO": "hf://me/it"}),
+    ({"GRPO_METRICS_ADDRESS": "10.0.0.7"}, {"GRPO_METRICS_PORT": "9400"}),
     ({"GRPO_PUBLISH_MERGED_DTYPE": "float32"}, {"GRPO_PUBLISH_MERGED": "true"}),
     ({"GRPO_HEALTH_GROUPS": "90", "GRPO_HEALTH": "off"}, {"GRPO_HEALTH": "warn"}),
     ({"GRPO_HEALTH_MAX_KL": "5"}, {"GRPO_BETA": "0.04"}),
@@ -38,6 +39,7 @@ def test_what_does_nothing_is_named_and_with_its_cure_it_is_not(given: dict[str,
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_what_a_recipe_sets_is_not_told(recipe: str) -> None:
     given = {"GRPO_RECIPE": recipe, "GRPO_OPTIM": "sgd", "GRPO_LR_SCHEDULER_TYPE": "constant"}
+    given["GRPO_METRICS_ADDRESS"] = "0.0.0.0"  # of the images
     assert list(findings(resolve(given).settings)) == []
 
 

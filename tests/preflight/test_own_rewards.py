@@ -15,6 +15,14 @@ def test_one_that_cannot_be_judged_is_warned_of_and_never_refused(body: str, wor
     assert any("does not prefer a perfect completion" in found.sentence for found in world.warned())
 
 
+@pytest.mark.parametrize(("health", "advised"), [("stop", True), ("warn", False), ("off", False)])
+def test_a_setting_that_is_there_already_is_not_advised(health: str, advised: bool, world: World) -> None:
+    world.set(HEALTH=health)
+    world.reward("return 0.0")
+    (told,) = [found.sentence for found in world.warned() if "does not prefer a perfect" in found.sentence]
+    assert ("set GRPO_HEALTH=warn" in told) == advised
+
+
 def with_module(world: World, source: str) -> None:
     path: Path = world.folder / "of_the_user.py"
     path.write_text(source)

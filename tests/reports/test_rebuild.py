@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,20 @@ def test_a_folder_that_is_no_runs_is_refused_and_left_as_it_was(run: Path, tmp_p
         with pytest.raises(InvalidRun, match=r"adapter: there is no settings\.json; allowed: a run folder, or a"):
             reports.rebuild(folders, tmp_path / "page.html" if len(folders) > 1 else None)
     assert list(adapter.iterdir()) == []
+
+
+def test_nothing_is_written_into_a_published_tree(run: Path, tmp_path: Path) -> None:
+    """Its manifest has the digests of report and plots: `verify` and `reproduce` would take others for damage."""
+    tree = tmp_path / "tree"
+    shutil.copytree(run, tree / "run")
+    (tree / "manifest.json").write_text("{}")
+    before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    for folder in (tree, tree / "run"):
+        with pytest.raises(InvalidRun, match=r"it is a published tree, .*run/report\.html; allowed: --output FILE"):
+            reports.rebuild([folder])
+    page = tmp_path / "page.html"
+    assert reports.rebuild([tree], page) == page
+    assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before
 
 
 REFUSED: list[tuple[str, dict[str, Any]]] = [

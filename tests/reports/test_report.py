@@ -44,6 +44,19 @@ def test_verdict_comes_first(finished: Path) -> None:
     assert page.index(">Improved<") < page.index("<svg") < page.index("<h2")
 
 
+def test_table_of_accuracy_says_points_only_of_shares(write_run: WriteRun) -> None:
+    """A mean reward has neither a share nor points."""
+    folder = write_run(golds=False)
+    judged = read_json(folder / "evaluation" / "evaluation.json")
+    write_json(folder / "evaluation" / "evaluation.json", {**judged, "measure": {**judged["measure"], "share": False}})
+    table = html.report(read(folder)).partition('<table class="stack">')[2].partition("</table>")[0]
+    heading, own, kept = table.split("<tr>")[1:]
+    assert "points" not in heading
+    assert "share of" not in heading
+    assert "points" not in own
+    assert kept.count(" points") == 1
+
+
 def test_page_is_small(finished: Path) -> None:
     assert (finished / "report.html").stat().st_size < MOST_BYTES
 
