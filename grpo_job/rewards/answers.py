@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from grpo_job.rewards import choices, dates, latex, quantities, sentences, words
+from grpo_job.rewards import choices, dates, latex, lists, quantities, sentences, words
 from grpo_job.rewards.comparison import equal
 from grpo_job.rewards.tags import after_thoughts
 
@@ -121,6 +121,7 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
         return 1.0
     golds = latex.boxes(gold) if len(gold) <= quantities.LONGEST else []
     right = golds[-1] if golds and golds[-1] else gold
+    right = lists.in_asked_order(right, str(columns.get("question") or ""))
     options = choices.options(columns.get("choices") or columns.get("options"))
     if choices.contradicts(given, options, equal):
         return 0.0
