@@ -84,9 +84,8 @@ def last_answer(completion: str) -> str | None:
     if answer is not None:
         return answer
     end = _ALIGNED.sub(_in_lines, latex.apart(completion[-_END:]))
-    boxed = latex.boxes(end)
-    if boxed and boxed[-1]:
-        return boxed[-1]
+    if boxed := latex.last_box(end):
+        return boxed
     return _after_hashes(end) or _stated(end) or _last_value(end)
 
 
@@ -119,8 +118,7 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
         return 0.0
     if given.strip() == gold.strip():
         return 1.0
-    golds = latex.boxes(gold) if len(gold) <= quantities.LONGEST else []
-    right = golds[-1] if golds and golds[-1] else gold
+    right = (latex.last_box(gold) if len(gold) <= quantities.LONGEST else "") or gold
     right = lists.in_asked_order(right, str(columns.get("question") or ""))
     options = choices.options(columns.get("choices") or columns.get("options"))
     if choices.contradicts(given, options, equal):
