@@ -31,7 +31,7 @@ def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterat
     for check in ROW_CHECKS:
         if message := check(rows, settings):
             yield Finding("warned", "rows", message)
-    for check in (_overlap, _few_held_out):
+    for check in (_unused_split, _overlap, _few_held_out):
         if message := check(rows, settings):
             yield Finding("warned", "held-out rows", message)
     if message := _no_verdict_to_publish_by(rows, settings):
@@ -190,6 +190,16 @@ def _none_fresh(rows: Rows, settings: Settings) -> str | None:
     return (
         f"GRPO_DYNAMIC_SAMPLING={settings.dynamic_sampling} has no effect: each generation asks {needed} prompts, and "
         f"the {number} rows have no fresh ones: use more rows or a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
+    )
+
+
+def _unused_split(rows: Rows, settings: Settings) -> str | None:
+    if not rows.unused_split:
+        return None
+    where = "GRPO_EVAL_DATASET" if settings.eval_dataset else "GRPO_DATASET"
+    return (
+        f"they are rows of a training split, but {where} has a split {rows.unused_split!r} too: "
+        f"GRPO_EVAL_SPLIT={rows.unused_split} evaluates on it"
     )
 
 

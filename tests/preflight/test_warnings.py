@@ -221,3 +221,12 @@ def test_a_licence_for_research_is_known_whatever_the_card_says(name: str, statu
     found = license.finding(BaseModel(name, Path(), "abc", {"license": "apache-2.0"}))
     assert found.status == status
     assert part in found.sentence
+
+
+def test_a_split_to_evaluate_on_that_no_setting_names_is_told(world: World) -> None:
+    folder = world.folder / "rows"
+    (folder / "test.jsonl").rename(folder / "validation.jsonl")
+    told = "GRPO_DATASET has a split 'validation' too: GRPO_EVAL_SPLIT=validation evaluates on it"
+    assert any(told in finding.sentence for finding in world.warned())
+    world.set(EVAL_SPLIT="validation")
+    assert not any("evaluates on it" in finding.sentence for finding in world.warned())
