@@ -108,6 +108,18 @@ ODD: list[tuple[str, str, str, Plant]] = [
         lambda w: w.rows(test=rows_of(sample.TRAIN, 10) + rows_of(sample.HELD_OUT, 50)),
     ),
     (
+        "no answer in words",
+        "rows",
+        "2 of 100 rows have the answer proof or notfound",
+        lambda w: rows(w, {"answer": "proof"}, {"answer": "notfound"}),
+    ),
+    (
+        "places among options in columns",
+        "rows",
+        "perhaps a place among them (columns opa, opb)",
+        lambda w: rows(w, *[{"opa": "red", "opb": "blue", "answer": n % 2} for n in range(100)]),
+    ),
+    (
         "few held-out rows",
         "held-out rows",
         "20 held-out rows pin accuracy down only to ±22 points; use at least 50",
