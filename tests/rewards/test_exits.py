@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -49,3 +50,33 @@ def test_one_that_exits_fails_by_name_and_the_process_can_still_end(exits: Calla
     with pytest.raises(RewardFailed, match="'mine' raised SystemExit: 0"):
         as_trl_function(Reward("mine", 1.0, exits, own=True), 60.0)(completions=["It is 4."])
     assert os._exit is end
+
+
+SIGNALLED = """
+import os, signal
+from grpo_job.rewards import as_trl_function, load
+from grpo_job.runtime.signals import Interruption, StopNow
+Interruption().install()
+(reward,) = load([("./mine.py::paid", 1.0)])
+for number in {calls}:
+    as_trl_function(reward, 60.0)(completions=["It is 4."])
+try:
+    os.kill(os.getpid(), signal.{name})
+    print("went on")
+except StopNow as asked:
+    print("stops for", asked)
+"""
+SETS = "import signal\n{imported}\ndef paid(completion):\n    {called}\n    return 1.0\n"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("calls", [(), (1, 2)])
+def test_a_signal_stops_the_run_whatever_handler_a_reward_sets(
+    name: str, calls: tuple[int, ...], tmp_path: Path
+) -> None:
+    sets = f"signal.signal(signal.{name}, signal.SIG_IGN)"
+    body = {"imported": "", "called": sets} if calls else {"imported": sets, "called": "pass"}
+    (tmp_path / "mine.py").write_text(SETS.format(**body))
+    code = SIGNALLED.format(calls=calls, name=name)
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.stdout == f"stops for {name}\n", ended.stderr
