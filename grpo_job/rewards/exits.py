@@ -1,13 +1,15 @@
-"""Keeps work that is not ours from ending the process, with code 0, as if the run were finished; or from its signals.
+"""Keeps work that is not ours from ending the process, with code 0, as if the run were finished; or from changing it.
 
-A handler of its own for SIGTERM would switch off the orderly stop of the run.
+A handler of its own for SIGTERM would switch off the orderly stop of the run, and a folder of its own would move the
+relative paths of settings.
 """
 
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NoReturn
 
 OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -18,8 +20,9 @@ _end = os._exit
 def raised() -> Iterator[None]:
     """Within, `os._exit` raises `SystemExit`, as `sys.exit` does. A forked process still ends by it.
 
-    Afterwards the handlers of signals are those from before.
+    Afterwards the handlers of signals and the working folder are those from before.
     """
+    folder = _working_folder()
     ours, handlers = os.getpid(), [(number, signal.getsignal(number)) for number in OURS]
 
     def leave(status: int) -> NoReturn:
@@ -32,7 +35,18 @@ def raised() -> Iterator[None]:
         yield
     finally:
         os._exit = _end
+        if folder:
+            with suppress(OSError):  # it was removed
+                os.chdir(folder)
         if os.getpid() == ours and threading.current_thread() is threading.main_thread():  # else none was set
             for number, handler in handlers:
                 if signal.getsignal(number) != handler and handler is not None:
                     signal.signal(number, handler)
+
+
+def _working_folder() -> Path | None:
+    """None where it was removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from grpo_job.rewards import Reward, RewardFailed, as_trl_function
+from grpo_job.rewards import Reward, RewardFailed, as_trl_function, load
 
 ALONE = """
 import os
@@ -80,3 +80,17 @@ def test_a_signal_stops_the_run_whatever_handler_a_reward_sets(
     code = SIGNALLED.format(calls=calls, name=name)
     ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.stdout == f"stops for {name}\n", ended.stderr
+
+
+@pytest.mark.parametrize("where", ["imported", "called"])
+def test_relative_paths_stay_those_of_the_run_whatever_folder_a_reward_enters(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    body = {"imported": "", "called": "pass"} | {where: "import os; os.chdir('elsewhere')"}
+    (tmp_path / "mine.py").write_text(SETS.format(**body))
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        (reward,) = load([("./mine.py::paid", 1.0)])
+        assert as_trl_function(reward, 60.0)(completions=["It is 4."]) == [1.0]
+        assert Path.cwd() == tmp_path
