@@ -14,6 +14,9 @@ from grpo_job.rewards.answers import correct_anywhere, last_answer
         ("That makes 5x", "5x", "5x", "5"),
         ("The sum is n(n+1)/2.", "n(n+1)/2", r"\frac{n(n+1)}{2}", "2"),
         ("The line is y = -3/4 x + 2.", "-3/4 x + 2", r"2-\frac{3x}{4}", "2"),
+        ("So we get x**2 - 4.", "x**2 - 4", "(x-2)(x+2)", "4"),
+        ("So we get x²-4.", "x²-4", "(x-2)(x+2)", "4"),
+        ("That is 3 * 24", "3 * 24", "3 * 24", "24"),
         ("He pays $1,000(1.05)", "$1,000(1.05)", "$1,000(1.05)", "1.05"),
         ("He earned $10k.", "$10k", "10000", "10"),
         ("So the odds are 1 in 6.", "1 in 6", "1 in 6", "6"),
@@ -36,6 +39,7 @@ def test_the_whole_of_it_is_read(said: str, read: str, right: str, wrong: str) -
         ("She has 2 dozen eggs.", "2"),
         ("It is $5(five)", "$5"),
         ("2(3 + 4) = 14", "14"),
+        ("3 * 24 = 72", "72"),
     ],
 )
 def test_what_is_no_algebra_is_read_as_its_number(said: str, read: str) -> None:
