@@ -11,7 +11,8 @@ _IN_ORDER = re.compile(
     r"\s*\(?\bin (?:this |that |ascending |descending |alphabetical )?order\b:?\)?:?\s*", re.IGNORECASE
 )
 _ASKED = re.compile(  # what a question says that wants values in an order, but `in order to` and `what sort of`
-    r"\b(?:sort(?:ed)?|(?:re)?arrange|order|rank|reverse) (?:the|these|them|this|following|all|each)\b"
+    r"\b(?:sort(?:ed|ing)?|alphabeti[sz]e)\b(?! (?:of|out)\b)"
+    r"|\b(?:(?:re)?arrange|order|rank|reverse) (?:the|these|them|this|following|all|each)\b"
     r"|\bin (?!(?:any|no|some|either|whatever) )(?:[a-z-]+ ){0,3}order\b(?! (?:to|that|of)\b)"
     r"|\bfrom (?:the )?(?:least|\w+est|low|high) to (?:the )?(?:most|\w+est|high|low)\b",
     re.IGNORECASE,

@@ -47,6 +47,7 @@ def test_order_counts_in_pairs_and_not_in_sets(one: str, other: str, same: bool)
 
 ASKS_FOR_ORDER = [
     "Sort these numbers: 3, 1, 2",
+    "Sort: 3,1,2",
     "Order from least to greatest: 3, 1, 2",
     "List the roots in increasing order.",
     "Write the masses from smallest to largest.",
