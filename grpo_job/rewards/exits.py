@@ -1,11 +1,12 @@
 """Keeps work that is not ours from ending the process, with code 0, as if the run were finished; or from changing it.
 
 A handler of its own for SIGTERM would switch off the orderly stop of the run, and a folder of its own would move the
-relative paths of settings.
+relative paths of settings, and an output of its own would hide the end of the run, or show its secrets.
 """
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,9 +21,9 @@ _end = os._exit
 def raised() -> Iterator[None]:
     """Within, `os._exit` raises `SystemExit`, as `sys.exit` does. A forked process still ends by it.
 
-    Afterwards the handlers of signals and the working folder are those from before.
+    Afterwards the handlers of signals, the working folder and the output are those from before.
     """
-    folder = _working_folder()
+    folder, output = _working_folder(), (sys.stdout, sys.stderr)
     ours, handlers = os.getpid(), [(number, signal.getsignal(number)) for number in OURS]
 
     def leave(status: int) -> NoReturn:
@@ -35,6 +36,7 @@ def raised() -> Iterator[None]:
         yield
     finally:
         os._exit = _end
+        sys.stdout, sys.stderr = output
         if folder:
             with suppress(OSError):  # it was removed
                 os.chdir(folder)

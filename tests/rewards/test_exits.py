@@ -94,3 +94,16 @@ def test_relative_paths_stay_those_of_the_run_whatever_folder_a_reward_enters(
         (reward,) = load([("./mine.py::paid", 1.0)])
         assert as_trl_function(reward, 60.0)(completions=["It is 4."]) == [1.0]
         assert Path.cwd() == tmp_path
+
+
+@pytest.mark.parametrize("where", ["imported", "called"])
+def test_the_output_stays_that_of_the_run_whatever_a_reward_puts_in_its_place(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = {"imported": "", "called": "pass"} | {where: "import io, sys; sys.stdout = sys.stderr = io.StringIO()"}
+    (tmp_path / "mute.py").write_text(SETS.format(**body))
+    (reward,) = load([(f"{tmp_path / 'mute.py'}::paid", 1.0)])
+    as_trl_function(reward, 60.0)(completions=["It is 4."])
+    print("told")
+    print("told", file=sys.stderr)
+    assert capsys.readouterr() == ("told\n", "told\n")
