@@ -14,7 +14,7 @@ from typing import NamedTuple
 from grpo_job.evaluation.drawing import drawn
 from grpo_job.inputs import row_values
 from grpo_job.inputs.rows import Row, row_of
-from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Split, Splits
+from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Split, Splits, held_out_by_name
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import example
 from grpo_job.settings.schema import Settings
@@ -57,7 +57,7 @@ class Rows(NamedTuple):
     `answer` is the first of the right `answers`, and empty where there is none. `columns` holds the row as it was
     read, as JSON: so it reaches rewards through any library unchanged. `revision` is the commit on the Hub, None for
     rows from elsewhere. `lengths` are the tokens of all training prompts, also of those that are too long. `digest` is
-    the start of the SHA-256 of the training rows in their order, in hex.
+    the start of the SHA-256 of the training rows in their order, in hex. `unused_split` seems meant to evaluate on.
     """
 
     train: list[Row]
@@ -67,6 +67,7 @@ class Rows(NamedTuple):
     revision: str | None
     lengths: list[int]
     digest: str
+    unused_split: str = ""
 
 
 def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) -> Rows:
@@ -78,7 +79,7 @@ def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) 
     source = RowSource("GRPO_DATASET", settings.dataset, settings.dataset_config, revision, column).pinned()
     splits = source.open()
     read = _split(splits, settings.dataset_split, "GRPO_DATASET_SPLIT", source, settings, needs_gold)
-    held_read, place = _held_out(splits, source, settings, needs_gold)
+    held_read, place, unused = _held_out(splits, source, settings, needs_gold)
     if held_read is None:
         read, held_read = _set_apart(read, settings)
     training = _Filter(settings, lengths, needs_gold)
@@ -88,7 +89,7 @@ def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) 
     _require_enough(train, train_counts, held_out, held_counts, place, settings)
     digest = hashlib.sha256("\n".join(row["columns"] for row in train).encode()).hexdigest()[:16]
     kept = drawn(held_out, settings.eval_rows, settings.seed)
-    return Rows(train, kept, train_counts, held_counts, source.commit, training.measured, digest)
+    return Rows(train, kept, train_counts, held_counts, source.commit, training.measured, digest, unused)
 
 
 def normalised(question: str) -> str:
@@ -148,8 +149,10 @@ class _Filter:
         return [row for row, tokens in zip(rows, self.measured, strict=True) if tokens <= limit]
 
 
-def _held_out(splits: Splits, source: RowSource, settings: Settings, needs_gold: bool) -> tuple[list[Row] | None, str]:
-    """The rows of the split to evaluate on, None where there is none; and their place for people."""
+def _held_out(
+    splits: Splits, source: RowSource, settings: Settings, needs_gold: bool
+) -> tuple[list[Row] | None, str, str]:
+    """The rows of the split to evaluate on, None where there is none; their place for people; and an unused split."""
     if settings.eval_dataset:
         config, column = settings.eval_dataset_config, settings.prompt_column
         source = RowSource("GRPO_EVAL_DATASET", settings.eval_dataset, config, None, column).pinned()
@@ -158,8 +161,10 @@ def _held_out(splits: Splits, source: RowSource, settings: Settings, needs_gold:
     else:
         name = settings.eval_split or TEST
         if settings.eval_split is None and TEST not in splits:
-            return None, source.name
-    return _split(splits, name, "GRPO_EVAL_SPLIT", source, settings, needs_gold), _place(splits, name, source)
+            return None, source.name, held_out_by_name(splits, settings.dataset_split)
+    rows = _split(splits, name, "GRPO_EVAL_SPLIT", source, settings, needs_gold)
+    unused = held_out_by_name(splits, TRAIN) if name == TRAIN and settings.eval_split is None else ""
+    return rows, _place(splits, name, source), unused
 
 
 def _place(splits: Splits, name: str, source: RowSource) -> str:

@@ -133,8 +133,7 @@ def gold(text: str) -> str:
         behind = text.rsplit("####", 1)[-1].strip()
         line = behind.partition("\n")[0]
         return line.strip() if quantities.quantity(line) else behind
-    boxed = latex.boxes(text)
-    return (boxed[-1] if boxed else text).strip()
+    return latex.last_box(text) if latex.boxes(text) else text.strip()
 
 
 def _turns(value: Any) -> list[Message]:

@@ -53,6 +53,16 @@ class Split:
 Splits = Mapping[str, Callable[[], Split]]  # read when it is asked for
 
 
+def held_out_by_name(splits: Iterable[str], training: str) -> str:
+    """The first split that is named as if to evaluate on; empty if there is none.
+
+    >>> held_out_by_name(["train", "validation"], "train"), held_out_by_name(["train", "extra"], "train")
+    ('validation', '')
+    """
+    names = (name for name in splits if name != training)
+    return next((name for name in names if re.match("val|dev|eval|test", name, re.IGNORECASE)), "")
+
+
 @dataclass(frozen=True)
 class RowSource:
     """One source. `variable` is the setting it comes from; `commit` is known once it is `pinned`."""

@@ -1,23 +1,19 @@
 """Checks the rows: how many are left, how long their prompts are, what was left out and why."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from grpo_job.evaluation.notes import counted
 from grpo_job.inputs.dataset import Counts, Rows
+from grpo_job.preflight import gold_answers
 from grpo_job.preflight.findings import Finding
-from grpo_job.rewards import choices
 from grpo_job.settings.schema import Settings
 
 # Above these shares, the remaining rows are probably not what the user meant to train on.
 TOO_LONG = 0.05
 UNANSWERABLE = 0.01
-LONG_ANSWERS = 0.01
 DUPLICATE = 0.2
 OVERLAP = 0.05
 FEWEST_HELD_OUT = 50  # below, one standard error is more than 7 points, which hides usual gains
-LONG = 200  # characters: so long is a worked solution, not its result
 KEPT = 0.99  # the proposed token limit keeps this share
 MOST_EPOCHS = 20  # more epochs over the same few rows memorize them
 
@@ -32,7 +28,7 @@ def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterat
     for check in ROW_CHECKS:
         if message := check(rows, settings):
             yield Finding("warned", "rows", message)
-    for check in (_overlap, _few_held_out):
+    for check in (_unused_split, _overlap, _few_held_out):
         if message := check(rows, settings):
             yield Finding("warned", "held-out rows", message)
     if message := _no_verdict_to_publish_by(rows, settings):
@@ -93,45 +89,12 @@ def _answers(rows: Rows, settings: Settings) -> str | None:
     )
 
 
-def _long_answers(rows: Rows, settings: Settings) -> str | None:
-    """Answers that are whole solutions, so that no completion is right."""
-    compared = [name for name, _ in settings.rewards if name in ("correct", "correct_anywhere")]
-    long = sum(min(map(len, row["answers"]), default=0) > LONG for row in rows.train)
-    if not compared or long <= LONG_ANSWERS * len(rows.train):
-        return None
-    return (
-        f"{long} of {len(rows.train)} answers have more than {LONG} characters, and {' and '.join(compared)} would pay "
-        f"only for all of them: check GRPO_ANSWER_COLUMN={settings.answer_column}, or write each solution's "
-        "result after #### or into \\boxed{}"
-    )
-
-
 def _duplicates(rows: Rows, settings: Settings) -> str | None:
     if _share(rows.train_counts, "duplicate") <= DUPLICATE:
         return None
     return (
         f"{rows.train_counts.duplicate} of {rows.train_counts.read} questions are duplicates and were left out: "
         f"check GRPO_PROMPT_COLUMN={settings.prompt_column}"
-    )
-
-
-def _same_answer(rows: Rows, settings: Settings) -> str | None:
-    """A model would learn to give the one answer to any question."""
-    answers = {row["answer"] for row in rows.train}
-    if len(answers) > 1 or len(rows.train) < 2 or answers == {""}:  # where no reward asks for answers, none is fine
-        return None
-    return (
-        f"every row has the answer {next(iter(answers))!r}, which can be learned without reading the question: "
-        f"check GRPO_ANSWER_COLUMN={settings.answer_column}"
-    )
-
-
-def _echoes(rows: Rows, settings: Settings) -> str | None:
-    if not all(row["answer"].strip() and row["answer"] == row["question"] for row in rows.train):
-        return None
-    return (
-        f"every answer is its question: check GRPO_PROMPT_COLUMN={settings.prompt_column} and "
-        f"GRPO_ANSWER_COLUMN={settings.answer_column}"
     )
 
 
@@ -145,31 +108,6 @@ def _system(rows: Rows, settings: Settings) -> str | None:
         f"{own} of {len(rows.train)} rows have a system message of their own, so that their prompts do not show "
         "GRPO_SYSTEM_PROMPT: take the message out of these rows, or write into it what the rewards ask for"
     )
-
-
-def _options(rows: Rows, settings: Settings) -> str | None:
-    """Rows of a multiple choice that show no options, or whose answers are places among them."""
-    if not all(map(_texts_of_options, rows.train)):  # of most data the first row decides
-        return None
-    offered = [(row, _texts_of_options(row)) for row in rows.train]
-    faults = []
-    asked = ("\n".join(message["content"] for message in row["prompt"]) for row in rows.train)
-    if not any(all(text in prompt for text in texts) for prompt, (_, texts) in zip(asked, offered, strict=True)):
-        faults.append("no prompt shows its row's options")
-    if all(row["answer"].isdigit() and row["answer"] not in texts for row, texts in offered):
-        faults.append("every answer is a whole number that is none of them, perhaps a place among them")
-    if not faults:
-        return None
-    return (
-        f"{' and '.join(faults)} (column `choices` or `options`): write the options into "
-        f"GRPO_PROMPT_COLUMN={settings.prompt_column}, and the letter or the text of the right one into "
-        f"GRPO_ANSWER_COLUMN={settings.answer_column}, as examples/multiple-choice does"
-    )
-
-
-def _texts_of_options(row: Mapping[str, Any]) -> list[str]:
-    columns = json.loads(row["columns"] or "{}")
-    return [*choices.options(columns.get("choices") or columns.get("options")).values()]
 
 
 def _few_rows(rows: Rows, settings: Settings) -> str | None:
@@ -191,6 +129,16 @@ def _none_fresh(rows: Rows, settings: Settings) -> str | None:
     return (
         f"GRPO_DYNAMIC_SAMPLING={settings.dynamic_sampling} has no effect: each generation asks {needed} prompts, and "
         f"the {number} rows have no fresh ones: use more rows or a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
+    )
+
+
+def _unused_split(rows: Rows, settings: Settings) -> str | None:
+    if not rows.unused_split:
+        return None
+    where = "GRPO_EVAL_DATASET" if settings.eval_dataset else "GRPO_DATASET"
+    return (
+        f"they are rows of a training split, but {where} has a split {rows.unused_split!r} too: "
+        f"GRPO_EVAL_SPLIT={rows.unused_split} evaluates on it"
     )
 
 
@@ -231,6 +179,4 @@ def _epochs(rows: Rows, settings: Settings) -> float:
     return settings.max_steps * settings.groups_per_step / settings.num_iterations / max(1, len(rows.train))
 
 
-ROW_CHECKS = (
-    _answers, _long_answers, _duplicates, _same_answer, _echoes, _system, _options, _few_rows, _none_fresh,
-)  # fmt: skip
+ROW_CHECKS = (_answers, *gold_answers.CHECKS, _duplicates, _system, _few_rows, _none_fresh)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from grpo_job.rewards import choices, dates, latex, quantities, sentences, words
+from grpo_job.rewards import choices, dates, latex, lists, quantities, sentences, words, written_out
 from grpo_job.rewards.comparison import equal
 from grpo_job.rewards.tags import after_thoughts
 
@@ -46,9 +46,9 @@ _MEASURES = re.compile(rf"(?<![\w.,]){quantities.COMPOUND.pattern}")
 _OPEN_BRACKET = re.compile(rf"[(\[{{](?!{quantities.NUMBER}$)[^()\[\]{{}}A-Za-z]*,[^()\[\]{{}}A-Za-z,]*$")
 _NAMED = r"(?:[a-z] ?= ?)?"
 _BEFORE = rf"\$?{_NAMED}[-\u2212]?[$€£]?{quantities.NUMBER}(?:/\d+)?\$?"
-_JOINED = re.compile(  # `2x + 1`, `x > 3`; `3:4`, `2 or 3`, `1, -2 and 3`
+_JOINED = re.compile(  # `2x + 1`, `x > 3`; `3:4`, `1 in 6`, `2 or 3`, `1, -2 and 3`
     r"(?<![A-Za-z<])(?=[^A-Za-z]*[A-Za-z])(?:[A-Za-z0-9]{1,3}\s?[-+*/<>≤≥]=?\s?)+$"
-    rf"|(?<![\w.,/])(?:{_BEFORE}(?:, |:| : ))*{_BEFORE}(?::| : |\s?±\s?|,? (?:or|to|and) \$?{_NAMED})$"
+    rf"|(?<![\w.,/])(?:{_BEFORE}(?:, |:| : ))*{_BEFORE}(?::| : |\s?±\s?| in | out of |,? (?:or|to|and) \$?{_NAMED})$"
 )
 _WORD_BEFORE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}:?\s|[,;:.]\s|\n")
 
@@ -84,9 +84,8 @@ def last_answer(completion: str) -> str | None:
     if answer is not None:
         return answer
     end = _ALIGNED.sub(_in_lines, latex.apart(completion[-_END:]))
-    boxed = latex.boxes(end)
-    if boxed and boxed[-1]:
-        return boxed[-1]
+    if boxed := latex.last_box(end):
+        return boxed
     return _after_hashes(end) or _stated(end) or _last_value(end)
 
 
@@ -119,8 +118,8 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
         return 0.0
     if given.strip() == gold.strip():
         return 1.0
-    golds = latex.boxes(gold) if len(gold) <= quantities.LONGEST else []
-    right = golds[-1] if golds and golds[-1] else gold
+    right = (latex.last_box(gold) if len(gold) <= quantities.LONGEST else "") or gold
+    right = lists.in_asked_order(right, str(columns.get("question") or ""))
     options = choices.options(columns.get("choices") or columns.get("options"))
     if choices.contradicts(given, options, equal):
         return 0.0
@@ -171,6 +170,8 @@ def _last_value(text: str) -> str | None:
     before = text[max(0, last.start() - 100) : last.start()]
     if text[last.end() : last.end() + 1] in ")]}" and (opening := _OPEN_BRACKET.search(before + last[0])):
         return opening[0] + text[last.end() : last.end() + 1]
+    if algebra := written_out.around(text, last.start(), last.end()):
+        return algebra
     joined = _JOINED.search(before)
     return (joined[0] + last[0]).replace("$", "") if joined else last[0]
 

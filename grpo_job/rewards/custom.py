@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -126,12 +127,12 @@ def _import(module_name: str, dotted_path: str, folder: Path | None) -> ModuleTy
 
 
 def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
-    """The file as a module of its own name, which no other module's name can hide."""
+    """The file as a module."""
     places = [Path(file).expanduser(), *([folder / file] if folder else [])]
     found = next((place.resolve() for place in places if place.is_file()), None)
     if found is None:
         raise InvalidRun(f"the reward {path!r} cannot be loaded: there is no file {file}")
-    name = f"{found.stem}_{hashlib.sha256(str(found).encode()).hexdigest()[:8]}"
+    name = _name_of(found)
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, found)
@@ -158,6 +159,20 @@ def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
     if beside not in sys.path:
         sys.path.append(beside)  # for those that its functions import; after all that the job itself imports
     return module
+
+
+def _name_of(file: Path) -> str:
+    """The module's own name if processes that it spawns find it by that, else one that no other module can hide."""
+    with suppress(ImportError, ValueError):  # no module's name; or one that tells nothing of where it is from
+        sys.path.append(str(file.parent))
+        importlib.invalidate_caches()
+        try:
+            found = importlib.util.find_spec(file.stem) if file.stem.isidentifier() else None
+        finally:
+            sys.path.pop()
+        if found and found.origin and Path(found.origin).resolve() == file:
+            return file.stem
+    return f"{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
 
 
 def _problem(function: object) -> str:

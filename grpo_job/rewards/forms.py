@@ -6,7 +6,7 @@ where there is one.
 
 import re
 
-from grpo_job.rewards import choices
+from grpo_job.rewards import choices, latex
 from grpo_job.rewards.tags import after_thoughts
 
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
@@ -14,6 +14,7 @@ _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _LETTER = re.compile(
     r"(?<![A-Za-z\d])(?<!\bnot )(?<!\bnot \()\(?([A-HJ-Z]|I(?! (?!is|because|since)[a-z]))\)?(?![A-Za-z\d'])"
 )
+_DIGIT = re.compile(r"(?<![\w.,/])\(?([1-9])\)?(?![\w%/]|[.,]\d)")
 _JUDGED = re.compile(r"\b(?:answer|option|choice|correct|right|wrong|incorrect)\b", re.IGNORECASE)
 _YES_NO = re.compile(r"\b(?P<denied>(?:not|never|\w+n['’]t) )?(?P<said>yes|no|true|false)\b")
 _THINK = re.compile(r"\s*(?:<think>)?(?P<thought>.*?)</think>(?P<rest>.*)", re.DOTALL)
@@ -40,25 +41,39 @@ def exact(completion: str, answer: str) -> float:
 
 
 def one_of(completion: str, answer: str) -> float:
-    """Pays 1.0 where the answer given is one of the row's, whatever its case and closing stop; `|` parts several.
+    """Pays 1.0 where the answer given is one of the row's, whatever its case, quotes and stop; `|` parts several.
 
     >>> one_of("<answer>the U.S.A.</answer>", "USA|the U.S.A."), one_of("Chad", "USA|the usa")
     (1.0, 0.0)
     """
-    given, *right = (each.strip().rstrip(".!。").strip().casefold() for each in (said(completion), *answer.split("|")))
+    given, *right = map(_plain, (said(completion), *answer.split("|")))
     return float(bool(given) and given in right)
+
+
+def _plain(text: str) -> str:
+    """Without Markdown and quotes around it, and a stop within or behind them."""
+    return latex.unwrap(text.strip().rstrip("!")).rstrip(".!。").strip().casefold()
 
 
 def choice(completion: str, answer: str) -> float:
     """Pays 1.0 where the letter before the answer given, or the last capital that stands alone there, is the row's.
 
+    Where the row's answer is a digit, as in some rows of ARC, the digit before the answer or the last one counts.
+
     >>> choice("It is (B).", "B"), choice("<answer>C) Paris</answer>", "B"), choice("B) Vitamin C", "B. Vitamin C")
     (1.0, 0.0, 1.0)
     """
-    letters = _letters(said(completion))
     row = choices.letter_and_text(answer)
     wanted = row[0] if row else answer.strip().strip("().").upper()
-    return float(bool(letters) and letters[-1] == wanted)
+    given = said(completion)
+    labels = _digits(given) if re.fullmatch(r"[1-9]", wanted) else _letters(given)
+    return float(bool(labels) and labels[-1] == wanted)
+
+
+def _digits(given: str) -> list[str]:
+    """The digits that stand alone; of `2) 5 apples` only the first."""
+    chosen = re.match(r"\(?([1-9])[).:]\s", given)
+    return [chosen[1]] if chosen and not _JUDGED.search(given) else _DIGIT.findall(given)
 
 
 def _letters(given: str) -> list[str]:

@@ -9,6 +9,12 @@ import re
 import unicodedata
 
 _BOX = re.compile(r"\\f?boxed\s*\{|\\fbox\s*\{|\\[{}]|[{}]")
+_ONE_BOX = re.compile(r"\\(?:f?boxed|fbox)\s*\{(?P<inside>(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\}){1,60})\}")
+_JOINED_REACH = 300  # characters
+_NAMED_BOX = rf"(?:\b[a-zA-Z](?:_\{{?\d\}}?)? ?= ?)?{_ONE_BOX.pattern.replace('?P<inside>', '?:')}"
+_MATH_SIGN = r"(?>(?:\s|\\q?quad(?![a-z])|\$|\\[()\[\]]){0,6})"
+_AND = r"(?:,|(?:, ?)?(?:\b(?:and|or)\b|\\text\s*\{\s*(?:and|or)\s*\}))"
+_BOXES_JOINED = re.compile(rf"{_NAMED_BOX}(?:{_MATH_SIGN}{_AND}{_MATH_SIGN}{_NAMED_BOX}){{1,9}}")
 _SYMBOLS_LISTED = r"""× * · * ⋅ * ∗ * ÷ / ⁄ / ∶ : π \pi √ \sqrt ∞ \infty ≥ \ge ≤ \le ≠ \ne ≈ \approx ± \pm ∪ \cup ∈ \in
     ٫ . ٬ , ∅ \emptyset ℝ \mathbb{R} ℤ \mathbb{Z} ℕ \mathbb{N} ℚ \mathbb{Q} ℂ \mathbb{C} “ " ” " ″ " ‘ ' ’ ' ′ ' ⟨ ( ⟩ )
     ° \degree º \degree … ... → \to"""
@@ -111,6 +117,20 @@ def boxes(text: str) -> list[str]:
         elif brace[0] == "}" and opened and (start := opened.pop()) is not None:
             found.append(text[start : brace.start()].strip())
     return found
+
+
+def last_box(text: str) -> str:
+    r"""What stands in the last `\boxed{...}`, with those that `and`, `or` or a comma joins to it; empty where in none.
+
+    >>> last_box(r"\boxed{1}. So $x = \boxed{2}$ or $x = \boxed{3}$."), last_box(r"\boxed{2}, so \boxed{3}")
+    ('x = 2 or x = 3', '3')
+    """
+    found = boxes(text)
+    last = found[-1] if found else ""
+    for joined in _BOXES_JOINED.finditer(text, max(0, text.rfind("box") - _JOINED_REACH)):
+        if len(set(boxes(joined[0]))) > 1 and not boxes(text[joined.end() :]):
+            return _ONE_BOX.sub(lambda box: box["inside"].strip(), re.sub(r"\$|\\[()\[\]]", "", joined[0])).strip()
+    return last
 
 
 def apart(text: str) -> str:

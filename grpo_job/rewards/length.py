@@ -5,6 +5,7 @@ Their parameters are set with GRPO_REWARD_OPTIONS.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from grpo_job.rewards import answers
 
@@ -29,13 +30,14 @@ def cosine_length(
     right_long: float = 0.5,
     wrong_short: float = -1.0,
     wrong_long: float = -0.5,
+    **columns: Any,
 ) -> float:
     """Pays more for short right answers and less for short wrong ones, on a cosine of the length (arXiv:2502.03373).
 
     >>> [cosine_length("<answer>4</answer>", "4", range(tokens), longest=100) for tokens in (0, 50, 100)]
     [1.0, 0.75, 0.5]
     """
-    right = bool(answers.correct(completion, answer))
+    right = bool(answers.correct(completion, answer, **columns))
     short, long = (right_short, right_long) if right else (wrong_short, wrong_long)
     share = min(1.0, len(completion_ids) / longest)
     return long + 0.5 * (short - long) * (1.0 + math.cos(share * math.pi))

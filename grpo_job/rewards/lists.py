@@ -10,6 +10,15 @@ ORDERED = "<"  # in place of brackets: a list without any whose order counts
 _IN_ORDER = re.compile(
     r"\s*\(?\bin (?:this |that |ascending |descending |alphabetical )?order\b:?\)?:?\s*", re.IGNORECASE
 )
+_ASKED = re.compile(  # what a question says that wants values in an order, but `in order to` and `what sort of`
+    r"\b(?:sort(?:ed|ing)?|alphabeti[sz]e)\b(?! (?:of|out)\b)"
+    r"|\b(?:(?:re)?arrange|order|rank|reverse) (?:the|these|them|this|following|all|each)\b"
+    r"|\bin (?!(?:any|no|some|either|whatever) )(?:[a-z-]+ ){0,3}order\b(?! (?:to|that|of)\b)"
+    r"|\bfrom (?:the )?(?:least|\w+est|low|high) to (?:the )?(?:most|\w+est|high|low)\b",
+    re.IGNORECASE,
+)
+_ANY_ORDER = re.compile(r"\bin (?:any|no particular|whatever) order\b", re.IGNORECASE)
+_OF_A_SET = re.compile(r"[{}]|\bor\b")
 _THEN = re.compile(r"\s*,?\s+(?:and )?then\s+|\s*(?:->|\\to(?![a-z]))\s*")
 _LETTER = r"[^\W\d_]"
 _WORD = rf"(?={_LETTER}(?:[a-z'-]|{_LETTER}{{2}})){_LETTER}(?:{_LETTER}|['-])*"  # not `AB, CD`, which are sides
@@ -104,3 +113,14 @@ def several(text: str) -> tuple[str, list[str]] | None:
     if brackets in ("", "{}"):
         brackets = ORDERED if in_order else ""
     return brackets, parts
+
+
+def in_asked_order(gold: str, question: str) -> str:
+    r"""The gold, marked as a list whose order counts where the question asks for an order; a set has none.
+
+    >>> in_asked_order("1, 2, 3", "Sort these numbers: 3, 1, 2"), in_asked_order("1, 2", "Solve $x^2 - 3x + 2 = 0$.")
+    ('1, 2, 3 in this order', '1, 2')
+    """
+    if not _ASKED.search(question) or _ANY_ORDER.search(question) or _OF_A_SET.search(gold):
+        return gold
+    return f"{gold} in this order" if elements(gold, MOST_JOINED) else gold

@@ -83,7 +83,7 @@ def test_what_is_no_prompt_is_named(value: Any, told: str) -> None:
         (True, ["true"]),
         (False, ["false"]),
         ("work #### 72", ["72"]),
-        ("so \\boxed{1} and \\boxed{\\frac{1}{2}}.", ["\\frac{1}{2}"]),
+        ("so \\boxed{1}, thus \\boxed{\\frac{1}{2}}.", ["\\frac{1}{2}"]),
         ("\\boxed{1}, then \\boxed{2", ["1"]),
         ("\\boxed{1} #### 2", ["2"]),
         ("so \\boxed {1}.", ["1"]),

@@ -108,6 +108,18 @@ ODD: list[tuple[str, str, str, Plant]] = [
         lambda w: w.rows(test=rows_of(sample.TRAIN, 10) + rows_of(sample.HELD_OUT, 50)),
     ),
     (
+        "no answer in words",
+        "rows",
+        "2 of 100 rows have the answer proof or notfound",
+        lambda w: rows(w, {"answer": "proof"}, {"answer": "notfound"}),
+    ),
+    (
+        "places among options in columns",
+        "rows",
+        "perhaps a place among them (columns opa, opb)",
+        lambda w: rows(w, *[{"opa": "red", "opb": "blue", "answer": n % 2} for n in range(100)]),
+    ),
+    (
         "few held-out rows",
         "held-out rows",
         "20 held-out rows pin accuracy down only to ±22 points; use at least 50",
@@ -221,3 +233,12 @@ def test_a_licence_for_research_is_known_whatever_the_card_says(name: str, statu
     found = license.finding(BaseModel(name, Path(), "abc", {"license": "apache-2.0"}))
     assert found.status == status
     assert part in found.sentence
+
+
+def test_a_split_to_evaluate_on_that_no_setting_names_is_told(world: World) -> None:
+    folder = world.folder / "rows"
+    (folder / "test.jsonl").rename(folder / "validation.jsonl")
+    told = "GRPO_DATASET has a split 'validation' too: GRPO_EVAL_SPLIT=validation evaluates on it"
+    assert any(told in finding.sentence for finding in world.warned())
+    world.set(EVAL_SPLIT="validation")
+    assert not any("evaluates on it" in finding.sentence for finding in world.warned())

@@ -1,5 +1,6 @@
 """A reward from outside is imported by its path, or refused with the cause."""
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -158,3 +159,38 @@ def test_options_are_checked_against_the_signature(options: dict[str, Any], told
     with pytest.raises(InvalidRun) as refused:
         load([("outside.brief", 1.0)], folder, options)
     assert told in str(refused.value)
+
+
+POOLED = """
+import multiprocessing
+
+def length(text):
+    return float(len(text))
+
+def pooled(completions, **columns):
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.map(length, [str(completion) for completion in completions])
+"""
+
+
+def test_processes_that_the_reward_of_a_file_spawns_find_its_functions(folder: Path) -> None:
+    file = folder / "pooled_here.py"
+    file.write_text(POOLED)
+    paying = f"""
+from grpo_job.rewards import as_trl_function, load
+if __name__ == "__main__":
+    (reward,) = load([("{file}::pooled", 1.0)])
+    print(as_trl_function(reward, 60.0)(completions=["four", "to"]))
+"""
+    (folder / "paying.py").write_text(paying)
+    command = [sys.executable, str(folder / "paying.py")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.stdout == "[4.0, 2.0]\n", ended.stderr
+
+
+def test_a_file_named_as_a_library_is_still_loaded(folder: Path) -> None:
+    (folder / "json.py").write_text("def paid(completion):\n    return 1.0\n")
+    (reward,) = load([(f"{folder / 'json.py'}::paid", 1.0)])
+    assert reward.function("") == 1.0
+    assert sys.modules["json"].__name__ == "json"
+    assert reward.module != "json"

@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from grpo_job.rewards import Reward, RewardFailed, as_trl_function
+from grpo_job.rewards import Reward, RewardFailed, as_trl_function, load
 
 ALONE = """
 import os
@@ -49,3 +50,60 @@ def test_one_that_exits_fails_by_name_and_the_process_can_still_end(exits: Calla
     with pytest.raises(RewardFailed, match="'mine' raised SystemExit: 0"):
         as_trl_function(Reward("mine", 1.0, exits, own=True), 60.0)(completions=["It is 4."])
     assert os._exit is end
+
+
+SIGNALLED = """
+import os, signal
+from grpo_job.rewards import as_trl_function, load
+from grpo_job.runtime.signals import Interruption, StopNow
+Interruption().install()
+(reward,) = load([("./mine.py::paid", 1.0)])
+for number in {calls}:
+    as_trl_function(reward, 60.0)(completions=["It is 4."])
+try:
+    os.kill(os.getpid(), signal.{name})
+    print("went on")
+except StopNow as asked:
+    print("stops for", asked)
+"""
+SETS = "import signal\n{imported}\ndef paid(completion):\n    {called}\n    return 1.0\n"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("calls", [(), (1, 2)])
+def test_a_signal_stops_the_run_whatever_handler_a_reward_sets(
+    name: str, calls: tuple[int, ...], tmp_path: Path
+) -> None:
+    sets = f"signal.signal(signal.{name}, signal.SIG_IGN)"
+    body = {"imported": "", "called": sets} if calls else {"imported": sets, "called": "pass"}
+    (tmp_path / "mine.py").write_text(SETS.format(**body))
+    code = SIGNALLED.format(calls=calls, name=name)
+    ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.stdout == f"stops for {name}\n", ended.stderr
+
+
+@pytest.mark.parametrize("where", ["imported", "called"])
+def test_relative_paths_stay_those_of_the_run_whatever_folder_a_reward_enters(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    body = {"imported": "", "called": "pass"} | {where: "import os; os.chdir('elsewhere')"}
+    (tmp_path / "mine.py").write_text(SETS.format(**body))
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        (reward,) = load([("./mine.py::paid", 1.0)])
+        assert as_trl_function(reward, 60.0)(completions=["It is 4."]) == [1.0]
+        assert Path.cwd() == tmp_path
+
+
+@pytest.mark.parametrize("where", ["imported", "called"])
+def test_the_output_stays_that_of_the_run_whatever_a_reward_puts_in_its_place(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = {"imported": "", "called": "pass"} | {where: "import io, sys; sys.stdout = sys.stderr = io.StringIO()"}
+    (tmp_path / "mute.py").write_text(SETS.format(**body))
+    (reward,) = load([(f"{tmp_path / 'mute.py'}::paid", 1.0)])
+    as_trl_function(reward, 60.0)(completions=["It is 4."])
+    print("told")
+    print("told", file=sys.stderr)
+    assert capsys.readouterr() == ("told\n", "told\n")

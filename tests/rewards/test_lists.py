@@ -2,6 +2,7 @@
 
 import pytest
 
+from grpo_job.rewards.answers import correct, correct_anywhere
 from grpo_job.rewards.lists import elements, same_elements
 
 
@@ -42,3 +43,26 @@ def test_a_list_is_split_at_its_own_commas(text: str, split: object) -> None:
 )
 def test_order_counts_in_pairs_and_not_in_sets(one: str, other: str, same: bool) -> None:
     assert same_elements(elements(one), elements(other), str.__eq__) == same
+
+
+ASKS_FOR_ORDER = [
+    "Sort these numbers: 3, 1, 2",
+    "Sort: 3,1,2",
+    "Order from least to greatest: 3, 1, 2",
+    "List the roots in increasing order.",
+    "Write the masses from smallest to largest.",
+]
+ASKS_FOR_NONE = [
+    "Find all roots.",
+    "What sort of numbers are they? In order to find them, factor.",
+    "List the divisors in any order.",
+    "The numbers a and b are, in some order, the roots. Find both.",
+]
+
+
+@pytest.mark.parametrize(("questions", "paid"), [(ASKS_FOR_ORDER, 0.0), (ASKS_FOR_NONE, 1.0)])
+def test_the_order_of_a_bare_list_counts_where_the_question_asks_for_one(questions: list[str], paid: float) -> None:
+    for question in questions:
+        assert correct("<answer>3, 1, 2</answer>", "1, 2, 3", question=question) == paid
+        assert correct("<answer>1, 2 and 3</answer>", "1, 2, 3", question=question) == 1.0
+        assert correct_anywhere("So it is {3, 1, 2}.", r"\{1, 2, 3\}", question=question) == 1.0

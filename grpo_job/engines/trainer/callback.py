@@ -118,12 +118,14 @@ class ListeningCallback(TrainerCallback):
     def _completions(self) -> list[dict[str, Any]]:
         """The last generation, once: TRL keeps it in `_logs` until the next one."""
         logs = self.trainer._logs
+        extra = {name: values for name, values in logs["extra"].items() if len(values) == len(logs["prompt"])}
         rows = [
             {
                 "prompt": prompt,
                 "completion": completion[0]["content"] if isinstance(completion, list) else completion,
                 "rewards": {name: _paid(values[index]) for name, values in logs["rewards"].items()},
                 "advantage": logs["advantages"][index],
+                **({"extra": {name: _as_json(values[index]) for name, values in extra.items()}} if extra else {}),
             }
             for index, (prompt, completion) in enumerate(zip(logs["prompt"], logs["completion"], strict=True))
         ]
@@ -134,3 +136,9 @@ class ListeningCallback(TrainerCallback):
 def _paid(reward: float) -> float | None:
     """None where the reward could not grade the completion, which TRL takes as NaN."""
     return None if math.isnan(reward) else reward
+
+
+def _as_json(value: Any) -> Any:
+    """What a reward gave to `log_extra`: a tensor, an object of its own or NaN as the text that Python prints."""
+    plain = value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    return value if plain else str(value)

@@ -20,6 +20,7 @@ class Group(NamedTuple):
     """One row's prompt and completions as TRL's `_generate` returns them, a list entry a completion.
 
     `rewards`: [completions, reward functions] on the CPU, unweighted, NaN where a function returned None.
+    `extra`: the columns that rewards gave to TRL's `log_extra`.
     """
 
     row: int
@@ -28,6 +29,7 @@ class Group(NamedTuple):
     completion_ids: list[list[int]]
     completions: list[Any]
     log_probs: list[Any] | None
+    extra: dict[str, list[Any]]
     rewards: torch.Tensor
 
 
@@ -39,7 +41,14 @@ def asked(trainer: Any, rows: Sequence[int]) -> list[Group]:
     prompt_ids, completion_ids, _, completions, log_probs, *_ = trainer._generate(prompts)
     rewards = trainer._calculate_rewards(inputs, prompts, completions, completion_ids).cpu()  # those of all ranks
     parts = (prompts, prompt_ids, completion_ids, completions, log_probs)
-    found = gather_object([[part and part[at : at + size] for part in parts] for at in range(0, len(own), size)])
+    extra = {name: values for name, values in trainer._pending_extra_logs.items() if len(values) == len(own)}
+    trainer._pending_extra_logs.clear()
+    found = gather_object(
+        [
+            [*(part and part[at : at + size] for part in parts), {name: extra[name][at : at + size] for name in extra}]
+            for at in range(0, len(own), size)
+        ]
+    )
     return [Group(*one) for one in zip(rows, *zip(*found, strict=True), rewards.split(size), strict=True)]
 
 
@@ -75,6 +84,8 @@ def handed_to(trainer: Any, groups: Sequence[Group]) -> Iterator[list[dict[str, 
     rewards = torch.cat([group.rewards for group in groups]).to(trainer.accelerator.device)
     trainer._generate = lambda *_: (*ids, None, joined("completions"), log_probs, *nothing_more)
     trainer._calculate_rewards = lambda *_: rewards
+    for name in dict.fromkeys(name for group in own for name in group.extra):
+        trainer._pending_extra_logs[name] = list(chain.from_iterable(_extra(group, name) for group in own))
     try:
         yield [trainer.train_dataset[group.row] for group in own for _ in group.prompts]
     finally:
@@ -117,10 +128,18 @@ def log_dropped(trainer: Any, groups: Sequence[Group]) -> None:
     for place, name in enumerate(trainer.reward_func_names):
         paid = chain.from_iterable(group.rewards[:, place].tolist() for group in groups)
         logs["rewards"][name] = deque([*logs["rewards"][name], *paid])
+    for name in dict.fromkeys([*logs["extra"], *(name for group in groups for name in group.extra)]):
+        values = logs["extra"][name] or [None] * len(logs["advantages"])
+        logs["extra"][name] = deque([*values, *chain.from_iterable(_extra(group, name) for group in groups)])
     logs["advantages"] = deque([*logs["advantages"], *(0.0 for group in groups for _ in group.prompts)])
+
+
+def _extra(group: Group, name: str) -> list[Any]:
+    return group.extra.get(name, [None] * len(group.prompts))
 
 
 def forget(logs: dict[str, Any]) -> None:
     """Clear the completions of the last generation."""
     for values in (logs["prompt"], logs["completion"], logs["advantages"], *logs["rewards"].values()):
         values.clear()
+    logs["extra"].clear()

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,11 @@ SETTINGS = {
 }
 
 
-def even_rows_pay(completions: Sequence[Any], answer: Sequence[str], **_: Any) -> list[float]:
+def even_rows_pay(completions: Sequence[Any], answer: Sequence[str], log_extra: Any, **_: Any) -> list[float]:
     """The completions of odd rows earn the same, those of even rows each another reward."""
-    return [0.5 if int(row) % 2 else float(place % GROUP) for place, row in enumerate(answer)]
+    paid = [0.5 if int(row) % 2 else float(place % GROUP) for place, row in enumerate(answer)]
+    log_extra("paid", paid)
+    return paid
 
 
 class Listener:
@@ -107,6 +109,11 @@ def test_the_metrics_are_those_of_all_that_was_generated(tmp_path: Path) -> None
         flat = [len({row["rewards"]["even_rows_pay"] for row in group}) == 1 for group in groups_of(rows)]
         assert told["frac_reward_zero_std"] == pytest.approx(sum(flat) / len(flat))
     assert max(told["dynamic/rounds"] for told in listener.told) > 0
+
+
+def test_what_a_reward_logs_stands_beside_its_completion_also_where_that_is_not_learned_from(whole: Whole) -> None:
+    for row in chain.from_iterable(whole[2].completions):
+        assert row["extra"] == {"paid": row["rewards"]["even_rows_pay"]}
 
 
 def test_a_run_that_is_cut_ends_with_the_bytes_of_a_whole_one(whole: Whole, tmp_path: Path) -> None:

@@ -27,14 +27,14 @@ NAN = float("nan")
 def test_a_group_has_spread_where_its_completions_get_different_advantages(
     rewards: list[list[float]], by_sum: bool, by_each: bool
 ) -> None:
-    group = Group(0, [], [], [], [], None, torch.tensor(rewards))
+    group = Group(0, [], [], [], [], None, {}, torch.tensor(rewards))
     for how, expected in (("sum_then_normalize", by_sum), ("normalize_then_sum", by_each)):
         trainer = SimpleNamespace(reward_weights=torch.tensor([1.0, 2.0]), multi_objective_aggregation=how)
         assert has_spread(group, trainer) is expected
 
 
 def test_a_reward_of_weight_0_gives_no_spread() -> None:
-    group = Group(0, [], [], [], [], None, torch.tensor([[0.0, 1.0], [1.0, 1.0]]))
+    group = Group(0, [], [], [], [], None, {}, torch.tensor([[0.0, 1.0], [1.0, 1.0]]))
     for how in ("sum_then_normalize", "normalize_then_sum"):
         trainer = SimpleNamespace(reward_weights=torch.tensor([0.0, 1.0]), multi_objective_aggregation=how)
         assert not has_spread(group, trainer)
