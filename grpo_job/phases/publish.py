@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job import engines, reports
+from grpo_job.checkpoints import PARTIAL
 from grpo_job.evaluation import verdict
 from grpo_job.monitoring.trackers import Trackers
 from grpo_job.outcomes import FINISHED, Abandoned, InvalidRun, Outcome, PublishFailed, Unexpected
@@ -33,8 +34,10 @@ def merge(attempt: Attempt, checked: Checked) -> None:
     settings, folder = attempt.settings, attempt.folder
     if settings.publish_merged:
         with attempt.progress.phase("save", "merging adapter and base"):
+            partial = folder.checkpoints / PARTIAL / "merged"  # where a model that is not whole is not published
             with attempt.library_log():
-                merged = engines.merge(checked.base, folder.adapter, folder.merged, settings.publish_merged_dtype)
+                merged = engines.merge(checked.base, folder.adapter, partial, settings.publish_merged_dtype)
+            partial.rename(folder.merged)
             attempt.summary.update(merged=merged)
             told, kept = f"merged model: {content.merged_keeps(merged)}", merged["kept"][merged["dtype"]]
             if kept is None or kept >= ENOUGH_KEPT:
