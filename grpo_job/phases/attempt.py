@@ -244,8 +244,9 @@ class Attempt:
 
     def _is_merged(self, found: Mapping[str, Any]) -> bool:
         """Whether the result has the merged model that is asked for now, if one is."""
-        made, asked = found.get("merged"), self.settings.publish_merged_dtype
-        return not self.settings.publish_merged or (bool(made) and asked in ("model", made["dtype"]))
+        made: Mapping[str, Any] = found.get("merged") or {}
+        asked = self.settings.publish_merged_dtype
+        return not self.settings.publish_merged or bool(made and asked in ("model", made["dtype"]))
 
     def _lost(self, reason: str) -> None:
         """From any thread: another attempt holds the run, so this one ends and writes nothing more to its folder."""
