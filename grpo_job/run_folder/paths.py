@@ -47,9 +47,7 @@ class RunFolder:
     def open(self) -> "RunFolder":
         """Create the folder. Raises `InvalidRun` if it is not writable, leads elsewhere, or another kind of thing is in
         the way."""
-        require_plain(self.path)
-        if wrong := list(self._in_the_way()):
-            raise InvalidRun(*wrong)
+        self.require_own()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_text(self.heartbeat, "")
@@ -59,6 +57,12 @@ class RunFolder:
                 "allowed: a folder that this user can write to"
             ) from error
         return self
+
+    def require_own(self) -> None:
+        """Raises `InvalidRun` if it leads elsewhere, or another kind of thing is in the way."""
+        require_plain(self.path)
+        if wrong := list(self._in_the_way()):
+            raise InvalidRun(*wrong)
 
     def lacks(self, summary: Mapping[str, Any]) -> str:
         """What a trained run's folder should hold and does not, by its summary; empty if it holds it all."""
@@ -82,8 +86,11 @@ class RunFolder:
 
     def _in_the_way(self) -> Iterator[str]:
         """A sentence for each file where the job keeps a folder, and for each folder or other thing for a file."""
-        folders = {self.checkpoints, self.adapter, self.merged, self.evaluation, self.plots, self.trackers, self.lease}
-        files = {value for value in vars(self).values() if isinstance(value, Path)} - folders - {self.path}
+        folders = {
+            self.path, self.checkpoints, self.adapter, self.merged, self.evaluation, self.plots, self.trackers,
+            self.lease,
+        }  # fmt: skip
+        files = {value for value in vars(self).values() if isinstance(value, Path)} - folders
         for path in sorted({*files, *self.lease.glob("*")}):
             if (path.exists() or path.is_symlink()) and not path.is_file():
                 yield f"{path} is not a file, but {KEPT}"
