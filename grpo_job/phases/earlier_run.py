@@ -29,6 +29,7 @@ def findings(settings: Settings, rows: Rows | None) -> Iterator[Finding]:
         return
     folder = RunFolder(settings.folder_of_run)
     folder.require_own()
+    folder.require_open()
     key = key_file.read(path) if (path := settings.checkpoint_key_path) else None
     manager = CheckpointManager(folder.checkpoints, _known(settings, rows), keep=1, key=key)
     newest = manager.newest_before(sys.maxsize) if settings.resume != "never" else None
