@@ -193,6 +193,7 @@ def keep(engine: Engine, attempt: Attempt) -> None:
     """Write the adapter, and its path and SHA-256 to the summary."""
     folder = attempt.folder.adapter
     remove(folder)  # what an earlier attempt left may be damaged, and peft goes on from it
+    remove(attempt.folder.merged)  # it would be published beside another adapter
     engine.save_adapter(folder)
     attempt.forget_result()
     attempt.summary.update(adapter={"path": str(folder), "sha256": sha256(folder / WEIGHTS)})

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from grpo_job.checkpoints import Checkpoint
+from grpo_job.checkpoints import PARTIAL, Checkpoint
 from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading, statistics
 from grpo_job.evaluation.notes import counted
@@ -109,7 +109,7 @@ class PeriodicEvaluation:
 
     def _keep(self) -> None:
         """Save the weights next to the metrics: each later checkpoint holds both, so pruning does not lose them."""
-        with tempfile.TemporaryDirectory(dir=self.attempt.folder.path, prefix=".best-") as folder:
+        with tempfile.TemporaryDirectory(dir=self.attempt.folder.checkpoints / PARTIAL) as folder:
             self.engine.save_adapter(Path(folder))
             write_bytes(self.attempt.folder.best_adapter, (Path(folder) / WEIGHTS).read_bytes())
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job import engines, reports
+from grpo_job.checkpoints import PARTIAL
 from grpo_job.evaluation import verdict
 from grpo_job.monitoring.trackers import Trackers
 from grpo_job.outcomes import FINISHED, Abandoned, InvalidRun, Outcome, PublishFailed, Unexpected
@@ -21,7 +22,7 @@ from grpo_job.settings import schemes
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.settings.redaction.secrets import secret_values
 from grpo_job.settings.schema import Settings
-from grpo_job.stores import Patience
+from grpo_job.stores import Patience, open_store
 
 PUBLISHED_SINCE = "; published since by `grpo-job publish`"
 KEPT_SECONDS, LOST_SECONDS = 40.0, 900.0  # how long a destination that fails is tried
@@ -33,8 +34,10 @@ def merge(attempt: Attempt, checked: Checked) -> None:
     settings, folder = attempt.settings, attempt.folder
     if settings.publish_merged:
         with attempt.progress.phase("save", "merging adapter and base"):
+            partial = folder.checkpoints / PARTIAL / "merged"  # where a model that is not whole is not published
             with attempt.library_log():
-                merged = engines.merge(checked.base, folder.adapter, folder.merged, settings.publish_merged_dtype)
+                merged = engines.merge(checked.base, folder.adapter, partial, settings.publish_merged_dtype)
+            partial.rename(folder.merged)
             attempt.summary.update(merged=merged)
             told, kept = f"merged model: {content.merged_keeps(merged)}", merged["kept"][merged["dtype"]]
             if kept is None or kept >= ENOUGH_KEPT:
@@ -115,8 +118,8 @@ def publish_again(
 
     Of a folder that does not lie in GRPO_OUTPUT_DIR, which may come from anybody, no setting holds. `assignments` are
     those of `--set`.
-    Raises `InvalidRun` if there is nothing to publish, no destination or one that is no address, `PublishFailed` if
-    one failed.
+    Raises `InvalidRun` if there is nothing to publish, no destination, one that is no address, or a variable that no
+    client can use; `PublishFailed` if a destination failed.
     """
     folder = RunFolder(path)
     require_plain(path)
@@ -131,6 +134,8 @@ def publish_again(
         raise InvalidRun(f"{path}: {why}; allowed: --to URI, such as --to hf://owner/name")
     if odd := [uri for uri in wanted if not schemes.is_place(uri)]:
         raise InvalidRun(*(f"--to: {uri!r} was given; allowed: {schemes.forms()}" for uri in odd))
+    for uri in wanted:
+        open_store(uri, environment=environment)  # what its client cannot use is refused, not tried
     summary = read_json(folder.summary, shapes.Summary)
     if lacks := folder.lacks(summary):
         raise InvalidRun(f"{lacks}: run the same command again with the checkpoints in place, which makes it again")

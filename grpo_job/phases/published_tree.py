@@ -7,7 +7,6 @@ reach a store. Publishing again sends only what is missing.
 
 import json
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 from grpo_job.outcomes import FINISHED, InvalidRun
 from grpo_job.reports import hub_results
+from grpo_job.run_folder import scratch
 from grpo_job.run_folder.paths import require_plain
 from grpo_job.settings.redaction.redactor import REDACTOR
 from grpo_job.stores import MANIFEST, Patience, StoreFailed, open_store
@@ -65,8 +65,7 @@ def publish(
     No secret may be in what is published. `hide` maps local paths to their replacement in published texts; the run
     folder is always hidden.
     """
-    with tempfile.TemporaryDirectory(prefix="grpo-job-publish-") as staging:
-        tree = Path(staging)
+    with scratch.temporary("publish") as tree:
         gather(run_folder, tree, hide=hide)
 
         def one(uri: str) -> Published:

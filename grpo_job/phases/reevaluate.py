@@ -6,7 +6,6 @@ of the LoRA is read from the weights.
 
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -21,6 +20,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.phases import evaluate, trust
 from grpo_job.preflight.evaluation import measure_of
 from grpo_job.preflight.resources import cannot_write
+from grpo_job.run_folder import scratch
 from grpo_job.run_folder.files import write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder, require_plain
 from grpo_job.settings.example import AUTO, OFF
@@ -146,9 +146,9 @@ def reevaluate(path: Path, output: Path | None, resolved: Resolved, environment:
         raise InvalidRun(f"--output: {folder} is a link, through which nothing is written; give the folder to write to")
     if why := cannot_write(folder):
         raise InvalidRun(f"--output: {folder} cannot be written: {why}; allowed: another folder")
-    with TemporaryDirectory(prefix="grpo-job-evaluate-") as scratch:
-        settings = settings_for(found, resolved).model_copy(update={"output_dir": scratch})
-        judged = _judged(found, settings, folder, RunFolder(Path(scratch)), environment)
+    with scratch.temporary("evaluate") as place:
+        settings = settings_for(found, resolved).model_copy(update={"output_dir": str(place)})
+        judged = _judged(found, settings, folder, RunFolder(place), environment)
     write_json(folder / "settings.json", {"adapter": str(found.adapter), "settings": settings.model_dump(mode="json")})
     write_json(folder / "evaluation.json", judged)
     return judged
@@ -164,7 +164,7 @@ def _folder(path: Path, output: Path | None) -> Path:
 
 
 def _judged(
-    found: Found, settings: Settings, folder: Path, scratch: RunFolder, environment: Mapping[str, str]
+    found: Found, settings: Settings, folder: Path, temporary: RunFolder, environment: Mapping[str, str]
 ) -> dict[str, Any]:
     progress = Progress(settings.log_format)
     with progress.phase("check", f"{found.adapter}: checking"):
@@ -173,10 +173,10 @@ def _judged(
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
     functions = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
     held_out, chat = checked.rows.held_out, Chat(base.folder, settings)
-    with libraries_write_to(scratch.library_log):
+    with libraries_write_to(temporary.library_log):
         with progress.phase("load", f"loading {settings.model} with engine {checked.engine}"):
             engine = engines.build(
-                checked.engine, settings, base, checked.rows.train, functions, scratch.checkpoints, checked.plan
+                checked.engine, settings, base, checked.rows.train, functions, temporary.checkpoints, checked.plan
             )
             engine.on_answers = progress.count
         with progress.phase("evaluate", f"evaluating base and adapter on {len(held_out)} rows"):

@@ -12,7 +12,6 @@ from grpo_job.run_folder.files import Damaged, read_jsonl
 from grpo_job.run_folder.paths import WEIGHTS
 from grpo_job.runtime import machine
 from grpo_job.settings import key_file
-from grpo_job.settings.named_files import REWARD_FILES
 
 
 def manager_of(
@@ -68,15 +67,9 @@ def find_checkpoint(attempt: Attempt, manager: CheckpointManager) -> Checkpoint 
 
 
 def _refuse_another_run(attempt: Attempt, manager: CheckpointManager, checkpoint: Checkpoint) -> None:
-    """Raises `InvalidRun` for what differs. In a run without a result, files of rewards may: one may have failed."""
-    differences = manager.differences(checkpoint)
-    others = [each for each in differences if not each.startswith(f"{REWARD_FILES}:")]
-    if others or (differences and attempt.summary.values["adapter"]):
-        raise InvalidRun(
-            f"GRPO_RUN_ID={attempt.settings.name_of_run()}: its checkpoint at step {checkpoint.step} was made with "
-            f"other settings or rows ({'; '.join(differences)}); allowed: the same settings and training rows, another "
-            "GRPO_RUN_ID, or GRPO_RESUME=never"
-        )
+    differences, has_result = manager.differences(checkpoint), bool(attempt.summary.values["adapter"])
+    if refusal := identity.another_run(attempt.settings, checkpoint.step, differences, has_result=has_result):
+        raise InvalidRun(refusal)
     if differences:
         attempt.progress.warn(
             f"up to step {checkpoint.step} it was trained with other files of rewards ({differences[0]})"

@@ -1,7 +1,6 @@
 """What `grpo-job check` shows of rows and rewards: the first row; with `--rewards` eight, and sampled completions."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from grpo_job import engines
@@ -13,6 +12,7 @@ from grpo_job.preflight import Checked, Examined, paid
 from grpo_job.preflight.paid import FirstRow, Paid
 from grpo_job.preflight.rewards import ROWS
 from grpo_job.rewards import as_trl_functions
+from grpo_job.run_folder import scratch
 from grpo_job.settings.schema import Settings
 
 
@@ -73,11 +73,11 @@ def _is_here(settings: Settings) -> bool:
 def _sampled(checked: Checked, settings: Settings) -> list[Paid]:
     """One completion of what training starts from for each of the first rows, sampled as training does."""
     rows = checked.rows.train[:ROWS]
-    with TemporaryDirectory(prefix="grpo-job-check-") as scratch, libraries_write_to(Path(scratch) / "libraries.log"):
+    with scratch.temporary("check") as folder, libraries_write_to(folder / "libraries.log"):
         functions = as_trl_functions(checked.rewards, settings.reward_timeout_seconds)
         start, rows_of_run = checked.start.lora.weights if checked.start else None, checked.rows.train
         engine = engines.build(
-            checked.engine, settings, checked.base, rows_of_run, functions, Path(scratch), checked.plan, start=start
+            checked.engine, settings, checked.base, rows_of_run, functions, folder, checked.plan, start=start
         )
         answers = engine.generate(
             [row["prompt"] for row in rows],

@@ -8,7 +8,7 @@ import click
 from grpo_job import preflight
 from grpo_job.monitoring.wrapping import columns_of, wrapped
 from grpo_job.outcomes import InvalidRun, Outcome
-from grpo_job.phases import show_rows
+from grpo_job.phases import earlier_run, show_rows
 from grpo_job.preflight import findings
 from grpo_job.preflight.findings import Finding, Findings
 from grpo_job.preflight.start import adopt
@@ -41,6 +41,7 @@ def story(
     examined = preflight.examine(resolved.settings, environment, offline=offline, elsewhere=True, start=start)
     found = examined.findings
     found += [finding for finding in steered if finding.sentence not in found.faults()]
+    found.gather("run folder", lambda: earlier_run.findings(resolved.settings, examined.rows))
     show = partial(show_rows.show, examined, resolved.settings, rewards=rewards)
     shown = found.attempt("first row", show) or show_rows.NOTHING
     if form == "json":

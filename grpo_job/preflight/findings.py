@@ -16,7 +16,7 @@ VARIABLES = {
     "model": "GRPO_MODEL", "tokenizer": "GRPO_MODEL", "machine": "GRPO_MODEL", "rows": "GRPO_DATASET",
     "rows to choose by": "GRPO_DATASET", "first row": "GRPO_DATASET", "evaluation": "GRPO_EVAL_DATASET",
     "rewards": "GRPO_REWARDS", "measure": "GRPO_MEASURE", "GPU": "CUDA_VISIBLE_DEVICES", "outputs": "GRPO_OUTPUT_DIR",
-    "cache": "GRPO_CACHE_DIR", "engine": "GRPO_ENGINE", "processes": "GRPO_PROCESSES",
+    "cache": "GRPO_CACHE_DIR", "run folder": "GRPO_OUTPUT_DIR", "engine": "GRPO_ENGINE", "processes": "GRPO_PROCESSES",
 }  # fmt: skip
 
 T = TypeVar("T")

@@ -108,6 +108,11 @@ class Judgements:
 JUDGEMENTS = Judgements()
 
 
+def _seconds(retry_after: str) -> float:
+    """Of the header; a date counts as none."""
+    return float(retry_after) if re.fullmatch(r"[0-9]{1,6}", retry_after) else 0.0
+
+
 class Service(NamedTuple):
     """The address, and what may be spent there; see `judge`."""
 
@@ -188,6 +193,7 @@ class _Call:
     def __init__(self, service: Service, client: Any, room: asyncio.Semaphore, end: float, text: str) -> None:
         self.service, self.client, self.room, self.end, self.text = service, client, room, end, text
         self.calls = self.tokens = 0
+        self.wait = 0.0  # seconds before another try that the service asked for
         self.failure = ""
 
     async def judged(self) -> Judged:
@@ -201,7 +207,7 @@ class _Call:
     async def _tried(self) -> float | None:
         for number in range(self.service.tries):
             if number:
-                await asyncio.sleep(min(LONGEST_PAUSE, PAUSE * 2**number))
+                await asyncio.sleep(max(self.wait, min(LONGEST_PAUSE, PAUSE * 2**number)))
             async with self.room:
                 score = await self._once()
             if score is not None:
@@ -226,6 +232,7 @@ class _Call:
             return None
         if reply.status_code != 200:
             self.failure = f"HTTP {reply.status_code}: {' '.join(reply.text.split())[:200]}"
+            self.wait = _seconds(reply.headers.get("Retry-After", ""))
             if reply.status_code < 500 and reply.status_code not in AGAIN:
                 raise ValueError(f"{self.service.url} refuses: {self.failure}")
             return None
@@ -236,7 +243,7 @@ class _Call:
             found = reply.json()
             said = found["choices"][0]["message"]["content"]
             tokens = int((found.get("usage") or {}).get("total_tokens") or 0)
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
             self.failure = f"the reply is no chat completion: {' '.join(reply.text.split())[:200]}"
             return None
         self.tokens += tokens

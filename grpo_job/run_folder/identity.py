@@ -6,9 +6,10 @@ of the result makes it another run.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from grpo_job.settings.named_files import REWARD_FILES
 from grpo_job.settings.schema import Settings, variable
 
 # Settings that may differ between the attempts of one run although they change the result.
@@ -48,6 +49,20 @@ def asked_for(settings: Settings, *, stopped: bool) -> str:
     if stopped:
         asked |= settings.model_dump(mode="json", include=LIMITS)
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def another_run(settings: Settings, step: int, differing: Sequence[str], *, has_result: bool) -> str | None:
+    """Why a run cannot go on from a checkpoint with `differences`; None if it can.
+
+    Without a result, the files of rewards may differ: one of them may have failed.
+    """
+    if all(each.startswith(f"{REWARD_FILES}:") for each in differing) and not (differing and has_result):
+        return None
+    return (
+        f"GRPO_RUN_ID={settings.name_of_run()}: its checkpoint at step {step} was made with other settings or rows "
+        f"({'; '.join(differing)}); allowed: the same settings and training rows, another GRPO_RUN_ID, or "
+        "GRPO_RESUME=never"
+    )
 
 
 def too_few_steps(settings: Settings, planned: int, done: int) -> str | None:

@@ -10,7 +10,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from grpo_job.outcomes import Interrupted, Outcome, Unexpected, starting_a_process
+from grpo_job.run_folder import scratch
 from grpo_job.runtime.signals import Interruption
 from grpo_job.runtime.world import Layout
 from grpo_job.settings import key_file
@@ -34,8 +34,8 @@ PARENT_SECONDS = 10.0
 
 def run(layout: Layout, settings: Settings, environment: Mapping[str, str], interruption: Interruption) -> Outcome:
     """Run all processes of this machine, and return the outcome."""
-    with tempfile.TemporaryDirectory(prefix="grpo-job-") as folder:
-        ending_file = Path(folder) / "ending.json"
+    with scratch.temporary("launcher") as folder:
+        ending_file = folder / "ending.json"
         # The default of torchrun is one thread each, with a warning.
         threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // layout.processes))}
         listening = dict.fromkeys(LISTENERS, "lo") if layout.nodes == 1 else {}

@@ -28,7 +28,7 @@ WORDS = {
     "os error 27": errno.EFBIG,
     "file too large": errno.EFBIG,
 }
-WRITER_FAILED = ("pytorchstreamwriter failed", "file write failed")
+WRITER_FAILED = ("pytorchstreamwriter failed", "file write failed", "iostream error", "inline_container.cc")
 ROOM_TO_WRITE = 1 << 20
 
 

@@ -109,6 +109,14 @@ def test_rewards_that_cannot_be_graded_are_no_signal() -> None:
     assert ("hopeless", "no_signal") in kinds(judged(ungraded))
 
 
+@pytest.mark.parametrize("number", [math.nan, None])
+def test_a_run_that_has_learned_is_hopeless_too_once_nothing_is_graded_any_more(number: float | None) -> None:
+    silent = {"reward": number, "reward_std": number, "frac_reward_zero_std": 0.0}
+    found = [one for one in judged(run_of(150, lambda step: silent if step > 60 else {})) if one.kind == "no_signal"]
+    assert [one.severity for one in found] == ["warn", "hopeless"]
+    assert "no reward returned a number for 10 steps" in found[0].sentence
+
+
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf, None])
 def test_a_loss_that_is_no_number_is_hopeless_at_once(loss: float) -> None:
     found = judged(run_of(3, lambda step: {"loss": loss} if step == 3 else {}))

@@ -70,6 +70,20 @@ def test_who_comes_back_to_its_folder_learns_of_the_attempts_made_elsewhere(tmp_
     assert summary(tmp_path / "one")["attempts"] == 3
 
 
+@pytest.mark.parametrize(
+    ("made", "asked", "whole"), [(None, "model", False), ("bfloat16", "model", True), ("bfloat16", "float32", False)]
+)
+def test_a_result_is_whole_only_with_the_merged_model_that_is_asked_for(
+    tmp_path: Path, made: str | None, asked: str, whole: bool
+) -> None:
+    first = attempt_at(tmp_path)
+    with run(first):
+        first.summary.update(merged={"dtype": made, "kept": {}} if made else None)
+    again = attempt_at(tmp_path, publish_merged="true", publish_merged_dtype=asked)
+    assert (again.is_finished(), again.is_trained()) == (whole, whole)
+    assert attempt_at(tmp_path).is_finished()
+
+
 @pytest.mark.parametrize("changed", [{"max_steps": "60"}, {"eval_rows": "7"}, {"lora_rank": "4"}])
 def test_a_finished_run_is_not_finished_for_other_settings(tmp_path: Path, changed: dict[str, str]) -> None:
     with run(attempt_at(tmp_path)):

@@ -45,7 +45,7 @@ class Engine:
 def saved(tmp_path: Path, engine: Engine) -> dict[str, Any]:
     found: dict[str, Any] = {}
     attempt = SimpleNamespace(
-        folder=SimpleNamespace(adapter=tmp_path / "adapter"),
+        folder=SimpleNamespace(adapter=tmp_path / "adapter", merged=tmp_path / "merged"),
         settings=SimpleNamespace(max_completion_length=8),
         summary=SimpleNamespace(update=lambda adapter: found.update(adapter)),
         progress=Progress("text"),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from grpo_job import rewards
+from grpo_job.checkpoints import PARTIAL
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.periodic_eval import WEIGHTS, PeriodicEvaluation
@@ -39,7 +40,7 @@ def midway_of(folder: Path, **variables: str) -> tuple[PeriodicEvaluation, Pupil
     settings = {"GRPO_OUTPUT_DIR": str(folder), "GRPO_RUN_ID": "run", "GRPO_EVAL_STEPS": "5"}
     resolved = resolve({**settings, **{f"GRPO_{name}": value for name, value in variables.items()}})
     attempt = Attempt(resolved.settings, Interruption())
-    attempt.folder.open()
+    (attempt.folder.open().checkpoints / PARTIAL).mkdir(parents=True, exist_ok=True)
     pupil = Pupil()
     chosen = rewards.load(resolved.settings.rewards)
     return PeriodicEvaluation(pupil, ROWS, attempt, chosen), pupil  # type: ignore[arg-type]

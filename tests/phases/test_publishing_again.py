@@ -74,6 +74,15 @@ def test_what_is_no_address_is_refused_before_anything_is_sent(odd: str, run: Pa
     assert not (tmp_path / "tree").exists()
 
 
+def test_a_variable_that_no_client_can_use_is_refused_before_anything_is_sent(run: Path, tmp_path: Path) -> None:
+    wanted = (f"file://{tmp_path}/tree", "s3://bucket/models")
+    with pytest.raises(InvalidRun, match="AWS_ENDPOINT_URL_S3"):
+        publish.publish_again(
+            run, wanted, {"GRPO_OUTPUT_DIR": str(run.parent), "AWS_ENDPOINT_URL_S3": "not an address"}
+        )
+    assert not (tmp_path / "tree").exists()
+
+
 def test_a_run_on_a_read_only_disk_is_published_and_says_what_it_could_not_note(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,12 @@
 """The reward `judge`: what it asks, what it takes for a score, what it does where none comes, and what it keeps."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 
 from grpo_job.rewards import RewardFailed, as_trl_function, judging, load
@@ -75,6 +78,30 @@ def test_a_service_that_fails_at_times_is_asked_again() -> None:
     with service(lambda text: "10", failing=0.3) as server:
         assert paid(server, [str(n) for n in range(40)], tries=9) == [1.0] * 40
     assert JUDGEMENTS.totals()["calls"] > 40
+
+
+@pytest.mark.parametrize(("asked", "waited"), [("7", 7.0), ("Wed, 21 Oct 2026 07:28:00 GMT", 0.002), ("-1", 0.002)])
+def test_a_service_that_says_when_to_ask_again_is_asked_then(
+    asked: str, waited: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(judging, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
+    with service(lambda text: "10", failing=1.0, status=429, retry_after=asked) as server:
+        assert paid(server, ["a"], tries=2) == [None]
+    assert slept == [waited]
+
+
+@pytest.mark.parametrize("usage", [b"1e999", b"-1e999", b"9" * 5000, b"[" * 100_000])
+def test_a_reply_that_python_cannot_read_is_no_judgement(usage: bytes) -> None:
+    said = b'{"choices": [{"message": {"content": "5"}}], "usage": {"total_tokens": %s}}' % usage
+    asked = judging.Service("http://judge/v1", "m", 10.0, 1.0, 1, 1, None, None)
+    call = judging._Call(asked, None, asyncio.Semaphore(), 0.0, "text")
+    assert call._score(httpx.Response(200, content=said)) is None
+    assert call.failure.startswith("the reply is no chat completion: {")
 
 
 def test_one_that_always_fails_pays_nothing() -> None:

@@ -1,6 +1,7 @@
 """What a command fetched to a temporary folder goes when the command ends; if it was killed, at the next start."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -87,3 +88,9 @@ def test_a_folder_for_a_block_goes_with_it(temporary: Path) -> None:
     with scratch.temporary("verify") as folder:
         (folder / "tree").mkdir()
     assert list(temporary.iterdir()) == []
+
+
+def test_no_other_file_makes_a_folder_among_the_temporary_ones_that_bears_our_name() -> None:
+    ours = re.compile(r"(TemporaryDirectory|mkdtemp)\((?!.*dir=).*prefix=")
+    sources = (ROOT / "grpo_job").rglob("*.py")
+    assert [path.name for path in sources if ours.search(path.read_text(encoding="utf-8"))] == ["scratch.py"]

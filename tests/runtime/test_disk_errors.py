@@ -1,7 +1,9 @@
 """A full or locked disk is told from other failures, and the cure is named."""
 
 import errno
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,6 +39,17 @@ def test_an_error_of_the_disk_names_its_cure(number: int, cure: str) -> None:
 )
 def test_what_libraries_raise_in_its_place_is_understood(words: str) -> None:
     assert "free some space" in (disk_trouble(RuntimeError(words), FOLDER) or "")
+
+
+@pytest.mark.parametrize("free", [0, 1 << 30])
+@pytest.mark.parametrize(
+    "words", ["basic_ios::clear: iostream error", "[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"]
+)
+def test_what_torch_raises_without_saying_why_is_the_disks_if_that_is_full(
+    words: str, free: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+    assert ("the disk is full" in (disk_trouble(RuntimeError(words), FOLDER) or "")) is (free == 0)
 
 
 def test_an_error_behind_another_is_seen() -> None:

@@ -22,9 +22,12 @@ class Judge(ThreadingHTTPServer):
     request_queue_size = 256
     daemon_threads = True
 
-    def __init__(self, score: Score, *, seconds: float = 0.0, failing: float = 0.0, status: int = 503) -> None:
+    def __init__(
+        self, score: Score, *, seconds: float = 0.0, failing: float = 0.0, status: int = 503, retry_after: str = "0"
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.score, self.seconds, self.failing, self.status = score, seconds, failing, status
+        self.retry_after = retry_after
         self.asked: Counter[str] = Counter()
         self.began: dict[str, float] = {}
         self.ended: dict[str, float] = {}
@@ -75,6 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
         content = json.dumps(value).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
+        if status != 200:
+            self.send_header("Retry-After", self.server.retry_after)
         self.end_headers()
         self.wfile.write(content)
 

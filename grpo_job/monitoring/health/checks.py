@@ -47,9 +47,16 @@ def _no_signal(history: History) -> Iterator[Finding]:
         return
     lasting = bool(long) and not any(map(_has_signal, long))
     rows = long if lasting else short
-    steps, reward = history.steps_of(rows), fmean(values(rows, "reward") or [0.0])
+    steps, paid = history.steps_of(rows), values(rows, "reward")
+    reward = fmean(paid or [0.0])
     cut = fmean(values(rows, "completions/clipped_ratio") or [0.0])
-    if history.no_better():
+    if not paid:
+        said = (
+            f"no reward returned a number for {steps} steps, so nothing is learned: look at completions.jsonl and "
+            "check GRPO_REWARDS, and the service if one judges"
+        )
+        yield finding("hopeless" if lasting else "warn", "no_signal", history, said)
+    elif history.no_better():
         said = (
             f"every group of completions had zero reward std for {steps} steps (mean reward {reward:.3g}, "
             f"{cut:.0%} truncated at GRPO_MAX_COMPLETION_LENGTH), so nothing is learned: look at completions.jsonl, "
