@@ -33,7 +33,7 @@ def as_the_door_sets_it(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytes
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-_read_model = Loader.load_service_model
+_read_model, _read_data = Loader.load_service_model, Loader.load_data_with_path
 
 
 @cache
@@ -41,14 +41,20 @@ def _model_of(service: str, kind: str, version: str | None = None) -> Any:
     return _read_model(Loader(), service, kind, version)
 
 
+@cache
+def _data_of(name: str) -> Any:
+    return _read_data(Loader(), name)
+
+
 @pytest.fixture(autouse=True)
 def one_reading_of_boto3s_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each store has a session of its own, which reads a megabyte of JSON."""
+    """Each store has a session of its own, which reads megabytes of JSON: S3's model, and all endpoints."""
 
     def load(_: Loader, service_name: str, type_name: str, api_version: str | None = None) -> Any:
         return _model_of(service_name, type_name, api_version)
 
     monkeypatch.setattr(Loader, "load_service_model", load)
+    monkeypatch.setattr(Loader, "load_data_with_path", lambda _, name: _data_of(name))
 
 
 _ask = Template._asked
