@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +12,7 @@ from grpo_job.run_folder.files import read_json, write_text
 from grpo_job.settings.engines import ENGINES
 
 if TYPE_CHECKING:
+    import jinja2
     from huggingface_hub import EvalResult, ModelCardData
 
 HERE = Path(__file__).parent
@@ -127,19 +129,9 @@ def _test(run: RunData, when: str) -> dict[str, Any]:
 
 
 def _body(run: RunData, base: Base) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=markdown.safe,
-    )
-    environment.filters |= {**formatting.FORMS, **markdown.FILTERS, "clean": formatting.clean}
     samples = questions.samples(run)
     rank = int(run.settings.get("lora_rank") or LORA_RANKS_OF_VLLM[0])
-    return environment.get_template("card.md").render(
+    return _template().render(
         run=run,
         base=base,
         content=content,
@@ -155,6 +147,21 @@ def _body(run: RunData, base: Base) -> str:
         template_options=(run.settings.get("grpo_config") or {}).get("chat_template_kwargs"),
         vllm_rank=next((allowed for allowed in LORA_RANKS_OF_VLLM if allowed >= rank), rank),
     )
+
+
+@cache
+def _template() -> "jinja2.Template":
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=markdown.safe,
+    )
+    environment.filters |= {**formatting.FORMS, **markdown.FILTERS, "clean": formatting.clean}
+    return environment.get_template("card.md")
 
 
 def _steps(run: RunData) -> str:

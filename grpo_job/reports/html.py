@@ -3,12 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grpo_job.reports import comparison, content, formatting, paired, panels, plots, questions, themes
 from grpo_job.reports.run_data import RunData, read
 from grpo_job.run_folder.files import write_text
+
+if TYPE_CHECKING:
+    import jinja2
 
 HERE = Path(__file__).parent
 
@@ -104,6 +108,12 @@ def _drawn(run: RunData) -> list[plots.Drawn]:
 
 
 def _render(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> "jinja2.Environment":
+    """The templates, each compiled once: a page is written again and again while a run goes on."""
     import jinja2
     from markupsafe import Markup
 
@@ -125,4 +135,4 @@ def _render(template: str, **values: Any) -> str:
     }
     environment.filters |= {**formatting.FORMS, "clean": formatting.clean}
     environment.filters["form"] = lambda value, form: formatting.FORMS[form](value)
-    return environment.get_template(template).render(**values)
+    return environment

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 _LEAD = re.compile(
-    r"^(?:(?:so|thus|hence|therefore),? |"
+    r"(?:(?:so|thus|hence|therefore),? |"
     r"(?:the |my )?(?:final |correct |right |best )*(?:answer|choice|option|letter)(?: is)?:?\s*|"
     r"I (?:choose|pick|select)\s+|it(?: is|'s)\s+)+",
     re.IGNORECASE,
 )
-_TAIL = re.compile(
-    r"(?<=[\w)\]])\s+is (?:the )?(?:correct|right|best|answer)(?: (?:answer|choice|option|one))?[.!]?$", re.IGNORECASE
+_BARE = re.compile(
+    r"[(\[]?\s*(?P<letter>[A-Ja-j])\s*[)\].:]{0,2}(?:(?<=[\w)\]])"
+    r"\s+(?i:is (?:the )?(?:correct|right|best|answer)(?: (?:answer|choice|option|one))?)[.!]?)?"
 )
-_BARE = re.compile(r"[(\[]?\s*(?P<letter>[A-Ja-j])\s*[)\].:]{0,2}")
 _WITH_TEXT = re.compile(
     r"(?:\((?P<round>[A-Ja-j])\)[.:]?|(?P<plain>[A-J])(?:[.:)]| -|,?(?= because| since| \())|(?P<low>[a-j])(?: ?\)|:))"
     r"\s+(?P<text>\S.*)",
@@ -33,13 +33,20 @@ _LISTED = re.compile(rf"(?:^|[\s,;]){_LABEL}\s*(.+?)(?=[\s,;]+{_LABEL}\s|$)", re
 Equal = Callable[[str, str], bool]
 
 
+def _without_lead(text: str) -> str:
+    """Without `the answer is` and the like in front, and without bold."""
+    text = text.replace("**", "").strip()
+    lead = _LEAD.match(text)
+    return text[lead.end() :] if lead else text
+
+
 def bare_letter(text: str) -> str | None:
     """The letter, where nothing else is said.
 
-    >>> bare_letter("Choice (B)"), bare_letter("B is correct."), bare_letter("B cells")
+    >>> bare_letter("Choice (B)"), bare_letter("**B is correct. **"), bare_letter("B cells")
     ('B', 'B', None)
     """
-    match = _BARE.fullmatch(_TAIL.sub("", _LEAD.sub("", text.strip().replace("**", ""), count=1)))
+    match = _BARE.fullmatch(_without_lead(text))
     return match["letter"].upper() if match else None
 
 
@@ -49,7 +56,7 @@ def letter_and_text(text: str) -> tuple[str, str] | None:
     >>> letter_and_text("(B) Paris"), letter_and_text("(B) or (C)"), letter_and_text("A. B cells")
     (('B', 'Paris'), None, ('A', 'B cells'))
     """
-    text = _LEAD.sub("", text.strip().replace("**", ""), count=1)
+    text = _without_lead(text)
     if match := _WITH_TEXT.fullmatch(text):
         if _ANOTHER.search(match["text"]) and not _OF_SEVERAL.fullmatch(match["text"]):
             return None
@@ -122,7 +129,7 @@ def right_among(given: str, gold: str, texts: dict[str, str], equal: Equal) -> b
         right = next((label for label, text in texts.items() if equal(text, gold)), "")
     if right not in texts or list(texts.values()).count(texts[right]) != 1:
         return equal(given, gold)
-    plain = _LEAD.sub("", given.strip().replace("**", ""), count=1)
+    plain = _without_lead(given)
     labelled = re.match(rf"\(?{re.escape(right)}[).:]{{1,2}}\s*(?=\S)", plain)  # also before `John F. Kennedy`
     if labelled and equal(plain[labelled.end() :], texts[right]):
         return True

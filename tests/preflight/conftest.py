@@ -12,6 +12,7 @@ from tests.servers.fixtures import (  # noqa: F401
     as_the_door_sets_it,
     hub,
     no_waiting,
+    one_process_for_equal_prompts,
     one_reading_of_boto3s_models,
     s3,
     s3_server,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from grpo_job import reports
+from grpo_job.reports import plots
 from tests.faults import runs
 from tests.reports import made_runs
 
@@ -34,8 +35,24 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return outputs / runs.RUN_ID
 
 
+_draw = plots.svg
+_drawn: dict[str, str] = {}
+
+
 @pytest.fixture
-def write_run(tmp_path: Path) -> WriteRun:
+def one_drawing_of_equal_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page has some 16 plots, and most made runs have the same; those of `finished` and `smoke` are drawn anew."""
+
+    def svg(drawn: plots.Drawn, *, wide: bool = False) -> str:
+        if (key := repr((drawn, wide))) not in _drawn:
+            _drawn[key] = _draw(drawn, wide=wide)
+        return _drawn[key]
+
+    monkeypatch.setattr(plots, "svg", svg)
+
+
+@pytest.fixture
+def write_run(tmp_path: Path, one_drawing_of_equal_plots: None) -> WriteRun:
     """Writes a run folder below `tmp_path`; see `made_runs.write_run`."""
 
     def write(name: str = "smoke-0123456789", **options: Any) -> Path:
