@@ -51,7 +51,7 @@ def _train_and_evaluate(attempt: Attempt) -> None:
             with refusing_bad_rewards(loaded):
                 checked, seen = look_at_base(attempt, loaded, checked)
                 before = evaluate(attempt, loaded.engine, checked, adapter="off")
-                probe(attempt, loaded, checked, seen)
+                probe(attempt, loaded, checked, seen, before)
             train(attempt, loaded, checked, trackers)
             after = evaluate(attempt, loaded.engine, checked, adapter="on")
             save(attempt, loaded.engine, checked)

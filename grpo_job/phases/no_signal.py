@@ -63,6 +63,20 @@ class Probe(NamedTuple):
             earned = "none was graded"
         return f"{why}({earned}): {self._reason(settings, longer)}"
 
+    def rare(self, settings: Settings, better: int, asked: int) -> str | None:
+        """What to expect where no group has a signal, but `better` of the `asked` held-out answers earn more than any.
+
+        None where none does, and where a setting would give a signal.
+        """
+        curable = self.lacks_format or self.is_truncated(settings) or not self._earn_alike
+        if self.with_spread or not better or curable:
+            return None
+        return (
+            f"before step 1 all {self.groups} groups of {settings.num_generations} completions had zero reward std "
+            f"(each earned {self.reward:.3g}), but {better} of {asked} held-out answers earn more, so that training "
+            f"may learn little: {WITHOUT_RIGHT_ANSWERS}"
+        )
+
     def faint(self, settings: Settings) -> str | None:
         """What to expect where few groups have a signal, with the setting that helps; None where enough have, or none.
 

@@ -182,11 +182,14 @@ def refusing_bad_rewards(loaded: Loaded) -> Iterator[None]:
         raise InvalidRun(f"GRPO_REWARDS: {failure}; nothing was trained: fix it") from failure
 
 
-def probe(attempt: Attempt, loaded: Loaded, checked: Checked, seen: Probe | None) -> None:
-    """Before step 1: is there time for a step, and do the rewards give a signal? `seen` comes from `see`.
+def probe(
+    attempt: Attempt, loaded: Loaded, checked: Checked, seen: Probe | None, before: Sequence[Mapping[str, Any]]
+) -> None:
+    """Before step 1: is there time for a step, and do the rewards give a signal?
 
-    Raises `InvalidRun` if the budget does not reach a first step, `Abandoned` if no group has a non-zero reward std. A
-    resumed run is not refused: it evaluates and publishes what it has.
+    `seen` comes from `see`, `before` from the evaluation of the base. Raises `InvalidRun` if the budget does not reach
+    a first step, `Abandoned` if no group has a non-zero reward std and no held-out answer earns more than the groups
+    do. A resumed run is not refused: it evaluates and publishes what it has.
     """
     fresh = loaded.resume_from is None
     attempt.summary.forget_stop(restart=fresh)
@@ -195,7 +198,7 @@ def probe(attempt: Attempt, loaded: Loaded, checked: Checked, seen: Probe | None
     if refusal := budget_of(attempt).reason_to_refuse():
         raise InvalidRun(refusal)
     if seen:
-        _refuse_without_signal(attempt, loaded.engine, checked, seen)
+        _refuse_without_signal(attempt, loaded.engine, checked, seen, before)
 
 
 def see(attempt: Attempt, engine: Engine, checked: Checked) -> Probe | None:
@@ -220,13 +223,23 @@ def _lengths(chat: Chat, texts: Sequence[str]) -> list[int]:
     return [len(each) for each in chat.ids(texts)]
 
 
-def _refuse_without_signal(attempt: Attempt, engine: Engine, checked: Checked, seen: Probe) -> None:
+def better_than(seen: Probe, records: Sequence[Mapping[str, Any]], chosen: Sequence[rewards.Reward]) -> int:
+    """How many held-out answers earn more than the best completion of the probe."""
+    paid = (_weighted([(record["rewards"][reward.name], reward.weight) for reward in chosen]) for record in records)
+    return sum(total is not None and total > seen.best + ALIKE for total in paid)
+
+
+def _refuse_without_signal(
+    attempt: Attempt, engine: Engine, checked: Checked, seen: Probe, before: Sequence[Mapping[str, Any]]
+) -> None:
     settings, longer = attempt.settings, None
     if not seen.with_spread and seen.is_truncated(settings):
         ask, rows = partial(engine.generate, adapter=settings.before), chosen(checked.rows.train, settings)
         longer = look_further(ask, rows, partial(_lengths, Chat(checked.base.folder, settings)), settings)
     if (hopeless := seen.hopeless(settings, longer)) and settings.warm_start_steps:
         attempt.progress.say(f"{hopeless}; the warm start may change that")
+    elif rare := seen.rare(settings, better_than(seen, before, checked.rewards), len(before)):
+        attempt.record_finding(Finding("warn", "faint_signal", 0, rare))
     elif hopeless:
         attempt.record_finding(Finding("hopeless", "no_signal", 0, hopeless))
         if settings.health == "stop":

@@ -1,6 +1,7 @@
 """GRPO_EXAMPLE=auto: when the base is shown an example, and that everything after asks with the same prompt."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -143,7 +144,19 @@ def test_a_base_without_format_is_refused_with_the_setting_that_helps(
     checked, seen = look_at_base(attempt, loaded, checked)
     attempt.progress.seconds["evaluate"] = 1.0
     with pytest.raises(Abandoned, match=cure):
-        probe(attempt, loaded, checked, seen)
+        probe(attempt, loaded, checked, seen, [])
+
+
+@pytest.mark.parametrize("paid", [0.0, 2.0])
+def test_a_base_without_a_signal_trains_where_a_held_out_answer_earns_more(paid: float, tmp_path: Path) -> None:
+    attempt, loaded, checked = started(tmp_path, Base(before="never"))
+    checked, seen = look_at_base(attempt, loaded, checked)
+    attempt.progress.seconds["evaluate"] = 1.0
+    before = [{"rewards": {reward.name: paid for reward in checked.rewards}}]
+    with nullcontext() if paid else pytest.raises(Abandoned, match="no completion has the right answer"):
+        probe(attempt, loaded, checked, seen, before)
+    [finding] = attempt.summary.values["health"]
+    assert (finding["level"], finding["kind"]) == (("warn", "faint_signal") if paid else ("hopeless", "no_signal"))
 
 
 def test_a_probe_is_a_phase_that_says_how_far_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from grpo_job import rewards
 from grpo_job.phases.no_signal import Longer, Probe
-from grpo_job.phases.probe import Judge, chosen, look_further, others, sample
+from grpo_job.phases.probe import Judge, better_than, chosen, look_further, others, sample
 from grpo_job.rewards import answers
 from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings
@@ -185,6 +185,44 @@ def test_where_few_groups_have_a_signal_that_is_told_with_what_helps(probe: Prob
 )
 def test_else_it_is_not(probe: Probe, settings: Settings) -> None:
     assert probe.faint(settings) is None
+
+
+NEVER = Probe(64, 0, 0.0, 0.0, 0.0, 0.0, False, 165.0, 0.07)
+
+
+def answered(*earned: float | None) -> list[dict[str, Any]]:
+    return [{"rewards": {"correct": score}} for score in earned]
+
+
+def test_held_out_answers_that_earn_more_than_the_probes_are_counted_by_what_the_run_pays() -> None:
+    chosen_rewards = rewards.load([("correct", 2.0)])
+    records = answered(1.0, 0.0, None, 0.5)
+    assert better_than(NEVER, records, chosen_rewards) == 2
+    assert better_than(NEVER._replace(best=1.0), records, chosen_rewards) == 1
+    assert better_than(NEVER._replace(best=2.0), records, chosen_rewards) == 0
+
+
+def test_a_base_whose_held_out_answers_earn_more_is_told_of_a_rare_signal_and_not_given_up() -> None:
+    said = NEVER.rare(SETTINGS, 21, 500) or ""
+    assert said.startswith(
+        "before step 1 all 64 groups of 4 completions had zero reward std (each earned 0), but 21 of 500"
+    )
+    assert "GRPO_WARM_START_STEPS" in said
+
+
+@pytest.mark.parametrize(
+    ("seen", "better"),
+    [
+        (NEVER, 0),
+        (NEVER._replace(with_spread=1), 21),
+        (NEVER._replace(clipped=0.9), 21),
+        (NEVER._replace(reward=0.5, best=1.0), 21),
+        (NEVER._replace(accuracy=0.1, lacks_format=True), 21),
+    ],
+    ids=["none earns more", "a signal", "all truncated", "always or never right", "right without the format"],
+)
+def test_no_other_base_is_told_of_a_rare_signal(seen: Probe, better: int) -> None:
+    assert seen.rare(SETTINGS, better, 500) is None
 
 
 class Talking(Base):
