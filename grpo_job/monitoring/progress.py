@@ -29,6 +29,12 @@ QUIET_SECONDS = 60.0  # after which a log without a bar says how far a phase is
 COLOURS = Theme({"progress.elapsed": "none", "bar.back": "bright_black", "warning": "magenta"})
 
 
+class _Console(Console):
+    def show_cursor(self, show: bool = True) -> bool:
+        """Leave the cursor: a process that is killed could not show it again."""
+        return False
+
+
 class Progress:
     """Logs to standard output, and measures how long each phase takes."""
 
@@ -47,7 +53,7 @@ class Progress:
         self._earlier_total = 0.0
         # A copy of standard output, because `libraries_write_to` redirects the original.
         self._out = out or lasting(os.dup(sys.stdout.fileno()))
-        self._console = Console(file=self._out, highlight=False, soft_wrap=True, theme=COLOURS)
+        self._console = _Console(file=self._out, highlight=False, soft_wrap=True, theme=COLOURS)
         self._format = log_format
         if log_format == "auto":
             self._format = "rich" if self._console.is_terminal else "plain"

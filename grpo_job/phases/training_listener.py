@@ -60,7 +60,8 @@ class TrainingListener:
         self.attempt.run_lock.assert_held()
         now = time.monotonic()
         if not self.step_seconds:
-            self.attempt.progress.seconds["first_step"] = time.time() - psutil.Process().create_time()
+            started = psutil.Process().create_time()  # by the system's clock, which may have been set back since
+            self.attempt.progress.seconds["first_step"] = max(0.0, time.time() - started)
         steps = max(1, step - self.last_step)  # since the last that was logged (GRPO_LOGGING_STEPS)
         self.step_seconds.append((now - self.last_step_at) / steps)
         self.last_step, self.last_step_at = step, now

@@ -76,7 +76,8 @@ class RunFolder:
 
     def require_open(self) -> None:
         """Raises `InvalidRun` if this user cannot read and write what is there."""
-        if closed := sorted(str(path) for path in self._kept() if not _is_open(path)):
+        kept = {*self._kept(), *self.checkpoints.glob("step-*")}
+        if closed := sorted(str(path) for path in kept if not _is_open(path)):
             raise InvalidRun(f"GRPO_OUTPUT_DIR: {', '.join(closed)} {OF_ANOTHER_USER}")
 
     def lacks(self, summary: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ The folder itself may be a mount point, so nothing is renamed over it: each file
 file, flushed to disk and renamed, and the manifest of the tree is written last.
 """
 
+import errno
 import os
 import secrets
 import shutil
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 CHECK_SECONDS = CHECK.seconds
 UNFINISHED = ".unfinished-"
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # what file systems without hard links say
 
 
 class LocalStore:
@@ -98,8 +100,7 @@ class LocalStore:
             temporary = path.parent / f"{UNFINISHED}{secrets.token_hex(8)}"
             try:
                 temporary.write_bytes(holder.encode())
-                # link() is atomic and fails if the name exists, on NFS too.
-                os.link(temporary, path)
+                _link(temporary, path)
             except FileExistsError:
                 return path.read_bytes() == holder.encode()
             finally:
@@ -166,6 +167,23 @@ class LocalStore:
             raise StoreFailed(f"{self.uri} cannot be used ({error}): {_cure(error)}.") from error
         except ValueError as error:  # a path with a NUL, or with half a character
             raise StoreFailed(f"{self.uri} cannot be used ({error}): correct the address.") from error
+
+
+def _link(file: Path, name: Path) -> None:
+    """Give the content of `file` a `name`. Raises `FileExistsError` if that is taken.
+
+    link() is atomic, on NFS too. Where there are no hard links (exFAT, SMB, most of FUSE), the name is taken first: who
+    reads in between finds an empty claim, whose holder is unknown.
+    """
+    try:
+        os.link(file, name)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        with name.open("xb") as taken:
+            taken.write(file.read_bytes())
+            taken.flush()
+            os.fsync(taken.fileno())
 
 
 def _cure(error: OSError) -> str:

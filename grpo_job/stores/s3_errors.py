@@ -5,12 +5,15 @@ import re
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
+    CapacityNotAvailableError,
+    ChecksumError,
     ClientError,
-    CredentialRetrievalError,
-    InvalidRegionError,
+    ConnectionError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
     NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
     ProfileNotFound,
 )
 from urllib3.exceptions import HTTPError
@@ -30,10 +33,12 @@ PASSING = {
     "XAmzContentSHA256Mismatch",
 }
 LONGEST_WORDS = 300
-NO_CREDENTIALS = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError, ProfileNotFound)
+# Of botocore's own errors, those of the network. It raises the others for what it was given or found on this machine.
+OF_NETWORK: tuple[type[BotoCoreError], ...] = (ConnectionError, HTTPClientError, IncompleteReadError, ChecksumError)
+OF_NETWORK += (FlexibleChecksumError, CapacityNotAvailableError, MetadataRetrievalError)
 # botocore lets some of urllib3's errors through if a body is truncated.
 FROM_STORE = (BotoCoreError, Boto3Error, ClientError, HTTPError, OSError, RecursionError, TooSlow)
-HOPELESS = (*NO_CREDENTIALS, InvalidRegionError, ParamValidationError, FileNotFoundError, PermissionError)
+HOPELESS = (FileNotFoundError, PermissionError)
 
 CURES = {
     "InvalidAccessKeyId": "the store does not know the access key: correct AWS_ACCESS_KEY_ID",
@@ -80,7 +85,7 @@ def wait(error: BaseException) -> float | None:
     for cause in causes(error):
         if isinstance(cause, ClientError):
             return _wait_after_answer(cause)
-        if isinstance(cause, HOPELESS):
+        if isinstance(cause, HOPELESS) or is_local(cause):
             return None
     return 0.0 if isinstance(error, FROM_STORE) else None
 
@@ -102,14 +107,22 @@ def is_missing(error: BaseException) -> bool:
     return code_of(error) in ("404", "NoSuchKey", "NotFound")
 
 
+def is_local(error: BaseException) -> bool:
+    """Whether botocore raised it without the store: for an address, a variable, a profile or a file of the client."""
+    return isinstance(error, BotoCoreError) and not isinstance(error, OF_NETWORK)
+
+
 def failed(error: BaseException, uri: str, endpoint: str) -> StoreFailed:
     """The failure with the message that a user reads."""
-    if isinstance(error, NO_CREDENTIALS):
+    if isinstance(error, NoCredentialsError):
         cure = "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use a role"
+    elif isinstance(error, ProfileNotFound):
+        cure = f"{in_one_line(error)}: correct or unset AWS_PROFILE, or name it in AWS_CONFIG_FILE"
     elif cure := _cure_by_words(error) or CURES.get(code_of(error), ""):
         cure = cure.format(action=_action(error)) + words_of(error)
-    elif isinstance(error, (InvalidRegionError, ParamValidationError, ProfileNotFound, ValueError)):
-        cure = f"{in_one_line(error)}: correct the address or the AWS_* variables"
+    elif is_local(error) or isinstance(error, ValueError):
+        said = in_one_line(error).rstrip(": ")
+        cure = f"{said}: correct the address, the AWS_* variables or the files that they name"
     else:
         cure = f"unexpected response from {endpoint} ({in_one_line(error)}): check AWS_ENDPOINT_URL_S3 and the network"
     return StoreFailed(f"{uri}: {cure}.", outage=wait(error) is not None)

@@ -109,6 +109,11 @@ def test_answers_of_an_evaluation_are_counted_on_a_terminal(terminal: None, capf
     assert "50/200 answers, 0:00:00 left, 0:00:00 elapsed" in capfd.readouterr().out
 
 
+def test_the_cursor_of_a_terminal_is_never_hidden(terminal: None, capfd: pytest.CaptureFixture[str]) -> None:
+    """Who is killed, or ends at a second Ctrl-C, could not show it again."""
+    assert "\x1b[?25l" not in told("rich", capfd)
+
+
 def test_plain_lines_begin_with_the_time(capfd: pytest.CaptureFixture[str]) -> None:
     lines = told("plain", capfd).splitlines()
     assert [line.partition("] ")[2] for line in lines] == [

@@ -12,7 +12,8 @@ from grpo_job.monitoring.health.answers import ALIKE, KNOWN, AnswersOfLastSteps
 from grpo_job.outcomes import RunLocked
 from grpo_job.phases import resume, train, training_listener
 from grpo_job.phases.attempt import Attempt
-from grpo_job.run_folder.files import read_jsonl, write_jsonl
+from grpo_job.run_folder import shapes
+from grpo_job.run_folder.files import read_json, read_jsonl, write_jsonl
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
 
@@ -57,6 +58,15 @@ def listener(tmp_path: Path) -> train.TrainingListener:
     attempt = attempt_at(tmp_path)
     manager, _ = resumed(attempt)
     return train.TrainingListener(attempt, manager, 100)
+
+
+def test_a_clock_that_is_set_back_does_not_spoil_the_summary(
+    listener: train.TrainingListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_listener.time, "time", lambda: 1e9)
+    listener.on_step(1, {"reward": 1.0})
+    listener.attempt.note()
+    assert read_json(listener.attempt.folder.summary, shapes.Summary)["seconds"]["first_step"] == 0
 
 
 def test_a_checkpoint_is_due_at_the_first_question_behind_a_multiple(listener: train.TrainingListener) -> None:

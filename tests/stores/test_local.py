@@ -26,6 +26,24 @@ class TestLocal(StoreCases):
         return lambda: max(path.stat().st_ctime_ns for path in tmp_path.joinpath("store with blanks").rglob("*"))
 
 
+class TestWithoutHardLinks(StoreCases):
+    """As on exFAT, on SMB and on most of FUSE."""
+
+    @pytest.fixture(params=local.NO_LINKS)
+    def open(
+        self, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[[], Store]:
+        def link(source: Path, target: Path) -> None:
+            raise OSError(request.param, os.strerror(request.param), str(source), None, str(target))
+
+        monkeypatch.setattr(os, "link", link)
+        return lambda: open_store(f"file://{tmp_path}/store")
+
+    @pytest.fixture
+    def writes(self, tmp_path: Path) -> Callable[[], int]:
+        return lambda: max(path.stat().st_ctime_ns for path in tmp_path.joinpath("store").rglob("*"))
+
+
 @pytest.mark.parametrize("survivors", range(len(FILES) + 1))
 def test_a_crash_between_two_files_leaves_no_manifest_and_is_made_good(
     survivors: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from boto3.s3.transfer import TransferConfig
 
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, Outage
 from grpo_job.stores import Store, StoreFailed, open_store, s3_client
 from tests.servers.fault_proxy import FaultProxy
 from tests.servers.fixtures import QUICK
@@ -107,6 +107,45 @@ def test_a_store_that_refuses_checksums_is_spoken_to_without_and_read_back(
 def test_no_credentials_are_found_by_check(open: Callable[..., Store]) -> None:
     said = refusal(open(AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY=""))
     assert "no AWS credentials were found: set AWS_ACCESS_KEY_ID" in said
+
+
+CONFIG = """
+[profile of-another]
+role_arn = arn:aws:iam::1:role/x
+source_profile = absent
+[profile sso]
+sso_session = absent
+sso_account_id = 1
+sso_role_name = x
+[profile process]
+credential_process = /bin/false
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "profile", "config", "told"),
+    [
+        (True, "absent", CONFIG, "(absent) could not be found: correct or unset AWS_PROFILE"),
+        (False, "absent", CONFIG, "(absent) could not be found: correct or unset AWS_PROFILE"),
+        (False, "of-another", CONFIG, 'The source_profile "absent"'),
+        (False, "sso", CONFIG, "sso-session does not exist"),
+        (False, "process", CONFIG, "retrieving credentials from custom-process: correct"),
+        (True, "", "[profile", "Unable to parse config file"),
+    ],
+)
+def test_what_is_wrong_with_the_clients_own_files_is_refused_and_no_outage(
+    open: Callable[..., Store], proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    keys: bool, profile: str, config: str, told: str,
+) -> None:  # fmt: skip
+    (tmp_path / "config").write_text(config)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    without = {} if keys else {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    with pytest.raises(InvalidRun) as refused:
+        open(AWS_PROFILE=profile, **without).check()
+    assert told in str(refused.value)
+    assert not isinstance(refused.value, Outage)
+    assert proxy.requests == []
 
 
 def test_wrong_keys_are_told_apart_from_wrong_secrets(open: Callable[..., Store], s3: S3Server) -> None:
