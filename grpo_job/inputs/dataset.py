@@ -235,7 +235,7 @@ def _require_enough(
         raise InvalidRun(
             f"GRPO_DATASET: {settings.dataset!r} was given; there are {train_counts.sentence()} to train on and "
             f"{held_counts.sentence()} to evaluate on, but one generation needs {needed} different prompts; "
-            "allowed: more rows, a larger GRPO_MAX_PROMPT_LENGTH if they are too long, or a smaller "
+            f"allowed: more rows{_cures(settings, train_counts, held_counts)}, or a smaller "
             "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
         )
     if not held_out:
@@ -244,3 +244,14 @@ def _require_enough(
             f"evaluate on; allowed: rows with {settings.prompt_column!r} and {settings.answer_column!r} that do not "
             "occur in training"
         )
+
+
+def _cures(settings: Settings, *counts: Counts) -> str:
+    """What would keep the rows that were left out, by the reasons that occur."""
+    cures = {
+        "empty": f"a question in each (GRPO_PROMPT_COLUMN={settings.prompt_column})",
+        "unanswerable": f"an answer in each (GRPO_ANSWER_COLUMN={settings.answer_column})",
+        "duplicate": f"questions that differ (GRPO_PROMPT_COLUMN={settings.prompt_column})",
+        "too_long": f"a larger GRPO_MAX_PROMPT_LENGTH (now {settings.max_prompt_length})",
+    }
+    return "".join(f", {cure}" for reason, cure in cures.items() if any(getattr(each, reason) for each in counts))
