@@ -71,6 +71,18 @@ ODD: list[tuple[str, str, str, Plant]] = [
         lambda w: rows(w, *[{"question": f"{n} + 1?", "answer": f"{n} + 1?"} for n in range(100)]),
     ),
     (
+        "questions of supervised training",
+        "rows",
+        "100 of 100 questions end with their answer: check GRPO_PROMPT_COLUMN",
+        lambda w: rows(w, *[{"question": f"{n} + 1?\n\n### Response:\n{n + 1}", "answer": n + 1} for n in range(100)]),
+    ),
+    (
+        "questions of supervised training with worked solutions",
+        "rows",
+        "99 of 100 questions end with their answer: check",
+        lambda w: rows(w, *[{"question": f"{n}? So \\boxed{{{n}}}.", "answer": n} for n in range(99)]),
+    ),
+    (
         "system messages of the rows",
         "rows",
         "3 of 100 rows have a system message of their own, so that their prompts do not show GRPO_SYSTEM_PROMPT: take",
@@ -118,6 +130,12 @@ ODD: list[tuple[str, str, str, Plant]] = [
         "rows",
         "perhaps a place among them (columns opa, opb)",
         lambda w: rows(w, *[{"opa": "red", "opb": "blue", "answer": n % 2} for n in range(100)]),
+    ),
+    (
+        "options in columns of one letter",
+        "rows",
+        "no prompt shows its row's options (columns A, B)",
+        lambda w: rows(w, *[{"A": "red", "B": "blue", "answer": "AB"[n % 2]} for n in range(100)]),
     ),
     (
         "few held-out rows",
