@@ -13,7 +13,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from grpo_job.inputs.rendering import Message, Template, Unrendered, whole_tokenizer
+from grpo_job.inputs.rendering import QUESTION, Message, Template, Unrendered, whole_tokenizer
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import plain_files
 from grpo_job.settings.plain_files import content_of
@@ -21,7 +21,6 @@ from grpo_job.settings.schema import Settings
 
 __all__ = ["Chat", "Message"]
 
-QUESTION = "A question."
 OPENING = re.compile(r"(<(?:think|reasoning)>)\s*\Z")
 LONGEST_TEMPLATE = 2**20  # bytes of a file, characters of a text
 PROVING = "What is 12 + 30? Think.\n" * 20  # a text as rows have, which any tokenizer splits in no time
