@@ -60,10 +60,8 @@ def _echoes(rows: Rows, settings: Settings) -> str | None:
     if not number or number < TOLD * len(rows.train):
         return None
     same = all(row["answer"] == row["question"] for row in answered)
-    return (
-        f"{'every answer is its question' if same else f'{number} of {len(rows.train)} questions end with their answer'}"
-        f": check GRPO_PROMPT_COLUMN={settings.prompt_column} and GRPO_ANSWER_COLUMN={settings.answer_column}"
-    )
+    told = "every answer is its question" if same else f"{number} of {len(rows.train)} questions end with their answer"
+    return f"{told}: check GRPO_PROMPT_COLUMN={settings.prompt_column} and GRPO_ANSWER_COLUMN={settings.answer_column}"
 
 
 def _options(rows: Rows, settings: Settings) -> str | None:

@@ -89,6 +89,14 @@ ODD: list[tuple[str, str, str, Plant]] = [
         lambda w: (w.set(SYSTEM_PROMPT="Use tags."), rows(w, *[{"question": of_a_pirate(n)} for n in range(3)])),
     ),
     (
+        "texts that no prompt shows",
+        "rows",
+        "no prompt shows its row's column context or input: if the question is about it, write both into GRPO_PROMPT",
+        lambda w: rows(
+            w, *[{"context": f"Karl has {n} beads.", "input": "" if n % 2 else f"{n} beads"} for n in range(100)]
+        ),
+    ),
+    (
         "options that no prompt shows",
         "rows",
         "no prompt shows its row's options (column `choices` or `options`): write",
@@ -260,3 +268,12 @@ def test_a_split_to_evaluate_on_that_no_setting_names_is_told(world: World) -> N
     assert any(told in finding.sentence for finding in world.warned())
     world.set(EVAL_SPLIT="validation")
     assert not any("evaluates on it" in finding.sentence for finding in world.warned())
+
+
+@pytest.mark.parametrize("texts", [{"context": "About {n}."}, {"context": ""}, {"context": None}, {"notes": "{n}"}])
+def test_a_text_that_the_prompt_shows_or_that_is_not_there_is_not_told(
+    texts: dict[str, str | None], world: World
+) -> None:
+    cells = [{name: text and text.format(n=n) for name, text in texts.items()} for n in range(100)]
+    rows(world, *[{**cell, "question": f"{cell.get('context') or ''} {n} + 1?"} for n, cell in enumerate(cells)])
+    assert world.warned() == []
