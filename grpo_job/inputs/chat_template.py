@@ -68,6 +68,12 @@ class Chat:
         """The tag that each prompt ends with, which the completion then lacks: `<think>`, `<reasoning>`, or none."""
         return self._opening
 
+    def own_tokens(self) -> list[str]:
+        """The special tokens that the template itself writes around a question, such as `<|im_start|>`, in order."""
+        special = [token.content for token in self.tokenizer.get_added_tokens_decoder().values() if token.special]
+        prompt = self._prompt or ""
+        return sorted((token for token in special if token in prompt), key=prompt.index)
+
     def require_questions(self) -> None:
         """Raises `InvalidRun` if the template leaves the user's message out: all prompts would be the same."""
         if self._prompt is not None and QUESTION not in self._prompt:

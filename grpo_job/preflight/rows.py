@@ -39,6 +39,19 @@ def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterat
         yield Finding("failed", "held-out rows", message)
 
 
+def templated(rows: Rows, own_tokens: Sequence[str], settings: Settings) -> Iterator[Finding]:
+    """Questions that were rendered by a chat template already; `own_tokens` are those that the model's writes."""
+    for token in own_tokens:
+        number = sum(token in row["question"] for row in rows.train)
+        if number > len(rows.train) / 2:
+            why = (
+                f"{number} of {len(rows.train)} questions hold {token}, so that the chat template is applied to them "
+                f"twice: take it out of GRPO_PROMPT_COLUMN={settings.prompt_column}, or give a list of messages"
+            )
+            yield Finding("warned", "rows", why)
+            return
+
+
 def solutions(rows: Rows, count: Callable[[Sequence[str]], list[int]], settings: Settings) -> Finding:
     """How many rows the warm start can learn from; solutions that are too long are taken out of `rows`."""
     solved = [row for row in rows.train if row["solution"]]

@@ -83,6 +83,14 @@ ODD: list[tuple[str, str, str, Plant]] = [
         lambda w: rows(w, *[{"question": f"{n}? So \\boxed{{{n}}}.", "answer": n} for n in range(99)]),
     ),
     (
+        "questions that a template has rendered",
+        "rows",
+        "100 of 100 questions hold <|im_start|>, so that the chat template is applied to them twice: take it out",
+        lambda w: rows(
+            w, *[{"question": f"<|im_start|>user\n{n} + 1?<|im_end|>\n<|im_start|>assistant\n"} for n in range(100)]
+        ),
+    ),
+    (
         "system messages of the rows",
         "rows",
         "3 of 100 rows have a system message of their own, so that their prompts do not show GRPO_SYSTEM_PROMPT: take",
