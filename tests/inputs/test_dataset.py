@@ -68,6 +68,7 @@ def test_a_prompt_of_exactly_the_longest_length_is_kept(tmp_path: Path) -> None:
     [
         "What is 3 plus 3?", "what is 3 plus 3?", "  What   is 3\nplus 3 ?", "WHAT IS 3 PLUS 3", "What is 3 plus 3.",
         "\u201cWhat is 3 plus 3?\u201d", "Ｗhat is ３ plus 3?", "What is 3\u00a0plus 3?",
+        "\ufeffWhat is 3 plus\u00ad 3?\u200b",
     ],
 )  # fmt: skip
 def test_a_held_out_row_never_occurs_in_training_in_whatever_case_or_spacing(variant: str, tmp_path: Path) -> None:
