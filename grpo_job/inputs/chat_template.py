@@ -13,7 +13,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from grpo_job.inputs.rendering import Message, Template, Unrendered, whole_tokenizer
+from grpo_job.inputs.rendering import QUESTION, Message, Template, Unrendered, whole_tokenizer
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import plain_files
 from grpo_job.settings.plain_files import content_of
@@ -21,7 +21,6 @@ from grpo_job.settings.schema import Settings
 
 __all__ = ["Chat", "Message"]
 
-QUESTION = "A question."
 OPENING = re.compile(r"(<(?:think|reasoning)>)\s*\Z")
 LONGEST_TEMPLATE = 2**20  # bytes of a file, characters of a text
 PROVING = "What is 12 + 30? Think.\n" * 20  # a text as rows have, which any tokenizer splits in no time
@@ -68,6 +67,12 @@ class Chat:
     def opening(self) -> str:
         """The tag that each prompt ends with, which the completion then lacks: `<think>`, `<reasoning>`, or none."""
         return self._opening
+
+    def own_tokens(self) -> list[str]:
+        """The special tokens that the template itself writes around a question, such as `<|im_start|>`, in order."""
+        special = [token.content for token in self.tokenizer.get_added_tokens_decoder().values() if token.special]
+        prompt = self._prompt or ""
+        return sorted((token for token in special if token in prompt), key=prompt.index)
 
     def require_questions(self) -> None:
         """Raises `InvalidRun` if the template leaves the user's message out: all prompts would be the same."""

@@ -24,6 +24,7 @@ TokenCounter = Callable[[Sequence[list[dict[str, str]]]], list[int]]
 HELD_OUT_SHARE = 0.1  # of all rows at most, if there is no split to evaluate on
 # Punctuation of sentences: quotes, and stops and exclamation marks that belong to no number.
 PUNCTUATION = re.compile("[,;:?\"'`\u2018\u2019\u201c\u201d]|\\.(?!\\d)|(?<!\\d)!")
+INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")  # soft hyphens, joiners, directions
 RAISED = re.compile("[\u00b2\u00b3\u00b9\u2070-\u207f]+")  # powers, which NFKC puts on the line: 5\u00b2 is not 52
 
 
@@ -93,12 +94,12 @@ def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) 
 
 
 def normalised(question: str) -> str:
-    """A question without differences of case, spacing, Unicode form and sentence punctuation.
+    """A question without differences of case, spacing, Unicode form, invisible characters and sentence punctuation.
 
     >>> normalised("How many?  It costs $1,000.50, he said.")
     'how many it costs $1000.50 he said'
     """
-    text = unicodedata.normalize("NFKC", RAISED.sub(r"^\g<0>", question)).casefold()
+    text = unicodedata.normalize("NFKC", RAISED.sub(r"^\g<0>", INVISIBLE.sub("", question))).casefold()
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     return " ".join(PUNCTUATION.sub(" ", text).split())
 
@@ -235,7 +236,7 @@ def _require_enough(
         raise InvalidRun(
             f"GRPO_DATASET: {settings.dataset!r} was given; there are {train_counts.sentence()} to train on and "
             f"{held_counts.sentence()} to evaluate on, but one generation needs {needed} different prompts; "
-            "allowed: more rows, a larger GRPO_MAX_PROMPT_LENGTH if they are too long, or a smaller "
+            f"allowed: more rows{_cures(settings, train_counts, held_counts)}, or a smaller "
             "GRPO_PER_DEVICE_TRAIN_BATCH_SIZE"
         )
     if not held_out:
@@ -244,3 +245,14 @@ def _require_enough(
             f"evaluate on; allowed: rows with {settings.prompt_column!r} and {settings.answer_column!r} that do not "
             "occur in training"
         )
+
+
+def _cures(settings: Settings, *counts: Counts) -> str:
+    """What would keep the rows that were left out, by the reasons that occur."""
+    cures = {
+        "empty": f"a question in each (GRPO_PROMPT_COLUMN={settings.prompt_column})",
+        "unanswerable": f"an answer in each (GRPO_ANSWER_COLUMN={settings.answer_column})",
+        "duplicate": f"questions that differ (GRPO_PROMPT_COLUMN={settings.prompt_column})",
+        "too_long": f"a larger GRPO_MAX_PROMPT_LENGTH (now {settings.max_prompt_length})",
+    }
+    return "".join(f", {cure}" for reason, cure in cures.items() if any(getattr(each, reason) for each in counts))

@@ -33,7 +33,7 @@ MEMORY = 4 * 2**30  # bytes of address space of the process that renders
 FIXED_SIZE, SIZE_FACTOR = 1_000_000, 10
 LONGEST_REASON = 1000  # characters
 BATCH = 512  # texts that are encoded at a time
-PROBE = "A system message."
+PROBE, QUESTION = "A system message.", "A question."
 
 # Transformers' tags around assistant messages. They do nothing in a prompt, so `if true` replaces them.
 OWN_TAGS = (
@@ -63,13 +63,12 @@ class Template:
 
     @cached_property
     def takes_system(self) -> bool:
-        """Whether it shows a system message; some raise an error at one, some leave it out."""
+        """Whether it shows a system message and the question; some raise an error at one, some leave either out."""
         try:
-            return PROBE in self._text(
-                [{"role": "system", "content": PROBE}, {"role": "user", "content": "A question."}]
-            )
+            shown = self._text([{"role": "system", "content": PROBE}, {"role": "user", "content": QUESTION}])
         except Unrendered:
             return False
+        return PROBE in shown and QUESTION in shown
 
     def _text(self, messages: Sequence[Message]) -> str:
         most = FIXED_SIZE + SIZE_FACTOR * sum(len(message["content"]) for message in messages)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from grpo_job.rewards import answers, latex, quantities
+from grpo_job.rewards import answers, latex, quantities, tags
 from grpo_job.settings import example as examples
 
 Message = dict[str, str]
@@ -123,12 +123,13 @@ def solution(value: Any) -> str:
 def gold(text: str) -> str:
     r"""What is in the last answer block, behind the last `####`, in the last balanced `\boxed{}`, or the whole text.
 
-    Behind `####` the number of its line is enough, for other lines may say it again (MetaMathQA).
+    Thoughts (`<think>`) are no part of it. Behind `####` the number of its line is enough, for other lines may say it
+    again (MetaMathQA).
 
     >>> gold("48 + 24 = 72\n#### 72\nThe answer is: 72"), gold("So \\fbox{x_{1}}."), gold(" 72 ")
     ('72', 'x_{1}', '72')
     """
-    text = answers.extract_answer(text) or text
+    text = answers.extract_answer(text) or tags.after_thoughts(text)
     if "####" in text:
         behind = text.rsplit("####", 1)[-1].strip()
         line = behind.partition("\n")[0]
@@ -165,6 +166,8 @@ def _turns_of_text(text: str) -> list[Message]:
 
 
 def _turn(message: Mapping[str, Any]) -> Message:
+    if "role" not in message and "from" not in message:
+        raise Unreadable(f"a list of dictionaries with {', '.join(map(str, message)) or 'nothing in them'}")
     role = message.get("role") or message.get("from")
     content = message["content"] if "content" in message else message.get("value")
     if not isinstance(role, str) or role not in ROLES:

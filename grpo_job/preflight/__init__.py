@@ -217,6 +217,8 @@ class _Examination:
         apart = self.found.attempt("rows to choose by", lambda: evaluation.set_apart(rows, settings))
         left, self.choosing = apart or (rows, [])
         self.found.gather("rows", lambda: row_checks.findings(left, settings, measured=chat is not None))
+        if chat:
+            self.found.gather("rows", lambda: row_checks.templated(left, chat.own_tokens(), settings))
         if chat and settings.warm_start_steps:
             ids = chat.ids
             solved = partial(row_checks.solutions, left, lambda texts: list(map(len, ids(texts))), settings)

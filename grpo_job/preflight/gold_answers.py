@@ -5,15 +5,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from grpo_job.inputs import row_values
 from grpo_job.inputs.dataset import Rows
 from grpo_job.rewards import choices
 from grpo_job.settings.schema import Settings
 
 LONG_ANSWERS = 0.01  # above this share, the answers are probably not what the user meant
 LONG = 200  # characters: so long is a worked solution, not its result
+TOLD = 0.99  # from this share, questions end with their answers by no chance
 NO_ANSWERS = ("proof", "notfound")  # as NuminaMath writes that a row has none
-# MedMCQA's `opa` to `opd`, HellaSwag's `ending0`, and such as `option_a` and `choice1`
-_OPTION = re.compile(r"(?:op|option_?|choice_?|ending_?|sol)(?:[a-e]|[0-5])", re.IGNORECASE)
+# MedMCQA's `opa` to `opd`, HellaSwag's `ending0`, such as `option_a` and `choice1`, and MMMLU's `A` to `D`
+_OPTION = re.compile(r"(?i:op|option_?|choice_?|ending_?|sol)(?:[a-eA-E]|[0-5])|[A-E]")
 
 
 def _long_answers(rows: Rows, settings: Settings) -> str | None:
@@ -52,12 +54,14 @@ def _same_answer(rows: Rows, settings: Settings) -> str | None:
 
 
 def _echoes(rows: Rows, settings: Settings) -> str | None:
-    if not all(row["answer"].strip() and row["answer"] == row["question"] for row in rows.train):
+    """Questions that hold their answer, as prompts of supervised training do: a model would learn to copy it."""
+    answered = [row for row in rows.train if row["answer"].strip()]
+    number = sum(row_values.gold(row["question"]).endswith(row["answer"]) for row in answered)
+    if not number or number < TOLD * len(rows.train):
         return None
-    return (
-        f"every answer is its question: check GRPO_PROMPT_COLUMN={settings.prompt_column} and "
-        f"GRPO_ANSWER_COLUMN={settings.answer_column}"
-    )
+    same = all(row["answer"] == row["question"] for row in answered)
+    told = "every answer is its question" if same else f"{number} of {len(rows.train)} questions end with their answer"
+    return f"{told}: check GRPO_PROMPT_COLUMN={settings.prompt_column} and GRPO_ANSWER_COLUMN={settings.answer_column}"
 
 
 def _options(rows: Rows, settings: Settings) -> str | None:

@@ -1,5 +1,6 @@
 """Checks the rows: how many are left, how long their prompts are, what was left out and why."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 
 from grpo_job.evaluation.notes import counted
@@ -15,6 +16,9 @@ DUPLICATE = 0.2
 OVERLAP = 0.05
 FEWEST_HELD_OUT = 50  # below, one standard error is more than 7 points, which hides usual gains
 KEPT = 0.99  # the proposed token limit keeps this share
+# Columns of SQuAD, BoolQ, Alpaca, RACE, CoQA and summaries that a question is about.
+CONTEXTS = ("context", "passage", "input", "article", "story", "document")
+BY_CHANCE = 0.05  # of short texts
 MOST_EPOCHS = 20  # more epochs over the same few rows memorize them
 
 
@@ -33,6 +37,19 @@ def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterat
             yield Finding("warned", "held-out rows", message)
     if message := _no_verdict_to_publish_by(rows, settings):
         yield Finding("failed", "held-out rows", message)
+
+
+def templated(rows: Rows, own_tokens: Sequence[str], settings: Settings) -> Iterator[Finding]:
+    """Questions that were rendered by a chat template already; `own_tokens` are those that the model's writes."""
+    for token in own_tokens:
+        number = sum(token in row["question"] for row in rows.train)
+        if number > len(rows.train) / 2:
+            why = (
+                f"{number} of {len(rows.train)} questions hold {token}, so that the chat template is applied to them "
+                f"twice: take it out of GRPO_PROMPT_COLUMN={settings.prompt_column}, or give a list of messages"
+            )
+            yield Finding("warned", "rows", why)
+            return
 
 
 def solutions(rows: Rows, count: Callable[[Sequence[str]], list[int]], settings: Settings) -> Finding:
@@ -110,6 +127,27 @@ def _system(rows: Rows, settings: Settings) -> str | None:
     )
 
 
+def _context(rows: Rows, settings: Settings) -> str | None:
+    """A text that the question is about, in a column that no prompt shows."""
+    unshown = [name for name in CONTEXTS if _is_unshown(name, rows)]
+    if not unshown:
+        return None
+    return (
+        f"no prompt shows its row's column {' or '.join(unshown)}: if the question is about it, write both into "
+        f"GRPO_PROMPT_COLUMN={settings.prompt_column}"
+    )
+
+
+def _is_unshown(name: str, rows: Rows) -> bool:
+    """Whether rows have texts in this column, of which prompts show none but by chance."""
+    if name not in json.loads(rows.train[0]["columns"] or "{}"):
+        return False
+    cells = [json.loads(row["columns"])[name] for row in rows.train]
+    texts = [(cell.strip(), row) for cell, row in zip(cells, rows.train, strict=True) if isinstance(cell, str)]
+    shown = [any(text in message["content"] for message in row["prompt"]) for text, row in texts if text]
+    return sum(shown) < BY_CHANCE * len(shown)
+
+
 def _few_rows(rows: Rows, settings: Settings) -> str | None:
     if _epochs(rows, settings) <= MOST_EPOCHS:
         return None
@@ -179,4 +217,4 @@ def _epochs(rows: Rows, settings: Settings) -> float:
     return settings.max_steps * settings.groups_per_step / settings.num_iterations / max(1, len(rows.train))
 
 
-ROW_CHECKS = (_answers, *gold_answers.CHECKS, _duplicates, _system, _few_rows, _none_fresh)
+ROW_CHECKS = (_answers, *gold_answers.CHECKS, _duplicates, _system, _context, _few_rows, _none_fresh)

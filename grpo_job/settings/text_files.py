@@ -5,8 +5,8 @@ from pathlib import Path
 
 from grpo_job.settings.plain_files import content_of
 
-# One word that starts as paths do; `/no_think` is what some models read in a system message.
-LIKE_A_PATH = re.compile(r"(\.{1,2}/|~\w*/|/\S+/|/\S+\.\w+$)\S*")
+# One word that starts as paths do or ends as files do; `/no_think` is what some models read in a system message.
+LIKE_A_PATH = re.compile(r"(\.{1,2}/|~\w*/|/\S+/|/\S+\.\w+$)\S*|[\w./-]*\w\.[A-Za-z]\w*")
 
 
 def read(value: str) -> str:
@@ -25,8 +25,8 @@ def read(value: str) -> str:
 def names_a_file(value: str) -> bool:
     """Whether it is a file that is there, or looks like the path of one.
 
-    >>> [names_a_file(text) for text in ("Use tags.", "/no_think", "./prompt.txt", "~/prompt", "/nowhere/prompt")]
-    [False, False, True, True, True]
+    >>> [names_a_file(text) for text in ("Use tags.", "/no_think", "./prompt", "~/prompt", "/nowhere/a", "a.txt")]
+    [False, False, True, True, True, True]
     """
     short = value.strip()
     return bool(short) and "\n" not in short and (bool(LIKE_A_PATH.fullmatch(short)) or _is_file(short))

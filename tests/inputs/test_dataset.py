@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,7 @@ def test_a_prompt_of_exactly_the_longest_length_is_kept(tmp_path: Path) -> None:
     [
         "What is 3 plus 3?", "what is 3 plus 3?", "  What   is 3\nplus 3 ?", "WHAT IS 3 PLUS 3", "What is 3 plus 3.",
         "\u201cWhat is 3 plus 3?\u201d", "Ｗhat is ３ plus 3?", "What is 3\u00a0plus 3?",
+        "\ufeffWhat is 3 plus\u00ad 3?\u200b",
     ],
 )  # fmt: skip
 def test_a_held_out_row_never_occurs_in_training_in_whatever_case_or_spacing(variant: str, tmp_path: Path) -> None:
@@ -182,6 +184,26 @@ def test_too_few_rows_for_one_generation_are_refused_with_the_numbers(tmp_path: 
     path = jsonl(tmp_path / "rows.jsonl", problems(6))
     said = refusal(path, num_generations=2, per_device_train_batch_size=16)
     assert "there are 5 of 5 rows to train on and 1 of 1 rows to evaluate on, but one generation needs 8" in said
+
+
+@pytest.mark.parametrize(
+    ("rows", "cure"),
+    [
+        ([{"question": f"{n}?", "answer": None} for n in range(9)], "an answer in each (GRPO_ANSWER_COLUMN=answer)"),
+        ([{"question": "", "answer": "1"}] * 9, "a question in each (GRPO_PROMPT_COLUMN=question)"),
+        (
+            [{"question": "Add.", "answer": str(n)} for n in range(9)],
+            "questions that differ (GRPO_PROMPT_COLUMN=question)",
+        ),
+        ([{"question": f"{n}? " * 999, "answer": "1"} for n in range(9)], "a larger GRPO_MAX_PROMPT_LENGTH (now 256)"),
+    ],
+    ids=["without answers", "without questions", "with one question", "too long"],
+)
+def test_too_few_rows_are_refused_with_what_would_keep_those_left_out(
+    rows: list[dict[str, Any]], cure: str, tmp_path: Path
+) -> None:
+    said = refusal(jsonl(tmp_path / "rows.jsonl", rows))
+    assert f"; allowed: more rows, {cure}, or a smaller GRPO_PER_DEVICE_TRAIN_BATCH_SIZE" in said
 
 
 def test_held_out_rows_that_all_occur_in_training_are_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ USER = {"role": "user", "content": "What is 2 + 2?"}
 PARROT = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}"
 REFUSES = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + PARROT
 DROPS = "{% for m in messages if m.role != 'system' %}[{{ m.role }}] {{ m.content }}{% endfor %}"
+FIRST = "[{{ messages[0].role }}] {{ messages[0].content }}"
 ALTERNATES = (
     "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('roles must alternate') }}{% endif %}[{{ m.role }}] {{ m.content }}{% endfor %}"
@@ -20,7 +21,7 @@ def test_a_template_with_a_system_role_gets_the_system_message() -> None:
     assert Template(PARROT, {}, {}).text([SYSTEM, USER]) == "[system] Think.\n[user] What is 2 + 2?"
 
 
-@pytest.mark.parametrize("source", [REFUSES, DROPS, ALTERNATES])
+@pytest.mark.parametrize("source", [REFUSES, DROPS, FIRST, ALTERNATES])
 def test_one_without_gets_it_in_front_of_the_question(source: str) -> None:
     assert Template(source, {}, {}).text([SYSTEM, USER]) == "[user] Think.\n\nWhat is 2 + 2?"
 

@@ -71,10 +71,38 @@ ODD: list[tuple[str, str, str, Plant]] = [
         lambda w: rows(w, *[{"question": f"{n} + 1?", "answer": f"{n} + 1?"} for n in range(100)]),
     ),
     (
+        "questions of supervised training",
+        "rows",
+        "100 of 100 questions end with their answer: check GRPO_PROMPT_COLUMN",
+        lambda w: rows(w, *[{"question": f"{n} + 1?\n\n### Response:\n{n + 1}", "answer": n + 1} for n in range(100)]),
+    ),
+    (
+        "questions of supervised training with worked solutions",
+        "rows",
+        "99 of 100 questions end with their answer: check",
+        lambda w: rows(w, *[{"question": f"{n}? So \\boxed{{{n}}}.", "answer": n} for n in range(99)]),
+    ),
+    (
+        "questions that a template has rendered",
+        "rows",
+        "100 of 100 questions hold <|im_start|>, so that the chat template is applied to them twice: take it out",
+        lambda w: rows(
+            w, *[{"question": f"<|im_start|>user\n{n} + 1?<|im_end|>\n<|im_start|>assistant\n"} for n in range(100)]
+        ),
+    ),
+    (
         "system messages of the rows",
         "rows",
         "3 of 100 rows have a system message of their own, so that their prompts do not show GRPO_SYSTEM_PROMPT: take",
         lambda w: (w.set(SYSTEM_PROMPT="Use tags."), rows(w, *[{"question": of_a_pirate(n)} for n in range(3)])),
+    ),
+    (
+        "texts that no prompt shows",
+        "rows",
+        "no prompt shows its row's column context or input: if the question is about it, write both into GRPO_PROMPT",
+        lambda w: rows(
+            w, *[{"context": f"Karl has {n} beads.", "input": "" if n % 2 else f"{n} beads"} for n in range(100)]
+        ),
     ),
     (
         "options that no prompt shows",
@@ -118,6 +146,12 @@ ODD: list[tuple[str, str, str, Plant]] = [
         "rows",
         "perhaps a place among them (columns opa, opb)",
         lambda w: rows(w, *[{"opa": "red", "opb": "blue", "answer": n % 2} for n in range(100)]),
+    ),
+    (
+        "options in columns of one letter",
+        "rows",
+        "no prompt shows its row's options (columns A, B)",
+        lambda w: rows(w, *[{"A": "red", "B": "blue", "answer": "AB"[n % 2]} for n in range(100)]),
     ),
     (
         "few held-out rows",
@@ -242,3 +276,12 @@ def test_a_split_to_evaluate_on_that_no_setting_names_is_told(world: World) -> N
     assert any(told in finding.sentence for finding in world.warned())
     world.set(EVAL_SPLIT="validation")
     assert not any("evaluates on it" in finding.sentence for finding in world.warned())
+
+
+@pytest.mark.parametrize("texts", [{"context": "About {n}."}, {"context": ""}, {"context": None}, {"notes": "{n}"}])
+def test_a_text_that_the_prompt_shows_or_that_is_not_there_is_not_told(
+    texts: dict[str, str | None], world: World
+) -> None:
+    cells = [{name: text and text.format(n=n) for name, text in texts.items()} for n in range(100)]
+    rows(world, *[{**cell, "question": f"{cell.get('context') or ''} {n} + 1?"} for n, cell in enumerate(cells)])
+    assert world.warned() == []

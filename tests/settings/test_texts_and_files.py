@@ -38,7 +38,14 @@ def test_a_file_that_is_missing_empty_or_no_text_is_refused(content: bytes | Non
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("text", ["/no_think", "Answer as a/b.", "~5 words", "..."])
+@pytest.mark.parametrize("file", ["prompt.txt", "prompts/system.md", "my-prompt.v2.jinja"])
+def test_the_name_of_a_file_that_is_not_there_is_no_text(file: str, name: str) -> None:
+    with pytest.raises(InvalidRun, match=rf"^GRPO_{name.upper()}: '{file}' was given; the file cannot be read: "):
+        resolve({f"GRPO_{name.upper()}": file})
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("text", ["/no_think", "Answer as a/b.", "~5 words", "...", "Think.", "3.5", "See a.txt"])
 def test_what_only_begins_as_a_path_is_a_text(text: str, name: str) -> None:
     assert getattr(resolve({f"GRPO_{name.upper()}": text}).settings, name) == text
 
