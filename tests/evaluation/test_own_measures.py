@@ -67,7 +67,8 @@ def test_answers_at_random_that_an_own_reward_finds_right_are_no_evidence(right:
 def test_a_reward_that_has_nothing_to_do_with_golds_is_improved_by_different_completions(
     golds: list[str], reward: Any
 ) -> None:
-    after = [f"hm {number}" if number % 5 == 0 else f"{number} is not for me" for number in range(120)]
+    names = ["".join("abcdefghij"[int(digit)] for digit in str(number)) for number in range(120)]
+    after = [f"hm {name}" if number % 5 == 0 else f"{name} is not for me" for number, name in enumerate(names)]
     assert judge(paid_by_own(golds, VERBOSE, reward), paid_by_own(golds, after, reward), OWN)["verdict"] == "improved"
 
 
