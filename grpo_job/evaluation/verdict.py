@@ -23,6 +23,14 @@ class Answers(NamedTuple):
     golds: list[str]
 
 
+class Reading(NamedTuple):
+    """What the answers tell of their questions, for `decide`: `answers` where the measure pays right ones."""
+
+    answers: Answers | None
+    unread: bool
+    constant: bool
+
+
 def judge(before: Records, after: Records, measure: Measure, *, warm: Records = ()) -> dict[str, Any]:
     """Compare the records of `grading.ask`, row by row. At least one row.
 
@@ -52,21 +60,15 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
         _add_warm(primary, values[0], [measure.of(row) for row in warm])
         for key in compared:
             _add_warm(compared[key], *([float(row[key]) for row in side] for side in (before, warm)))
-    paid = _paid(values, measure)
-    reads = measure.reads_answers or (golds and _pays_golds(after, paid[1]))
-    answers = _answers(before, after, paid) if reads else None
-    unread = not answers and repeated.unread(after, measure)
+    reading = read(before, after, measure)
+    answers = reading.answers
     churn = (primary["gained"] + primary["lost"]) / primary["rows"]
     found = {
-        "verdict": decide(tested, answers, constant=unread and repeated.constant(after, measure), unread=unread),
+        "verdict": decide(tested, reading),
         "measure": {"name": measure.name, "share": share, "weights": measure.weights},
         "primary": primary,
         **compared,
-        **(
-            {"answers": _of_answers(answers, before, after)}
-            if answers
-            else {"completions": {"commonest": _commonest(*map(repeated.forms, (before, after))), "unread": unread}}
-        ),
+        **({"answers": _of_answers(answers, before, after)} if answers else _of_completions(before, after, reading)),
         **({"smallest_visible_change": statistics.smallest_visible_change(churn, primary["rows"])} if share else {}),
         **(_sampled(before, after) if golds else {}),
         "gained": _changed(before, after, values, to=1),
@@ -134,12 +136,23 @@ def kept_back(judged: dict[str, Any], publish_if: PublishIf) -> str:
     )
 
 
-def decide(primary: str, answers: Answers | None, *, constant: bool = False, unread: bool = False) -> str:
-    """The verdict of a run whose paired test says `primary` and whose measure reads `answers`.
+def read(before: Records, after: Records, measure: Measure) -> Reading:
+    """Of rows in the same order; what stands before decides only which gain is above chance."""
+    paid = _paid([[measure.of(row) for row in side] for side in (before, after)], measure)
+    golds = any(row["gold"].strip() for row in before)
+    if measure.reads_answers or (golds and _pays_golds(after, paid[1])):
+        return Reading(_answers(before, after, paid), unread=False, constant=False)
+    unread = repeated.unread(after, measure)
+    return Reading(None, unread, constant=unread and repeated.constant(after, measure))
+
+
+def decide(primary: str, reading: Reading) -> str:
+    """The verdict of a run whose paired test says `primary`.
 
     Improved only if the gain above chance is too; collapsed before all else. Where no answers are read, few texts
     of which nothing says that they depend on their question (`unread`) improve nothing; one (`constant`) is collapsed.
     """
+    answers, unread, constant = reading
     if constant or (answers and chance.collapsed(answers.after, answers.golds)):
         return COLLAPSED
     if primary == IMPROVED and (unread or (answers and not chance.better(*answers))):
@@ -168,6 +181,11 @@ def _commonest(before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
     """The commonest answer after training, and its share after and before."""
     answer, given = chance.commonest(after)
     return {"answer": answer.strip(), "share": given / len(after), "before": before.count(answer) / len(before)}
+
+
+def _of_completions(before: Records, after: Records, reading: Reading) -> dict[str, Any]:
+    forms = map(repeated.forms, (before, after))
+    return {"completions": {"commonest": _commonest(*forms), "unread": reading.unread}}
 
 
 def _answers(before: Records, after: Records, right: Sequence[Sequence[bool]]) -> Answers:
