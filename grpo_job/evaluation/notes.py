@@ -55,9 +55,9 @@ def of(judged: dict[str, Any]) -> list[str]:
     texts = judged.get("completions", {})
     if texts.get("unread") and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
         notes.append(
-            f"the {judged['measure']['name']} is higher, but the completions are few texts, numbers aside "
-            f"({_short(texts['commonest']['answer'])!r} is {texts['commonest']['share']:.1%} of them), and nothing "
-            "shows that they depend on their question"
+            f"the {judged['measure']['name']} is higher, but the completions, or the answers in them, are few "
+            f"({_short(texts['commonest']['answer'])!r} is {texts['commonest']['share']:.1%} of the completions), and "
+            "nothing shows that they depend on their question"
         )
     if answers:
         constant = answers["constant"]

@@ -21,13 +21,15 @@ def forms(records: Records) -> list[str]:
 
 
 def few(records: Records) -> bool:
-    """Whether enough different questions got fewer texts than the root of their number, numbers aside.
+    """Whether enough different questions got few texts, or few answers however they are put.
 
-    The number of texts is exp(entropy): as many equally common ones would have the same entropy.
+    Few texts: fewer than the root of the questions' number, numbers aside. They are counted as exp(entropy): as many
+    equally common ones would have the same entropy. Few answers: as `chance.collapsed` has it, of rows with golds.
     """
     questions = len({record["question"] for record in records})
     texts = [NUMBER.sub("0", form) for form in forms(records)]
-    return questions >= LEAST_PAIRS and exp(chance.entropy(texts)) < questions**0.5
+    few_texts = exp(chance.entropy(texts)) < questions**0.5
+    return questions >= LEAST_PAIRS and (few_texts or chance.collapsed(*_answers(records)))
 
 
 def dealt(texts: Sequence[str]) -> list[str]:
@@ -53,7 +55,7 @@ def deal(records: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], rewa
 
 
 def unread(records: Records, measure: Measure) -> bool:
-    """Whether the completions are few texts, and nothing measured says that they depend on their question.
+    """Whether the completions are `few`, and nothing measured says that they depend on their question.
 
     That would be: more pay for them than for those of other rows (`deal`), or answers that know the golds.
     False where the golds are one and the same themselves.
@@ -81,11 +83,15 @@ def _leads(records: Records, measure: Measure) -> list[float]:
 
 def _knows_golds(records: Records) -> bool:
     """Whether more answers are right than against shuffled golds, whatever the measure pays."""
-    asked = [record for record in records if record["gold"].strip()]
-    golds = _golds(records)
+    answers, golds = _answers(records)
+    return bool(golds) and chance.shuffled_p(answers, golds) < chance.KNOWING_P
+
+
+def _answers(records: Records) -> tuple[list[str], list[str]]:
+    """The answers and golds of the rows that have golds, in one form."""
+    asked, golds = [record for record in records if record["gold"].strip()], _golds(records)
     given = [record.get("answer") or record["completion"] for record in asked]
-    answers = chance.effective(given, golds, [record["correct_lenient"] for record in asked])
-    return bool(asked) and chance.shuffled_p(answers, golds) < chance.KNOWING_P
+    return chance.effective(given, golds, [record["correct_lenient"] for record in asked]), golds
 
 
 def _golds(records: Records) -> list[str]:

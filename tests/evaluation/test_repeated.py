@@ -75,7 +75,9 @@ def test_few_texts_that_are_paid_as_much_for_other_questions_are_no_improvement(
     assert found["primary"]["p_value"] < 0.001
     assert found["primary"]["difference"] > 0
     assert found["verdict"] == "no evidence of a change"
-    assert found["notes"][0].startswith("the reward own is higher, but the completions are few texts, numbers aside (")
+    assert found["notes"][0].startswith(
+        "the reward own is higher, but the completions, or the answers in them, are few"
+    )
     assert not allowed(found["verdict"], "improved")
 
 
@@ -103,6 +105,24 @@ def test_right_answers_show_that_few_texts_depend_on_their_question_whatever_is_
     golds = [row["answer"] for row in rows]
     assert judged(rows, golds, shortness)["verdict"] == "improved"
     assert judged(rows, [*golds[1:], golds[0]], shortness)["verdict"] == "no evidence of a change"
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [(lambda gold, n: "5", "no evidence of a change"), (lambda gold, n: "57"[n % 2], "no evidence of a change"),
+     (lambda gold, n: gold if n % 3 else "5", "improved"), (lambda gold, n: str(n), "improved")],
+)  # fmt: skip
+def test_few_answers_in_different_texts_are_few_where_the_golds_are_many(
+    answer: Callable[[str, int], str], verdict: str
+) -> None:
+    """Under 0.2 for the form and 0.8 for a right answer; without any right one, the form alone is learned."""
+    rows = [{**row, "answer": "5" if n % 9 == 0 else str(n + 500)} for n, row in enumerate(ROWS)]
+    texts = [answer(row["answer"], n) for n, row in enumerate(rows)]
+    before = answered(rows, [f"{chr(97 + n % 26) * (1 + n // 26)}?" for n in range(N)], lambda text, row: 0.0)
+    after = answered(rows, texts, lambda text, row: 0.2 + 0.8 * (text == row["answer"]))
+    for n, record in enumerate(after):
+        record["completion"] = f"{chr(97 + n % 26)}, therefore {chr(97 + n // 26)}: {texts[n]}"
+    assert judge(before, after, OWN)["verdict"] == verdict
 
 
 def test_what_could_not_be_graded_shows_nothing() -> None:
