@@ -52,6 +52,13 @@ def of(judged: dict[str, Any]) -> list[str]:
             if answers["chance"]["gain_interval"][0] > 0
             else "more answers are right, but no evidence that more are than such answers earn by chance"
         )
+    texts = judged.get("completions", {})
+    if texts.get("unread") and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
+        notes.append(
+            f"the {judged['measure']['name']} is higher, but the completions, or the answers in them, are few "
+            f"({_short(texts['commonest']['answer'])!r} is {texts['commonest']['share']:.1%} of the completions), and "
+            "nothing shows that they depend on their question"
+        )
     if answers:
         constant = answers["constant"]
         notes.append(f"Always answering {constant['answer']} earns {constant['share']:.1%}")

@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from grpo_job.evaluation import chance, notes, statistics
+from grpo_job.evaluation import chance, notes, repeated, statistics
 from grpo_job.evaluation.grading import golds_of
 from grpo_job.evaluation.measure import Measure
-from grpo_job.evaluation.statistics import COLLAPSED, IMPROVED, LEAST_PAIRS, UNCHANGED, UNJUDGED, WORSE
+from grpo_job.evaluation.statistics import COLLAPSED, IMPROVED, UNCHANGED, UNJUDGED, WORSE
 
 AFTERWARDS = "chosen afterwards"
 JUDGED = ("correct", "correct_lenient", "format")
@@ -23,13 +23,22 @@ class Answers(NamedTuple):
     golds: list[str]
 
 
+class Reading(NamedTuple):
+    """What the answers tell of their questions, for `decide`: `answers` where the measure pays right ones."""
+
+    answers: Answers | None
+    unread: bool
+    constant: bool
+
+
 def judge(before: Records, after: Records, measure: Measure, *, warm: Records = ()) -> dict[str, Any]:
     """Compare the records of `grading.ask`, row by row. At least one row.
 
     `verdict` and `primary` (`statistics.compare`) are those of `measure`. `correct` (the answer in the asked-for
     place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict; the first
     two only where rows have right answers.
-    `answers` holds what `_of_answers` finds where the measure pays right answers; else `completions` has the commonest.
+    `answers` holds what `_of_answers` finds where the measure pays right answers; else `completions` has the commonest,
+    and whether they are `repeated.unread`.
     `notes` are sentences for people, the weightiest first. `gained` and `lost` list the rows whose value rose and fell.
     `sampled` is there when both
     sides were sampled. The records of `warm`, after a warm start, add `warm` and `warm_interval` beside
@@ -51,21 +60,15 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
         _add_warm(primary, values[0], [measure.of(row) for row in warm])
         for key in compared:
             _add_warm(compared[key], *([float(row[key]) for row in side] for side in (before, warm)))
-    paid = _paid(values, measure)
-    reads = measure.reads_answers or (golds and _pays_golds(after, paid[1]))
-    answers = _answers(before, after, paid) if reads else None
-    forms = [[chance.one_form(row["completion"]) for row in side] for side in (before, after)]
+    reading = read(before, after, measure)
+    answers = reading.answers
     churn = (primary["gained"] + primary["lost"]) / primary["rows"]
     found = {
-        "verdict": decide(tested, answers, constant=not answers and _constant(forms[1], after)),
+        "verdict": decide(tested, reading),
         "measure": {"name": measure.name, "share": share, "weights": measure.weights},
         "primary": primary,
         **compared,
-        **(
-            {"answers": _of_answers(answers, before, after)}
-            if answers
-            else {"completions": {"commonest": _commonest(*forms)}}
-        ),
+        **({"answers": _of_answers(answers, before, after)} if answers else _of_completions(before, after, reading)),
         **({"smallest_visible_change": statistics.smallest_visible_change(churn, primary["rows"])} if share else {}),
         **(_sampled(before, after) if golds else {}),
         "gained": _changed(before, after, values, to=1),
@@ -133,15 +136,28 @@ def kept_back(judged: dict[str, Any], publish_if: PublishIf) -> str:
     )
 
 
-def decide(primary: str, answers: Answers | None, *, constant: bool = False) -> str:
-    """The verdict of a run whose paired test says `primary` and whose measure reads `answers`.
+def read(before: Records, after: Records, measure: Measure) -> Reading:
+    """Of rows in the same order; what stands before decides only which gain is above chance."""
+    paid = _paid([[measure.of(row) for row in side] for side in (before, after)], measure)
+    golds = any(row["gold"].strip() for row in before)
+    if measure.reads_answers or (golds and _pays_golds(after, paid[1])):
+        return Reading(_answers(before, after, paid), unread=False, constant=False)
+    unread = repeated.unread(after, measure)
+    return Reading(None, unread, constant=unread and repeated.constant(after, measure))
 
-    Improved only if the gain above chance is too; collapsed before all else, also by one and the same completion
-    (`constant`) where no answers are read.
+
+def decide(primary: str, reading: Reading) -> str:
+    """The verdict of a run whose paired test says `primary`.
+
+    Improved only if the gain above chance is too; collapsed before all else. Where no answers are read, few texts
+    of which nothing says that they depend on their question (`unread`) improve nothing; one (`constant`) is collapsed.
     """
+    answers, unread, constant = reading
     if constant or (answers and chance.collapsed(answers.after, answers.golds)):
         return COLLAPSED
-    return UNCHANGED if primary == IMPROVED and answers and not chance.better(*answers) else primary
+    if primary == IMPROVED and (unread or (answers and not chance.better(*answers))):
+        return UNCHANGED
+    return primary
 
 
 def _paid(values: Sequence[Sequence[float | None]], measure: Measure) -> list[list[bool]]:
@@ -161,17 +177,15 @@ def _pays_golds(records: Records, is_paid: Sequence[bool]) -> bool:
     return any(len(paid & each) >= chance.NEARLY_ALL * max(1, len(paid | each)) for each in right)
 
 
-def _constant(forms: Sequence[str], records: Records) -> bool:
-    """Whether nearly all of enough different questions got one completion, and not because the golds are so."""
-    golds = chance.widest([golds_of(row) for row in records if row["gold"].strip()])
-    enough = len({row["question"] for row in records}) >= LEAST_PAIRS
-    return enough and chance.constant(forms) and not chance.constant(golds)
-
-
 def _commonest(before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
     """The commonest answer after training, and its share after and before."""
     answer, given = chance.commonest(after)
     return {"answer": answer.strip(), "share": given / len(after), "before": before.count(answer) / len(before)}
+
+
+def _of_completions(before: Records, after: Records, reading: Reading) -> dict[str, Any]:
+    forms = map(repeated.forms, (before, after))
+    return {"completions": {"commonest": _commonest(*forms), "unread": reading.unread}}
 
 
 def _answers(before: Records, after: Records, right: Sequence[Sequence[bool]]) -> Answers:

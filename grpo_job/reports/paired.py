@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from grpo_job.evaluation import statistics
+from grpo_job.evaluation import statistics, verdict
 from grpo_job.evaluation.measure import Measure
 from grpo_job.reports.run_data import Record, RunData
 
@@ -28,15 +28,21 @@ def tests(runs: Sequence[RunData]) -> list[Paired]:
     found = [(run, compared) for run in runs[1:] if (compared := _compared(runs[0], run))]
     corrected = holm([compared["p_value"] for _, compared in found])
     return [
-        Paired(runs[0], run, {**compared, "p_value": p}, verdict_of(compared, p))
+        Paired(runs[0], run, {**compared, "p_value": p}, _verdict(runs[0], run, compared, p))
         for (run, compared), p in zip(found, corrected, strict=True)
     ]
 
 
-def verdict_of(compared: dict[str, Any], p: float) -> str:
-    """In words for a page: which run is better."""
-    word = statistics.verdict(compared["difference"], p, compared["rows"])
-    return {statistics.IMPROVED: "better", statistics.UNCHANGED: "no evidence of a difference"}.get(word, word)
+def _verdict(first: RunData, run: RunData, compared: dict[str, Any], p: float) -> str:
+    """In words for a page: which run is better. As in a run's own verdict, answers that ignore the question are not."""
+    word = statistics.verdict(abs(compared["difference"]), p, compared["rows"])
+    if word == statistics.UNJUDGED:
+        return word
+    sides = [*zip(*_shared(first, run), strict=True)]
+    lower, higher = sides if compared["difference"] > 0 else sides[::-1]
+    if verdict.decide(word, verdict.read(lower, higher, run.measure)) != statistics.IMPROVED:
+        return "no evidence of a difference"
+    return "better" if compared["difference"] > 0 else "worse"
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -77,8 +83,12 @@ def _paid(first: RunData, run: RunData) -> list[tuple[float | None, float | None
     """What the measure of both paid for each shared row; nothing where they have no measure in common."""
     if first.measure != run.measure:
         return []
+    return [(first.measure.of(ours), run.measure.of(theirs)) for ours, theirs in _shared(first, run)]
+
+
+def _shared(first: RunData, run: RunData) -> list[tuple[Record, Record]]:
     ours, theirs = answers(first), answers(run)
-    return [(first.measure.of(ours[row]), run.measure.of(theirs[row])) for row in ours if row in theirs]
+    return [(ours[row], theirs[row]) for row in ours if row in theirs]
 
 
 def _unlike(first: RunData, run: RunData) -> Iterator[str]:

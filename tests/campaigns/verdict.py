@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import beta
 
 from grpo_job.evaluation import statistics
-from grpo_job.evaluation.verdict import Answers, decide
+from grpo_job.evaluation.verdict import Answers, Reading, decide
 
 MOST_FALSE = 0.035  # upper bound of the share of runs without effect that may be called improved
 ROWS, CHOSEN_ON = 400, 64  # held out, and set apart to choose a checkpoint by
@@ -61,7 +61,8 @@ def verdict_of(golds: Words, before: Words, after: Words) -> str:
     gained = int(((after == golds) & (before != golds)).sum())
     lost = int(((before == golds) & (after != golds)).sum())
     tested = statistics.verdict((gained - lost) / len(golds), mcnemar(gained, lost), len(golds))
-    return decide(tested, Answers(before.tolist(), after.tolist(), golds.tolist()))
+    answers = Answers(before.tolist(), after.tolist(), golds.tolist())
+    return decide(tested, Reading(answers, unread=False, constant=False))
 
 
 def without_effect(random: np.random.Generator, checkpoints: int, churn: float) -> tuple[Words, Words, Words]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from grpo_job.evaluation.measure import Measure
+from grpo_job.evaluation.measure import WEIGHTED, Measure
 from grpo_job.evaluation.verdict import judge
 
 OWN = Measure("reward own", (("own", 1.0),))
@@ -67,8 +67,23 @@ def test_answers_at_random_that_an_own_reward_finds_right_are_no_evidence(right:
 def test_a_reward_that_has_nothing_to_do_with_golds_is_improved_by_different_completions(
     golds: list[str], reward: Any
 ) -> None:
-    after = [f"hm {number}" if number % 5 == 0 else f"{number} is not for me" for number in range(120)]
+    names = ["".join("abcdefghij"[int(digit)] for digit in str(number)) for number in range(120)]
+    after = [f"hm {name}" if number % 5 == 0 else f"{name} is not for me" for number, name in enumerate(names)]
     assert judge(paid_by_own(golds, VERBOSE, reward), paid_by_own(golds, after, reward), OWN)["verdict"] == "improved"
+
+
+@pytest.mark.parametrize("scale", [1, -1, 1e5])
+@pytest.mark.parametrize("weights", [(0.1, 0.2, 0.3), (0.1, 0.2, 0.3, 0.3)])
+def test_sums_that_differ_by_the_rounding_of_floats_are_no_change(weights: tuple[float, ...], scale: float) -> None:
+    measure = Measure(WEIGHTED, tuple((f"part {n}", scale * weight) for n, weight in enumerate(weights)))
+    penalty = -1.0 if len(weights) > 3 else 0.0
+    sides = [paid_by_own([""] * 120, VERBOSE, shortness), paid_by_own([""] * 120, VERBOSE, shortness)]
+    for side, paid in zip(sides, ((1.0, 1.0, 0.0, penalty), (0.0, 0.0, 1.0, penalty)), strict=True):
+        for record in side:
+            record["rewards"] = {f"part {n}": score for n, score in enumerate(paid)}
+    judged = judge(*sides, measure)
+    assert judged["verdict"] == "no evidence of a change"
+    assert (judged["gained"], judged["lost"], judged["primary"]["p_value"]) == ([], [], 1.0)
 
 
 def test_one_completion_is_no_collapse_where_the_golds_ask_for_it_or_few_questions_differ() -> None:

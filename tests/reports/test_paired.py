@@ -65,6 +65,40 @@ def test_the_same_answers_are_no_evidence_of_a_difference(write_run: WriteRun) -
     assert test.verdict == "no evidence of a difference"
 
 
+def constant(folder: Path, reward: str | None) -> None:
+    """Let the adapter give one answer to every question: the commonest gold, or a text that the reward likes."""
+    after = folder / "evaluation/after.jsonl"
+    records = read_jsonl(after)
+    golds = [record["gold"] for record in records]
+    answer = "ok" if reward else max(golds, key=golds.count)
+    right = [{"correct": gold == answer, "correct_lenient": gold == answer} for gold in golds]
+    write_jsonl(
+        after,
+        [
+            {**record, **graded, "completion": answer, "answer": answer}
+            for record, graded in zip(records, right, strict=True)
+        ],
+    )
+
+
+@pytest.mark.parametrize(("reward", "order"), [(None, 1), (None, -1), ("brief", 1), ("brief", -1)])
+def test_a_run_that_gives_every_question_one_answer_is_better_than_no_other(
+    two: tuple[Path, Path], reward: str | None, order: int
+) -> None:
+    honest, cheat = two
+    for folder in two:
+        after = folder / "evaluation/after.jsonl"
+        records = [{**row, "gold": "7" if n < 70 else row["gold"]} for n, row in enumerate(read_jsonl(after))]
+        write_jsonl(after, [{**record, "correct_lenient": n % 4 == 3} for n, record in enumerate(records)])
+    constant(cheat, reward)
+    if reward:
+        measured(honest, reward, [0.2] * 120)
+        measured(cheat, reward, [0.9] * 120)
+    (test,) = paired.tests(both(two[::order]))
+    assert test.found["p_value"] < 0.001
+    assert test.verdict == "no evidence of a difference"
+
+
 def test_few_shared_rows_are_not_judged(write_run: WriteRun) -> None:
     runs = both((write_run("a", seed=1, steps=4, rows=20), write_run("b", seed=1, steps=4, rows=20)))
     assert paired.tests(runs)[0].verdict == "not judged"
