@@ -13,7 +13,7 @@ import pytest
 from grpo_job.rewards import Reward, RewardFailed, as_trl_function, load
 
 ALONE = """
-import os
+import os, sys
 from grpo_job.rewards import Reward, as_trl_function
 def exits(completion): {body}
 print(as_trl_function(Reward("mine", 1.0, exits, own=True), {timeout})(completions=["It is 4."]))
@@ -39,6 +39,22 @@ def test_a_process_that_a_reward_forks_ends_as_it_says() -> None:
     assert ended.stdout == "[7.0]\n"
 
 
+FORKS = (
+    "\n    child = os.fork()\n    if not child: {ends}\n    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])"
+)
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [("sys.exit()", 0), ("sys.exit(3)", 3), ("sys.exit('no')", 1), ("return 1.0", 0), ("1 / 0", 1), ("os._exit(7)", 7)],
+)
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_a_process_that_a_reward_forks_never_goes_on_as_the_run(ends: str, code: int, timeout: float | None) -> None:
+    ended = alone(FORKS.format(ends=ends), timeout)
+    assert ended.stdout == f"[{code}.0]\n"
+    assert ended.returncode == 0
+
+
 async def exits_later(completion: str) -> float:
     await asyncio.sleep(0)
     sys.exit(0)
@@ -55,7 +71,8 @@ def test_one_that_exits_fails_by_name_and_the_process_can_still_end(exits: Calla
 SIGNALLED = """
 import os, signal
 from grpo_job.rewards import as_trl_function, load
-from grpo_job.runtime.signals import Interruption, StopNow
+from grpo_job.outcomes import StopNow
+from grpo_job.runtime.signals import Interruption
 Interruption().install()
 (reward,) = load([("./mine.py::paid", 1.0)])
 for number in {calls}:
