@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from grpo_job.outcomes import STOPS, Abandoned, InvalidRun
-from grpo_job.rewards import calling, exits
+from grpo_job.rewards import calling, exits, switches
 from grpo_job.rewards.custom import RewardFunction
 from grpo_job.rewards.timeout import finishes
 
@@ -76,7 +76,8 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
         if reward.opening and not reward.own:
             given["completions"] = [opened(calling.text_of(each), reward.opening) for each in given["completions"]]
         asked = _Asked(reward, given, deadline)
-        return [asked.checked(score, number) for number, score in enumerate(asked.scores())]
+        with switches.apart():
+            return [asked.checked(score, number) for number, score in enumerate(asked.scores())]
 
     trl_function.__name__ = trl_function.__qualname__ = reward.name  # TRL names its metrics after it
     return trl_function

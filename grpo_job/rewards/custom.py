@@ -16,7 +16,7 @@ from typing import Any
 
 from grpo_job.evaluation.measure import READS_GOLDS, SHARES
 from grpo_job.outcomes import STOPS, InvalidRun
-from grpo_job.rewards import calling, exits
+from grpo_job.rewards import calling, exits, switches
 
 RewardFunction = Callable[..., Any]
 _CONTRACT = (
@@ -116,7 +116,7 @@ def _look_in(folder: Path) -> None:
 
 def _import(module_name: str, dotted_path: str, folder: Path | None) -> ModuleType:
     try:
-        with exits.raised():
+        with exits.raised(), switches.apart():
             return importlib.import_module(module_name)
     except STOPS:
         raise
@@ -145,7 +145,7 @@ def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
     beside = str(found.parent)
     sys.path.insert(0, beside)  # for helpers beside it
     try:
-        with exits.raised():
+        with exits.raised(), switches.apart():
             spec.loader.exec_module(module)
     except STOPS:
         raise
