@@ -15,8 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
+from grpo_job.rewards import clock
+
 OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_end = os._exit
+_end, _ours = os._exit, os.getpid()
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def raised() -> Iterator[None]:
     finally:
         if os.getpid() != ours:
             _end_forked(sys.exc_info()[1])
-        os._exit = _end
+        os._exit = _leave_from_thread
         sys.stdout, sys.stderr = output
         if folder:
             with suppress(OSError):  # it was removed
@@ -60,6 +62,15 @@ def told(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:
         return f"{type(error).__name__}, whose message cannot be printed"
+
+
+def _leave_from_thread(status: int) -> NoReturn:
+    """`os._exit` between the calls, when a thread that a reward has started may call it; the run then ends with 4."""
+    if os.getpid() == _ours and threading.current_thread() is not threading.main_thread():
+        caller = sys._getframe(1)
+        where = f"{caller.f_code.co_filename}, line {caller.f_lineno}"
+        clock.give_up(f"a thread of another's code called os._exit({status}) at {where}: it must not end the run")
+    _end(status)
 
 
 def _end_forked(error: BaseException | None) -> NoReturn:
