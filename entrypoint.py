@@ -3,7 +3,8 @@
 # isort: off  (the signal handler is imported and installed before all else: a signal may come at any time)
 import sys
 
-from grpo_job.runtime.signals import Interruption, StopNow
+from grpo_job.outcomes import EXIT_INTERRUPTED, StopNow
+from grpo_job.runtime.signals import Interruption
 
 if __name__ == "__main__":
     try:
@@ -12,7 +13,5 @@ if __name__ == "__main__":
 
         main(args=sys.argv[1:] or ["run"], obj=interruption)
     except StopNow as signal_name:
-        from grpo_job.outcomes import EXIT_INTERRUPTED
-
         print(f"grpo-job: {signal_name} was received", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)

@@ -58,6 +58,13 @@ EXIT_CODES = (
 )
 
 
+class StopNow(BaseException):
+    """Raised by the handler of a signal. Not an `Exception`, so that no library handles it as a failed call."""
+
+
+STOPS = (StopNow, KeyboardInterrupt)  # whatever code is running, these are meant for the run
+
+
 class RunEnded(Exception):
     """A run that ends for a known reason; `str()` is the message for the user."""
 

@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 from grpo_job import cli, job, outcomes, preflight
-from grpo_job.outcomes import Outcome
+from grpo_job.outcomes import Outcome, StopNow
 from grpo_job.phases import tell_checks
 from grpo_job.preflight import Examined
 from grpo_job.preflight.findings import Finding, Findings
 from grpo_job.runtime import machine, process_exit
-from grpo_job.runtime.signals import Interruption, StopNow
+from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import Resolved
 
 Invoke = Callable[..., tuple[int | None, str, str]]

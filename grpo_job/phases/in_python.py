@@ -21,6 +21,7 @@ from grpo_job.outcomes import (
     PublishFailed,
     RunEnded,
     RunLocked,
+    StopNow,
     Unexpected,
     starting_a_process,
 )
@@ -28,7 +29,6 @@ from grpo_job.phases.name import name_run
 from grpo_job.reports import run_data
 from grpo_job.run_folder.files import read_json, read_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder, require_plain
-from grpo_job.runtime.signals import StopNow
 from grpo_job.settings import config_file
 from grpo_job.settings.own_process import finding_this_package
 from grpo_job.settings.primitives import field

@@ -20,13 +20,13 @@ from grpo_job.outcomes import (
     PublishFailed,
     RunEnded,
     RunLocked,
+    StopNow,
     Unexpected,
 )
 from grpo_job.phases.attempt import Attempt
 from grpo_job.rewards import clock
 from grpo_job.run_folder.summary import closing_lines
 from grpo_job.runtime.resource_errors import disk_trouble, in_the_way
-from grpo_job.runtime.signals import StopNow
 from grpo_job.settings.redaction.redactor import REDACTOR
 
 MOST_FRUITLESS_ATTEMPTS = 3

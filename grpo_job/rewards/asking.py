@@ -2,13 +2,12 @@
 
 import time
 import traceback
-from asyncio import CancelledError
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, NamedTuple
 
-from grpo_job.outcomes import Abandoned, InvalidRun
-from grpo_job.rewards import calling, exits
+from grpo_job.outcomes import STOPS, Abandoned, InvalidRun
+from grpo_job.rewards import calling, exits, switches
 from grpo_job.rewards.custom import RewardFunction
 from grpo_job.rewards.timeout import finishes
 
@@ -77,7 +76,8 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
         if reward.opening and not reward.own:
             given["completions"] = [opened(calling.text_of(each), reward.opening) for each in given["completions"]]
         asked = _Asked(reward, given, deadline)
-        return [asked.checked(score, number) for number, score in enumerate(asked.scores())]
+        with switches.apart():
+            return [asked.checked(score, number) for number, score in enumerate(asked.scores())]
 
     trl_function.__name__ = trl_function.__qualname__ = reward.name  # TRL names its metrics after it
     return trl_function
@@ -152,11 +152,11 @@ class _Asked(NamedTuple):
                 seconds = self.deadline - time.monotonic()
                 if not finishes(lambda: returned.append(call()), seconds, stuck if self.reward.own else None):
                     raise self.failure("did not end in time", number)
-        except (Exception, SystemExit, CancelledError) as error:  # one that exits must not end the run as if done
-            if isinstance(error, RewardFailed | InvalidRun):  # the latter: the machine starts no clock
-                raise
+        except (RewardFailed, InvalidRun, *STOPS):  # the second: the machine starts no clock
+            raise
+        except BaseException as error:  # one that exits must not end the run as if done
             place = _place_of(error, self.reward.function)
-            raise self.failure(f"raised {type(error).__name__}: {error}{place}", number) from error
+            raise self.failure(f"raised {exits.told(error)}{place}", number) from error
         return returned[0]
 
     def checked(self, score: Any, number: int) -> float | None:
@@ -198,8 +198,8 @@ def _told(returned: Any) -> str:
     """What a reward returned, in short."""
     try:
         return _short(repr(returned))
-    except ValueError:  # Python writes no integer of more than 4300 digits
-        return f"a huge {type(returned).__name__}"
+    except Exception:  # another's code; and Python writes no integer of more than 4300 digits
+        return f"an object of type {type(returned).__name__} that cannot be printed"
 
 
 def _short(text: str, longest: int = 500) -> str:

@@ -11,7 +11,7 @@ import numbers
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
@@ -141,14 +141,19 @@ def batch_of_rows(rows: Sequence[Mapping[str, Any]], completions: Sequence[str])
 
 def whole(batch: Batch) -> dict[str, Any]:
     """The batch with the rows' own columns as lists, and a list of answers where a row has several."""
-    for name in {"prompts", ANSWERS} & batch.keys():  # a reward may change what it is given, and rows are asked again
-        batch = {**batch, name: [deepcopy(each) for each in batch[name]]}
+    batch = {name: _copied(name, values) for name, values in batch.items()}
     given = {name: value for name, value in batch.items() if name not in (ANSWERS, COLUMNS)}
     rows = [json.loads(text) for text in batch.get(COLUMNS) or ()]
     own = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
     if several := batch.get(ANSWERS):
         given["answer"] = [all_ if len(all_) > 1 else one for all_, one in zip(several, given["answer"], strict=True)]
     return {**own, **given}
+
+
+def _copied(name: str, values: Any) -> Any:
+    """A column as a list of its own, because a reward may change what it is given, and the next one gets the same."""
+    copied = copy if name == "completion_ids" else deepcopy  # token ids are many, and flat
+    return [copied(each) for each in values] if isinstance(values, list) else values
 
 
 def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any]:

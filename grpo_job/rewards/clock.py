@@ -89,7 +89,8 @@ def rings(seconds: float, ring: BaseException, reason: str) -> Iterator[None]:
         yield
     finally:
         working = False
-        process.tell(None)
+        if process.of == os.getpid():  # not a process that the work forked
+            process.tell(None)
         libc.signal(LAST, others_last)
         # Never its default, which would end the process: a last ring may be on its way.
         signal.signal(RING, others_handler if callable(others_handler) else signal.SIG_IGN)

@@ -15,8 +15,8 @@ from types import ModuleType
 from typing import Any
 
 from grpo_job.evaluation.measure import READS_GOLDS, SHARES
-from grpo_job.outcomes import InvalidRun
-from grpo_job.rewards import calling, exits
+from grpo_job.outcomes import STOPS, InvalidRun
+from grpo_job.rewards import calling, exits, switches
 
 RewardFunction = Callable[..., Any]
 _CONTRACT = (
@@ -116,11 +116,13 @@ def _look_in(folder: Path) -> None:
 
 def _import(module_name: str, dotted_path: str, folder: Path | None) -> ModuleType:
     try:
-        with exits.raised():
+        with exits.raised(), switches.apart():
             return importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell
+    except STOPS:
+        raise
+    except BaseException as error:  # another's code: whatever it raises is the cause to tell
         where = f" (looked in {folder} first)" if folder else ""
-        cause = f"importing {module_name!r}{where} raised {type(error).__name__}: {error}"
+        cause = f"importing {module_name!r}{where} raised {exits.told(error)}"
         if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
             cause += "; allowed: a module that is installed or in GRPO_REWARD_PATH, or a file as ./file.py::function"
         raise InvalidRun(f"the reward {dotted_path!r} cannot be loaded: {cause}") from error
@@ -143,11 +145,13 @@ def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
     beside = str(found.parent)
     sys.path.insert(0, beside)  # for helpers beside it
     try:
-        with exits.raised():
+        with exits.raised(), switches.apart():
             spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # another's code: whatever it raises is the cause to tell
+    except STOPS:
+        raise
+    except BaseException as error:  # another's code: whatever it raises is the cause to tell
         del sys.modules[name]
-        cause = f"importing {file!r} raised {type(error).__name__}: {error}"
+        cause = f"importing {file!r} raised {exits.told(error)}"
         if isinstance(error, ImportError) and "relative import" in str(error):
             cause += (
                 "; allowed: imports of files beside it without a dot, or the module of a package by its dotted path, "

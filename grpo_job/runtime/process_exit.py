@@ -11,9 +11,8 @@ from typing import NoReturn
 import click
 
 from grpo_job.monitoring.wrapping import columns_of, wrapped
-from grpo_job.outcomes import Interrupted, InvalidRun, Outcome, RunEnded, Unexpected, in_one_line
+from grpo_job.outcomes import Interrupted, InvalidRun, Outcome, RunEnded, StopNow, Unexpected, in_one_line
 from grpo_job.run_folder import scratch
-from grpo_job.runtime.signals import StopNow
 
 STDERR = 2
 

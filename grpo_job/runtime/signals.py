@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from grpo_job.monitoring import streams
-from grpo_job.outcomes import Interrupted, Outcome
+from grpo_job.outcomes import Interrupted, Outcome, StopNow
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 WAKE = signal.SIGURG  # ignored by default, so it does no harm to a process without our handler
@@ -38,10 +38,6 @@ class _Fork(threading.local):
 
 
 _fork = _Fork()
-
-
-class StopNow(BaseException):
-    """Raised by the handler. Not an `Exception`, so that no library handles it as a failed call."""
 
 
 class Interruption:

@@ -1,9 +1,11 @@
 """Digests of the files that settings name: what such a file holds changes a result as the setting does.
 
-Of rewards these are files that are named, and modules in GRPO_REWARD_PATH; what they import is not looked at.
+Of rewards these are the files that are named, and the modules of dotted paths where Python finds them; what they
+import is not looked at.
 """
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from grpo_job.settings import plain_files
 from grpo_job.settings.fields import Fields
 
 REWARD_FILES = "reward_files"
+FOLDERS = tuple(sys.path)  # as the process began, with those of PYTHONPATH: a loaded reward adds the folder of its file
 
 
 def digests(settings: Fields) -> dict[str, Any]:
@@ -30,17 +33,22 @@ def _of_rewards(settings: Fields) -> Iterator[tuple[str, list[Path]]]:
         module, double_colon, _ = name.partition("::")
         if double_colon:
             yield module, [Path(module), *_in_reward_path(settings, module)]
-        elif "." in name:
+        elif "." in name and not name.startswith("grpo_job."):
             module = name.rpartition(".")[0]
-            path = module.replace(".", "/")
-            yield module, _in_reward_path(settings, f"{path}.py", f"{path}/__init__.py")
+            yield module, _places_of(module, [*_in_reward_path(settings, ""), *map(Path, FOLDERS)])
     for options in settings.reward_options.values():
         if isinstance(options, dict) and isinstance(file := options.get("prompt_file"), str) and file:
             yield file, [Path(file)]
 
 
-def _in_reward_path(settings: Fields, *names: str) -> list[Path]:
-    return [Path(settings.reward_path, name) for name in names] if settings.reward_path else []
+def _in_reward_path(settings: Fields, name: str) -> list[Path]:
+    return [Path(settings.reward_path, name)] if settings.reward_path else []
+
+
+def _places_of(module: str, folders: list[Path]) -> list[Path]:
+    """As Python looks for it: in each folder a package first."""
+    path = module.replace(".", "/")
+    return [folder / name for folder in folders for name in (f"{path}/__init__.py", f"{path}.py")]
 
 
 def _first_digest(places: list[Path]) -> str | None:

@@ -200,6 +200,22 @@ def test_a_reward_that_never_pays_beside_others_that_do_is_told_by_its_name() ->
     assert kinds(judged(dead)) == [("warn", "dead_reward_correct")]
 
 
+@pytest.mark.parametrize("missing", [math.nan, None])
+def test_a_reward_that_stops_grading_beside_one_that_rises_is_told_after_the_window(missing: float | None) -> None:
+    def gone(step: int) -> dict[str, Any]:
+        nothing = {"rewards/format_tags/mean": missing, "rewards/format_tags/std": missing}
+        return {"rewards/correct/mean": step / 200} | (nothing if step > 30 else {})
+
+    found = judged(run_of(200, gone))
+    assert [(one.severity, one.kind, one.step) for one in found] == [("warn", "silent_reward_format_tags", 40)]
+    assert "the reward format_tags has graded no completion for 10 steps" in found[0].sentence
+
+
+def test_a_reward_that_grades_few_steps_is_not_told() -> None:
+    rare = run_of(200, lambda step: {"rewards/format_tags/mean": None} if step % 9 else {})
+    assert judged(rare) == []
+
+
 def test_held_out_accuracy_that_falls_while_the_reward_rises_is_told_then_hopeless() -> None:
     accuracy = {1: 0.6, 20: 0.62, 30: 0.4, 40: 0.3}
     gamed = run_of(45, lambda step: {HELD_OUT: accuracy[step]} if step in accuracy else {})

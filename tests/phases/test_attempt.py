@@ -15,11 +15,11 @@ import pytest
 
 from grpo_job.inputs.dataset import Rows
 from grpo_job.monitoring import progress
-from grpo_job.outcomes import FINISHED, NOT_PUBLISHED, Abandoned, InvalidRun, RunLocked
+from grpo_job.outcomes import FINISHED, NOT_PUBLISHED, Abandoned, InvalidRun, RunLocked, StopNow
 from grpo_job.phases import outcome
 from grpo_job.phases.attempt import Attempt
 from grpo_job.run_folder.files import read_json
-from grpo_job.runtime.signals import Interruption, StopNow
+from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
 
 ROOT = Path(__file__).parents[2]
@@ -203,7 +203,8 @@ import os, signal, sys
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.outcome import record_outcome
 from grpo_job.outcomes import Unexpected
-from grpo_job.runtime.signals import Interruption, StopNow
+from grpo_job.outcomes import StopNow
+from grpo_job.runtime.signals import Interruption
 from grpo_job.engines.ranks import OneProcess
 from grpo_job.settings.reader import resolve
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.outcomes import InvalidRun
+from grpo_job.outcomes import InvalidRun, StopNow
 from grpo_job.phases.attempt import Attempt
-from grpo_job.runtime.signals import StopNow
 from tests.inputs.row_files import jsonl, load, problems
 from tests.phases.test_attempt import attempt_at, interrupted, run, summary
 

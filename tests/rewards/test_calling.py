@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from grpo_job.outcomes import StopNow
 from grpo_job.rewards import Reward, RewardFailed, as_trl_function, load
 from grpo_job.rewards.calling import batch_of
 
@@ -131,7 +132,10 @@ def test_scalars_of_other_libraries_are_numbers(score: Any) -> None:
         (lambda completion: float("nan"), "returned nan, which is neither"),
         (lambda completion: 1e39, "returned 1e+39, which is neither a finite number"),
         (lambda completion: 10**400, "000, which is neither a finite number"),
-        (lambda completion: 10**5000, "returned a huge int, which is neither a finite number"),
+        (
+            lambda completion: 10**5000,
+            "returned an object of type int that cannot be printed, which",
+        ),
         (lambda completion: Decimal("sNaN"), "neither a finite number"),
         (lambda completion: np.array([0.5, 1.0]), "neither a finite number"),
         (lambda completions, **_columns: [1.0], "for 2 completions"),
@@ -180,6 +184,47 @@ def test_one_that_is_cancelled_is_named() -> None:
         pay(cancelled)
 
 
+class Panic(BaseException):
+    """As func_timeout's, and those of libraries in Rust."""
+
+
+def test_one_that_raises_what_is_no_exception_fails_by_name() -> None:
+    def panics(completion: str) -> float:
+        raise Panic("index out of bounds")
+
+    with pytest.raises(RewardFailed, match=r"reward 'mine' raised Panic: index out of bounds at test_calling.py, line"):
+        pay(panics)
+
+
+@pytest.mark.parametrize("stop", [StopNow, KeyboardInterrupt])
+def test_the_stop_of_a_run_is_no_failure_of_the_reward_that_it_meets(stop: type[BaseException]) -> None:
+    def asked_to_stop(completion: str) -> float:
+        raise stop("SIGTERM")
+
+    with pytest.raises(stop):
+        pay(asked_to_stop)
+
+
+class Unprintable(ValueError):
+    """Such as an error whose message is looked up."""
+
+    def __str__(self) -> str:
+        raise LookupError("no such message")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_what_cannot_be_printed_is_told_by_its_type(returns: bool) -> None:
+    def unprintable(completion: str) -> Any:
+        if returns:
+            return Unprintable()
+        raise Unprintable
+
+    with pytest.raises(RewardFailed, match=r"reward 'mine' .*Unprintable"):
+        pay(unprintable)
+
+
 def test_one_that_changes_what_it_is_given_changes_no_row() -> None:
     row = {"prompt": [{"role": "user", "content": "2 + 2?"}], "answer": "4", "answers": ["4", "four"]}
 
@@ -191,6 +236,22 @@ def test_one_that_changes_what_it_is_given_changes_no_row() -> None:
     call = as_trl_function(Reward("mine", 1.0, talks_on, own=True))
     assert call(**batch_of(row, ["4", "5"])) == [2.0, 2.0]
     assert row == {"prompt": [{"role": "user", "content": "2 + 2?"}], "answer": "4", "answers": ["4", "four"]}
+
+
+def test_one_that_changes_its_columns_changes_none_of_the_next_reward() -> None:
+    batch = {"completions": ["4", "5"], "answer": ["4", "7"], "completion_ids": [[1, 2], [3, 2]], "own": [["a"], []]}
+
+    def prepares_in_place(completions: list[Any], answer: list[Any], completion_ids: Any, own: Any) -> list[float]:
+        for ids, words in zip(completion_ids, own, strict=True):
+            ids.remove(2)
+            words.append("b")
+        answer[:] = [int(each) for each in answer]
+        completions.reverse()
+        return [0.0, 0.0]
+
+    before = json.dumps(batch)
+    assert as_trl_function(Reward("mine", 1.0, prepares_in_place, own=True))(**batch) == [0.0, 0.0]
+    assert json.dumps(batch) == before
 
 
 def test_token_ids_are_counted_where_the_caller_has_none() -> None:

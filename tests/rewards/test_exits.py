@@ -13,16 +13,17 @@ import pytest
 from grpo_job.rewards import Reward, RewardFailed, as_trl_function, load
 
 ALONE = """
-import os
+import os, sys, threading, time
 from grpo_job.rewards import Reward, as_trl_function
 def exits(completion): {body}
-print(as_trl_function(Reward("mine", 1.0, exits, own=True), {timeout})(completions=["It is 4."]))
+print(as_trl_function(Reward("mine", 1.0, exits, own=True), {timeout})(completions=["It is 4."]), flush=True)
+{then}
 """
 
 
-def alone(body: str, timeout: float | None) -> subprocess.CompletedProcess[str]:
+def alone(body: str, timeout: float | None, then: str = "") -> subprocess.CompletedProcess[str]:
     """Pay one completion in a process of its own, which the reward may end."""
-    code = ALONE.format(body=body, timeout=timeout)
+    code = ALONE.format(body=body, timeout=timeout, then=then)
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
@@ -39,6 +40,22 @@ def test_a_process_that_a_reward_forks_ends_as_it_says() -> None:
     assert ended.stdout == "[7.0]\n"
 
 
+FORKS = (
+    "\n    child = os.fork()\n    if not child: {ends}\n    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])"
+)
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [("sys.exit()", 0), ("sys.exit(3)", 3), ("sys.exit('no')", 1), ("return 1.0", 0), ("1 / 0", 1), ("os._exit(7)", 7)],
+)
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_a_process_that_a_reward_forks_never_goes_on_as_the_run(ends: str, code: int, timeout: float | None) -> None:
+    ended = alone(FORKS.format(ends=ends), timeout)
+    assert ended.stdout == f"[{code}.0]\n"
+    assert ended.returncode == 0
+
+
 async def exits_later(completion: str) -> float:
     await asyncio.sleep(0)
     sys.exit(0)
@@ -46,16 +63,25 @@ async def exits_later(completion: str) -> float:
 
 @pytest.mark.parametrize("exits", [exits_later, lambda completion: sys.exit(0)])
 def test_one_that_exits_fails_by_name_and_the_process_can_still_end(exits: Callable[..., Any]) -> None:
-    end = os._exit
     with pytest.raises(RewardFailed, match="'mine' raised SystemExit: 0"):
         as_trl_function(Reward("mine", 1.0, exits, own=True), 60.0)(completions=["It is 4."])
-    assert os._exit is end
+    child = os.fork() or os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+@pytest.mark.parametrize("timeout", [None, 60.0])
+def test_a_thread_that_a_reward_leaves_behind_ends_the_run_by_name(timeout: float | None) -> None:
+    ended = alone("threading.Timer(1.0, lambda: os._exit(0)).start(); return 1.0", timeout, "time.sleep(60)")
+    assert ended.stdout == "[1.0]\n"
+    assert ended.returncode == 4
+    assert "a thread of another's code called os._exit(0) at <string>, line 4" in ended.stderr
 
 
 SIGNALLED = """
 import os, signal
 from grpo_job.rewards import as_trl_function, load
-from grpo_job.runtime.signals import Interruption, StopNow
+from grpo_job.outcomes import StopNow
+from grpo_job.runtime.signals import Interruption
 Interruption().install()
 (reward,) = load([("./mine.py::paid", 1.0)])
 for number in {calls}:

@@ -17,7 +17,8 @@ LONGEST_SECONDS = 60
 PREAMBLE = """
 import hashlib, os, select, signal, subprocess, sys, threading, time
 from grpo_job.outcomes import Interrupted, Unexpected
-from grpo_job.runtime.signals import Interruption, StopNow
+from grpo_job.outcomes import StopNow
+from grpo_job.runtime.signals import Interruption
 interruption = Interruption().install()
 def say(*words): print(*words, flush=True)
 def until_asked():

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from grpo_job.run_folder import identity
+from grpo_job.settings import named_files
 from grpo_job.settings.reader import allowed, resolve
 from grpo_job.settings.schema import Settings, known_names, variable
 from grpo_job.settings.trl_options import options
@@ -96,6 +97,20 @@ def test_a_file_that_is_edited_or_removed_later_leaves_the_run_the_same(tmp_path
     assert identity.identity(named) == first
     assert identity.identity(named.model_copy(update={"max_steps": 3})) == first
     assert "mine" not in str(resolve({"GRPO_REWARDS": f"{file}::brief:1"}).settings.file_digests)
+
+
+@pytest.mark.parametrize("file", ["team/mine.py", "team/mine/__init__.py"])
+def test_an_edited_module_that_python_finds_by_itself_makes_another_run(
+    file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(named_files, "FOLDERS", (str(tmp_path),))  # as of PYTHONPATH
+    (tmp_path / file).parent.mkdir(parents=True)
+    digests = []
+    for text in ("one", "two"):
+        (tmp_path / file).write_text(text)
+        digests.append(resolve({"GRPO_REWARDS": "team.mine.brief:1"}).settings.file_digests["reward_files"])
+    assert [[*each] for each in digests] == [["team.mine"], ["team.mine"]]
+    assert digests[0] != digests[1]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The warning signs in a run's metrics, one function each: a finding has the number and the usual fix."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean, median
 from typing import Literal, NamedTuple
 
@@ -75,7 +75,7 @@ def _no_signal(history: History) -> Iterator[Finding]:
 def _one_reward_is_dead(history: History) -> Iterator[Finding]:
     """One of several rewards never paid anything while no other rises: rewards are learned one after another."""
     rows = history.over(DEAD * history.settings.health_steps)
-    names = [key.split("/")[1] for key in (rows[-1] if rows else {}) if key.startswith("rewards/") and "/mean" in key]
+    names = _rewards_of(rows)
     dead = [name for name in names if not any(_paid(row, name) for row in rows)]
     if len(dead) == len(names) or any(history.climbs(f"rewards/{name}/mean") for name in names):
         return  # all of them are `_no_signal`
@@ -85,6 +85,21 @@ def _one_reward_is_dead(history: History) -> Iterator[Finding]:
             "completions.jsonl for answers that should have earned it"
         )
         yield finding("warn", f"dead_reward_{name}", history, said)
+
+
+def _one_reward_is_silent(history: History) -> Iterator[Finding]:
+    """One of several rewards returns None for all, as where its service is gone; the others rise all the same."""
+    rows = history.window(history.settings.health_groups)
+    names = _rewards_of(rows)
+    silent = [name for name in names if not values(rows, f"rewards/{name}/mean")]
+    if len(silent) == len(names):
+        return  # all of them are `_no_signal`
+    for name in silent:
+        said = (
+            f"the reward {name} has graded no completion for {history.steps_of(rows)} steps, so nothing is learned "
+            "from it: check it, and the service if it asks one"
+        )
+        yield finding("warn", f"silent_reward_{name}", history, said)
 
 
 def _gradient(history: History) -> Iterator[Finding]:
@@ -169,6 +184,7 @@ SIGNS: tuple[Callable[[History], Iterator[Finding]], ...] = (
     _no_number,
     _no_signal,
     _one_reward_is_dead,
+    _one_reward_is_silent,
     _gradient,
     _divergence,
     _entropy,
@@ -188,8 +204,15 @@ def finding(severity: Severity, kind: str, history: History, sentence: str) -> F
     return Finding(severity, kind, step, f"at step {step} {sentence}")
 
 
+def _rewards_of(rows: Sequence[Row]) -> list[str]:
+    """The names of the rewards in the last of the rows."""
+    return [key.split("/")[1] for key in (rows[-1] if rows else {}) if key.startswith("rewards/") and "/mean" in key]
+
+
 def _paid(row: Row, reward: str) -> bool:
-    return bool(row.get(f"rewards/{reward}/mean") or row.get(f"rewards/{reward}/std"))
+    """Also where it graded none, which is no pay of 0."""
+    mean = row.get(f"rewards/{reward}/mean")
+    return not finite(mean) or bool(mean or row.get(f"rewards/{reward}/std"))
 
 
 def _has_signal(row: Row) -> bool:
