@@ -39,6 +39,7 @@ _ALIGNED = re.compile(
 _MATH = re.compile(
     r"\$\$?(?=\S)((?:[^$\\]|\\.){0,299}?(?:[^$\\\s]|\\.))\$\$?(?!\d)|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL
 )
+_COMMAND = re.compile(r"\\(?![()\[\]$%#&])|\^")  # of LaTeX, but no sign around math
 _OPERAND = r"(?:\([-+*/\d.π√ ]{1,30}\)|[\d./π√⁰¹²³⁴-⁹⁻]|,(?=\d{3}))+"  # of formulas without LaTeX: 16π + 4, 2√3, 10⁶
 _PLAIN_FORMULA = re.compile(rf"(?<![\w.,])[-\u2212]?{_OPERAND}(?: ?[-\u2212+*·×] ?{_OPERAND})*")
 _HAS_SYMBOL = re.compile(r"(?=.*\d).*[π√]|.*\d[⁰¹²³⁴-⁹⁻]")
@@ -197,7 +198,8 @@ def _last_formula(text: str) -> tuple[str, int] | None:
     for match in _PLAIN_FORMULA.finditer(text):
         if _HAS_SYMBOL.match(match[0]) and (found is None or match.end() > found[1]):
             found = match[0].strip("."), match.end()
-    mark = max(text.rfind("\\"), text.rfind("^"))
+    command = _last(_COMMAND, text)
+    mark = command.start() if command else -1
     if mark < 0 or (found and mark < found[1]):
         return found
     before = text[max(0, mark - 300) : mark]
