@@ -1,4 +1,4 @@
-r"""How models end a text that has no tags: in math signs, as working, in bold, in a fence, with what bounds a number."""
+r"""How models end a text that has no tags: in math signs, as working, in bold, in a fence, with a bound."""
 
 import pytest
 
@@ -12,8 +12,22 @@ from grpo_job.rewards.answers import correct_anywhere
         ("Hence\n\\[\nx = 72\n\\]\n", "72", "x"),
         ("So 144/2 gives\n\\[\n3/4\n\\]", r"\frac{3}{4}", "4"),
         ("\\[ x = \\frac{4}{2} \\]\n\\[\nx = 2\n\\]\n", "2", "4"),
+        ("The area is 5^2 = 25.", "25", "5"),
+        ("So c = 3^2 + 4^2 = 25", "25", "9"),
+        ("Thus $2^{10} = 1024$.", "1024", "10"),
+        ("$$\\sqrt{144} = 12$$", "12", "144"),
+        (r"\[ 12 \div 3 = \mathbf{4} \]", "4", "3"),
+        (r"$A = 25\pi \approx 78.54$", "78.54", "25"),
+        (r"\[ \text{Speed} = \frac{\text{Distance}}{\text{Time}} = \frac{120}{2} = 60 \text{ km/h} \]", "60", "120"),
     ],
 )
 def test_the_last_value_is_read_whole(text: str, right: str, wrong: str) -> None:
     assert correct_anywhere(text, right) == 1.0
     assert correct_anywhere(text, wrong) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "gold"), [("$x^2 = 16$", "16"), ("$72 = 73$", "73"), ("$y = 2^{10} = 1024$", "x = 1024"), ("$|x| = 3$", "3")]
+)
+def test_an_equation_that_is_no_working_is_not_its_right_side(text: str, gold: str) -> None:
+    assert correct_anywhere(text, gold) == 0.0
