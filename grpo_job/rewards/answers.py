@@ -36,6 +36,8 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
 _ALIGNED = re.compile(
     r"\\begin\{((?:align(?:ed|at)?|gather(?:ed)?|equation|split)\*?)\}((?:(?!\\begin).){0,3000}?)\\end\{\1\}", re.DOTALL
 )
+_FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
+_NUMBER_IN_MATH = re.compile(rf"(?<![\\$\w])\$([-\u2212]?{quantities.NUMBER})\$(?![$\d])")
 _MATH = re.compile(
     r"\$\$?(?=\S)((?:[^$\\]|\\.){0,299}?(?:[^$\\\s]|\\.))\$\$?(?!\d)|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL
 )
@@ -84,7 +86,7 @@ def last_answer(completion: str) -> str | None:
     answer = extract_answer(completion)
     if answer is not None:
         return answer
-    end = _ALIGNED.sub(_in_lines, latex.apart(completion[-_END:]))
+    end = _unmarked(latex.apart(completion[-_END:]))
     if boxed := latex.last_box(end):
         return boxed
     return _after_hashes(end) or _stated(end) or _last_value(end)
@@ -128,6 +130,12 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
     return float(any(choices.right_among(reading, right, options, equal) for reading in readings))
 
 
+def _unmarked(text: str) -> str:
+    """Without fences, bold, rows of aligned steps, and the signs around a single number, which is no price."""
+    text = _ALIGNED.sub(_in_lines, _FENCE.sub("", text))
+    return _NUMBER_IN_MATH.sub(r"\1", sentences.BOLD.sub(r"\1", text))
+
+
 def _in_lines(equations: re.Match[str]) -> str:
     return equations[2].replace("\\\\", "\n").replace("&", "")
 
@@ -152,7 +160,7 @@ def _stated(text: str) -> str | None:
     if stated and (quantities.quantity(stated) or choices.letter_and_text(stated)):
         return stated
     words = len(re.findall(r"(?!(?:sqrt|pi|sin|cos|tan|log|ln)\b)\b[A-Za-z]{2,}", stated))
-    of_one_word = words == 1 and last["says"] and not re.search(r"\d", stated)  # nothing in `answer this`
+    of_one_word = words == 1 and (last["says"] or "\n" in last[0]) and not re.search(r"\d", stated)  # nothing in `answer this`
     return stated if stated and (words == 0 or of_one_word) else None
 
 
