@@ -17,14 +17,28 @@ __all__ = ["correct", "correct_anywhere", "equal", "extract_answer", "last_answe
 _END = 20_000  # characters: an answer that is further from the end than this is not looked for
 
 _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
-_EUROPEAN = r"\d{1,3}(?:\.\d{3}){1,5},\d\d(?!\d)(?: ?€)?|\d+,\d\d(?!\d) ?€"
-# Not within a word or a power, nor an ordinal, nor a year, nor what is denied; "5-3" ends in 3, not in -3.
+_GROUPED = r"\d{1,3}(?:\.\d{3}){1,5},\d\d(?!\d)(?: ?€)?|\d+,\d\d(?!\d) ?€|\d+(?:\.\d+){2,}|\d{1,3}(?: \d{3})+(?![\d/])"
+# Not within a word or a power, nor an ordinal, nor a year, nor what is denied.
 _NUMBER_IN_TEXT = re.compile(
-    rf"(?<![\w^)])(?<!\bin )(?<!\bnot )(?<!\bmod )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?"
-    rf"(?:{_EUROPEAN}|{quantities.NUMBER}(?:,\d+)*)"  # `12,5` is one number or two, but not 5
+    r"(?<![\w^)])(?<!\b[Ii]n (?=(?:19|20)\d\d\b))(?<!\bnot )(?<!\bmod )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?"
+    rf"(?:{_GROUPED}|{quantities.NUMBER}(?:,\d+)*)"  # `12,5` is one number or two, but not 5
     rf"(?: ?[½¼¾⅐-⅞]|/{quantities.NUMBER})?(?:[eE][-+]?\d+)?(?: (?:hundred|thousand|million|billion|trillion)\b)?)"
     r"(?!(?:st|nd|rd|th)\b|[万萬亿億만억])"
-    rf"|(?<=\bin )(?!(?:19|20)\d\d\b)(?>[$€£]?{quantities.NUMBER}(?:/{quantities.NUMBER})?)(?!(?:st|nd|rd|th)\b)"
+)
+# What makes another of the number beside it: a bound, a part, a denial, a question, or what is still to be done.
+_QUALIFIED = re.compile(
+    r"\b(?:at (?:least|most)|than|over|under|above|below|between|almost|nearly|half|twice|double|triple|root of|power of"
+    r"|(?:half|thirds?|quarters?|fourths?|fifths?|percent|%) of|\w+n['’]t(?: be)?|(?:cannot|not|could|might|may) be|maybe"
+    r"|perhaps|per|page|step|version|negative|minus|plus|times) $",
+    re.IGNORECASE,
+)
+_WORKED_OUT = re.compile(  # `36 * 5 = 180 dollars in ` before `5 days`
+    rf"[\d)] ?= ?(?P<result>[-\u2212]?[$€£]?{quantities.NUMBER})(?: [A-Za-z'-]+){{0,5}}"
+    r" (?:in|after|for|over|of|with|per|at|on|within|by|from|to [a-z]+)(?: (?:the|his|her|their|these|every))? $"
+)
+_QUALIFIES = re.compile(
+    r"\?| (?:squared|cubed|factorial|or (?:more|less|fewer|so)|(?:is|are|was) (?:not|wrong|incorrect))\b"
+    r"|\s*[-+*/×÷=]\s*$"
 )
 _STATEMENT = re.compile(
     r"(?<!\w)(?:(?:final |correct )?answer(?P<says>(?: is)?(?: thus| therefore| then)?:?\**)"
@@ -33,6 +47,7 @@ _STATEMENT = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
+_TAKEN_BACK = re.compile(r"(?:[.!?]\**|\n) ?(?:wait|actually|correction|oops|hmm|sorry)\b", re.IGNORECASE)
 _ALIGNED = re.compile(
     r"\\begin\{((?:align(?:ed|at)?|gather(?:ed)?|equation|split)\*?)\}((?:(?!\\begin).){0,3000}?)\\end\{\1\}", re.DOTALL
 )
@@ -51,7 +66,8 @@ _NAMED = r"(?:[a-z] ?= ?)?"
 _BEFORE = rf"\$?{_NAMED}[-\u2212]?[$€£]?{quantities.NUMBER}(?:/\d+)?\$?"
 _JOINED = re.compile(  # `2x + 1`, `x > 3`; `3:4`, `1 in 6`, `2 or 3`, `1, -2 and 3`
     r"(?<![A-Za-z<])(?=[^A-Za-z]*[A-Za-z])(?:[A-Za-z0-9]{1,3}\s?[-+*/<>≤≥]=?\s?)+$"
-    rf"|(?<![\w.,/])(?:{_BEFORE}(?:, |:| : ))*{_BEFORE}(?::| : |\s?±\s?| in | out of |,? (?:or|to|and) \$?{_NAMED})$"
+    rf"|(?<![\w.,/])(?:{_BEFORE}(?:, |:| : ))*{_BEFORE}(?::| : |\s?±\s?| in | out of |,? (?:or|to|and) \$?{_NAMED}|, [a-z] ?= ?)$"
+    rf"|(?<![\w.,/])(?:{_BEFORE}, ){{2,}}$"
 )
 _WORD_BEFORE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}:?\s|[,;:.]\s|\n")
 
@@ -156,11 +172,15 @@ def _stated(text: str) -> str | None:
         return None
     rest = text[last.end() : last.end() + quantities.LONGEST]
     end = _SENTENCE_END.search(rest)
+    if end and (end[0] == "?" or _TAKEN_BACK.search(rest, end.start())):
+        return None
     stated = (rest[: end.start()] if end else rest).strip().strip("*").strip()
     if stated and (quantities.quantity(stated) or choices.letter_and_text(stated)):
         return stated
     words = len(re.findall(r"(?!(?:sqrt|pi|sin|cos|tan|log|ln)\b)\b[A-Za-z]{2,}", stated))
-    of_one_word = words == 1 and (last["says"] or "\n" in last[0]) and not re.search(r"\d", stated)  # nothing in `answer this`
+    of_one_word = (
+        words == 1 and (last["says"] or "\n" in last[0]) and not re.search(r"\d", stated)
+    )  # nothing in `answer this`
     return stated if stated and (words == 0 or of_one_word) else None
 
 
@@ -179,10 +199,14 @@ def _last_value(text: str) -> str | None:
     before = text[max(0, last.start() - 100) : last.start()]
     if text[last.end() : last.end() + 1] in ")]}" and (opening := _OPEN_BRACKET.search(before + last[0])):
         return opening[0] + text[last.end() : last.end() + 1]
+    if worked_out := _WORKED_OUT.search(before):
+        return worked_out["result"]
     if algebra := written_out.around(text, last.start(), last.end()):
         return algebra
-    joined = _JOINED.search(before)
-    return (joined[0] + last[0]).replace("$", "") if joined else last[0]
+    if joined := _JOINED.search(before):
+        return (joined[0] + last[0]).replace("$", "")
+    qualified, qualifies = _QUALIFIED.search(before), _QUALIFIES.match(text, last.end())
+    return (qualified[0] if qualified else "") + last[0] + (qualifies[0] if qualifies else "")
 
 
 def _last_sentence(text: str) -> str | None:

@@ -25,6 +25,21 @@ from grpo_job.rewards.answers import correct_anywhere
         (r"\[ 12 \div 3 = \mathbf{4} \]", "4", "3"),
         (r"$A = 25\pi \approx 78.54$", "78.54", "25"),
         (r"\[ \text{Speed} = \frac{\text{Distance}}{\text{Time}} = \frac{120}{2} = 60 \text{ km/h} \]", "60", "120"),
+        ("The final score was 3-2.", "3-2", "2"),
+        ("It takes 5–7 days.", "5-7", "7"),
+        ("So she needs at least 6.", "at least 6", "6"),
+        ("So we get negative 5.", "-5", "5"),
+        ("The primes are: 2, 3, 5", "5, 3, 2", "5"),
+        ("So x = 5, y = 7", "(5, 7)", "7"),
+        ("Die Antwort lautet 1.234.567.", "1234567", "567"),
+        ("Hence he gets $400 000 - $282 000 = $118 000.", "118000", "000"),
+        ("So in 5 days she earns $36 x 5 = $180 after 5 days.", "180", "5"),
+        ("It will take her 120/24 = 5 hours to read 120 pages.", "5", "120"),
+        ("The answer is 70. Wait, I was wrong. It should be 72.", "72", "70"),
+        ("The answer is 70? No, it is 72.", "72", "70"),
+        ("The year was 1999.", "1999", "99"),
+        ("They add up to 72.", "72", "2"),
+        ("If x = 3 there are 5 left", "5", "3"),
     ],
 )
 def test_the_last_value_is_read_whole(text: str, right: str, wrong: str) -> None:
@@ -33,7 +48,20 @@ def test_the_last_value_is_read_whole(text: str, right: str, wrong: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "gold"), [("$x^2 = 16$", "16"), ("$72 = 73$", "73"), ("$y = 2^{10} = 1024$", "x = 1024"), ("$|x| = 3$", "3")]
+    ("text", "gold"),
+    [("$x^2 = 16$", "16"), ("$72 = 73$", "73"), ("$y = 2^{10} = 1024$", "x = 1024"), ("$|x| = 3$", "3")],
 )
 def test_an_equation_that_is_no_working_is_not_its_right_side(text: str, gold: str) -> None:
     assert correct_anywhere(text, gold) == 0.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("at most 72", "It is more than 72.", "It cannot be 72.", "The answer isn't 72.", "Is the answer 72?"),
+        *("half of 72", "the square root of 72", "72 squared", "2 to the power of 72", "Step 72", "72 is incorrect"),
+        *("So the total is 72 +", "so 60 + 72 =", "Call 555-72", "version 1.2.72"),
+    ],
+)
+def test_a_number_with_what_makes_another_of_it_is_not_read_alone(text: str) -> None:
+    assert correct_anywhere(text, "72") == 0.0
