@@ -39,6 +39,13 @@ from grpo_job.rewards.answers import correct_anywhere
         ("The answer is 70? No, it is 72.", "72", "70"),
         ("The year was 1999.", "1999", "99"),
         ("They add up to 72.", "72", "2"),
+        ("Two of 3. The answer is Marie Curie.", "Marie Curie", "3"),
+        ("Two of 3.\nAnswer: May 6", "May 6", "6"),
+        ("First 2 + 2.\n$$\n\\{1, 2, 3\\}\n$$", "{3, 2, 1}", "3"),
+        ("Answer: (-\\infty, 2) \\cup (3, \\infty)", "x < 2 or x > 3", r"\infty"),
+        ("答案是\u22125。", "-5", "5"),
+        ("答案是€12。", "€12", "$12"),
+        ("Thus\n\\[\nx = 9 \\cdot 2\n= 18\n\\]", "18", "9"),
         ("If x = 3 there are 5 left", "5", "3"),
     ],
 )
