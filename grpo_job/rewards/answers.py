@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from grpo_job.rewards import choices, dates, last_values, latex, lists, quantities, sentences
+from grpo_job.rewards import choices, dates, last_values, latex, lists, quantities, sentences, words
 from grpo_job.rewards.comparison import equal
 from grpo_job.rewards.tags import after_thoughts
 
@@ -89,7 +89,9 @@ def correct_anywhere(completion: str, answer: str, **columns: Any) -> float | No
     >>> correct_anywhere("The answer is 72.", "72")
     1.0
     """
-    return _grade(last_answer(completion), answer, columns)
+    said = after_thoughts(completion).strip()
+    alone = len(said) <= quantities.LONGEST and words.same_text(said, answer.strip())
+    return _grade(answer if alone else last_answer(completion), answer, columns)
 
 
 def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | None:
@@ -139,7 +141,7 @@ def _stated(text: str) -> str | None:
     stated = (rest[: end.start()] if end else rest).strip().strip("*").strip()
     if not stated or any(read(stated) for read in (quantities.quantity, choices.letter_and_text, dates.date)):
         return stated or None
-    if not (words := re.findall(r"(?<!\\)\b(?!(?:sqrt|pi|sin|cos|tan|log|ln)\b)[A-Za-z]{2,}", stated)):
+    if not (long := re.findall(r"(?<!\\)\b(?!(?:sqrt|pi|sin|cos|tan|log|ln)\b)[A-Za-z]{2,}", stated)):
         return stated
-    named = (len(words) == 1 or _NAME.fullmatch(stated)) and not re.search(r"\d", stated)
+    named = (len(long) == 1 or _NAME.fullmatch(stated)) and not re.search(r"\d", stated)
     return stated if named and (last["says"] or "\n" in last[0]) else None  # nothing in `answer this`

@@ -46,6 +46,9 @@ from grpo_job.rewards.answers import correct_anywhere
         ("答案是\u22125。", "-5", "5"),
         ("答案是€12。", "€12", "$12"),
         ("Thus\n\\[\nx = 9 \\cdot 2\n= 18\n\\]", "18", "9"),
+        ("Marie Curie", "Marie Curie", "Marie"),
+        ("May 6", "May 6", "6 May 2021"),
+        ("It was on 25/12/2024.", "December 25, 2024", "2024"),
         ("If x = 3 there are 5 left", "5", "3"),
     ],
 )
