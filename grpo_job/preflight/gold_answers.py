@@ -106,8 +106,8 @@ def _day_first(rows: Rows, settings: Settings) -> str | None:
     if certain is None or not either:
         return None
     return (
-        f"{certain} has its day first, but {len(either)} of {len(rows.train)} answers, such as {either[0]}, are read with "
-        f"the month first: write the dates of GRPO_ANSWER_COLUMN={settings.answer_column} as YYYY-MM-DD"
+        f"{certain} has its day first, but {len(either)} of {len(rows.train)} answers, such as {either[0]}, are read "
+        f"with the month first: write the dates of GRPO_ANSWER_COLUMN={settings.answer_column} as YYYY-MM-DD"
     )
 
 
