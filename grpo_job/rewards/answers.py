@@ -31,7 +31,7 @@ _ALIGNED = re.compile(
     r"\\begin\{((?:align(?:ed|at)?|gather(?:ed)?|equation|split)\*?)\}((?:(?!\\begin).){0,3000}?)\\end\{\1\}", re.DOTALL
 )
 _FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
-_NUMBER_IN_MATH = re.compile(rf"(?<![\\$\w])\$([-\u2212]?{quantities.NUMBER})\$(?![$\d])")
+_NUMBER_IN_SIGNS = re.compile(rf"(?<![\\$*\w])([$*])([-\u2212]?{quantities.NUMBER})\1(?![$*\d])")
 
 
 def extract_answer(completion: str) -> str | None:
@@ -57,8 +57,8 @@ def last_answer(completion: str) -> str | None:
 
     Nothing that stands in thoughts (`<think>`) is one.
 
-    >>> last_answer("So \\boxed{72} in all"), last_answer("#### 72"), last_answer("That makes $1,000 in 3 days.")
-    ('72', '72', '3')
+    >>> last_answer("So \\boxed{72} in all"), last_answer("#### 72"), last_answer("In 3 days that makes $1,000.")
+    ('72', '72', '$1,000')
     """
     completion = after_thoughts(completion)
     answer = extract_answer(completion)
@@ -113,7 +113,7 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
 def _unmarked(text: str) -> str:
     """Without fences, bold, rows of aligned steps, and the signs around a single number, which is no price."""
     text = _ALIGNED.sub(_in_lines, _FENCE.sub("", text))
-    return _NUMBER_IN_MATH.sub(r"\1", sentences.BOLD.sub(r"\1", text))
+    return _NUMBER_IN_SIGNS.sub(r"\2", sentences.BOLD.sub(r"\1", text))
 
 
 def _in_lines(equations: re.Match[str]) -> str:

@@ -49,6 +49,7 @@ from grpo_job.rewards.answers import correct_anywhere
         ("Marie Curie", "Marie Curie", "Marie"),
         ("May 6", "May 6", "6 May 2021"),
         ("It was on 25/12/2024.", "December 25, 2024", "2024"),
+        ("So she has *72*.", "72", "2"),
         ("If x = 3 there are 5 left", "5", "3"),
     ],
 )
