@@ -7,7 +7,7 @@ from typing import Any
 
 from grpo_job.inputs import row_values
 from grpo_job.inputs.dataset import Rows
-from grpo_job.rewards import choices
+from grpo_job.rewards import choices, dates
 from grpo_job.settings.schema import Settings
 
 LONG_ANSWERS = 0.01  # above this share, the answers are probably not what the user meant
@@ -16,6 +16,7 @@ TOLD = 0.99  # from this share, questions end with their answers by no chance
 NO_ANSWERS = ("proof", "notfound")  # as NuminaMath writes that a row has none
 # MedMCQA's `opa` to `opd`, HellaSwag's `ending0`, such as `option_a` and `choice1`, and MMMLU's `A` to `D`
 _OPTION = re.compile(r"(?i:op|option_?|choice_?|ending_?|sol)(?:[a-eA-E]|[0-5])|[A-E]")
+_IN_DIGITS = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
 
 
 def _long_answers(rows: Rows, settings: Settings) -> str | None:
@@ -101,4 +102,17 @@ def _named(rows: Rows) -> str:
     return f"columns {', '.join(names)}" if names else "column `choices` or `options`"
 
 
-CHECKS = (_long_answers, _no_answers, _same_answer, _echoes, _options)
+def _day_first(rows: Rows, settings: Settings) -> str | None:
+    """Dates such as 05/06/2024 beside 25/12/2024: they would be paid for another day than they mean."""
+    answers = [row["answer"] for row in rows.train if _IN_DIGITS.fullmatch(row["answer"].strip())]
+    certain = next((answer for answer in answers if dates.day_first(answer)), None)
+    either = [answer for answer in answers if dates.day_first(answer) is None]
+    if certain is None or not either:
+        return None
+    return (
+        f"{certain} has its day first, but {len(either)} of {len(rows.train)} answers, such as {either[0]}, are read "
+        f"with the month first: write the dates of GRPO_ANSWER_COLUMN={settings.answer_column} as YYYY-MM-DD"
+    )
+
+
+CHECKS = (_long_answers, _no_answers, _day_first, _same_answer, _echoes, _options)

@@ -1,14 +1,15 @@
 r"""Is the answer right: take it out of the completion, and compare it with the row's answer.
 
-Where it is looked for says `extract_answer` for the strict reward and `last_answer` for the patient one; what a
-sentence there states, `sentences.py`; whether it is the row's answer, `comparison.py`. Nothing here fines length.
+Where it is looked for says `extract_answer` for the strict reward and `last_answer` for the patient one; the last
+value of a free text, `last_values.py`; what a sentence states, `sentences.py`; whether it is the row's answer,
+`comparison.py`. Nothing here fines length.
 """
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from grpo_job.rewards import choices, dates, latex, lists, quantities, sentences, words, written_out
+from grpo_job.rewards import choices, dates, last_values, latex, lists, quantities, sentences, words
 from grpo_job.rewards.comparison import equal
 from grpo_job.rewards.tags import after_thoughts
 
@@ -17,15 +18,6 @@ __all__ = ["correct", "correct_anywhere", "equal", "extract_answer", "last_answe
 _END = 20_000  # characters: an answer that is further from the end than this is not looked for
 
 _HASHES = re.compile(r"####(?!#)[ \t]*([^\n]*)")
-_EUROPEAN = r"\d{1,3}(?:\.\d{3}){1,5},\d\d(?!\d)(?: ?€)?|\d+,\d\d(?!\d) ?€"
-# Not within a word or a power, nor an ordinal, nor a year, nor what is denied; "5-3" ends in 3, not in -3.
-_NUMBER_IN_TEXT = re.compile(
-    rf"(?<![\w^)])(?<!\bin )(?<!\bnot )(?<!\bmod )(?>[-\u2212\u2013]?[$€£]?-?(?:\d+ (?=\d+/\d))?"
-    rf"(?:{_EUROPEAN}|{quantities.NUMBER}(?:,\d+)*)"  # `12,5` is one number or two, but not 5
-    rf"(?: ?[½¼¾⅐-⅞]|/{quantities.NUMBER})?(?:[eE][-+]?\d+)?(?: (?:hundred|thousand|million|billion|trillion)\b)?)"
-    r"(?!(?:st|nd|rd|th)\b|[万萬亿億만억])"
-    rf"|(?<=\bin )(?!(?:19|20)\d\d\b)(?>[$€£]?{quantities.NUMBER}(?:/{quantities.NUMBER})?)(?!(?:st|nd|rd|th)\b)"
-)
 _STATEMENT = re.compile(
     r"(?<!\w)(?:(?:final |correct )?answer(?P<says>(?: is)?(?: thus| therefore| then)?:?\**)"
     r"(?: +|\s*\n\s*+(?!\d+[.)]\s))(?!is\b)"  # on the next line too, but not a numbered list
@@ -33,24 +25,13 @@ _STATEMENT = re.compile(
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
+_NAME = re.compile(r"[A-Z][\w'’-]*\.?(?: (?:of |the |de |la |van |von )?[A-Z][\w'’-]*\.?){1,4}")
+_TAKEN_BACK = re.compile(r"(?:[.!?]\**|\n) ?(?:wait|actually|correction|oops|hmm|sorry)\b", re.IGNORECASE)
 _ALIGNED = re.compile(
     r"\\begin\{((?:align(?:ed|at)?|gather(?:ed)?|equation|split)\*?)\}((?:(?!\\begin).){0,3000}?)\\end\{\1\}", re.DOTALL
 )
-_MATH = re.compile(
-    r"\$\$?(?=\S)((?:[^$\\]|\\.){0,299}?(?:[^$\\\s]|\\.))\$\$?(?!\d)|\\\((.{1,300}?)\\\)|\\\[(.{1,300}?)\\\]", re.DOTALL
-)
-_OPERAND = r"(?:\([-+*/\d.π√ ]{1,30}\)|[\d./π√⁰¹²³⁴-⁹⁻]|,(?=\d{3}))+"  # of formulas without LaTeX: 16π + 4, 2√3, 10⁶
-_PLAIN_FORMULA = re.compile(rf"(?<![\w.,])[-\u2212]?{_OPERAND}(?: ?[-\u2212+*·×] ?{_OPERAND})*")
-_HAS_SYMBOL = re.compile(r"(?=.*\d).*[π√]|.*\d[⁰¹²³⁴-⁹⁻]")
-_MEASURES = re.compile(rf"(?<![\w.,]){quantities.COMPOUND.pattern}")
-_OPEN_BRACKET = re.compile(rf"[(\[{{](?!{quantities.NUMBER}$)[^()\[\]{{}}A-Za-z]*,[^()\[\]{{}}A-Za-z,]*$")
-_NAMED = r"(?:[a-z] ?= ?)?"
-_BEFORE = rf"\$?{_NAMED}[-\u2212]?[$€£]?{quantities.NUMBER}(?:/\d+)?\$?"
-_JOINED = re.compile(  # `2x + 1`, `x > 3`; `3:4`, `1 in 6`, `2 or 3`, `1, -2 and 3`
-    r"(?<![A-Za-z<])(?=[^A-Za-z]*[A-Za-z])(?:[A-Za-z0-9]{1,3}\s?[-+*/<>≤≥]=?\s?)+$"
-    rf"|(?<![\w.,/])(?:{_BEFORE}(?:, |:| : ))*{_BEFORE}(?::| : |\s?±\s?| in | out of |,? (?:or|to|and) \$?{_NAMED})$"
-)
-_WORD_BEFORE = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}:?\s|[,;:.]\s|\n")
+_FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
+_NUMBER_IN_SIGNS = re.compile(rf"(?<![\\$*\w])([$*])([-\u2212]?{quantities.NUMBER})\1(?![$*\d])")
 
 
 def extract_answer(completion: str) -> str | None:
@@ -76,17 +57,17 @@ def last_answer(completion: str) -> str | None:
 
     Nothing that stands in thoughts (`<think>`) is one.
 
-    >>> last_answer("So \\boxed{72} in all"), last_answer("#### 72"), last_answer("That makes $1,000 in 3 days.")
-    ('72', '72', '3')
+    >>> last_answer("So \\boxed{72} in all"), last_answer("#### 72"), last_answer("In 3 days that makes $1,000.")
+    ('72', '72', '$1,000')
     """
     completion = after_thoughts(completion)
     answer = extract_answer(completion)
     if answer is not None:
         return answer
-    end = _ALIGNED.sub(_in_lines, latex.apart(completion[-_END:]))
+    end = _unmarked(latex.apart(completion[-_END:]))
     if boxed := latex.last_box(end):
         return boxed
-    return _after_hashes(end) or _stated(end) or _last_value(end)
+    return _after_hashes(end) or _stated(end) or last_values.last_value(end)
 
 
 def correct(completion: str, answer: str, **columns: Any) -> float | None:
@@ -108,7 +89,9 @@ def correct_anywhere(completion: str, answer: str, **columns: Any) -> float | No
     >>> correct_anywhere("The answer is 72.", "72")
     1.0
     """
-    return _grade(last_answer(completion), answer, columns)
+    said = after_thoughts(completion).strip()
+    alone = len(said) <= quantities.LONGEST and words.same_text(said, answer.strip())
+    return _grade(answer if alone else last_answer(completion), answer, columns)
 
 
 def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | None:
@@ -127,6 +110,12 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
     return float(any(choices.right_among(reading, right, options, equal) for reading in readings))
 
 
+def _unmarked(text: str) -> str:
+    """Without fences, bold, rows of aligned steps, and the signs around a single number, which is no price."""
+    text = _ALIGNED.sub(_in_lines, _FENCE.sub("", text))
+    return _NUMBER_IN_SIGNS.sub(r"\2", sentences.BOLD.sub(r"\1", text))
+
+
 def _in_lines(equations: re.Match[str]) -> str:
     return equations[2].replace("\\\\", "\n").replace("&", "")
 
@@ -142,80 +131,17 @@ def _after_hashes(text: str) -> str | None:
 
 def _stated(text: str) -> str | None:
     """What the last "answer is" or "Answer:" states, where it is one value or a letter."""
-    last = _last(_STATEMENT, text)
+    last = last_values.last(_STATEMENT, text)
     if last is None or text[max(0, last.start() - 30) : last.start()].lower().rstrip().endswith(("if the", "not the")):
         return None
     rest = text[last.end() : last.end() + quantities.LONGEST]
     end = _SENTENCE_END.search(rest)
+    if end and (end[0] == "?" or _TAKEN_BACK.search(rest, end.start())):
+        return None
     stated = (rest[: end.start()] if end else rest).strip().strip("*").strip()
-    if stated and (quantities.quantity(stated) or choices.letter_and_text(stated)):
+    if not stated or any(read(stated) for read in (quantities.quantity, choices.letter_and_text, dates.date)):
+        return stated or None
+    if not (long := re.findall(r"(?<!\\)\b(?!(?:sqrt|pi|sin|cos|tan|log|ln)\b)[A-Za-z]{2,}", stated)):
         return stated
-    words = len(re.findall(r"(?!(?:sqrt|pi|sin|cos|tan|log|ln)\b)\b[A-Za-z]{2,}", stated))
-    of_one_word = words == 1 and last["says"] and not re.search(r"\d", stated)  # nothing in `answer this`
-    return stated if stated and (words == 0 or of_one_word) else None
-
-
-def _last_value(text: str) -> str | None:
-    """The last number, or the whole of the formula or the list that the last number is a part of."""
-    last = _last(_NUMBER_IN_TEXT, text)
-    formula = _last_formula(text)
-    if formula and (last is None or last.start() < formula[1]):
-        return formula[0]
-    if last is None:
-        return _last_sentence(text)
-    measured = _last(_MEASURES, text)
-    for whole in (dates.last(text), measured if measured and quantities.quantity(measured[0]) else None):
-        if whole and last.end() <= whole.end():
-            return whole[0]
-    before = text[max(0, last.start() - 100) : last.start()]
-    if text[last.end() : last.end() + 1] in ")]}" and (opening := _OPEN_BRACKET.search(before + last[0])):
-        return opening[0] + text[last.end() : last.end() + 1]
-    if algebra := written_out.around(text, last.start(), last.end()):
-        return algebra
-    joined = _JOINED.search(before)
-    return (joined[0] + last[0]).replace("$", "") if joined else last[0]
-
-
-def _last_sentence(text: str) -> str | None:
-    """What the last line of a text without numbers chooses, or its last sentence states."""
-    line = text.strip().rpartition("\n")[2]
-    if choices.letter_and_text(line) or words.verdict(line):
-        return line
-    sentence = re.split(r"(?<=[.!?])\s+|\n", text.strip())[-1]
-    if re.fullmatch(r"[A-Za-z]{1,20}\.?", sentence):
-        return sentence
-    return next(reversed(sentences.readings(sentence)), None)
-
-
-def _last_formula(text: str) -> tuple[str, int] | None:
-    """The last inline math or piece of LaTeX outside of it, and where it ends."""
-    found = None
-    for match in _MATH.finditer(text):
-        content = "".join(part or "" for part in match.groups())
-        if _is_formula(content):
-            found = content.strip(), match.end()
-    for match in _PLAIN_FORMULA.finditer(text):
-        if _HAS_SYMBOL.match(match[0]) and (found is None or match.end() > found[1]):
-            found = match[0].strip("."), match.end()
-    mark = max(text.rfind("\\"), text.rfind("^"))
-    if mark < 0 or (found and mark < found[1]):
-        return found
-    before = text[max(0, mark - 300) : mark]
-    start = mark - len(before)
-    if word := _last(_WORD_BEFORE, before):
-        start += word.end()
-    ending = re.compile(r"[\n,;]|\.(?!\d)").search(text, mark)
-    end = ending.start() if ending else len(text)
-    formula = text[start:end].strip().strip("*$")
-    return found if "boxed" in formula else (formula, end)
-
-
-def _is_formula(content: str) -> bool:
-    """Whether it is more than a number, and no text between two prices."""
-    if re.search(r"[\\^]", content):
-        return True
-    return not re.search(r"[A-Za-z]{2}", content) and quantities.quantity(content) is None
-
-
-def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    return max(pattern.finditer(text), key=re.Match.start, default=None)
+    named = (len(long) == 1 or _NAME.fullmatch(stated)) and not re.search(r"\d", stated)
+    return stated if named and (last["says"] or "\n" in last[0]) else None  # nothing in `answer this`

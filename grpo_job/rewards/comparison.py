@@ -8,7 +8,7 @@ import re
 from fractions import Fraction
 
 from grpo_job.rewards import choices, dates, latex, lists, quantities, relations, units, words
-from grpo_job.rewards.symbolic import same_equation, same_expression
+from grpo_job.rewards.symbolic import is_working, same_equation, same_expression
 
 _NAMED = re.compile(r"(?:[a-zA-Z]|[a-zA-Z]\([a-zA-Z]\)|[a-zA-Z]_\{?\w\}?)\s*=\s*(?P<value>[^=]+)")
 
@@ -19,6 +19,7 @@ _SAYS = {"yes": True, "true": True, "no": False, "false": False}
 _SEMICOLON = re.compile(r"^([(\[][^,;]*);(?=[^,;]*[)\]]$)")
 _UNIT_IN_MATH = re.compile(r"(\$?)(-?[\d.,]*\d)\1(\s?[A-Za-z]{0,4}\s?)\$([\\^A-Za-z][^$]*)\$(\s?[A-Z]?)")  # 5 m$^2$
 _LISTED_ALONE = re.compile(r"""\[\s*(["'])(?P<only>[^"']+)\1\s*\]""")  # as JSON or Python prints a list of one text
+_RESULT = re.compile(r"(?P<before>.*)(?:=|\\approx )(?P<result>[^=]+)")
 _UNFINISHED = re.compile(r"[\d\s.+*/()-]+")
 _ANSWER_IS = re.compile(r"^(?:(?:the )?(?:final )?answer(?: is:?|:| =)|=(?=\s*[^\s=]))\s*", re.IGNORECASE)
 _SYMBOLS = tuple(
@@ -64,8 +65,19 @@ def _bare(text: str) -> str:
     if in_math := _UNIT_IN_MATH.fullmatch(text):
         text = "{1}{2}{3} {4}".format(*in_math.groups())
     text = latex.unwrap(latex.spelled_alike(text))
-    text = _SEMICOLON.sub(r"\1,", _OF_LETTERS.sub("", text))
+    text = _result(_SEMICOLON.sub(r"\1,", _OF_LETTERS.sub("", text)))
     return next((symbol for said, symbol in _SYMBOLS if said.fullmatch(text)), text)
+
+
+def _result(text: str) -> str:
+    """`25` of `5^2 = 25`, and `A = 25` of `A = 5^2 = 25`: what is worked out of numbers alone."""
+    match = _RESULT.fullmatch(text)
+    if match is None:
+        return text
+    name, _, working = match["before"].rpartition("=")
+    if not is_working(working):
+        return text
+    return f"{name.partition('=')[0]}= {match['result']}" if name else match["result"].strip()
 
 
 def _by_words(given: str, gold: str) -> bool | None:

@@ -1,4 +1,4 @@
-"""Dates and times of day, whose digits are no arithmetic. `05/01/2021` is read as in the United States: May 1."""
+"""Dates and times of day, whose digits are no arithmetic. `05/01/2021` is May 1, as in the United States."""
 
 import re
 
@@ -39,12 +39,17 @@ def date(text: str) -> tuple[int, int, int] | None:
 
     >>> date("May 1, 2021"), date("05/01/2021"), date("the 4th of July")
     ((2021, 5, 1), (2021, 5, 1), (0, 7, 4))
+    >>> date("25/12/2024"), date("30/31/2024")
+    ((2024, 12, 25), None)
     """
     for pattern in _DATES:
         if match := pattern.fullmatch(text.strip()):
             parts = match.groupdict()
             month = int(parts.get("m") or 0) or 1 + [name[:3] for name in _MONTHS].index(parts["month"][:3].lower())
-            return (int(parts["y"] or 0), month, int(parts["d"])) if 1 <= month <= 12 else None
+            day = int(parts["d"])
+            if pattern is _DATES[0] and day <= 12 < month:
+                month, day = day, month
+            return (int(parts["y"] or 0), month, day) if 1 <= month <= 12 and 1 <= day <= 31 else None
     return None
 
 
@@ -63,3 +68,16 @@ def minutes(text: str) -> int | None:
     if hour > 23 or (half and not 1 <= hour <= 12):
         return None
     return 60 * (hour % 12 + (12 if half == "p" else 0) if half else hour) + int(match["m"] or 0)
+
+
+def day_first(text: str) -> bool | None:
+    """Whether a date in digits has its day first; None where it may be either, or is none.
+
+    >>> day_first("25/12/2024"), day_first("12/25/2024"), day_first("05/06/2024"), day_first("05/05/2024")
+    (True, False, None, False)
+    """
+    match = _DATES[0].fullmatch(text.strip())
+    if match is None:
+        return None
+    first, second = int(match["m"]), int(match["d"])
+    return first > second if max(first, second) > 12 or first == second else None

@@ -12,7 +12,7 @@ LONGEST = 500
 
 _STRUCK = re.compile(r"~~[^~]{1,100}~~")
 _CORRECTED = re.compile(r"not (\S{1,40}),? but (?=\S)", re.IGNORECASE)
-_BOLD = re.compile(r"(?<!\w)\*\*(\S[^*]*)\*\*(?!\w)")
+BOLD = re.compile(r"(?<!\w)\*\*(\S[^*]*)\*\*(?!\w)")
 _MONTH = re.compile(r"(?<=[a-z] )May\b")  # no "may"
 _MATH = re.compile(
     r"(?<![\\$\w])\$(?=[^\s$])([^$\n]{0,199}[^\s$\\])\$(?![\d$])"
@@ -68,7 +68,7 @@ def readings(text: str) -> list[str]:
         parts = text.split("####")
         return [_stated(parts[1].strip())] if len(parts) == 2 and "\n" not in parts[1].strip() else []
     whole, text = text.strip(), _CORRECTED.sub("", _STRUCK.sub("", text)).strip()
-    plain = _BOLD.sub(r"\1", text)
+    plain = BOLD.sub(r"\1", text)
     found = [text, plain, _stated(plain), *_of_json(text), *_only_math(text), *_only_number(text)]
     return [reading for reading in dict.fromkeys(found) if reading and reading != whole]
 

@@ -59,6 +59,17 @@ def same_equation(given: tuple[str, str], gold: tuple[str, str]) -> bool:
         return False
 
 
+def is_working(text: str) -> bool:
+    r"""Whether it is a formula of numbers alone that is still to be worked out.
+
+    >>> is_working("5^2"), is_working("25"), is_working("x^2")
+    (True, False, False)
+    """
+    text = _spelled_alike(text)
+    read = None if _LABEL.fullmatch(text) else formula(text)
+    return read is not None and not read.letters and text not in ("e", "i")
+
+
 def _spelled_alike(text: str) -> str:
     if len(text) > 2 * LONGEST:
         return text

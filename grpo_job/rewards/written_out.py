@@ -9,10 +9,10 @@ REACH = 100  # characters before a number in which the algebra around it begins
 _BRACKET = r"\((?>[^()\n]{1,60})(?:\([^()\n]{1,30}\)(?>[^()\n]{0,30})){0,3}\)"
 _FUNCTION = r"(?:(?:sqrt|sin|cos|tan|ln|exp|pi)(?![A-Za-z])|log(?![A-Za-z])(?:_?\d+)?)"
 _LETTERS = r"(?:(?<=\d)[A-Za-z]{1,3}|(?<![A-Za-z])[A-Za-z]|(?<=[\d)]) (?:[xyz]|pi))(?![A-Za-z])"
-_FACTOR = rf"(?:{_BRACKET}|\d{{1,3}}(?:,\d{{3}})++|\d++(?:\.\d++)?|{_FUNCTION}|{_LETTERS}|[²³¹⁰⁴-⁹])"
-_SIGN = r"(?: (?:\*\*|[-\u2212+*/×·^]) |\*\*|[-\u2212+*/×·^])"
+_FACTOR = rf"(?:{_BRACKET}|\d{{1,3}}(?:,\d{{3}})++|\d++(?:\.\d++)?|{_FUNCTION}|{_LETTERS}|[π√²³¹⁰⁴-⁹⁻])"
+_SIGN = r"(?: (?:\*\*|[-\u2212+*/×·^]) |\*\*|[-\u2212\u2013+*/×·^])"
 _RUN = re.compile(rf"(?<![\w.,)])[-\u2212]?[$€£]?(?:{_FACTOR})++(?:{_SIGN}(?:{_FACTOR})++)*+")
-_IS_ALGEBRA = re.compile(rf"[A-Za-z]|[\d)]{_SIGN}?\(|\){_SIGN}?\d|\d ?[*×] ?\d")
+_IS_ALGEBRA = re.compile(rf"[A-Za-zπ√⁰-⁹⁻²³¹]|[\d)]{_SIGN}?\(|\){_SIGN}?\d|\d{_SIGN}\d")
 _WORD = re.compile(rf"(?!{_FUNCTION})(?<![A-Za-z])[A-Za-z]{{3,}}")
 _WITH_LETTERS = re.compile(r"[-\d.,]+(?!(?:[inxyz]|pi|[abcnp-z]{2,3})$)[A-Za-z]+")  # `100m`, `5A`, but `5x`, `4ab`
 _TIMES = re.compile(r"[\d.]+x [a-z]{2}")  # `3x as many`

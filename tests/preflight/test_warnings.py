@@ -142,6 +142,12 @@ ODD: list[tuple[str, str, str, Plant]] = [
         lambda w: rows(w, {"answer": "proof"}, {"answer": "notfound"}),
     ),
     (
+        "dates with the day first",
+        "rows",
+        "25/12/2024 has its day first, but 1 of 100 answers, such as 05/06/2024, are read with the month first",
+        lambda w: rows(w, {"answer": "25/12/2024"}, {"answer": "05/06/2024"}),
+    ),
+    (
         "places among options in columns",
         "rows",
         "perhaps a place among them (columns opa, opb)",

@@ -92,6 +92,6 @@ def test_a_rewrite_that_keeps_the_meaning_keeps_the_pay(written: str, gold: str,
 def test_of_a_megabyte_only_the_end_is_searched(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
     searched: list[int] = []
     monkeypatch.setattr("grpo_job.rewards.answers._stated", lambda text: searched.append(len(text)))
-    monkeypatch.setattr("grpo_job.rewards.answers._last_value", lambda text: searched.append(len(text)))
+    monkeypatch.setattr("grpo_job.rewards.last_values.last_value", lambda text: searched.append(len(text)))
     assert correct_anywhere(piece * (1_000_000 // len(piece)), "no") == 0.0
     assert searched == [20_000, 20_000]
