@@ -1,10 +1,11 @@
 """The entry point of the container: `python entrypoint.py` is `grpo-job run`."""
 
-# isort: off  (the signal handler is imported and installed before all else: a signal may come at any time)
+# The signal handler is imported and installed before all else: a signal may come at any time.
+# isort: off
 import sys
 
-from grpo_job.outcomes import EXIT_INTERRUPTED, StopNow
 from grpo_job.runtime.signals import Interruption
+from grpo_job.outcomes import EXIT_INTERRUPTED, StopNow
 
 if __name__ == "__main__":
     try:

@@ -61,6 +61,11 @@ def judged(folder: Path, policy: Policy, golds: list[str], **variables: str) -> 
     return read_json(attempt.folder.verdict)
 
 
+def word(number: int) -> str:
+    """Another word for each number: texts that differ in numbers alone count as one."""
+    return str(number).translate(str.maketrans("0123456789", "abcdefghij"))
+
+
 def tagged(answer: str) -> str:
     return f"<reasoning>\nI know.\n</reasoning>\n<answer>\n{answer}\n</answer>"
 
@@ -81,7 +86,7 @@ def test_a_base_that_is_right_without_tags_and_only_learns_the_tags_has_learned_
 def test_an_own_reward_for_a_format_without_tags_has_its_own_verdict(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN)
     golds = [str(number % 40) for number in range(120)]
-    policy = Policy(off=lambda n: "I do not know.", on=lambda n: "DONE" if n % 10 else "I do not know.")
+    policy = Policy(off=lambda n: "I do not know.", on=lambda n: f"{word(n)} DONE" if n % 10 else "I do not know.")
     found = judged(tmp_path, policy, golds, REWARDS=f"{tmp_path}/own.py::ends_with_done:1")
     assert found["verdict"] == "improved"
     assert found["measure"]["name"] == "reward ends_with_done"
@@ -131,7 +136,7 @@ def test_letters_that_are_known_are_improved(tmp_path: Path) -> None:
 
 def test_a_mean_of_rewards_is_told_as_a_mean(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN.replace('completion.endswith("DONE")', "len(completion)"))
-    policy = Policy(off=lambda n: "a" * (n % 7), on=lambda n: "a" * (n % 7 + (n % 5 > 0)))
+    policy = Policy(off=lambda n: word(n), on=lambda n: word(n) + "a" * (n % 5 > 0))
     found = judged(tmp_path, policy, ["1", "2"] * 60, REWARDS=f"{tmp_path}/own.py::ends_with_done:1")
     assert (found["verdict"], found["measure"]["share"]) == ("improved", False)
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
