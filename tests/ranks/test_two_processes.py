@@ -2,12 +2,13 @@
 
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file
+from torch import Tensor
 
 from grpo_job.checkpoints import RunLock
 from grpo_job.run_folder.files import read_json, read_jsonl
@@ -41,6 +42,11 @@ def scripted(folder: Path, processes: int, **settings: str) -> Path:
     return folder / runs.RUN_ID
 
 
+def norm(values: Iterable[Tensor]) -> float:
+    """Of all values together."""
+    return sum(float(value.float().square().sum()) for value in values) ** 0.5
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -67,8 +73,10 @@ def test_two_processes_learn_from_the_completions_of_one(settings: dict[str, str
             {name: before[name] for name in LEARNED}, abs=CLOSE
         )
     ours, theirs = (load_file(run / "adapter" / "adapter_model.safetensors") for run in (one, two))
-    assert max(float((ours[name] - theirs[name]).abs().max()) for name in ours) < CLOSE
-    assert max(float(value.abs().max()) for name, value in ours.items() if "lora_B" in name) > 10 * CLOSE
+    # As a whole: Adam divides by its gradient, so that rounding alone moves a weight whose gradient is nearly zero.
+    learned = norm(value for name, value in ours.items() if "lora_B" in name)
+    assert norm(ours[name] - theirs[name] for name in ours) < 10 * CLOSE * learned
+    assert learned > 0.1
 
 
 @pytest.fixture(scope="module")
