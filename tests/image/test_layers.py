@@ -10,10 +10,10 @@ from tests.image.containers import IMAGE, attempt, inspected, tool
 
 ROOT = Path(__file__).parents[2]
 CHANGED = "localhost/grpo-job-changed"
-LARGEST_BYTES = 5_000_000
+LARGEST_BYTES = 6_000_000  # the package with its bytecode is 5.1 MB, the embedded sample would be 2 MB more
 
 
-def test_a_changed_python_file_makes_less_than_5_megabytes_new(tmp_path: Path) -> None:
+def test_a_changed_python_file_makes_the_package_new_and_nothing_else(tmp_path: Path) -> None:
     copy_tracked_files(tmp_path)
     with (tmp_path / "grpo_job/job.py").open("a") as file:
         file.write("\nCHANGED = True\n")
