@@ -8,6 +8,7 @@ precision of the base do not change. The trials are in the run folder, so a resu
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 from grpo_job.outcomes import RESTART, InvalidRun, Outcome, RunEnded, Unexpected
@@ -93,7 +94,7 @@ def _answer(trouble: str, attempt: Attempt, checked: Checked) -> RunEnded:
         return _ending(
             done, "\n".join([f"{message}, and no smaller plan is left", *_numbers(checked.plan), str(refusal)])
         )
-    trial = {"after_step": done, "error": trouble, **limit.as_dict(), "plan": _choices(again)}
+    trial = {"after_step": done, "error": trouble, **asdict(limit), "plan": _choices(again)}
     write_json(attempt.folder.memory, {"trials": [*earlier, trial]})
     attempt.summary.update(backed_off=[*earlier, trial])
     return RestartProcess(f"{message}: restarting with a smaller plan ({again.memory.total / GB:.1f} GB)")

@@ -1,6 +1,7 @@
 """How much GPU memory a candidate needs."""
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from grpo_job.planner.candidates import Candidate, Work
 from grpo_job.planner.shapes import BYTES_16BIT, GB, Gpu, ModelShape
@@ -22,6 +23,15 @@ CHUNK_COPIES = 6
 KV_BLOCK = 16
 # Room above what the sequences need, for blocks that prefix caching has not freed yet.
 KV_HEADROOM = 1.15
+
+
+class Sizes(NamedTuple):
+    """What a candidate must fit. `share`: of the GPU for vLLM; None gives vLLM what the sequences need."""
+
+    gpu: Gpu
+    model: ModelShape
+    work: Work
+    share: float | None
 
 
 @dataclass(frozen=True)
@@ -65,8 +75,9 @@ class Memory:
         return [f"{name.replace('_', ' '):>14} {size / GB:7.2f} GB" for name, size in (*parts, ("total", self.total))]
 
 
-def estimate(candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None) -> Memory:
-    """The memory of this candidate. `share`: of the GPU for vLLM; None gives vLLM what the sequences need."""
+def estimate(candidate: Candidate, sizes: Sizes) -> Memory:
+    """The memory of this candidate."""
+    gpu, model, work, share = sizes
     weights = model.weights(in_4bit=candidate.in_4bit and not candidate.dequantizes) / candidate.tensor_parallel
     working = _vllm_working(model, gpu, candidate.sequences * candidate.tensor_parallel)
     needed = kv_needed(model, work, candidate.sequences, candidate.tensor_parallel)

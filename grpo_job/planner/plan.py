@@ -29,7 +29,7 @@ from grpo_job.planner.candidates import (
     way_to_decode,
 )
 from grpo_job.planner.cuda_graphs import plan_replay, replayed
-from grpo_job.planner.memory import Memory, batched_tokens, capture_sizes, estimate, kv_needed
+from grpo_job.planner.memory import Memory, Sizes, batched_tokens, capture_sizes, estimate, kv_needed
 from grpo_job.planner.reasons import Choice, reasons, refusal, refuse_longer_than_window
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 from grpo_job.planner.wishes import Wishes
@@ -115,14 +115,15 @@ def plan(
     """
     refuse_longer_than_window(model, work)
     given, share = asdict(wishes), None if wishes.gpu_memory_utilization == "auto" else wishes.gpu_memory_utilization
+    sizes = Sizes(gpu, model, work, share)
     most = gpu.memory if most_bytes is None else most_bytes
     budget = min(gpu.memory * USABLE_SHARE, most)
     ways = _ways(model, work, given, separate_base, copies_alone=copies_alone)
-    best = _fastest_that_fits(ways, gpu, model, work, share, given, most)
+    best = _fastest_that_fits(ways, sizes, given, most)
     if best is None:
-        raise InvalidRun(refusal(ways, gpu, model, work, share, given, budget))
-    best, replay = plan_replay(best, gpu, model, work, share, budget, wishes.training_graphs, separate_base)
-    return _describe(best, gpu, model, work, share, given, budget, replay)
+        raise InvalidRun(refusal(ways, sizes, given, budget))
+    best, replay = plan_replay(best, sizes, budget, wishes.training_graphs, separate_base)
+    return _describe(best, sizes, given, budget, replay)
 
 
 def _ways(
@@ -137,19 +138,13 @@ def _ways(
     return list(candidates_separate(work, in_4bit, recompute, given["shard_base"], over, separate_base))
 
 
-def _fastest_that_fits(
-    ways: list[Candidate],
-    gpu: Gpu,
-    model: ModelShape,
-    work: Work,
-    share: float | None,
-    given: Mapping[str, Any],
-    most: float,
-) -> Candidate | None:
-    for candidate, by_choice in _in_order(ways, work, given["load_in_4bit"]):
-        limit = min(gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE), most)
-        cramped = by_choice and _is_cramped(candidate, work, given["standby"])
-        if not cramped and _fits(estimate(candidate, gpu, model, work, share), model, work, limit):
+def _fastest_that_fits(ways: list[Candidate], sizes: Sizes, given: Mapping[str, Any], most: float) -> Candidate | None:
+    one_row = sizes.work.max_seq_length * sizes.model.kv_bytes_per_token
+    for candidate, by_choice in _in_order(ways, sizes.work, given["load_in_4bit"]):
+        limit = min(sizes.gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE), most)
+        cramped = by_choice and _is_cramped(candidate, sizes.work, given["standby"])
+        memory = estimate(candidate, sizes)
+        if not cramped and memory.kv_cache >= one_row and memory.total <= limit:
             return candidate
     return None
 
@@ -164,31 +159,23 @@ def _in_order(ways: list[Candidate], work: Work, load_in_4bit: bool | Auto) -> l
     return [*tries, *((one, False) for one in ordered if one.shards > 1)]
 
 
-def _fits(memory: Memory, model: ModelShape, work: Work, limit: float) -> bool:
-    one_row = work.max_seq_length * model.kv_bytes_per_token
-    return memory.kv_cache >= one_row and memory.total <= limit
-
-
 def _is_cramped(candidate: Candidate, work: Work, standby: bool | Auto) -> bool:
     """Whether 16 bits need sleep mode or several waves of decoding; then 4 bits are faster."""
     return (candidate.standby and standby == "auto") or candidate.sequences < work.completions
 
 
-def _estimate(
-    candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None, replay: Choice
-) -> Memory:
-    memory = estimate(candidate, gpu, model, work, share)
+def _estimate(candidate: Candidate, sizes: Sizes, replay: Choice) -> Memory:
+    memory = estimate(candidate, sizes)
     return replayed(memory) if replay.value else memory
 
 
-def _for_evaluation(
-    candidate: Candidate, gpu: Gpu, model: ModelShape, work: Work, share: float | None, budget: float, replay: Choice
-) -> Candidate:
+def _for_evaluation(candidate: Candidate, sizes: Sizes, budget: float, replay: Choice) -> Candidate:
     """The same with more sequences at once if they fit, beside a `replay` too: evaluation is faster with them."""
+    gpu, model, work, share = sizes
     wished = EVALUATION_SEQUENCES
     while wished > candidate.sequences == work.completions:
         wider = replace(candidate, sequences=wished)
-        memory = _estimate(wider, gpu, model, work, share, replay)
+        memory = _estimate(wider, sizes, replay)
         enough = share is None or memory.kv_cache >= kv_needed(model, work, wished, candidate.tensor_parallel)
         if enough and memory.total <= min(gpu.memory * ROOMY_SHARE, budget):
             return wider
@@ -196,21 +183,13 @@ def _for_evaluation(
     return candidate
 
 
-def _describe(
-    chosen: Candidate,
-    gpu: Gpu,
-    model: ModelShape,
-    work: Work,
-    share: float | None,
-    given: Mapping[str, Any],
-    budget: float,
-    replay: Choice,
-) -> Plan:
-    chosen = _for_evaluation(chosen, gpu, model, work, share, budget, replay)
+def _describe(chosen: Candidate, sizes: Sizes, given: Mapping[str, Any], budget: float, replay: Choice) -> Plan:
+    gpu, _, work, share = sizes
+    chosen = _for_evaluation(chosen, sizes, budget, replay)
     sequences = chosen.sequences * chosen.tensor_parallel
-    memory = _estimate(chosen, gpu, model, work, share, replay)
+    memory = _estimate(chosen, sizes, replay)
     used = min(0.95, max(0.01, -(-100 * memory.vllm // gpu.memory) / 100)) if share is None else share
-    sizes, decode = capture_sizes(sequences), way_to_decode(work)
+    decode = way_to_decode(work)
     return Plan(
         dtype=gpu.dtype,
         load_in_4bit=chosen.in_4bit,
@@ -226,12 +205,12 @@ def _describe(
         row_tokens=work.row_tokens,
         gpu_memory_utilization=used,
         kv_cache_bytes=int(memory.kv_cache),
-        capture_sizes=sizes,
+        capture_sizes=capture_sizes(sequences),
         decode=decode,
         training_graphs=replay.value,
         memory=memory,
         budget=budget,
-        choices=(*reasons(chosen, gpu, model, work, memory, used, decode, given, replay), replay),
+        choices=(*reasons(chosen, sizes, memory, used, decode, given, replay), replay),
         tensor_parallel=chosen.tensor_parallel,
         base_shards=chosen.shards,
         chunked_logits=chosen.chunked_logits,

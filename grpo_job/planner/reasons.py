@@ -6,7 +6,7 @@ from typing import Any
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner.candidates import COMPILE_SECONDS, Candidate, Decode, Work, rollout_weights
-from grpo_job.planner.memory import Memory, capture_sizes, estimate, layer_activations_per_token
+from grpo_job.planner.memory import Memory, Sizes, capture_sizes, estimate, layer_activations_per_token
 from grpo_job.planner.shapes import GB, Gpu, ModelShape
 
 
@@ -22,9 +22,7 @@ class Choice:
 
 def reasons(
     chosen: Candidate,
-    gpu: Gpu,
-    model: ModelShape,
-    work: Work,
+    sizes: Sizes,
     memory: Memory,
     share: float,
     decode: Decode,
@@ -35,6 +33,7 @@ def reasons(
 
     `replay`: whether there are training graphs, for which a micro-batch may have been made smaller.
     """
+    gpu, model, work, _ = sizes
     sequences = chosen.sequences * chosen.tensor_parallel
     several = (_why_spread(chosen, model), _why_shard(chosen, memory, given)) if chosen.separate_base else ()
     return (
@@ -173,18 +172,10 @@ def refuse_longer_than_window(model: ModelShape, work: Work) -> None:
         )
 
 
-def refusal(
-    candidates: list[Candidate],
-    gpu: Gpu,
-    model: ModelShape,
-    work: Work,
-    share: float | None,
-    given: Mapping[str, Any],
-    usable: float,
-) -> str:
+def refusal(candidates: list[Candidate], sizes: Sizes, given: Mapping[str, Any], usable: float) -> str:
     """The numbers of the smallest candidate, and what to change."""
-    estimates = [estimate(one, gpu, model, work, share) for one in candidates]
-    smallest = min(estimates, key=lambda memory: memory.total)
+    gpu, model, work, share = sizes
+    smallest = min((estimate(one, sizes) for one in candidates), key=lambda memory: memory.total)
     row = work.max_seq_length * model.kv_bytes_per_token
     if smallest.total <= usable and smallest.kv_cache < row:
         head = (

@@ -1,7 +1,6 @@
 """What a plan must keep to: the user's decisions, and what memory was found to hold."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from grpo_job.planner.candidates import Auto, RolloutWeights
 
@@ -13,10 +12,6 @@ class MemoryLimit:
     gpu: str
     bytes: float
     load_in_4bit: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON values for `memory.json`."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
