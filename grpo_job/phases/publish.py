@@ -19,8 +19,6 @@ from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import FIND_OUT, read_json, write_json
 from grpo_job.run_folder.paths import RunFolder, require_plain
 from grpo_job.settings import schemes
-from grpo_job.settings.redaction.redactor import REDACTOR
-from grpo_job.settings.redaction.secrets import secret_values
 from grpo_job.settings.schema import Settings
 from grpo_job.stores import Patience, open_store
 
@@ -87,8 +85,8 @@ def publish_result(attempt: Attempt) -> None:
         raise Abandoned(verdict.kept_back(judged, settings.publish_if))
     if not settings.publish_to:
         return
-    places = send(
-        folder,
+    places = published_tree.publish(
+        folder.path,
         settings.publish_to,
         private=settings.publish_private,
         environment=attempt.environment,
@@ -139,7 +137,8 @@ def publish_again(
     summary = read_json(folder.summary, shapes.Summary)
     if lacks := folder.lacks(summary):
         raise InvalidRun(f"{lacks}: run the same command again with the checkpoints in place, which makes it again")
-    places = send(folder, wanted, private=settings.get("publish_private", True), environment=environment)
+    private = settings.get("publish_private", True)
+    places = published_tree.publish(path, wanted, private=private, environment=environment)
     told = [f"published and verified: {place.uri}{f' at {place.revision}' if place.revision else ''}"
             for place in places if place.verified]  # fmt: skip
     summary["published"] = arrived(places, summary.get("published", ()))
@@ -165,26 +164,6 @@ def _ending_now(summary: Mapping[str, Any]) -> dict[str, Any]:
         stopped = summary.get("stopped")
         return {**FINISHED._asdict(), "reason": f"{FINISHED.reason}; {stopped}" if stopped else FINISHED.reason}
     return {**before, "reason": f"{before['reason'].removesuffix(PUBLISHED_SINCE)}{PUBLISHED_SINCE}"}
-
-
-def send(
-    folder: RunFolder,
-    destinations: Sequence[str],
-    *,
-    private: bool,
-    environment: Mapping[str, str],
-    patience: Patience | None = None,
-) -> list[Published]:
-    """Publish a run folder as it is."""
-    REDACTOR.know(secret_values(environment))
-    return published_tree.publish(
-        folder.path,
-        destinations,
-        private=private,
-        environment=environment,
-        hide={str(Path.cwd()): "."},
-        patience=patience,
-    )
 
 
 def arrived(places: Sequence[Published], earlier: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

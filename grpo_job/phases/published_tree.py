@@ -19,6 +19,7 @@ from grpo_job.reports import hub_results
 from grpo_job.run_folder import scratch
 from grpo_job.run_folder.paths import require_plain
 from grpo_job.settings.redaction.redactor import REDACTOR
+from grpo_job.settings.redaction.secrets import secret_values
 from grpo_job.stores import MANIFEST, Patience, StoreFailed, open_store
 from grpo_job.stores.trees import manifest_of
 
@@ -57,16 +58,15 @@ def publish(
     *,
     private: bool = True,
     environment: Mapping[str, str] | None = None,
-    hide: Mapping[str, str] | None = None,
     patience: Patience | None = None,
 ) -> list[Published]:
     """Publish a run to every destination in parallel and verify it; one failure does not stop the others.
 
-    No secret may be in what is published. `hide` maps local paths to their replacement in published texts; the run
-    folder is always hidden.
+    No secret of the `environment` may be in what is published, and no local path.
     """
+    REDACTOR.know(secret_values(environment or {}))
     with scratch.temporary("publish") as tree:
-        gather(run_folder, tree, hide=hide)
+        gather(run_folder, tree)
 
         def one(uri: str) -> Published:
             store = open_store(uri, private=private, environment=environment, patience=patience)
@@ -81,12 +81,12 @@ def publish(
         return _at_once(one, destinations)
 
 
-def gather(run_folder: Path, tree: Path, *, hide: Mapping[str, str] | None = None) -> None:
+def gather(run_folder: Path, tree: Path) -> None:
     """Fill the empty folder `tree` with what is published of a run. Raises `InvalidRun` if it leads elsewhere."""
     require_plain(run_folder)
     if not (run_folder / "adapter").is_dir():
         raise InvalidRun(f"{run_folder} has no adapter/ to publish: give the folder of a trained run.")
-    hidden = {**_own_places(run_folder), **(hide or {})}
+    hidden = _own_places(run_folder)
     for name, path in _chosen(run_folder):
         target = tree / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,8 @@ def lasting_files(run_folder: Path) -> list[Path]:
 def _own_places(run_folder: Path) -> dict[str, str]:
     runs = dict.fromkeys((run_folder.resolve(), run_folder.absolute()), ".")
     above = {folder.parent: ".." for folder in runs}
-    return {str(folder): name for folder, name in {**_home(), **above, **runs}.items() if folder.name}
+    places = {**_home(), **above, **runs, Path.cwd(): "."}
+    return {str(folder): name for folder, name in places.items() if folder.name}
 
 
 def _home() -> dict[Path, str]:

@@ -141,10 +141,11 @@ def _ways(
 def _fastest_that_fits(ways: list[Candidate], sizes: Sizes, given: Mapping[str, Any], most: float) -> Candidate | None:
     one_row = sizes.work.max_seq_length * sizes.model.kv_bytes_per_token
     for candidate, by_choice in _in_order(ways, sizes.work, given["load_in_4bit"]):
-        limit = min(sizes.gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE), most)
-        cramped = by_choice and _is_cramped(candidate, sizes.work, given["standby"])
+        if by_choice and _is_cramped(candidate, sizes.work, given["standby"]):
+            continue
         memory = estimate(candidate, sizes)
-        if not cramped and memory.kv_cache >= one_row and memory.total <= limit:
+        limit = min(sizes.gpu.memory * (ROOMY_SHARE if by_choice else USABLE_SHARE), most)
+        if memory.kv_cache >= one_row and memory.total <= limit:
             return candidate
     return None
 

@@ -91,13 +91,16 @@ def test_the_manifest_holds_the_digest_of_every_other_file(run: Path, tmp_path: 
     }
 
 
-def test_the_machines_paths_are_hidden_and_a_tokenizer_is_left_as_it_is(run: Path, tmp_path: Path) -> None:
+def test_the_machines_paths_are_hidden_and_a_tokenizer_is_left_as_it_is(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "cwd", lambda: Path("/opt/venv"))
     (run / "metrics.jsonl").write_text('{"note": "/opt/venv/bin, https://host/opt/venv"}\n')
-    gather(run, tmp_path / "tree", hide={"/opt/venv": "VENV"})
+    gather(run, tmp_path / "tree")
     tree = tmp_path / "tree"
     assert json.loads((tree / "run/environment.json").read_bytes()) == {"executable": "./bin/python"}
     assert json.loads((tree / "run/settings.json").read_bytes())["settings"]["output_dir"] == ".."
-    assert json.loads((tree / "run/metrics.jsonl").read_bytes())["note"] == "VENV/bin, https://host/opt/venv"
+    assert json.loads((tree / "run/metrics.jsonl").read_bytes())["note"] == "./bin, https://host/opt/venv"
     assert (tree / "tokenizer.json").read_bytes() == (run / "adapter/tokenizer.json").read_bytes()
     assert not any(str(tmp_path).encode() in path.read_bytes() for path in files_of(tree).values())
 
