@@ -66,7 +66,8 @@ class Chat:
 
     def opening(self) -> str:
         """The tag that each prompt ends with, which the completion then lacks: `<think>`, `<reasoning>`, or none."""
-        return self._opening
+        found = OPENING.search(self._prompt or "")
+        return found[1] if found else ""
 
     def own_tokens(self) -> list[str]:
         """The special tokens that the template itself writes around a question, such as `<|im_start|>`, in order."""
@@ -78,11 +79,6 @@ class Chat:
         """Raises `InvalidRun` if the template leaves the user's message out: all prompts would be the same."""
         if self._prompt is not None and QUESTION not in self._prompt:
             raise InvalidRun(f"{self._whose} leaves out what the user asks; allowed: a template that shows it")
-
-    @cached_property
-    def _opening(self) -> str:
-        found = OPENING.search(self._prompt or "")
-        return found[1] if found else ""
 
     @cached_property
     def _prompt(self) -> str | None:
