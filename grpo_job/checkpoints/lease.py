@@ -58,13 +58,8 @@ class Lease:
         `found` is what the last holder left. `left` is stored with the claim for the next one; until this holder sets
         it, it is what was found and one attempt more, because this one may be killed at any moment.
         """
-        self.store, self.holder, self.seconds, self.is_gone, self.takeover_request = (
-            store,
-            holder,
-            seconds,
-            is_gone,
-            takeover_request,
-        )
+        self.store, self.holder, self.seconds = store, holder, seconds
+        self.is_gone, self.takeover_request = is_gone, takeover_request
         self.number = 0
         self.renewals = 0
         self.found: dict[str, Any] = {}
@@ -112,10 +107,9 @@ class Lease:
         # Listings of some stores lag behind their content.
         while (there := self.store.read(_name(number + 1))) is not None:
             number, content = number + 1, there
-        return Claim(number, content or self._content_of(number), self.store.head())
-
-    def _content_of(self, number: int) -> bytes:
-        return (self.store.read(_name(number)) or b"") if number else b""
+        if number and not content:
+            content = self.store.read(_name(number)) or b""
+        return Claim(number, content, self.store.head())
 
     def _is_free(self, claim: Claim) -> bool:
         return not claim.number or claim.says.get("released", False) or self.is_gone(claim.says.get("holder", ""))
