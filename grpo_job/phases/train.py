@@ -100,7 +100,7 @@ def _train_on_all_ranks(loaded: Loaded, listener: TrainingListener, periodic_eva
     if periodic_eval.needs_training(checkpoint, time_left=time_left):
         folder = checkpoint.folder if checkpoint else None
         listener.attempt.ranks.broadcast(Train(folder))
-        with listener.watching():
+        with listener.attempt.watchdog.steps(listener.step_seconds):
             try:
                 loaded.engine.train(listener, folder)
             except RewardFailed as failure:

@@ -1,8 +1,7 @@
 """Records each training step, and decides when to save and stop."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -49,12 +48,6 @@ class TrainingListener:
         seen = read_jsonl(attempt.folder.metrics)
         self.health = Health(settings, [row for row in seen if WARM_START not in row])
         self.budget = budget or Budget(settings, attempt.progress.total)
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Within: only steps and their parts count as progress."""
-        with self.attempt.watchdog.steps(self.step_seconds):
-            yield
 
     def on_step(self, step: int, metrics: dict[str, float]) -> None:
         self.attempt.run_lock.assert_held()
