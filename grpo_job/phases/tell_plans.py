@@ -8,7 +8,6 @@ from grpo_job.inputs import base_model
 from grpo_job.monitoring.wrapping import columns_of, wrapped
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose, gpus, known_models
-from grpo_job.planner.plan import Plan
 from grpo_job.planner.shapes import GB, ModelShape
 from grpo_job.preflight import estimate, model, training_rows
 from grpo_job.preflight.gpu import LEAST_CAPABILITY
@@ -196,21 +195,6 @@ def on_machine(
     guess = estimate.of_run(share, ModelShape.from_config(config), engine, seen, plan, steps)
     price = per_hour.get(kind.name, per_hour.get("", None))
     machine = price * number if price is not None else settings.price_per_hour
-    dollars = machine * guess.total / 3600 if machine is not None else None
-    return _fitting(name, memory, engine, plan, guess, dollars)
-
-
-def _fitting(
-    name: str, memory: float, engine: str, plan: Plan, guess: estimate.Estimate, dollars: float | None
-) -> Told:
-    return Told(
-        name,
-        memory,
-        True,
-        engine,
-        plan.load_in_4bit,
-        plan.memory.total / GB,
-        round(guess.step, 3),
-        round(guess.total / 60, 1),
-        None if dollars is None else round(dollars, 2),
-    )
+    dollars = None if machine is None else round(machine * guess.total / 3600, 2)
+    step, minutes = round(guess.step, 3), round(guess.total / 60, 1)
+    return Told(name, memory, True, engine, plan.load_in_4bit, plan.memory.total / GB, step, minutes, dollars)
