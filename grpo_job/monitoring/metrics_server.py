@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,13 +106,6 @@ class MetricsServer:
             self._server.shutdown()
             self._server.server_close()
             self._gauges = {}
-
-
-@contextmanager
-def served(port: int | None, run_id: str, address: str = LOCAL) -> Iterator[MetricsServer]:
-    """Serve metrics within the block. Raises `InvalidRun` if the port cannot be opened."""
-    with closing(MetricsServer(port, run_id, address)) as server:
-        yield server
 
 
 def leave_message(ending: Outcome, path: str) -> bool:

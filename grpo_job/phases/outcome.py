@@ -4,11 +4,11 @@ import shutil
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from grpo_job import reports
 from grpo_job.checkpoints import PARTIAL
-from grpo_job.monitoring import metrics_server
+from grpo_job.monitoring.metrics_server import MetricsServer
 from grpo_job.monitoring.wrapping import is_one_terminal
 from grpo_job.outcomes import (
     FINISHED,
@@ -76,9 +76,8 @@ def told_to_machines(attempt: Attempt) -> Iterator[None]:
     settings = attempt.settings
     attempt.remember_the_result()
     attempt.summary.write()
-    with metrics_server.served(
-        settings.metrics_port, settings.name_of_run(), settings.metrics_address
-    ) as attempt.metrics_server:
+    attempt.metrics_server = MetricsServer(settings.metrics_port, settings.name_of_run(), settings.metrics_address)
+    with closing(attempt.metrics_server):
         yield
 
 

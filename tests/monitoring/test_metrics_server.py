@@ -2,12 +2,13 @@
 
 import socket
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from grpo_job.monitoring.metrics_server import MetricsServer, leave_message, served
+from grpo_job.monitoring.metrics_server import MetricsServer, leave_message
 from grpo_job.outcomes import InvalidRun, Outcome
 from grpo_job.settings.reader import resolve
 
@@ -48,7 +49,7 @@ def test_a_step_is_scraped_with_the_name_of_the_run() -> None:
 
 
 def test_of_a_resumed_run_no_speed_is_told_before_its_second_step() -> None:
-    with served(ANY_FREE_PORT, "run") as signs:
+    with closing(MetricsServer(ANY_FREE_PORT, "run")) as signs:
         signs.step(8, 250, {"num_tokens": 80_000.0, "time/step": 1.0})
         assert "grpo_job_tokens_per_second" not in scraped(signs)
         signs.step(9, 250, {"num_tokens": 85_000.0, "time/step": 2.0})
@@ -77,7 +78,7 @@ def test_without_a_port_nothing_is_opened() -> None:
 def test_metrics_are_heard_on_this_machine_alone_unless_another_address_is_set(
     given: dict[str, str], heard: str
 ) -> None:
-    with served(ANY_FREE_PORT, "run", resolve(given).settings.metrics_address) as signs:
+    with closing(MetricsServer(ANY_FREE_PORT, "run", resolve(given).settings.metrics_address)) as signs:
         assert signs._server.server_address[0] == heard
 
 
