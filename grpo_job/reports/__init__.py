@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from grpo_job.outcomes import InvalidRun, in_one_line
+from grpo_job.reports import card, html
+from grpo_job.reports.run_data import read
+from grpo_job.run_folder.files import sha256, write_json
+from grpo_job.run_folder.paths import require_plain
 
 
 def build(run_folders: Sequence[Path], output: Path | None = None) -> Path:
@@ -16,9 +20,6 @@ def build(run_folders: Sequence[Path], output: Path | None = None) -> Path:
     For one run: `report.html` and `plots/` in its folder. For several: `comparison.html` next to the first one.
     With `output` only the page, to that file.
     """
-    from grpo_job.reports import html
-    from grpo_job.run_folder.paths import require_plain
-
     for folder in run_folders:
         require_plain(folder)
     if len(run_folders) == 1:
@@ -28,9 +29,6 @@ def build(run_folders: Sequence[Path], output: Path | None = None) -> Path:
 
 def build_live(run_folder: Path) -> Path:
     """`report.html` of a run that goes on, without plots; not written if the folder vanished meanwhile."""
-    from grpo_job.reports import html
-    from grpo_job.run_folder.paths import require_plain
-
     require_plain(run_folder)
     return html.write_live(run_folder)
 
@@ -64,8 +62,6 @@ def rebuild(run_folders: Sequence[Path], output: Path | None = None) -> Path:
 
 def _require_run(path: Path) -> None:
     """A page with nothing in it, written into an adapter's folder, would be published with it."""
-    from grpo_job.reports.run_data import read
-
     folder = read(path).folder
     if not any(file.is_file() for file in (folder.settings, folder.summary, folder.metrics)):
         raise InvalidRun(f"{path}: there is no settings.json; allowed: a run folder, or a published tree")
@@ -73,8 +69,6 @@ def _require_run(path: Path) -> None:
 
 def _refuse_published(path: Path) -> None:
     """The manifest of a published tree has the digest of its report: another one would be damage to who verifies it."""
-    from grpo_job.reports.run_data import read
-
     run = read(path).folder.path.resolve()
     if run.name == "run" and (run.parent / "manifest.json").is_file():
         raise InvalidRun(
@@ -85,9 +79,6 @@ def _refuse_published(path: Path) -> None:
 
 def _remember(run_folder: Path) -> None:
     """Keep the digests of what was written anew, or `grpo-job publish` would take it for damage; not while it runs."""
-    from grpo_job.reports.run_data import read
-    from grpo_job.run_folder.files import sha256, write_json
-
     run = read(run_folder)
     known, ended = run.summary.get("records") or {}, run.summary.get("ending") or {}
     written = {
@@ -103,13 +94,9 @@ def write_card(run_folder: Path, *, licence: Mapping[str, str] | None = None) ->
 
     `licence` is from the base model's card: `license`, and if that is "other", `license_name` and `license_link`.
     """
-    from grpo_job.reports import card
-
     return card.write(run_folder, licence or {})
 
 
 def note_in_card(path: Path, sentence: str) -> None:
     """Write in a card what `grpo-job verify` found, and leave the rest, which somebody may have edited."""
-    from grpo_job.reports import card
-
     card.note(path, sentence)
