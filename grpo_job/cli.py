@@ -217,7 +217,8 @@ def evaluate(adapter_or_run: Path, output: Path | None, assignments: tuple[str, 
     _end_with(story)
 
 
-published_commands.add_to(main)
+main.add_command(published_commands.verify)
+main.add_command(published_commands.reproduce)
 
 
 def _end_with(story: Callable[[], Outcome]) -> None:

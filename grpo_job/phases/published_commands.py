@@ -6,7 +6,7 @@ from collections.abc import Callable, MutableMapping
 import click
 
 from grpo_job.outcomes import Outcome
-from grpo_job.runtime import launched, library_env, machine, process_exit
+from grpo_job.runtime import launched, library_env, process_exit
 from grpo_job.runtime.command_line import json_option, set_option
 
 
@@ -30,10 +30,8 @@ def verify(
     def story() -> Outcome:
         from grpo_job.phases import verified
 
-        on_gpu = bool(machine.gpus(environment.get("CUDA_VISIBLE_DEVICES")))
-        asked = verified.Asked(model, rows, on_gpu)
         with process_exit.refusing_odd_files():
-            found = verified.verify_places(place, environment, asked, write=write)
+            found = verified.verify_places(place, environment, model, rows, write=write)
         for where, result in found.items():
             click.echo(json.dumps(result) if for_machines else "\n".join(verified.lines(where, result)))
         return verified.outcome(found)
@@ -63,11 +61,6 @@ def reproduce(context: click.Context, place: str, anyway: bool, assignments: tup
         return ended
 
     _end_with(story, environment)
-
-
-def add_to(group: click.Group) -> None:
-    for command in (verify, reproduce):
-        group.add_command(command)
 
 
 def _environment(context: click.Context) -> MutableMapping[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from grpo_job import reports
 from grpo_job.outcomes import Abandoned, InvalidRun, Outcome, PublishFailed
@@ -20,14 +20,6 @@ from grpo_job.stores.trees import manifest_of
 
 Record = dict[str, Any]
 SHOWN = ("by", "rows", "adapter", "base", "merged")
-
-
-class Asked(NamedTuple):
-    """How: the base to use in place of the tree's, the number of rows at most, and whether there is a GPU."""
-
-    model: str | None = None
-    rows: int | None = None
-    on_gpu: bool = False
 
 
 def verify_published(attempt: Attempt) -> None:
@@ -51,15 +43,18 @@ def verify_published(attempt: Attempt) -> None:
         publish_result(attempt)
 
 
-def verify_places(place: str, environment: Mapping[str, str], asked: Asked, *, write: bool) -> dict[str, Record]:
+def verify_places(
+    place: str, environment: Mapping[str, str], model: str | None = None, rows: int | None = None, *, write: bool
+) -> dict[str, Record]:
     """Verify an address or a folder; of an own run folder that was published, each of its destinations.
 
-    `write`: publish the result with what was verified, unless it has a fault.
+    `model` and `rows` as for `verify`. `write`: publish the result with what was verified, unless it has a fault.
     """
     own = None if published_copy.is_address(place) else _own_run(Path(place), environment)
     places = [str(each["uri"]) for each in own["published"]] if own and own.get("published") else [place]
-    model = asked.model or (_model_of(Path(place)) if own else None)
-    found = {each: verify(each, environment, model=model, rows=asked.rows, on_gpu=asked.on_gpu) for each in places}
+    model = model or (_model_of(Path(place)) if own else None)
+    on_gpu = bool(machine.gpus(environment.get("CUDA_VISIBLE_DEVICES")))
+    found = {each: verify(each, environment, model=model, rows=rows, on_gpu=on_gpu) for each in places}
     if write and not outcome(found).code:
         if own:
             _write_to_run(Path(place), places, found[places[0]], environment)

@@ -142,7 +142,7 @@ def test_the_result_is_written_into_a_tree_of_ones_own(small: Path, tmp_path: Pa
         (tree / "run" / "verify.json").unlink()
 
     own = f"file://{faults.planted(small, tmp_path / 'tree', as_before)}"
-    found = verified.verify_places(own, dict(os.environ), verified.Asked(rows=6), write=True)
+    found = verified.verify_places(own, dict(os.environ), rows=6, write=True)
     assert verified.outcome(found).code == 0
     written = json.loads((tmp_path / "tree" / "run" / "verify.json").read_text(encoding="utf-8"))
     assert written["rows"] == 6
