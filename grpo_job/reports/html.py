@@ -61,10 +61,7 @@ def report(run: RunData) -> str:
         run=run,
         headline=content.headline(run),
         accuracy=panels.accuracy(run),
-        reward=panels.reward([run]),
-        training=panels.training([run]),
-        speed=panels.speed([run]),
-        bars=[bars for bars in (panels.phases([run]), panels.parts([run])) if bars],
+        **_panels([run]),
     )
 
 
@@ -76,11 +73,17 @@ def side_by_side(runs: Sequence[RunData]) -> str:
         tests=paired.tests(runs),
         warnings=paired.warnings(runs),
         accuracy=panels.accuracies(runs),
-        reward=panels.reward(runs),
-        training=panels.training(runs),
-        speed=panels.speed(runs),
-        bars=[bars for bars in (panels.phases(runs), panels.parts(runs)) if bars],
+        **_panels(runs),
     )
+
+
+def _panels(runs: Sequence[RunData]) -> dict[str, Any]:
+    return {
+        "reward": panels.reward(runs),
+        "training": panels.training(runs),
+        "speed": panels.speed(runs),
+        "bars": [bars for bars in (panels.phases(runs), panels.parts(runs)) if bars],
+    }
 
 
 def figure(run: RunData, source: str, key: str, form: str) -> Any:
@@ -96,14 +99,8 @@ def figure(run: RunData, source: str, key: str, form: str) -> Any:
 
 
 def _drawn(run: RunData) -> list[plots.Drawn]:
-    every = (
-        panels.accuracy(run),
-        panels.reward([run]),
-        *panels.training([run]),
-        *panels.speed([run]),
-        panels.phases([run]),
-        panels.parts([run]),
-    )
+    of_run = _panels([run])
+    every = (panels.accuracy(run), of_run["reward"], *of_run["training"], *of_run["speed"], *of_run["bars"])
     return [item for item in every if item is not None]
 
 
