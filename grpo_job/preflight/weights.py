@@ -1,7 +1,6 @@
 """The weights without loading them: names from the index, or from the header of a safetensors file."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -32,7 +31,7 @@ def fault(base: BaseModel) -> str | None:
         return f"of its weights {', '.join(missing[:3])} is missing"
     for path in sorted(base.folder.glob("*.safetensors")):
         try:
-            _names_in(path)
+            _shapes_in(path)
         except (OSError, SafetensorError) as error:
             return f"{path.name} is no whole safetensors file ({error})"
     return None
@@ -44,7 +43,8 @@ def layers(base: BaseModel) -> set[str]:
     `model.layers.0.self_attn.q_proj.weight` is the layer `q_proj`.
     """
     try:
-        names = list(_tensor_names(base))
+        index = base.folder / INDEX
+        names = list(read_object(index)["weight_map"] if index.is_file() else shapes(base))
     except Exception:  # files or answers of others: without names there is only this one check less
         return set()
     found = {name.split(".")[-2] for name in names if name.endswith(".weight") and name.count(".") > 1}
@@ -63,6 +63,7 @@ def shapes(base: BaseModel) -> dict[str, list[int]]:
 
 
 def _shapes_in(path: Path) -> dict[str, list[int]]:
+    """Raises `SafetensorError` unless the file is as long as its header says."""
     with safe_open(path, "np") as file:
         return {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
@@ -77,28 +78,7 @@ def _shapes_on_hub(base: BaseModel) -> dict[str, list[int]]:
     return found
 
 
-def _tensor_names(base: BaseModel) -> Iterator[str]:
-    index, local = base.folder / INDEX, sorted(base.folder.glob("*.safetensors"))
-    if index.is_file():
-        yield from read_object(index)["weight_map"]
-    elif local:
-        for path in local:
-            yield from _names_in(path)
-    else:
-        from huggingface_hub import HfApi
-
-        yield from (
-            HfApi().parse_safetensors_file_metadata(base.name, WHOLE, revision=base.commit, timeout=HUB_SECONDS).tensors
-        )
-
-
 def _shards_of(base: BaseModel) -> set[str]:
     """The files that the index names."""
     index = base.folder / INDEX
     return set(map(str, read_object(index)["weight_map"].values())) if index.is_file() else set()
-
-
-def _names_in(path: Path) -> list[str]:
-    """The names of its tensors. Raises `SafetensorError` unless the file is as long as its header says."""
-    with safe_open(path, "np") as file:
-        return list(file.keys())
