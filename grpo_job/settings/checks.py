@@ -43,7 +43,8 @@ def _groups_fit_generation(settings: Settings) -> str | None:
         batch, micro_steps = settings.per_device_train_batch_size, settings.generation_micro_steps
         by = "STEPS_PER_GENERATION" if settings.steps_per_generation else "GRADIENT_ACCUMULATION_STEPS"
         completions = batch * micro_steps
-        sizes = f"GRPO_PER_DEVICE_TRAIN_BATCH_SIZE={batch} × {_of(micro_steps, 'micro-step')} from GRPO_{by}"
+        plural = "" if micro_steps == 1 else "s"
+        sizes = f"GRPO_PER_DEVICE_TRAIN_BATCH_SIZE={batch} × {micro_steps} micro-step{plural} from GRPO_{by}"
     if completions % group == 0:
         return None
     return (
@@ -172,11 +173,6 @@ def _one_address_to_notify(settings: Settings) -> str | None:
 
 def _plain_address(place: str) -> str:
     return place.removeprefix("file://").removesuffix("@main").rstrip("/")
-
-
-def _of(number: int, what: str) -> str:
-    """`3, "process"` as `"3 processes"`."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
 
 
 SIZES = {"per_device_train_batch_size", "generation_batch_size", "steps_per_generation", "gradient_accumulation_steps"}
