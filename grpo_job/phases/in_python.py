@@ -13,7 +13,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NoReturn
 
-from grpo_job import rewards
 from grpo_job.outcomes import (
     Abandoned,
     Interrupted,
@@ -26,6 +25,7 @@ from grpo_job.outcomes import (
     starting_a_process,
 )
 from grpo_job.phases.name import name_run
+from grpo_job.phases.read_settings import unknown_rewards
 from grpo_job.reports import run_data
 from grpo_job.run_folder.files import read_json, read_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder, require_plain
@@ -116,7 +116,7 @@ def run(environment: Mapping[str, str], settings: Mapping[str, Any]) -> LoadedRu
     """
     REDACTOR.know(secret_values(environment))
     given = {field(name): _text(field(name), value) for name, value in settings.items()}
-    resolved = resolve(environment, given, [lambda known: rewards.unknown(name for name, _ in known.rewards)])
+    resolved = resolve(environment, given, [unknown_rewards])
     named = name_run(resolved.settings, dict(environment)).settings
     given["run_id"] = named.run_id or ""
     code = _wait_for(
