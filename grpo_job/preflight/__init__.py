@@ -4,6 +4,7 @@ One file per kind of check. Each check is a small function that returns a `Findi
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -100,24 +101,20 @@ def examine(
     return _Examination(settings, environment, offline=offline, elsewhere=elsewhere, start=start).whole()
 
 
+@dataclass
 class _Examination:
     """The checks in order, with the results that later checks use."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        environment: Mapping[str, str],
-        *,
-        offline: bool = False,
-        elsewhere: bool = False,
-        within: MemoryLimit | None = None,
-        rows: dataset.Rows | None = None,
-        start: StartAdapter | None = None,
-    ) -> None:
-        self.settings, self.environment, self.rows, self.start = settings, environment, rows, start
-        self.offline, self.elsewhere, self.within = offline, elsewhere, within
-        self.found, self.layout = Findings(), ONE
-        self.choosing: list[dict[str, Any]] = []
+    settings: Settings
+    environment: Mapping[str, str]
+    offline: bool = False
+    elsewhere: bool = False
+    within: MemoryLimit | None = None
+    rows: dataset.Rows | None = None
+    start: StartAdapter | None = None
+    found: Findings = field(default_factory=Findings)
+    layout: Layout = ONE
+    choosing: list[dict[str, Any]] = field(default_factory=list)
 
     @libraries_write_to_stderr()  # what is checked may be other people's code, which writes what it likes
     def whole(self) -> Examined:
