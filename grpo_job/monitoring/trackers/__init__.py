@@ -20,24 +20,19 @@ from grpo_job.monitoring.trackers.backends import TrackerRun, opened
 from grpo_job.monitoring.trackers.background import CLOSE_SECONDS, InBackground
 from grpo_job.run_folder.files import write_text
 
-__all__ = ["CLOSE_SECONDS", "PACKAGES", "TrackerRun", "Trackers", "identity", "missing", "variables"]
+__all__ = ["CLOSE_SECONDS", "TrackerRun", "Trackers", "faults", "identity", "variables"]
 
 ID = re.compile("[0-9a-z]{12}")
-PACKAGES = ("wandb", "tensorboard", "mlflow", "trackio")  # module and package have the same name
 
 
-def missing(names: Sequence[str]) -> list[str]:
-    """A sentence for each tracker whose package is not installed."""
-    return [
+def faults(names: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each tracker that could not be opened: its module and its package have its name."""
+    missing = [
         f"GRPO_REPORT_TO: {name!r} was given; its package is not installed: pip install {name}"
         for name in names
         if find_spec(name) is None
     ]
-
-
-def faults(names: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """A sentence for each tracker that could not be opened."""
-    return [*missing(names), *credentials.faults(names, environment)]
+    return [*missing, *credentials.faults(names, environment)]
 
 
 def variables(names: Sequence[str], folder: Path) -> dict[str, str]:
