@@ -24,7 +24,7 @@ from grpo_job.run_folder import scratch
 from grpo_job.run_folder.files import write_json, write_jsonl
 from grpo_job.run_folder.paths import WEIGHTS, RunFolder, require_plain
 from grpo_job.settings.example import AUTO, OFF
-from grpo_job.settings.reader import COMPANIONS, Resolved
+from grpo_job.settings.reader import COMPANIONS, GIVEN, Resolved
 from grpo_job.settings.schema import Settings, variable
 
 # Settings that matter only for training and publishing.
@@ -77,7 +77,7 @@ def settings_for(found: Found, resolved: Resolved) -> Settings:
     """
     shape = lora.read(found.adapter)
     of_recipe = _said(resolved, "recipe") if resolved.origins["recipe"] != "default" else {}
-    given = _said(resolved, "command line", "environment", "file ")
+    given = _said(resolved, *GIVEN)
     of_tree = _of_tree(found, given, of_recipe)
     layers = {
         **({} if found.told else resolved.settings.model_dump()),

@@ -15,10 +15,9 @@ from grpo_job.reports.run_data import RunData
 from grpo_job.run_folder import identity, scratch
 from grpo_job.runtime import machine
 from grpo_job.settings import config_file
-from grpo_job.settings.reader import Resolved, assigned, resolve
+from grpo_job.settings.reader import GIVEN, Resolved, assigned, resolve
 from grpo_job.settings.schema import Settings, variable
 
-GIVEN = ("command line", "environment", "file ")
 # Settings of a run that do not change its result by themselves, but the order in which numbers are added.
 BESIDE = (
     "gradient_checkpointing", "health", "processes", "rehearsal", "shard_base", "standby", "training_graphs",

@@ -9,12 +9,11 @@ from grpo_job.inputs.start_adapter import StartAdapter
 from grpo_job.outcomes import InvalidRun, Outage
 from grpo_job.preflight import weights
 from grpo_job.preflight.findings import Finding, Findings
-from grpo_job.settings.reader import Resolved
+from grpo_job.settings.reader import GIVEN, Resolved
 from grpo_job.settings.schema import Settings, variable
 
 NAME = "start adapter"
 ORIGIN = "GRPO_ADAPTER"
-GIVEN = ("command line", "environment", "file ")
 SHAPE = ("lora_rank", "lora_alpha", "lora_target_modules")
 LAYERS = "layers."
 QUANTIZED = ("-unsloth-bnb-4bit", "-bnb-4bit")  # the same base in 4 bits, as its copies on the Hub are named

@@ -29,6 +29,7 @@ SECRET = "notify_url"  # the one setting that is a secret: of the environment al
 # Here empty is a value; elsewhere an empty variable counts as unset.
 MAY_BE_EMPTY = ("system_prompt",)
 LONGEST_SHOWN = 200
+GIVEN = ("command line", "environment", "file ")  # how the origins of what the user gave begin
 
 Layer = dict[str, tuple[str, Any]]  # field -> origin and value as it was given
 FurtherCheck = Callable[[Settings], list[str]]
