@@ -128,7 +128,7 @@ def _repositories(told: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
 
 def _is_hub_id(value: Any) -> bool:
     """A Hub id never means a folder here that happens to have its name, perhaps in the tree itself."""
-    return value == "sample" or (_matches(HUB_ID, value) and not _exists(value))
+    return value == "sample" or (_matches(HUB_ID, value) and not os.path.exists(value))  # noqa: PTH110 -- takes any text
 
 
 def _texts(told: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
@@ -136,13 +136,6 @@ def _texts(told: Mapping[str, Any]) -> list[tuple[str, Any, str]]:
     files = [("chat_template", template)] if template not in (None, "plain") else []
     files += [(name, told[name]) for name in TEXTS if text_files.names_a_file(str(told.get(name) or ""))]
     return [(name, value, "the name of a file") for name, value in files]
-
-
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except (OSError, ValueError):  # no file system has such a name
-        return False
 
 
 def _matches(pattern: re.Pattern[str], value: Any) -> bool:

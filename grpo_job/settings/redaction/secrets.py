@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from os.path import isfile  # no pipe, nothing endless; of any text, where Path raises for some
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -85,7 +86,7 @@ def _of_variable(name: str, given: str) -> Iterator[str]:
         return
     names_file = name.upper().endswith(("_FILE", "_PATH"))
     path = _at_home(given.strip()) if names_file or given.strip().startswith(("/", "~", ".")) else None
-    if path and len(given) < 4096 and _is_file(path):
+    if path and len(given) < 4096 and isfile(path):  # noqa: PTH113
         yield from reader(_read(path))
     elif not names_file or "://" in given:  # an address where its file should be is as secret
         yield from reader(given)
@@ -126,7 +127,7 @@ def _files_of_clients(environment: Mapping[str, str]) -> Iterator[Path]:
             places += sorted(folder.glob("*.json"))
         except OSError:  # no such folder, or not ours to read: then it is no client's either
             continue
-    yield from filter(_is_file, places)
+    yield from filter(isfile, places)
 
 
 def _at_home(path: str) -> Path:
@@ -135,13 +136,6 @@ def _at_home(path: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()  # no pipe, and nothing endless
-    except (OSError, ValueError):
-        return False
 
 
 def _read(path: Path) -> str:
