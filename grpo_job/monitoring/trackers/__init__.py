@@ -16,7 +16,7 @@ from typing import Any
 
 from grpo_job.evaluation.measure import RIGHT, Measure
 from grpo_job.monitoring.trackers import credentials
-from grpo_job.monitoring.trackers.backends import TrackerRun, opened
+from grpo_job.monitoring.trackers.backends import TRACKERS, TrackerRun
 from grpo_job.monitoring.trackers.background import CLOSE_SECONDS, InBackground
 from grpo_job.run_folder.files import write_text
 
@@ -61,7 +61,7 @@ class Trackers:
         """Open these trackers, and log steps of `done`, the metrics of earlier attempts, that one lacks."""
         for name in names:
             try:
-                self.open[name] = InBackground(partial(opened, name, run))
+                self.open[name] = InBackground(partial(TRACKERS[name], run))
             except Exception as error:
                 self._give_up(name, error)
         for row in done:

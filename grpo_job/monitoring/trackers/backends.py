@@ -1,7 +1,7 @@
 """The four trackers behind one interface. Each package is imported when its tracker is opened."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -33,19 +33,6 @@ class Tracker(Protocol):
 
     def close(self) -> None:
         """Send what is buffered."""
-
-
-def opened(name: str, run: TrackerRun) -> Tracker:
-    """The tracker of this name, at this run. Raises whatever its package raises."""
-    match name:
-        case "tensorboard":
-            return TensorBoard(run)
-        case "mlflow":
-            return MLflow(run)
-        case "wandb":
-            return Wandb(run)
-        case _:
-            return Trackio(run)
 
 
 class TensorBoard:
@@ -184,3 +171,8 @@ class Trackio:
 
     def close(self) -> None:
         self.trackio.finish()
+
+
+TRACKERS: dict[str, Callable[[TrackerRun], Tracker]] = {
+    "tensorboard": TensorBoard, "mlflow": MLflow, "wandb": Wandb, "trackio": Trackio,
+}  # fmt: skip

@@ -49,7 +49,7 @@ def over(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 def started(monkeypatch: pytest.MonkeyPatch, tracker: Silent, tmp_path: Path) -> tuple[Trackers, list[str]]:
-    monkeypatch.setattr(trackers, "opened", lambda name, run: tracker)
+    monkeypatch.setitem(trackers.TRACKERS, "mlflow", lambda run: tracker)
     told: list[str] = []
     found = Trackers(told.append)
     found.start(["mlflow"], run_in(tmp_path))
@@ -78,7 +78,7 @@ def test_a_server_that_does_not_let_itself_be_opened_is_told_of_once(
         over.wait()
         return Silent(over, hangs_at=1)
 
-    monkeypatch.setattr(trackers, "opened", opened)
+    monkeypatch.setitem(trackers.TRACKERS, "wandb", opened)
     told: list[str] = []
     found = Trackers(told.append)
     found.start(["wandb"], run_in(tmp_path), [{"step": 1, "loss": 1.0}])
