@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from grpo_job.checkpoints.validity import damage_of, digest_of, name_of, signed
 from grpo_job.run_folder.files import flush_folder, read_json, remove, sha256, share_as_folder, write_bytes, write_json
 from grpo_job.run_folder.identity import differences
 from grpo_job.stores import MANIFEST
+from grpo_job.stores.trees import files_of
 
 PARTIAL = ".partial"
 REPLACED = ".replaced"
@@ -82,7 +83,7 @@ class CheckpointManager:
         for extra in self.extras:
             if extra.is_file():
                 shutil.copyfile(extra, written / extra.name)
-        files = {str(path.relative_to(written)): _digest(path) for path in _files(written)}
+        files = {name: _digest(path) for name, path in files_of(written).items() if name != MANIFEST}
         facts = {**self.facts, "facts_sha256": digest_of(self.facts)}
         manifest = {"step": step, "identity": self.identity, **facts, "files": files}
         write_json(written / MANIFEST, signed(manifest, self.key))
@@ -165,10 +166,6 @@ class CheckpointManager:
                     shutil.rmtree(folder)
             elif self.damage_of(folder) is None:
                 good += 1
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != MANIFEST)
 
 
 def _digest(path: Path) -> dict[str, Any]:
