@@ -136,7 +136,8 @@ class RowSource:
         try:
             return files.read(path, self.prompt_column.partition(".")[0])
         except (Damaged, OSError) as error:
-            raise self._unreadable(f"{self._shown(path)}: {error}" if self.path.is_dir() else str(error)) from error
+            place = f"{self._shown(path)}: " if self.path.is_dir() else ""
+            raise self._refused(f"it cannot be read: {place}{error}") from error
 
     def _shown(self, path: Path) -> str:
         return str(path.relative_to(self.path)) if path.is_relative_to(self.path) else path.name
@@ -177,9 +178,6 @@ class RowSource:
         ]
         if faults:
             raise InvalidRun(*faults)
-
-    def _unreadable(self, why: str) -> InvalidRun:
-        return self._refused(f"it cannot be read: {why}")
 
     def _refused(self, why: str) -> InvalidRun:
         return InvalidRun(self._given() + why)
