@@ -5,7 +5,6 @@ from typing import Any
 
 from grpo_job import preflight
 from grpo_job.evaluation import drawing
-from grpo_job.evaluation.notes import counted
 from grpo_job.inputs import base_model
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.phases import oom_replan
@@ -14,6 +13,8 @@ from grpo_job.preflight import Checked
 from grpo_job.rewards.judging import JUDGEMENTS
 from grpo_job.run_folder.files import write_json
 from grpo_job.runtime import machine
+
+SAID = ("rows", "held-out rows", "rows to choose by")  # of the checks that passed, what the log has
 
 
 def check(attempt: Attempt) -> Checked:
@@ -25,24 +26,16 @@ def check(attempt: Attempt) -> Checked:
             settings, attempt.environment, oom_replan.memory_limit(attempt.folder), attempt.rows, attempt.start
         )
         attempt.start = checked.start
-        _report_findings(attempt, checked)
+        for finding in checked.findings:
+            if finding.status == "warned":
+                attempt.progress.warn(finding.sentence)
+            elif finding.name in SAID:
+                attempt.progress.say(finding.sentence)
     with phase("download", f"fetching {settings.model}"):
         base = base_model.fetch(settings.model, checked.base.commit or settings.model_revision)
     checked = checked._replace(base=base)
     _write_environment(attempt, checked)
     return checked
-
-
-def _report_findings(attempt: Attempt, checked: Checked) -> None:
-    rows, progress = checked.rows, attempt.progress
-    progress.say(f"training on {rows.train_counts.sentence()}")
-    for finding in checked.findings:
-        if finding.status == "warned":
-            progress.warn(finding.sentence)
-    held_out = rows.held_out_counts
-    progress.say(f"evaluating on {len(rows.held_out)} of {counted(held_out.kept, 'held-out row')}{held_out.left_out()}")
-    if checked.choosing:
-        progress.say(f"{len(checked.choosing)} training rows are set apart to choose by and not trained on")
 
 
 def _drawn(rows: Sequence[dict[str, Any]], seed: int) -> dict[str, Any]:
