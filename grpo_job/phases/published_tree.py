@@ -107,14 +107,14 @@ def lasting_files(run_folder: Path) -> list[Path]:
 def _own_places(run_folder: Path) -> dict[str, str]:
     runs = dict.fromkeys((run_folder.resolve(), run_folder.absolute()), ".")
     above = {folder.parent: ".." for folder in runs}
-    places = {**_home(), **above, **runs, Path.cwd(): "."}
+    places = {**_known(Path.home, "~"), **above, **runs, **_known(Path.cwd, ".")}
     return {str(folder): name for folder, name in places.items() if folder.name}
 
 
-def _home() -> dict[Path, str]:
+def _known(place: Callable[[], Path], name: str) -> dict[Path, str]:
     try:
-        return {Path.home(): "~"}
-    except RuntimeError:  # a user without one, as in many containers
+        return {place(): name}
+    except (RuntimeError, OSError):  # a user without a home, as in many containers; a working folder that is gone
         return {}
 
 

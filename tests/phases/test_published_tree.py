@@ -105,6 +105,16 @@ def test_the_machines_paths_are_hidden_and_a_tokenizer_is_left_as_it_is(
     assert not any(str(tmp_path).encode() in path.read_bytes() for path in files_of(tree).values())
 
 
+def test_a_run_is_published_from_a_working_folder_that_is_gone(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    gather(run, tmp_path / "tree")
+    assert (tmp_path / "tree" / "manifest.json").is_file()
+
+
 def test_three_destinations_hold_the_same_tree(run: Path, everywhere: Everywhere, tmp_path: Path) -> None:
     published = everywhere.publish(run)
     assert [place.uri for place in published] == everywhere.uris
