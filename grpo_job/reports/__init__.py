@@ -4,14 +4,18 @@ Reads only the run folder, so a report can be rebuilt anywhere, also of a run th
 are imported late.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from grpo_job.outcomes import InvalidRun, in_one_line
-from grpo_job.reports import card, html
+from grpo_job.reports import html
+from grpo_job.reports.card import note as note_in_card
+from grpo_job.reports.card import write as write_card
 from grpo_job.reports.run_data import read
 from grpo_job.run_folder.files import sha256, write_json
 from grpo_job.run_folder.paths import require_plain
+
+__all__ = ["build", "build_live", "note_in_card", "rebuild", "write_card"]
 
 
 def build(run_folders: Sequence[Path], output: Path | None = None) -> Path:
@@ -87,16 +91,3 @@ def _remember(run_folder: Path) -> None:
     if ended.get("code") is not None and known.keys() & written.keys():
         digests = {name: sha256(file) for name, file in written.items() if name in known}
         write_json(run.folder.summary, {**run.summary, "records": {**known, **digests}})
-
-
-def write_card(run_folder: Path, *, licence: Mapping[str, str] | None = None) -> Path:
-    """Write `adapter/README.md`, the model card, and return its path.
-
-    `licence` is from the base model's card: `license`, and if that is "other", `license_name` and `license_link`.
-    """
-    return card.write(run_folder, licence or {})
-
-
-def note_in_card(path: Path, sentence: str) -> None:
-    """Write in a card what `grpo-job verify` found, and leave the rest, which somebody may have edited."""
-    card.note(path, sentence)

@@ -31,12 +31,15 @@ class Base(NamedTuple):
     revision: str | None
 
 
-def write(run_folder: Path, licence: Mapping[str, str]) -> Path:
-    """`adapter/README.md`, in a published tree the README at its root, and the Hub's file of results beside it."""
+def write(run_folder: Path, licence: Mapping[str, str] | None = None) -> Path:
+    """`adapter/README.md`, in a published tree the README at its root, and the Hub's file of results beside it.
+
+    `licence` is from the base model's card: `license`, and if that is "other", `license_name` and `license_link`.
+    """
     run = read(run_folder)
     adapter = run.folder.adapter if run.folder.path == run_folder else run_folder
     path = adapter / "README.md"
-    write_text(path, card(run, base_of(run, adapter), licence))
+    write_text(path, card(run, base_of(run, adapter), licence or {}))
     hub_results.write(run, adapter)
     return path
 
