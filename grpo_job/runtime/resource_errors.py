@@ -89,6 +89,7 @@ MEMORY_WORDS = (
     "larger than the available kv cache memory",
     "cublas_status_alloc_failed",
     "can't allocate memory",
+    "failed to map segment from shared object",  # of a library that is imported
 )
 
 
