@@ -10,7 +10,6 @@ import click
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.launchers import tidied
 
-
 UTF8 = {"PYTHONUTF8": "1"}
 
 
