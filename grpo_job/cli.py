@@ -31,6 +31,7 @@ def main(context: click.Context) -> None:
     Without a command: run, or this help at a terminal."""
     from grpo_job.settings.redaction.redactor import guard
 
+    launched.restart_in_utf8(os.environ)
     launched.escape_what_cannot_be_shown()
     context.obj = context.obj or Interruption().install()
     context.obj.hide = guard(os.environ)

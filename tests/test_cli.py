@@ -15,7 +15,7 @@ from grpo_job.outcomes import Outcome, StopNow
 from grpo_job.phases import tell_checks
 from grpo_job.preflight import Examined
 from grpo_job.preflight.findings import Finding, Findings
-from grpo_job.runtime import machine, process_exit
+from grpo_job.runtime import launched, machine, process_exit
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import Resolved
 
@@ -132,6 +132,15 @@ def test_a_signal_before_the_run_is_recorded_gives_75(invoke: Invoke, monkeypatc
     code, _, said = invoke()
     assert code == 75
     assert "SIGTERM was received" in said
+
+
+def test_a_signal_while_a_command_is_imported_gives_75(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop() -> None:
+        raise StopNow("SIGTERM")
+
+    monkeypatch.setattr(launched, "escape_what_cannot_be_shown", stop)
+    code, _, said = invoke("run")
+    assert (code, said) == (75, "grpo-job: interrupted (exit 75)\nSIGTERM was received before the run began\n")
 
 
 def test_check_prints_the_settings_also_when_a_check_fails(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

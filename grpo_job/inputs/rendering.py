@@ -161,7 +161,7 @@ def _told(error: Exception) -> str:
 
 def _answers(lines: Iterator[str]) -> Iterator[str | int]:
     source, special_tokens, options, tokenizer, seconds = json.loads(next(lines))
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    _limit(resource.RLIMIT_CPU, seconds, seconds + 1)
     template = Template(source, special_tokens, options)
     assert template.takes_system in (True, False)  # asked for later, outside this process
     texts = (template.text(json.loads(line)) for line in lines)
@@ -186,10 +186,17 @@ def whole_tokenizer(file: str, special_tokens: list[str]) -> "Tokenizer":
     return tokenizer
 
 
+def _limit(kind: int, soft: int, hard: int) -> None:
+    """Set these limits, or those of the job itself if they are lower: nobody may raise them."""
+    known = resource.getrlimit(kind)[1]
+    allowed = hard if known == resource.RLIM_INFINITY else min(hard, known)
+    resource.setrlimit(kind, (min(soft, allowed), allowed))
+
+
 def main() -> None:
     """In the process with limits: one line of JSON a prompt, on standard input and output."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(resource.RLIMIT_AS, MEMORY, MEMORY)
+    _limit(resource.RLIMIT_CORE, 0, 0)
     try:
         for answer in _answers(iter(sys.stdin)):
             print(json.dumps(answer))

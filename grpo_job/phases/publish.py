@@ -1,5 +1,6 @@
 """Write the report and the model card, and publish the result."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,8 @@ def _patience(settings: Settings, folder: RunFolder) -> float:
 
 def _to_finish(folder: RunFolder, settings: Settings) -> str:
     """The command; with the destinations, for another machine may not have this GRPO_OUTPUT_DIR."""
-    return f"to finish: grpo-job publish {folder.path} {' '.join(f'--to {uri}' for uri in settings.publish_to)}"
+    places = [word for uri in settings.publish_to for word in ("--to", uri)]
+    return f"to finish: {shlex.join(['grpo-job', 'publish', str(folder.path), *places])}"
 
 
 def publish_again(

@@ -76,7 +76,8 @@ class RunFolder:
 
     def require_open(self) -> None:
         """Raises `InvalidRun` if this user cannot read and write what is there."""
-        kept = {*self._kept(), *self.checkpoints.glob("step-*")}
+        below = (Path(at, name) for at, folders, _ in os.walk(self.checkpoints) for name in folders)
+        kept = {*self._kept(), *below}
         if closed := sorted(str(path) for path in kept if not _is_open(path)):
             raise InvalidRun(f"GRPO_OUTPUT_DIR: {', '.join(closed)} {OF_ANOTHER_USER}")
 

@@ -31,7 +31,6 @@ class Summary:
         except Damaged as damage:
             self.earlier, self.damage = {}, damage.sentence
         self.values: dict[str, Any] = {
-            "run_id": run_id,
             "steps": {"done": 0, "planned": 0, "lost_to_resume": 0},
             "accuracy": {"before": None, "after": None, "rows": 0, "verdict": None, "p_value": None, "measure": None},
             "format": {"before": None, "after": None},
@@ -40,10 +39,13 @@ class Summary:
             "published": [],
             "fruitless_attempts": 0,
             **self.earlier,
+            "run_id": run_id,
             "ending": RUNNING,
             "seconds": dict.fromkeys(PHASES, 0.0) | self.earlier.get("seconds", {}),
             "attempts": self.earlier.get("attempts", 0) + 1,
         }
+        if "path" in (self.values["adapter"] or {}):  # the folder may have been renamed or moved, as its name may
+            self.update(adapter={"path": str(RunFolder(path.parent).adapter)})
         self._turn = threading.RLock()  # a signal handler may end the process in the midst of its thread's turn
 
     @property

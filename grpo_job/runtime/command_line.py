@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from grpo_job.runtime import machine
+from grpo_job.outcomes import StopNow
+from grpo_job.runtime import machine, process_exit
 from grpo_job.runtime.world import is_rank
 
 OWN_OPTIONS = ("-h", "--help", "--version")
@@ -34,6 +35,13 @@ class RunByDefault(click.Group):
             click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
                          help="Print the version.")
         )  # fmt: skip
+
+    def main(self, *arguments: Any, **named: Any) -> Any:
+        """A signal that comes while a command is still being imported ends it as one that comes later."""
+        try:
+            return super().main(*arguments, **named)
+        except StopNow as signal_name:
+            process_exit.leave(process_exit.stopped_early(signal_name))
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
         if not arguments and self._person_at_a_terminal():

@@ -1,13 +1,25 @@
 """What the process does first, because of how it may have been launched: its environment, and its output."""
 
 import io
+import os
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 import click
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings.launchers import tidied
+
+UTF8 = {"PYTHONUTF8": "1"}
+
+
+def restart_in_utf8(environment: Mapping[str, str]) -> None:
+    """Begin again with Python's UTF-8 mode where PYTHONUTF8=0 or an option of Python left it with ASCII alone.
+
+    Python could then neither set a variable nor open a path with another character.
+    """
+    if sys.getfilesystemencoding() == "ascii" and not environment.items() >= UTF8.items():
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**environment, **UTF8})
 
 
 def tidy(environment: MutableMapping[str, str]) -> list[str]:

@@ -24,10 +24,14 @@ def ending_of(story: Callable[[], Outcome]) -> Outcome:
     except RunEnded as known:
         return known.outcome()
     except StopNow as signal_name:
-        return Interrupted(f"{signal_name} was received before the run began").outcome()
+        return stopped_early(signal_name)
     except Exception as error:
         click.echo(traceback.format_exc(), err=True)
         return Unexpected(f"{type(error).__name__}: {error}").outcome()
+
+
+def stopped_early(signal_name: StopNow) -> Outcome:
+    return Interrupted(f"{signal_name} was received before the run began").outcome()
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 import errno
 import os
 import resource
-import shutil
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from grpo_job.outcomes import causes
 
@@ -21,11 +21,11 @@ CURES = {
 # What torch and safetensors raise instead of an OSError.
 WORDS = {
     "no space left": errno.ENOSPC,
-    "os error 28": errno.ENOSPC,
-    "os error 30": errno.EROFS,
+    "disk quota exceeded": errno.EDQUOT,
     "read-only file system": errno.EROFS,
     "permission denied": errno.EACCES,
-    "os error 27": errno.EFBIG,
+    "input/output error": errno.EIO,
+    "stale file handle": errno.ESTALE,
     "file too large": errno.EFBIG,
 }
 WRITER_FAILED = ("pytorchstreamwriter failed", "file write failed", "iostream error", "inline_container.cc")
@@ -69,15 +69,20 @@ def _number(error: BaseException, folder: Path) -> int | None:
     number = next((number for words, number in WORDS.items() if words in text), None)
     if number is None and any(words in text for words in WRITER_FAILED):
         limited = resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
-        return errno.ENOSPC if _is_full(folder) else errno.EFBIG if limited else None
+        return _refused_now(folder) or (errno.EFBIG if limited else None)
     return number
 
 
-def _is_full(folder: Path) -> bool:
+def _refused_now(folder: Path) -> int | None:
+    """The number of the error that writing there raises now: a quota leaves the disk free space."""
     try:
-        return shutil.disk_usage(folder).free < ROOM_TO_WRITE
-    except OSError:
-        return False
+        with TemporaryFile(dir=folder) as file:
+            file.write(bytes(ROOM_TO_WRITE))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno
+    return None
 
 
 MEMORY_KINDS = ("OutOfMemoryError", "MemoryError")
@@ -89,6 +94,7 @@ MEMORY_WORDS = (
     "larger than the available kv cache memory",
     "cublas_status_alloc_failed",
     "can't allocate memory",
+    "failed to map segment from shared object",  # of a library that is imported
 )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def write(path: Path, resolved: Resolved) -> list[str]:
         path.write_text(whole, encoding="utf-8")
     except OSError as error:
         raise InvalidRun(f"{path}: the file cannot be written: {error.strerror}; allowed: another folder") from error
-    named = f"GRPO_CONFIG={path}"
+    named = f"GRPO_CONFIG={shlex.quote(str(path))}"
     return [f"{path} is written. Next:", f"  {named} grpo-job check", f"  {named} grpo-job run"]
 
 

@@ -1,5 +1,8 @@
 """A chat template is third-party code: its errors are sentences, and it has a deadline and limits."""
 
+import subprocess
+import sys
+
 import pytest
 
 from grpo_job.inputs import rendering
@@ -15,6 +18,10 @@ ALTERNATES = (
     "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('roles must alternate') }}{% endif %}[{{ m.role }}] {{ m.content }}{% endfor %}"
 )
+ASKS = f"""
+from grpo_job.inputs.rendering import Template
+print(Template({PARROT!r}, {{}}, {{}}).texts([[{{"role": "user", "content": "2 + 2?"}}]]))
+"""
 
 
 def test_a_template_with_a_system_role_gets_the_system_message() -> None:
@@ -74,3 +81,11 @@ def test_one_that_does_not_end_is_stopped(monkeypatch: pytest.MonkeyPatch) -> No
         Template(loops, {}, {}).texts([[USER]])
     with pytest.raises(Unrendered, match="it did not end in 1 s"):
         Template(loops, {}, {}).lengths([[USER]], "tokenizer.json")
+
+
+def test_a_job_that_is_allowed_less_than_the_limits_renders_within_what_it_is_allowed() -> None:
+    told = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -v 1000000; ulimit -t 7; exec "$@"', "sh", sys.executable, "-c", ASKS],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (told.stdout, told.stderr) == ("['[user] 2 + 2?']\n", "")

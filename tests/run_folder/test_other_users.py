@@ -16,7 +16,7 @@ Forbid = Callable[[Path], None]
 @pytest.fixture
 def folder(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path / "run").open()
-    for kept in (folder.adapter, folder.lease, folder.checkpoints / "step-000002"):
+    for kept in (folder.adapter, folder.lease, folder.checkpoints / "step-000002", folder.checkpoints / ".partial/a"):
         kept.mkdir(parents=True)
     folder.metrics.touch()
     return folder
@@ -33,7 +33,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> Forbid:
     return forbidden
 
 
-@pytest.mark.parametrize("name", ["adapter", "metrics.jsonl", "checkpoints/step-000002"])
+@pytest.mark.parametrize("name", ["adapter", "metrics.jsonl", "checkpoints/step-000002", "checkpoints/.partial/a"])
 def test_what_this_user_cannot_write_is_refused_when_the_folder_is_opened(
     name: str, folder: RunFolder, forbid: Forbid
 ) -> None:

@@ -24,6 +24,16 @@ def test_a_run_that_ended_at_once_names_no_phases(tmp_path: Path) -> None:
     assert closing_lines(found.values, tmp_path)[-2:] == ["time: 1 s", "interrupted (exit 75): SIGINT was received"]
 
 
+def test_a_run_in_a_folder_that_was_renamed_is_named_by_the_folder(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    first = Summary(old / "summary.json", "old")
+    first.update(adapter={"path": str(old / "adapter"), "sha256": "a1"})
+    first.write()
+    old.rename(new)
+    found = Summary(new / "summary.json", "new").values
+    assert (found["run_id"], found["adapter"]) == ("new", {"path": str(new / "adapter"), "sha256": "a1"})
+
+
 class ToldTurn:
     """A lock that tells when somebody waits for it."""
 

@@ -1,9 +1,8 @@
 """A full or locked disk is told from other failures, and the cure is named."""
 
 import errno
-import shutil
+import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -35,21 +34,29 @@ def test_an_error_of_the_disk_names_its_cure(number: int, cure: str) -> None:
     [
         "Error while serializing: I/O error: No space left on device (os error 28)",
         "[enforce fail at inline_container.cc:668] . unexpected pos: No space left",
+        "Error while serializing: I/O error: Disk quota exceeded (os error 122)",
     ],
 )
 def test_what_libraries_raise_in_its_place_is_understood(words: str) -> None:
     assert "free some space" in (disk_trouble(RuntimeError(words), FOLDER) or "")
 
 
-@pytest.mark.parametrize("free", [0, 1 << 30])
+@pytest.mark.parametrize(
+    ("number", "cure"), [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "the disk quota"), (0, None)]
+)
 @pytest.mark.parametrize(
     "words", ["basic_ios::clear: iostream error", "[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0"]
 )
-def test_what_torch_raises_without_saying_why_is_the_disks_if_that_is_full(
-    words: str, free: int, monkeypatch: pytest.MonkeyPatch
+def test_what_torch_raises_without_saying_why_is_what_writing_raises_now(
+    words: str, number: int, cure: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
-    assert ("the disk is full" in (disk_trouble(RuntimeError(words), FOLDER) or "")) is (free == 0)
+    def sync(descriptor: int) -> None:
+        if number:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    told = disk_trouble(RuntimeError(words), tmp_path)
+    assert cure in (told or "") if cure else told is None
 
 
 def test_an_error_behind_another_is_seen() -> None:

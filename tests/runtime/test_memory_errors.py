@@ -13,6 +13,7 @@ OURS = [
     ValueError("No available memory for the cache blocks. Try increasing `gpu_memory_utilization`"),
     ValueError("Free memory on device cuda:0 (9/80 GiB) on startup is less than desired GPU memory utilization (0.5)"),
     ValueError("2.0 GiB KV cache is needed, which is larger than the available KV cache memory (1.0 GiB)"),
+    ImportError("/lib/_multiprocessing.so: failed to map segment from shared object"),
     MemoryError(),
 ]
 

@@ -1,6 +1,7 @@
 """`grpo-job init` writes a file that GRPO_CONFIG reads as what was given; `grpo-job schema` describes such files."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ def test_what_was_given_is_read_back(suffix: str, tmp_path: Path) -> None:
     read = resolve({"GRPO_CONFIG": str(path)}).settings
     assert read.changing_result() == resolve({}, assigned(GIVEN)).settings.changing_result()
     assert read.publish_to == ("hf://me/x", "file:///a b")
+
+
+def test_the_commands_to_go_on_with_are_quoted_for_a_shell(tmp_path: Path) -> None:
+    told = starter_file.write(tmp_path / "it's a job.env", resolve({}))
+    assert [shlex.split(line) for line in told[1:]] == [
+        [f"GRPO_CONFIG={tmp_path}/it's a job.env", "grpo-job", do] for do in ("check", "run")
+    ]
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
