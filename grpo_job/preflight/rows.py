@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from grpo_job.evaluation.notes import counted
-from grpo_job.inputs.dataset import Counts, Rows
+from grpo_job.inputs.dataset import Counts, Rows, normalised
 from grpo_job.preflight import gold_answers
 from grpo_job.preflight.findings import Finding
 from grpo_job.settings.schema import Settings
@@ -32,7 +32,7 @@ def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterat
     for check in ROW_CHECKS:
         if message := check(rows, settings):
             yield Finding("warned", "rows", message)
-    for check in (_unused_split, _overlap, _few_held_out):
+    for check in (_unused_split, _overlap, _under_other_systems, _few_held_out):
         if message := check(rows, settings):
             yield Finding("warned", "held-out rows", message)
     if message := _no_verdict_to_publish_by(rows, settings):
@@ -187,6 +187,18 @@ def _overlap(rows: Rows, settings: Settings) -> str | None:
     return (
         f"{counts.in_training} of {counts.read} held-out questions occur in training and were left out: "
         "use a separate split with GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET"
+    )
+
+
+def _under_other_systems(rows: Rows, settings: Settings) -> str | None:
+    """Questions that differ in the system message alone: a model may know their answers from training."""
+    known = {(normalised(row["question"]), row["answer"]) for row in rows.train}
+    number = sum((normalised(row["question"]), row["answer"]) in known for row in rows.held_out)
+    if number <= OVERLAP * len(rows.held_out):
+        return None
+    return (
+        f"{number} of {len(rows.held_out)} occur in training with the same answer under another system message: if the "
+        "answer does not depend on that message, use a separate split with GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET"
     )
 
 
