@@ -16,8 +16,8 @@ DUPLICATE = 0.2
 OVERLAP = 0.05
 FEWEST_HELD_OUT = 50  # below, one standard error is more than 7 points, which hides usual gains
 KEPT = 0.99  # the proposed token limit keeps this share
-# Columns of SQuAD, BoolQ, Alpaca, RACE, CoQA and summaries that a question is about.
-CONTEXTS = ("context", "passage", "input", "article", "story", "document")
+# Columns of SQuAD, BoolQ, Alpaca, RACE, CoQA, summaries and SVAMP that a question is about, in small letters.
+CONTEXTS = ("context", "passage", "input", "article", "story", "document", "body")
 BY_CHANCE = 0.05  # of short texts
 MOST_EPOCHS = 20  # more epochs over the same few rows memorize them
 
@@ -129,7 +129,8 @@ def _system(rows: Rows, settings: Settings) -> str | None:
 
 def _context(rows: Rows, settings: Settings) -> str | None:
     """A text that the question is about, in a column that no prompt shows."""
-    unshown = [name for name in CONTEXTS if _is_unshown(name, rows)]
+    columns = [name for name in json.loads(rows.train[0]["columns"] or "{}") if name.lower() in CONTEXTS]
+    unshown = [name for name in columns if _is_unshown(name, rows)]
     if not unshown:
         return None
     return (
@@ -140,8 +141,6 @@ def _context(rows: Rows, settings: Settings) -> str | None:
 
 def _is_unshown(name: str, rows: Rows) -> bool:
     """Whether rows have texts in this column, of which prompts show none but by chance."""
-    if name not in json.loads(rows.train[0]["columns"] or "{}"):
-        return False
     cells = [json.loads(row["columns"])[name] for row in rows.train]
     texts = [(cell.strip(), row) for cell, row in zip(cells, rows.train, strict=True) if isinstance(cell, str)]
     shown = [any(text in message["content"] for message in row["prompt"]) for text, row in texts if text]
