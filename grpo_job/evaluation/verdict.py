@@ -95,9 +95,9 @@ def chosen_afterwards(judged: dict[str, Any], first: str) -> dict[str, Any]:
     return {**judged, "measure": measure, "notes": [note, *judged["notes"]]}
 
 
-def asked(records: Records) -> list[tuple[str, str]]:
-    """The questions and right answers, in order."""
-    return [(row["question"], row["gold"]) for row in records]
+def asked(records: Records) -> list[tuple[str, str, str | None]]:
+    """The questions, right answers and, where they are recorded, prompts as the model saw them, in order."""
+    return [(row["question"], row["gold"], row.get("prompt")) for row in records]
 
 
 def _add_warm(judged: dict[str, Any], before: Sequence[float | None], warm: Sequence[float | None]) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from grpo_job.inputs.content import MOST_UNPACKED, Damaged
+from grpo_job.inputs import class_labels
+from grpo_job.inputs.content import MOST_UNPACKED, Damaged, Item
 
-Item = dict[str, Any]
 Columns = tuple[list[str], list[Item]]  # the columns' names, and the rows
 
 BATCH, MOST_ROWS = 1000, 10_000_000  # rows at a time, and in all: a column of one value needs no bytes in the file
@@ -18,7 +18,7 @@ def parquet(path: Path) -> Columns:
 
     def batches() -> Iterator[Any]:
         file = pyarrow.parquet.ParquetFile(path)
-        yield file.schema_arrow.names
+        yield file.schema_arrow
         yield from file.iter_batches(batch_size=BATCH)
 
     return _of_arrow(batches(), "Parquet")
@@ -33,20 +33,21 @@ def arrow(path: Path) -> Columns:
             is_file = file.read(6) == b"ARROW1"
             file.seek(0)
             reader = pyarrow.ipc.open_file(file) if is_file else pyarrow.ipc.open_stream(file)
-            yield reader.schema.names
+            yield reader.schema
             yield from map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
 
     return _of_arrow(batches(), "Arrow")
 
 
 def _of_arrow(batches: Iterator[Any], kind: str) -> Columns:
-    """The columns, which come first, and the rows of all batches, as long as they fit into memory."""
+    """The columns and the rows of all batches, as long as they fit into memory; the schema comes first."""
     import pyarrow
 
     rows: list[Item] = []
     try:
-        require_distinct(columns := next(batches))
-        unpacked = 0
+        schema = next(batches)
+        require_distinct(columns := schema.names)
+        features, unpacked = class_labels.in_schema(schema), 0
         for batch in batches:
             if len(rows) + batch.num_rows > MOST_ROWS:
                 raise Damaged(f"it unpacks to more than {MOST_ROWS:,} rows; split the file")
@@ -54,7 +55,7 @@ def _of_arrow(batches: Iterator[Any], kind: str) -> Columns:
                 unpacked += sum(map(_size, found))
                 if unpacked > MOST_UNPACKED:
                     raise Damaged(f"it unpacks to more than {MOST_UNPACKED:,} bytes; split the file")
-                rows += found
+                rows += class_labels.named(found, features)
     except Damaged:
         raise
     except (pyarrow.ArrowException, OSError, ValueError, EOFError, MemoryError) as error:

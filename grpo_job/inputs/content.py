@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+Item = dict[str, Any]  # one row as it was read
+
 COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
 MOST_UNPACKED = 2**30  # bytes: a few kilobytes can stand for all memory
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}

@@ -85,7 +85,7 @@ def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) 
         read, held_read = _set_apart(read, settings)
     training = _Filter(settings, lengths, needs_gold)
     train, train_counts = training.keep(read)
-    known = frozenset(normalised(row["question"]) for row in train)
+    known = frozenset(asked_of(row, settings) for row in train)
     held_out, held_counts = _Filter(settings, lengths, needs_gold, known).keep(held_read)
     _require_enough(train, train_counts, held_out, held_counts, place, settings)
     digest = hashlib.sha256("\n".join(row["columns"] for row in train).encode()).hexdigest()[:16]
@@ -102,6 +102,13 @@ def normalised(question: str) -> str:
     text = unicodedata.normalize("NFKC", RAISED.sub(r"^\g<0>", INVISIBLE.sub("", question))).casefold()
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     return " ".join(PUNCTUATION.sub(" ", text).split())
+
+
+def asked_of(row: Row, settings: Settings) -> str:
+    """The question of a row, with the system message that it brings: under another one it is another question."""
+    usual = prompt_of(row["question"], settings)[:-1]
+    own = [message for message in row["prompt"][:1] if message["role"] == "system" and message not in usual]
+    return " ".join(normalised(text) for text in (*(message["content"] for message in own), row["question"]))
 
 
 def prompt_of(question: str, settings: Settings) -> list[dict[str, str]]:
@@ -125,7 +132,7 @@ class _Filter:
     def keep(self, read: Sequence[Row]) -> tuple[list[Row], Counts]:
         rows, seen = [], set[str]()
         for row in read:
-            key = normalised(row["question"])
+            key = asked_of(row, self.settings)
             if reason := self._fault_of(row, key, seen):
                 self.counts[reason] = self.counts.get(reason, 0) + 1
             else:
@@ -216,7 +223,7 @@ def _hint(columns: Sequence[str]) -> str:
 
 def _set_apart(rows: Sequence[Row], settings: Settings) -> tuple[list[Row], list[Row]]:
     """Hold out the rows with the lowest question hashes: the same in every run, equal questions together."""
-    keys = [hashlib.sha256(normalised(row["question"]).encode()).hexdigest() for row in rows]
+    keys = [hashlib.sha256(asked_of(row, settings).encode()).hexdigest() for row in rows]
     number = min(settings.eval_rows, max(1, int(len(rows) * HELD_OUT_SHARE)))
     chosen = set(sorted(set(keys))[:number])
     held = [row for row, key in zip(rows, keys, strict=True) if key in chosen]

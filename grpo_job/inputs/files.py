@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from grpo_job.inputs import binary
-from grpo_job.inputs.binary import Item, require_distinct, twice
-from grpo_job.inputs.content import COMPRESSED, Damaged, text_of
+from grpo_job.inputs.binary import require_distinct, twice
+from grpo_job.inputs.content import COMPRESSED, Damaged, Item, text_of
 
 SEPARATORS = ",;\t|"
 LFS_POINTER = b"version https://git-lfs"

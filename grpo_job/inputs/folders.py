@@ -7,9 +7,11 @@ No file outside the folder is ever read, whatever a README or a symbolic link na
 import os
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any
 
+from grpo_job.inputs.class_labels import Features
 from grpo_job.inputs.content import Damaged
 from grpo_job.inputs.files import allowed, is_rows
 
@@ -39,7 +41,8 @@ def splits_of(folder: Path, config: str | None) -> SplitFiles:
     Raises `Damaged` for a folder without rows or with files elsewhere, `UnknownConfig`, and `ValueError` for a README
     that `datasets` refuses.
     """
-    chosen = _chosen(_configs(folder), config)
+    configs = _configs(folder)
+    chosen = configs.get(_chosen(configs, config), {})
     inner = folder / _inside(str(chosen.get("data_dir") or "."))
     if not (patterns := chosen.get("data_files")):
         return inferred(_row_files(inner, folder), inner)
@@ -49,6 +52,18 @@ def splits_of(folder: Path, config: str | None) -> SplitFiles:
         split: list(dict.fromkeys(file for path in paths for file in _matching(inner, folder, str(path))))
         for split, paths in sanitize_patterns(patterns).items()
     }
+
+
+def features_of(folder: Path, config: str | None) -> Features:
+    """What the README says of the columns of one configuration, if some hold classes; else empty."""
+    if not (card := _card(folder, "class_label:")):
+        return {}
+    from datasets.info import DatasetInfosDict
+
+    infos = DatasetInfosDict.from_dataset_card_data(card)
+    chosen = _chosen(_configs(folder), config) or next(iter(infos), "")
+    info = infos.get(chosen)
+    return info.features.to_dict() if info and info.features else {}
 
 
 def inferred(files: list[Path], folder: Path) -> SplitFiles:
@@ -79,23 +94,36 @@ def require_within(paths: Iterable[Path], folder: Path) -> None:
 
 def _configs(folder: Path) -> dict[str, dict[str, Any]]:
     """`{"main": {"data_files": ..., "data_dir": ..., "default": ...}}` from the README; empty if it names none."""
+    if not (card := _card(folder, "configs:")):
+        return {}
+    from datasets.utils.metadata import MetadataConfigs
+
+    return {
+        str(name): each for name, each in MetadataConfigs.from_dataset_card_data(card).items()
+    }  # YAML reads 5 as a number
+
+
+def _card(folder: Path, key: str) -> Any:
+    """The metadata of the README, None if it does not have the key."""
     readme = folder / "README.md"
     if not readme.is_file():
-        return {}
+        return None
     require_within([readme], folder)
     if (size := readme.stat().st_size) > LONGEST_README:
         raise Damaged(f"its README.md has {size:,} bytes; allowed: at most {LONGEST_README:,}: shorten it")
     text = readme.read_bytes()
-    if not text.lstrip().startswith(b"---") or b"configs:" not in text:
-        return {}
-    from datasets.utils.metadata import MetadataConfigs
+    return _data(text.decode()) if text.lstrip().startswith(b"---") and key.encode() in text else None
+
+
+@lru_cache(maxsize=1)
+def _data(readme: str) -> Any:
     from huggingface_hub import DatasetCard
 
-    found = MetadataConfigs.from_dataset_card_data(DatasetCard.load(readme, ignore_metadata_errors=True).data)
-    return {str(name): each for name, each in found.items()}  # YAML reads `5` as a number
+    return DatasetCard(readme, ignore_metadata_errors=True).data
 
 
-def _chosen(configs: dict[str, dict[str, Any]], config: str | None) -> dict[str, Any]:
+def _chosen(configs: dict[str, dict[str, Any]], config: str | None) -> str:
+    """The name of the configuration; empty where the README names none and none is asked for."""
     if config is None and configs:
         marked = [name for name, each in configs.items() if name == "default" or each.get("default")]
         default = list(configs) if len(configs) == 1 else marked
@@ -105,7 +133,7 @@ def _chosen(configs: dict[str, dict[str, Any]], config: str | None) -> dict[str,
     if config is not None and config not in configs:
         named = f"allowed: {', '.join(configs)}" if configs else "its README names no `configs`; unset it"
         raise UnknownConfig(f"it has no such configuration; {named}")
-    return configs[config] if config is not None else {}
+    return config or ""
 
 
 def _inside(pattern: str) -> str:

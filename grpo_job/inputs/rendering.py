@@ -33,6 +33,9 @@ MEMORY = 4 * 2**30  # bytes of address space of the process that renders
 FIXED_SIZE, SIZE_FACTOR = 1_000_000, 10
 LONGEST_REASON = 1000  # characters
 BATCH = 512  # texts that are encoded at a time
+# Of every prompt, whenever it is asked: with the clock's date, the answers before and after midnight would be to other
+# prompts. The default of Llama's templates.
+TODAY = datetime(2024, 7, 26)
 PROBE, QUESTION = "A system message.", "A question."
 
 # Transformers' tags around assistant messages. They do nothing in a prompt, so `if true` replaces them.
@@ -92,7 +95,7 @@ class Template:
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
         environment.globals["raise_exception"] = _raise
-        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        environment.globals["strftime_now"] = TODAY.strftime
         environment.filters["tojson"] = partial(json.dumps, ensure_ascii=False)
         source = self.source
         for tag, standard in OWN_TAGS:

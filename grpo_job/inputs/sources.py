@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.inputs import files, folders, sample
-from grpo_job.inputs.binary import Item, with_digits
-from grpo_job.inputs.content import Damaged
+from grpo_job.inputs.binary import with_digits
+from grpo_job.inputs.class_labels import NO_FEATURES, Features, named
+from grpo_job.inputs.content import Damaged, Item
 from grpo_job.inputs.files import Table
 from grpo_job.outcomes import InvalidRun, Unasked
 from grpo_job.run_folder import scratch
@@ -117,6 +118,7 @@ class RowSource:
             if any(all((self.path / name).is_file() for name in names) for names in SAVED_TO_DISK):
                 return _saved_to_disk(self.path, self.config)
             found = folders.splits_of(self.path, self.config)
+            features = folders.features_of(self.path, self.config)
         except folders.UnknownConfig as error:
             raise InvalidRun(f"{self.variable}_CONFIG: {self.config!r} was given for {self.name}; {error}") from error
         except Exception as error:  # third-party data: any error of the library is the reason
@@ -125,12 +127,15 @@ class RowSource:
             if _is_kept_offline() and not self.path.is_dir():
                 raise Unasked(f"{self._given()}{NOT_CACHED} ({reason})") from error
             raise self._failed_at_hub(error, f"it cannot be read: {reason}") from error
-        return {split: partial(self._read, paths) for split, paths in found.items()}
+        return {split: partial(self._read, paths, features) for split, paths in found.items()}
 
-    def _read(self, paths: list[Path]) -> Split:
+    def _read(self, paths: list[Path], features: Features = NO_FEATURES) -> Split:
         tables = [(self._shown(path), self._table(path)) for path in paths]
         columns = dict.fromkeys(column for _, table in tables for column in table.columns)
-        return Split(list(columns), [(name if len(tables) > 1 else "", table.rows) for name, table in tables])
+        parts: list[tuple[str, Iterable[Item]]] = [
+            (name if len(tables) > 1 else "", named(table.rows, features)) for name, table in tables
+        ]
+        return Split(list(columns), parts)
 
     def _table(self, path: Path) -> Table:
         try:
@@ -218,7 +223,7 @@ def _saved_to_disk(folder: Path, config: str | None) -> Splits:
 def _of_datasets(found: Mapping[str, Any]) -> Splits:
     def read(rows: Any) -> Split:
         listed = with_digits(rows.to_list(), rows.data.schema)  # as they are stored: no image or sound is decoded
-        return Split(rows.column_names, [("", listed)])
+        return Split(rows.column_names, [("", named(listed, rows.features.to_dict()))])
 
     return {str(split): partial(read, rows) for split, rows in found.items()}
 

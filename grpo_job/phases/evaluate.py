@@ -44,9 +44,9 @@ def evaluate(
         rows = checked.rows.held_out
         path = attempt.folder.before if adapter == "off" else attempt.folder.after
         measure = measure_of(attempt.settings, checked.rewards, rows)
-        found = known_answers.of_base(attempt, rows, measure) if adapter == "off" else None
+        chat = Chat(checked.base.folder, attempt.settings)
+        found = known_answers.of_base(attempt, rows, measure, chat) if adapter == "off" else None
         if found is None:
-            chat = Chat(checked.base.folder, attempt.settings)
             found = records(engine, answering, rows, checked.rewards, attempt.settings, chat)
             write_jsonl(path, found)
             attempt.remember(path)
@@ -206,7 +206,8 @@ def _warm(attempt: Attempt, checked: Checked) -> list[dict[str, Any]]:
     found, rows = read_jsonl(attempt.folder.warm), checked.rows.held_out
     of = known_answers.origin_of(attempt)
     known = attempt.summary.values.get("warm_of", of)
-    if known == of or verdict.asked(found) != [(row["question"], row["answer"]) for row in rows]:
+    asked = [(row["question"], row["gold"]) for row in found]
+    if known == of or asked != [(row["question"], row["answer"]) for row in rows]:
         return found
     paying = graded_by(attempt.settings, checked.rewards, Chat(checked.base.folder, attempt.settings).ids)
     paid = {name: reward([record["completion"] for record in found], rows) for name, reward in paying.items()}

@@ -6,19 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from grpo_job.evaluation import verdict
 from grpo_job.evaluation.measure import Measure
+from grpo_job.inputs.chat_template import Chat
 from grpo_job.phases.attempt import Attempt
 from grpo_job.run_folder import identity, shapes
 from grpo_job.run_folder.files import Damaged, read_json, read_jsonl
 
 
-def of_base(attempt: Attempt, rows: Sequence[dict[str, Any]], measure: Measure) -> list[dict[str, Any]] | None:
+def of_base(
+    attempt: Attempt, rows: Sequence[dict[str, Any]], measure: Measure, chat: Chat
+) -> list[dict[str, Any]] | None:
     """The records of an earlier attempt; None if there are none as it wrote them, by what this one starts from."""
     if not _are_of_this_run(attempt):
         return None
     path = attempt.folder.before
     try:
-        known = _records_of(path, rows, attempt.settings.eval_samples, measure)
+        known = _records_of(path, rows, attempt.settings.eval_samples, measure, chat)
         if known is None or attempt.wrote(path):
             return known
         raise Damaged(path, "it has other content than was saved")
@@ -35,19 +39,17 @@ def origin_of(attempt: Attempt) -> str:
 
 
 def _records_of(
-    path: Path, rows: Sequence[dict[str, Any]], samples: int, measure: Measure
+    path: Path, rows: Sequence[dict[str, Any]], samples: int, measure: Measure, chat: Chat
 ) -> list[dict[str, Any]] | None:
     """The records in `path` if they answer just these rows in just this way, and hold what is measured."""
     there = read_jsonl(path, shapes.Answered)
     needed = {name for name, _ in measure.weights}
     if not all("answer" in record and needed <= record.get("rewards", {}).keys() for record in there):
         return None
-    asked = [(row["question"], row["answer"], samples if samples > 1 else 0) for row in rows]
-    return (
-        there
-        if asked == [(record["question"], record["gold"], len(record.get("samples", ()))) for record in there]
-        else None
-    )
+    drawn = {len(record.get("samples", ())) for record in there}
+    asked = [(row["question"], row["answer"], chat.render(row["prompt"])) for row in rows]
+    same = verdict.asked(there) == asked and drawn == {samples if samples > 1 else 0}
+    return there if same else None
 
 
 def _are_of_this_run(attempt: Attempt) -> bool:

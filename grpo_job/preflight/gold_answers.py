@@ -16,6 +16,7 @@ TOLD = 0.99  # from this share, questions end with their answers by no chance
 NO_ANSWERS = ("proof", "notfound")  # as NuminaMath writes that a row has none
 # MedMCQA's `opa` to `opd`, HellaSwag's `ending0`, such as `option_a` and `choice1`, and MMMLU's `A` to `D`
 _OPTION = re.compile(r"(?i:op|option_?|choice_?|ending_?|sol)(?:[a-eA-E]|[0-5])|[A-E]")
+LISTED = ("choices", "options", "endings")  # columns with all options; HellaSwag's are endings
 _IN_DIGITS = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
 
 
@@ -87,7 +88,7 @@ def _options(rows: Rows, settings: Settings) -> str | None:
 
 def _texts_of_options(row: Mapping[str, Any]) -> list[str]:
     columns = json.loads(row["columns"] or "{}")
-    listed = choices.options(columns.get("choices") or columns.get("options"))
+    listed = choices.options(next((columns[name] for name in LISTED if columns.get(name)), None))
     return [*listed.values()] or [str(columns[name]) for name in _one_by_one(columns)]
 
 
@@ -98,8 +99,9 @@ def _one_by_one(columns: Mapping[str, Any]) -> list[str]:
 
 
 def _named(rows: Rows) -> str:
-    names = _one_by_one(json.loads(rows.train[0]["columns"]))
-    return f"columns {', '.join(names)}" if names else "column `choices` or `options`"
+    columns = json.loads(rows.train[0]["columns"])
+    listed = next((name for name in LISTED if columns.get(name)), "")
+    return f"column {listed}" if listed else f"columns {', '.join(_one_by_one(columns))}"
 
 
 def _day_first(rows: Rows, settings: Settings) -> str | None:

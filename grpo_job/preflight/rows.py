@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from grpo_job.evaluation.notes import counted
-from grpo_job.inputs.dataset import Counts, Rows
+from grpo_job.inputs.dataset import Counts, Rows, normalised
 from grpo_job.preflight import gold_answers
 from grpo_job.preflight.findings import Finding
 from grpo_job.settings.schema import Settings
@@ -16,8 +16,8 @@ DUPLICATE = 0.2
 OVERLAP = 0.05
 FEWEST_HELD_OUT = 50  # below, one standard error is more than 7 points, which hides usual gains
 KEPT = 0.99  # the proposed token limit keeps this share
-# Columns of SQuAD, BoolQ, Alpaca, RACE, CoQA and summaries that a question is about.
-CONTEXTS = ("context", "passage", "input", "article", "story", "document")
+# Columns of SQuAD, BoolQ, Alpaca, RACE, CoQA, summaries and SVAMP that a question is about, in small letters.
+CONTEXTS = ("context", "passage", "input", "article", "story", "document", "body")
 BY_CHANCE = 0.05  # of short texts
 MOST_EPOCHS = 20  # more epochs over the same few rows memorize them
 
@@ -32,7 +32,7 @@ def findings(rows: Rows, settings: Settings, *, measured: bool = True) -> Iterat
     for check in ROW_CHECKS:
         if message := check(rows, settings):
             yield Finding("warned", "rows", message)
-    for check in (_unused_split, _overlap, _few_held_out):
+    for check in (_unused_split, _overlap, _under_other_systems, _few_held_out):
         if message := check(rows, settings):
             yield Finding("warned", "held-out rows", message)
     if message := _no_verdict_to_publish_by(rows, settings):
@@ -129,7 +129,8 @@ def _system(rows: Rows, settings: Settings) -> str | None:
 
 def _context(rows: Rows, settings: Settings) -> str | None:
     """A text that the question is about, in a column that no prompt shows."""
-    unshown = [name for name in CONTEXTS if _is_unshown(name, rows)]
+    columns = [name for name in json.loads(rows.train[0]["columns"] or "{}") if name.lower() in CONTEXTS]
+    unshown = [name for name in columns if _is_unshown(name, rows)]
     if not unshown:
         return None
     return (
@@ -140,8 +141,6 @@ def _context(rows: Rows, settings: Settings) -> str | None:
 
 def _is_unshown(name: str, rows: Rows) -> bool:
     """Whether rows have texts in this column, of which prompts show none but by chance."""
-    if name not in json.loads(rows.train[0]["columns"] or "{}"):
-        return False
     cells = [json.loads(row["columns"])[name] for row in rows.train]
     texts = [(cell.strip(), row) for cell, row in zip(cells, rows.train, strict=True) if isinstance(cell, str)]
     shown = [any(text in message["content"] for message in row["prompt"]) for text, row in texts if text]
@@ -187,6 +186,18 @@ def _overlap(rows: Rows, settings: Settings) -> str | None:
     return (
         f"{counts.in_training} of {counts.read} held-out questions occur in training and were left out: "
         "use a separate split with GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET"
+    )
+
+
+def _under_other_systems(rows: Rows, settings: Settings) -> str | None:
+    """Questions that differ in the system message alone: a model may know their answers from training."""
+    known = {(normalised(row["question"]), row["answer"]) for row in rows.train}
+    number = sum((normalised(row["question"]), row["answer"]) in known for row in rows.held_out)
+    if number <= OVERLAP * len(rows.held_out):
+        return None
+    return (
+        f"{number} of {len(rows.held_out)} occur in training with the same answer under another system message: if the "
+        "answer does not depend on that message, use a separate split with GRPO_EVAL_SPLIT or GRPO_EVAL_DATASET"
     )
 
 

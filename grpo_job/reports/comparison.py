@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from grpo_job.reports.content import settings
 from grpo_job.reports.formatting import text
-from grpo_job.reports.run_data import Record, RunData
+from grpo_job.reports.run_data import Record, RunData, by_row
 
 MOST_SHARED = 6
 # Rows of the table: label, file, key, form.
@@ -49,9 +49,9 @@ def form_of(run: RunData, form: str) -> str:
 
 def shared_questions(runs: Sequence[RunData]) -> list[tuple[str, str, list[Record]]]:
     """Held-out questions that all runs answered, those with different results first: question, gold, records."""
-    answered = [{(new["question"], new["gold"]): new for _, new in run.pairs} for run in runs]
+    answered = [by_row([new for _, new in run.pairs]) for run in runs]
     common = [key for key in answered[0] if all(key in answers for answers in answered)]
-    rows = [(question, gold, [answers[question, gold] for answers in answered]) for question, gold in common]
+    rows = [(*row[:2], [answers[row] for answers in answered]) for row in common]
 
     def alike(row: tuple[str, str, list[Record]]) -> bool:
         return len({run.measure.of(record) for run, record in zip(runs, row[2], strict=True)}) == 1

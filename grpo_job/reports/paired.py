@@ -1,14 +1,11 @@
 """Compares the answers of several runs to the held-out rows that they share: a paired test, and what is not alike."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from grpo_job.evaluation import statistics, verdict
 from grpo_job.evaluation.measure import Measure
-from grpo_job.reports.run_data import Record, RunData
-
-Row = tuple[str, str, int]  # question, gold, and the how-manieth row with these it is
+from grpo_job.reports.run_data import Record, Row, RunData, by_row
 
 
 class Paired(NamedTuple):
@@ -63,17 +60,6 @@ def warnings(runs: Sequence[RunData]) -> list[str]:
     return [sentence for run in runs[1:] for sentence in _unlike(runs[0], run)]
 
 
-def answers(run: RunData) -> dict[Row, Record]:
-    """The answers after training by row; the same question twice is two rows."""
-    seen: Counter[tuple[str, str]] = Counter()
-    found = {}
-    for record in run.answers_after:
-        key = record["question"], record["gold"]
-        found[(*key, seen[key])] = record
-        seen[key] += 1
-    return found
-
-
 def _compared(first: RunData, run: RunData) -> dict[str, Any] | None:
     graded = [pair for pair in _paid(first, run) if None not in pair]
     return statistics.compare(*zip(*graded, strict=True)) if graded else None
@@ -87,7 +73,7 @@ def _paid(first: RunData, run: RunData) -> list[tuple[float | None, float | None
 
 
 def _shared(first: RunData, run: RunData) -> list[tuple[Record, Record]]:
-    ours, theirs = answers(first), answers(run)
+    ours, theirs = by_row(first.answers_after), by_row(run.answers_after)
     return [(ours[row], theirs[row]) for row in ours if row in theirs]
 
 
@@ -100,7 +86,7 @@ def _unlike(first: RunData, run: RunData) -> Iterator[str]:
     if first.measure != run.measure:
         measures = "; ".join(_told(one.measure) for one in (first, run))
         yield f"{both} are judged by different measures ({measures}), so no test is made"
-    yield from _unlike_rows(both, answers(first), answers(run))
+    yield from _unlike_rows(both, by_row(first.answers_after), by_row(run.answers_after))
     if ungraded := sum(None in pair for pair in _paid(first, run)):
         yield f"{both}: {ungraded} of the shared rows were not graded in both: the test leaves these out"
     if first.asking != run.asking:

@@ -1,7 +1,8 @@
 """Reads a run folder for reports. Missing files are fine: a run that stopped early has fewer."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from grpo_job.settings import example
 from grpo_job.settings.schema import variable
 
 Record = dict[str, Any]
+Row = tuple[str, str, int]  # question, gold, and the how-manieth row with these it is
 AGGREGATES: dict[str, Callable[[list[float]], float]] = {"last": itemgetter(-1), "max": max, "median": median}
 
 
@@ -112,9 +114,8 @@ class RunData:
     @cached_property
     def pairs(self) -> list[tuple[Record, Record]]:
         """Records before and after per held-out question; empty if one side is missing."""
-        before = read_jsonl(self.folder.before, shapes.Asked)
-        answered = {(record["question"], record["gold"]): record for record in self.answers_after}
-        return [(old, new) for old in before if (new := answered.get((old["question"], old["gold"])))]
+        before, after = by_row(read_jsonl(self.folder.before, shapes.Asked)), by_row(self.answers_after)
+        return [(old, after[row]) for row, old in before.items() if row in after]
 
     @cached_property
     def answers_after(self) -> list[Record]:
@@ -238,6 +239,17 @@ def _at(value: Any, path: list[str]) -> Any:
         else:
             return None
     return value
+
+
+def by_row(records: Sequence[Record]) -> dict[Row, Record]:
+    """The records by row; the same question twice, as under two system messages, is two rows."""
+    seen: Counter[tuple[str, str]] = Counter()
+    found = {}
+    for record in records:
+        key = record["question"], record["gold"]
+        found[(*key, seen[key])] = record
+        seen[key] += 1
+    return found
 
 
 def _lines(path: Path) -> Iterator[Record]:

@@ -120,6 +120,33 @@ def test_equal_questions_are_never_parted_between_training_and_held_out(tmp_path
     }
 
 
+def under(system: str, question: str = "Who is it?", answer: str = "Ann") -> dict[str, Any]:
+    return {
+        "question": [{"role": "system", "content": system}, {"role": "user", "content": question}],
+        "answer": answer,
+    }
+
+
+def test_the_same_words_of_the_user_under_other_system_messages_are_other_questions(tmp_path: Path) -> None:
+    jsonl(tmp_path / "train.jsonl", [under(f"In case {number} it is Ann.") for number in range(6)])
+    jsonl(tmp_path / "test.jsonl", [under("In case 7 it is Ann."), under("in case 5  it is Ann.")])
+    rows = load(tmp_path)
+    assert (rows.train_counts.kept, rows.held_out_counts.kept, rows.held_out_counts.in_training) == (6, 1, 1)
+
+
+def test_they_are_set_apart_one_by_one(tmp_path: Path) -> None:
+    rows = load(jsonl(tmp_path / "rows.jsonl", [under(f"In case {number} it is Ann.") for number in range(50)]))
+    assert (len(rows.train), len(rows.held_out)) == (45, 5)
+
+
+def test_a_row_that_brings_the_usual_system_message_asks_what_one_without_it_asks(tmp_path: Path) -> None:
+    twice = [*problems(6), *(under("Be brief.", row["question"]) for row in problems(6))]
+    jsonl(tmp_path / "train.jsonl", twice)
+    jsonl(tmp_path / "test.jsonl", problems(1, first=50))
+    rows = load(tmp_path, system_prompt="Be brief.")
+    assert rows.train_counts.duplicate == 6
+
+
 def test_a_new_row_does_not_move_the_others_between_the_parts(tmp_path: Path) -> None:
     before = load(jsonl(tmp_path / "a.jsonl", problems(100)))
     after = load(jsonl(tmp_path / "b.jsonl", problems(101)))

@@ -45,6 +45,10 @@ def test_its_options_reach_it_and_the_job_keeps_its_own() -> None:
     assert template.text([USER]) == "1calmTrue<s>"
 
 
+def test_the_date_in_a_prompt_is_the_same_on_every_day() -> None:
+    assert Template("{{ strftime_now('%d %b %Y, %H:%M') }}", {}, {}).text([USER]) == "26 Jul 2024, 00:00"
+
+
 def test_in_a_process_of_its_own_it_renders_the_same() -> None:
     template = Template(PARROT + "{{ strftime_now('%%') }}", {}, {})
     odd = {"role": "user", "content": "é\u2028\n\x00🦥"}

@@ -25,6 +25,11 @@ def of_a_pirate(number: int) -> list[dict[str, str]]:
     return [{"role": "system", "content": "You are a pirate."}, {"role": "user", "content": f"{number} + 1?"}]
 
 
+def by_a_pirate(row: dict[str, Any]) -> dict[str, Any]:
+    turns = [{"role": "system", "content": "You are a pirate."}, {"role": "user", "content": row["question"]}]
+    return {**row, "question": turns}
+
+
 def other_versions(world: World, **differing: str) -> None:
     world.patch.setattr(versions, "installed", lambda: {**locked()["cpu"], **differing})
 
@@ -107,7 +112,7 @@ ODD: list[tuple[str, str, str, Plant]] = [
     (
         "options that no prompt shows",
         "rows",
-        "no prompt shows its row's options (column `choices` or `options`): write",
+        "no prompt shows its row's options (column choices): write",
         lambda w: rows(w, *[{"choices": ["red", "blue"], "answer": "AB"[n % 2]} for n in range(100)]),
     ),
     (
@@ -134,6 +139,27 @@ ODD: list[tuple[str, str, str, Plant]] = [
         "held-out rows",
         "10 of 60 held-out questions occur in training",
         lambda w: w.rows(test=rows_of(sample.TRAIN, 10) + rows_of(sample.HELD_OUT, 50)),
+    ),
+    (
+        "held-out questions under another system message",
+        "held-out rows",
+        "12 of 60 occur in training with the same answer under another system message",
+        lambda w: w.rows(test=[*map(by_a_pirate, rows_of(sample.TRAIN, 12)), *rows_of(sample.HELD_OUT, 48)]),
+    ),
+    (
+        "a problem in two columns",
+        "rows",
+        "no prompt shows its row's column Body",
+        lambda w: rows(w, *[{"Body": f"Ann has {number} pens and {number} caps."} for number in range(100)]),
+    ),
+    (
+        "places among endings",
+        "rows",
+        "no prompt shows its row's options and every answer is a whole number that is none of them, perhaps a place "
+        "among them (column endings)",
+        lambda w: rows(
+            w, *[{"endings": ["sings", f"lifts {number}"], "answer": str(number % 2)} for number in range(100)]
+        ),
     ),
     (
         "no answer in words",

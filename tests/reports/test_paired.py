@@ -44,6 +44,17 @@ def both(folders: tuple[Path, ...]) -> list[RunData]:
     return [read(folder) for folder in folders]
 
 
+def test_a_question_that_is_asked_twice_keeps_its_two_answers(two: tuple[Path, ...]) -> None:
+    for when, said in (("before", ("no", "maybe")), ("after", ("yes", "no"))):
+        path = two[0] / f"evaluation/{when}.jsonl"
+        first = {**read_jsonl(path)[0], "question": "Is it true?", "gold": "yes"}
+        write_jsonl(path, [{**first, "completion": text} for text in said])
+    assert [(old["completion"], new["completion"]) for old, new in read(two[0]).pairs] == [
+        ("no", "yes"),
+        ("maybe", "no"),
+    ]
+
+
 def test_doctests() -> None:
     assert doctest.testmod(paired).failed == doctest.testmod(panels).failed == 0
 
