@@ -23,7 +23,7 @@ REWARDS_PAGE = README.parent / "docs/rewards.md"
 SETTINGS_PAGE = README.parent / "docs/settings.md"
 OPTIONS_PAGE = README.parent / "docs/options.md"
 ARCHITECTURE_PAGE = README.parent / "docs/architecture.md"
-CHECKS_PAGE = README.parent / "docs/checks-and-limits.md"
+HEALTH_PAGE = README.parent / "benchmarks/HEALTH.md"
 GPU_PAGE = README.parent / "docs/which-gpu.md"
 NOTEBOOK_PAGE = README.parent / "docs/from-a-notebook.md"
 PACKAGE = README.parent / "grpo_job"
@@ -144,7 +144,7 @@ PAGES = {
     SETTINGS_PAGE: {"first settings": first_settings, "settings": settings},
     OPTIONS_PAGE: {"options": options_by_engine, "refused options": refused_options},
     ARCHITECTURE_PAGE: {"modules": modules},
-    CHECKS_PAGE: {"histories": histories, "histories held out": lambda: histories(HISTORIES / "held_out")},
+    HEALTH_PAGE: {"histories": histories, "histories held out": lambda: histories(HISTORIES / "held_out")},
     GPU_PAGE: {"models on GPUs": models_on_gpus},
     NOTEBOOK_PAGE: {"notebook": notebook},
 }
