@@ -101,7 +101,7 @@ METRICS = (
     ),
     _Metric(
         "alike", "answers_alike", "Answers alike",
-        "Between prompts: 0 as the right answers are, 1 all the same.", smooth=False,
+        "Across prompts: 0 as diverse as the right answers, 1 all the same.", smooth=False,
     ),
     _Metric("kl", "kl", "KL divergence", "Distance of the adapter from what training started from.", from_zero=True),
     _Metric("entropy", "entropy", "Entropy", "Of the next token. Near zero, sampling no longer explores."),
