@@ -22,7 +22,7 @@ from grpo_job.runtime.command_line import json_option, set_option
 def verify(
     context: click.Context, place: str, model: str | None, rows: int | None, write: bool, for_machines: bool
 ) -> None:
-    """Check that a published adapter answers as evaluated.
+    """Check the answers of a published adapter.
 
     Loads it in another process, repeats the held-out prompts of its run and compares the answers. Takes a URI, a
     published tree or a run folder. Exit 4 if the answers differ.

@@ -93,7 +93,7 @@ METRICS = (
     _Metric("clipped", "completions/clipped_ratio", "Truncated completions", "Share of completions.", "share"),
     _Metric(
         "groups", "frac_reward_zero_std", "Groups with zero reward std",
-        "Share of prompts whose completions all earned the same, which gives no gradient.", "share",
+        "Share of prompts whose completions all got the same reward, which gives no gradient.", "share",
     ),
     _Metric(
         "dropped", "dynamic/dropped", "Groups not learned from",
