@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def main(context: click.Context) -> None:
     """Fine-tune a language model with GRPO, unattended. Settings are GRPO_* variables.
 
-    Without a command: run, or this help at a terminal."""
+    Without a command: run, or show this help at a terminal."""
     from grpo_job.settings.redaction.redactor import guard
 
     launched.restart_in_utf8(os.environ)
@@ -95,7 +95,7 @@ def _run_as_rank(resolved: "Resolved", interruption: Interruption) -> Outcome:
 @click.option(
     "--rewards", is_flag=True, help="Print what each reward pays on eight rows, and on sampled completions if possible."
 )
-@click.option("--all", "every", is_flag=True, help="Print every setting with its origin, also those with defaults.")
+@click.option("--all", "every", is_flag=True, help="Print every setting with its origin, including defaults.")
 def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewards: bool, every: bool) -> None:
     """Check a run without a GPU. Prints findings, then the chosen settings with their origin."""
 
@@ -111,7 +111,7 @@ def check(assignments: tuple[str, ...], for_machines: bool, offline: bool, rewar
 
 @main.command()
 @set_option
-@click.option("--gpu", "gpus", multiple=True, help="Such as H100,L4,2xA100-80GB; default: usual ones.")
+@click.option("--gpu", "gpus", multiple=True, help="Such as H100,L4,2xA100-80GB; default: common GPUs.")
 @click.option("--price", "prices", multiple=True, help="Dollars per GPU and hour: 2.5, or H100=2.5,L4=0.8.")
 @json_option
 @offline_option
@@ -177,7 +177,9 @@ def publish(run_folder: Path, destinations: tuple[str, ...], assignments: tuple[
 
 @main.command()
 @click.argument("run_folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the page there.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="File to write the page to."
+)
 @click.option("--live", is_flag=True, hidden=True)
 def report(run_folders: tuple[Path, ...], output: Path | None, live: bool) -> None:
     """Rebuild a run's report, or compare runs."""

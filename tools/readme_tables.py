@@ -10,7 +10,6 @@ from pathlib import Path
 from grpo_job.outcomes import EXIT_CODES
 from grpo_job.rewards import MENU
 from grpo_job.settings import trl_options
-from grpo_job.settings.engines import ENGINES
 from grpo_job.settings.fields import Fields
 from grpo_job.settings.reader import resolve
 from grpo_job.settings.schema import Settings, variable
@@ -23,7 +22,7 @@ REWARDS_PAGE = README.parent / "docs/rewards.md"
 SETTINGS_PAGE = README.parent / "docs/settings.md"
 OPTIONS_PAGE = README.parent / "docs/options.md"
 ARCHITECTURE_PAGE = README.parent / "docs/architecture.md"
-CHECKS_PAGE = README.parent / "docs/checks-and-limits.md"
+HEALTH_PAGE = README.parent / "benchmarks/HEALTH.md"
 GPU_PAGE = README.parent / "docs/which-gpu.md"
 NOTEBOOK_PAGE = README.parent / "docs/from-a-notebook.md"
 PACKAGE = README.parent / "grpo_job"
@@ -85,28 +84,26 @@ def settings_table(names: Iterable[str]) -> str:
     return table("variable | default | meaning", rows)
 
 
-def options_by_engine() -> str:
-    """Every accepted option of GRPOConfig, and whether each engine honours it."""
-    kinds = [(name, bool(gpus)) for name, facts in ENGINES.items() for gpus in (1, 0) if facts.runs(gpus)]
-    rows = [
-        (f"`{name}`", *(honours(name, on_gpu=on_gpu) for _, on_gpu in kinds))
-        for name in sorted(set(trl_options.options()) - set(trl_options.OWNED))
-    ]
-    return table(" | ".join(["option", *(f"{name}, {'GPU' if gpu else 'CPU'}" for name, gpu in kinds)]), rows)
+def accepted_options() -> str:
+    """The accepted options of GRPOConfig, and those that a CPU treats otherwise than a GPU."""
+    accepted = sorted(set(trl_options.options()) - set(trl_options.OWNED))
+    rows = [(f"`{name}`", note) for name in accepted if (note := on_cpu(name))]
+    return f"{', '.join(f'`{name}`' for name in accepted)}.\n\n{table('option | on a CPU', rows)}"
 
 
-def honours(name: str, *, on_gpu: bool) -> str:
-    if on_gpu:
-        return "yes"
+def on_cpu(name: str) -> str:
     if name in trl_options.VLLM_ONLY:
         return "refused: vLLM only"
     if name in PLANNED:
         return "no effect: there is no plan"
-    return "`min_tokens` only" if name == "generation_kwargs" else "yes"
+    return "`min_tokens` only" if name == "generation_kwargs" else ""
 
 
 def refused_options() -> str:
-    return table("option | instead", [(f"`{name}`", instead) for name, instead in trl_options.OWNED.items()])
+    """One row for all options with the same reason."""
+    reasons = dict.fromkeys(trl_options.OWNED.values())
+    named = {why: [f"`{name}`" for name, reason in trl_options.OWNED.items() if reason == why] for why in reasons}
+    return table("option | instead", [(", ".join(names), why) for why, names in named.items()])
 
 
 def notebook() -> str:
@@ -142,9 +139,9 @@ PAGES = {
     README: {"exit codes": exit_codes},
     REWARDS_PAGE: {"rewards": rewards},
     SETTINGS_PAGE: {"first settings": first_settings, "settings": settings},
-    OPTIONS_PAGE: {"options": options_by_engine, "refused options": refused_options},
+    OPTIONS_PAGE: {"options": accepted_options, "refused options": refused_options},
     ARCHITECTURE_PAGE: {"modules": modules},
-    CHECKS_PAGE: {"histories": histories, "histories held out": lambda: histories(HISTORIES / "held_out")},
+    HEALTH_PAGE: {"histories": histories, "histories held out": lambda: histories(HISTORIES / "held_out")},
     GPU_PAGE: {"models on GPUs": models_on_gpus},
     NOTEBOOK_PAGE: {"notebook": notebook},
 }

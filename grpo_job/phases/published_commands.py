@@ -12,18 +12,20 @@ from grpo_job.runtime.command_line import json_option, set_option
 
 @click.command()
 @click.argument("place", metavar="URI|RUN")
-@click.option("--model", envvar="GRPO_MODEL", metavar="MODEL", help="Base to load in place of the one that it names.")
-@click.option("--rows", type=click.IntRange(min=1), help="Ask so many of the recorded prompts; default: all.")
-@click.option("--write", is_flag=True, help="Publish the result with it, as run/verify.json and in the card.")
+@click.option(
+    "--model", envvar="GRPO_MODEL", metavar="MODEL", help="Base to load instead of the one that the adapter names."
+)
+@click.option("--rows", type=click.IntRange(min=1), help="Number of recorded prompts to repeat; default: all.")
+@click.option("--write", is_flag=True, help="Add the result to the published tree: run/verify.json and the card.")
 @json_option
 @click.pass_context
 def verify(
     context: click.Context, place: str, model: str | None, rows: int | None, write: bool, for_machines: bool
 ) -> None:
-    """Ask a published adapter its prompts again.
+    """Check the answers of a published adapter.
 
-    They are the held-out ones of its run; the answers are compared. Takes an address, a published tree or a run folder.
-    Exit 4 if it does not answer as it was evaluated.
+    Loads it in another process, repeats the held-out prompts of its run and compares the answers. Takes a URI, a
+    published tree or a run folder. Exit 4 if the answers differ.
     """
     environment = _environment(context)
 
@@ -41,14 +43,14 @@ def verify(
 
 @click.command()
 @click.argument("place", metavar="URI|RUN")
-@click.option("--anyway", is_flag=True, help="Go on with other versions, rows or another machine, and say so.")
+@click.option("--anyway", is_flag=True, help="Continue with other versions, rows or another machine, and report it.")
 @set_option
 @click.pass_context
 def reproduce(context: click.Context, place: str, anyway: bool, assignments: tuple[str, ...]) -> None:
     """Train a published run again, and compare.
 
-    It has its own settings, commits and seeds; own rewards, local rows and a local base are given as settings. Exit 4
-    if the adapters differ and nothing else does.
+    Uses its settings, commits and seeds. Give your own rewards, local rows and a local base as settings. Exit 4 if only
+    the adapters differ.
     """
     environment = _environment(context)
 

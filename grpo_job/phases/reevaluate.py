@@ -99,7 +99,7 @@ def settings_for(found: Found, resolved: Resolved) -> Settings:
 
 def _of_tree(found: Found, given: Mapping[str, Any], of_recipe: Mapping[str, Any]) -> dict[str, Any]:
     """What the tree decides, because neither the caller nor the caller's recipe says it."""
-    said = {*given, *of_recipe, *_followers(given), *trust.NEVER, *NOT_FOR_EVALUATION}
+    said = {*given, *of_recipe, *_followers(given), *trust.NEVER, *NOT_FOR_EVALUATION, "log_format"}
     taken = {name: value for name, value in found.told.items() if name not in said}
     if "model" not in given and (base := found.config.get("base_model_name_or_path")):
         taken |= {"model": base, "model_revision": found.config.get("revision")}
@@ -203,7 +203,7 @@ def lines(judged: Mapping[str, Any]) -> list[str]:
     """The verdict as a person reads it."""
     primary, measure = judged["primary"], judged["measure"]
     beside = (
-        ("right in the asked-for place", "correct"),
+        ("right in the answer block", "correct"),
         ("right, read anywhere", "correct_lenient"),
         ("format", "format"),
     )

@@ -154,7 +154,7 @@ def _config(settings: Settings) -> tuple[Mapping[str, Any], str]:
         return model.config_of(base_model.fetch(settings.model, settings.model_revision, weights=False)), ""
     except InvalidRun:
         if config := known_models.config(settings.model):
-            return config, "config.json could not be read: the shape is the one that this package knows"
+            return config, "config.json could not be read; using the built-in shape of this model"
         raise
 
 

@@ -93,7 +93,7 @@ METRICS = (
     _Metric("clipped", "completions/clipped_ratio", "Truncated completions", "Share of completions.", "share"),
     _Metric(
         "groups", "frac_reward_zero_std", "Groups with zero reward std",
-        "Share of prompts whose completions all earned the same, which gives no gradient.", "share",
+        "Share of prompts whose completions all got the same reward, which gives no gradient.", "share",
     ),
     _Metric(
         "dropped", "dynamic/dropped", "Groups not learned from",
@@ -101,7 +101,7 @@ METRICS = (
     ),
     _Metric(
         "alike", "answers_alike", "Answers alike",
-        "Between prompts: 0 as the right answers are, 1 all the same.", smooth=False,
+        "Across prompts: 0 as diverse as the right answers, 1 all the same.", smooth=False,
     ),
     _Metric("kl", "kl", "KL divergence", "Distance of the adapter from what training started from.", from_zero=True),
     _Metric("entropy", "entropy", "Entropy", "Of the next token. Near zero, sampling no longer explores."),

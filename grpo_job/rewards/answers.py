@@ -84,7 +84,7 @@ def correct(completion: str, answer: str, **columns: Any) -> float | None:
 
 
 def correct_anywhere(completion: str, answer: str, **columns: Any) -> float | None:
-    """Pays 1.0 when the answer is right wherever it stands: for prompts that do not ask for the tags.
+    """Pays 1.0 when the answer is right anywhere in the text: for prompts that do not ask for the tags.
 
     >>> correct_anywhere("The answer is 72.", "72")
     1.0

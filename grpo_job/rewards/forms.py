@@ -32,7 +32,7 @@ def said(completion: str) -> str:
 
 
 def exact(completion: str, answer: str) -> float:
-    """Pays 1.0 where the answer given is the row's, letter by letter but for white space around it.
+    """Pays 1.0 if the answer is the row's, character by character, ignoring white space around it.
 
     >>> exact("<answer> Paris </answer>", "Paris"), exact("paris", "Paris")
     (1.0, 0.0)
@@ -41,7 +41,7 @@ def exact(completion: str, answer: str) -> float:
 
 
 def one_of(completion: str, answer: str) -> float:
-    """Pays 1.0 where the answer given is one of the row's, whatever its case, quotes and stop; `|` parts several.
+    """Pays 1.0 if the answer is one of the row's, ignoring case, quotes and final stop; `|` separates several.
 
     >>> one_of("<answer>the U.S.A.</answer>", "USA|the U.S.A."), one_of("Chad", "USA|the usa")
     (1.0, 0.0)
@@ -56,7 +56,7 @@ def _plain(text: str) -> str:
 
 
 def choice(completion: str, answer: str) -> float:
-    """Pays 1.0 where the letter before the answer given, or the last capital that stands alone there, is the row's.
+    """Pays 1.0 if the letter of the answer, such as `(B)`, or else its last single capital, is the row's.
 
     Where the row's answer is a digit, as in some rows of ARC, the digit before the answer or the last one counts.
 
@@ -85,7 +85,7 @@ def _letters(given: str) -> list[str]:
 
 
 def yes_no(completion: str, answer: str) -> float:
-    """Pays 1.0 where the first yes or no of the answer given is the row's; true and false count as yes and no.
+    """Pays 1.0 if the first yes or no of the answer is the row's; true and false count as yes and no.
 
     What is denied, as in "not true", counts as the other.
 
@@ -101,7 +101,7 @@ def _is_yes(match: re.Match[str]) -> bool:
 
 
 def think_format(completion: str, answer: str = "") -> float:
-    r"""Pays 1.0 for one `<think>` block that is not empty, and an answer behind it (TRL's `think_format_reward`).
+    r"""Pays 1.0 for one `<think>` block that is not empty, followed by an answer (TRL's `think_format_reward`).
 
     The opening tag may be missing, for a prompt may end with it.
 

@@ -140,7 +140,7 @@ async def judge(
     most_tokens: int | None = None,
     **columns: Any,
 ) -> list[float | None]:
-    """Pays the score that the model `model` at `url` gives, as a share of `highest`; None where it gives none in time.
+    """Pays the score given by the model `model` at `url`, divided by `highest`; None if it gives none in time.
 
     `url` ends in `/v1`; `prompt_file` has `{question}`, `{completion}`, `{answer}`, `{highest}` or any column in
     braces; a row that has no value of one that it names pays None. A batch takes at most `seconds`; a call is tried

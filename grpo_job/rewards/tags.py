@@ -47,7 +47,7 @@ def in_format(reasoning: str, answer: str) -> str:
 
 
 def tag_count(completion: str, answer: str = "") -> float:
-    """Pays the share of the four tags that occur exactly once, and in order: a slope towards the format.
+    """Pays the share of the four tags that occur exactly once and in order: partial credit for the format.
 
     >>> tag_count("<reasoning>48 + 24 = 72</reasoning> so 72", "72")
     0.5

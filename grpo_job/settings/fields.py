@@ -46,10 +46,10 @@ class Fields(TrainingFields):
     save_total_limit: PositiveInt = operational(2, "number of checkpoints to keep, the newest valid ones")
     checkpoint_to: Place = operational(None, f"mirror for checkpoints: {schemes.forms()}")
     checkpoint_key_path: KeyPath = operational(
-        None, "file with a key of at least 32 characters: checkpoints are signed with it, and others not resumed from"
+        None, "file with a key of at least 32 characters that signs checkpoints; others are not resumed"
     )
     ranks_key_path: KeyPath = operational(
-        None, "file with a key of at least 32 characters, the same on all machines: ranks sign with it what they say"
+        None, "file with a key of at least 32 characters, the same on all machines, that signs messages of ranks"
     )
     lease_seconds: Positive = operational(60.0, "seconds without renewal until another attempt may take the run over")
     grace_seconds: Positive = operational(25.0, "seconds to save and stop after a signal")
@@ -62,12 +62,12 @@ class Fields(TrainingFields):
         "model", "type of the merged weights; float16 and float32 keep more of a small update than bfloat16"
     )
     verify: Bool = operational(
-        False, "last, ask what was published the recorded prompts again; exit 4 if answers differ"
+        False, "at the end, load what was published and repeat the recorded prompts; exit 4 if answers differ"
     )
     publish_seconds: PositiveAuto = operational(
         "auto",
-        "maximum seconds per destination, plus time for what is sent; auto: 40, for the run folder can be published "
-        "later, or 900 where it is on a container's own disk",
+        "maximum seconds per destination, plus time to upload; auto: 40, or 900 if the run folder is on a container's "
+        "own disk and cannot be published later",
     )
     publish_private: Bool = operational(True, "create Hub repositories as private")
     log_format: Literal["auto", "rich", "plain", "json"] = operational("auto", "auto: rich on a terminal, else plain")
@@ -88,7 +88,8 @@ class Fields(TrainingFields):
     health_gradient_factor: Positive = operational(100.0, "gradient norm's limit, as a multiple of its first values")
     health_entropy_share: Fraction = operational(0.05, "lower limit of the entropy, as a share of its first values")
     probe_prompts: NonNegativeInt = operational(
-        16, "prompts sampled before step 1 to test the rewards; three times more where no group differs; 0: none"
+        16,
+        "prompts sampled before step 1 to test the rewards; three times as many more if no group has a signal; 0: none",
     )
     rehearsal: Literal["auto", "always", "never"] = operational(
         "auto", "run the longest rows before step 1 to find memory errors early; auto: if the plan leaves little room"
@@ -98,6 +99,6 @@ class Fields(TrainingFields):
         "127.0.0.1", "address that GRPO_METRICS_PORT listens on; 0.0.0.0, as in the images: every address"
     )
     termination_log: Text = operational("/dev/termination-log", "file for the outcome, if it can be written")
-    notify_url: NotifyUrl = operational(None, "secret: address that gets one POST when the run ends, stops or fails")
-    notify_url_path: NotifyUrlPath = operational(None, "file that holds the address, in place of GRPO_NOTIFY_URL")
+    notify_url: NotifyUrl = operational(None, "secret: URL that gets one POST when the run ends, stops or fails")
+    notify_url_path: NotifyUrlPath = operational(None, "file with the URL, instead of GRPO_NOTIFY_URL")
     allow_other_versions: Bool = operational(False, "allow package versions that differ from the lock")

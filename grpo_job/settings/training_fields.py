@@ -55,9 +55,7 @@ class TrainingFields(BaseModel):
     processes: PositiveIntAuto = operational("auto", "processes on this machine; auto: one per GPU, or one on CPU")
     model: Text = setting("unsloth/Qwen2.5-3B-Instruct", "Hub id, folder, or `sample` (embedded, for smoke runs)")
     model_revision: OptionalText = setting(None, "branch, tag or commit of the model; the resolved commit is recorded")
-    adapter: OptionalSource = setting(
-        None, "LoRA adapter to start from, which is then what is compared with: an address or a folder"
-    )
+    adapter: OptionalSource = setting(None, "LoRA adapter to start from and to compare with: a URI or a folder")
     max_seq_length: PositiveInt = setting(TRAINING["max_seq_length"], "maximum tokens of prompt plus completion")
     load_in_4bit: BoolAuto = setting("auto", "load the base in 4 bits; auto: only if 16 bits do not fit")
     lora_rank: PositiveInt = setting(TRAINING["lora_rank"], "rank of the LoRA matrices")
@@ -71,8 +69,8 @@ class TrainingFields(BaseModel):
     )
     rollout_weights: Literal["auto", "folded", "rounded", "lora"] = setting(
         "auto",
-        "how vLLM gets the LoRA for completions to train on: folded into its 16-bit weights, rounded to them with a "
-        "dither, or lora, unfolded; auto: decided by the planner",
+        "how vLLM applies the LoRA in training: folded into its 16-bit weights, rounded (folded with a dither), or "
+        "lora (LoRA kernels); auto: decided by the memory planner",
     )
     standby: BoolAuto = operational("auto", "vLLM frees its memory while training; auto: decided by the memory planner")
     training_graphs: BoolAuto = operational(
@@ -88,9 +86,9 @@ class TrainingFields(BaseModel):
     eval_dataset_config: OptionalText = setting(None, "configuration of the held-out rows' dataset")
     eval_split: OptionalText = setting(None, "split to evaluate on; default: test if it exists, else part of the rows")
     eval_rows: PositiveInt = setting(
-        2000, "held-out rows to evaluate before and after training at most, drawn by the seed"
+        2000, "maximum held-out rows to evaluate before and after training, drawn by the seed"
     )
-    measure: Text = setting("auto", "what the verdict is about: a reward's name, or auto: right answers or all rewards")
+    measure: Text = setting("auto", "measure of the verdict: a reward's name; auto: right answers, or all rewards")
     eval_samples: PositiveInt = setting(1, "completions per held-out row for avg@k and pass@k; 1: greedy only")
     eval_steps: OptionalPositiveInt = setting(None, "steps between evaluations; none: only before and after training")
     eval_steps_rows: PositiveInt = setting(
@@ -98,25 +96,27 @@ class TrainingFields(BaseModel):
     )
     keep: Literal["last", "best"] = setting(
         "last",
-        "which adapter is the result: that of the last step, or one that leads it by more than a standard error",
+        "adapter to keep: that of the last step, or the best, if better by more than a standard error",
     )
     stop_at_accuracy: OptionalPositive = setting(
-        None, "stop once the lower end of the measure's interval on the rows of GRPO_EVAL_STEPS reaches this"
+        None, "stop once the lower bound of the measure on the rows of GRPO_EVAL_STEPS reaches this"
     )
     sample_prompts: SamplePrompts = operational(
         "How many r's are in strawberry?",
         "questions that base and adapter answer side by side, separated by |; or none",
     )
-    prompt_column: Text = setting("question", "column with the question or messages; `outer.inner`: one in another")
-    answer_column: Text = setting("answer", r"column with the right answer or several; of `work #### 72`: 72")
-    system_prompt: SystemPrompt = setting("", "system message before each question, or its file; empty for none")
+    prompt_column: Text = setting("question", "column with the question or messages; `outer.inner`: a nested column")
+    answer_column: Text = setting(
+        "answer", "column with the right answer or several; of GSM8K's answers, the part after ####"
+    )
+    system_prompt: SystemPrompt = setting("", "system message before each question, or a file with it; empty for none")
     chat_template: OptionalText = setting(
         None, "chat template of the prompts: a Jinja file, or `plain` for a base without one; default: the model's"
     )
     example: Example = setting(
         "auto",
-        "worked example that ends the system message: a text or a file; auto: one of ours, if the base has right "
-        "answers but never in the tags; off: none",
+        "worked example at the end of the system message: a text or a file; auto: a built-in one, if the base answers "
+        "correctly but never in the tags; off: none",
     )
     max_prompt_length: PositiveInt = setting(256, "rows with longer prompts, in tokens, are left out and counted")
 
@@ -155,12 +155,11 @@ class TrainingFields(BaseModel):
     temperature: Positive = setting(1.0, "sampling temperature during training")
     warm_start_steps: NonNegativeInt = setting(
         0,
-        "supervised steps on the rows' worked solutions before those of GRPO, in the format that prompt and rewards "
-        "ask for; 0: none",
+        "supervised steps on the rows' worked solutions before GRPO, in the format of prompt and rewards; 0: none",
     )
     warm_start_learning_rate: Positive = setting(1e-4, "constant learning rate of the warm start")
     solution_column: OptionalText = setting(
-        None, "column with the worked solution for the warm start; default: of GRPO_ANSWER_COLUMN what is before ####"
+        None, "column with the worked solution for the warm start; default: the part of GRPO_ANSWER_COLUMN before ####"
     )
     num_iterations: PositiveInt = setting(1, "optimization iterations per batch of completions")
     steps_per_generation: OptionalPositiveInt = setting(
@@ -173,7 +172,7 @@ class TrainingFields(BaseModel):
         0, "further rounds per generation that replace groups with zero reward std by fresh prompts; 0: none"
     )
     skip_solved: NonNegativeInt = setting(
-        0, "passes that a row misses after a group with zero reward std, always right or always wrong; 0: none"
+        0, "epochs for which a row is skipped after a group with zero reward std; 0: none"
     )
     gradient_checkpointing: BoolAuto = operational(
         "auto", "recompute activations to save memory; auto: decided by the memory planner"

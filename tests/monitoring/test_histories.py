@@ -1,4 +1,4 @@
-"""Real runs of a pretrained model, of which it is known what they learned; docs/checks-and-limits.md lists them."""
+"""Real runs of a pretrained model, of which it is known what they learned; benchmarks/HEALTH.md lists them."""
 
 import json
 from pathlib import Path

@@ -81,6 +81,12 @@ def test_what_the_caller_says_wins_over_what_the_run_was_told(tmp_path: Path) ->
     assert (settings.eval_dataset, settings.eval_split) == ("other.jsonl", None)  # the recipe's split is not theirs
 
 
+def test_its_log_has_the_form_that_the_caller_wants(tmp_path: Path) -> None:
+    told(adapter_in(tmp_path / "adapter").parent, log_format="json")
+    assert settings_for(find(tmp_path), resolve({})).log_format == "auto"
+    assert settings_for(find(tmp_path), resolve({"GRPO_LOG_FORMAT": "plain"})).log_format == "plain"
+
+
 def test_nothing_is_sent_anywhere(tmp_path: Path) -> None:
     told(adapter_in(tmp_path / "adapter").parent, publish_to=("hf://me/it",), report_to=("wandb",))
     settings = settings_for(find(tmp_path), resolve({}))

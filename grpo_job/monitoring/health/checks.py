@@ -66,7 +66,7 @@ def _no_signal(history: History) -> Iterator[Finding]:
         yield finding("hopeless" if lasting else "warn", "no_signal", history, said)
     elif reward >= NEAR_THE_MOST * history.most:
         said = (
-            f"every completion earned the same for {steps} steps (mean reward {reward:.3g} of {history.most:.3g}): "
+            f"every completion got the same reward for {steps} steps (mean reward {reward:.3g} of {history.most:.3g}): "
             "nothing is left to learn from these rows; use fewer GRPO_MAX_STEPS or harder rows"
         )
         yield finding("warn", "all_solved", history, said)
