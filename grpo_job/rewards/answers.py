@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from grpo_job.rewards import choices, dates, last_values, latex, lists, quantities, sentences, words
+from grpo_job.rewards import choices, claims, dates, last_values, latex, lists, quantities, sentences, words
 from grpo_job.rewards.comparison import equal
 from grpo_job.rewards.tags import after_thoughts
 
@@ -67,7 +67,10 @@ def last_answer(completion: str) -> str | None:
     end = _unmarked(latex.apart(completion[-_END:]))
     if boxed := latex.last_box(end):
         return boxed
-    return _after_hashes(end) or _stated(end) or last_values.last_value(end)
+    if hashed := _after_hashes(end):
+        return hashed
+    end = claims.stated(end)
+    return _stated(end) or last_values.last_value(end)
 
 
 def correct(completion: str, answer: str, **columns: Any) -> float | None:

@@ -6,7 +6,7 @@ A sentence that offers a choice, denies, hedges or asks states nothing.
 import json
 import re
 
-from grpo_job.rewards import latex, words
+from grpo_job.rewards import claims, latex, words
 
 LONGEST = 500
 
@@ -67,7 +67,7 @@ def readings(text: str) -> list[str]:
     if "####" in text:
         parts = text.split("####")
         return [_stated(parts[1].strip())] if len(parts) == 2 and "\n" not in parts[1].strip() else []
-    whole, text = text.strip(), _CORRECTED.sub("", _STRUCK.sub("", text)).strip()
+    whole, text = text.strip(), claims.stated(_CORRECTED.sub("", _STRUCK.sub("", text))).strip()
     plain = BOLD.sub(r"\1", text)
     found = [text, plain, _stated(plain), *_of_json(text), *_only_math(text), *_only_number(text)]
     return [reading for reading in dict.fromkeys(found) if reading and reading != whole]
