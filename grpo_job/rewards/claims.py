@@ -18,7 +18,7 @@ _ASIDE = re.compile(  # `72 clips (48 in April)`, but not `72 (or 73)`, `3 (mod 
 )
 _STATES_NOTHING = re.compile(
     r"\?\W*$|^\((?=[^()]*[A-Za-z]{2})[^()]*\)$|\bmistake\b"
-    r"|^\W*(?:\[\d+\]|¹|(?:note|if (?:you|instead)|let me know|feel|p\.?s|check|verif\w+|confidence|this assumes|i hope)\b)",
+    r"|^\W*(?:\[\d+\] \w|¹|(?:note|if (?:you|instead)|let me know|feel|p\.?s|check|verif\w+|confidence|this assumes|i hope)\b)",
     re.IGNORECASE,
 )
 _DENIED = re.compile(  # the last clause
@@ -28,10 +28,10 @@ _DENIED = re.compile(  # the last clause
 )
 _CONCLUDES = r"(?!.*(?:\b(?:so|thus|hence|therefore|total|altogether|answer|is|are|was|left|gives?|makes?)\b|=))"
 _EXPLAINED = re.compile(
-    rf"(?P<value>{_VALUE})(?P<noun>[%°$]?\**(?: [A-Za-z$'’-]+){{0,5}}?)"
+    rf"(?P<value>(?=.?(?P<price>[$€£]))?{_VALUE})[%°$]?\**(?: [A-Za-z$'’-]+){{0,5}}?"
     rf"(?P<behind>,? (?:because|since|including|instead of|rather than|whereas|of which) |, not "
     rf"|(?P<parts>: | [-–—] |, with ){_CONCLUDES}"
-    rf"| (?:for|over|by|from|after|within|during|at|(?<!\d )in) {_CONCLUDES}(?!(?:the )?end)(?=[^,;]*\d)[^,;]*$)"
+    rf"| (?(price)|(?<!\d ))(?:for|over|by|from|after|within|during|at|in) {_CONCLUDES}(?!(?:the )?end)(?=[^,;]*\d)[^,;]*$)"
 )
 _COUNTED_IN = re.compile(
     r"\b(?:in|of|for|over|by|from|after|within|during|at|with|than|each|every)(?: [A-Za-z'’-]+){0,1} $", re.IGNORECASE

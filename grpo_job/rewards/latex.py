@@ -88,6 +88,7 @@ _WRAPPED = (
 # digits beside them (ten thousand, a point, "or", "at least", "and a half", minus, ordinals, parts), deny or ask.
 _LETTER = r"[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
 _OTHER = r"\d万萬亿億兆千百十点點又或以多余만억천백십"
+COUNTER = rf"(?![{_OTHER}半吗嗎])[\u3400-\u9fff\uac00-\ud7a3]"  # 个, 元, 개
 _TOUCHING = re.compile(
     rf"(?<=\d)(?![{_OTHER}]|分[の之]|.{{0,2}}半|ではな|吗|嗎)(?={_LETTER})"
     rf"|(?<={_LETTER})(?<![{_OTHER}第负負])(?<!分[の之])(?<!イナス)(?<!ลบ)(?<!不是)(?=[-\u2212]?[$€£¥]?\.?\d)"

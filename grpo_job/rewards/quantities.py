@@ -51,7 +51,7 @@ _QUANTITY = re.compile(
 _MEASURE = re.compile(r"(?P<formula>.*?\S)\s+(?P<power>(?:square |sq\.? |cubic )?)(?P<unit>[A-Za-z]{2,}(?:\^?[23])?)")
 _POWER_OF_TEN = re.compile(r"([-+]?)10\s*\^\s*([-+]?\d{1,3})")
 
-_UNIT_WORD = re.compile(r"[A-Za-z\u00b5\u03bc\u03a9][A-Za-z'-]*\.?(?:\^?[23])?|[%$€£₹¥]")
+_UNIT_WORD = re.compile(rf"{latex.COUNTER}|[A-Za-z\u00b5\u03bc\u03a9][A-Za-z'-]*\.?(?:\^?[23])?|[%$€£₹¥]")
 # Units that may touch the number. Other letters there are variables: `2x`, `3ab`.
 _TOUCHING = frozenset(str.split("km cm mm kg mg ml hr hrs min mins sec lb lbs oz ft mph kmh gb mb am pm kr"))
 _ONE_LETTER = frozenset("mgshlwvLWVFCJNKA")

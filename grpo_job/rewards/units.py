@@ -102,7 +102,7 @@ def may_follow(words: list[str]) -> bool:
         return False
     if lowered[0] in _NEVER_FIRST and not (lowered[0] in ("a", "an") and known(words[-1])):
         return False
-    return all(len(word) > 1 or known(word) or word == "a" for word in plain) and lowered[-1] != "per"
+    return all(len(word) > 1 or not word.isascii() or known(word) or word == "a" for word in plain) and lowered[-1] != "per"
 
 
 def total(parts: list[tuple[Fraction, str]]) -> tuple[Fraction, str] | None:
