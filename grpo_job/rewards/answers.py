@@ -24,7 +24,7 @@ _STATEMENT = re.compile(
     r"|(?:correct|right|best) (?:option|choice)(?: is)?:? (?=\(?[A-J]\b))",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 _NAME = re.compile(r"[A-Z][\w'’-]*\.?(?: (?:of |the |de |la |van |von )?[A-Z][\w'’-]*\.?){1,4}")
 _TAKEN_BACK = re.compile(r"(?:[.!?]\**|\n) ?(?:wait|actually|correction|oops|hmm|sorry)\b", re.IGNORECASE)
 _ALIGNED = re.compile(
@@ -135,7 +135,7 @@ def _after_hashes(text: str) -> str | None:
 def _stated(text: str) -> str | None:
     """What the last "answer is" or "Answer:" states, where it is one value or a letter."""
     last = last_values.last(_STATEMENT, text)
-    if last is None or text[max(0, last.start() - 30) : last.start()].lower().rstrip().endswith(("if the", "not the")):
+    if last is None:
         return None
     rest = text[last.end() : last.end() + quantities.LONGEST]
     end = _SENTENCE_END.search(rest)

@@ -5,6 +5,7 @@ value of the last sentence its reason, its parts, or what it is counted in. Pure
 """
 
 import re
+from itertools import pairwise
 
 from grpo_job.rewards import quantities
 
@@ -18,20 +19,18 @@ _ASIDE = re.compile(  # `72 clips (48 in April)`, but not `72 (or 73)`, `3 (mod 
 )
 _STATES_NOTHING = re.compile(
     r"\?\W*$|^\((?=[^()]*[A-Za-z]{2})[^()]*\)$|\bmistake\b"
-    r"|^\W*(?:\[\d+\] \w|¹|(?:note|if (?:you|instead)|let me know|feel|p\.?s|check|verif\w+|confidence|this assumes|i hope)\b)",
+    r"|^\W*(?:\[\d+\] \w|¹|"
+    r"(?:note|if (?:you|instead)|let me know|feel free|p\.?s|check|verif\w+|confidence|this assumes|i hope)\b)",
     re.IGNORECASE,
 )
-_DENIED = re.compile(  # the last clause
-    r"(?:^|[,;:] |\b(?:so|but) )(?:(?!(?:[,;:]| so| but) )[^\n])*"
-    r"\b(?:not|never|cannot|wrong to|\w+n['’]t)\b(?:(?!(?:[,;:]| so| but) )[^\n])*\d(?:(?!(?:[,;:]| so| but) )[^\n])*$",
-    re.IGNORECASE,
-)
+_CLAUSE = re.compile(r"[,;:] | (?:so|but) (?=\w)")
+_DENIAL = re.compile(r"\b(?:not|never|cannot|wrong to|\w+n['’]t)\b.*\d", re.IGNORECASE)
 _CONCLUDES = r"(?!.*(?:\b(?:so|thus|hence|therefore|total|altogether|answer|is|are|was|left|gives?|makes?)\b|=))"
 _EXPLAINED = re.compile(
-    rf"(?P<value>(?=.?(?P<price>[$€£]))?{_VALUE})[%°$]?\**(?: [A-Za-z$'’-]+){{0,5}}?"
+    rf"(?:(?<== )(?P<result>))?(?P<value>(?=.?(?P<price>[$€£]))?{_VALUE})[%°$]?\**(?: [A-Za-z$'’-]+){{0,5}}?"
     rf"(?P<behind>,? (?:because|since|including|instead of|rather than|whereas|of which) |, not "
     rf"|(?P<parts>: | [-–—] |, with ){_CONCLUDES}"
-    rf"| (?(price)|(?<!\d ))(?:for|over|by|from|after|within|during|at|in) {_CONCLUDES}(?!(?:the )?end)(?=[^,;]*\d)[^,;]*$)"
+    rf"| (?(price)|(?<!\d ))(?:for|over|by|from|after|within|during|at|in|(?(result)to|for)) {_CONCLUDES}[^,;]*$)"
 )
 _COUNTED_IN = re.compile(
     r"\b(?:in|of|for|over|by|from|after|within|during|at|with|than|each|every)(?: [A-Za-z'’-]+){0,1} $", re.IGNORECASE
@@ -49,16 +48,26 @@ def stated(text: str) -> str:
     if _FIRST_MARKER.search(text):
         text = _MARKER.sub("", text)
     ends = [0, *(match.end() for match in _SENTENCE.finditer(text)), len(text)]
-    for start, end in reversed(list(zip(ends, ends[1:], strict=False))):
+    for start, end in reversed(list(pairwise(ends))):
+        start = max(start, end - quantities.LONGEST)
         sentence = _ASIDE.sub("", text[start:end])
         if not re.search(r"\d", sentence):
             continue
         if not _STATES_NOTHING.search(sentence.strip()):
-            sentence = _DENIED.sub("", _unexplained(sentence))
+            sentence = _undenied(_unexplained(sentence))
             if re.search(r"\d", sentence):
                 return text[:start] + sentence + text[end:]
         text = text[:start]
     return text
+
+
+def _undenied(sentence: str) -> str:
+    """Without its last clause that has a number, where that denies it."""
+    clauses = [0, *(match.start() for match in _CLAUSE.finditer(sentence)), len(sentence)]
+    for start, end in reversed(list(pairwise(clauses))):
+        if re.search(r"\d", sentence[start:end]):
+            return sentence[:start] if _DENIAL.search(sentence, start, end) else sentence
+    return sentence
 
 
 def _unexplained(sentence: str) -> str:

@@ -102,7 +102,8 @@ def may_follow(words: list[str]) -> bool:
         return False
     if lowered[0] in _NEVER_FIRST and not (lowered[0] in ("a", "an") and known(words[-1])):
         return False
-    return all(len(word) > 1 or not word.isascii() or known(word) or word == "a" for word in plain) and lowered[-1] != "per"
+    nouns = (len(word) > 1 or word == "a" or known(word) or not word.isascii() for word in plain)
+    return lowered[-1] != "per" and all(nouns)
 
 
 def total(parts: list[tuple[Fraction, str]]) -> tuple[Fraction, str] | None:
