@@ -106,7 +106,6 @@ def quantity(text: str) -> Quantity | None:
 
 def _in_digits(text: str) -> str:
     """Numbers in words, marks of feet and inches, brackets, and all countries' thousands as plain digits."""
-    text = _PREFIX.sub("", text, count=1)
     if (again := _NUMBER_TWICE.fullmatch(text)) and words.with_digits(again[1]) == words.with_digits(again[2]):
         text = again[1]
     if re.search("[A-Za-z]", text):

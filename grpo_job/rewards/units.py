@@ -53,10 +53,6 @@ _NEVER_LISTED = """
     quadrillion quintillion mil bn mn lakh lakhs lac lacs crore crores arab myriad grand score scores gross couple lots
 """
 _NEVER = frozenset(_NEVER_LISTED.split())
-# Not the first word, or not the last: `72 clips that he sold`, `72 wrong answers`.
-_NEVER_FIRST_LISTED = """a an the it its this these those that which what how why who when where there here he she we
-    they you i his her as so too very just nearly almost roughly around approximately"""
-_NEVER_FIRST = frozenset(_NEVER_FIRST_LISTED.split())
 _NEVER_LAST = frozenset(
     str.split("wrong wrongs incorrect false true double triple max minimum maximum positive negative")
 )
@@ -100,8 +96,6 @@ def may_follow(words: list[str]) -> bool:
         return True
     if not _NEVER.isdisjoint(lowered) or lowered[-1] in _NEVER_LAST:
         return False
-    if lowered[0] in _NEVER_FIRST and not (lowered[0] in ("a", "an") and known(words[-1])):
-        return False
     nouns = (len(word) > 1 or word == "a" or known(word) or not word.isascii() for word in plain)
     return lowered[-1] != "per" and all(nouns)
 
@@ -118,9 +112,8 @@ def total(parts: list[tuple[Fraction, str]]) -> tuple[Fraction, str] | None:
             row = [sizes[name] for name in names]
             if row != sorted(set(row), reverse=True):
                 return None
-            return sum((value * size for (value, _), size in zip(parts, row, strict=True)), Fraction()) / row[0], names[
-                0
-            ]
+            smallest = sum((value * size for (value, _), size in zip(parts, row, strict=True)), Fraction())
+            return smallest / row[0], names[0]
     return None
 
 
