@@ -43,8 +43,7 @@ def extract_answer(completion: str) -> str | None:
     True
     """
     completion = after_thoughts(completion)
-    if "<answer " in completion or "</answer " in completion:
-        completion = re.sub(r"<(/?)answer {1,8}>", r"<\1answer>", completion)
+    completion = re.sub(r"<(/?)answer {1,8}>", r"<\1answer>", completion)
     opening = completion.rfind("<answer>", 0, max(0, completion.rfind("</answer>")))
     if opening < 0:
         return None

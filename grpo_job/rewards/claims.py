@@ -18,8 +18,7 @@ _ASIDE = re.compile(  # `72 clips (48 in April)`, but not `72 (or 73)`, `3 (mod 
     r"(?=[^()\[\]]*(?:[A-Za-z]{2}|\d [-+*×x/÷] )|[\d.,]+[ °][A-Za-z]+[)\]])[^()\[\]\\]*[)\]](?=[\s.,;:!*]|$)"
 )
 _STATES_NOTHING = re.compile(
-    r"\?\W*$|^\((?=[^()]*[A-Za-z]{2})[^()]*\)$|\bmistake\b"
-    r"|^\W*(?:\[\d+\] \w|¹|"
+    r"\?\W*$|^\((?=[^()]*[A-Za-z]{2})[^()]*\)$|\bmistake\b|^\W*(?:\[\d+\] \w|¹|"
     r"(?:note|if (?:you|instead)|let me know|feel free|p\.?s|check|verif\w+|confidence|this assumes|i hope)\b)",
     re.IGNORECASE,
 )
@@ -71,14 +70,10 @@ def _undenied(sentence: str) -> str:
 
 
 def _unexplained(sentence: str) -> str:
+    """Up to the first value that is not itself a count of something, where a reason or its parts follow it."""
     for match in _EXPLAINED.finditer(sentence):
-        if _COUNTED_IN.search(sentence[: match.start()]):
-            continue
-        numbers = [_number(each) for each in re.findall(_VALUE, sentence[match.end() :])]
-        if not match["parts"] or (len(numbers) > 1 and sum(numbers) == _number(match["value"])):
+        value, *parts = map(quantities.fraction, [match["value"], *re.findall(_VALUE, sentence[match.end() :])])
+        adds_up = not match["parts"] or (len(parts) > 1 and sum(parts) == value)
+        if adds_up and not _COUNTED_IN.search(sentence[: match.start()]):
             return sentence[: match.start("behind")]
     return sentence
-
-
-def _number(value: str) -> float:
-    return float(re.sub(r"[^\d.]", "", value) or 0)

@@ -7,8 +7,6 @@ import re
 
 from grpo_job.rewards import choices, dates, quantities, sentences, words, written_out
 
-_REACH = 100  # characters before a number in which that begins which it is a part of
-
 _EUROPEAN = r"\d{1,3}(?:\.\d{3}){1,5},\d\d(?!\d)(?: ?€)?|\d+,\d\d(?!\d) ?€"
 _GROUPED = r"\d+(?:\.\d+){2,}|\d{1,3}(?: \d{3})+(?![\d/])"
 # Not within a word or a power, nor an ordinal, nor a year, nor what is denied.
@@ -64,7 +62,7 @@ def _whole(number: re.Match[str], text: str) -> str:
     for whole in (dates.last(text), measured if measured and quantities.quantity(measured[0]) else None):
         if whole and number.end() <= whole.end():
             return whole[0]
-    before, behind = text[max(0, number.start() - _REACH) : number.start()], text[number.end() :]
+    before, behind = text[max(0, number.start() - written_out.REACH) : number.start()], text[number.end() :]
     if behind[:1] in ")]}" and (opening := _OPEN_BRACKET.search(before + number[0])):
         return opening[0] + behind[:1]
     if algebra := written_out.around(text, number.start(), number.end()):

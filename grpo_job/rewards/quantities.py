@@ -182,7 +182,7 @@ def _is_working(left: str, right: str) -> bool:
     left = re.sub(r"(?<=\d)\s*x\s*(?=\d)", "*", left)
     if re.fullmatch(NUMBER, alone := left.strip()):
         read = _QUANTITY.fullmatch(right.strip())
-        return read is not None and _fraction(alone) == _value(read)
+        return read is not None and fraction(alone) == _value(read)
     return re.fullmatch(r"[\d\s.,$%+*/÷()=!-]*", left) is not None
 
 
@@ -209,10 +209,10 @@ def _value(match: re.Match[str]) -> Fraction | None:
 def _magnitude(match: re.Match[str]) -> Fraction:
     if match["whole"]:
         return int(match["whole"]) + Fraction(match["part"])
-    return _fraction(match["number"]) / _fraction(match["divisor"] or "1")
+    return fraction(match["number"]) / fraction(match["divisor"] or "1")
 
 
-def _fraction(number: str) -> Fraction:
+def fraction(number: str) -> Fraction:
     return Fraction(re.sub(r"[^\d.]", "", number))
 
 
