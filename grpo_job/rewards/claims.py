@@ -29,7 +29,7 @@ _EXPLAINED = re.compile(
     rf"(?:(?<== )(?P<result>))?(?P<value>(?=.?(?P<price>[$€£]))?{_VALUE})[%°$]?\**(?: [A-Za-z$'’-]+){{0,5}}?"
     rf"(?P<behind>,? (?:because|since|including|instead of|rather than|whereas|of which) |, not "
     rf"|(?P<parts>: | [-–—] |, with ){_CONCLUDES}"
-    rf"| (?(price)|(?<!\d ))(?:for|over|by|from|after|within|during|at|in|(?(result)to|for)) {_CONCLUDES}[^,;]*$)"
+    rf"| (?(price)|(?(result)|(?<!\d )))(?:for|over|by|from|after|within|at|in|(?(result)to|during)) {_CONCLUDES}[^,;]*$)"
 )
 _COUNTED_IN = re.compile(
     r"\b(?:in|of|for|over|by|from|after|within|during|at|with|than|each|every)(?: [A-Za-z'’-]+){0,1} $", re.IGNORECASE

@@ -47,9 +47,9 @@ _NEVER_LISTED = """
     must can cannot can't won't don't give take no yes never none nope maybe perhaps possibly probably guess sure
     unsure again also least most thus ish st nd rd th onward onwards upward upwards plus minus times over under by
     divided multiplied modulo mod choose factorial squared cubed base power raised root sqrt pi sin cos tan log ln
-    infinity plusminus twice thrice fold tens hundredth hundredths thousandth thousandths hundred hundreds thousand thousands
+    infinity twice thrice fold tens hundredth hundredths thousandth thousandths hundred hundreds thousand thousands
     million millions billion billions trillion trillions mil bn mn lakh lakhs crore crores score scores gross couple
-    lots quadrillion quintillion arab myriad grand lac lacs tops
+    lots plusminus quadrillion quintillion arab myriad grand lac lacs tops
 """
 _NEVER = frozenset(_NEVER_LISTED.split()) | SMALL.keys() | PARTS.keys() - {"quarter", "quarters"}
 _NEVER_LAST = frozenset(

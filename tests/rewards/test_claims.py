@@ -23,6 +23,8 @@ from grpo_job.rewards.answers import correct, correct_anywhere
         ("She walks 12 miles in 3 days.", "12", "3"),
         ("Each of the 3 boys gets 4 plums at lunch.", "4", "3"),
         ("It takes 40 / 8 = 5 hours to read 40 pages.", "5", "40"),
+        ("440 + 165 = 605 in terms of 100's.", "605", "100"),
+        ("In 3 days at sea he ate 5 plums for lunch.", "5", "3"),
         ("After 3 days he has 5 plums.", "5", "3"),
         ("She had 10 plums and ate 3, so she has 7.", "7", "3"),
         ("She bought 3 books for $4 each, for a total of $12.", "12", "3"),
