@@ -24,12 +24,12 @@ _STATES_NOTHING = re.compile(
 )
 _CLAUSE = re.compile(r"[,;:] | (?:so|but) (?=\w)")
 _DENIAL = re.compile(r"\b(?:not|never|cannot|wrong to|\w+n['’]t)\b.*\d", re.IGNORECASE)
-_CONCLUDES = r"(?!.*(?:\b(?:so|thus|hence|therefore|total|altogether|answer|is|are|was|left|gives?|makes?)\b|=))"
+_PLAIN = r"(?!.*(?:\b(?:so|thus|hence|therefore|total|altogether|answer|is|are|was|left|gives?|makes?)\b|=))"
 _EXPLAINED = re.compile(
     rf"(?:(?<== )(?P<result>))?(?P<value>(?=.?(?P<price>[$€£]))?{_VALUE})[%°$]?\**(?: [A-Za-z$'’-]+){{0,5}}?"
     rf"(?P<behind>,? (?:because|since|including|instead of|rather than|whereas|of which) |, not "
-    rf"|(?P<parts>: | [-–—] |, with ){_CONCLUDES}"
-    rf"| (?(price)|(?(result)|(?<!\d )))(?:for|over|by|from|after|within|at|in|(?(result)to|during)) {_CONCLUDES}[^,;]*$)"
+    rf"|(?P<parts>: | [-–—] |, with ){_PLAIN}"
+    rf"| (?(price)|(?(result)|(?<!\d )))(?:for|over|by|from|after|within|at|in|(?(result)to|during)) {_PLAIN}[^,;]*$)"
 )
 _COUNTED_IN = re.compile(
     r"\b(?:in|of|for|over|by|from|after|within|during|at|with|than|each|every)(?: [A-Za-z'’-]+){0,1} $", re.IGNORECASE
