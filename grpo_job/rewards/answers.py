@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from grpo_job.rewards import choices, dates, last_values, latex, lists, quantities, sentences, words
+from grpo_job.rewards import choices, claims, dates, last_values, latex, lists, quantities, sentences, words
 from grpo_job.rewards.comparison import equal
 from grpo_job.rewards.tags import after_thoughts
 
@@ -24,7 +24,7 @@ _STATEMENT = re.compile(
     r"|(?:correct|right|best) (?:option|choice)(?: is)?:? (?=\(?[A-J]\b))",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n|,? (?:because|since)\b")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 _NAME = re.compile(r"[A-Z][\w'’-]*\.?(?: (?:of |the |de |la |van |von )?[A-Z][\w'’-]*\.?){1,4}")
 _TAKEN_BACK = re.compile(r"(?:[.!?]\**|\n) ?(?:wait|actually|correction|oops|hmm|sorry)\b", re.IGNORECASE)
 _ALIGNED = re.compile(
@@ -43,8 +43,7 @@ def extract_answer(completion: str) -> str | None:
     True
     """
     completion = after_thoughts(completion)
-    if "<answer " in completion or "</answer " in completion:
-        completion = re.sub(r"<(/?)answer {1,8}>", r"<\1answer>", completion)
+    completion = re.sub(r"<(/?)answer {1,8}>", r"<\1answer>", completion)
     opening = completion.rfind("<answer>", 0, max(0, completion.rfind("</answer>")))
     if opening < 0:
         return None
@@ -67,7 +66,10 @@ def last_answer(completion: str) -> str | None:
     end = _unmarked(latex.apart(completion[-_END:]))
     if boxed := latex.last_box(end):
         return boxed
-    return _after_hashes(end) or _stated(end) or last_values.last_value(end)
+    if hashed := _after_hashes(end):
+        return hashed
+    end = claims.stated(end)
+    return _stated(end) or last_values.last_value(end)
 
 
 def correct(completion: str, answer: str, **columns: Any) -> float | None:
@@ -132,7 +134,7 @@ def _after_hashes(text: str) -> str | None:
 def _stated(text: str) -> str | None:
     """What the last "answer is" or "Answer:" states, where it is one value or a letter."""
     last = last_values.last(_STATEMENT, text)
-    if last is None or text[max(0, last.start() - 30) : last.start()].lower().rstrip().endswith(("if the", "not the")):
+    if last is None:
         return None
     rest = text[last.end() : last.end() + quantities.LONGEST]
     end = _SENTENCE_END.search(rest)

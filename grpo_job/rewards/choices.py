@@ -29,7 +29,6 @@ _OF_SEVERAL = re.compile(r"(?:both|neither|all|none|only|either)\b[^?()]*", re.I
 _LABEL = r"\(?(?:([A-J])[).:]|([a-j]) ?\))"  # MathQA writes `a ) 38 , b ) 27.5`
 _LISTED = re.compile(rf"(?:^|[\s,;]){_LABEL}\s*(.+?)(?=[\s,;]+{_LABEL}\s|$)", re.DOTALL)
 
-
 Equal = Callable[[str, str], bool]
 
 

@@ -11,8 +11,6 @@ from grpo_job.rewards import choices, dates, latex, lists, quantities, relations
 from grpo_job.rewards.symbolic import is_working, same_equation, same_expression
 
 _NAMED = re.compile(r"(?:[a-zA-Z]|[a-zA-Z]\([a-zA-Z]\)|[a-zA-Z]_\{?\w\}?)\s*=\s*(?P<value>[^=]+)")
-
-
 # `(x, y) = (1, 2)` and `x \\in \\{1, 2\\}` say only the values
 _OF_LETTERS = re.compile(r"\(\s*[a-z]\s*(?:,\s*[a-z]\s*){1,3}\)\s*=\s*(?=[(\[])|[a-z]\s*\\in\s*(?=\\?\{)")
 _SAYS = {"yes": True, "true": True, "no": False, "false": False}

@@ -18,58 +18,40 @@ _BOXES_JOINED = re.compile(rf"{_NAMED_BOX}(?:{_MATH_SIGN}{_AND}{_MATH_SIGN}{_NAM
 _SYMBOLS_LISTED = r"""× * · * ⋅ * ∗ * ÷ / ⁄ / ∶ : π \pi √ \sqrt ∞ \infty ≥ \ge ≤ \le ≠ \ne ≈ \approx ± \pm ∪ \cup ∈ \in
     ٫ . ٬ , ∅ \emptyset ℝ \mathbb{R} ℤ \mathbb{Z} ℕ \mathbb{N} ℚ \mathbb{Q} ℂ \mathbb{C} “ " ” " ″ " ‘ ' ’ ' ′ ' ⟨ ( ⟩ )
     ° \degree º \degree … ... → \to"""
-_SYMBOLS = _SYMBOLS_LISTED.split()
+_COMMANDS_LISTED = r"""\langle ( \rangle ) \lbrace \{ \rbrace \} \lvert | \rvert | \mid | \vmid | \gt > \lt < \colon :
+    \geqslant \ge \geq \ge \ge \ge >= \ge => \ge \leqslant \le \leq \le \le \le <= \le =< \le \neq \ne \ne \ne != \ne
+    \cup \cup \in \in \pm \pm +/- \pm \varnothing \emptyset"""
+_SYMBOLS, _COMMANDS = (
+    {symbol: spelling + " " * spelling[1:].isalpha() for symbol, spelling in zip(words[::2], words[1::2], strict=True)}
+    for words in (_SYMBOLS_LISTED.split(), _COMMANDS_LISTED.split())
+)
 # Invisible: marks of the web, and of scripts that run from the right.
 _UNSEEN = "\u00ad\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
 _CHARACTERS = (
     dict.fromkeys(map(ord, _UNSEEN), "")
     | dict.fromkeys(map(ord, "\u2212\u2013\u2010\u2011\ufe63\uff0d"), "-")
-    | {
-        ord(character): spelling + " " * spelling.startswith("\\")
-        for character, spelling in zip(_SYMBOLS[::2], _SYMBOLS[1::2], strict=True)
-    }
+    | {ord(character): spelling for character, spelling in _SYMBOLS.items()}
 )
 _WORDS = r"(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bf|rm)"
 _INSIDE = r"((?:[^{}]|\{[^{}]*\})*)"
 _SPELLINGS = tuple(
     (re.compile(pattern), spelling)
     for pattern, spelling in (
-        (r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?", ""),
+        (r"\\(?:left|right|[bB]igg?[lr]?)(?![a-zA-Z])\s*\.?|\\! ?|\+(?=\\infty)", ""),
         (r"\\(?:displaystyle|textstyle|limits)(?![a-zA-Z])", " "),
-        (r"\\! ?", ""),
         (r"\\[,;:] ?|(?<=\d)~(?=\w)", "\u2009"),
         (r"\\(?:quad|qquad)(?![a-zA-Z])|(?<!\\)\\ ", " "),
         (r"\{,\}", ","),
         (r"\\[dtc]frac(?![a-zA-Z])", r"\\frac"),
-        (r"\\frac\s*(\d)\s*(\d)(?!\d)", r"\\frac{\1}{\2}"),
-        (r"\\frac\s*\{([^{}]*)\}\s*(\d|[a-z](?![a-z]))", r"\\frac{\1}{\2}"),
-        (r"\\frac\s*(\d)\s*\{([^{}]*)\}", r"\\frac{\1}{\2}"),
-        (r"\\sqrt\s*(\d+|[a-z](?![a-z]))", r"\\sqrt{\1}"),
+        (r"\\frac\s*(?:\{([^{}]*)\}|(\d))\s*(?:\{([^{}]*)\}|(\d(?!\d)|[a-z](?![a-z])))", r"\\frac{\1\2}{\3\4}"),
         (r"\\mathb[bf]\s*\{?\s*([RZNQC])(?![a-zA-Z])\s*\}?|\\Bbb\s*\{?\s*([RZNQC])\s*\}?", r"\\mathbb{\1\2}"),
         (r"\^\s*\{\s*\\circ\s*\}|\^\s*\\circ(?![a-zA-Z])|\\(?:degree|circ)(?![a-zA-Z])", " degrees "),
         (r"\\frac\{([^{}]*)\}\{-(\d+)\}", r"-\\frac{\1}{\2}"),
         (r"\\(sin|cos|tan)\s*\^\s*\{-1\}", r"\\arc\1"),
         (rf"(?<=[\d}}])\s*\\{_WORDS}\s*\{{(?:~|\s)*{_INSIDE}\}}", r" \1"),
         (rf"\\{_WORDS}\s*\{{(?:~|\s)*{_INSIDE}\}}", r"\1"),
-        (r"\\langle(?![a-zA-Z])", "("),
-        (r"\\rangle(?![a-zA-Z])", ")"),
-        (r"\\lbrace(?![a-zA-Z])", r"\\{"),
-        (r"\\rbrace(?![a-zA-Z])", r"\\}"),
-        (r"\\[lr]vert(?![a-zA-Z])|\\v?mid(?![a-zA-Z])", "|"),
-        (r"\\(?:geqslant|geq|ge)(?![a-zA-Z])|>=|=>", r"\\ge "),
-        (r"\\(?:leqslant|leq|le)(?![a-zA-Z])|<=|=<", r"\\le "),
-        (r"\\neq?(?![a-zA-Z])|!=", r"\\ne "),
-        (r"\\gt(?![a-zA-Z])", ">"),
-        (r"\\lt(?![a-zA-Z])", "<"),
-        (r"\\colon(?![a-zA-Z])", ":"),
-        (r"\+?\\infty(?![a-zA-Z])", r"\\infty"),
-        (r"\\cup(?![a-zA-Z])", r"\\cup "),
-        (r"\\in(?![a-zA-Z])", r"\\in "),
-        (r"\\pm(?![a-zA-Z])|\+/-", r"\\pm "),
-        (r"\\(?:varnothing|emptyset)(?![a-zA-Z])", r"\\emptyset"),
         (r"\\(?:times|cdot|ast)(?![a-zA-Z])\s*|(?<=\d) x (?=\d)", "*"),
         (r"(?<=[\w)}])\*\*(?=[\w({-])", "^"),
-        (r"\\exp\s*\(([^()]*)\)", r"e^{\1}"),
         (r"\\([$%#&])", r"\1"),
         (r"\.(\d{0,6})\((\d{1,6})\)", r".\1\\overline{\2}"),
         (r"\.(\d{0,6}?)(\d{1,6}?)\2{2,}(?:\.\.\.|\\l?dots)", r".\1\\overline{\2}"),
@@ -79,8 +61,7 @@ _SPELLINGS = tuple(
 _WRAPPED = (
     re.compile(r"(\*\*|\*|__|_|`+|\"|')(?P<inside>.+)\1", re.DOTALL),
     re.compile(r"\$\$?(?P<inside>[^$]+)\$\$?"),
-    re.compile(r"\\\((?P<inside>.+)\\\)", re.DOTALL),
-    re.compile(r"\\\[(?P<inside>.+)\\\]", re.DOTALL),
+    re.compile(r"\\[(\[](?P<inside>.+)\\[)\]]", re.DOTALL),
     re.compile(r"\\(?:text|textbf|mathrm)\s*\{(?P<inside>[^{}]*)\}"),
     re.compile(r"“(?P<inside>[^“”]+)”"),
 )
@@ -88,6 +69,7 @@ _WRAPPED = (
 # digits beside them (ten thousand, a point, "or", "at least", "and a half", minus, ordinals, parts), deny or ask.
 _LETTER = r"[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff\uac00-\ud7a3]"
 _OTHER = r"\d万萬亿億兆千百十点點又或以多余만억천백십"
+COUNTER = rf"(?![{_OTHER}半吗嗎])[\u3400-\u9fff\uac00-\ud7a3]"  # 个, 元, 개
 _TOUCHING = re.compile(
     rf"(?<=\d)(?![{_OTHER}]|分[の之]|.{{0,2}}半|ではな|吗|嗎)(?={_LETTER})"
     rf"|(?<={_LETTER})(?<![{_OTHER}第负負])(?<!分[の之])(?<!イナス)(?<!ลบ)(?<!不是)(?=[-\u2212]?[$€£¥]?\.?\d)"
@@ -150,10 +132,7 @@ def unwrap(text: str) -> str:
     """
     text = re.sub(r"^[*•]\s+", "", text.strip())
     for _ in range(8):  # as deep as anyone nests them
-        inside = _inside(text.rstrip(".;。．").rstrip() if not text.endswith("..") else text)
-        if inside == text:
-            break
-        text = inside
+        text = _inside(text.rstrip(".;。．").rstrip() if not text.endswith("..") else text)
     return text
 
 
@@ -180,8 +159,7 @@ def spelled_alike(text: str) -> str:
         text = _RAISED.sub(lambda match: f"^{{{_simple(match[0])}}}", text)
         text = _LOWERED.sub(lambda match: f"_{{{_simple(match[0])}}}", text)
         text = "".join(map(_plain_character, text.translate(_CHARACTERS)))
-    if not re.search(r"[\\^{}<>*!.+_~]|\d x \d", text):
-        return text.strip()
+    text = re.sub(r"\\[A-Za-z]+|[<>!]=|=[<>]|\+/-", lambda match: _COMMANDS.get(match[0], match[0]), text)
     for pattern, spelling in _SPELLINGS:
         text = pattern.sub(spelling, text)
     text = _BINOMIAL.sub(lambda match: str(math.comb(*(int(each) for each in match.groups() if each))), text)
@@ -192,8 +170,6 @@ def spelled_alike(text: str) -> str:
 
 def _plain_character(character: str) -> str:
     """Digits and letters of every script and width as ASCII, and `½` as ` 1/2`; spaces stay what they are."""
-    if character.isascii() or character.isspace():
-        return character
     if unicodedata.category(character) == "Nd":
         return str(unicodedata.decimal(character))
     kind = unicodedata.decomposition(character).partition("> ")[0]

@@ -51,7 +51,7 @@ _QUANTITY = re.compile(
 _MEASURE = re.compile(r"(?P<formula>.*?\S)\s+(?P<power>(?:square |sq\.? |cubic )?)(?P<unit>[A-Za-z]{2,}(?:\^?[23])?)")
 _POWER_OF_TEN = re.compile(r"([-+]?)10\s*\^\s*([-+]?\d{1,3})")
 
-_UNIT_WORD = re.compile(r"[A-Za-z\u00b5\u03bc\u03a9][A-Za-z'-]*\.?(?:\^?[23])?|[%$€£₹¥]")
+_UNIT_WORD = re.compile(rf"{latex.COUNTER}|[A-Za-z\u00b5\u03bc\u03a9][A-Za-z'-]*\.?(?:\^?[23])?|[%$€£₹¥]")
 # Units that may touch the number. Other letters there are variables: `2x`, `3ab`.
 _TOUCHING = frozenset(str.split("km cm mm kg mg ml hr hrs min mins sec lb lbs oz ft mph kmh gb mb am pm kr"))
 _ONE_LETTER = frozenset("mgshlwvLWVFCJNKA")
@@ -106,7 +106,6 @@ def quantity(text: str) -> Quantity | None:
 
 def _in_digits(text: str) -> str:
     """Numbers in words, marks of feet and inches, brackets, and all countries' thousands as plain digits."""
-    text = _PREFIX.sub("", text, count=1)
     if (again := _NUMBER_TWICE.fullmatch(text)) and words.with_digits(again[1]) == words.with_digits(again[2]):
         text = again[1]
     if re.search("[A-Za-z]", text):
@@ -183,7 +182,7 @@ def _is_working(left: str, right: str) -> bool:
     left = re.sub(r"(?<=\d)\s*x\s*(?=\d)", "*", left)
     if re.fullmatch(NUMBER, alone := left.strip()):
         read = _QUANTITY.fullmatch(right.strip())
-        return read is not None and _fraction(alone) == _value(read)
+        return read is not None and fraction(alone) == _value(read)
     return re.fullmatch(r"[\d\s.,$%+*/÷()=!-]*", left) is not None
 
 
@@ -210,10 +209,10 @@ def _value(match: re.Match[str]) -> Fraction | None:
 def _magnitude(match: re.Match[str]) -> Fraction:
     if match["whole"]:
         return int(match["whole"]) + Fraction(match["part"])
-    return _fraction(match["number"]) / _fraction(match["divisor"] or "1")
+    return fraction(match["number"]) / fraction(match["divisor"] or "1")
 
 
-def _fraction(number: str) -> Fraction:
+def fraction(number: str) -> Fraction:
     return Fraction(re.sub(r"[^\d.]", "", number))
 
 

@@ -39,6 +39,8 @@ _BASE = re.compile(
     r"\(?([0-9A-Z]+)\)?\s*"
     r"(?:_\s*\{?\s*(?P<low>\d{1,2}|[a-z]{3,7})\s*\}?|\s\(?(?:in )?base[ -](?P<said>\d{1,2}|[a-z]{3,7})\)?)"
 )
+_OPENING = {"<": "(", ">": "(", r"\le": "[", r"\ge": "["}
+_CLOSING = {"<": ")", ">": ")", r"\le": "]", r"\ge": "]"}
 _FLIPPED = {">": "<", "<": ">", r"\ge": r"\le", r"\le": r"\ge"}
 
 
@@ -79,7 +81,7 @@ def _inequality(text: str) -> tuple[str, Interval] | None:
             terms, signs = terms[::-1], [_FLIPPED[sign] for sign in signs[::-1]]
         if not {signs[0], signs[1]} <= {"<", r"\le"} or not (terms[0] and terms[2]):
             return None
-        return terms[1], Interval(_open(signs[0]), terms[0], terms[2], _close(signs[1]))
+        return terms[1], Interval(_OPENING[signs[0]], terms[0], terms[2], _CLOSING[signs[1]])
     if len(signs) != 1 or not all(terms):
         return None
     left, right, sign = terms[0], terms[1], signs[0]
@@ -88,16 +90,8 @@ def _inequality(text: str) -> tuple[str, Interval] | None:
     if not _VARIABLE.fullmatch(left) or left in right:
         return None
     if sign in ("<", r"\le"):
-        return left, Interval("(", r"-\infty", right, _close(sign))
-    return left, Interval(_open(sign), right, r"\infty", ")")
-
-
-def _open(sign: str) -> str:
-    return "(" if sign in "<>" else "["
-
-
-def _close(sign: str) -> str:
-    return ")" if sign in "<>" else "]"
+        return left, Interval("(", r"-\infty", right, _CLOSING[sign])
+    return left, Interval(_OPENING[sign], right, r"\infty", ")")
 
 
 def same_region(one: Region, other: Region, equal: Equal) -> bool:

@@ -65,7 +65,6 @@ def is_working(text: str) -> bool:
     >>> is_working("5^2"), is_working("25"), is_working("x^2")
     (True, False, False)
     """
-    text = _spelled_alike(text)
     read = None if _LABEL.fullmatch(text) else formula(text)
     return read is not None and not read.letters and text not in ("e", "i")
 

@@ -8,6 +8,8 @@ nouns name what was counted (`72 clips`). Words of grammar, of numbers and of ar
 import re
 from fractions import Fraction
 
+from grpo_job.rewards.words import PARTS, SMALL
+
 _NAMES = """
 meter: m meters metre metres | kilometer: km kms kilometers kilometre kilometres | centimeter: cm cms centimeters
 centimetre centimetres | millimeter: mm millimeters millimetre millimetres | mile: mi miles | yard: yd yds yards |
@@ -40,23 +42,16 @@ _SIZES = [
 ]
 _NEVER_LISTED = """
     and or not but nor if than then else unless except without excluding including instead because since though while
-    until till through thru to up upto down between among above below beyond versus vs either neither both another
-    is are was were be been being am's isn't wasn't aren't has have had do does did will would could should may might
+    until till through thru to up upto down between among above below beyond versus vs either neither both another is
+    are was were be been being am's isn't wasn't aren't has have had do does did will would could should may might
     must can cannot can't won't don't give take no yes never none nope maybe perhaps possibly probably guess sure
-    unsure again also least most thus ish tops st nd rd th onward onwards upward upwards
-    plus minus times over under by divided multiplied modulo mod choose factorial squared cubed base power raised root
-    sqrt pi sin cos tan log ln infinity plusminus twice thrice fold zero one two three four five six seven eight nine
-    ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty
-    seventy eighty ninety ones twos threes fours fives sixes sevens eights nines tens half halves third thirds fourth
-    fourths fifth fifths sixth sixths seventh sevenths eighth eighths ninth ninths tenth tenths hundredth hundredths
-    thousandth thousandths hundred hundreds thousand thousands million millions billion billions trillion trillions
-    quadrillion quintillion mil bn mn lakh lakhs lac lacs crore crores arab myriad grand score scores gross couple lots
+    unsure again also least most thus ish st nd rd th onward onwards upward upwards plus minus times over under by
+    divided multiplied modulo mod choose factorial squared cubed base power raised root sqrt pi sin cos tan log ln
+    infinity twice thrice fold tens hundredth hundredths thousandth thousandths hundred hundreds thousand thousands
+    million millions billion billions trillion trillions mil bn mn lakh lakhs crore crores score scores gross couple
+    lots plusminus quadrillion quintillion arab myriad grand lac lacs tops
 """
-_NEVER = frozenset(_NEVER_LISTED.split())
-# Not the first word, or not the last: `72 clips that he sold`, `72 wrong answers`.
-_NEVER_FIRST_LISTED = """a an the it its this these those that which what how why who when where there here he she we
-    they you i his her as so too very just nearly almost roughly around approximately"""
-_NEVER_FIRST = frozenset(_NEVER_FIRST_LISTED.split())
+_NEVER = frozenset(_NEVER_LISTED.split()) | SMALL.keys() | PARTS.keys() - {"quarter", "quarters"}
 _NEVER_LAST = frozenset(
     str.split("wrong wrongs incorrect false true double triple max minimum maximum positive negative")
 )
@@ -100,9 +95,8 @@ def may_follow(words: list[str]) -> bool:
         return True
     if not _NEVER.isdisjoint(lowered) or lowered[-1] in _NEVER_LAST:
         return False
-    if lowered[0] in _NEVER_FIRST and not (lowered[0] in ("a", "an") and known(words[-1])):
-        return False
-    return all(len(word) > 1 or known(word) or word == "a" for word in plain) and lowered[-1] != "per"
+    nouns = (len(word) > 1 or word == "a" or known(word) or not word.isascii() for word in plain)
+    return lowered[-1] != "per" and all(nouns)
 
 
 def total(parts: list[tuple[Fraction, str]]) -> tuple[Fraction, str] | None:
@@ -117,9 +111,8 @@ def total(parts: list[tuple[Fraction, str]]) -> tuple[Fraction, str] | None:
             row = [sizes[name] for name in names]
             if row != sorted(set(row), reverse=True):
                 return None
-            return sum((value * size for (value, _), size in zip(parts, row, strict=True)), Fraction()) / row[0], names[
-                0
-            ]
+            smallest = sum((value * size for (value, _), size in zip(parts, row, strict=True)), Fraction())
+            return smallest / row[0], names[0]
     return None
 
 
@@ -191,8 +184,4 @@ def _name(word: str, power: str) -> str:
 
 
 def _singular(word: str) -> str:
-    if word.endswith("ies") and len(word) > 4:
-        return word[:-3] + "y"
-    if word.endswith(("xes", "ches", "shes", "sses", "oes")):
-        return word[:-2]
     return _PLURALS.get(word) or (word[:-1] if word.endswith("s") and not word.endswith("ss") else word)

@@ -6,17 +6,17 @@ _ONES_LISTED = """zero one two three four five six seven eight nine ten eleven t
     seventeen eighteen nineteen"""
 _ONES = _ONES_LISTED.split()
 _TENS = str.split("twenty thirty forty fifty sixty seventy eighty ninety")
-_SMALL = {word: value for value, word in enumerate(_ONES)} | {
+SMALL = {word: value for value, word in enumerate(_ONES)} | {
     word: 10 * value for value, word in enumerate(_TENS, start=2)
 }
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4} | {
+PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4} | {
     part + end: divisor
     for divisor, part in enumerate(str.split("third fourth fifth sixth seventh eighth ninth tenth"), start=3)
     for end in ("", "s")
 }
-_WORD = "|".join((*_SMALL, "hundred", *_SCALES))
-_PART = "|".join(sorted(_PARTS, key=len, reverse=True))
+_WORD = "|".join((*SMALL, "hundred", *_SCALES))
+_PART = "|".join(sorted(PARTS, key=len, reverse=True))
 _COUNT = rf"(?:an? (?=hundred|thousand|million|billion))?(?:{_WORD})(?:(?:-| | and )(?:{_WORD})\b)*"
 NUMBER_WORD = re.compile(rf"\b(?:{_WORD})\b", re.IGNORECASE)
 _LEADING = re.compile(
@@ -36,23 +36,17 @@ _SAME_VERDICT |= {"true": _SAME_VERDICT["yes"], "false": _SAME_VERDICT["no"]}
 def _value(text: str) -> int | None:
     """Of number words in a row, where they make one number: `two hundred and five`, not `five six`."""
     total = group = 0
-    scale = 10**15
     for word in re.split(r"[\s-]+", text.lower()):
-        if word in _SMALL:
-            if (_SMALL[word] == 0 and (total or group)) or (
-                group % 100 and (group % 10 or group % 100 < 20 or _SMALL[word] > 9)
+        if word in SMALL:
+            if (SMALL[word] == 0 and (total or group)) or (
+                group % 100 and (group % 10 or group % 100 < 20 or SMALL[word] > 9)
             ):
                 return None
-            group += _SMALL[word]
+            group += SMALL[word]
         elif word == "hundred":
-            if group > 99:
-                return None
             group = 100 * (group or 1)
         elif word in _SCALES:
-            if _SCALES[word] >= scale:
-                return None
-            scale = _SCALES[word]
-            total, group = total + (group or 1) * scale, 0
+            total, group = total + (group or 1) * _SCALES[word], 0
     return total + group
 
 
@@ -70,7 +64,7 @@ def with_digits(text: str) -> str:
     if value is None or NUMBER_WORD.match(rest.lstrip(" -")):
         return text
     if part := match["parts"] or match["one"]:
-        digits = f"{value}/{_PARTS[part.split()[-1].lower()]}"
+        digits = f"{value}/{PARTS[part.split()[-1].lower()]}"
     else:
         digits = f"{value}{' 1/2' if match['half'] else ''}"
     return f"{'-' if match['sign'] else ''}{digits}{rest}"
