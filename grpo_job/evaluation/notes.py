@@ -54,10 +54,11 @@ def of(judged: dict[str, Any]) -> list[str]:
         )
     texts = judged.get("completions", {})
     if texts.get("unread") and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
+        common = texts["commonest"]
         notes.append(
-            f"the {judged['measure']['name']} is higher, but the completions, or the answers in them, are few "
-            f"({_short(texts['commonest']['answer'])!r} is {texts['commonest']['share']:.1%} of the completions), and "
-            "nothing shows that they depend on their question"
+            f"the {judged['measure']['name']} is higher, but nothing shows that the completions depend on their "
+            "question: swapped between questions, they are not reliably paid less (the commonest, "
+            f"{_short(common['answer'])!r}, is {common['share']:.1%} of them)"
         )
     if answers:
         constant = answers["constant"]

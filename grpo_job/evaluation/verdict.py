@@ -142,15 +142,15 @@ def read(before: Records, after: Records, measure: Measure) -> Reading:
     golds = any(row["gold"].strip() for row in before)
     if measure.reads_answers or (golds and _pays_golds(after, paid[1])):
         return Reading(_answers(before, after, paid), unread=False, constant=False)
-    unread = repeated.unread(after, measure)
+    unread = repeated.unread(after, measure, before)
     return Reading(None, unread, constant=unread and repeated.constant(after, measure))
 
 
 def decide(primary: str, reading: Reading) -> str:
     """The verdict of a run whose paired test says `primary`.
 
-    Improved only if the gain above chance is too; collapsed before all else. Where no answers are read, few texts
-    of which nothing says that they depend on their question (`unread`) improve nothing; one (`constant`) is collapsed.
+    Improved only if the gain above chance is too; collapsed before all else. Where no answers are read, completions of
+    which nothing says that they depend on their question (`unread`) improve nothing; one (`constant`) is collapsed.
     """
     answers, unread, constant = reading
     if constant or (answers and chance.collapsed(answers.after, answers.golds)):
