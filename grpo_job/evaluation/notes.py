@@ -39,7 +39,7 @@ def of(judged: dict[str, Any]) -> list[str]:
         few = f"{counted(primary['graded'], 'held-out row')} {'is' if primary['graded'] == 1 else 'are'} too few"
         notes.append(f"{few} for a verdict: at least {LEAST_PAIRS} are needed")
     format_learned = kept["difference"] > 0 and kept["p_value"] < SIGNIFICANCE
-    if judged["verdict"] == UNCHANGED and format_learned:
+    if judged["verdict"] == UNCHANGED and primary["p_value"] >= SIGNIFICANCE and format_learned:
         more = (
             "more answers are right"
             if judged["measure"]["name"] == RIGHT
