@@ -46,7 +46,7 @@ def of(judged: dict[str, Any]) -> list[str]:
             else f"the {judged['measure']['name']} is higher"
         )
         notes.append(f"the format was learned; no evidence that {more}")
-    if answers and not ungraded and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
+    if answers and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
         notes.append(
             "more answers are right, but not enough to rule out answers given without reading the question"
             if answers["chance"]["gain_interval"][0] > 0

@@ -288,6 +288,17 @@ def test_result_that_is_kept_back_against_its_p_value_gives_the_reason() -> None
     assert not any(note.startswith("the format was learned") for note in judged["notes"])
 
 
+def test_rows_that_were_not_graded_hide_no_reason() -> None:
+    golds = ["yes", "no"] * 100
+    sides = [answered(golds, answers) for answers in (["?"] * 200, ["yes", "yes", "no", "no"] * 50)]
+    for record in sides[0] + sides[1]:
+        record["rewards"] = {"own": float(record["correct"])}
+    sides[1][3]["rewards"]["own"] = None
+    notes = judge(*sides, Measure("reward own", (("own", 1.0),)))["notes"]
+    assert notes[0].startswith("warning: 1 of 200 rows could not be graded")
+    assert notes[1].startswith("more answers are right, but no evidence that more are than")
+
+
 def test_another_measure_than_the_runs_own_says_that_it_was_chosen_afterwards() -> None:
     before, after = (grading.ask(answering(right), ROWS, GRADERS, rewards=PAID) for right in (0, 60))
     judged = chosen_afterwards(judge(before, after, IN_TAGS), RIGHT)
