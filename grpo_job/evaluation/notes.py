@@ -39,14 +39,14 @@ def of(judged: dict[str, Any]) -> list[str]:
         few = f"{counted(primary['graded'], 'held-out row')} {'is' if primary['graded'] == 1 else 'are'} too few"
         notes.append(f"{few} for a verdict: at least {LEAST_PAIRS} are needed")
     format_learned = kept["difference"] > 0 and kept["p_value"] < SIGNIFICANCE
-    if judged["verdict"] == UNCHANGED and format_learned:
+    if judged["verdict"] == UNCHANGED and primary["p_value"] >= SIGNIFICANCE and format_learned:
         more = (
             "more answers are right"
             if judged["measure"]["name"] == RIGHT
             else f"the {judged['measure']['name']} is higher"
         )
         notes.append(f"the format was learned; no evidence that {more}")
-    if answers and not ungraded and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
+    if answers and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
         notes.append(
             "more answers are right, but not enough to rule out answers given without reading the question"
             if answers["chance"]["gain_interval"][0] > 0
@@ -54,10 +54,11 @@ def of(judged: dict[str, Any]) -> list[str]:
         )
     texts = judged.get("completions", {})
     if texts.get("unread") and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
+        common = texts["commonest"]
         notes.append(
-            f"the {judged['measure']['name']} is higher, but the completions, or the answers in them, are few "
-            f"({_short(texts['commonest']['answer'])!r} is {texts['commonest']['share']:.1%} of the completions), and "
-            "nothing shows that they depend on their question"
+            f"the {judged['measure']['name']} is higher, but nothing shows that the completions depend on their "
+            "question: swapped between questions, they are not reliably paid less (the commonest, "
+            f"{_short(common['answer'])!r}, is {common['share']:.1%} of them)"
         )
     if answers:
         constant = answers["constant"]

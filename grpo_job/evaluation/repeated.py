@@ -1,8 +1,8 @@
-"""Whether completions are the same few texts for many questions, and ignore these. For rewards of any values."""
+"""Whether anything shows that completions depend on their question. For rewards of any values."""
 
-import re
 from collections.abc import Mapping, Sequence
-from math import exp
+from itertools import pairwise
+from math import exp, sqrt
 from typing import Any
 
 from grpo_job.evaluation import chance
@@ -12,24 +12,45 @@ from grpo_job.evaluation.statistics import LEAST_PAIRS, sign_flip
 
 Records = Sequence[Mapping[str, Any]]
 
-NUMBER = re.compile(r"\d[\d.,]*")  # texts that differ in their numbers alone count as one
-
 
 def forms(records: Records) -> list[str]:
     """The completions, each in one form."""
     return [chance.one_form(record["completion"]) for record in records]
 
 
-def few(records: Records) -> bool:
-    """Whether enough different questions got few texts, or few answers however they are put.
+def doubtful(records: Records, before: Records = ()) -> bool:
+    """Whether only what is paid can show that the completions depend on their question.
 
-    Few texts: fewer than the root of the questions' number, numbers aside. They are counted as exp(entropy): as many
-    equally common ones would have the same entropy. Few answers: as `chance.collapsed` has it, of rows with golds.
+    Not where fewer than LEAST_PAIRS questions differ, the golds are one and the same, or the answers know them. Nor
+    where the completions share more with their own question than with others, or with what was said to it `before`
+    training; of `few` texts that shows nothing.
     """
-    questions = len({record["question"] for record in records})
-    texts = [NUMBER.sub("0", form) for form in forms(records)]
-    few_texts = exp(chance.entropy(texts)) < questions**0.5
-    return questions >= LEAST_PAIRS and (few_texts or chance.collapsed(*_answers(records)))
+    if _questions(records) < LEAST_PAIRS or chance.constant(_golds(records)) or _knows_golds(records):
+        return False
+    asked, said = ([record[key] for record in side] for side, key in ((records, "question"), (before, "completion")))
+    return few(records) or not any(_go_with(records, texts) for texts in (asked, said) if texts)
+
+
+def few(records: Records) -> bool:
+    """Whether the questions got few texts, or few answers however they are put.
+
+    Few texts: fewer than the root of the questions' number. They are counted as exp(entropy): as many equally common
+    ones would have the same entropy. Few answers: as `chance.collapsed` has it, of rows with golds.
+    """
+    few_texts = exp(chance.entropy(forms(records))) < _questions(records) ** 0.5
+    return few_texts or chance.collapsed(*_answers(records))
+
+
+def shared(text: str, other: str) -> float:
+    """How alike two texts are: the cosine of the sets of their pairs of neighbouring characters.
+
+    Over many rows, names, numbers and words of the one in the other show in it, and even their lengths.
+
+    >>> shared("Ivo has 5 cards", "ivo has 5 cards"), shared("ab", "xy"), shared("", "")
+    (1.0, 0.0, 1.0)
+    """
+    one, two = (set(pairwise(f" {each.casefold()} ")) for each in (text, other))
+    return round(len(one & two) / sqrt(len(one) * len(two)), 9)
 
 
 def dealt(texts: Sequence[str]) -> list[str]:
@@ -45,8 +66,8 @@ def dealt(texts: Sequence[str]) -> list[str]:
 
 
 def deal(records: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], rewards: Mapping[str, Reward]) -> None:
-    """Where the completions are few texts, add to each record as `dealt` what the rewards pay for another row's."""
-    if not few(records):
+    """Where the completions are `doubtful`, add to each record as `dealt` what the rewards pay for another row's."""
+    if not doubtful(records):
         return
     others = dealt([record["completion"] for record in records])
     paid = {name: reward(others, rows) for name, reward in rewards.items()}
@@ -54,17 +75,13 @@ def deal(records: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], rewa
         record["dealt"] = {"rewards": {name: scores[number] for name, scores in paid.items()}}
 
 
-def unread(records: Records, measure: Measure) -> bool:
-    """Whether the completions are `few`, and nothing measured says that they depend on their question.
+def unread(records: Records, measure: Measure, before: Records = ()) -> bool:
+    """Whether the completions are `doubtful`, and the measure pays them no more than those of other rows (`deal`).
 
-    That would be: more pay for them than for those of other rows (`deal`), or answers that know the golds.
-    False where the golds are one and the same themselves.
+    Not where different texts were not dealt: they may be some of many rows, of which all together showed it.
     """
-    if not few(records) or chance.constant(_golds(records)):
-        return False
-    leads = _leads(records, measure)
-    more = sum(leads) > 0 and sign_flip(leads) < chance.KNOWING_P
-    return not more and not _knows_golds(records)
+    is_dealt = any("dealt" in record for record in records)
+    return (is_dealt or few(records)) and doubtful(records, before) and not _more(_leads(records, measure))
 
 
 def constant(records: Records, measure: Measure) -> bool:
@@ -79,6 +96,21 @@ def _leads(records: Records, measure: Measure) -> list[float]:
     """By how much the measure pays each completion more than the one dealt to its row; of what it could grade."""
     pairs = [(measure.of(record), measure.of(record["dealt"])) for record in records if "dealt" in record]
     return [own - other for own, other in pairs if own is not None and other is not None]
+
+
+def _more(leads: Sequence[float]) -> bool:
+    return sum(leads) > 0 and sign_flip(leads) < chance.KNOWING_P
+
+
+def _go_with(records: Records, texts: Sequence[str]) -> bool:
+    """Whether the completions share more with the texts of their own rows than those that `dealt` gives to these do."""
+    own = [record["completion"] for record in records]
+    rows = zip(texts, own, dealt(own), strict=True)
+    return _more([shared(text, mine) - shared(text, other) for text, mine, other in rows])
+
+
+def _questions(records: Records) -> int:
+    return len({record["question"] for record in records})
 
 
 def _knows_golds(records: Records) -> bool:

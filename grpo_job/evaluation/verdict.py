@@ -125,13 +125,18 @@ def allowed(verdict: str, publish_if: PublishIf) -> bool:
 
 
 def kept_back(judged: dict[str, Any], publish_if: PublishIf) -> str:
-    """The sentence that says why a result which is not `allowed` stays unpublished."""
+    """The sentence that says why a result which is not `allowed` stays unpublished.
+
+    With the first note where the figures alone say another verdict.
+    """
     found, measure = judged["primary"], judged["measure"]
     before, after = (f"{found[when]:.1%}" if measure["share"] else f"{found[when]:.3g}" for when in ("before", "after"))
+    tested = statistics.verdict(found["difference"], found["p_value"], found["graded"])
+    why = "" if tested == judged["verdict"] else f": {judged['notes'][0]}"
     return (
         f"not published because of GRPO_PUBLISH_IF={publish_if}: the verdict is {judged['verdict']!r} (held-out "
         f"{measure['name']}: {before} before, {after} after on {notes.counted(found['rows'], 'row')}, "
-        f"{found['gained']} gained, {found['lost']} lost, p = {found['p_value']:.2g}); "
+        f"{found['gained']} gained, {found['lost']} lost, p = {found['p_value']:.2g}){why}; "
         "the adapter is kept in the run folder"
     )
 
@@ -142,15 +147,15 @@ def read(before: Records, after: Records, measure: Measure) -> Reading:
     golds = any(row["gold"].strip() for row in before)
     if measure.reads_answers or (golds and _pays_golds(after, paid[1])):
         return Reading(_answers(before, after, paid), unread=False, constant=False)
-    unread = repeated.unread(after, measure)
+    unread = repeated.unread(after, measure, before)
     return Reading(None, unread, constant=unread and repeated.constant(after, measure))
 
 
 def decide(primary: str, reading: Reading) -> str:
     """The verdict of a run whose paired test says `primary`.
 
-    Improved only if the gain above chance is too; collapsed before all else. Where no answers are read, few texts
-    of which nothing says that they depend on their question (`unread`) improve nothing; one (`constant`) is collapsed.
+    Improved only if the gain above chance is too; collapsed before all else. Where no answers are read, completions of
+    which nothing says that they depend on their question (`unread`) improve nothing; one (`constant`) is collapsed.
     """
     answers, unread, constant = reading
     if constant or (answers and chance.collapsed(answers.after, answers.golds)):

@@ -16,6 +16,7 @@ from scipy.stats import beta
 
 from grpo_job.evaluation import statistics
 from grpo_job.evaluation.verdict import Answers, Reading, decide
+from tests.campaigns import own_rewards
 
 MOST_FALSE = 0.035  # upper bound of the share of runs without effect that may be called improved
 ROWS, CHOSEN_ON = 400, 64  # held out, and set apart to choose a checkpoint by
@@ -30,8 +31,10 @@ TASKS = {
 }
 GAIN, CHURN, GAIN_ROWS = 0.05, 0.2, (400, 800, 1319)
 OFF_POWER = 0.06  # of the normal approximation: the exact test finds a little less
+OFF_OWN = 0.005  # of the share of own rewards that are improved: each test has p below 0.0001
 Words = np.ndarray[Any, np.dtype[np.str_]]
 Made = Callable[[np.random.Generator], tuple[Words, Words, Words]]
+Says = Callable[[np.random.Generator], str]
 Right = Callable[["Told"], bool]
 
 
@@ -128,10 +131,13 @@ def power(rows: int) -> float:
 def all_told(count: int, first_seed: int) -> Iterator[Told]:
     """Each kind of run with whether it is as it must be."""
 
-    def counted(group: str, kind: str, made: Made, verdict: str, good: Right) -> Told:
+    def told_of(group: str, kind: str, said_of: Says, verdict: str) -> Told:
         seeds = np.random.SeedSequence([first_seed, *f"{group} {kind}".encode()]).spawn(count)
-        said = [verdict_of(*made(np.random.default_rng(seed))) for seed in seeds]
-        told = Told(group, kind, said.count(verdict), count)
+        said = [said_of(np.random.default_rng(seed)) for seed in seeds]
+        return Told(group, kind, said.count(verdict), count)
+
+    def counted(group: str, kind: str, made: Made, verdict: str, good: Right) -> Told:
+        told = told_of(group, kind, lambda random: verdict_of(*made(random)), verdict)
         return told._replace(good=good(told) or count < 1000)
 
     for name, checkpoints in CHECKPOINTS.items():
@@ -150,6 +156,11 @@ def all_told(count: int, first_seed: int) -> Iterator[Told]:
         made = lambda random, rows=rows: raised(random, rows)  # type: ignore[misc]  # noqa: E731
         near = lambda told, rows=rows: abs(told.counted / told.runs - power(rows)) <= OFF_POWER  # noqa: E731
         yield counted("5 points more: improved", f"{rows} rows (power {power(rows):.0%})", made, "improved", near)
+    for group, policies, share in (("ignore", own_rewards.IGNORING, 0), ("depend on", own_rewards.DEPENDING, 1)):
+        for kind, policy in policies.items():
+            says: Says = lambda random, policy=policy: own_rewards.verdict_of(random, policy)  # type: ignore[misc]  # noqa: E731
+            told = told_of(f"own rewards, {group} the question: improved", kind, says, "improved")
+            yield told._replace(good=abs(told.counted / count - share) <= OFF_OWN)
 
 
 def main(count: int, first_seed: int = 0) -> int:

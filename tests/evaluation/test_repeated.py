@@ -1,4 +1,4 @@
-"""Few texts for many questions under rewards of any values: guessed, and known."""
+"""Completions under rewards of any values that do not depend on their question, and some that do."""
 
 import random
 from collections.abc import Callable
@@ -45,9 +45,14 @@ def answered(rows: list[Row], texts: list[str], pays: Pays) -> list[dict[str, An
     return records
 
 
+def name(number: int) -> str:
+    """Its own for each number, and not like it."""
+    return "".join(random.Random(f"name {number}").choices("bcdfghjklm", k=4))
+
+
 def judged(rows: list[Row], texts: list[str], pays: Pays) -> dict[str, Any]:
     """Against a base that said something else to each question."""
-    verbose = [f"{chr(65 + number % 26)}{chr(65 + number // 26)}, a hard question" for number in range(N)]
+    verbose = [f"{name(number).upper()}, a hard question" for number in range(N)]
     return judge(answered(rows, verbose, pays), answered(rows, texts, pays), OWN)
 
 
@@ -57,6 +62,11 @@ GUESSED = {
     "labels at random": ([random.Random(n).choice(["spam", "ham"]) for n in range(N)], brief_and_right),
     "a number at random": ([f"It is {random.Random(n).randrange(N)}." for n in range(N)], closeness),
     "a number of no meaning": ([f"It is {n * 7}." for n in range(N)], shortness),
+    "two templates with any word": ([f"{'ok' if n % 2 else 'fine'}, {name(n + 999)}" for n in range(N)], shortness),
+    "any numbers and words": (
+        [f"{name(n + 999)} {name(n + 1999)} {random.Random(n).randrange(N)}" for n in range(N)],
+        closeness,
+    ),
     "one text for nine tenths": (["ok"] * 216 + [chr(97 + n) * 3 for n in range(24)], shortness),
 }
 KNOWN = {
@@ -65,24 +75,27 @@ KNOWN = {
         [row["label"] if row["number"] % 4 else "spam" for row in HALVES],
         brief_and_right,
     ),
+    "numbers of the questions": ([f"In {name(n + 999)} it is {n}." for n in range(N)], shortness),
+    "what was said before": ([f"{name(n).upper()}!" for n in range(N)], shortness),
+    "names that are right": ([f"{row['label']} {name(n + 999)}" for n, row in enumerate(HALVES)], brief_and_right),
     "numbers nearly right": ([f"It is {n + n % 5 - 2}." for n in range(2, N + 2)], closeness),
 }
 
 
 @pytest.mark.parametrize("kind", GUESSED)
-def test_few_texts_that_are_paid_as_much_for_other_questions_are_no_improvement(kind: str) -> None:
+def test_completions_that_are_paid_as_much_for_other_questions_are_no_improvement(kind: str) -> None:
     found = judged(HALVES, *GUESSED[kind])
     assert found["primary"]["p_value"] < 0.001
     assert found["primary"]["difference"] > 0
     assert found["verdict"] == "no evidence of a change"
     assert found["notes"][0].startswith(
-        "the reward own is higher, but the completions, or the answers in them, are few"
+        "the reward own is higher, but nothing shows that the completions depend on their question: swapped"
     )
     assert not allowed(found["verdict"], "improved")
 
 
 @pytest.mark.parametrize("kind", KNOWN)
-def test_few_texts_that_are_paid_more_for_their_own_questions_are_improved(kind: str) -> None:
+def test_completions_that_are_paid_more_for_their_own_questions_or_go_with_them_are_improved(kind: str) -> None:
     assert judged(HALVES, *KNOWN[kind])["verdict"] == "improved"
 
 
@@ -135,10 +148,24 @@ def test_what_could_not_be_graded_shows_nothing() -> None:
     assert judge(before, after, OWN)["verdict"] == "no evidence of a change"
 
 
-def test_different_texts_are_paid_once() -> None:
-    texts = ["".join(chr(97 + int(digit)) for digit in str(number)) for number in range(N)]
-    assert not any("dealt" in record for record in answered(ROWS, texts, shortness))
-    assert not any("dealt" in record for record in answered(ROWS[:49], ["ok"] * 49, shortness))
+def test_some_of_many_rows_that_went_with_their_questions_raise_no_doubt() -> None:
+    """As in a comparison of two runs, on the rows that they share."""
+    before = answered(ROWS, [f"{name(n + 999)}, a hard question" for n in range(N)], shortness)
+    texts = [f"{n} {name(n)}!" if n >= 60 else f"{name(n)}!" for n in range(N)]
+    after = answered(ROWS, texts, shortness)
+    part = [record for record in after if int(record["question"]) < 60]
+    assert judge(before[:60], part, OWN)["verdict"] == "improved"
+
+
+def test_completions_that_go_with_their_question_or_know_the_golds_are_paid_once() -> None:
+    golds = [{**row, "answer": row["label"]} for row in HALVES]
+    for rows, texts in (
+        (ROWS, KNOWN["numbers of the questions"][0]),
+        (golds, [row["answer"] for row in golds]),
+        (ROWS[:49], ["ok"] * 49),
+    ):
+        assert not any("dealt" in record for record in answered(rows, texts, shortness))
+    assert all("dealt" in record for record in answered(ROWS, GUESSED["two templates with any word"][0], shortness))
 
 
 @pytest.mark.parametrize("texts", [["a"] * 7 + ["b"] * 3, list("abcabcabc"), ["a"], [], list("abcdefghi")])

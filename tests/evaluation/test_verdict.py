@@ -278,6 +278,27 @@ def test_result_that_is_kept_back_says_why_in_one_sentence() -> None:
     assert "reward correct: 90.0% before, 10.0% after on 60 rows, 0 gained, 48 lost, p = 7.1e-15" in sentence
 
 
+def test_result_that_is_kept_back_against_its_p_value_gives_the_reason() -> None:
+    """Two answers at random: the format was learned, and no note denies that more answers are right."""
+    golds = ["yes", "no"] * 100
+    before = [{**record, "format": False} for record in answered(golds, ["?"] * 200)]
+    judged = judge(before, answered(golds, ["yes", "yes", "no", "no"] * 50), Measure(RIGHT))
+    why = "more answers are right, but no evidence that more are than such answers earn by chance"
+    assert f"0 lost, p = 1.6e-30): {why}; the adapter is kept" in kept_back(judged, "improved")
+    assert not any(note.startswith("the format was learned") for note in judged["notes"])
+
+
+def test_rows_that_were_not_graded_hide_no_reason() -> None:
+    golds = ["yes", "no"] * 100
+    sides = [answered(golds, answers) for answers in (["?"] * 200, ["yes", "yes", "no", "no"] * 50)]
+    for record in sides[0] + sides[1]:
+        record["rewards"] = {"own": float(record["correct"])}
+    sides[1][3]["rewards"]["own"] = None
+    notes = judge(*sides, Measure("reward own", (("own", 1.0),)))["notes"]
+    assert notes[0].startswith("warning: 1 of 200 rows could not be graded")
+    assert notes[1].startswith("more answers are right, but no evidence that more are than")
+
+
 def test_another_measure_than_the_runs_own_says_that_it_was_chosen_afterwards() -> None:
     before, after = (grading.ask(answering(right), ROWS, GRADERS, rewards=PAID) for right in (0, 60))
     judged = chosen_afterwards(judge(before, after, IN_TAGS), RIGHT)

@@ -110,7 +110,7 @@ def test_from_the_first_evaluation_on_the_summary_tells_a_share_from_a_mean(
     ("adapter", "measure", "same", "dealt"),
     [("on", "own", True, True), ("off", "own", True, False), ("on", "own", False, False), ("on", "auto", True, False)],
 )
-def test_few_texts_of_the_adapter_are_paid_for_other_rows_too_where_the_measure_reads_no_answers(
+def test_doubtful_texts_of_the_adapter_are_paid_for_other_rows_too_where_the_measure_reads_no_answers(
     adapter: Any, measure: str, same: bool, dealt: bool, tmp_path: Path
 ) -> None:
     own = tmp_path / "mine.py"
@@ -118,7 +118,7 @@ def test_few_texts_of_the_adapter_are_paid_for_other_rows_too_where_the_measure_
     measured = f"{own}::own" if measure == "own" else measure
     settings = resolve({"GRPO_REWARDS": f"correct,{own}::own", "GRPO_MEASURE": measured}).settings
     rows = [{"prompt": n, "question": str(n), "answer": str(n)} for n in range(50)]
-    engine = SimpleNamespace(generate=lambda prompts, **_: [["ok" if same else "ab"[n % 2] * n] for n in prompts])
+    engine = SimpleNamespace(generate=lambda prompts, **_: [["ok" if same else f"I say {n}"] for n in prompts])
     chat, chosen = SimpleNamespace(ids=None, render=str), rewards.load(settings.rewards)
     found = evaluate.records(engine, adapter, rows, chosen, settings, chat)  # type: ignore[arg-type]
     assert [record.get("dealt") for record in found] == [{"rewards": {"own": 0.5}} if dealt else None] * 50
