@@ -1,5 +1,6 @@
 """Whether anything shows that completions depend on their question. For rewards of any values."""
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import exp, sqrt
@@ -11,6 +12,8 @@ from grpo_job.evaluation.measure import Measure
 from grpo_job.evaluation.statistics import LEAST_PAIRS, sign_flip
 
 Records = Sequence[Mapping[str, Any]]
+
+NUMBER = re.compile(r"\d[\d.,]*")  # texts that differ in their numbers alone count as one
 
 
 def forms(records: Records) -> list[str]:
@@ -34,11 +37,11 @@ def doubtful(records: Records, before: Records = ()) -> bool:
 def few(records: Records) -> bool:
     """Whether the questions got few texts, or few answers however they are put.
 
-    Few texts: fewer than the root of the questions' number. They are counted as exp(entropy): as many equally common
-    ones would have the same entropy. Few answers: as `chance.collapsed` has it, of rows with golds.
+    Few texts: fewer than the root of the questions' number, numbers aside. They are counted as exp(entropy): as many
+    equally common ones would have the same entropy. Few answers: as `chance.collapsed` has it, of rows with golds.
     """
-    few_texts = exp(chance.entropy(forms(records))) < _questions(records) ** 0.5
-    return few_texts or chance.collapsed(*_answers(records))
+    texts = [NUMBER.sub("0", form) for form in forms(records)]
+    return exp(chance.entropy(texts)) < _questions(records) ** 0.5 or chance.collapsed(*_answers(records))
 
 
 def shared(text: str, other: str) -> float:

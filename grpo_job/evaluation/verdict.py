@@ -27,8 +27,9 @@ class Reading(NamedTuple):
     """What the answers tell of their questions, for `decide`: `answers` where the measure pays right ones."""
 
     answers: Answers | None
-    unread: bool
-    constant: bool
+    unread: bool = False
+    few: bool = False
+    constant: bool = False
 
 
 def judge(before: Records, after: Records, measure: Measure, *, warm: Records = ()) -> dict[str, Any]:
@@ -146,21 +147,24 @@ def read(before: Records, after: Records, measure: Measure) -> Reading:
     paid = _paid([[measure.of(row) for row in side] for side in (before, after)], measure)
     golds = any(row["gold"].strip() for row in before)
     if measure.reads_answers or (golds and _pays_golds(after, paid[1])):
-        return Reading(_answers(before, after, paid), unread=False, constant=False)
+        return Reading(_answers(before, after, paid))
     unread = repeated.unread(after, measure, before)
-    return Reading(None, unread, constant=unread and repeated.constant(after, measure))
+    return Reading(
+        None, unread, few=unread and repeated.few(after), constant=unread and repeated.constant(after, measure)
+    )
 
 
 def decide(primary: str, reading: Reading) -> str:
     """The verdict of a run whose paired test says `primary`.
 
-    Improved only if the gain above chance is too; collapsed before all else. Where no answers are read, completions of
-    which nothing says that they depend on their question (`unread`) improve nothing; one (`constant`) is collapsed.
+    Improved only if the gain above chance is too; collapsed before all else. Where no answers are read, `few` texts
+    of which nothing says that they depend on their question improve nothing; one (`constant`) is collapsed. Different
+    texts of which nothing says so (`unread`) may improve the measure; `notes` tells it.
     """
-    answers, unread, constant = reading
-    if constant or (answers and chance.collapsed(answers.after, answers.golds)):
+    answers = reading.answers
+    if reading.constant or (answers and chance.collapsed(answers.after, answers.golds)):
         return COLLAPSED
-    if primary == IMPROVED and (unread or (answers and not chance.better(*answers))):
+    if primary == IMPROVED and (reading.few or (answers and not chance.better(*answers))):
         return UNCHANGED
     return primary
 

@@ -65,7 +65,7 @@ def verdict_of(golds: Words, before: Words, after: Words) -> str:
     lost = int(((before == golds) & (after != golds)).sum())
     tested = statistics.verdict((gained - lost) / len(golds), mcnemar(gained, lost), len(golds))
     answers = Answers(before.tolist(), after.tolist(), golds.tolist())
-    return decide(tested, Reading(answers, unread=False, constant=False))
+    return decide(tested, Reading(answers))
 
 
 def without_effect(random: np.random.Generator, checkpoints: int, churn: float) -> tuple[Words, Words, Words]:

@@ -64,10 +64,11 @@ def test_answers_at_random_that_an_own_reward_finds_right_are_no_evidence(right:
 
 @pytest.mark.parametrize("reward", [is_short, shortness])
 @pytest.mark.parametrize("golds", [["yes"] * 100 + ["no"] * 20, ["yes"] * 120, [""] * 120])
-def test_a_reward_that_has_nothing_to_do_with_golds_is_improved_by_completions_that_go_with_their_question(
+def test_a_reward_that_has_nothing_to_do_with_golds_is_improved_by_different_completions(
     golds: list[str], reward: Any
 ) -> None:
-    after = [f"hm {number}" if number % 5 == 0 else f"{number} is not for me" for number in range(120)]
+    names = ["".join("abcdefghij"[int(digit)] for digit in str(number)) for number in range(120)]
+    after = [f"hm {name}" if number % 5 == 0 else f"{name} is not for me" for number, name in enumerate(names)]
     assert judge(paid_by_own(golds, VERBOSE, reward), paid_by_own(golds, after, reward), OWN)["verdict"] == "improved"
 
 

@@ -62,13 +62,16 @@ GUESSED = {
     "labels at random": ([random.Random(n).choice(["spam", "ham"]) for n in range(N)], brief_and_right),
     "a number at random": ([f"It is {random.Random(n).randrange(N)}." for n in range(N)], closeness),
     "a number of no meaning": ([f"It is {n * 7}." for n in range(N)], shortness),
+    "one text for nine tenths": (["ok"] * 216 + [chr(97 + n) * 3 for n in range(24)], shortness),
+}
+DIFFERENT = {
     "two templates with any word": ([f"{'ok' if n % 2 else 'fine'}, {name(n + 999)}" for n in range(N)], shortness),
     "any numbers and words": (
         [f"{name(n + 999)} {name(n + 1999)} {random.Random(n).randrange(N)}" for n in range(N)],
         closeness,
     ),
-    "one text for nine tenths": (["ok"] * 216 + [chr(97 + n) * 3 for n in range(24)], shortness),
 }
+DOUBT = "the reward own is higher, but nothing shows that the completions depend on their question: swapped"
 KNOWN = {
     "all labels right": ([row["label"] for row in HALVES], brief_and_right),
     "three quarters of the labels right": (
@@ -83,20 +86,29 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("kind", GUESSED)
-def test_completions_that_are_paid_as_much_for_other_questions_are_no_improvement(kind: str) -> None:
+def test_few_texts_that_are_paid_as_much_for_other_questions_are_no_improvement(kind: str) -> None:
     found = judged(HALVES, *GUESSED[kind])
     assert found["primary"]["p_value"] < 0.001
     assert found["primary"]["difference"] > 0
     assert found["verdict"] == "no evidence of a change"
-    assert found["notes"][0].startswith(
-        "the reward own is higher, but nothing shows that the completions depend on their question: swapped"
-    )
+    assert found["notes"][0].startswith(DOUBT)
     assert not allowed(found["verdict"], "improved")
+
+
+@pytest.mark.parametrize("kind", DIFFERENT)
+def test_different_texts_improve_a_measure_that_pays_them_with_a_note_if_they_may_ignore_the_question(
+    kind: str,
+) -> None:
+    found = judged(HALVES, *DIFFERENT[kind])
+    assert found["verdict"] == "improved"
+    assert found["notes"][0].startswith(DOUBT)
 
 
 @pytest.mark.parametrize("kind", KNOWN)
 def test_completions_that_are_paid_more_for_their_own_questions_or_go_with_them_are_improved(kind: str) -> None:
-    assert judged(HALVES, *KNOWN[kind])["verdict"] == "improved"
+    found = judged(HALVES, *KNOWN[kind])
+    assert found["verdict"] == "improved"
+    assert not any(note.startswith(DOUBT) for note in found["notes"])
 
 
 def test_a_rare_label_given_where_it_belongs_is_no_collapse_and_elsewhere_it_is() -> None:
@@ -154,7 +166,8 @@ def test_some_of_many_rows_that_went_with_their_questions_raise_no_doubt() -> No
     texts = [f"{n} {name(n)}!" if n >= 60 else f"{name(n)}!" for n in range(N)]
     after = answered(ROWS, texts, shortness)
     part = [record for record in after if int(record["question"]) < 60]
-    assert judge(before[:60], part, OWN)["verdict"] == "improved"
+    found = judge(before[:60], part, OWN)
+    assert (found["verdict"], found["completions"]["unread"]) == ("improved", False)
 
 
 def test_completions_that_go_with_their_question_or_know_the_golds_are_paid_once() -> None:
@@ -165,7 +178,7 @@ def test_completions_that_go_with_their_question_or_know_the_golds_are_paid_once
         (ROWS[:49], ["ok"] * 49),
     ):
         assert not any("dealt" in record for record in answered(rows, texts, shortness))
-    assert all("dealt" in record for record in answered(ROWS, GUESSED["two templates with any word"][0], shortness))
+    assert all("dealt" in record for record in answered(ROWS, DIFFERENT["two templates with any word"][0], shortness))
 
 
 @pytest.mark.parametrize("texts", [["a"] * 7 + ["b"] * 3, list("abcabcabc"), ["a"], [], list("abcdefghi")])
