@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from grpo_job.rewards import choices, claims, dates, last_values, latex, lists, quantities, sentences, words
+from grpo_job.rewards import choices, claims, dates, last_values, latex, lists, quantities, sentences, units, words
 from grpo_job.rewards.comparison import equal
 from grpo_job.rewards.tags import after_thoughts
 
@@ -88,12 +88,13 @@ def correct(completion: str, answer: str, **columns: Any) -> float | None:
 def correct_anywhere(completion: str, answer: str, **columns: Any) -> float | None:
     """Pays 1.0 when the answer is right anywhere in the text: for prompts that do not ask for the tags.
 
-    >>> correct_anywhere("The answer is 72.", "72")
-    1.0
+    >>> correct_anywhere("The answer is 72.", "72"), correct_anywhere("It is 5 km away.", "5 m")
+    (1.0, 0.0)
     """
     said = after_thoughts(completion).strip()
     alone = len(said) <= quantities.LONGEST and words.same_text(said, answer.strip())
-    return _grade(answer if alone else last_answer(completion), answer, columns)
+    given = answer if alone else last_answer(completion)
+    return 0.0 if given and _in_another_unit(given, said, answer) else _grade(given, answer, columns)
 
 
 def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | None:
@@ -110,6 +111,18 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
         return 0.0
     readings = dict.fromkeys([given, *sentences.readings(given)])
     return float(any(choices.right_among(reading, right, options, equal) for reading in readings))
+
+
+def _in_another_unit(given: str, said: str, gold: str) -> bool:
+    """Whether the text has after its answer, which is a number alone, a measure that is not the gold's."""
+    wanted = quantities.quantity(gold)
+    if wanted is None or not wanted.unit or not units.known(wanted.unit[0]):
+        return False
+    after = last_values.last(re.compile(re.escape(given) + r" ?((?:[A-Za-zµ°/²³]+ ?){1,3})"), said[-_END:])
+    measure = after[1].split() if after else []
+    if not measure or not units.known(measure[0]) or measure[0] == "in":
+        return False
+    return not any(equal(" ".join([given, *measure[:end]]), gold) for end in range(1, len(measure) + 1))
 
 
 def _unmarked(text: str) -> str:

@@ -3,6 +3,7 @@ r"""The one answer that a sentence states: in a box, behind `####`, in inline ma
 A sentence that offers a choice, denies, hedges or asks states nothing.
 """
 
+import json
 import re
 
 from grpo_job.rewards import claims, latex, words
@@ -11,7 +12,6 @@ LONGEST = 500
 
 _CORRECTED = re.compile(r"~~[^~]{1,100}~~|not (\S{1,40}),? but (?=\S)", re.IGNORECASE)
 BOLD = re.compile(r"(?<!\w)\*\*(\S[^*]*)\*\*(?!\w)")
-_JSON = re.compile(r'^\{\s*"[^"]{1,40}"\s*:\s*(?:"([^"]*)"|([-\d.]+))\s*\}$')
 _MONTH = re.compile(r"(?<=[a-z] )May\b")  # no "may"
 _MATH = re.compile(
     r"(?<![\\$\w])\$(?=[^\s$])([^$\n]{0,199}[^\s$\\])\$(?![\d$])"
@@ -58,9 +58,12 @@ def readings(text: str) -> list[str]:
     boxed = latex.boxes(text)
     if boxed:
         return boxed[:1] if len(set(boxed)) == 1 else []
+    if "####" in text:
+        parts = text.split("####")
+        return [_stated(parts[1].strip())] if len(parts) == 2 and "\n" not in parts[1].strip() else []
     whole, text = text.strip(), claims.stated(_CORRECTED.sub("", text)).strip()
     plain = BOLD.sub(r"\1", text)
-    found = [text, plain, _stated(plain), _JSON.sub(_only_value, text), *_only_math(text), *_only_number(text)]
+    found = [text, plain, _stated(plain), *_of_json(text), *_only_math(text), *_only_number(text)]
     return [reading for reading in dict.fromkeys(found) if reading and reading != whole]
 
 
@@ -71,8 +74,17 @@ def _stated(text: str) -> str:
     return match["rest"] or match["predicate"]
 
 
-def _only_value(json: re.Match[str]) -> str:
-    return (json[1] or json[2] or "").replace("\\\\", "\\")
+def _of_json(text: str) -> list[str]:
+    if not text.startswith("{"):
+        return []
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    if not isinstance(value, dict) or len(value) != 1:
+        return []
+    (only,) = value.values()
+    return [str(only)] if isinstance(only, str | int | float) and not isinstance(only, bool) else []
 
 
 def _only_math(text: str) -> list[str]:

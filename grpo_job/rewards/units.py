@@ -184,4 +184,8 @@ def _name(word: str, power: str) -> str:
 
 
 def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("xes", "ches", "shes", "sses", "oes")):
+        return word[:-2]
     return _PLURALS.get(word) or (word[:-1] if word.endswith("s") and not word.endswith("ss") else word)

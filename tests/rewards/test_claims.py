@@ -76,3 +76,10 @@ def test_a_counter_of_one_letter_is_a_unit(gold: str) -> None:
 @pytest.mark.parametrize("gold", ["109万", "109半", "109吗", "109不是", "109ではない"])
 def test_a_letter_that_makes_another_number_of_it_is_none(gold: str) -> None:
     assert correct("<answer>109</answer>", gold) == 0.0
+
+
+@pytest.mark.parametrize("given", ["48 + 24 = 72\n#### 72", "72 churches", '{"answer": "72 boxes"}'])
+def test_a_block_states_its_answer_in_other_ways_too(given: str) -> None:
+    assert correct(f"<answer>{given}</answer>", "72") == 1.0
+    assert correct(f"<answer>{given}</answer>", "48") == 0.0
+    assert correct("<answer>72 churches</answer>", "72 church") == 1.0

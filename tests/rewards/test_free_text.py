@@ -76,3 +76,18 @@ def test_an_equation_that_is_no_working_is_not_its_right_side(text: str, gold: s
 )
 def test_a_number_with_what_makes_another_of_it_is_not_read_alone(text: str) -> None:
     assert correct_anywhere(text, "72") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "wrong"),
+    [
+        ("The distance is 5 km.", "5 kilometers", "5 m"),
+        ("So it drives at 20 miles per hour.", "20 mph", "20 km/h"),
+        ("He paid 5 dollars in cash", "$5", "5 cents"),
+        ("It flew at 60 km/h.", "60 km/h", "61 km/h"),
+        ("It is 5.", "5 m", "50 m"),
+        ("It fell 5 in total", "5 feet", "50 feet"),
+    ],
+)
+def test_a_number_is_not_right_in_another_unit_than_that_of_the_gold(text: str, right: str, wrong: str) -> None:
+    assert (correct_anywhere(text, right), correct_anywhere(text, wrong)) == (1.0, 0.0)
