@@ -53,7 +53,8 @@ def of(judged: dict[str, Any]) -> list[str]:
             else "more answers are right, but no evidence that more are than such answers earn by chance"
         )
     texts = judged.get("completions", {})
-    if texts.get("unread") and primary["difference"] > 0 and primary["p_value"] < SIGNIFICANCE:
+    higher = primary["difference"] > 0 and primary["p_value"] < SIGNIFICANCE
+    if texts.get("unread") and higher and judged["verdict"] != COLLAPSED:
         common = texts["commonest"]
         notes.append(
             f"the {judged['measure']['name']} is higher, but nothing shows that the completions depend on their "

@@ -189,3 +189,9 @@ def test_texts_are_dealt_whole_and_to_as_many_others_as_can_be(texts: list[str])
     assert sum(one != other for one, other in zip(texts, dealt, strict=True)) == min(
         len(texts), 2 * (len(texts) - most)
     )
+
+
+def test_a_collapse_says_once_that_the_question_plays_no_role() -> None:
+    found = judged(HALVES, [""] * N, shortness)
+    assert found["verdict"] == "collapsed"
+    assert not any(note.startswith(DOUBT) for note in found["notes"])
