@@ -1,4 +1,4 @@
-"""What a start on a GPU waits for besides Python: disk and driver, asked by threads while libraries are imported.
+"""Reads weights from disk and starts the GPU driver in threads while libraries are imported.
 
 Nothing depends on it: where a thread fails or comes late, the libraries do the same themselves, and report its faults.
 """

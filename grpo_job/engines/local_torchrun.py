@@ -1,4 +1,4 @@
-"""torchrun for the processes of one machine: what they meet at listens on 127.0.0.1, so no other host can write there.
+"""torchrun for the processes of one machine: its store listens on 127.0.0.1, so that no other host can write to it.
 
 torchrun's own `--standalone` listens on every address, and reads pickles from where the processes meet.
 """

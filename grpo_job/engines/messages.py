@@ -1,4 +1,4 @@
-"""What ranks say through the store that their launcher keeps: signed JSON, each message at a place of its own.
+"""Messages between ranks through torchrun's store: signed JSON, each message under its own key.
 
 Any host that reaches the store's port can write there, and take and put back what it saw. So a message counts only
 with the signature of its rank for its place (`word/7`) in this attempt. Imports no torch.

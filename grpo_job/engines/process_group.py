@@ -1,4 +1,4 @@
-"""How the processes of a run talk: `Ranks` over torch.distributed, started by torchrun.
+"""Communication between the processes of a run: `Ranks` over torch.distributed, started by torchrun.
 
 Words go through the store that torchrun keeps: rank 0 sets them, the others look for them, so that they can wait for
 an evaluation, or a download, of any length and still hear signals. What all ranks do together goes through a gloo

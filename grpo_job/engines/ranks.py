@@ -1,4 +1,4 @@
-"""One process of a run among several: what rank 0 says, the other ranks hear. Imports no torch.
+"""The commands that rank 0 broadcasts and the other ranks receive. Imports no torch.
 
 Rank 0 runs `job.py`; the others, in `worker.py`, load and train when it says so.
 The words between them are the classes here. How they travel is in `engines/process_group.py`, as what in

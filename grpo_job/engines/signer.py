@@ -1,4 +1,4 @@
-"""Signs what ranks say to each other, so that no other host can speak for them. Pure.
+"""Signs the messages between ranks, so that no other host can forge them. Pure.
 
 The key is that of the run: made by the launcher on one machine, read from GRPO_RANKS_KEY_PATH on several. Without one
 the signatures only tell words apart.

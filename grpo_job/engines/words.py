@@ -1,4 +1,4 @@
-"""What ranks say to each other, as JSON: bytes from another host can be wrong, but run nothing.
+"""Messages between ranks as JSON: bytes from another host may be wrong, but never execute anything.
 
 Beside JSON's own types only the classes of KNOWN are built, paths and tuples. Imports no torch.
 """

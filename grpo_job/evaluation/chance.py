@@ -1,4 +1,4 @@
-"""What answers earn without reading the question: accuracy above chance, and answers that have collapsed. Pure.
+"""Accuracy above chance, which is that of answers given without reading the question, and collapsed answers. Pure.
 
 Answers and golds are compared in one form. `effective` first turns records into answers of which exactly the
 right ones equal their gold, so that chance and accuracy speak of the same thing.

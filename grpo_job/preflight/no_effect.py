@@ -1,4 +1,4 @@
-"""Warns of settings that were given and that the others leave without effect.
+"""Warns about settings that have no effect with the other settings as they are.
 
 Warnings only, for a file of settings may serve several runs. Options of TRL that do nothing with the others are
 refused in `settings/option_checks.py`, for they decide what is learned.

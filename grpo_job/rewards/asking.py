@@ -1,4 +1,4 @@
-"""Makes of a reward a function that TRL's trainer calls: with a deadline, and with every score checked."""
+"""Turns a reward into a function that TRL's trainer can call: with a deadline, and with every score checked."""
 
 import time
 import traceback

@@ -1,4 +1,4 @@
-"""Keeps work that is not ours from ending the process, with code 0, as if the run were finished; or from changing it.
+"""Keeps a reward from ending the process with exit 0, as if the run were finished, and from changing it.
 
 A process that it forks ends where it leaves the work: behind that it would go on as a second process of the run. A
 handler of its own for SIGTERM would switch off the orderly stop of the run, and a folder of its own would move the

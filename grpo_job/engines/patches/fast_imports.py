@@ -1,4 +1,4 @@
-"""Spares the imports of transformers, TRL, Unsloth and vLLM a third of their time: what this job has no use for.
+"""Skips parts of transformers, TRL, Unsloth and vLLM that this job does not use: a third of their import time.
 
 Each part does nothing where a library looks different; what was spared is imported all the same if anything uses it.
 """

@@ -1,4 +1,4 @@
-"""What Unsloth's loss lacks: it computes log-probabilities twice, row by row however short, and logs no entropy."""
+"""Fixes Unsloth's loss, which computes log-probabilities twice and row by row, and logs no entropy."""
 
 from collections.abc import Callable
 from functools import wraps

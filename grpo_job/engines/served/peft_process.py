@@ -1,4 +1,4 @@
-"""Base and adapter on the CPU, loaded by transformers and PEFT in a process of its own, which is asked through pipes.
+"""Serves base and adapter on the CPU with transformers and PEFT, in a process of its own behind pipes.
 
 The process reads one JSON object a line, and writes one for each; its first line says what is wrong with the adapter.
 """

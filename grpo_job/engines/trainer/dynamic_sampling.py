@@ -1,4 +1,4 @@
-"""Groups without spread give no gradient: fresh prompts take their places in a generation (dynamic sampling).
+"""Replaces groups with zero reward std, which give no gradient, by fresh prompts (dynamic sampling).
 
 DAPO, section 3.2 (arXiv:2503.14476), with a bound on the rounds. Rows come from the stream of seeded permutations that
 `RowStream` gives too. How far a run is in it, and which rows are left out, depends on rewards: the checkpoint has it.

@@ -1,4 +1,4 @@
-"""An optimizer step is as long as there is something to learn from.
+"""Scales an optimizer step by the share of groups whose rewards differ.
 
 Adam's step has one length, whatever the gradient's: where two of sixteen groups differ in their rewards, it goes as far
 by two as by all, and what it follows is mostly noise. For a batch that is smaller by a factor, Adam's rate is smaller

@@ -1,4 +1,4 @@
-"""The sign that ends a run by its answers: they are alike whatever is asked, and know nothing of the question.
+"""Ends a run whose answers are alike whatever is asked and do not depend on the question.
 
 Over shorter windows good runs look alike; at the end of ten real runs the metric was 0.97 in the collapsed one and at
 most 0.07 in the others.

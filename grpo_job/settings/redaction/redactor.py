@@ -1,4 +1,4 @@
-"""Stands in front of every output: what this process writes holds no secret, in no spelling."""
+"""Filters every output of this process: none has a secret, in any spelling."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
