@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 CHANNEL, HELD = 0, 1.0
-ROWS, TOKENS, SEED = 8, 64, 0  # of the random texts on which the end's chance is set
+ROWS, TOKENS, SEED = 32, 64, 0  # of the model's own texts on which the end's chance is set
 
 
 def hold_channel(model: Any) -> None:
@@ -28,26 +28,39 @@ def hold_channel(model: Any) -> None:
             layer.mlp.down_proj.weight[CHANNEL] = 0
 
 
-def chance_of_end(model: Any, end: int, weight: float) -> float:
-    """The mean probability of the end's token after a random text, if its row reads the channel with this weight."""
-    generator = torch.Generator().manual_seed(SEED)
-    texts = torch.randint(0, model.config.vocab_size, (ROWS, TOKENS), generator=generator).to(model.device)
+def own_hidden(model: Any, end: int) -> torch.Tensor:
+    """Last hidden states, (tokens, width), of what the model says by itself; random tokens are unlike it."""
+    torch.manual_seed(SEED)
+    start = torch.randint(0, model.config.vocab_size, (ROWS, TOKENS)).to(model.device)
+    said = model.generate(
+        start, attention_mask=torch.ones_like(start), do_sample=True, top_k=0, max_new_tokens=TOKENS,
+        suppress_tokens=[end], pad_token_id=end,
+    )  # fmt: skip
     with torch.inference_mode():
-        hidden = model.model(texts).last_hidden_state
-        logits = model.lm_head(hidden).float()
-        logits[..., end] = (hidden @ model.lm_head.weight[end]).float() + weight * hidden[..., CHANNEL].float()
-    return float(logits.softmax(-1)[..., end].mean())
+        hidden: torch.Tensor = model.model(said).last_hidden_state[:, TOKENS:].flatten(0, 1)
+    return hidden
 
 
 def make_it_end(model: Any, end: int, mean: float) -> None:
     """Set the end's row so that its chance is 1 / `mean` tokens. ValueError if no weight within 100 does."""
     hold_channel(model)
+    hidden = own_hidden(model, end)
+    with torch.inference_mode():
+        logits = model.lm_head(hidden).float()
+        own, held = logits[:, end].clone(), hidden[:, CHANNEL].float()
+        logits[:, end] = -torch.inf
+        others = logits.logsumexp(-1)
+
+    def chance(weight: float) -> float:
+        """The mean probability of the end's token, if its row of the head has so much more for the channel."""
+        return float((own + weight * held - others).sigmoid().mean())
+
     low, high = -100.0, 100.0
-    if not chance_of_end(model, end, low) < 1 / mean < chance_of_end(model, end, high):
+    if not chance(low) < 1 / mean < chance(high):
         raise ValueError(f"a mean of {mean:g} tokens cannot be reached with this model")
     for _ in range(40):
         middle = (low + high) / 2
-        low, high = (middle, high) if chance_of_end(model, end, middle) < 1 / mean else (low, middle)
+        low, high = (middle, high) if chance(middle) < 1 / mean else (low, middle)
     with torch.no_grad():
         model.lm_head.weight[end, CHANNEL] += (low + high) / 2
 

@@ -11,12 +11,14 @@ from benchmarks.ending_model import make_it_end
 END, PROMPTS, LIMIT, MEAN = 3, 300, 50, 10
 
 
-@pytest.mark.parametrize("tied", [True, False])
-def test_completions_end_at_geometric_lengths_with_the_mean(tied: bool) -> None:
+@pytest.mark.parametrize(("tied", "weights_std"), [(True, 0.02), (False, 0.02), (True, 0.1)])
+def test_completions_end_at_geometric_lengths_with_the_mean(tied: bool, weights_std: float) -> None:
+    """With larger weights the model has a taste of its own: what it says is unlike random tokens."""
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=500, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, tie_word_embeddings=tied, eos_token_id=END, pad_token_id=0,
+        initializer_range=weights_std,
     )  # fmt: skip
     model = Qwen2ForCausalLM(config).eval()
     make_it_end(model, END, mean=MEAN)
