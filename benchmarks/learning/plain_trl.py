@@ -9,13 +9,13 @@ environment. The adapter is evaluated greedily through transformers, with the jo
 
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from grpo_job import preflight, rewards
 from grpo_job.engines.patches import cpu_log_probs
 from grpo_job.evaluation import grading, verdict
+from grpo_job.evaluation.completion import Completion
 from grpo_job.phases import evaluate
 from grpo_job.run_folder.files import write_json, write_jsonl
 from grpo_job.run_folder.paths import RunFolder
@@ -24,7 +24,6 @@ from grpo_job.settings.schema import Settings
 
 LEARNING_RATE = 1e-5  # ten times the default, as the guide has it for LoRA
 LORA = {"r": 32, "lora_alpha": 16, "lora_dropout": 0.05, "bias": "none", "task_type": "CAUSAL_LM"}
-BATCH = 250  # held-out rows that are answered at once
 
 
 def main() -> None:
@@ -80,25 +79,13 @@ def ask(trainer: Any, settings: Settings, rows: Sequence[dict[str, Any]], *, ada
     return grading.ask(lambda prompts: greedy(trainer, prompts, tokens, adapter=adapter), rows, evaluate.GRADERS)
 
 
-def greedy(trainer: Any, prompts: Sequence[Any], tokens: int, *, adapter: bool) -> list[list[str]]:
+def greedy(trainer: Any, prompts: Sequence[Any], tokens: int, *, adapter: bool) -> list[list[Completion]]:
     """One greedy answer to each prompt, by transformers."""
-    import torch
+    from grpo_job.engines.rollouts import on_cpu
 
     model, tokenizer = trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class
     texts = [tokenizer.apply_chat_template(one, tokenize=False, add_generation_prompt=True) for one in prompts]
-    answers: list[str] = []
-    was_training = model.training
-    model.eval()
-    with nullcontext() if adapter else model.disable_adapter(), torch.inference_mode():
-        for start in range(0, len(texts), BATCH):
-            batch = tokenizer(
-                texts[start : start + BATCH], return_tensors="pt", padding=True, padding_side="left",
-                add_special_tokens=False,
-            ).to(model.device)  # fmt: skip
-            out = model.generate(**batch, max_new_tokens=tokens, do_sample=False)
-            answers += tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
-    model.train(was_training)
-    return [[one] for one in answers]
+    return on_cpu.generate(model, tokenizer, texts, adapter="on" if adapter else "off", max_tokens=tokens)
 
 
 if __name__ == "__main__":

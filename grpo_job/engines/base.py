@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from grpo_job.engines.interface import Listener, Prompts
 from grpo_job.engines.ranks import ALONE, Answer, Asked, LoadAdapter, Ranks, TakeRows
+from grpo_job.evaluation.completion import Completion
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.settings.schema import Settings
@@ -48,7 +49,7 @@ class TrainerEngine:
         self.trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
         self.training = False
 
-    def generate(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+    def generate(self, prompts: Prompts, **options: Any) -> list[list[Completion]]:
         """Completions, see `Engine.generate`; each rank answers its share of the prompts."""
         if self.ranks.count == 1:
             return self.answer(prompts, **options)
@@ -64,11 +65,11 @@ class TrainerEngine:
         """The prompts as all parts of the run render them."""
         return [self.chat.render(prompt) for prompt in prompts]
 
-    def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+    def answer(self, prompts: Prompts, **options: Any) -> list[list[Completion]]:
         """Completions from this process alone."""
         raise NotImplementedError
 
-    def _answer_share(self, asked: Asked) -> list[list[str]]:
+    def _answer_share(self, asked: Asked) -> list[list[Completion]]:
         """All answers, on every rank. The seed of a prompt is the same whoever answers it.
 
         A rank without a prompt answers none: the weights that it answers with may be gathered from all.
@@ -144,7 +145,7 @@ class VllmTrainerEngine(TrainerEngine):
         super().train(listener, resume_from)
         self.weights.changed()
 
-    def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+    def answer(self, prompts: Prompts, **options: Any) -> list[list[Completion]]:
         """Completions through vLLM; see `Engine.generate`."""
         from grpo_job.engines.rollouts.generate import generate
 
@@ -159,7 +160,7 @@ class VllmTrainerEngine(TrainerEngine):
     def generate_from(self, adapter: Path, prompts: Prompts, max_tokens: int) -> list[str]:
         """Greedy answers with the LoRA weights read from disk in place of those in memory."""
         self.load_adapter(adapter / "adapter_model.safetensors")
-        return [answers[0] for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
+        return [answers[0].text for answers in self.generate(prompts, adapter="on", max_tokens=max_tokens)]
 
     def close(self) -> None:
         """Stop vLLM and its threads; with several processes their exit does it.

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+from grpo_job.evaluation.completion import Completion
+
 Prompts = Sequence[list[dict[str, str]]]
 Adapter = Literal["on", "off"]
 RewardFunctions = Sequence[tuple[Callable[..., Any], float]]
@@ -70,7 +72,7 @@ class Engine(Protocol):
         further: Mapping[str, Any] = MappingProxyType({}),
         samples: int = 1,
         seed: int = 0,
-    ) -> list[list[str]]:
+    ) -> list[list[Completion]]:
         """`samples` completions per prompt; greedy at temperature 0. Training's random numbers stay as they were.
 
         `further`: the keys of GRPO_GENERATION_KWARGS.

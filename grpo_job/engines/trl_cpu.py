@@ -27,6 +27,7 @@ from grpo_job.engines.trainer.loading import refusing_bad_files
 from grpo_job.engines.trainer.step_size import StepSize
 from grpo_job.engines.trainer.trainer import JobTrainer
 from grpo_job.engines.trainer.warm_start import WarmStart
+from grpo_job.evaluation.completion import Completion
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.settings.global_batch import planned_steps, share, steps_per_buffer
 from grpo_job.settings.schema import Settings
@@ -66,7 +67,7 @@ class PlainTrl(TrainerEngine):
         in_place_of_ddp(self.trainer, ranks)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, None, rows, self.chat)
 
-    def answer(self, prompts: Prompts, **options: Any) -> list[list[str]]:
+    def answer(self, prompts: Prompts, **options: Any) -> list[list[Completion]]:
         """Completions through transformers; see `Engine.generate`."""
         return generate(self.model, self.tokenizer, self.texts(prompts), **options, on_answers=self.on_answers)
 
@@ -74,4 +75,4 @@ class PlainTrl(TrainerEngine):
         """Greedy answers of the adapter as it is on disk, over a base loaded again."""
         model = PeftModel.from_pretrained(load_base(self.base.folder), adapter)
         texts = self.texts(prompts)
-        return [one[0] for one in generate(model, self.tokenizer, texts, adapter="on", max_tokens=max_tokens)]
+        return [one[0].text for one in generate(model, self.tokenizer, texts, adapter="on", max_tokens=max_tokens)]

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from grpo_job.evaluation.completion import Completion
+
 Grader = Callable[[str, str], bool]
 # What one reward pays for completions, each with its row.
 Reward = Callable[[Sequence[str], Sequence[dict[str, Any]]], Sequence[float | None]]
-Generate = Callable[..., list[list[str]]]
+Generate = Callable[..., list[list[Completion]]]
 
 TEMPERATURE = 1.0  # of the sampled answers
 
@@ -38,30 +40,34 @@ def ask(
     for avg@k and pass@k, and each record has its `samples`.
     """
     prompts = [row["prompt"] for row in rows]
-    answers = generate(prompts)
-    records = [grade(row, texts[0], graders) for row, texts in zip(rows, answers, strict=True)]
-    paid = {name: reward([texts[0] for texts in answers], rows) for name, reward in (rewards or {}).items()}
+    answers = [drawn[0] for drawn in generate(prompts)]
+    records = [grade(row, answer, graders) for row, answer in zip(rows, answers, strict=True)]
+    paid = {name: reward([answer.text for answer in answers], rows) for name, reward in (rewards or {}).items()}
     for number, record in enumerate(records if paid else []):
         record["rewards"] = {name: scores[number] for name, scores in paid.items()}
     if samples > 1:
         drawn = generate(prompts, samples=samples, temperature=TEMPERATURE)
-        for row, record, texts in zip(rows, records, drawn, strict=True):
-            record["samples"] = [{"completion": text, "correct": right(graders.lenient, text, row)} for text in texts]
+        for row, record, group in zip(rows, records, drawn, strict=True):
+            record["samples"] = [
+                {"completion": one.text, "correct": right(graders.lenient, one.whole_words, row)} for one in group
+            ]
     return records
 
 
-def grade(row: dict[str, Any], completion: str, graders: Graders) -> dict[str, Any]:
+def grade(row: dict[str, Any], completion: Completion, graders: Graders) -> dict[str, Any]:
     """The record of one row and one completion; with all right answers as `golds` where there are several."""
-    golds = row.get("answers") or ()
+    golds, said = row.get("answers") or (), completion.whole_words
     return {
         "question": row["question"],
         "gold": row["answer"],
         **({"golds": list(golds)} if len(golds) > 1 else {}),
-        "completion": completion,
-        "answer": graders.read(completion),
-        "correct": right(graders.answer, completion, row),
-        "correct_lenient": right(graders.lenient, completion, row),
-        "format": right(graders.format, completion, row),
+        "completion": completion.text,
+        "tokens": completion.tokens,
+        "truncated": completion.truncated,
+        "answer": graders.read(said),
+        "correct": right(graders.answer, said, row),
+        "correct_lenient": right(graders.lenient, said, row),
+        "format": right(graders.format, completion.text, row),
     }
 
 

@@ -13,6 +13,7 @@ from grpo_job.evaluation.statistics import (
 )
 
 SHOWN = 80  # characters of an answer
+MANY_TRUNCATED = 0.1  # share of completions
 
 
 def of(judged: dict[str, Any]) -> list[str]:
@@ -61,6 +62,9 @@ def of(judged: dict[str, Any]) -> list[str]:
             "question: swapped between questions, they are not reliably paid less (the commonest, "
             f"{_short(common['answer'])!r}, is {common['share']:.1%} of them)"
         )
+    cut = judged.get("truncated", {"before": 0.0, "after": 0.0})
+    if max(cut.values()) >= MANY_TRUNCATED:
+        notes.append(f"{cut['before']:.0%} of the completions were truncated before training, {cut['after']:.0%} after")
     if answers:
         constant = answers["constant"]
         notes.append(f"Always answering {constant['answer']} earns {constant['share']:.1%}")

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 from grpo_job.evaluation import chance, notes, repeated, statistics
 from grpo_job.evaluation.grading import golds_of
+from grpo_job.evaluation.grading import share as share_of
 from grpo_job.evaluation.measure import Measure
 from grpo_job.evaluation.statistics import COLLAPSED, IMPROVED, UNCHANGED, UNJUDGED, WORSE
 
@@ -39,7 +40,7 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict; the first
     two only where rows have right answers.
     `answers` holds what `_of_answers` finds where the measure pays right answers; else `completions` has the commonest,
-    and whether they are `repeated.unread`.
+    and whether they are `repeated.unread`. `truncated` holds which share of each side's was.
     `notes` are sentences for people, the weightiest first. `gained` and `lost` list the rows whose value rose and fell.
     `sampled` is there when both
     sides were sampled. The records of `warm`, after a warm start, add `warm` and `warm_interval` beside
@@ -70,12 +71,20 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
         "primary": primary,
         **compared,
         **({"answers": _of_answers(answers, before, after)} if answers else _of_completions(before, after, reading)),
+        **_of_truncated(before, after),
         **({"smallest_visible_change": statistics.smallest_visible_change(churn, primary["rows"])} if share else {}),
         **(_sampled(before, after) if golds else {}),
         "gained": _changed(before, after, values, to=1),
         "lost": _changed(before, after, values, to=-1),
     }
     return {**found, "notes": notes.of(found)}
+
+
+def _of_truncated(before: Records, after: Records) -> dict[str, Any]:
+    """Nothing for records of an earlier version, which do not know."""
+    if not all("truncated" in row for side in (before, after) for row in side):
+        return {}
+    return {"truncated": {"before": share_of(before, "truncated"), "after": share_of(after, "truncated")}}
 
 
 def _tested(graded: Sequence[tuple[float | None, ...]]) -> tuple[str, float]:

@@ -172,7 +172,7 @@ def _save_and_read_back(attempt: Attempt, engine: Engine, rows: Sequence[dict[st
     prompts, tokens = [row["prompt"] for row in rows[:READ_BACK_ROWS]], attempt.settings.max_completion_length
     keep(engine, attempt)
     whole = engine.is_saved_in(folder / WEIGHTS)
-    in_memory = [answers[0] for answers in engine.generate(prompts, adapter="on", max_tokens=tokens)]
+    in_memory = [answers[0].text for answers in engine.generate(prompts, adapter="on", max_tokens=tokens)]
     read_back = engine.generate_from(folder, prompts, tokens)
     alike, again = _alike(in_memory, read_back), len(prompts)
     if alike < len(prompts) / 2:

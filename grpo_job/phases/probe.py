@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from grpo_job import rewards
 from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading
+from grpo_job.evaluation.completion import Completion
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.budget import Budget
 from grpo_job.monitoring.health import Finding
@@ -30,7 +31,6 @@ from grpo_job.settings.trl_options import generation_keys
 
 Row = Mapping[str, Any]
 Paid = tuple[Callable[..., list[float | None]], float]  # a reward as TRL calls it, and its weight
-TokenCounts = Callable[[Sequence[str]], list[int]]
 
 SEED = 20_261_122  # separate from the run's seed, so that the probe does not change the run
 MORE = 3  # times as many further prompts where no group has a non-zero reward std
@@ -43,7 +43,7 @@ class Generate(Protocol):
 
     def __call__(
         self, prompts: Sequence[Any], *, max_tokens: int, temperature: float, samples: int, seed: int, **cuts: Any
-    ) -> list[list[str]]: ...
+    ) -> list[list[Completion]]: ...
 
 
 class Judge(NamedTuple):
@@ -59,19 +59,19 @@ def sample(
     generate: Generate,
     rows: Sequence[Row],
     judge: Judge,
-    count_tokens: TokenCounts,
     settings: Settings,
     further: Sequence[Row] = (),
 ) -> Probe:
     """Sample as training does, and grade; `further` rows are asked where no group of `rows` has a signal."""
     groups = _sample(generate, rows, settings)
-    paid = _group_rewards(groups, rows, judge.rewards)
+    paid = _group_rewards(_texts(groups), rows, judge.rewards)
     if further and not any(map(_has_spread, paid)):
         more = _sample(generate, further, settings)
-        rows, groups, paid = [*rows, *further], groups + more, paid + _group_rewards(more, further, judge.rewards)
+        paid += _group_rewards(_texts(more), further, judge.rewards)
+        rows, groups = [*rows, *further], groups + more
     scores = [score for group in paid for score in group]
-    told = [(text, row) for row, group in zip(rows, groups, strict=True) for text in group]
-    lengths = count_tokens([text for text, _ in told])
+    drawn = [(one, row) for row, group in zip(rows, groups, strict=True) for one in group]
+    told = [(one.whole_words, row) for one, row in drawn]
     right = [(text, row) for text, row in told if grading.right(judge.right, text, row)]
     in_tags = [grading.right(judge.in_tags, text, row) for text, row in told]
     graded = any(row["answer"].strip() for row in rows)
@@ -83,8 +83,8 @@ def sample(
         accuracy=len(right) / len(told) if graded else None,
         in_tags=fmean(in_tags) if graded else None,
         lacks_format=not any(in_tags) and _tags_earn(right, judge),
-        length=fmean(lengths),
-        clipped=fmean(length >= settings.max_completion_length for length in lengths),
+        length=fmean(one.tokens for one, _ in drawn),
+        clipped=fmean(one.truncated for one, _ in drawn),
         ungraded=1 - len(scores) / len(told),
     )
 
@@ -98,17 +98,16 @@ def _tags_earn(right: Sequence[tuple[str, Row]], judge: Judge) -> bool:
     return False
 
 
-def look_further(
-    generate: Generate, rows: Sequence[Row], count_tokens: TokenCounts, settings: Settings
-) -> Longer | None:
+def look_further(generate: Generate, rows: Sequence[Row], settings: Settings) -> Longer | None:
     """One completion a row with all the room of the sequence; None where there is no more room than now."""
     limit = settings.max_seq_length - settings.max_prompt_length
     if limit <= settings.max_completion_length:
         return None
     longer = settings.model_copy(update={"max_completion_length": limit, "num_generations": 1})
-    lengths = sorted(count_tokens([group[0] for group in _sample(generate, rows, longer)]))
-    fits = lengths[int((len(lengths) - 1) * FITTING)] + 1  # the end token too
-    return Longer(limit, len(lengths), sum(length < limit for length in lengths), fits if fits <= limit else None)
+    drawn = sorted((group[0] for group in _sample(generate, rows, longer)), key=lambda one: (one.truncated, one.tokens))
+    fits = drawn[int((len(drawn) - 1) * FITTING)]
+    ended = sum(not one.truncated for one in drawn)
+    return Longer(limit, len(drawn), ended, None if fits.truncated else fits.tokens)
 
 
 def chosen(rows: Sequence[Row], settings: Settings) -> list[Row]:
@@ -132,7 +131,7 @@ def _spaced(number: int, length: int) -> list[int]:
     return [index * length // number for index in range(number)]
 
 
-def _sample(generate: Generate, rows: Sequence[Row], settings: Settings) -> list[list[str]]:
+def _sample(generate: Generate, rows: Sequence[Row], settings: Settings) -> list[list[Completion]]:
     return generate(
         [row["prompt"] for row in rows],
         max_tokens=settings.max_completion_length,
@@ -142,6 +141,10 @@ def _sample(generate: Generate, rows: Sequence[Row], settings: Settings) -> list
         further=generation_keys(settings.grpo_config.get("generation_kwargs") or {}),
         **{name: settings.grpo_config[name] for name in CUTS if name in settings.grpo_config},
     )
+
+
+def _texts(groups: Sequence[Sequence[Completion]]) -> list[list[str]]:
+    return [[one.text for one in group] for group in groups]
 
 
 def _group_rewards(groups: Sequence[Sequence[str]], rows: Sequence[Row], rewards: Sequence[Paid]) -> list[list[float]]:
@@ -213,14 +216,10 @@ def see(attempt: Attempt, engine: Engine, checked: Checked) -> Probe | None:
     ask, rows = partial(engine.generate, adapter=settings.before), chosen(train, settings)
     title = f"probing the {settings.beginning}: {len(rows)} prompts, {settings.num_generations} completions of each"
     with attempt.progress.phase("check", title):
-        seen = sample(ask, rows, judge, partial(_lengths, chat), settings, others(train, settings))
+        seen = sample(ask, rows, judge, settings, others(train, settings))
     attempt.progress.say(f"probe of the {settings.beginning}: {seen.sentence()}")
     attempt.summary.update(probe=seen._asdict())
     return seen
-
-
-def _lengths(chat: Chat, texts: Sequence[str]) -> list[int]:
-    return [len(each) for each in chat.ids(texts)]
 
 
 def better_than(seen: Probe, records: Sequence[Mapping[str, Any]], chosen: Sequence[rewards.Reward]) -> int:
@@ -235,7 +234,7 @@ def _refuse_without_signal(
     settings, longer = attempt.settings, None
     if not seen.with_spread and seen.is_truncated(settings):
         ask, rows = partial(engine.generate, adapter=settings.before), chosen(checked.rows.train, settings)
-        longer = look_further(ask, rows, partial(_lengths, Chat(checked.base.folder, settings)), settings)
+        longer = look_further(ask, rows, settings)
     if (hopeless := seen.hopeless(settings, longer)) and settings.warm_start_steps:
         attempt.progress.say(f"{hopeless}; the warm start may change that")
     elif rare := seen.rare(settings, better_than(seen, before, checked.rewards), len(before)):

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from grpo_job.engines.interface import Engine
+from grpo_job.evaluation.completion import Completion
 from grpo_job.inputs import dataset
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.row_values import with_example
@@ -39,7 +40,7 @@ def _answer(attempt: Attempt, engine: Engine, checked: Checked) -> None:
     attempt.summary.update(samples=_answered(engine, fitting, longest, attempt) if fitting else [])
 
 
-def _before(engine: Engine, ask: Callable[..., list[list[str]]], attempt: Attempt) -> list[list[str]]:
+def _before(engine: Engine, ask: Callable[..., list[list[Completion]]], attempt: Attempt) -> list[list[Completion]]:
     """The answers of what training started from; the trained adapter is in memory before and after."""
     if not attempt.start:
         return ask(adapter="off")
@@ -66,6 +67,6 @@ def _answered(
     )
     before, after = _before(engine, ask, attempt), ask(adapter="on")
     return [
-        {"prompt": prompt[-1]["content"], "before": old[0], "after": new[0]}
+        {"prompt": prompt[-1]["content"], "before": old[0].text, "after": new[0].text}
         for prompt, old, new in zip(prompts, before, after, strict=True)
     ]

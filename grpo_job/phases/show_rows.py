@@ -88,5 +88,5 @@ def _sampled(checked: Checked, settings: Settings) -> list[Paid]:
         )
         engine.close()
     return paid.for_completions(
-        checked.rewards, rows, [texts[0] for texts in answers], settings, Chat(checked.base.folder, settings).ids
+        checked.rewards, rows, [drawn[0].text for drawn in answers], settings, Chat(checked.base.folder, settings).ids
     )

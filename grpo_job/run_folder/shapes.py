@@ -157,6 +157,8 @@ class _Answered(Asked):
 
 
 class Answered(_Answered, total=False):
+    tokens: int
+    truncated: bool
     answer: str | None
     rewards: dict[str, Number]
     samples: list[Sample]

@@ -76,9 +76,7 @@ def test_all_parts_of_a_run_ask_with_the_same_text(settings: Any, tmp_path: Path
     asked = {
         "training": lambda: engine.train(NullListener(Interruption())),
         "evaluation": lambda: evaluate.records(engine, "on", rows, chosen, settings, chat),
-        "probe": lambda: probe.sample(
-            partial(engine.generate, adapter="off"), rows[:1], judge, lambda texts: [1] * len(texts), settings
-        ),
+        "probe": lambda: probe.sample(partial(engine.generate, adapter="off"), rows[:1], judge, settings),
         "samples": lambda: sample_prompts._answered(engine, [rows[0]["prompt"]], len(tokens), attempt),
     }  # fmt: skip
     assert {name: spy.of(what) for name, what in asked.items()} == {name: {ASKED} for name in asked}

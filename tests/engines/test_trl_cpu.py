@@ -120,12 +120,13 @@ def over(base: base_model.BaseModel, folder: Path) -> PlainTrl:
 def test_each_of_the_models_end_tokens_ends_an_answer(tmp_path: Path) -> None:
     plain = engine(tmp_path / "plain")
     (whole,) = plain.generate(QUESTION, adapter="off", max_tokens=12)[0]
-    tokens = plain.tokenizer(whole, add_special_tokens=False)["input_ids"]
+    tokens = plain.tokenizer(whole.text, add_special_tokens=False)["input_ids"]
     ends = [plain.tokenizer.eos_token_id, tokens[3]]
     listed = over(with_generation_config(tmp_path / "model", eos_token_id=ends), tmp_path / "run")
     (cut,) = listed.generate(QUESTION, adapter="off", max_tokens=12)[0]
-    assert len(cut) < len(whole)
-    assert whole.startswith(cut)
+    assert whole.text.startswith(cut.text)
+    assert (whole.tokens, whole.truncated) == (12, True)
+    assert (cut.tokens, cut.truncated) == (4, False)
     assert set(listed.trainer.eos_token_ids) == set(ends)
 
 
@@ -152,10 +153,10 @@ def test_an_answer_is_drawn_from_what_the_cuts_leave(tmp_path: Path) -> None:
 def test_a_key_of_generation_acts_in_an_answer_as_in_training(tmp_path: Path) -> None:
     plain = engine(tmp_path, GRPO_GENERATION_KWARGS='{"min_tokens": 30}', GRPO_MAX_COMPLETION_LENGTH="30")
     options: dict[str, Any] = {"adapter": "off", "max_tokens": 30, "temperature": 1.0, "samples": 4}
-    free = [len(ids) for ids in plain.tokenizer(plain.generate(QUESTION, **options)[0])["input_ids"]]
+    free = plain.generate(QUESTION, **options)[0]
     held = plain.generate(QUESTION, further={"min_tokens": 30}, **options)[0]
-    assert min(free) < 30
-    assert min(len(ids) for ids in plain.tokenizer(held)["input_ids"]) >= 29  # some text has fewer tokens than its ids
+    assert min(one.tokens for one in free) < 30
+    assert [one.tokens for one in held] == [30] * 4
     assert plain.trainer.generation_config.min_new_tokens == 30
 
 

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from grpo_job.evaluation import grading
+from grpo_job.evaluation.completion import Completion
 from grpo_job.evaluation.measure import RIGHT, Measure, choose
 from grpo_job.evaluation.verdict import allowed, chosen_afterwards, judge, kept_back
+from tests.evaluation.test_completion import ended
 
 GRADERS = grading.Graders(
     answer=lambda completion, gold: completion == f"<answer>{gold}</answer>",
@@ -33,9 +35,9 @@ ROWS = [
 def answering(right: int) -> Any:
     """A model that always knows the answer, but gives only the first `right` ones in the asked form."""
 
-    def generate(prompts: list[Any], *, samples: int = 1, temperature: float = 0.0) -> list[list[str]]:
+    def generate(prompts: list[Any], *, samples: int = 1, temperature: float = 0.0) -> list[list[Completion]]:
         texts = [f"<answer>{n + 1}</answer>" if n < right else f"it is {n + 1}" for n in range(len(prompts))]
-        return [[text] * (samples - 1) + ["no idea" if temperature else text] for text in texts]
+        return [[ended(text)] * (samples - 1) + [ended("no idea" if temperature else text)] for text in texts]
 
     return generate
 
@@ -43,15 +45,15 @@ def answering(right: int) -> Any:
 def test_asking_is_one_greedy_call_for_all_rows() -> None:
     calls: list[dict[str, Any]] = []
 
-    def generate(prompts: list[Any], **options: Any) -> list[list[str]]:
+    def generate(prompts: list[Any], **options: Any) -> list[list[Completion]]:
         calls.append({"prompts": len(prompts), **options})
-        return [["<answer>1</answer>"] for _ in prompts]
+        return [[ended("<answer>1</answer>")] for _ in prompts]
 
     records = grading.ask(generate, ROWS, GRADERS)
     assert calls == [{"prompts": 60}]
     assert records[0] == {
-        "question": "0 + 1?", "gold": "1", "completion": "<answer>1</answer>", "answer": "1",
-        "correct": True, "correct_lenient": True, "format": True,
+        "question": "0 + 1?", "gold": "1", "completion": "<answer>1</answer>", "tokens": 2, "truncated": False,
+        "answer": "1", "correct": True, "correct_lenient": True, "format": True,
     }  # fmt: skip
 
 
@@ -170,7 +172,7 @@ def test_one_answer_to_every_question_is_collapsed_also_where_it_is_never_paid()
 def test_an_answer_that_several_rows_share_beside_others_is_what_always_answering_earns() -> None:
     rows = [{**row, "answers": [row["answer"], "seven", "7"] if n < 90 else ["x"]} for n, row in enumerate(ROWS * 2)]
     base, after = (
-        [grading.grade(row, f"<answer>{text}</answer>", GRADERS) for row in rows] for text in ("nothing", "7")
+        [grading.grade(row, ended(f"<answer>{text}</answer>"), GRADERS) for row in rows] for text in ("nothing", "7")
     )
     judged = judge(base, after, Measure(RIGHT))
     assert judged["primary"]["after"] == 0.75
@@ -317,3 +319,27 @@ def test_narrowed_answers_and_too_few_rows_are_told_before_the_format() -> None:
     assert few["verdict"] == "not judged"
     assert few["notes"][0] == "20 held-out rows are too few for a verdict: at least 50 are needed"
     assert not any("can show a change" in note for note in few["notes"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (60, 30, ["100% of the completions were truncated before training, 50% after"]),
+        (0, 6, ["0% of the completions were truncated before training, 10% after"]),
+        (5, 0, []),
+    ],
+)
+def test_many_truncated_completions_are_told_with_those_of_the_other_side(
+    before: int, after: int, said: list[str]
+) -> None:
+    sides = [asked(30), asked(30)]
+    for side, truncated in zip(sides, (before, after), strict=True):
+        side[:truncated] = [{**record, "truncated": True} for record in side[:truncated]]
+    judged = judge(*sides, IN_TAGS)
+    assert [note for note in judged["notes"] if "truncated" in note] == said
+    assert judged["truncated"] == {"before": before / 60, "after": after / 60}
+
+
+def test_records_of_an_earlier_version_say_nothing_of_truncated_completions() -> None:
+    known = [{name: value for name, value in record.items() if name != "truncated"} for record in asked(30)]
+    assert "truncated" not in judge(known, asked(30), IN_TAGS)

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from grpo_job import rewards
+from grpo_job.evaluation.completion import Completion
 from grpo_job.monitoring.progress import Progress
 from grpo_job.outcomes import Unexpected
 from grpo_job.phases import evaluate
 from grpo_job.phases.attempt import Attempt
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
+from tests.evaluation.test_completion import ended
 
 ROWS = [{"prompt": [{"role": "user", "content": str(number)}]} for number in range(20)]
 
@@ -30,8 +32,8 @@ class Engine:
     def is_saved_in(self, weights: Path) -> bool:
         return self.whole and weights.is_file()
 
-    def generate(self, prompts: list[Any], **_: Any) -> list[list[str]]:
-        return [[prompt[0]["content"]] for prompt in prompts]
+    def generate(self, prompts: list[Any], **_: Any) -> list[list[Completion]]:
+        return [[ended(prompt[0]["content"])] for prompt in prompts]
 
     def generate_from(self, adapter: Path, prompts: list[Any], max_tokens: int) -> list[str]:
         right = [prompt[0]["content"] for prompt in prompts]
@@ -118,7 +120,7 @@ def test_doubtful_texts_of_the_adapter_are_paid_for_other_rows_too_where_the_mea
     measured = f"{own}::own" if measure == "own" else measure
     settings = resolve({"GRPO_REWARDS": f"correct,{own}::own", "GRPO_MEASURE": measured}).settings
     rows = [{"prompt": n, "question": str(n), "answer": str(n)} for n in range(50)]
-    engine = SimpleNamespace(generate=lambda prompts, **_: [["ok" if same else f"I say {n}"] for n in prompts])
+    engine = SimpleNamespace(generate=lambda prompts, **_: [[ended("ok" if same else f"I say {n}")] for n in prompts])
     chat, chosen = SimpleNamespace(ids=None, render=str), rewards.load(settings.rewards)
     found = evaluate.records(engine, adapter, rows, chosen, settings, chat)  # type: ignore[arg-type]
     assert [record.get("dealt") for record in found] == [{"rewards": {"own": 0.5}} if dealt else None] * 50

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from grpo_job import rewards
+from grpo_job.evaluation.completion import Completion
 from grpo_job.inputs import base_model
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.inputs.dataset import Counts, Rows
@@ -22,6 +23,7 @@ from grpo_job.run_folder.files import read_json
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.example import WORKED
 from grpo_job.settings.reader import resolve
+from tests.evaluation.test_completion import ended
 
 LONG = "1 " * 600  # characters of a question that no longer fits with the example
 
@@ -33,16 +35,16 @@ class Base:
         self.spoils = spoils
         self.learns, self.before, self.taken, self.longest = learns, before, list[Any](), 0
 
-    def generate(self, prompts: list[Any], *, samples: int = 1, **_: Any) -> list[list[str]]:
+    def generate(self, prompts: list[Any], *, samples: int = 1, **_: Any) -> list[list[Completion]]:
         return [self._answers(prompt, samples) for prompt in prompts]
 
-    def _answers(self, prompt: Any, samples: int) -> list[str]:
+    def _answers(self, prompt: Any, samples: int) -> list[Completion]:
         shown = self.learns and prompt[0]["content"].endswith(WORKED)
         text = "<reasoning>r</reasoning><answer>{}</answer>" if shown else self.before
         if self.spoils and prompt[0]["content"].endswith(WORKED):
             text = "never"
         gold = prompt[-1]["content"].split()[0]
-        return [text.format(gold), *[text.format("never")] * (samples - 1)]
+        return [ended(text.format(gold)), *[ended(text.format("never"))] * (samples - 1)]
 
     def take_rows(self, rows: Any, longest: int) -> None:
         self.taken, self.longest = [row["prompt"][0]["content"] for row in rows], longest

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from grpo_job import reports, rewards
+from grpo_job.evaluation.completion import Completion
 from grpo_job.inputs import sample
 from grpo_job.phases import evaluate
 from grpo_job.phases.attempt import Attempt
 from grpo_job.run_folder.files import read_json
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
+from tests.evaluation.test_completion import ended
 
 Answer = Callable[[int], str]
 OWN = '''
@@ -33,8 +35,8 @@ class Policy:
     def __init__(self, off: Answer, on: Answer) -> None:
         self.answers = {"off": off, "on": on}
 
-    def generate(self, prompts: list[Any], *, adapter: str, **_: Any) -> list[list[str]]:
-        return [[self.answers[adapter](int(prompt[0]["content"]))] for prompt in prompts]
+    def generate(self, prompts: list[Any], *, adapter: str, **_: Any) -> list[list[Completion]]:
+        return [[ended(self.answers[adapter](int(prompt[0]["content"])))] for prompt in prompts]
 
 
 def judged(folder: Path, policy: Policy, golds: list[str], **variables: str) -> dict[str, Any]:

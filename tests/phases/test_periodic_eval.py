@@ -7,12 +7,14 @@ import pytest
 
 from grpo_job import rewards
 from grpo_job.checkpoints import PARTIAL
+from grpo_job.evaluation.completion import Completion
 from grpo_job.outcomes import InvalidRun
 from grpo_job.phases.attempt import Attempt
 from grpo_job.phases.periodic_eval import WEIGHTS, PeriodicEvaluation
 from grpo_job.run_folder.files import read_json, read_jsonl, sha256
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.reader import resolve
+from tests.evaluation.test_completion import ended
 from tests.faults import runs
 from tests.faults.hooks import SignalAfterStep, WithoutReport
 
@@ -25,9 +27,9 @@ class Pupil:
 
     right = 0
 
-    def generate(self, prompts: list[Any], **_: Any) -> list[list[str]]:
+    def generate(self, prompts: list[Any], **_: Any) -> list[list[Completion]]:
         self.asked = len(prompts)
-        return [[RIGHT if number < self.right else WRONG] for number in range(len(prompts))]
+        return [[ended(RIGHT if number < self.right else WRONG)] for number in range(len(prompts))]
 
     def save_adapter(self, folder: Path) -> None:
         (folder / WEIGHTS).write_text(f"{self.right} right")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from grpo_job import rewards
+from grpo_job.evaluation.completion import Completion
 from grpo_job.phases.no_signal import Longer, Probe
 from grpo_job.phases.probe import Judge, better_than, chosen, look_further, others, sample
 from grpo_job.rewards import answers
@@ -24,13 +25,15 @@ class Base:
         self.completions = completions
         self.asked: list[dict[str, Any]] = []
 
-    def __call__(self, prompts: Sequence[Any], **how: Any) -> list[list[str]]:
+    def __call__(self, prompts: Sequence[Any], **how: Any) -> list[list[Completion]]:
         self.asked.append({"prompts": [prompt[0]["content"] for prompt in prompts], **how})
-        return [[text.format(prompt[0]["content"]) for text in self.completions] for prompt in prompts]
+        return [[said(text.format(prompt[0]["content"]), how) for text in self.completions] for prompt in prompts]
 
 
-def words(texts: Sequence[str]) -> list[int]:
-    return [len(text.split()) for text in texts]
+def said(text: str, how: dict[str, Any]) -> Completion:
+    """With a token for each word and one for its end, where it comes to one."""
+    words = len(text.split())
+    return Completion(text, min(words + 1, how["max_tokens"]), truncated=words >= how["max_tokens"])
 
 
 def judge(*paid: Any) -> Judge:
@@ -46,7 +49,7 @@ def paying(text: str) -> Any:
 
 
 def probed(base: Base, settings: Settings = SETTINGS, paid: Sequence[Any] = (), rows: Any = ROWS) -> Probe:
-    return sample(base, chosen(rows, settings), judge(*paid), words, settings)
+    return sample(base, chosen(rows, settings), judge(*paid), settings)
 
 
 def why(base: Base, settings: Settings = SETTINGS, paid: Sequence[Any] = (), rows: Any = ROWS) -> str:
@@ -79,7 +82,7 @@ def test_it_cuts_the_distribution_as_training_does_and_leaves_what_is_not_given_
 
 
 def test_groups_with_spread_are_counted_with_accuracy_length_and_cuts() -> None:
-    found = probed(Base(RIGHT, WRONG, "word " * 19 + "{0}", WRONG))
+    found = probed(Base(RIGHT, WRONG, "{0}" + " word" * 19, WRONG))
     assert found == Probe(
         groups=3,
         with_spread=3,
@@ -88,7 +91,7 @@ def test_groups_with_spread_are_counted_with_accuracy_length_and_cuts() -> None:
         accuracy=0.5,
         in_tags=0.25,
         lacks_format=False,
-        length=5.75,
+        length=6.5,
         clipped=0.25,
     )
     assert found.hopeless(SETTINGS) is None
@@ -152,8 +155,8 @@ def test_rows_without_answers_are_not_called_wrong() -> None:
 
 def test_prompts_that_are_always_or_never_answered_well_need_larger_groups() -> None:
     class Sometimes(Base):
-        def __call__(self, prompts: Sequence[Any], **how: Any) -> list[list[str]]:
-            return [[f"<answer>{'0' if n == 0 else 'never'}</answer>"] * 4 for n, _ in enumerate(prompts)]
+        def __call__(self, prompts: Sequence[Any], **how: Any) -> list[list[Completion]]:
+            return [[said(RIGHT.format("0") if n == 0 else WRONG, how)] * 4 for n, _ in enumerate(prompts)]
 
     assert "raise GRPO_NUM_GENERATIONS (now 4)" in why(Sometimes())
     assert "zero reward std (they earned 0.667 on average): " in (probed(Sometimes()).hopeless(SETTINGS) or "")
@@ -232,15 +235,15 @@ class Talking(Base):
         super().__init__("")
         self.length = length
 
-    def __call__(self, prompts: Sequence[Any], **how: Any) -> list[list[str]]:
+    def __call__(self, prompts: Sequence[Any], **how: Any) -> list[list[Completion]]:
         self.asked.append(how)
         size = min(self.length, how["max_tokens"])
-        return [["word " * size] * how["samples"] for _ in prompts]
+        return [[said("word " * size, how)] * how["samples"] for _ in prompts]
 
 
 def test_a_base_that_is_always_truncated_is_told_the_length_that_would_fit() -> None:
     base = Talking(300)
-    longer = look_further(base, chosen(ROWS, SETTINGS), words, SETTINGS)
+    longer = look_further(base, chosen(ROWS, SETTINGS), SETTINGS)
     assert longer == Longer(limit=768, asked=3, ended=3, fits=301)
     assert (base.asked[0]["samples"], base.asked[0]["temperature"]) == (1, 0.9)
     said = probed(base).hopeless(SETTINGS, longer) or ""
@@ -249,23 +252,23 @@ def test_a_base_that_is_always_truncated_is_told_the_length_that_would_fit() -> 
 
 def test_where_even_the_longest_sequence_is_too_short_that_setting_is_named_too() -> None:
     base = Talking(10_000)
-    said = probed(base).hopeless(SETTINGS, look_further(base, chosen(ROWS, SETTINGS), words, SETTINGS)) or ""
+    said = probed(base).hopeless(SETTINGS, look_further(base, chosen(ROWS, SETTINGS), SETTINGS)) or ""
     assert "beyond 768, within which only 0 of 3 completions ended, and with it GRPO_MAX_SEQ_LENGTH (now 1024)" in said
     full = SETTINGS.model_copy(update={"max_seq_length": 276})
-    assert look_further(base, chosen(ROWS, full), words, full) is None
+    assert look_further(base, chosen(ROWS, full), full) is None
     assert "and with it GRPO_MAX_SEQ_LENGTH (now 276)" in (probed(base).hopeless(full) or "")
 
 
 def test_what_cannot_be_graded_adds_nothing() -> None:
     ungraded = [(lambda completions, **_columns: [None] * len(completions), 1.0)]
-    found = sample(Base(RIGHT), ROWS[:2], judge(*ungraded), words, SETTINGS)
+    found = sample(Base(RIGHT), ROWS[:2], judge(*ungraded), SETTINGS)
     assert found.with_spread == 0
     assert "zero reward std (none was graded): every reward paid None" in (found.hopeless(SETTINGS) or "")
 
 
 def test_a_completion_that_no_reward_grades_is_left_out_and_is_no_zero() -> None:
     partly = [(lambda completions, **columns: [None, *[1.0] * (len(completions) - 1)], 2.0)]
-    found = sample(Base(RIGHT, RIGHT), ROWS[:2], judge(*partly), words, SETTINGS)
+    found = sample(Base(RIGHT, RIGHT), ROWS[:2], judge(*partly), SETTINGS)
     assert (found.with_spread, found.reward, found.best, found.ungraded) == (0, 2.0, 2.0, 0.5)
 
 
@@ -276,10 +279,11 @@ class Rare(Base):
         super().__init__()
         self.known = known
 
-    def __call__(self, prompts: Sequence[Any], **how: Any) -> list[list[str]]:
+    def __call__(self, prompts: Sequence[Any], **how: Any) -> list[list[Completion]]:
         super().__call__(prompts, **how)
         asked = [prompt[0]["content"] for prompt in prompts]
-        return [[f"<answer>{text if text in self.known else 'never'}</answer>", *[WRONG] * 3] for text in asked]
+        first = [RIGHT.format(text) if text in self.known else WRONG for text in asked]
+        return [[said(text, how), *[said(WRONG, how)] * 3] for text in first]
 
 
 @pytest.mark.parametrize(
@@ -295,7 +299,7 @@ def test_a_base_is_hopeless_only_where_further_prompts_have_no_signal_either(
     known: Sequence[str], asked: Sequence[str], groups: int, differ: int
 ) -> None:
     base = Rare(*known)
-    found = sample(base, chosen(ROWS, SETTINGS), judge(), words, SETTINGS, others(ROWS, SETTINGS))
+    found = sample(base, chosen(ROWS, SETTINGS), judge(), SETTINGS, others(ROWS, SETTINGS))
     assert [" ".join(each["prompts"]) for each in base.asked] == asked
     assert (found.groups, found.with_spread) == (groups, differ)
     assert found.accuracy == differ / (4 * groups)
@@ -310,7 +314,7 @@ def test_no_reward_is_asked_twice_about_a_completion() -> None:
         return PAID[0][0](completions=completions, **columns)
 
     rows = others(ROWS, SETTINGS)
-    sample(Base(WRONG), chosen(ROWS, SETTINGS), judge((counted, 1.0)), words, SETTINGS, rows)
+    sample(Base(WRONG), chosen(ROWS, SETTINGS), judge((counted, 1.0)), SETTINGS, rows)
     assert sorted(graded) == [row["answer"] for row in ROWS]
 
 

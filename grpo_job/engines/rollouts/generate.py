@@ -13,6 +13,7 @@ from grpo_job.engines.interface import Adapter
 from grpo_job.engines.patches.gc_pause import no_collection
 from grpo_job.engines.rollouts.shared_weights import SharedWeights, UnfoldedWeights
 from grpo_job.engines.rollouts.weight_sync import OwnWeights, SeparateWeights
+from grpo_job.evaluation.completion import Completion
 
 Weights = OwnWeights | SeparateWeights | SharedWeights | UnfoldedWeights
 
@@ -116,7 +117,7 @@ def generate(
     samples: int = 1,
     seed: int = 0,
     on_answers: Callable[[int, int], object] = lambda done, asked: None,
-) -> list[list[str]]:
+) -> list[list[Completion]]:
     """`samples` answers to each rendered prompt, with the adapter on or off; greedy at temperature 0.
 
     `on_answers` is told how many answers are there, and how many were asked for.
@@ -136,9 +137,16 @@ def generate(
     with no_collection():
         told = partial(_told, on_answers, common["n"] * len(ids))
         outputs = _ask(llm, weights.serve(adapter, unfolded=True), ids, sampling, told)
-    answers = [[list(completion.token_ids) for completion in output.outputs] for output in outputs]
-    decoded = [tokenizer.batch_decode(one, skip_special_tokens=True) for one in answers]
-    return decoded if temperature else [one * samples for one in decoded]
+    answers = [_completions(tokenizer, output.outputs) for output in outputs]
+    return answers if temperature else [one * samples for one in answers]
+
+
+def _completions(tokenizer: Any, outputs: Sequence[Any]) -> list[Completion]:
+    texts = tokenizer.batch_decode([list(one.token_ids) for one in outputs], skip_special_tokens=True)
+    return [
+        Completion(text, len(one.token_ids), one.finish_reason == "length")
+        for text, one in zip(texts, outputs, strict=True)
+    ]
 
 
 def _ask(engine: Any, lora_request: Any, ids: Sequence[list[int]], sampling: Any, told: Any = False) -> list[Any]:

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from grpo_job.engines.interface import Adapter
 from grpo_job.engines.trainer.arguments import for_transformers
+from grpo_job.evaluation.completion import Completion
 from grpo_job.planner.shapes import ModelShape
 
 GENERATION_BATCH = 100
@@ -54,7 +55,7 @@ def generate(
     samples: int = 1,
     seed: int = 0,
     on_answers: Callable[[int, int], object] = lambda done, asked: None,
-) -> list[list[str]]:
+) -> list[list[Completion]]:
     """`samples` answers to each rendered prompt; greedy at temperature 0. Random numbers stay as they were."""
     drawn = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": top_k, "min_p": min_p}
     generation = GenerationConfig(
@@ -68,15 +69,29 @@ def generate(
     )
     was_training = model.training
     model.eval()
-    answers: list[str] = []
+    answers: list[Completion] = []
     switch = model.disable_adapter() if adapter == "off" else nullcontext()
     with switch, torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
         for start in range(0, len(texts), GENERATION_BATCH):
             asked = texts[start : start + GENERATION_BATCH]
-            batch = tokenizer(asked, return_tensors="pt", padding=True, add_special_tokens=False)
+            batch = tokenizer(
+                asked, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
+            ).to(model.device)
             out = model.generate(**batch, generation_config=generation)
-            answers += tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+            said = out[:, batch["input_ids"].shape[1] :]
+            texts_said = tokenizer.batch_decode(said, skip_special_tokens=True)
+            answers += [_completion(*one, generation) for one in zip(texts_said, said.tolist(), strict=True)]
             on_answers(len(answers), samples * len(texts))
     model.train(was_training)
     return [answers[index : index + samples] for index in range(0, len(answers), samples)]
+
+
+def _completion(text: str, ids: list[int], generation: GenerationConfig) -> Completion:
+    """`ids` are padded where others of the batch were longer; stop strings end a completion without an end token."""
+    ends = [place for place, token in enumerate(ids) if token in generation.eos_token_id]
+    if ends:
+        return Completion(text, ends[0] + 1, truncated=False)
+    while ids and ids[-1] == generation.pad_token_id:
+        ids = ids[:-1]
+    return Completion(text, len(ids), len(ids) >= generation.max_new_tokens)

@@ -104,7 +104,7 @@ class _Loaded:
         found = on_cpu.generate(self.model, self.tokenizer, prompts, adapter=adapter, max_tokens=max_tokens)
         return [
             (text, 0.0 if text == known else self._gap(prompt, text, known, adapter))
-            for prompt, (text,), known in zip(prompts, found, recorded, strict=True)
+            for prompt, ((text, *_),), known in zip(prompts, found, recorded, strict=True)
         ]
 
     def _gap(self, prompt: str, text: str, recorded: str, adapter: Adapter) -> float:

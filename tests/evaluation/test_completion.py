@@ -1,0 +1,50 @@
+"""A completion, with what its text does not tell."""
+
+import pytest
+
+from grpo_job.evaluation import grading
+from grpo_job.evaluation.completion import Completion
+from grpo_job.phases.evaluate import GRADERS
+
+
+def ended(text: str) -> Completion:
+    """One that came to an end by itself."""
+    return Completion(text, len(text.split()) + 1, truncated=False)
+
+
+def cut_off(text: str) -> Completion:
+    return Completion(text, len(text.split()), truncated=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("The answer is 12.\nThe answer is 1", "12"),
+        ("It costs $1,20", None),
+        ("It is 3.", None),
+        ("So 7 - 2 = 5 apples. So, 30", "5"),
+        ("<answer>12</answer> and", "12"),
+        ("<answer>12</answer>\n", "12"),
+        ("So it is 12, because", "12"),
+    ],
+)
+def test_the_number_within_which_a_completion_may_have_been_cut_off_is_not_its_answer(
+    text: str, read: str | None
+) -> None:
+    assert GRADERS.read(cut_off(text).whole_words) == read
+
+
+@pytest.mark.parametrize("text", ["The answer is 1", "答案是12", "Ответ: двенадцать"])
+def test_what_ended_by_itself_or_in_another_script_stays_whole(text: str) -> None:
+    assert ended(text).whole_words == text
+    assert cut_off(text).whole_words == text.rstrip("12") if text[-1].isdigit() else text
+
+
+def test_a_record_knows_that_its_completion_was_cut_off() -> None:
+    row = {"prompt": [], "question": "?", "answer": "1"}
+    sides = [grading.grade(row, completion("The answer is 1"), GRADERS) for completion in (ended, cut_off)]
+    assert [(side["correct_lenient"], side["truncated"], side["tokens"]) for side in sides] == [
+        (True, False, 5),
+        (False, True, 4),
+    ]
+    assert sides[1]["completion"] == "The answer is 1"
