@@ -130,6 +130,13 @@ def test_each_of_the_models_end_tokens_ends_an_answer(tmp_path: Path) -> None:
     assert set(listed.trainer.eos_token_ids) == set(ends)
 
 
+def test_the_answers_that_are_asked_for_are_told_before_the_first_is_there(tmp_path: Path) -> None:
+    plain, heard = engine(tmp_path), list[tuple[int, int]]()
+    plain.on_answers = lambda done, asked: heard.append((done, asked))
+    plain.generate(QUESTION * 2, adapter="off", max_tokens=2, samples=2, temperature=1.0)
+    assert heard == [(0, 4), (4, 4)]
+
+
 def test_no_other_default_of_the_model_changes_an_answer(tmp_path: Path) -> None:
     plain = engine(tmp_path / "plain")
     defaults = {"repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "suppress_tokens": [*range(20, 60)], "top_k": 1}

@@ -70,6 +70,7 @@ def generate(
     was_training = model.training
     model.eval()
     answers: list[Completion] = []
+    on_answers(0, samples * len(texts))
     switch = model.disable_adapter() if adapter == "off" else nullcontext()
     with switch, torch.random.fork_rng(), torch.inference_mode():
         torch.manual_seed(seed)
@@ -79,9 +80,9 @@ def generate(
                 asked, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
             ).to(model.device)
             out = model.generate(**batch, generation_config=generation)
-            said = out[:, batch["input_ids"].shape[1] :]
-            texts_said = tokenizer.batch_decode(said, skip_special_tokens=True)
-            answers += [_completion(*one, generation) for one in zip(texts_said, said.tolist(), strict=True)]
+            drawn_ids = out[:, batch["input_ids"].shape[1] :]
+            said = tokenizer.batch_decode(drawn_ids, skip_special_tokens=True)
+            answers += [_completion(*one, generation) for one in zip(said, drawn_ids.tolist(), strict=True)]
             on_answers(len(answers), samples * len(texts))
     model.train(was_training)
     return [answers[index : index + samples] for index in range(0, len(answers), samples)]
