@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from grpo_job.engines.ranks import Answer, Asked, Decision, Load, LoadAdapter, Process, TakeRows, Train
+from grpo_job.evaluation.completion import Completion
 from grpo_job.outcomes import Outcome, Unexpected
 from grpo_job.planner.memory import Memory
 from grpo_job.planner.plan import Plan
@@ -17,7 +18,8 @@ from grpo_job.planner.reasons import Choice
 LARGEST_WORD = 1 << 20  # bytes of what goes through the store
 LARGEST_VALUE = 1 << 31  # bytes of what all ranks share: the rows are in it
 CLASSES: tuple[Any, ...] = (
-    Answer, Asked, Choice, Decision, Load, LoadAdapter, Memory, Outcome, Path, Plan, Process, TakeRows, Train,
+    Answer, Asked, Choice, Completion, Decision, Load, LoadAdapter, Memory, Outcome, Path, Plan, Process, TakeRows,
+    Train,
 )  # fmt: skip
 KNOWN: dict[str, Any] = {known.__name__: known for known in CLASSES} | {
     "tuple": lambda *items: items,
@@ -67,9 +69,8 @@ def _plain(value: Any) -> Any:
             return {"dict": [[_plain(key), _plain(each)] for key, each in value.items()]}
         case Path():
             return {"Path": [str(value)]}
-        case tuple():
-            name = type(value).__name__ if type(value) in KNOWN.values() else "tuple"
-            return {name: [_plain(each) for each in value]}
+        case tuple() if type(value) is tuple or type(value) in KNOWN.values():
+            return {type(value).__name__: [_plain(each) for each in value]}
     if is_dataclass(value) and type(value) in KNOWN.values():
         return {type(value).__name__: [_plain(getattr(value, field.name)) for field in fields(value)]}
     raise BadWord(f"ranks do not exchange a {type(value).__name__}")

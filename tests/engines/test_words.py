@@ -12,6 +12,8 @@ import pytest
 from grpo_job.engines import words
 from grpo_job.engines.ranks import Answer, Asked, Decision, Load, LoadAdapter, TakeRows, Train
 from grpo_job.engines.words import BadWord, decoded, encoded
+from grpo_job.evaluation.completion import Completion
+from grpo_job.evaluation.measure import Measure
 from grpo_job.outcomes import Outcome
 from tests.planner.test_plan import GPUS, SHAPES, tutorial
 
@@ -34,7 +36,7 @@ class Hostile:
         Answer(), Train(None), Train(Path("step-000010")), LoadAdapter(Path("a")), TakeRows(7),
         Load("trl", PLAN, None, Path("a"), {"lora_target_modules": ("q_proj",)}),
         Asked(["2 + 2?"], {"adapter": "on", "seed": 3}), Decision(True, False, True),
-        Outcome(4, "hopeless", "why"),
+        Outcome(4, "hopeless", "why"), Completion("4", 2, truncated=True),
     ],
     ids=str,
 )  # fmt: skip
@@ -69,9 +71,10 @@ def test_what_is_too_large_is_refused_on_both_sides() -> None:
         decoded(json.dumps("a" * 10).encode(), most=10)
 
 
-def test_objects_of_other_classes_are_not_sent() -> None:
-    with pytest.raises(BadWord, match="do not exchange a set"):
-        encoded({"a": {1}})
+@pytest.mark.parametrize(("value", "name"), [({1}, "set"), (Measure("reward own", (("own", 1.0),)), "Measure")])
+def test_objects_of_other_classes_are_not_sent_not_even_as_tuples(value: Any, name: str) -> None:
+    with pytest.raises(BadWord, match=f"do not exchange a {name}"):
+        encoded({"a": value})
 
 
 def test_examples_in_docstrings_hold() -> None:
