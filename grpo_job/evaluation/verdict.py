@@ -40,7 +40,7 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict; the first
     two only where rows have right answers.
     `answers` holds what `_of_answers` finds where the measure pays right answers; else `completions` has the commonest,
-    and whether they are `repeated.unread`. `truncated` holds which share of each side's was.
+    and whether they are `repeated.unread`. `truncated`: the share of each side's completions that were.
     `notes` are sentences for people, the weightiest first. `gained` and `lost` list the rows whose value rose and fell.
     `sampled` is there when both
     sides were sampled. The records of `warm`, after a warm start, add `warm` and `warm_interval` beside

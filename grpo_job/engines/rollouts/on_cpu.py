@@ -1,4 +1,4 @@
-"""Completions from transformers on a CPU: for the engine without a GPU, and for an adapter that is served back."""
+"""Completions from transformers: for the engine without a GPU, an adapter that is served back, and plain TRL."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
