@@ -169,9 +169,10 @@ class _Asked(NamedTuple):
 
     def failure(self, problem: str, number: int) -> RewardFailed:
         completion = calling.text_of(self.batch["completions"][number])
-        gold = self.batch["answer"][number] if "answer" in self.batch else None
-        answer = "" if gold is None else f" (answer {_short(str(gold))!r})"
-        return RewardFailed(f"reward {self.reward.name!r} {problem} on the completion {_short(completion)!r}{answer}")
+        known = {name: self.batch[name][number] for name in ("answer", "question") if name in self.batch}
+        row = ", ".join(f"{name} {_short(str(value), 200)!r}" for name, value in known.items() if value is not None)
+        told = f" ({row})" if row else ""
+        return RewardFailed(f"reward {self.reward.name!r} {problem} on the completion {_short(completion)!r}{told}")
 
 
 def opened(completion: str, opening: str) -> str:

@@ -17,10 +17,13 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+from grpo_job.rewards.texts import Prompt, Text
+
 Completion = str | Sequence[Mapping[str, str]]  # plain text, or the chat messages that were generated
 Batch = Mapping[str, Any]
 
 ANSWERS, COLUMNS = "answers", "columns"  # of a row: all its right answers, and its own columns as JSON
+WORKED = "solution"  # of a row: what the warm start teaches; a column of the user's own may have this name
 VERLS = {"solution_str", "ground_truth"}  # verl's names of completion and answer
 OF_PROMPT = ("prompt", "question")
 OF_THE_JOB = ("completion", "answer", *OF_PROMPT, "completion_ids")
@@ -43,22 +46,6 @@ POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR
 def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The parameters by name. Raises `ValueError` or `TypeError` where Python cannot tell them."""
     return dict(inspect.signature(function).parameters)
-
-
-class Text(str):
-    """A completion as TRL hands it to a batch: a text where rows are texts, a list of messages where they are chats.
-
-    Rewards are written for the one or the other: this is a text whose first and last item is the message.
-
-    >>> text = Text("four")
-    >>> text[0]["content"], text[-1]["content"], len(text), text.upper(), text[:2]
-    ('four', 'four', 4, 'FOUR', 'fo')
-    """
-
-    def __getitem__(self, place: Any) -> Any:
-        if place in (0, -1):
-            return {"role": "assistant", "content": str(self)}
-        return super().__getitem__(place)
 
 
 def takes_batch(function: Callable[..., Any]) -> bool:
@@ -142,11 +129,14 @@ def batch_of_rows(rows: Sequence[Mapping[str, Any]], completions: Sequence[str])
 def whole(batch: Batch) -> dict[str, Any]:
     """The batch with the rows' own columns as lists, and a list of answers where a row has several."""
     batch = {name: _copied(name, values) for name, values in batch.items()}
-    given = {name: value for name, value in batch.items() if name not in (ANSWERS, COLUMNS)}
+    hidden = (ANSWERS, COLUMNS, WORKED) if COLUMNS in batch else (ANSWERS,)
+    given = {name: value for name, value in batch.items() if name not in hidden}
     rows = [json.loads(text) for text in batch.get(COLUMNS) or ()]
     own = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
     if several := batch.get(ANSWERS):
         given["answer"] = [all_ if len(all_) > 1 else one for all_, one in zip(several, given["answer"], strict=True)]
+    if "prompts" in given:
+        given["prompts"] = [Prompt(each) if isinstance(each, list) else each for each in given["prompts"]]
     return {**own, **given}
 
 
@@ -174,7 +164,7 @@ def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tu
     The first parameter that does not ask for the prompt is the completion, unless one has verl's name for it,
     `solution_str`. The others are given by name; the one after the completion is the answer where no column has its
     name, and so is `ground_truth`.
-    Raises `LookupError` for a parameter that nothing can be given for.
+    Raises `LookupError` for a parameter that nothing can be given for, and where it is open which is the completion.
     """
     size = len(batch["completions"])
     known = {name: values[number] for name, values in batch.items() if _is_column(values, size)}
@@ -187,9 +177,15 @@ def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tu
     named = [each for each in asked if each.kind != each.VAR_KEYWORD and each.name not in options]
     values = {each.name: known[each.name] for each in named if each.name in known}
     own_names = [each for each in named if each.name not in OF_PROMPT] or named
-    if not values.keys() & {"completion", "solution_str"}:
-        values[own_names[0].name] = known["completion"]
     lacking = [each for each in named if each.default is each.empty and each.name not in values]
+    if not values.keys() & {"completion", "solution_str"}:
+        first = own_names[0]
+        if first.name in values and lacking:
+            names = ", ".join(each.name for each in lacking)
+            said = f"asks for {first.name}, which the row has, and for {names}, which it has not"
+            raise LookupError(f"{said}: call the parameter for the completion `completion`")
+        values[first.name] = known["completion"]
+        lacking = [each for each in lacking if each is not first]
     if len(lacking) == 1 and lacking[0] in own_names[1:2] and lacking[0].kind in POSITIONAL and "answer" in known:
         values[lacking.pop().name] = known["answer"]
     if lacking:

@@ -47,6 +47,10 @@ def everything(completion: str, **columns: Any) -> float:
     return float(len(columns["completion_ids"]) + (columns["solution"] is None))
 
 
+def splits_the_prompts(completions: list[Any], prompts: list[Any]) -> list[float]:
+    return [float(len(prompt.split())) for prompt in prompts]
+
+
 def own_names(text: str, gold: str | list[str]) -> bool:
     return isinstance(gold, list)
 
@@ -107,10 +111,24 @@ class WrappingBatches(Wrapping):
         (Wrapping(None), [8.0, 1.0]),
         (WrappingBatches(["answer"]), [8.0, 1.0]),
         (partial(brief, longest=9), [1.0, 1.0]),
+        (lambda completions, **_columns: [float(text[-1] == ".") for text in completions], [1.0, 0.0]),
+        (lambda completions, **_columns: [float(text[0] in {"5", "6"}) for text in completions], [0.0, 1.0]),
+        (lambda completions, **_columns: [float(text[0].isdigit()) for text in completions], [0.0, 1.0]),
+        (lambda completions, prompts: [float("2 + 2" in prompt) for prompt in prompts], [1.0, 1.0]),
+        (lambda completion, prompt: float("2 +" in prompt), [1.0, 1.0]),
     ],
 )
 def test_it_gets_by_name_what_it_asks_for(function: Callable[..., Any], paid: list[float]) -> None:
     assert pay(function) == paid
+
+
+def test_the_worked_solution_of_a_warm_start_hides_no_column_of_that_name() -> None:
+    assert pay(lambda completion, solution: float(solution == "4"), solution=["taught", "taught"]) == [1.0, 0.0]
+
+
+def test_one_that_fails_tells_the_row() -> None:
+    with pytest.raises(RewardFailed, match=r"'It is 4\.' \(answer '4', question '2 \+ 2\?'\)"):
+        pay(lambda completion: 1 / 0)
 
 
 def test_one_of_the_menu_takes_the_best_paid_of_several_right_answers() -> None:
@@ -146,6 +164,8 @@ def test_scalars_of_other_libraries_are_numbers(score: Any) -> None:
         (lambda completions, **_columns: (sys.exit(0) for _ in completions), "raised SystemExit: 0 at test_calling.py"),
         (lambda completions, **_columns: (1.0 for _ in completions[1:]), "returned [1.0] for 2 completions"),
         (lambda completion, answer, levle: 1.0, "asks for levle; there are answer, completion"),
+        (lambda solution, response: 1.0, "asks for solution, which the row has, and for response, which it has not"),
+        (splits_the_prompts, "a prompt is a list of messages and has no 'split'; its text is `question`"),
     ],
 )
 def test_what_is_no_reward_of_each_completion_is_named(function: Callable[..., Any], told: str) -> None:
