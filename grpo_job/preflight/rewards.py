@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from grpo_job.evaluation.measure import AUTO
 from grpo_job.outcomes import InvalidRun, RunEnded
+from grpo_job.preflight import own_rewards
 from grpo_job.preflight.findings import Finding, Status
 from grpo_job.rewards import Reward, Tokens, answers, as_trl_function, calling, custom, in_batches, judge_prompt, load
 from grpo_job.rewards.judging import JUDGEMENTS, judge
@@ -92,8 +93,13 @@ def findings(
             if reward.function_is(judge):
                 yield from _of_judge(reward, rows, settings)
                 continue
+            began = time.monotonic()
             paid[reward.name] = _paid_in_each_form(reward, first, wrong, settings, tokens)
-            yield from _of_examples(reward, first, settings, tokens)
+            if reward.own:
+                if time.monotonic() - began < min(own_rewards.CHEAP, SECONDS):
+                    own_rewards.grade_further(reward, rows[ROWS:], settings, tokens)
+                yield from own_rewards.of_names(reward, first, settings)
+                yield from _of_examples(reward, first, settings, tokens)
         except RunEnded as failure:
             yield Finding("failed", "rewards", f"GRPO_REWARDS: {failure}; it would end the run: fix it")
             continue
@@ -139,8 +145,6 @@ def _of_examples(
     reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settings, tokens: Tokens | None
 ) -> Iterator[Finding]:
     """Each of its module's EXAMPLES with the first row: what it pays must be what is expected."""
-    if not reward.own:
-        return
     function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
     for completion, expected in custom.examples(reward.function, reward.name, reward.module):
         [paid] = function(**calling.batch_of(rows[0], [completion]))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from grpo_job.inputs import sample
+from grpo_job.preflight import own_rewards
 from grpo_job.preflight import rewards as checks
 from tests.preflight.world import World, rows_of
 
@@ -53,6 +54,59 @@ def test_a_column_that_is_not_there_is_told_with_those_that_are(world: World) ->
     with_module(world, "def brief(completion, answer, levle): return 1.0\n")
     [failed] = world.failed()
     assert "asks for levle; there are answer, completion" in failed.sentence
+
+
+def rows_with(world: World, **columns: list[object]) -> None:
+    train, test = (
+        [
+            {**row, **{name: values[number % len(values)] for name, values in columns.items()}}
+            for number, row in enumerate(rows)
+        ]
+        for rows in (rows_of(sample.TRAIN, 100), rows_of(sample.HELD_OUT, 60))
+    )
+    world.rows(train=train, test=test)
+
+
+def test_it_is_asked_about_further_rows_too(world: World) -> None:
+    rows_with(world, level=[*range(1, 50), None])
+    with_module(world, "def brief(completion, level): return len(completion) / level\n")
+    [failed] = world.failed()
+    assert "'brief' raised TypeError" in failed.sentence
+    assert rows_of(sample.TRAIN, 100)[49]["question"][:50] in failed.sentence
+
+
+def test_one_that_takes_its_time_is_asked_about_no_further_row(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_rewards, "CHEAP", 0.0)
+    rows_with(world, level=[*range(1, 50), None])
+    with_module(world, "def brief(completion, level): return len(completion) / level\n")
+    assert world.failed() == []
+
+
+@pytest.mark.parametrize(
+    ("signature", "told"),
+    [
+        ("query, response", "gets the completion as query, and the answer as response, by their order"),
+        ("completion, gold", "gets the completion as completion, and the answer as gold, by their order"),
+    ],
+)
+def test_a_guess_of_its_parameters_is_told(signature: str, told: str, world: World) -> None:
+    with_module(world, f"def brief({signature}): return 1.0\n")
+    assert f"brief {told}" in [found.sentence for found in world.examine()]
+
+
+@pytest.mark.parametrize(
+    "signature", ["completion, answer", "solution_str, ground_truth", "completions, **kwargs", "text"]
+)
+def test_names_that_leave_no_choice_are_not_told(signature: str, world: World) -> None:
+    with_module(world, f"def brief({signature}): return [1.0]\n")
+    assert not any("by their order" in found.sentence for found in world.examine())
+
+
+def test_a_column_in_whose_place_it_gets_the_jobs_answer_is_warned_of(world: World) -> None:
+    rows_with(world, gold=[7])
+    world.set(ANSWER_COLUMN="gold")
+    with_module(world, "def brief(completions, answer, **kwargs): return [float(len(text)) for text in completions]\n")
+    assert any("GRPO_ANSWER_COLUMN=gold, not the rows' column answer" in found.sentence for found in world.warned())
 
 
 def without_answers(world: World) -> None:
