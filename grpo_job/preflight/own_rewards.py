@@ -14,6 +14,7 @@ from grpo_job.settings.schema import Settings
 
 CHEAP = 1.0  # seconds of the check so far: a slower one may cost money for each call
 FURTHER, SECONDS = 500, 2.0  # at most
+SLOW = 5.0  # seconds for a generation, which takes some itself
 _COMPLETION, _ANSWER = "\0completion", "\0answer"
 
 
@@ -28,6 +29,22 @@ def of_names(reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settin
         if column != name and calling.asks_for(reward.function, name) and any(_differs(row, name) for row in rows):
             said = f"{reward.name} asks for {name}, which is that of {setting}={column}, not the rows' column {name}"
             yield Finding("warned", "rewards", f"{said}: rename that column if it is meant")
+
+
+def of_time(reward: Reward, seconds: float, settings: Settings) -> Iterator[Finding]:
+    """What `seconds` a completion are for those of a generation, unless they are graded side by side."""
+    number, limit = settings.completions_per_generation, settings.reward_timeout_seconds
+    whole = seconds * number
+    if whole < SLOW or calling.is_async(reward.function):
+        return
+    said = (
+        f"{reward.name} takes about {whole:.0f} s for the {number} completions of a generation ({seconds:.2g} s each)"
+    )
+    if whole > limit:
+        cure = "make it faster, such as with threads, or raise it"
+        yield Finding("warned", "rewards", f"GRPO_REWARD_TIMEOUT_SECONDS={limit:g} would end the run: {said}: {cure}")
+    else:
+        yield Finding("warned", "rewards", f"{said}, which the estimated time leaves out")
 
 
 def _guessed(reward: Reward, row: Mapping[str, Any]) -> Iterator[Finding]:

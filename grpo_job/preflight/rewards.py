@@ -8,7 +8,7 @@ that is paid best counts. What a format of the user's own is worth cannot be jud
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -94,8 +94,9 @@ def findings(
                 yield from _of_judge(reward, rows, settings)
                 continue
             began = time.monotonic()
-            paid[reward.name] = _paid_in_each_form(reward, first, wrong, settings, tokens)
+            paid[reward.name], seconds = _paid_in_each_form(reward, first, wrong, settings, tokens)
             if reward.own:
+                yield from own_rewards.of_time(reward, seconds, settings)
                 if time.monotonic() - began < min(own_rewards.CHEAP, SECONDS):
                     own_rewards.grade_further(reward, rows[ROWS:], settings, tokens)
                 yield from own_rewards.of_names(reward, first, settings)
@@ -124,21 +125,23 @@ def _golds(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _paid_in_each_form(
     reward: Reward, rows: Sequence[Mapping[str, Any]], wrong: Sequence[str], settings: Settings, tokens: Tokens | None
-) -> dict[str, Paid]:
-    """Form -> what the reward pays; a completion that it cannot grade counts as 0, as it does in a sum.
+) -> tuple[dict[str, Paid], float]:
+    """Form -> what the reward pays, and its seconds a completion. One that it cannot grade counts as 0, as in a sum.
 
     One that is slow is asked about fewer rows, and has for each batch the time that it has in training.
     """
     function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
-    began, scores = time.monotonic(), []
+    times, scores = [time.monotonic()], []
     for row, gold, another in zip(rows, _golds(rows), wrong, strict=True):
         texts = [form.format(value) for form in FORMS.values() for value in (gold, another)] + ["", GARBLED]
         scores.append(in_batches(function, [row] * len(texts), texts, settings.completions_per_generation))
-        if time.monotonic() - began > SECONDS:
+        times.append(time.monotonic())
+        if times[-1] - times[0] > SECONDS:
             break
+    seconds = min(end - start for start, end in pairwise(times)) / (2 * len(FORMS) + 2)  # the first may load a model
     *by_form, empty, garbled = (fmean(score or 0.0 for score in paid) for paid in zip(*scores, strict=True))
     pairs = zip(FORMS, by_form[::2], by_form[1::2], strict=True)
-    return {form: Paid(perfect, false, empty, garbled) for form, perfect, false in pairs}
+    return {form: Paid(perfect, false, empty, garbled) for form, perfect, false in pairs}, seconds
 
 
 def _of_examples(
