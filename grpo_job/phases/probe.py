@@ -25,7 +25,7 @@ from grpo_job.phases.no_signal import ALIKE, Longer, Probe
 from grpo_job.preflight import Checked
 from grpo_job.preflight.evaluation import measure_of
 from grpo_job.rewards import tags
-from grpo_job.rewards.calling import batch_of
+from grpo_job.rewards.batches import batch_of
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.trl_options import generation_keys
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from grpo_job.preflight.findings import Finding
 from grpo_job.rewards import Reward, Tokens, as_trl_function, calling
+from grpo_job.rewards.batches import COLUMNS, batch_of, batch_of_rows, whole
 from grpo_job.settings.schema import Settings
 
 CHEAP = 1.0  # seconds of the check so far: a slower one may cost money for each call
@@ -48,7 +49,7 @@ def of_time(reward: Reward, seconds: float, settings: Settings) -> Iterator[Find
 
 
 def _guessed(reward: Reward, row: Mapping[str, Any]) -> Iterator[Finding]:
-    batch = calling.whole(calling.batch_of({**row, "answer": _ANSWER, "answers": []}, [_COMPLETION]))
+    batch = whole(batch_of({**row, "answer": _ANSWER, "answers": []}, [_COMPLETION]))
     positional, named = calling.row_arguments(reward.function, {**batch, "completion_ids": [[]]}, 0)
     by_value = {value: name for name, value in named.items() if isinstance(value, str) and name not in batch}
     completion, answer = by_value.get(_COMPLETION, "completion"), by_value.get(_ANSWER, "ground_truth")
@@ -58,7 +59,7 @@ def _guessed(reward: Reward, row: Mapping[str, Any]) -> Iterator[Finding]:
 
 
 def _differs(row: Mapping[str, Any], name: str) -> bool:
-    own = json.loads(row.get(calling.COLUMNS) or "{}")
+    own = json.loads(row.get(COLUMNS) or "{}")
     return name in own and str(own[name]) != str(row[name])
 
 
@@ -74,6 +75,6 @@ def grade_further(reward: Reward, rows: Sequence[Mapping[str, Any]], settings: S
     began, rows = time.monotonic(), rows[:: -(-len(rows) // FURTHER) or 1]
     for at in range(0, len(rows), size):
         batch = rows[at : at + size]
-        function(**calling.batch_of_rows(batch, [row["answer"] for row in batch]))
+        function(**batch_of_rows(batch, [row["answer"] for row in batch]))
         if time.monotonic() - began > SECONDS:
             return

@@ -17,6 +17,7 @@ from grpo_job.outcomes import InvalidRun, RunEnded
 from grpo_job.preflight import own_rewards
 from grpo_job.preflight.findings import Finding, Status
 from grpo_job.rewards import Reward, Tokens, answers, as_trl_function, calling, custom, in_batches, judge_prompt, load
+from grpo_job.rewards.batches import batch_of
 from grpo_job.rewards.judging import JUDGEMENTS, judge
 from grpo_job.settings.schema import Settings
 
@@ -150,7 +151,7 @@ def _of_examples(
     """Each of its module's EXAMPLES with the first row: what it pays must be what is expected."""
     function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
     for completion, expected in custom.examples(reward.function, reward.name, reward.module):
-        [paid] = function(**calling.batch_of(rows[0], [completion]))
+        [paid] = function(**batch_of(rows[0], [completion]))
         if paid != expected and not (paid and expected and math.isclose(paid, expected, rel_tol=1e-6)):
             said = f"GRPO_REWARDS: {reward.name} pays {paid} for {completion!r}; EXAMPLES expect {expected}: fix one"
             yield Finding("failed", "examples of rewards", said)
@@ -194,7 +195,7 @@ def _of_judge(reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Setti
             return
     for row in (answered or rows)[:JUDGED_ROWS]:  # a busy service may fail one
         began = time.monotonic()
-        [paid] = function(**calling.batch_of(row, [row["answer"]]))
+        [paid] = function(**batch_of(row, [row["answer"]]))
         if paid is not None:
             took = time.monotonic() - began
             yield Finding("passed", "rewards", f"judge pays {paid:g} for a row's answer, in {took:.1f} s")

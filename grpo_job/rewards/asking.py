@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from grpo_job.outcomes import STOPS, Abandoned, InvalidRun
 from grpo_job.rewards import calling, exits, switches
+from grpo_job.rewards.batches import batch_of_rows, whole
 from grpo_job.rewards.custom import RewardFunction
 from grpo_job.rewards.timeout import finishes
 
@@ -72,7 +73,7 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         if tokens and "completion_ids" not in batch and calling.asks_for(reward.function, "completion_ids"):
             batch["completion_ids"] = tokens([calling.text_of(each) for each in batch["completions"]])
-        given = calling.whole(batch)
+        given = whole(batch, lists=reward.own and calling.takes_batch(reward.function))
         if reward.opening and not reward.own:
             given["completions"] = [opened(calling.text_of(each), reward.opening) for each in given["completions"]]
         asked = _Asked(reward, given, deadline)
@@ -92,7 +93,7 @@ def in_batches(
     [2, 2, 1]
     """
     starts = range(0, len(completions), size)
-    batches = [calling.batch_of_rows(rows[at : at + size], completions[at : at + size]) for at in starts]
+    batches = [batch_of_rows(rows[at : at + size], completions[at : at + size]) for at in starts]
     return [score for batch in batches for score in function(**batch)]
 
 

@@ -1,29 +1,21 @@
-"""Calls a reward with what its signature asks for: one completion at a time, or TRL's whole batch; plain or async.
-
-A batch is a mapping of lists, one value a completion. A row's own columns travel as the JSON text in its column
-`columns`, so that no type of theirs is changed on the way.
-"""
+"""Calls a reward with what its signature asks for: one completion at a time, or TRL's whole batch; plain or async."""
 
 import asyncio
 import inspect
-import json
 import numbers
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy, deepcopy
 from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from grpo_job.rewards.texts import Prompt, Text
+from grpo_job.rewards.batches import Batch
+from grpo_job.rewards.texts import Text
 
 Completion = str | Sequence[Mapping[str, str]]  # plain text, or the chat messages that were generated
-Batch = Mapping[str, Any]
 
-ANSWERS, COLUMNS = "answers", "columns"  # of a row: all its right answers, and its own columns as JSON
-WORKED = "solution"  # of a row: what the warm start teaches; a column of the user's own may have this name
 VERLS = {"solution_str", "ground_truth"}  # verl's names of completion and answer
 OF_PROMPT = ("prompt", "question")
 OF_THE_JOB = ("completion", "answer", *OF_PROMPT, "completion_ids")
@@ -104,46 +96,6 @@ def wants_answer(function: Callable[..., Any]) -> bool:
 def text_of(completion: Completion) -> str:
     """What the model wrote."""
     return completion if isinstance(completion, str) else completion[-1]["content"]
-
-
-def batch_of(row: Mapping[str, Any], completions: Sequence[str]) -> dict[str, Any]:
-    """Completions of one row, as the trainer hands them to rewards.
-
-    >>> batch_of({"prompt": [], "answer": "4"}, ["4", "5"])
-    {'prompts': [[], []], 'completions': ['4', '5'], 'answer': ['4', '4']}
-    """
-    columns = {name: [value] * len(completions) for name, value in row.items() if name != "prompt"}
-    return {"prompts": [row.get("prompt")] * len(completions), "completions": list(completions), **columns}
-
-
-def batch_of_rows(rows: Sequence[Mapping[str, Any]], completions: Sequence[str]) -> dict[str, Any]:
-    """One completion of each row, as the trainer hands them to rewards.
-
-    >>> batch_of_rows([{"prompt": [], "answer": "4"}, {"prompt": [], "answer": "7"}], ["4", "5"])["answer"]
-    ['4', '7']
-    """
-    batches = [batch_of(row, [text]) for row, text in zip(rows, completions, strict=True)]
-    return {name: [value for batch in batches for value in batch[name]] for name in batches[0]}
-
-
-def whole(batch: Batch) -> dict[str, Any]:
-    """The batch with the rows' own columns as lists, and a list of answers where a row has several."""
-    batch = {name: _copied(name, values) for name, values in batch.items()}
-    hidden = (ANSWERS, COLUMNS, WORKED) if COLUMNS in batch else (ANSWERS,)
-    given = {name: value for name, value in batch.items() if name not in hidden}
-    rows = [json.loads(text) for text in batch.get(COLUMNS) or ()]
-    own = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
-    if several := batch.get(ANSWERS):
-        given["answer"] = [all_ if len(all_) > 1 else one for all_, one in zip(several, given["answer"], strict=True)]
-    if "prompts" in given:
-        given["prompts"] = [Prompt(each) if isinstance(each, list) else each for each in given["prompts"]]
-    return {**own, **given}
-
-
-def _copied(name: str, values: Any) -> Any:
-    """A column as a list of its own, because a reward may change what it is given, and the next one gets the same."""
-    copied = copy if name == "completion_ids" else deepcopy  # token ids are many, and flat
-    return [copied(each) for each in values] if isinstance(values, list) else values
 
 
 def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""Completions and prompts for rewards that were written for texts, and for those that were written for messages.
+"""Completions, prompts and answers that a reward can read whatever type it was written for.
 
-TRL hands over texts if the rows' prompts are texts, and lists of messages if they are chats. Here both kinds of reward
-get values that they can read.
+TRL hands over completions and prompts as texts if the rows' prompts are texts, as messages if they are chats, and an
+answer of the type that it has in the rows. Here an answer is a text.
 """
 
+import numbers
+from fractions import Fraction
 from typing import Any
 
 
@@ -58,3 +60,26 @@ class Prompt(list[dict[str, str]]):
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"a prompt is a list of messages and has no {name!r}; its text is `question`")
+
+
+class Answer(str):
+    """A right answer: a text that equals the number or the boolean that it is.
+
+    >>> Answer("72") == 72, Answer("0.1") == 0.1, Answer("true") == True, Answer("72") == "72", Answer("two") == 2
+    (True, True, True, True, False)
+    """
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, bool):
+            return str(self) == str(other).lower()
+        if not isinstance(other, numbers.Real):
+            return super().__eq__(other)
+        try:
+            return bool((Fraction(self) if isinstance(other, numbers.Rational) else float(self)) == other)
+        except (ValueError, ZeroDivisionError, OverflowError):
+            return False
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__

@@ -13,7 +13,7 @@ import pytest
 
 from grpo_job.outcomes import StopNow
 from grpo_job.rewards import Reward, RewardFailed, as_trl_function, load
-from grpo_job.rewards.calling import batch_of
+from grpo_job.rewards.batches import batch_of
 
 ROWS = [{"level": 1, "tests": ["a"], "solution": "4"}, {"level": 2.5, "tests": [], "solution": None}]
 PROMPT = [{"role": "user", "content": "2 + 2?"}]
@@ -124,6 +124,19 @@ def test_it_gets_by_name_what_it_asks_for(function: Callable[..., Any], paid: li
 
 def test_the_worked_solution_of_a_warm_start_hides_no_column_of_that_name() -> None:
     assert pay(lambda completion, solution: float(solution == "4"), solution=["taught", "taught"]) == [1.0, 0.0]
+
+
+def test_an_answer_equals_the_number_that_the_rows_have() -> None:
+    assert pay(lambda completions, answer, **_columns: [float(each == 4) for each in answer]) == [1.0, 0.0]
+    assert pay(lambda completion, answer: float(answer in (4, 5)), answers=[["4"], ["6"]], answer=["4", "6"]) == [1, 0]
+
+
+@pytest.mark.parametrize(("held", "is_list"), [(["4"], 1.0), ("4", 0.0), (None, 0.0)])
+def test_trls_signature_gets_a_list_of_one_answer_where_the_rows_have_lists(held: Any, is_list: float) -> None:
+    columns = [json.dumps({"answer": held}), json.dumps({"answer": ["4", "five"]})]
+    batch = pay(lambda completions, answer: [float(isinstance(each, list)) for each in answer], columns=columns)
+    single = pay(lambda completion, answer: float(isinstance(answer, list)), columns=columns)
+    assert (batch, single) == ([is_list, 1.0], [0.0, 1.0])
 
 
 def test_one_that_fails_tells_the_row() -> None:
