@@ -61,7 +61,7 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
     """The function that TRL calls with a batch and all columns of its rows.
 
     A call that takes longer than `timeout_seconds` is cut and fails the run. `tokens` gives the ids of completions
-    to a reward that asks for `completion_ids` where the caller has none.
+    to a reward that gets `completion_ids` where the caller has none.
 
     >>> from grpo_job.rewards import correct
     >>> call = as_trl_function(Reward("correct", 2.0, correct))
@@ -71,7 +71,7 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
 
     def trl_function(**batch: Any) -> list[float | None]:
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        if tokens and "completion_ids" not in batch and calling.asks_for(reward.function, "completion_ids"):
+        if tokens and "completion_ids" not in batch and calling.gets(reward.function, "completion_ids"):
             batch["completion_ids"] = tokens([calling.text_of(each) for each in batch["completions"]])
         given = whole(batch, lists=reward.own and calling.takes_batch(reward.function))
         if reward.opening and not reward.own:

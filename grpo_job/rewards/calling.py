@@ -78,6 +78,16 @@ def asks_for(function: Callable[..., Any], name: str) -> bool:
     return name in parameters(function)
 
 
+def gets(function: Callable[..., Any], name: str) -> bool:
+    """Whether it is given this, by name or with all else.
+
+    >>> gets(lambda completions, **kwargs: [1.0], "completion_ids"), gets(lambda completion: 1.0, "completion_ids")
+    (True, False)
+    """
+    known = parameters(function)
+    return name in known or any(each.kind is each.VAR_KEYWORD for each in known.values())
+
+
 def required(function: Callable[..., Any]) -> list[str]:
     """The parameters that must be given."""
     known = parameters(function).values()

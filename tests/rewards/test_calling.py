@@ -287,7 +287,16 @@ def test_one_that_changes_its_columns_changes_none_of_the_next_reward() -> None:
     assert json.dumps(batch) == before
 
 
-def test_token_ids_are_counted_where_the_caller_has_none() -> None:
-    reward = Reward("mine", 1.0, lambda completion, completion_ids: len(completion_ids), own=True)
-    call = as_trl_function(reward, 5.0, lambda texts: [[0] * len(text) for text in texts])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda completion, completion_ids: len(completion_ids),
+        lambda completion, **columns: len(columns["completion_ids"]),
+        lambda completions, **kwargs: [len(ids) for ids in kwargs["completion_ids"]],
+    ],
+)
+def test_token_ids_are_counted_where_the_caller_has_none(function: Callable[..., Any]) -> None:
+    call = as_trl_function(
+        Reward("mine", 1.0, function, own=True), 5.0, lambda texts: [[0] * len(each) for each in texts]
+    )
     assert call(completions=["abc"], answer=["4"]) == [3.0]
