@@ -130,7 +130,7 @@ def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tu
     """
     size = len(batch["completions"])
     known = {name: values[number] for name, values in batch.items() if _is_column(values, size)}
-    known["completion"] = text_of(known.pop("completions"))
+    known["completion"] = str(text_of(known.pop("completions")))
     if "prompts" in known:
         known["prompt"] = known.pop("prompts")
     known = {"ground_truth": known.get("answer"), **known, "solution_str": known["completion"]}
