@@ -42,7 +42,7 @@ def ask(
     prompts = [row["prompt"] for row in rows]
     answers = [drawn[0] for drawn in generate(prompts)]
     records = [grade(row, answer, graders) for row, answer in zip(rows, answers, strict=True)]
-    paid = {name: reward([answer.text for answer in answers], rows) for name, reward in (rewards or {}).items()}
+    paid = {name: reward([answer.said for answer in answers], rows) for name, reward in (rewards or {}).items()}
     for number, record in enumerate(records if paid else []):
         record["rewards"] = {name: scores[number] for name, scores in paid.items()}
     if samples > 1:

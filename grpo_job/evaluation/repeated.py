@@ -7,6 +7,7 @@ from math import exp, sqrt
 from typing import Any
 
 from grpo_job.evaluation import chance
+from grpo_job.evaluation.completion import said
 from grpo_job.evaluation.grading import Reward, golds_of
 from grpo_job.evaluation.measure import Measure
 from grpo_job.evaluation.statistics import LEAST_PAIRS, sign_flip
@@ -72,7 +73,7 @@ def deal(records: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], rewa
     """Where the completions are `doubtful`, add to each record as `dealt` what the rewards pay for another row's."""
     if not doubtful(records):
         return
-    others = dealt([record["completion"] for record in records])
+    others = dealt([said(record) for record in records])
     paid = {name: reward(others, rows) for name, reward in rewards.items()}
     for number, record in enumerate(records):
         record["dealt"] = {"rewards": {name: scores[number] for name, scores in paid.items()}}

@@ -13,6 +13,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from grpo_job.evaluation.completion import Truncated
 from grpo_job.inputs.rendering import QUESTION, Message, Template, Unrendered, whole_tokenizer
 from grpo_job.outcomes import InvalidRun
 from grpo_job.settings import plain_files
@@ -115,6 +116,15 @@ class Chat:
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of texts that a model wrote."""
         return [tokens.ids for tokens in self.tokenizer.encode_batch(list(texts))]
+
+    def completion_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The tokens of completions as rewards get them in training: with the end token, unless it is `Truncated`."""
+        end = self.tokenizer.token_to_id(self.ends_with() or "")
+        ids = [tokens.ids for tokens in self.tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+        return [
+            one if end is None or isinstance(text, Truncated) else [*one, end]
+            for text, one in zip(texts, ids, strict=True)
+        ]
 
     @cached_property
     def _config(self) -> dict[str, Any]:

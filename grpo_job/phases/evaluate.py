@@ -7,6 +7,7 @@ from typing import Any, Literal
 from grpo_job import rewards
 from grpo_job.engines.interface import Engine
 from grpo_job.evaluation import grading, repeated, served_back, verdict
+from grpo_job.evaluation.completion import said
 from grpo_job.evaluation.measure import AUTO, Measure
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.outcomes import Unexpected
@@ -100,7 +101,7 @@ def records(
     """
     generate = partial(engine.generate, adapter=adapter, max_tokens=settings.max_completion_length)
     measure = measure_of(settings, chosen, rows)
-    paid = graded_by(settings, chosen, chat.ids)
+    paid = graded_by(settings, chosen, chat.completion_ids)
     found = grading.ask(generate, rows, graders_of(measure, rows, chosen), rewards=paid, samples=settings.eval_samples)
     if adapter == "on" and not measure.reads_answers:
         repeated.deal(found, rows, {name: paid[name] for name, _ in measure.weights})
@@ -209,8 +210,8 @@ def _warm(attempt: Attempt, checked: Checked) -> list[dict[str, Any]]:
     asked = [(row["question"], row["gold"]) for row in found]
     if known == of or asked != [(row["question"], row["answer"]) for row in rows]:
         return found
-    paying = graded_by(attempt.settings, checked.rewards, Chat(checked.base.folder, attempt.settings).ids)
-    paid = {name: reward([record["completion"] for record in found], rows) for name, reward in paying.items()}
+    paying = graded_by(attempt.settings, checked.rewards, Chat(checked.base.folder, attempt.settings).completion_ids)
+    paid = {name: reward([said(record) for record in found], rows) for name, reward in paying.items()}
     for number, record in enumerate(found):
         record["rewards"] = {name: scores[number] for name, scores in paid.items()}
     write_jsonl(attempt.folder.warm, found)

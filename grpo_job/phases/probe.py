@@ -25,7 +25,7 @@ from grpo_job.phases.no_signal import ALIKE, Longer, Probe
 from grpo_job.preflight import Checked
 from grpo_job.preflight.evaluation import measure_of
 from grpo_job.rewards import tags
-from grpo_job.rewards.calling import batch_of
+from grpo_job.rewards.batches import batch_of
 from grpo_job.settings.schema import Settings
 from grpo_job.settings.trl_options import generation_keys
 
@@ -144,7 +144,7 @@ def _sample(generate: Generate, rows: Sequence[Row], settings: Settings) -> list
 
 
 def _texts(groups: Sequence[Sequence[Completion]]) -> list[list[str]]:
-    return [[one.text for one in group] for group in groups]
+    return [[one.said for one in group] for group in groups]
 
 
 def _group_rewards(groups: Sequence[Sequence[str]], rows: Sequence[Row], rewards: Sequence[Paid]) -> list[list[float]]:
@@ -211,7 +211,7 @@ def see(attempt: Attempt, engine: Engine, checked: Checked) -> Probe | None:
         return None
     chat, train = Chat(checked.base.folder, settings), checked.rows.train
     grade = evaluate.graders_of(measure_of(settings, checked.rewards, train), train, checked.rewards)
-    paid = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds, chat.ids)
+    paid = rewards.as_trl_functions(checked.rewards, settings.reward_timeout_seconds, chat.completion_ids)
     judge = Judge(paid, grade.lenient, grade.answer, grade.read)
     ask, rows = partial(engine.generate, adapter=settings.before), chosen(train, settings)
     title = f"probing the {settings.beginning}: {len(rows)} prompts, {settings.num_generations} completions of each"

@@ -52,7 +52,7 @@ def show(examined: Examined, settings: Settings, *, rewards: bool) -> Shown:
         first = paid.first_row(chosen, rows.train, chat, settings)
         if not rewards:
             return NOTHING._replace(first=first)
-        golds = paid.for_golds(chosen, rows.train[:ROWS], settings, chat.ids)
+        golds = paid.for_golds(chosen, rows.train[:ROWS], settings, chat.completion_ids)
         missing = _why_no_model(examined.checked, settings)
         sampled = [] if missing or examined.checked is None else _sampled(examined.checked, settings)
         return Shown(first, golds, sampled, missing)
@@ -88,5 +88,9 @@ def _sampled(checked: Checked, settings: Settings) -> list[Paid]:
         )
         engine.close()
     return paid.for_completions(
-        checked.rewards, rows, [drawn[0].text for drawn in answers], settings, Chat(checked.base.folder, settings).ids
+        checked.rewards,
+        rows,
+        [drawn[0].said for drawn in answers],
+        settings,
+        Chat(checked.base.folder, settings).completion_ids,
     )

@@ -49,7 +49,7 @@ def train(attempt: Attempt, loaded: Loaded, checked: Checked, trackers: Trackers
     _start_trackers(trackers, attempt, manager, checkpoint)
     phase = attempt.progress.phase("train", f"training {engine.planned_steps} steps")
     with phase, attempt.interruption.at_step_boundary():
-        tokens = Chat(checked.base.folder, attempt.settings).ids
+        tokens = Chat(checked.base.folder, attempt.settings).completion_ids
         periodic_eval = PeriodicEvaluation(engine, checked.choosing, attempt, checked.rewards, tokens)
         listener = TrainingListener(
             attempt,

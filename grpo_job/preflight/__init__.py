@@ -231,7 +231,7 @@ class _Examination:
         estimated: Callable[[], estimate.Estimate | None],
     ) -> None:
         """What the rewards pay, how long the run takes, and what its evaluation can show."""
-        ids = chat.ids if chat else None
+        ids = chat.completion_ids if chat else None
         self.found.gather("rewards", lambda: reward_checks.findings(chosen, rows.train, self.settings, ids))
         self.found.gather("measure", lambda: reward_checks.failing(measured, rows.train, self.settings, ids))
         guess = self.found.attempt("estimate", estimated)

@@ -44,7 +44,7 @@ class FirstRow(NamedTuple):
 
 def first_row(rewards: Sequence[Reward], rows: Sequence[Mapping[str, Any]], chat: Chat, settings: Settings) -> FirstRow:
     """Raises `RewardFailed` where a reward does, and `InvalidRun` where the template does."""
-    [paid] = for_golds(rewards, rows[:1], settings, chat.ids)
+    [paid] = for_golds(rewards, rows[:1], settings, chat.completion_ids)
     return FirstRow(chat.render(rows[0]["prompt"]), paid)
 
 

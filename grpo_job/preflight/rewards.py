@@ -8,14 +8,16 @@ that is paid best counts. What a format of the user's own is worth cannot be jud
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from statistics import fmean
 from typing import Any, NamedTuple
 
 from grpo_job.evaluation.measure import AUTO
 from grpo_job.outcomes import InvalidRun, RunEnded
+from grpo_job.preflight import own_rewards
 from grpo_job.preflight.findings import Finding, Status
 from grpo_job.rewards import Reward, Tokens, answers, as_trl_function, calling, custom, in_batches, judge_prompt, load
+from grpo_job.rewards.batches import batch_of
 from grpo_job.rewards.judging import JUDGEMENTS, judge
 from grpo_job.settings.schema import Settings
 
@@ -92,8 +94,14 @@ def findings(
             if reward.function_is(judge):
                 yield from _of_judge(reward, rows, settings)
                 continue
-            paid[reward.name] = _paid_in_each_form(reward, first, wrong, settings, tokens)
-            yield from _of_examples(reward, first, settings, tokens)
+            began = time.monotonic()
+            paid[reward.name], seconds = _paid_in_each_form(reward, first, wrong, settings, tokens)
+            if reward.own:
+                yield from own_rewards.of_time(reward, seconds, settings)
+                if time.monotonic() - began < min(own_rewards.CHEAP, SECONDS):
+                    own_rewards.grade_further(reward, rows[ROWS:], settings, tokens)
+                yield from own_rewards.of_names(reward, first, settings)
+                yield from _of_examples(reward, first, settings, tokens)
         except RunEnded as failure:
             yield Finding("failed", "rewards", f"GRPO_REWARDS: {failure}; it would end the run: fix it")
             continue
@@ -118,32 +126,32 @@ def _golds(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _paid_in_each_form(
     reward: Reward, rows: Sequence[Mapping[str, Any]], wrong: Sequence[str], settings: Settings, tokens: Tokens | None
-) -> dict[str, Paid]:
-    """Form -> what the reward pays; a completion that it cannot grade counts as 0, as it does in a sum.
+) -> tuple[dict[str, Paid], float]:
+    """Form -> what the reward pays, and its seconds a completion. One that it cannot grade counts as 0, as in a sum.
 
     One that is slow is asked about fewer rows, and has for each batch the time that it has in training.
     """
     function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
-    began, scores = time.monotonic(), []
+    times, scores = [time.monotonic()], []
     for row, gold, another in zip(rows, _golds(rows), wrong, strict=True):
         texts = [form.format(value) for form in FORMS.values() for value in (gold, another)] + ["", GARBLED]
         scores.append(in_batches(function, [row] * len(texts), texts, settings.completions_per_generation))
-        if time.monotonic() - began > SECONDS:
+        times.append(time.monotonic())
+        if times[-1] - times[0] > SECONDS:
             break
+    seconds = min(end - start for start, end in pairwise(times)) / (2 * len(FORMS) + 2)  # the first may load a model
     *by_form, empty, garbled = (fmean(score or 0.0 for score in paid) for paid in zip(*scores, strict=True))
     pairs = zip(FORMS, by_form[::2], by_form[1::2], strict=True)
-    return {form: Paid(perfect, false, empty, garbled) for form, perfect, false in pairs}
+    return {form: Paid(perfect, false, empty, garbled) for form, perfect, false in pairs}, seconds
 
 
 def _of_examples(
     reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settings, tokens: Tokens | None
 ) -> Iterator[Finding]:
     """Each of its module's EXAMPLES with the first row: what it pays must be what is expected."""
-    if not reward.own:
-        return
     function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
     for completion, expected in custom.examples(reward.function, reward.name, reward.module):
-        [paid] = function(**calling.batch_of(rows[0], [completion]))
+        [paid] = function(**batch_of(rows[0], [completion]))
         if paid != expected and not (paid and expected and math.isclose(paid, expected, rel_tol=1e-6)):
             said = f"GRPO_REWARDS: {reward.name} pays {paid} for {completion!r}; EXAMPLES expect {expected}: fix one"
             yield Finding("failed", "examples of rewards", said)
@@ -187,7 +195,7 @@ def _of_judge(reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Setti
             return
     for row in (answered or rows)[:JUDGED_ROWS]:  # a busy service may fail one
         began = time.monotonic()
-        [paid] = function(**calling.batch_of(row, [row["answer"]]))
+        [paid] = function(**batch_of(row, [row["answer"]]))
         if paid is not None:
             took = time.monotonic() - began
             yield Finding("passed", "rewards", f"judge pays {paid:g} for a row's answer, in {took:.1f} s")

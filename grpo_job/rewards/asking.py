@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from grpo_job.outcomes import STOPS, Abandoned, InvalidRun
 from grpo_job.rewards import calling, exits, switches
+from grpo_job.rewards.batches import batch_of_rows, whole
 from grpo_job.rewards.custom import RewardFunction
 from grpo_job.rewards.timeout import finishes
 
@@ -60,7 +61,7 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
     """The function that TRL calls with a batch and all columns of its rows.
 
     A call that takes longer than `timeout_seconds` is cut and fails the run. `tokens` gives the ids of completions
-    to a reward that asks for `completion_ids` where the caller has none.
+    to a reward that gets `completion_ids` where the caller has none.
 
     >>> from grpo_job.rewards import correct
     >>> call = as_trl_function(Reward("correct", 2.0, correct))
@@ -70,9 +71,9 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
 
     def trl_function(**batch: Any) -> list[float | None]:
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        if tokens and "completion_ids" not in batch and calling.asks_for(reward.function, "completion_ids"):
+        if tokens and "completion_ids" not in batch and calling.gets(reward.function, "completion_ids"):
             batch["completion_ids"] = tokens([calling.text_of(each) for each in batch["completions"]])
-        given = calling.whole(batch)
+        given = whole(batch, lists=reward.own and calling.takes_batch(reward.function))
         if reward.opening and not reward.own:
             given["completions"] = [opened(calling.text_of(each), reward.opening) for each in given["completions"]]
         asked = _Asked(reward, given, deadline)
@@ -92,7 +93,7 @@ def in_batches(
     [2, 2, 1]
     """
     starts = range(0, len(completions), size)
-    batches = [calling.batch_of_rows(rows[at : at + size], completions[at : at + size]) for at in starts]
+    batches = [batch_of_rows(rows[at : at + size], completions[at : at + size]) for at in starts]
     return [score for batch in batches for score in function(**batch)]
 
 
@@ -169,9 +170,10 @@ class _Asked(NamedTuple):
 
     def failure(self, problem: str, number: int) -> RewardFailed:
         completion = calling.text_of(self.batch["completions"][number])
-        gold = self.batch["answer"][number] if "answer" in self.batch else None
-        answer = "" if gold is None else f" (answer {_short(str(gold))!r})"
-        return RewardFailed(f"reward {self.reward.name!r} {problem} on the completion {_short(completion)!r}{answer}")
+        known = {name: self.batch[name][number] for name in ("answer", "question") if name in self.batch}
+        row = ", ".join(f"{name} {_short(str(value), 200)!r}" for name, value in known.items() if value is not None)
+        told = f" ({row})" if row else ""
+        return RewardFailed(f"reward {self.reward.name!r} {problem} on the completion {_short(completion)!r}{told}")
 
 
 def opened(completion: str, opening: str) -> str:

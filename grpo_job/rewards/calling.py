@@ -1,26 +1,21 @@
-"""Calls a reward with what its signature asks for: one completion at a time, or TRL's whole batch; plain or async.
-
-A batch is a mapping of lists, one value a completion. A row's own columns travel as the JSON text in its column
-`columns`, so that no type of theirs is changed on the way.
-"""
+"""Calls a reward with what its signature asks for: one completion at a time, or TRL's whole batch; plain or async."""
 
 import asyncio
 import inspect
-import json
 import numbers
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy, deepcopy
 from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-Completion = str | Sequence[Mapping[str, str]]  # plain text, or the chat messages that were generated
-Batch = Mapping[str, Any]
+from grpo_job.rewards.batches import Batch
+from grpo_job.rewards.texts import Text
 
-ANSWERS, COLUMNS = "answers", "columns"  # of a row: all its right answers, and its own columns as JSON
+Completion = str | Sequence[Mapping[str, str]]  # plain text, or the chat messages that were generated
+
 VERLS = {"solution_str", "ground_truth"}  # verl's names of completion and answer
 OF_PROMPT = ("prompt", "question")
 OF_THE_JOB = ("completion", "answer", *OF_PROMPT, "completion_ids")
@@ -43,22 +38,6 @@ POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR
 def parameters(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """The parameters by name. Raises `ValueError` or `TypeError` where Python cannot tell them."""
     return dict(inspect.signature(function).parameters)
-
-
-class Text(str):
-    """A completion as TRL hands it to a batch: a text where rows are texts, a list of messages where they are chats.
-
-    Rewards are written for the one or the other: this is a text whose first and last item is the message.
-
-    >>> text = Text("four")
-    >>> text[0]["content"], text[-1]["content"], len(text), text.upper(), text[:2]
-    ('four', 'four', 4, 'FOUR', 'fo')
-    """
-
-    def __getitem__(self, place: Any) -> Any:
-        if place in (0, -1):
-            return {"role": "assistant", "content": str(self)}
-        return super().__getitem__(place)
 
 
 def takes_batch(function: Callable[..., Any]) -> bool:
@@ -99,6 +78,16 @@ def asks_for(function: Callable[..., Any], name: str) -> bool:
     return name in parameters(function)
 
 
+def gets(function: Callable[..., Any], name: str) -> bool:
+    """Whether it is given this, by name or with all else.
+
+    >>> gets(lambda completions, **kwargs: [1.0], "completion_ids"), gets(lambda completion: 1.0, "completion_ids")
+    (True, False)
+    """
+    known = parameters(function)
+    return name in known or any(each.kind is each.VAR_KEYWORD for each in known.values())
+
+
 def required(function: Callable[..., Any]) -> list[str]:
     """The parameters that must be given."""
     known = parameters(function).values()
@@ -119,43 +108,6 @@ def text_of(completion: Completion) -> str:
     return completion if isinstance(completion, str) else completion[-1]["content"]
 
 
-def batch_of(row: Mapping[str, Any], completions: Sequence[str]) -> dict[str, Any]:
-    """Completions of one row, as the trainer hands them to rewards.
-
-    >>> batch_of({"prompt": [], "answer": "4"}, ["4", "5"])
-    {'prompts': [[], []], 'completions': ['4', '5'], 'answer': ['4', '4']}
-    """
-    columns = {name: [value] * len(completions) for name, value in row.items() if name != "prompt"}
-    return {"prompts": [row.get("prompt")] * len(completions), "completions": list(completions), **columns}
-
-
-def batch_of_rows(rows: Sequence[Mapping[str, Any]], completions: Sequence[str]) -> dict[str, Any]:
-    """One completion of each row, as the trainer hands them to rewards.
-
-    >>> batch_of_rows([{"prompt": [], "answer": "4"}, {"prompt": [], "answer": "7"}], ["4", "5"])["answer"]
-    ['4', '7']
-    """
-    batches = [batch_of(row, [text]) for row, text in zip(rows, completions, strict=True)]
-    return {name: [value for batch in batches for value in batch[name]] for name in batches[0]}
-
-
-def whole(batch: Batch) -> dict[str, Any]:
-    """The batch with the rows' own columns as lists, and a list of answers where a row has several."""
-    batch = {name: _copied(name, values) for name, values in batch.items()}
-    given = {name: value for name, value in batch.items() if name not in (ANSWERS, COLUMNS)}
-    rows = [json.loads(text) for text in batch.get(COLUMNS) or ()]
-    own = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
-    if several := batch.get(ANSWERS):
-        given["answer"] = [all_ if len(all_) > 1 else one for all_, one in zip(several, given["answer"], strict=True)]
-    return {**own, **given}
-
-
-def _copied(name: str, values: Any) -> Any:
-    """A column as a list of its own, because a reward may change what it is given, and the next one gets the same."""
-    copied = copy if name == "completion_ids" else deepcopy  # token ids are many, and flat
-    return [copied(each) for each in values] if isinstance(values, list) else values
-
-
 def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any]:
     """What TRL's signature asks for: completions as `Text`, prompts as lists of messages, and what its trainer adds."""
     completions = [Text(text_of(each)) for each in batch["completions"]]
@@ -174,11 +126,11 @@ def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tu
     The first parameter that does not ask for the prompt is the completion, unless one has verl's name for it,
     `solution_str`. The others are given by name; the one after the completion is the answer where no column has its
     name, and so is `ground_truth`.
-    Raises `LookupError` for a parameter that nothing can be given for.
+    Raises `LookupError` for a parameter that nothing can be given for, and where it is open which is the completion.
     """
     size = len(batch["completions"])
     known = {name: values[number] for name, values in batch.items() if _is_column(values, size)}
-    known["completion"] = text_of(known.pop("completions"))
+    known["completion"] = str(text_of(known.pop("completions")))
     if "prompts" in known:
         known["prompt"] = known.pop("prompts")
     known = {"ground_truth": known.get("answer"), **known, "solution_str": known["completion"]}
@@ -187,9 +139,15 @@ def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tu
     named = [each for each in asked if each.kind != each.VAR_KEYWORD and each.name not in options]
     values = {each.name: known[each.name] for each in named if each.name in known}
     own_names = [each for each in named if each.name not in OF_PROMPT] or named
-    if not values.keys() & {"completion", "solution_str"}:
-        values[own_names[0].name] = known["completion"]
     lacking = [each for each in named if each.default is each.empty and each.name not in values]
+    if not values.keys() & {"completion", "solution_str"}:
+        first = own_names[0]
+        if first.name in values and lacking:
+            names = ", ".join(each.name for each in lacking)
+            said = f"asks for {first.name}, which the row has, and for {names}, which it has not"
+            raise LookupError(f"{said}: call the parameter for the completion `completion`")
+        values[first.name] = known["completion"]
+        lacking = [each for each in lacking if each is not first]
     if len(lacking) == 1 and lacking[0] in own_names[1:2] and lacking[0].kind in POSITIONAL and "answer" in known:
         values[lacking.pop().name] = known["answer"]
     if lacking:

@@ -3,6 +3,7 @@
 It is imported and looked at here, before a GPU is paid for; it is first called in training.
 """
 
+import ast
 import functools
 import hashlib
 import importlib
@@ -140,6 +141,8 @@ def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, found)
     if spec is None or spec.loader is None:
         raise InvalidRun(f"the reward {path!r} cannot be loaded: {file} is no Python file (its name ends in .py)")
+    if taken := _taken_name(found):
+        raise InvalidRun(f"the reward {path!r} cannot be loaded: {taken}")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     beside = str(found.parent)
@@ -163,6 +166,23 @@ def _from_file(file: str, path: str, folder: Path | None) -> ModuleType:
     if beside not in sys.path:
         sys.path.append(beside)  # for those that its functions import; after all that the job itself imports
     return module
+
+
+def _taken_name(file: Path) -> str:
+    """Of the modules beside the file that it imports, one whose name another module has: it would get that one."""
+    try:
+        nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError):  # importing it tells the cause
+        return ""
+    imported = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    imported += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    for name in dict.fromkeys(each.partition(".")[0] for each in imported):
+        places = (file.parent / f"{name}.py", file.parent / name / "__init__.py")
+        meant = next((place for place in places if place.is_file() and place != file), None)
+        loaded = getattr(sys.modules.get(name), "__file__", None)
+        if meant and loaded and Path(loaded).resolve() != meant.resolve():
+            return f"it imports {name}, a name that {loaded} has already; allowed: another name for {meant}"
+    return ""
 
 
 def _name_of(file: Path) -> str:

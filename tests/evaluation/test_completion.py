@@ -1,9 +1,12 @@
 """A completion, with what its text does not tell."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pytest
 
 from grpo_job.evaluation import grading
-from grpo_job.evaluation.completion import Completion
+from grpo_job.evaluation.completion import Completion, Truncated, said
 from grpo_job.phases.evaluate import GRADERS
 
 
@@ -52,3 +55,16 @@ def test_a_record_knows_that_its_completion_was_cut_off() -> None:
         (False, True, 4),
     ]
     assert sides[1]["completion"] == "The answer is 1"
+
+
+def test_rewards_are_told_which_completions_were_truncated() -> None:
+    told: list[bool] = []
+
+    def paid(texts: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[float]:
+        told.extend(isinstance(text, Truncated) for text in texts)
+        return [0.0] * len(texts)
+
+    rows = [{"prompt": n, "question": str(n), "answer": "4"} for n in range(2)]
+    records = grading.ask(lambda prompts: [[ended("4")], [cut_off("4")]], rows, GRADERS, rewards={"own": paid})
+    told.extend(isinstance(said(record), Truncated) for record in records)
+    assert told == [False, True] * 2

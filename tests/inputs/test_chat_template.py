@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from grpo_job.evaluation.completion import Truncated
 from grpo_job.inputs import sample
 from grpo_job.inputs.chat_template import Chat, Message
 from grpo_job.outcomes import InvalidRun
@@ -115,6 +116,18 @@ def test_plain_begins_with_the_token_that_the_tokenizer_puts_in_front(tmp_path: 
     )
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     assert chat.render(USER) == "<s>What is 2 + 2?\n\n"
+
+
+def test_a_completion_has_its_end_token_unless_it_was_truncated_and_none_in_front(tmp_path: Path) -> None:
+    chat = of(tmp_path)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    tokenizer.add_special_tokens(["<s>", "<|im_end|>"])
+    first, end = tokenizer.token_to_id("<s>"), tokenizer.token_to_id("<|im_end|>")
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", first)])
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    whole, truncated = chat.completion_ids(["12", Truncated("12")])
+    assert whole == [*truncated, end]
+    assert len(truncated) == 2
 
 
 @pytest.mark.parametrize(

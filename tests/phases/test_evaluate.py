@@ -121,6 +121,6 @@ def test_doubtful_texts_of_the_adapter_are_paid_for_other_rows_too_where_the_mea
     settings = resolve({"GRPO_REWARDS": f"correct,{own}::own", "GRPO_MEASURE": measured}).settings
     rows = [{"prompt": n, "question": str(n), "answer": str(n)} for n in range(50)]
     engine = SimpleNamespace(generate=lambda prompts, **_: [[ended("ok" if same else f"I say {n}")] for n in prompts])
-    chat, chosen = SimpleNamespace(ids=None, render=str), rewards.load(settings.rewards)
+    chat, chosen = SimpleNamespace(completion_ids=None, render=str), rewards.load(settings.rewards)
     found = evaluate.records(engine, adapter, rows, chosen, settings, chat)  # type: ignore[arg-type]
     assert [record.get("dealt") for record in found] == [{"rewards": {"own": 0.5}} if dealt else None] * 50

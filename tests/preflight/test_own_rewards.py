@@ -1,11 +1,15 @@
 """A reward of the user's own: judged with the whole row, warned of where its format is not known, held to EXAMPLES."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from grpo_job.inputs import sample
+from grpo_job.preflight import own_rewards
 from grpo_job.preflight import rewards as checks
+from grpo_job.rewards import Reward
+from grpo_job.settings.reader import resolve
 from tests.preflight.world import World, rows_of
 
 
@@ -53,6 +57,59 @@ def test_a_column_that_is_not_there_is_told_with_those_that_are(world: World) ->
     with_module(world, "def brief(completion, answer, levle): return 1.0\n")
     [failed] = world.failed()
     assert "asks for levle; there are answer, completion" in failed.sentence
+
+
+def rows_with(world: World, **columns: list[object]) -> None:
+    train, test = (
+        [
+            {**row, **{name: values[number % len(values)] for name, values in columns.items()}}
+            for number, row in enumerate(rows)
+        ]
+        for rows in (rows_of(sample.TRAIN, 100), rows_of(sample.HELD_OUT, 60))
+    )
+    world.rows(train=train, test=test)
+
+
+def test_it_is_asked_about_further_rows_too(world: World) -> None:
+    rows_with(world, level=[*range(1, 50), None])
+    with_module(world, "def brief(completion, level): return len(completion) / level\n")
+    [failed] = world.failed()
+    assert "'brief' raised TypeError" in failed.sentence
+    assert rows_of(sample.TRAIN, 100)[49]["question"][:50] in failed.sentence
+
+
+def test_one_that_takes_its_time_is_asked_about_no_further_row(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_rewards, "CHEAP", 0.0)
+    rows_with(world, level=[*range(1, 50), None])
+    with_module(world, "def brief(completion, level): return len(completion) / level\n")
+    assert world.failed() == []
+
+
+@pytest.mark.parametrize(
+    ("signature", "told"),
+    [
+        ("query, response", "gets the completion as query, and the answer as response, by their order"),
+        ("completion, gold", "gets the completion as completion, and the answer as gold, by their order"),
+    ],
+)
+def test_a_guess_of_its_parameters_is_told(signature: str, told: str, world: World) -> None:
+    with_module(world, f"def brief({signature}): return 1.0\n")
+    assert f"brief {told}" in [found.sentence for found in world.examine()]
+
+
+@pytest.mark.parametrize(
+    "signature", ["completion, answer", "solution_str, ground_truth", "completions, **kwargs", "text"]
+)
+def test_names_that_leave_no_choice_are_not_told(signature: str, world: World) -> None:
+    with_module(world, f"def brief({signature}): return [1.0]\n")
+    assert not any("by their order" in found.sentence for found in world.examine())
+
+
+def test_a_column_in_whose_place_it_gets_the_jobs_answer_is_warned_of(world: World) -> None:
+    rows_with(world, gold=[7])
+    world.set(ANSWER_COLUMN="gold")
+    with_module(world, "def brief(completions, answer, **kwargs): return [float(len(text)) for text in completions]\n")
+    assert any("GRPO_ANSWER_COLUMN=gold, not the rows' column answer" in found.sentence for found in world.warned())
 
 
 def without_answers(world: World) -> None:
@@ -141,7 +198,10 @@ OTHER_FORMS = {
 
 @pytest.mark.parametrize("form", OTHER_FORMS)
 @pytest.mark.parametrize("found", ["[('short', 0.5)]", "{'brief': [('short', 0.5)]}"])
-def test_examples_of_what_is_no_plain_function_are_run(form: str, found: str, world: World) -> None:
+def test_examples_of_what_is_no_plain_function_are_run(
+    form: str, found: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "helper_of_examples", raising=False)
     helper: Path = world.folder / "helper_of_examples.py"
     helper.write_text("def brief(completion): return float(len(completion) < 9)\n")
     with_module(world, f"{OTHER_FORMS[form]}EXAMPLES = {found}\n")
@@ -164,3 +224,36 @@ def test_rows_need_a_gold_only_where_a_reward_or_the_measure_reads_it(
     world.rows(train=train, test=test)
     world.set(REWARDS=rewards, MEASURE=measure)
     assert any("GRPO_ANSWER_COLUMN" in found.sentence for found in world.failed()) == needs
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (
+            0.5,
+            "takes about 32 s for the 64 completions of a generation (0.5 s each), which the estimated time leaves out",
+        ),
+        (2.0, "GRPO_REWARD_TIMEOUT_SECONDS=60 would end the run: brief takes about 128 s for the 64 completions"),
+        (0.01, ""),
+    ],
+)
+def test_the_time_that_it_takes_for_a_generation_is_told(seconds: float, told: str, world: World) -> None:
+    world.set(PER_DEVICE_TRAIN_BATCH_SIZE="64", REWARD_TIMEOUT_SECONDS="60")
+    one = Reward("brief", 1.0, lambda completion: 1.0, own=True)
+    found = [finding.sentence for finding in own_rewards.of_time(one, seconds, resolve(world.environment).settings)]
+    assert [told in sentence for sentence in found] == [True] * bool(told)
+
+
+def test_one_that_is_async_may_grade_all_at_once(world: World) -> None:
+    async def brief(completion: str) -> float:
+        return 1.0
+
+    assert (
+        list(own_rewards.of_time(Reward("brief", 1.0, brief, own=True), 9.0, resolve(world.environment).settings)) == []
+    )
+
+
+def test_a_slow_one_is_warned_of(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_rewards, "SLOW", 0.0)
+    with_module(world, "def brief(completion): return float(len(completion))\n")
+    assert any("which the estimated time leaves out" in found.sentence for found in world.warned())

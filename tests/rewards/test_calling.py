@@ -13,7 +13,7 @@ import pytest
 
 from grpo_job.outcomes import StopNow
 from grpo_job.rewards import Reward, RewardFailed, as_trl_function, load
-from grpo_job.rewards.calling import batch_of
+from grpo_job.rewards.batches import batch_of
 
 ROWS = [{"level": 1, "tests": ["a"], "solution": "4"}, {"level": 2.5, "tests": [], "solution": None}]
 PROMPT = [{"role": "user", "content": "2 + 2?"}]
@@ -45,6 +45,10 @@ def by_level(completion: str, answer: str | list[str], level: float, tests: list
 def everything(completion: str, **columns: Any) -> float:
     assert columns["prompt"] == PROMPT
     return float(len(columns["completion_ids"]) + (columns["solution"] is None))
+
+
+def splits_the_prompts(completions: list[Any], prompts: list[Any]) -> list[float]:
+    return [float(len(prompt.split())) for prompt in prompts]
 
 
 def own_names(text: str, gold: str | list[str]) -> bool:
@@ -107,10 +111,37 @@ class WrappingBatches(Wrapping):
         (Wrapping(None), [8.0, 1.0]),
         (WrappingBatches(["answer"]), [8.0, 1.0]),
         (partial(brief, longest=9), [1.0, 1.0]),
+        (lambda completions, **_columns: [float(text[-1] == ".") for text in completions], [1.0, 0.0]),
+        (lambda completions, **_columns: [float(text[0] in {"5", "6"}) for text in completions], [0.0, 1.0]),
+        (lambda completions, **_columns: [float(text[0].isdigit()) for text in completions], [0.0, 1.0]),
+        (lambda completions, prompts: [float("2 + 2" in prompt) for prompt in prompts], [1.0, 1.0]),
+        (lambda completion, prompt: float("2 +" in prompt), [1.0, 1.0]),
     ],
 )
 def test_it_gets_by_name_what_it_asks_for(function: Callable[..., Any], paid: list[float]) -> None:
     assert pay(function) == paid
+
+
+def test_the_worked_solution_of_a_warm_start_hides_no_column_of_that_name() -> None:
+    assert pay(lambda completion, solution: float(solution == "4"), solution=["taught", "taught"]) == [1.0, 0.0]
+
+
+def test_an_answer_equals_the_number_that_the_rows_have() -> None:
+    assert pay(lambda completions, answer, **_columns: [float(each == 4) for each in answer]) == [1.0, 0.0]
+    assert pay(lambda completion, answer: float(answer in (4, 5)), answers=[["4"], ["6"]], answer=["4", "6"]) == [1, 0]
+
+
+@pytest.mark.parametrize(("held", "is_list"), [(["4"], 1.0), ("4", 0.0), (None, 0.0)])
+def test_trls_signature_gets_a_list_of_one_answer_where_the_rows_have_lists(held: Any, is_list: float) -> None:
+    columns = [json.dumps({"answer": held}), json.dumps({"answer": ["4", "five"]})]
+    batch = pay(lambda completions, answer: [float(isinstance(each, list)) for each in answer], columns=columns)
+    single = pay(lambda completion, answer: float(isinstance(answer, list)), columns=columns)
+    assert (batch, single) == ([is_list, 1.0], [0.0, 1.0])
+
+
+def test_one_that_fails_tells_the_row() -> None:
+    with pytest.raises(RewardFailed, match=r"'It is 4\.' \(answer '4', question '2 \+ 2\?'\)"):
+        pay(lambda completion: 1 / 0)
 
 
 def test_one_of_the_menu_takes_the_best_paid_of_several_right_answers() -> None:
@@ -146,6 +177,8 @@ def test_scalars_of_other_libraries_are_numbers(score: Any) -> None:
         (lambda completions, **_columns: (sys.exit(0) for _ in completions), "raised SystemExit: 0 at test_calling.py"),
         (lambda completions, **_columns: (1.0 for _ in completions[1:]), "returned [1.0] for 2 completions"),
         (lambda completion, answer, levle: 1.0, "asks for levle; there are answer, completion"),
+        (lambda solution, response: 1.0, "asks for solution, which the row has, and for response, which it has not"),
+        (splits_the_prompts, "a prompt is a list of messages and has no 'split'; its text is `question`"),
     ],
 )
 def test_what_is_no_reward_of_each_completion_is_named(function: Callable[..., Any], told: str) -> None:
@@ -254,7 +287,16 @@ def test_one_that_changes_its_columns_changes_none_of_the_next_reward() -> None:
     assert json.dumps(batch) == before
 
 
-def test_token_ids_are_counted_where_the_caller_has_none() -> None:
-    reward = Reward("mine", 1.0, lambda completion, completion_ids: len(completion_ids), own=True)
-    call = as_trl_function(reward, 5.0, lambda texts: [[0] * len(text) for text in texts])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda completion, completion_ids: len(completion_ids),
+        lambda completion, **columns: len(columns["completion_ids"]),
+        lambda completions, **kwargs: [len(ids) for ids in kwargs["completion_ids"]],
+    ],
+)
+def test_token_ids_are_counted_where_the_caller_has_none(function: Callable[..., Any]) -> None:
+    call = as_trl_function(
+        Reward("mine", 1.0, function, own=True), 5.0, lambda texts: [[0] * len(each) for each in texts]
+    )
     assert call(completions=["abc"], answer=["4"]) == [3.0]

@@ -194,3 +194,17 @@ def test_a_file_named_as_a_library_is_still_loaded(folder: Path) -> None:
     assert reward.function("") == 1.0
     assert sys.modules["json"].__name__ == "json"
     assert reward.module != "json"
+
+
+def test_the_helper_of_another_rewards_folder_is_not_taken_for_its_own(tmp_path: Path) -> None:
+    for folder, pay in (("first", 1.0), ("second", 5.0)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "helper_of_two.py").write_text(f"PAY = {pay}\n")
+        (tmp_path / folder / f"{folder}_paid.py").write_text(
+            "from helper_of_two import PAY\ndef paid(text): return PAY\n"
+        )
+    [reward] = load([(f"{tmp_path}/first/first_paid.py::paid", 1.0)])
+    assert reward.function("") == 1.0
+    told = refusal(f"{tmp_path}/second/second_paid.py::paid", None)
+    assert f"helper_of_two, a name that {tmp_path}/first/helper_of_two.py has already" in told
+    assert f"another name for {tmp_path}/second/helper_of_two.py" in told
