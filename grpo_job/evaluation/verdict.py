@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from grpo_job.evaluation import chance, notes, repeated, statistics
+from grpo_job.evaluation import chance, dependence, notes, statistics
 from grpo_job.evaluation.grading import golds_of
 from grpo_job.evaluation.grading import share as share_of
 from grpo_job.evaluation.measure import Measure
@@ -40,7 +40,7 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict; the first
     two only where rows have right answers.
     `answers` holds what `_of_answers` finds where the measure pays right answers; else `completions` has the commonest,
-    and whether they are `repeated.unread`. `truncated`: the share of each side's completions that were.
+    and whether they are `dependence.unread`. `truncated`: the share of each side's completions that were.
     `notes` are sentences for people, the weightiest first. `gained` and `lost` list the rows whose value rose and fell.
     `sampled` is there when both
     sides were sampled. The records of `warm`, after a warm start, add `warm` and `warm_interval` beside
@@ -157,9 +157,9 @@ def read(before: Records, after: Records, measure: Measure) -> Reading:
     golds = any(row["gold"].strip() for row in before)
     if measure.reads_answers or (golds and _pays_golds(after, paid[1])):
         return Reading(_answers(before, after, paid))
-    unread = repeated.unread(after, measure, before)
+    unread = dependence.unread(after, measure, before)
     return Reading(
-        None, unread, few=unread and repeated.few(after), constant=unread and repeated.constant(after, measure)
+        None, unread, few=unread and dependence.few(after), constant=unread and dependence.constant(after, measure)
     )
 
 
@@ -202,7 +202,7 @@ def _commonest(before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
 
 
 def _of_completions(before: Records, after: Records, reading: Reading) -> dict[str, Any]:
-    forms = map(repeated.forms, (before, after))
+    forms = map(dependence.forms, (before, after))
     return {"completions": {"commonest": _commonest(*forms), "unread": reading.unread}}
 
 
