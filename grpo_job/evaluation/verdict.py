@@ -1,4 +1,4 @@
-"""Computes `evaluation.json` from the records before and after, and whether the result may be published. Pure."""
+"""Computes `evaluation.json`, with its verdict, from the records before and after. Pure."""
 
 import re
 from collections.abc import Sequence
@@ -8,11 +8,10 @@ from grpo_job.evaluation import chance, dependence, notes, statistics
 from grpo_job.evaluation.grading import golds_of
 from grpo_job.evaluation.grading import share as share_of
 from grpo_job.evaluation.measure import Measure
-from grpo_job.evaluation.statistics import COLLAPSED, IMPROVED, UNCHANGED, UNJUDGED, WORSE
+from grpo_job.evaluation.statistics import COLLAPSED, IMPROVED, UNCHANGED, UNJUDGED
 
 AFTERWARDS = "chosen afterwards"
 JUDGED = ("correct", "correct_lenient", "format")
-PublishIf = Literal["always", "not-worse", "improved", "collapsed"]
 Records = Sequence[dict[str, Any]]
 
 
@@ -42,10 +41,10 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     `answers` holds what `_of_answers` finds where the measure pays right answers; else `completions` has the commonest,
     and whether they are `dependence.unread`. `truncated`: the share of each side's completions that were.
     `notes` are sentences for people, the weightiest first. `gained` and `lost` list the rows whose value rose and fell.
-    `sampled` is there when both
-    sides were sampled. The records of `warm`, after a warm start, add `warm` and `warm_interval` beside
-    `before` and `after`, and are no part of the verdict. Neither are rows that were not graded on both sides, which
-    are no part of `primary`'s `p_value` either. Raises ValueError where before and after were not asked the same.
+    `sampled` is there when both sides were sampled. The records of `warm`, after a warm start, add `warm` and
+    `warm_interval` beside `before` and `after`, and are no part of the verdict. Neither are rows that were not graded
+    on both sides, which are no part of `primary`'s `p_value` either. Raises ValueError where before and after were not
+    asked the same.
     """
     if asked(before) != asked(after):
         raise ValueError("before and after were not asked the same questions in the same order")
@@ -113,42 +112,6 @@ def asked(records: Records) -> list[tuple[str, str, str | None]]:
 def _add_warm(judged: dict[str, Any], before: Sequence[float | None], warm: Sequence[float | None]) -> None:
     found = statistics.compare(before, warm)
     judged |= {"warm": found["after"], "warm_interval": found["after_interval"]}
-
-
-def allowed(verdict: str, publish_if: PublishIf) -> bool:
-    """Whether a result of this verdict is published under `GRPO_PUBLISH_IF`. A collapsed one must be asked for.
-
-    >>> allowed("no evidence of a change", "not-worse"), allowed("no evidence of a change", "improved")
-    (True, False)
-    >>> allowed("collapsed", "always"), allowed("collapsed", "collapsed")
-    (False, True)
-    """
-    match publish_if:
-        case "collapsed":
-            return True
-        case "always":
-            return verdict != COLLAPSED
-        case "not-worse":
-            return verdict not in (WORSE, COLLAPSED)
-        case "improved":
-            return verdict == IMPROVED
-
-
-def kept_back(judged: dict[str, Any], publish_if: PublishIf) -> str:
-    """The sentence that says why a result which is not `allowed` stays unpublished.
-
-    With the first note where the figures alone say another verdict.
-    """
-    found, measure = judged["primary"], judged["measure"]
-    before, after = (f"{found[when]:.1%}" if measure["share"] else f"{found[when]:.3g}" for when in ("before", "after"))
-    tested = statistics.verdict(found["difference"], found["p_value"], found["graded"])
-    why = "" if tested == judged["verdict"] else f": {judged['notes'][0]}"
-    return (
-        f"not published because of GRPO_PUBLISH_IF={publish_if}: the verdict is {judged['verdict']!r} (held-out "
-        f"{measure['name']}: {before} before, {after} after on {notes.counted(found['rows'], 'row')}, "
-        f"{found['gained']} gained, {found['lost']} lost, p = {found['p_value']:.2g}){why}; "
-        "the adapter is kept in the run folder"
-    )
 
 
 def read(before: Records, after: Records, measure: Measure) -> Reading:

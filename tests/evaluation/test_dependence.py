@@ -8,7 +8,8 @@ import pytest
 
 from grpo_job.evaluation import dependence
 from grpo_job.evaluation.measure import Measure
-from grpo_job.evaluation.verdict import allowed, judge
+from grpo_job.evaluation.publish_if import allowed
+from grpo_job.evaluation.verdict import judge
 
 OWN = Measure("reward own", (("own", 1.0),))
 N = 240
