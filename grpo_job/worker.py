@@ -14,7 +14,7 @@ from grpo_job.inputs import base_model
 from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.library_log import libraries_write_to
 from grpo_job.outcomes import Interrupted, Outcome, RunEnded, Unexpected
-from grpo_job.rewards.judging import JUDGEMENTS
+from grpo_job.rewards.judgements import JUDGEMENTS
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.runtime.signals import Interruption
 from grpo_job.settings.schema import Settings

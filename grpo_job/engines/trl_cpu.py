@@ -22,11 +22,8 @@ from grpo_job.engines.trainer.adapter import add_lora
 from grpo_job.engines.trainer.arguments import grpo_arguments, on_cpu
 from grpo_job.engines.trainer.averaging import in_place_of_ddp
 from grpo_job.engines.trainer.callback import ListeningCallback
-from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
 from grpo_job.engines.trainer.loading import refusing_bad_files
-from grpo_job.engines.trainer.step_size import StepSize
 from grpo_job.engines.trainer.trainer import JobTrainer
-from grpo_job.engines.trainer.warm_start import WarmStart
 from grpo_job.evaluation.completion import Completion
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.settings.global_batch import planned_steps, share, steps_per_buffer
@@ -62,8 +59,7 @@ class PlainTrl(TrainerEngine):
         args = GRPOConfig(output_dir=str(folder), **arguments)
         # Of several processes each would have a device such as `cpu:1`, which torch.load does not know.
         vars(args)["_setup_devices"] = torch.device("cpu")
-        own = WarmStart(settings), DynamicSampling(settings), StepSize(settings)
-        self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
+        self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, settings)
         in_place_of_ddp(self.trainer, ranks)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, None, rows, self.chat)
 

@@ -30,12 +30,9 @@ from grpo_job.engines.trainer.adapter import add_lora
 from grpo_job.engines.trainer.arguments import grpo_arguments, on_gpu, reads_log_probs
 from grpo_job.engines.trainer.averaging import in_place_of_ddp
 from grpo_job.engines.trainer.callback import ListeningCallback
-from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
 from grpo_job.engines.trainer.fsdp import shard_layers
 from grpo_job.engines.trainer.loading import refusing_bad_files
-from grpo_job.engines.trainer.step_size import StepSize
 from grpo_job.engines.trainer.trainer import JobTrainer
-from grpo_job.engines.trainer.warm_start import WarmStart
 from grpo_job.inputs.base_model import BaseModel
 from grpo_job.planner.plan import Plan
 from grpo_job.settings.global_batch import planned_steps, share, steps_per_buffer
@@ -74,8 +71,9 @@ class TrlVllm(VllmTrainerEngine):
         over = {"vllm_max_model_length": plan.max_model_len, "vllm_tensor_parallel_size": plan.tensor_parallel}
         with llm_built_with(separate_arguments(plan, settings, base.config()), trl.generation.vllm_generation):
             args = GRPOConfig(output_dir=str(folder), **{**on_gpu(arguments, plan), **over})
-            own = WarmStart(settings), DynamicSampling(settings), StepSize(settings)
-            self.trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
+            self.trainer = JobTrainer(
+                self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, settings
+            )
         if plan.base_shards == 1:
             in_place_of_ddp(self.trainer, ranks)
         self.trainer.dry_run_sizes = memory_dry_run.sizes(settings, plan, rows, self.chat)

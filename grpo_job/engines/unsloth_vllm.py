@@ -105,16 +105,12 @@ class UnslothVllm(VllmTrainerEngine):
         )
         from grpo_job.engines.rollouts.generate import Rollouts, Seeds, seed_of
         from grpo_job.engines.trainer.averaging import in_place_of_ddp
-        from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
-        from grpo_job.engines.trainer.step_size import StepSize
         from grpo_job.engines.trainer.trainer import JobTrainer
-        from grpo_job.engines.trainer.warm_start import WarmStart
 
         arguments = with_trl_defaults(on_gpu(arguments, plan)) | pieces(plan)
         args = GRPOConfig(output_dir=str(folder), **arguments)
         args.scale_rewards = arguments["scale_rewards"]  # Unsloth's config turns it off with dr_grpo
-        own = WarmStart(settings), DynamicSampling(settings), StepSize(settings)
-        trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, *own)
+        trainer = JobTrainer(self.model, self.tokenizer, args, rows, rewards, self.callback, self.chat, settings)
         if plan.training_graphs:
             score_by_micro_batches(trainer)
         score_by_tokens(LOGIT_CHUNK if plan.chunked_logits else args.max_completion_length)

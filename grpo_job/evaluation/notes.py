@@ -18,66 +18,119 @@ MANY_TRUNCATED = 0.1  # share of completions
 
 def of(judged: dict[str, Any]) -> list[str]:
     """What `verdict.judge` found, the weightiest first."""
-    answers, primary, kept = judged.get("answers", {}), judged["primary"], judged["format"]
-    notes = []
-    if judged["verdict"] == COLLAPSED:
-        common = (answers or judged["completions"])["commonest"]
-        notes.append(
-            f"the answers have collapsed: {_short(common['answer'])!r} is {common['share']:.1%} of them "
-            f"({common['before']:.1%} before training), and there is no evidence that they are better than answers "
-            "given without reading the question"
-        )
-    elif answers.get("narrowed"):
-        share = answers["commonest"]["share"]
-        notes.append(f"warning: the answers have narrowed, {answers['commonest']['answer']!r} is {share:.1%} of them")
+    return [note for tell in NOTES if (note := tell(judged))]
+
+
+def _collapsed(judged: dict[str, Any]) -> str | None:
+    if judged["verdict"] != COLLAPSED:
+        return None
+    common = (judged.get("answers") or judged["completions"])["commonest"]
+    return (
+        f"the answers have collapsed: {_short(common['answer'])!r} is {common['share']:.1%} of them "
+        f"({common['before']:.1%} before training), and there is no evidence that they are better than answers "
+        "given without reading the question"
+    )
+
+
+def _narrowed(judged: dict[str, Any]) -> str | None:
+    answers = judged.get("answers", {})
+    if judged["verdict"] == COLLAPSED or not answers.get("narrowed"):
+        return None
+    common = answers["commonest"]
+    return f"warning: the answers have narrowed, {common['answer']!r} is {common['share']:.1%} of them"
+
+
+def _ungraded(judged: dict[str, Any]) -> str | None:
+    primary = judged["primary"]
     ungraded = primary["rows"] - primary["graded"]
-    if ungraded:
-        notes.append(
-            f"warning: {ungraded} of {primary['rows']} rows could not be graded before or after training: such an "
-            "answer counts 0 in the means, and the verdict leaves these rows out"
-        )
-    if judged["verdict"] == UNJUDGED:
-        few = f"{counted(primary['graded'], 'held-out row')} {'is' if primary['graded'] == 1 else 'are'} too few"
-        notes.append(f"{few} for a verdict: at least {LEAST_PAIRS} are needed")
-    format_learned = kept["difference"] > 0 and kept["p_value"] < SIGNIFICANCE
-    if judged["verdict"] == UNCHANGED and primary["p_value"] >= SIGNIFICANCE and format_learned:
-        more = (
-            "more answers are right"
-            if judged["measure"]["name"] == RIGHT
-            else f"the {judged['measure']['name']} is higher"
-        )
-        notes.append(f"the format was learned; no evidence that {more}")
-    if answers and judged["verdict"] == UNCHANGED and primary["p_value"] < SIGNIFICANCE:
-        notes.append(
-            "more answers are right, but not enough to rule out answers given without reading the question"
-            if answers["chance"]["gain_interval"][0] > 0
-            else "more answers are right, but no evidence that more are than such answers earn by chance"
-        )
+    if not ungraded:
+        return None
+    return (
+        f"warning: {ungraded} of {primary['rows']} rows could not be graded before or after training: such an "
+        "answer counts 0 in the means, and the verdict leaves these rows out"
+    )
+
+
+def _too_few_rows(judged: dict[str, Any]) -> str | None:
+    if judged["verdict"] != UNJUDGED:
+        return None
+    graded = judged["primary"]["graded"]
+    few = f"{counted(graded, 'held-out row')} {'is' if graded == 1 else 'are'} too few"
+    return f"{few} for a verdict: at least {LEAST_PAIRS} are needed"
+
+
+def _only_the_format(judged: dict[str, Any]) -> str | None:
+    if judged["verdict"] != UNCHANGED or _is_significant(judged["primary"]) or not _is_higher(judged["format"]):
+        return None
+    name = judged["measure"]["name"]
+    more = "more answers are right" if name == RIGHT else f"the {name} is higher"
+    return f"the format was learned; no evidence that {more}"
+
+
+def _not_above_chance(judged: dict[str, Any]) -> str | None:
+    answers = judged.get("answers")
+    if not answers or judged["verdict"] != UNCHANGED or not _is_significant(judged["primary"]):
+        return None
+    if answers["chance"]["gain_interval"][0] > 0:
+        return "more answers are right, but not enough to rule out answers given without reading the question"
+    return "more answers are right, but no evidence that more are than such answers earn by chance"
+
+
+def _unread(judged: dict[str, Any]) -> str | None:
     texts = judged.get("completions", {})
-    higher = primary["difference"] > 0 and primary["p_value"] < SIGNIFICANCE
-    if texts.get("unread") and higher and judged["verdict"] != COLLAPSED:
-        common = texts["commonest"]
-        notes.append(
-            f"the {judged['measure']['name']} is higher, but nothing shows that the completions depend on their "
-            "question: swapped between questions, they are not reliably paid less (the commonest, "
-            f"{_short(common['answer'])!r}, is {common['share']:.1%} of them)"
-        )
-    cut = judged.get("truncated", {"before": 0.0, "after": 0.0})
-    if max(cut.values()) >= MANY_TRUNCATED:
-        notes.append(f"{cut['before']:.0%} of the completions were truncated before training, {cut['after']:.0%} after")
-    if answers:
-        constant = answers["constant"]
-        notes.append(f"Always answering {constant['answer']} earns {constant['share']:.1%}")
-    if judged["verdict"] != UNJUDGED and "smallest_visible_change" in judged:
-        seen = 100 * judged["smallest_visible_change"]
-        notes.append(f"{primary['rows']} rows can show a change of about {seen:.1f} points or more")
+    if not texts.get("unread") or not _is_higher(judged["primary"]) or judged["verdict"] == COLLAPSED:
+        return None
+    common = texts["commonest"]
+    return (
+        f"the {judged['measure']['name']} is higher, but nothing shows that the completions depend on their "
+        "question: swapped between questions, they are not reliably paid less (the commonest, "
+        f"{_short(common['answer'])!r}, is {common['share']:.1%} of them)"
+    )
+
+
+def _truncated(judged: dict[str, Any]) -> str | None:
+    shares = judged.get("truncated")
+    if not shares or max(shares.values()) < MANY_TRUNCATED:
+        return None
+    return f"{shares['before']:.0%} of the completions were truncated before training, {shares['after']:.0%} after"
+
+
+def _constant(judged: dict[str, Any]) -> str | None:
+    if not (answers := judged.get("answers")):
+        return None
+    return f"Always answering {answers['constant']['answer']} earns {answers['constant']['share']:.1%}"
+
+
+def _smallest_visible_change(judged: dict[str, Any]) -> str | None:
+    if judged["verdict"] == UNJUDGED or "smallest_visible_change" not in judged:
+        return None
+    points = 100 * judged["smallest_visible_change"]
+    return f"{judged['primary']['rows']} rows can show a change of about {points:.1f} points or more"
+
+
+def _few_changed(judged: dict[str, Any]) -> str | None:
+    primary = judged["primary"]
     changed = primary["gained"] + primary["lost"]
-    if judged["verdict"] != UNJUDGED and not judged["measure"]["share"] and changed < FEW_CHANGED:
-        notes.append(
-            f"warning: {changed} of {primary['rows']} rows changed their value; with fewer than {FEW_CHANGED} the "
-            "intervals are too narrow: go by the p-value"
-        )
-    return notes
+    if judged["verdict"] == UNJUDGED or judged["measure"]["share"] or changed >= FEW_CHANGED:
+        return None
+    return (
+        f"warning: {changed} of {primary['rows']} rows changed their value; with fewer than {FEW_CHANGED} the "
+        "intervals are too narrow: go by the p-value"
+    )
+
+
+NOTES = (
+    _collapsed, _narrowed, _ungraded, _too_few_rows, _only_the_format, _not_above_chance, _unread, _truncated,
+    _constant, _smallest_visible_change, _few_changed,
+)  # fmt: skip
+
+
+def _is_significant(found: dict[str, Any]) -> bool:
+    return bool(found["p_value"] < SIGNIFICANCE)
+
+
+def _is_higher(found: dict[str, Any]) -> bool:
+    return _is_significant(found) and bool(found["difference"] > 0)
 
 
 def counted(number: int, noun: str) -> str:

@@ -39,8 +39,8 @@ def mcnemar(gained: int, lost: int) -> float:
     return float(binomtest(gained, changed, 0.5).pvalue) if changed else 1.0
 
 
-def paired_interval(gained: int, lost: int, rows: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Adjusted Wald interval for accuracy after minus before: one row more gained, and one more lost.
+def paired_interval(gained: int, lost: int, rows: int) -> tuple[float, float]:
+    """Adjusted Wald 95 % interval for accuracy after minus before: one row more gained, and one more lost.
 
     D. G. Bonett and R. M. Price, J. Educational and Behavioral Statistics 37, 2012. Unlike a bootstrap's it has a
     width where no row changed, or all changed to one side.
@@ -54,7 +54,7 @@ def paired_interval(gained: int, lost: int, rows: int, confidence: float = CONFI
 
     more, less, asked = gained + 1, lost + 1, rows + 2
     middle = (more - less) / asked
-    error = norm.ppf((1 + confidence) / 2) * (((more + less) / asked - middle**2) / asked) ** 0.5
+    error = norm.ppf((1 + CONFIDENCE) / 2) * (((more + less) / asked - middle**2) / asked) ** 0.5
     return float(max(-1.0, middle - error)), float(min(1.0, middle + error))
 
 

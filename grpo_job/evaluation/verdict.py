@@ -1,18 +1,17 @@
-"""Computes `evaluation.json` from the records before and after, and whether the result may be published. Pure."""
+"""Computes `evaluation.json`, with its verdict, from the records before and after. Pure."""
 
 import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from grpo_job.evaluation import chance, notes, repeated, statistics
+from grpo_job.evaluation import chance, dependence, notes, statistics
 from grpo_job.evaluation.grading import golds_of
 from grpo_job.evaluation.grading import share as share_of
 from grpo_job.evaluation.measure import Measure
-from grpo_job.evaluation.statistics import COLLAPSED, IMPROVED, UNCHANGED, UNJUDGED, WORSE
+from grpo_job.evaluation.statistics import COLLAPSED, IMPROVED, UNCHANGED, UNJUDGED
 
 AFTERWARDS = "chosen afterwards"
 JUDGED = ("correct", "correct_lenient", "format")
-PublishIf = Literal["always", "not-worse", "improved", "collapsed"]
 Records = Sequence[dict[str, Any]]
 
 
@@ -40,12 +39,12 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict; the first
     two only where rows have right answers.
     `answers` holds what `_of_answers` finds where the measure pays right answers; else `completions` has the commonest,
-    and whether they are `repeated.unread`. `truncated`: the share of each side's completions that were.
+    and whether they are `dependence.unread`. `truncated`: the share of each side's completions that were.
     `notes` are sentences for people, the weightiest first. `gained` and `lost` list the rows whose value rose and fell.
-    `sampled` is there when both
-    sides were sampled. The records of `warm`, after a warm start, add `warm` and `warm_interval` beside
-    `before` and `after`, and are no part of the verdict. Neither are rows that were not graded on both sides, which
-    are no part of `primary`'s `p_value` either. Raises ValueError where before and after were not asked the same.
+    `sampled` is there when both sides were sampled. The records of `warm`, after a warm start, add `warm` and
+    `warm_interval` beside `before` and `after`, and are no part of the verdict. Neither are rows that were not graded
+    on both sides, which are no part of `primary`'s `p_value` either. Raises ValueError where before and after were not
+    asked the same.
     """
     if asked(before) != asked(after):
         raise ValueError("before and after were not asked the same questions in the same order")
@@ -115,51 +114,15 @@ def _add_warm(judged: dict[str, Any], before: Sequence[float | None], warm: Sequ
     judged |= {"warm": found["after"], "warm_interval": found["after_interval"]}
 
 
-def allowed(verdict: str, publish_if: PublishIf) -> bool:
-    """Whether a result of this verdict is published under `GRPO_PUBLISH_IF`. A collapsed one must be asked for.
-
-    >>> allowed("no evidence of a change", "not-worse"), allowed("no evidence of a change", "improved")
-    (True, False)
-    >>> allowed("collapsed", "always"), allowed("collapsed", "collapsed")
-    (False, True)
-    """
-    match publish_if:
-        case "collapsed":
-            return True
-        case "always":
-            return verdict != COLLAPSED
-        case "not-worse":
-            return verdict not in (WORSE, COLLAPSED)
-        case "improved":
-            return verdict == IMPROVED
-
-
-def kept_back(judged: dict[str, Any], publish_if: PublishIf) -> str:
-    """The sentence that says why a result which is not `allowed` stays unpublished.
-
-    With the first note where the figures alone say another verdict.
-    """
-    found, measure = judged["primary"], judged["measure"]
-    before, after = (f"{found[when]:.1%}" if measure["share"] else f"{found[when]:.3g}" for when in ("before", "after"))
-    tested = statistics.verdict(found["difference"], found["p_value"], found["graded"])
-    why = "" if tested == judged["verdict"] else f": {judged['notes'][0]}"
-    return (
-        f"not published because of GRPO_PUBLISH_IF={publish_if}: the verdict is {judged['verdict']!r} (held-out "
-        f"{measure['name']}: {before} before, {after} after on {notes.counted(found['rows'], 'row')}, "
-        f"{found['gained']} gained, {found['lost']} lost, p = {found['p_value']:.2g}){why}; "
-        "the adapter is kept in the run folder"
-    )
-
-
 def read(before: Records, after: Records, measure: Measure) -> Reading:
     """Of rows in the same order; what stands before decides only which gain is above chance."""
     paid = _paid([[measure.of(row) for row in side] for side in (before, after)], measure)
     golds = any(row["gold"].strip() for row in before)
     if measure.reads_answers or (golds and _pays_golds(after, paid[1])):
         return Reading(_answers(before, after, paid))
-    unread = repeated.unread(after, measure, before)
+    unread = dependence.unread(after, measure, before)
     return Reading(
-        None, unread, few=unread and repeated.few(after), constant=unread and repeated.constant(after, measure)
+        None, unread, few=unread and dependence.few(after), constant=unread and dependence.constant(after, measure)
     )
 
 
@@ -202,7 +165,7 @@ def _commonest(before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
 
 
 def _of_completions(before: Records, after: Records, reading: Reading) -> dict[str, Any]:
-    forms = map(repeated.forms, (before, after))
+    forms = map(dependence.forms, (before, after))
     return {"completions": {"commonest": _commonest(*forms), "unread": reading.unread}}
 
 

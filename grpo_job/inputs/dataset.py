@@ -5,14 +5,13 @@ from is in `sources.py`, what a row means in `rows.py`.
 """
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from grpo_job.evaluation.drawing import drawn
 from grpo_job.inputs import row_values
+from grpo_job.inputs.questions import normalised
 from grpo_job.inputs.rows import Row, row_of
 from grpo_job.inputs.sources import TEST, TRAIN, RowSource, Split, Splits, held_out_by_name
 from grpo_job.outcomes import InvalidRun
@@ -22,10 +21,6 @@ from grpo_job.settings.schema import Settings
 TokenCounter = Callable[[Sequence[list[dict[str, str]]]], list[int]]
 
 HELD_OUT_SHARE = 0.1  # of all rows at most, if there is no split to evaluate on
-# Punctuation of sentences: quotes, and stops and exclamation marks that belong to no number.
-PUNCTUATION = re.compile("[,;:?\"'`\u2018\u2019\u201c\u201d]|\\.(?!\\d)|(?<!\\d)!")
-INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")  # soft hyphens, joiners, directions
-RAISED = re.compile("[\u00b2\u00b3\u00b9\u2070-\u207f]+")  # powers, which NFKC puts on the line: 5\u00b2 is not 52
 
 
 @dataclass(frozen=True)
@@ -91,17 +86,6 @@ def load(settings: Settings, lengths: TokenCounter, *, needs_gold: bool = True) 
     digest = hashlib.sha256("\n".join(row["columns"] for row in train).encode()).hexdigest()[:16]
     kept = drawn(held_out, settings.eval_rows, settings.seed)
     return Rows(train, kept, train_counts, held_counts, source.commit, training.measured, digest, unused)
-
-
-def normalised(question: str) -> str:
-    """A question without differences of case, spacing, Unicode form, invisible characters and sentence punctuation.
-
-    >>> normalised("How many?  It costs $1,000.50, he said.")
-    'how many it costs $1000.50 he said'
-    """
-    text = unicodedata.normalize("NFKC", RAISED.sub(r"^\g<0>", INVISIBLE.sub("", question))).casefold()
-    text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
-    return " ".join(PUNCTUATION.sub(" ", text).split())
 
 
 def asked_of(row: Row, settings: Settings) -> str:

@@ -81,13 +81,15 @@ class Attempt:
         here = self.summary.ended_with == FINISHED.code and published.issuperset(self.settings.publish_to)
         # Somebody may have taken the adapter away; but one that is there and damaged is made again.
         whole = here and not (self.folder.adapter.is_dir() and self.folder.lacks(found))
-        return self._finished_elsewhere or (whole and self._is_enough(found) and self._is_merged(found))
+        return self._finished_elsewhere or (
+            whole and self._is_enough(found) and identity.is_merged(found, self.settings)
+        )
 
     def is_trained(self) -> bool:
         """Whether only publishing is left to do. A result that was damaged is made again from its checkpoint."""
         found = self.summary.earlier
         ended = self.summary.ended_with in (FINISHED.code, PublishFailed.code)
-        if not (ended and self._is_enough(found) and self._is_merged(found)):
+        if not (ended and self._is_enough(found) and identity.is_merged(found, self.settings)):
             return False
         if lacks := self.folder.lacks(found):
             self.progress.warn(f"{lacks}: it is made again from the last checkpoint")
@@ -235,18 +237,8 @@ class Attempt:
 
     def _is_enough(self, found: Mapping[str, Any]) -> bool:
         """Whether the result that `found` describes is the one asked for now."""
-        asked = identity.asked_for(self.settings, stopped=bool(found.get("stopped")))
-        trained_on = found.get("training_rows")
-        other_rows = bool(trained_on and self.rows and self.rows.digest != trained_on)
-        started_from = found.get("start_adapter")
-        other_start = bool(started_from and self.start and self.start.sha256 != started_from)
-        return bool(found.get("asked_for") == asked) and not other_rows and not other_start
-
-    def _is_merged(self, found: Mapping[str, Any]) -> bool:
-        """Whether the result has the merged model that is asked for now, if one is."""
-        made: Mapping[str, Any] = found.get("merged") or {}
-        asked = self.settings.publish_merged_dtype
-        return not self.settings.publish_merged or bool(made and asked in ("model", made["dtype"]))
+        rows, start = self.rows, self.start
+        return identity.is_asked_for(found, self.settings, rows and rows.digest, start and start.sha256)
 
     def _lost(self, reason: str) -> None:
         """From any thread: another attempt holds the run, so this one ends and writes nothing more to its folder."""

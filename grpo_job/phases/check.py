@@ -10,7 +10,7 @@ from grpo_job.inputs.chat_template import Chat
 from grpo_job.phases import oom_replan
 from grpo_job.phases.attempt import Attempt
 from grpo_job.preflight import Checked
-from grpo_job.rewards.judging import JUDGEMENTS
+from grpo_job.rewards.judgements import JUDGEMENTS
 from grpo_job.run_folder.files import write_json
 from grpo_job.runtime import machine
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from grpo_job import rewards
 from grpo_job.engines.interface import Engine
-from grpo_job.evaluation import grading, repeated, served_back, verdict
+from grpo_job.evaluation import dependence, grading, served_back, verdict
 from grpo_job.evaluation.completion import said
 from grpo_job.evaluation.measure import AUTO, Measure
 from grpo_job.inputs.chat_template import Chat
@@ -104,7 +104,7 @@ def records(
     paid = graded_by(settings, chosen, chat.completion_ids)
     found = grading.ask(generate, rows, graders_of(measure, rows, chosen), rewards=paid, samples=settings.eval_samples)
     if adapter == "on" and not measure.reads_answers:
-        repeated.deal(found, rows, {name: paid[name] for name, _ in measure.weights})
+        dependence.deal(found, rows, {name: paid[name] for name, _ in measure.weights})
     return [
         {**record, "messages": row["prompt"], "prompt": chat.render(row["prompt"])}
         for record, row in zip(found, rows, strict=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from grpo_job.phases.attempt import Attempt
-from grpo_job.rewards.judging import JUDGEMENTS, lines_of, read_line
+from grpo_job.rewards.judgements import JUDGEMENTS, lines_of, read_line
 from grpo_job.run_folder.files import write_text
 
 

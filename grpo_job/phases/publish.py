@@ -7,7 +7,7 @@ from typing import Any
 
 from grpo_job import engines, reports
 from grpo_job.checkpoints import PARTIAL
-from grpo_job.evaluation import verdict
+from grpo_job.evaluation import publish_if
 from grpo_job.monitoring.trackers import Trackers
 from grpo_job.outcomes import FINISHED, Abandoned, InvalidRun, Outcome, PublishFailed, Unexpected
 from grpo_job.phases import published_tree, trust
@@ -82,8 +82,8 @@ def publish_result(attempt: Attempt) -> None:
     """See `publish`; of what was published already only what has changed is sent."""
     settings, folder = attempt.settings, attempt.folder
     judged = read_json(folder.verdict, shapes.Verdict)
-    if not verdict.allowed(judged["verdict"], settings.publish_if):
-        raise Abandoned(verdict.kept_back(judged, settings.publish_if))
+    if not publish_if.allowed(judged["verdict"], settings.publish_if):
+        raise Abandoned(publish_if.kept_back(judged, settings.publish_if))
     if not settings.publish_to:
         return
     places = published_tree.publish(

@@ -3,7 +3,7 @@
 from collections.abc import MutableMapping, Sequence
 
 from grpo_job import rewards
-from grpo_job.rewards.judging import JUDGEMENTS
+from grpo_job.rewards.judgements import JUDGEMENTS
 from grpo_job.runtime import launched
 from grpo_job.settings.reader import Resolved, assigned, resolve
 from grpo_job.settings.redaction.redactor import REDACTOR

@@ -10,8 +10,7 @@ from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose, gpus, known_models
 from grpo_job.planner.shapes import GB, ModelShape
 from grpo_job.preflight import estimate, model, training_rows
-from grpo_job.preflight.gpu import LEAST_CAPABILITY
-from grpo_job.runtime.machine import GpuSeen
+from grpo_job.preflight.gpu import LEAST_CAPABILITY, unused
 from grpo_job.runtime.world import layout
 from grpo_job.settings import global_batch
 from grpo_job.settings.primitives import split_commas
@@ -183,7 +182,7 @@ def on_machine(
     if kind.capability < LEAST_CAPABILITY:
         capability = ".".join(map(str, kind.capability))
         return Told(name, memory, False, why_not=f"compute capability {capability}; CUDA 13 of the lock needs 7.5")
-    seen = GpuSeen(kind.name, "", kind.memory_mib, 0, "", kind.capability)
+    seen = unused(kind)
     try:
         places = layout(settings, {}, number)
         engine = choose.choose(settings, config, seen, places)

@@ -15,7 +15,7 @@ from grpo_job.monitoring import trackers
 from grpo_job.monitoring.library_log import libraries_write_to_stderr
 from grpo_job.planner import choose
 from grpo_job.planner.plan import Plan
-from grpo_job.planner.shapes import Gpu, ModelShape
+from grpo_job.planner.shapes import ModelShape
 from grpo_job.planner.wishes import MemoryLimit
 from grpo_job.preflight import (
     clients,
@@ -169,7 +169,7 @@ class _Examination:
             return None, None
         settings, shape = self.settings, ModelShape.from_config(config)
         if not self.gpus and self.elsewhere and gpu.is_wanted(settings, shape):
-            self._say_what_gpu_is_needed(config, shape)
+            self.found.append(gpu.needed_elsewhere(settings, config, shape))
             return None, None
         gpus = len(self.gpus)
         places = self.found.attempt("processes", lambda: layout(settings, self.environment, gpus))
@@ -187,16 +187,6 @@ class _Examination:
         self.found.gather("outputs", lambda: resources.findings(base, shape, settings, gpus, places.processes))
         self.found.gather("versions", lambda: versions.findings(engine, gpus, settings))
         return engine, plan
-
-    def _say_what_gpu_is_needed(self, config: Mapping[str, Any], shape: ModelShape) -> None:
-        def plan_on(size: Gpu) -> Plan:
-            seen = machine.GpuSeen(size.name, "", int(size.memory / 2**20), 0, "", size.capability)
-            return choose.plan(self.settings, config, seen)
-
-        fits = gpu.needed_elsewhere(shape, plan_on)
-        message = f"this machine has none, so GPU, disk, memory and versions were not checked; {fits}"
-        message += "; `grpo-job plan` estimates time and cost"
-        self.found.append(Finding("skipped", "GPU", message))
 
     def _rows(self, chat: Chat | None, needs_gold: bool) -> dataset.Rows | None:
         """Also without a tokenizer: then their other faults are found, and no lengths."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from typing import Any
 
 from grpo_job.outcomes import InvalidRun
 from grpo_job.planner import choose, gpus
 from grpo_job.planner.plan import Plan
-from grpo_job.planner.shapes import GB, Gpu, ModelShape
+from grpo_job.planner.shapes import GB, ModelShape
 from grpo_job.preflight.findings import Finding
 from grpo_job.runtime import cuda_driver, forward_compat
 from grpo_job.runtime.machine import GpuSeen
@@ -74,11 +75,23 @@ def used_by_others(gpu: GpuSeen) -> str:
     return f"other processes use {used / GB:.1f} GB of {gpu.name}: see nvidia-smi, end them or use another GPU"
 
 
-def needed_elsewhere(shape: ModelShape, plan_on: Callable[[Gpu], Plan]) -> str:
+def unused(kind: gpus.Kind) -> GpuSeen:
+    """A GPU of this kind, as this job would see it where nobody else uses it."""
+    return GpuSeen(kind.name, "", kind.memory_mib, 0, "", kind.capability)
+
+
+def needed_elsewhere(settings: Settings, config: Mapping[str, Any], shape: ModelShape) -> Finding:
     """The first of the usual GPUs on which the run fits, for a check on a machine without a GPU."""
+    message = "this machine has none, so GPU, disk, memory and versions were not checked; "
+    return Finding(
+        "skipped", "GPU", f"{message}{_fits(settings, config, shape)}; `grpo-job plan` estimates time and cost"
+    )
+
+
+def _fits(settings: Settings, config: Mapping[str, Any], shape: ModelShape) -> str:
     for _, kind in map(gpus.wanted, gpus.USUAL):
         try:
-            plan = plan_on(Gpu(kind.name, kind.memory_mib * MIB, kind.capability))
+            plan = choose.plan(settings, config, unused(kind))
         except InvalidRun:
             continue
         return f"the run fits on an {kind.name} ({plan.memory.total / GB:.1f} GB planned)"

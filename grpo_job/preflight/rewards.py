@@ -18,7 +18,8 @@ from grpo_job.preflight import own_rewards
 from grpo_job.preflight.findings import Finding, Status
 from grpo_job.rewards import Reward, Tokens, answers, as_trl_function, calling, custom, in_batches, judge_prompt, load
 from grpo_job.rewards.batches import batch_of
-from grpo_job.rewards.judging import JUDGEMENTS, judge
+from grpo_job.rewards.judgements import JUDGEMENTS
+from grpo_job.rewards.judging import judge
 from grpo_job.settings.schema import Settings
 
 ROWS = 8

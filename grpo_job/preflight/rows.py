@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 
 from grpo_job.evaluation.notes import counted
-from grpo_job.inputs.dataset import Counts, Rows, normalised
+from grpo_job.inputs.dataset import Counts, Rows
+from grpo_job.inputs.questions import normalised
 from grpo_job.preflight import gold_answers
 from grpo_job.preflight.findings import Finding
 from grpo_job.settings.schema import Settings

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from grpo_job.evaluation import statistics, verdict
 from grpo_job.evaluation.measure import Measure
 from grpo_job.reports.run_data import Record, Row, RunData, by_row
+from grpo_job.settings.schema import variable
 
 
 class Paired(NamedTuple):
@@ -89,12 +90,35 @@ def _unlike(first: RunData, run: RunData) -> Iterator[str]:
     yield from _unlike_rows(both, by_row(first.answers_after), by_row(run.answers_after))
     if ungraded := sum(None in pair for pair in _paid(first, run)):
         yield f"{both}: {ungraded} of the shared rows were not graded in both: the test leaves these out"
-    if first.asking != run.asking:
-        differ = [name for name in first.asking if first.asking[name] != run.asking[name]]
+    if differ := _differing(_asking(first), _asking(run)):
         yield f"{both} were asked with different prompts ({', '.join(differ)}): the test compares prompts too"
-    if first.grading != run.grading:
-        differ = [name for name in first.grading if first.grading[name] != run.grading[name]]
+    if differ := _differing(_grading(first), _grading(run)):
         yield f"{both} were graded differently ({', '.join(differ)}): the test compares graders too"
+
+
+def _differing(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    return [name for name in ours if ours[name] != theirs[name]]
+
+
+def _asking(run: RunData) -> dict[str, Any]:
+    """What decides how a held-out question is asked, by setting."""
+    named = ("chat_template", "chat_template_kwargs", "prompt_column", "max_completion_length", "generation_kwargs")
+    further = run.settings.get("grpo_config") or {}
+    found = {variable(name): run.settings.get(name, further.get(name)) for name in named}
+    return {"system message and worked example": run.system_message, **found}
+
+
+def _grading(run: RunData) -> dict[str, Any]:
+    """What decides how an answer is graded, as far as the folder tells."""
+    measured = {name for name, _ in run.measure.weights}
+    options = run.settings.get("reward_options") or {}
+    files = {str(name) for name, _ in run.settings.get("rewards", ()) if str(name).endswith(tuple(measured))}
+    versions = run.environment.get("versions") or {}
+    return {
+        "rewards": sorted(files) if measured else [],
+        "GRPO_REWARD_OPTIONS": {name: options.get(name) for name in sorted(measured)},
+        "version of grpo-job": versions.get("grpo-job"),
+    }
 
 
 def _told(measure: Measure) -> str:

@@ -18,7 +18,6 @@ from grpo_job.run_folder import shapes
 from grpo_job.run_folder.files import Damaged, parsed, read_json, read_jsonl
 from grpo_job.run_folder.paths import RunFolder
 from grpo_job.settings import example
-from grpo_job.settings.schema import variable
 
 Record = dict[str, Any]
 Row = tuple[str, str, int]  # question, gold, and the how-manieth row with these it is
@@ -121,27 +120,6 @@ class RunData:
     def answers_after(self) -> list[Record]:
         """The answers of the adapter to the held-out rows."""
         return read_jsonl(self.folder.after, shapes.Asked) if self.judged else []
-
-    @property
-    def asking(self) -> dict[str, Any]:
-        """What decides how a held-out question is asked, by setting."""
-        named = ("chat_template", "chat_template_kwargs", "prompt_column", "max_completion_length", "generation_kwargs")
-        further = self.settings.get("grpo_config") or {}
-        found = {variable(name): self.settings.get(name, further.get(name)) for name in named}
-        return {"system message and worked example": self.system_message, **found}
-
-    @property
-    def grading(self) -> dict[str, Any]:
-        """What decides how an answer is graded, as far as the folder tells."""
-        measured = {name for name, _ in self.measure.weights}
-        options = self.settings.get("reward_options") or {}
-        files = {str(name) for name, _ in self.settings.get("rewards", ()) if str(name).endswith(tuple(measured))}
-        versions = self.environment.get("versions") or {}
-        return {
-            "rewards": sorted(files) if measured else [],
-            "GRPO_REWARD_OPTIONS": {name: options.get(name) for name in sorted(measured)},
-            "version of grpo-job": versions.get("grpo-job"),
-        }
 
     @cached_property
     def rollouts(self) -> tuple[list[Record], list[Record]]:

@@ -1,8 +1,7 @@
 """A model behind an OpenAI-compatible address judges completions: the reward `judge`.
 
 Its parameters are set with GRPO_REWARD_OPTIONS, the key with OPENAI_API_KEY. All completions of a batch are asked at
-once. What cannot be judged in time pays None, and is counted and told. What was judged is kept in a file of the run,
-which each checkpoint holds: a resumed run asks for nothing twice.
+once. What cannot be judged in time pays None, and is counted and told; `judgements.py` keeps what was judged.
 """
 
 import asyncio
@@ -10,102 +9,16 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from grpo_job.rewards import judge_prompt
+from grpo_job.rewards.judgements import JUDGEMENTS, Judged
 
 SCORE = re.compile(r"\s*(\d{1,6}(?:\.\d{1,6})?)\s*", re.ASCII)
 AGAIN = (408, 409, 425, 429)  # of the answers below 500, those that another try may get past
 PAUSE, LONGEST_PAUSE = 0.1, 8.0  # seconds before another try, doubled each time
 REPLY_TOKENS = 16
-
-
-class Judged(NamedTuple):
-    """One judgement: its score, None where there is none; the calls and tokens that it took; why it failed."""
-
-    score: float | None
-    calls: int = 0
-    tokens: int = 0
-    failure: str = ""
-
-
-def lines_of(file: Path) -> list[str]:
-    """The lines of a file of judgements, damaged ones too; none if it is missing."""
-    return file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []
-
-
-def read_line(line: str) -> tuple[str, Judged] | None:
-    """What was asked, as a digest, and its judgement; None for a line that is damaged: it is asked for again."""
-    try:
-        key, score, calls, tokens, failure, *check = json.loads(line)
-        judged = Judged(None if score is None else float(score), int(calls), int(tokens), str(failure))
-        return (key, judged) if check in ([], [_check(key, judged)]) else None
-    except (ValueError, TypeError, RecursionError):
-        return None
-
-
-def _line(key: str, judged: Judged) -> str:
-    return json.dumps([key, *judged, _check(key, judged)])
-
-
-def _check(key: str, judged: Judged) -> str:
-    """A digest of the line, because what a damaged score pays would change the training."""
-    return hashlib.sha256(json.dumps([key, *judged]).encode()).hexdigest()[:8]
-
-
-class Judgements:
-    """All judgements of a run, by what was asked."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, Judged] = {}
-        self.file: Path | None = None
-        self.key = ""  # of the service
-        self.hide: Callable[[str], str] = str  # secrets in what a service replied
-        self.calls = self.tokens = 0
-
-    def keep_in(self, file: Path) -> None:
-        """Go on with what is in `file`, and add to it: also what was judged before there was one, such as by checks."""
-        earlier, self.file = self.known, file
-        read = [read_line(line) for line in lines_of(file)]
-        self.known = dict(each for each in read if each)
-        self.calls = sum(judged.calls for judged in self.known.values())
-        self.tokens = sum(judged.tokens for judged in self.known.values())
-        for key, judged in earlier.items():
-            if key not in self.known:
-                self.add(key, judged)
-                self.calls, self.tokens = self.calls + judged.calls, self.tokens + judged.tokens
-
-    def add(self, key: str, judged: Judged) -> None:
-        self.known[key] = judged
-        if self.file:
-            with self.file.open("a", encoding="utf-8") as file:
-                file.write(_line(key, judged._replace(failure=self.hide(judged.failure))) + "\n")
-
-    def totals(self) -> dict[str, Any]:
-        """Completions that were judged and that were not, calls and tokens, and why the last one failed."""
-        failures = [judged.failure for judged in self.known.values() if judged.failure]
-        return {
-            "judged": len(self.known) - len(failures),
-            "failed": len(failures),
-            "calls": self.calls,
-            "tokens": self.tokens,
-            "last_failure": failures[-1] if failures else None,
-        }
-
-    def spend(self, service: "Service") -> None:
-        """Count a call. Raises `ValueError` where the budget of the whole run is spent."""
-        for name, spent, most in (
-            ("calls", self.calls, service.most_calls),
-            ("tokens", self.tokens, service.most_tokens),
-        ):
-            if most is not None and spent >= most:
-                raise ValueError(f"its budget is spent: {spent} of {most} {name} (most_{name})")
-        self.calls += 1
-
-
-JUDGEMENTS = Judgements()
 
 
 def _seconds(retry_after: str) -> float:
@@ -217,7 +130,7 @@ class _Call:
     async def _once(self) -> float | None:
         import httpx
 
-        JUDGEMENTS.spend(self.service)
+        JUDGEMENTS.spend(self.service.most_calls, self.service.most_tokens)
         self.calls += 1
         body = {
             "model": self.service.model,

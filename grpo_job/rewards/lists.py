@@ -3,7 +3,7 @@ r"""Splits an answer that is several values: `(1, 2)`, `[0, \frac{1}{2})`, `\{1,
 import re
 from collections.abc import Callable
 
-LONGEST, MOST_ELEMENTS, MOST_JOINED = 120, 6, 20
+LONGEST, MOST_ELEMENTS = 120, 20
 
 _JOINED = re.compile(r"\s*,?\s+(?:and|or|&)\s+|\s*;\s*")
 ORDERED = "<"  # in place of brackets: a list without any whose order counts
@@ -27,7 +27,7 @@ _NAMES = re.compile(rf"{_NAME}(?:\s*,\s*(?:and )?{_NAME}){{1,19}}")
 _MEMBER_NAME = re.compile(r"[a-zA-Z]\s*=\s*")
 
 
-def elements(text: str, most: int = MOST_ELEMENTS) -> tuple[str, list[str]] | None:
+def elements(text: str) -> tuple[str, list[str]] | None:
     r"""The brackets and what stands between the commas; None when the text is not several values.
 
     >>> elements(r"[0, \frac{1}{2})")
@@ -42,7 +42,7 @@ def elements(text: str, most: int = MOST_ELEMENTS) -> tuple[str, list[str]] | No
     if text[:1] in set("([{") and text[-1:] in set(")]}"):
         brackets, text = text[0] + text[-1], text[1:-1]
     parts = _split(text)
-    if parts is None or not 2 <= len(parts) <= most or not all(parts):
+    if parts is None or not 2 <= len(parts) <= MOST_ELEMENTS or not all(parts):
         return None
     return brackets, parts
 
@@ -96,7 +96,7 @@ def several(text: str) -> tuple[str, list[str]] | None:
     ordered = _THEN.sub(", ", _IN_ORDER.sub("", text))
     in_order = ordered != text or (_NAMES.fullmatch(text) and not re.search(r"\b(?:and|or)\b", text))
     joined = _JOINED.sub(", ", ordered)
-    found = elements(joined, MOST_JOINED) or elements(f"{{{joined}}}", MOST_JOINED)
+    found = elements(joined) or elements(f"{{{joined}}}")
     if found is None:
         return None
     brackets, parts = found
@@ -121,4 +121,4 @@ def in_asked_order(gold: str, question: str) -> str:
     """
     if not _ASKED.search(question) or _ANY_ORDER.search(question) or _OF_A_SET.search(gold):
         return gold
-    return f"{gold} in this order" if elements(gold, MOST_JOINED) else gold
+    return f"{gold} in this order" if elements(gold) else gold

@@ -51,6 +51,25 @@ def asked_for(settings: Settings, *, stopped: bool) -> str:
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
+def is_asked_for(
+    found: Mapping[str, Any], settings: Settings, rows_digest: str | None, start_sha256: str | None
+) -> bool:
+    """Whether the result that the summary `found` describes is what these settings, rows and start adapter ask for.
+
+    Rows and start adapter count where both sides know them.
+    """
+    pairs = ((found.get("training_rows"), rows_digest), (found.get("start_adapter"), start_sha256))
+    asked = asked_for(settings, stopped=bool(found.get("stopped")))
+    return bool(found.get("asked_for") == asked) and all(one == other for one, other in pairs if one and other)
+
+
+def is_merged(found: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether the result has the merged model that is asked for now, if one is."""
+    made: Mapping[str, Any] = found.get("merged") or {}
+    asked = settings.publish_merged_dtype
+    return not settings.publish_merged or bool(made and asked in ("model", made["dtype"]))
+
+
 def another_run(settings: Settings, step: int, differing: Sequence[str], *, has_result: bool) -> str | None:
     """Why a run cannot go on from a checkpoint with `differences`; None if it can.
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from grpo_job.evaluation import repeated
+from grpo_job.evaluation import dependence
 from grpo_job.evaluation.measure import Measure
 from grpo_job.evaluation.verdict import judge
 
@@ -62,7 +62,7 @@ def verdict_of(random: Random, policy: Policy) -> str:
     rows = [{"question": words(random, 8), "number": int(random.integers(GOLDS))} for _ in range(ROWS)]
     base = [f"{row['question']} {words(random, 4)}" for row in rows]
     after = _records(rows, [policy.said(random, row) for row in rows], policy)
-    repeated.deal(after, rows, {"own": lambda texts, asked: [*map(policy.pays, texts, asked)]})
+    dependence.deal(after, rows, {"own": lambda texts, asked: [*map(policy.pays, texts, asked)]})
     return str(judge(_records(rows, base, policy), after, OWN)["verdict"])
 
 

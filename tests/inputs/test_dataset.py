@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from grpo_job.inputs import sample
-from grpo_job.inputs.dataset import normalised
+from grpo_job.inputs.questions import normalised
 from grpo_job.inputs.row_values import golds
 from grpo_job.outcomes import InvalidRun
 from tests.inputs.row_files import cache_of_its_own, jsonl, load, problems, refusal
@@ -77,25 +77,6 @@ def test_a_held_out_row_never_occurs_in_training_in_whatever_case_or_spacing(var
     rows = load(tmp_path)
     assert [row["question"] for row in rows.held_out] == ["What is 99 plus 99?"]
     assert rows.held_out_counts.in_training == 1
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("Is 3 < 5?", "Is 3 > 5?"),
-        ("What is 1.5?", "What is 15?"),
-        ("5 - 3", "5 + 3"),
-        ("2*(3+4)", "2*3+4"),
-        ("4!", "4"),
-        ("What is 5²?", "What is 52?"),
-    ],
-)
-def test_what_makes_another_problem_is_not_normalised_away(one: str, other: str) -> None:
-    assert normalised(one) != normalised(other)
-
-
-def test_a_power_is_the_same_in_either_spelling() -> None:
-    assert normalised("What is x¹² + 5²?") == normalised("What is x^12 + 5^2?")
 
 
 def test_without_a_test_split_the_same_rows_are_held_out_in_any_order_and_none_is_trained_on(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from grpo_job.inputs import sample
-from grpo_job.rewards.judging import JUDGEMENTS, Judged
+from grpo_job.rewards.judgements import JUDGEMENTS, Judged
 from tests.preflight.world import World, rows_of
 from tests.servers.judge import judging
 

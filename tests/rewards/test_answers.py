@@ -221,3 +221,9 @@ def test_answers_are_graded_in_many_threads_at_once() -> None:
     with ThreadPoolExecutor(8) as pool:
         scores = list(pool.map(lambda pair: correct(in_format(pair[0]), pair[1]), pairs))
     assert scores == [1.0, 1.0, 1.0, 0.0] * 6
+
+
+@pytest.mark.parametrize("math", [r"$\frac{1}{2}$", r"\(\frac{1}{2}\)", r"\[\frac{1}{2}\]"])
+def test_the_only_math_of_a_sentence_is_its_answer(math: str) -> None:
+    assert correct(f"<answer>Thus {math} of it.</answer>", "1/2") == 1.0
+    assert correct(f"<answer>Thus not {math} of it.</answer>", "1/2") == 0.0

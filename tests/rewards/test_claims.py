@@ -11,6 +11,7 @@ from grpo_job.rewards.answers import correct, correct_anywhere
         ("She sold 72 clips (48 in April, 24 in May).", "72", "24"),
         ("It takes 90 minutes [6 rounds x 15 minutes].", "90", "15"),
         ("The walk is 5 km (5000 m).", "5 km", "5000"),
+        ("So she sold 72. I made a mistake in step 3.", "72", "3"),
         ("Jars needed: 8. (7 jars would be too few.)", "8", "7"),
         ("The meal cost $40: $25 for the fish and $15 for the wine.", "40", "15"),
         ("The meal cost $40 - $25 for the fish and $15 for the wine.", "40", "15"),

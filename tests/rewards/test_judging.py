@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from grpo_job.rewards import RewardFailed, as_trl_function, judging, load
-from grpo_job.rewards.judging import JUDGEMENTS, Judgements
+from grpo_job.rewards.judgements import JUDGEMENTS, Judgements
 from tests.servers.judge import Judge
 from tests.servers.judge import judging as service
 

@@ -29,6 +29,7 @@ from grpo_job.inputs.chat_template import Chat
 from grpo_job.monitoring.health import WARM_START
 from grpo_job.outcomes import Unexpected
 from grpo_job.run_folder.paths import WEIGHTS
+from grpo_job.settings.schema import Settings
 
 NO_ADVANTAGE = 1e-3  # in units of the batch's std; rounding leaves less, a reward that differs more
 
@@ -48,13 +49,12 @@ class JobTrainer(GRPOTrainer):
         rewards: RewardFunctions,
         callback: ListeningCallback,
         chat: Chat,
-        warm_start: WarmStart,
-        dynamic: DynamicSampling,
-        step_size: StepSize,
+        settings: Settings,
     ) -> None:
         """`args` is a GRPOConfig, which holds the weights of the `rewards` too; `chat` renders the prompts."""
         self.chat, self.callback = chat, callback
-        self.warm_start, self.dynamic, self.step_size = warm_start, dynamic, step_size
+        self.warm_start, self.dynamic = WarmStart(settings), DynamicSampling(settings)
+        self.step_size = StepSize(settings)
         self.part_seconds: dict[str, float] = defaultdict(float)
         self.dry_run_sizes: tuple[int, int] | None = None  # see memory_dry_run.py; an engine says so before training
         self.room: Room | None = None  # of a micro-batch, see merging.py; an engine says so before training

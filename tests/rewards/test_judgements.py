@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from grpo_job.rewards.judging import Judged, Judgements, lines_of, read_line
+from grpo_job.rewards.judgements import Judged, Judgements, lines_of, read_line
 
 GOOD = Judged(0.75, calls=2, tokens=31)
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from grpo_job.evaluation import repeated
+from grpo_job.evaluation import dependence
 from grpo_job.evaluation.measure import Measure
-from grpo_job.evaluation.verdict import allowed, judge
+from grpo_job.evaluation.publish_if import allowed
+from grpo_job.evaluation.verdict import judge
 
 OWN = Measure("reward own", (("own", 1.0),))
 N = 240
@@ -41,7 +42,7 @@ def answered(rows: list[Row], texts: list[str], pays: Pays) -> list[dict[str, An
         }
         for row, text in zip(rows, texts, strict=True)
     ]  # fmt: skip
-    repeated.deal(records, rows, {"own": lambda texts, rows: [*map(pays, texts, rows)]})
+    dependence.deal(records, rows, {"own": lambda texts, rows: [*map(pays, texts, rows)]})
     return records
 
 
@@ -183,7 +184,7 @@ def test_completions_that_go_with_their_question_or_know_the_golds_are_paid_once
 
 @pytest.mark.parametrize("texts", [["a"] * 7 + ["b"] * 3, list("abcabcabc"), ["a"], [], list("abcdefghi")])
 def test_texts_are_dealt_whole_and_to_as_many_others_as_can_be(texts: list[str]) -> None:
-    dealt = repeated.dealt(texts)
+    dealt = dependence.dealt(texts)
     assert sorted(dealt) == sorted(texts)
     most = max([texts.count(text) for text in texts], default=0)
     assert sum(one != other for one, other in zip(texts, dealt, strict=True)) == min(
