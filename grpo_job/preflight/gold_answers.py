@@ -16,7 +16,7 @@ LONG = 200  # characters: so long is a worked solution, not its result
 TOLD = 0.99  # from this share, questions end with their answers by no chance
 NO_ANSWERS = ("proof", "notfound")  # as NuminaMath writes that a row has none
 COMPARING = ("correct", "correct_anywhere", "correctness", "one_of")  # of the menu, for any kind of answer
-MOST = 0.5  # above this share, answers are of a kind
+OF_A_KIND = 0.05  # above this share, answers are of a kind by no chance
 HEAD = 600  # characters of an answer that tell its kind
 # A line of Python, of a language with braces, of SQL, a fence, or the keys of APPS's tests
 _CODE = re.compile(
@@ -41,7 +41,7 @@ def _incomparable(rows: Rows, settings: Settings) -> str | None:
         return None
     number, column = len(rows.train), f"GRPO_ANSWER_COLUMN={settings.answer_column}"
     code = [row["answer"] for row in rows.train if _is_code(row["answer"])]
-    if len(code) > MOST * number:
+    if len(code) > OF_A_KIND * number:
         return (
             f"{len(code)} of {number} answers are code or tests, such as {_short(code[0])!r}, and {compared} would pay "
             f"only for their own text: check {column}, or name a reward of your own in GRPO_REWARDS that runs them"
@@ -76,13 +76,32 @@ def _short(text: str) -> str:
 def _records(rows: Rows, settings: Settings) -> str | None:
     """Cells that hold the right answer beside other things, or several: no completion says all of that."""
     records = [row["answer"] for row in rows.train if _RECORD.search(row["answer"][:HEAD])]
-    if len(records) <= MOST * len(rows.train):
+    if len(records) <= OF_A_KIND * len(rows.train):
         return None
     return (
         f"{len(records)} of {len(rows.train)} answers are records, such as {_short(records[0])!r}: write the right "
         f"answer alone into GRPO_ANSWER_COLUMN={settings.answer_column}, or save lists and dictionaries as JSON Lines "
         "or Parquet, not as CSV, and name what is in them (`outer.inner`)"
     )
+
+
+def _parts(rows: Rows, settings: Settings) -> str | None:
+    """Lists of answers that say different things: of parts of one answer, a single part would be paid."""
+    several = [row["answers"] for row in rows.train if len(row["answers"]) > 1]
+    differing = [golds for golds in several if _share_no_word(golds)]
+    if len(several) <= OF_A_KIND * len(rows.train) or len(differing) <= len(several) / 2:
+        return None
+    return (
+        f"{len(differing)} of {len(rows.train)} rows have several answers that differ, such as "
+        f"{_short(' | '.join(differing[0]))!r}, and any one of them is paid: if all are needed, write them as one text "
+        f"into GRPO_ANSWER_COLUMN={settings.answer_column}, such as {_short(', '.join(differing[0]))!r}"
+    )
+
+
+def _share_no_word(golds: list[str]) -> bool:
+    """Other names of one thing mostly share a word: `Paris` and `the city of Paris`."""
+    said = [set(re.findall(r"\w+", gold.casefold())) for gold in golds]
+    return len(set().union(*said)) == sum(map(len, said))
 
 
 def _no_answers(rows: Rows, settings: Settings) -> str | None:
@@ -170,4 +189,4 @@ def _day_first(rows: Rows, settings: Settings) -> str | None:
     )
 
 
-CHECKS = (_incomparable, _records, _no_answers, _day_first, _same_answer, _echoes, _classes)
+CHECKS = (_incomparable, _records, _parts, _no_answers, _day_first, _same_answer, _echoes, _classes)

@@ -44,6 +44,19 @@ WRONGLY_TAKEN: list[tuple[str, str, Any, dict[str, str]]] = [
     ("SQL", "are code or tests", code("SELECT name\nFROM t WHERE age > NUMBER"), {}),
     ("a fence", "are code or tests", code("```\nx NUMBER\n```"), {}),
     ("long code", "are code or tests", code("def f(x):\n" + "  x += NUMBER\n" * 40), {}),
+    ("some code", "5 of 80 answers are code or tests", lambda n: row(n, answer=n if n % 16 else f"return {n}"), {}),
+    (
+        "parts of an answer",
+        "80 of 80 rows have several answers that differ, such as '1 | 3', and any one of them is paid: if all are",
+        lambda n: row(n, answer=[n + 1, n + 3]),
+        {},
+    ),
+    (
+        "the options as answers",
+        "rows have several answers that differ",
+        lambda n: row(n, answer=[f"x{n}", *CITIES]),
+        {},
+    ),
     ("a number to reach", "are the number at one place of their question", countdown, {}),
     ("a dictionary in CSV", "answers are records", code("{'text': array(['NUMBER'], dtype=object)}"), {}),
     ("several answers in CSV", "answers are records", code("['NUMBER' 'about NUMBER']"), {}),
@@ -103,6 +116,7 @@ WRONGLY_TAKEN: list[tuple[str, str, Any, dict[str, str]]] = [
 ]
 FINE: list[tuple[str, Any, dict[str, str]]] = [
     ("JSON", code('{"name": "Ann", "age": NUMBER}'), {}),
+    ("names of one thing", lambda n: row(n, answer=[f"Lake {n}", f"the lake {n}", "a lake"]), {}),
     ("LaTeX", code("\\left\\{ -NUMBER, 2 \\right\\}"), {}),
     ("a list", code('["a", "bNUMBER"]'), {}),
     ("a function of mathematics", code("f(x) = NUMBER x"), {}),
