@@ -36,7 +36,7 @@ _IN_DIGITS = re.compile(r"\d{1,2}/\d{1,2}/\d{4}")
 
 def _incomparable(rows: Rows, settings: Settings) -> str | None:
     """Answers that many completions mean and hardly any spells, so that next to none is right."""
-    compared = " and ".join(name for name, _ in settings.rewards if name in COMPARING)
+    compared = _comparing(settings)
     if not compared:
         return None
     number, column = len(rows.train), f"GRPO_ANSWER_COLUMN={settings.answer_column}"
@@ -54,6 +54,11 @@ def _incomparable(rows: Rows, settings: Settings) -> str | None:
         f"only for all of them: check {column}, or write each solution's "
         "result after #### or into \\boxed{}"
     )
+
+
+def _comparing(settings: Settings) -> str:
+    """The rewards of the run that compare answers as they are; one of the user's own may read them otherwise."""
+    return " and ".join(name for name, _ in settings.rewards if name in COMPARING)
 
 
 def _is_code(gold: str) -> bool:
@@ -76,7 +81,7 @@ def _short(text: str) -> str:
 def _records(rows: Rows, settings: Settings) -> str | None:
     """Cells that hold the right answer beside other things, or several: no completion says all of that."""
     records = [row["answer"] for row in rows.train if _RECORD.search(row["answer"][:HEAD])]
-    if len(records) <= OF_A_KIND * len(rows.train):
+    if not _comparing(settings) or len(records) <= OF_A_KIND * len(rows.train):
         return None
     return (
         f"{len(records)} of {len(rows.train)} answers are records, such as {_short(records[0])!r}: write the right "
@@ -89,7 +94,8 @@ def _parts(rows: Rows, settings: Settings) -> str | None:
     """Lists of answers that say different things: of parts of one answer, a single part would be paid."""
     several = [row["answers"] for row in rows.train if len(row["answers"]) > 1]
     differing = [golds for golds in several if _share_no_word(golds)]
-    if len(several) <= OF_A_KIND * len(rows.train) or len(differing) <= len(several) / 2:
+    few = len(several) <= OF_A_KIND * len(rows.train) or len(differing) <= len(several) / 2
+    if few or not _comparing(settings):
         return None
     return (
         f"{len(differing)} of {len(rows.train)} rows have several answers that differ, such as "
@@ -132,12 +138,13 @@ def _echoes(rows: Rows, settings: Settings) -> str | None:
     number, needed = sum(row_values.gold(row["question"]).endswith(row["answer"]) for row in answered), len(rows.train)
     check = f"check GRPO_PROMPT_COLUMN={settings.prompt_column} and GRPO_ANSWER_COLUMN={settings.answer_column}"
     if number and number >= TOLD * needed:
-        same = all(row["answer"] == row["question"] for row in answered)
-        told = "every answer is its question" if same else f"{number} of {needed} questions end with their answer"
+        copied = all(row["answer"] == row["question"] for row in answered)
+        told = "every answer is its question" if copied else f"{number} of {needed} questions end with their answer"
         return f"{told}: {check}"
     places = Counter(place for row in answered for place in _places_of(row["answer"], row["question"]))
     number = max(places.values(), default=0)
-    if len({row["answer"] for row in answered}) == 1 or not number or number < TOLD * needed:
+    same = len({row["answer"] for row in answered}) == 1
+    if same or not _comparing(settings) or not number or number < TOLD * needed:
         return None
     return (
         f"{number} of {needed} answers are the number at one place of their question, which a model can copy without "

@@ -173,7 +173,9 @@ def test_rows_that_are_meant_so_have_none(row_of: Any, settings: dict[str, str],
     assert not world.warned()
 
 
-def test_code_is_fine_where_no_reward_compares_it(world: World) -> None:
+@pytest.mark.parametrize("kind", ["the body of a function", "a number to reach", "a record in JSON"])
+def test_answers_are_fine_where_a_reward_of_the_users_own_reads_them(kind: str, world: World) -> None:
     world.reward("return len(answer) / 1000 if answer in completion else 0.0")
-    world.rows(train=[code("return NUMBER")(n) for n in range(80)])
+    row_of = next(row_of for name, _, row_of, _ in WRONGLY_TAKEN if name == kind)
+    world.rows(train=[row_of(n) for n in range(80)], test=[row_of(n) for n in range(80, 140)])
     assert not world.warned()
