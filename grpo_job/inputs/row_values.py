@@ -94,6 +94,8 @@ def golds(value: Any) -> list[str]:
             return golds(reply)
         if nested := [each for each in value if _is_container(each)]:
             raise Unreadable(f"a list of {_named(nested[0])}")
+        if any(each is True for each in value) and any(each is False for each in value):
+            raise Unreadable("a list with true and false, which cannot both be right")
         return list(dict.fromkeys(gold for each in value for gold in golds(each)))
     if isinstance(value, bool):
         return ["true" if value else "false"]

@@ -1,12 +1,11 @@
 """Checks the rows: how many are left, how long their prompts are, what was left out and why."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 
 from grpo_job.evaluation.notes import counted
 from grpo_job.inputs.dataset import Counts, Rows
 from grpo_job.inputs.questions import normalised
-from grpo_job.preflight import gold_answers
+from grpo_job.preflight import gold_answers, unshown
 from grpo_job.preflight.findings import Finding
 from grpo_job.settings.schema import Settings
 
@@ -17,9 +16,6 @@ DUPLICATE = 0.2
 OVERLAP = 0.05
 FEWEST_HELD_OUT = 50  # below, one standard error is more than 7 points, which hides usual gains
 KEPT = 0.99  # the proposed token limit keeps this share
-# Columns of SQuAD, BoolQ, Alpaca, RACE, CoQA, summaries and SVAMP that a question is about, in small letters.
-CONTEXTS = ("context", "passage", "input", "article", "story", "document", "body")
-BY_CHANCE = 0.05  # of short texts
 MOST_EPOCHS = 20  # more epochs over the same few rows memorize them
 
 
@@ -128,26 +124,6 @@ def _system(rows: Rows, settings: Settings) -> str | None:
     )
 
 
-def _context(rows: Rows, settings: Settings) -> str | None:
-    """A text that the question is about, in a column that no prompt shows."""
-    columns = [name for name in json.loads(rows.train[0]["columns"] or "{}") if name.lower() in CONTEXTS]
-    unshown = [name for name in columns if _is_unshown(name, rows)]
-    if not unshown:
-        return None
-    return (
-        f"no prompt shows its row's column {' or '.join(unshown)}: if the question is about it, write both into "
-        f"GRPO_PROMPT_COLUMN={settings.prompt_column}"
-    )
-
-
-def _is_unshown(name: str, rows: Rows) -> bool:
-    """Whether rows have texts in this column, of which prompts show none but by chance."""
-    cells = [json.loads(row["columns"])[name] for row in rows.train]
-    texts = [(cell.strip(), row) for cell, row in zip(cells, rows.train, strict=True) if isinstance(cell, str)]
-    shown = [any(text in message["content"] for message in row["prompt"]) for text, row in texts if text]
-    return sum(shown) < BY_CHANCE * len(shown)
-
-
 def _few_rows(rows: Rows, settings: Settings) -> str | None:
     if _epochs(rows, settings) <= MOST_EPOCHS:
         return None
@@ -229,4 +205,4 @@ def _epochs(rows: Rows, settings: Settings) -> float:
     return settings.max_steps * settings.groups_per_step / settings.num_iterations / max(1, len(rows.train))
 
 
-ROW_CHECKS = (_answers, *gold_answers.CHECKS, _duplicates, _system, _context, _few_rows, _none_fresh)
+ROW_CHECKS = (_answers, *gold_answers.CHECKS, *unshown.CHECKS, _duplicates, _system, _few_rows, _none_fresh)

@@ -1,5 +1,6 @@
 """The letter of a multiple choice in its spellings: `(B)`, `B.`, `b`, `Option B`, `(B) Paris`; the options' texts."""
 
+import ast
 import json
 import re
 from collections.abc import Callable
@@ -28,6 +29,9 @@ _EACH = re.compile(r"\(?[A-J]\)?(?:(?:\s*[,;&]\s*|,?\s+and\s+|(?<=\))\s*(?=\())\
 _OF_SEVERAL = re.compile(r"(?:both|neither|all|none|only|either)\b[^?()]*", re.IGNORECASE)  # an option about options
 _LABEL = r"\(?(?:([A-J])[).:]|([a-j]) ?\))"  # MathQA writes `a ) 38 , b ) 27.5`
 _LISTED = re.compile(rf"(?:^|[\s,;]){_LABEL}\s*(.+?)(?=[\s,;]+{_LABEL}\s|$)", re.DOTALL)
+_ARRAY = re.compile(r"array\((\[.*?\])(?:,\s*dtype=\w+)?\)", re.DOTALL)  # `{'text': array(['Rome'], dtype=object)}`
+_BETWEEN = re.compile(r"(?<=['\"])\s+(?=['\"])")  # `['Rome' 'Paris']`
+_LONGEST = 10_000  # characters of options as another program prints them
 
 Equal = Callable[[str, str], bool]
 
@@ -93,13 +97,12 @@ def options(column: Any) -> dict[str, str]:
 
     >>> options(["Rome", "Paris"]), options({"label": ["A", "B"], "text": ["Rome", "Paris"]})
     ({'A': 'Rome', 'B': 'Paris'}, {'A': 'Rome', 'B': 'Paris'})
-    >>> options("A) Rome B) Paris")
-    {'A': 'Rome', 'B': 'Paris'}
+    >>> options("A) Rome B) Paris"), options([{"label": "A", "text": "Rome"}, {"label": "B", "text": "Paris"}])
+    ({'A': 'Rome', 'B': 'Paris'}, {'A': 'Rome', 'B': 'Paris'})
     """
     if isinstance(column, str):
-        try:
-            column = json.loads(column)
-        except (ValueError, RecursionError):
+        column = _read(column)
+        if isinstance(column, str):
             return {(capital or low).upper(): text.strip() for capital, low, text, *_ in _LISTED.findall(column)}
     if isinstance(column, dict) and isinstance(column.get("text"), list):
         labels = column.get("label") or "ABCDEFGHIJ"
@@ -108,11 +111,36 @@ def options(column: Any) -> dict[str, str]:
         return {str(label).strip("(). "): str(text) for label, text in column.items()}
     if not isinstance(column, list):
         return {}
+    if column and all(isinstance(each, dict) for each in column):
+        return dict(filter(None, map(_labelled, column)))
     texts = list(zip("ABCDEFGHIJ", map(str, column), strict=False))
     labels = [re.match(rf"\(?{letter}[).:]\s*", text) for letter, text in texts]
     if not all(labels):  # then `B.C.` is a text, and so is `J. Edgar Hoover`, but `B) 21` is labelled
         labels = [label if label and label[0][-1:].isspace() else None for label in labels]
     return {letter: text[label.end() if label else 0 :] for (letter, text), label in zip(texts, labels, strict=True)}
+
+
+def _read(text: str) -> Any:
+    """What is written as JSON, or as Python and pandas print it into CSV; the text where it is neither."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    if text.lstrip()[:1] not in ("[", "{") or len(text) > _LONGEST:
+        return text
+    plain = _BETWEEN.sub(", ", _ARRAY.sub(r"\1", text))
+    try:
+        return ast.literal_eval(plain.strip())
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text
+
+
+def _labelled(option: dict[str, Any]) -> tuple[str, str] | None:
+    """The letter and the text of `{"label": "A", "text": "Rome"}` or `{"key": "A", "value": "Rome"}`."""
+    for label, text in (("label", "text"), ("key", "value")):
+        if label in option and text in option:
+            return str(option[label]), str(option[text])
+    return None
 
 
 def right_among(given: str, gold: str, texts: dict[str, str], equal: Equal) -> bool:

@@ -125,6 +125,7 @@ def test_an_answer_becomes_these_texts(value: Any, answers: list[str]) -> None:
     [
         ({"value": "72"}, "a dictionary with value"),
         ([["72"]], "a list of a list of str"),
+        ([True, False, True], "a list with true and false, which cannot both be right"),
         (b"72", "bytes"),
         (str(GPT), "as Python prints it"),
     ],

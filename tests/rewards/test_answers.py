@@ -124,6 +124,27 @@ def test_the_right_options_text_is_right_however_its_letter_is_set_before_it(lab
     assert correct("<answer>21</answer>", "B", options=options) == 0.0
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        [{"label": "A", "text": "Rome"}, {"label": "B", "text": "Nice 'n' Paris"}],
+        [{"key": "A", "value": "Rome"}, {"key": "B", "value": "Nice 'n' Paris"}],
+        """['Rome' "Nice 'n' Paris"]""",
+        """['Rome'\n "Nice 'n' Paris"]""",
+        """{'text': array(['Rome', "Nice 'n' Paris"], dtype=object), 'label': array(['A', 'B'], dtype=object)}""",
+    ],
+)
+def test_the_right_options_text_is_right_in_the_shapes_of_json_and_csv(options: object) -> None:
+    assert correct("<answer>Nice 'n' Paris</answer>", "B", choices=options) == 1.0
+    assert correct("<answer>(B) Rome</answer>", "B", choices=options) == 0.0
+    assert correct("<answer>Rome</answer>", "B", choices=options) == 0.0
+
+
+@pytest.mark.parametrize("options", ["[" * 5000, "['a' 'b", "[{'label': 'A'}]", "array([" * 1000, [{"text": "a"}]])
+def test_options_that_cannot_be_read_are_none(options: object) -> None:
+    assert correct("<answer>B</answer>", "B", choices=options) == 1.0
+
+
 def test_a_letter_that_is_no_label_stays_in_its_option() -> None:
     assert correct("<answer>A.D.</answer>", "B", options=["B.C.", "A.D."]) == 1.0
     assert correct("<answer>D.</answer>", "B", options=["B.C.", "A.D."]) == 0.0
