@@ -92,7 +92,11 @@ def _truncated(judged: dict[str, Any]) -> str | None:
     shares = judged.get("truncated")
     if not shares or max(shares.values()) < MANY_TRUNCATED:
         return None
-    return f"{shares['before']:.0%} of the completions were truncated before training, {shares['after']:.0%} after"
+    said = f"{shares['before']:.0%} of the completions were truncated before training, {shares['after']:.0%} after"
+    right = judged["right_truncated"]
+    if judged["measure"]["name"] != RIGHT or not any(right.values()):
+        return said
+    return f"{said}; {right['before']} and {right['after']} of these count as right"
 
 
 def _constant(judged: dict[str, Any]) -> str | None:

@@ -80,10 +80,16 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
 
 
 def _of_truncated(before: Records, after: Records) -> dict[str, Any]:
-    """Nothing for records of an earlier version, which do not know."""
-    if not all("truncated" in row for side in (before, after) for row in side):
+    """The shares, and how many of these have a right answer. Nothing for records of an earlier version."""
+    sides = {"before": before, "after": after}
+    if not all("truncated" in row for side in sides.values() for row in side):
         return {}
-    return {"truncated": {"before": share_of(before, "truncated"), "after": share_of(after, "truncated")}}
+    return {
+        "truncated": {when: share_of(side, "truncated") for when, side in sides.items()},
+        "right_truncated": {
+            when: sum(row["truncated"] and row["correct_lenient"] for row in side) for when, side in sides.items()
+        },
+    }
 
 
 def _tested(graded: Sequence[tuple[float | None, ...]]) -> tuple[str, float]:

@@ -107,7 +107,9 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
     right = (latex.last_box(gold) if len(gold) <= quantities.LONGEST else "") or gold
     right = lists.in_asked_order(right, str(columns.get("question") or ""))
     options = choices.options(columns.get("choices") or columns.get("options"))
-    if choices.contradicts(given, options, equal):
+    letter, text = choices.letter_and_text(given) or ("", "")
+    said = [given, *(f"{letter}. {each}" for each in sentences.readings(text))]
+    if any(choices.contradicts(each, options, equal) for each in said):
         return 0.0
     readings = dict.fromkeys([given, *sentences.readings(given)])
     return float(any(choices.right_among(reading, right, options, equal) for reading in readings))

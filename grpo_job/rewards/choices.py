@@ -9,7 +9,7 @@ from typing import Any
 _LEAD = re.compile(
     r"(?:(?:so|thus|hence|therefore),? |"
     r"(?:the |my )?(?:final |correct |right |best )*(?:answer|choice|option|letter)(?: is)?:?\s*|"
-    r"I (?:choose|pick|select)\s+|it(?: is|'s)\s+)+",
+    r"I (?:choose|pick|select)\s+|it(?: is|['’]s)\s+)+",
     re.IGNORECASE,
 )
 _BARE = re.compile(

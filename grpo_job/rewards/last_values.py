@@ -20,8 +20,8 @@ _NUMBER_IN_TEXT = re.compile(
 # What makes another of the number beside it: a bound, a part, a denial, a question, or what is still to be done.
 _QUALIFIED = re.compile(
     r"\b(?:at (?:least|most)|than|over|under|above|below|between|almost|nearly|half|twice|double|triple"
-    r"|(?:root|power|half|thirds?|quarters?|fourths?|fifths?|\d%|\d percent) of"
-    r"|(?:could|might|may) be|maybe|perhaps|per|page|step|version|negative|minus|plus|times) $",
+    r"|(?:could|might|may) be|maybe|perhaps|per|page|step|version|negative|minus|plus|times) $"
+    rf"|(?:[\d.]{{1,9}}(?: ?%| per ?cent)?|\b(?:root|power|{'|'.join(words.PARTS)})) of (?:the )?$",
     re.IGNORECASE,
 )
 _QUALIFIES = re.compile(

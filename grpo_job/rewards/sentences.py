@@ -26,14 +26,14 @@ _LEAD = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _DENIED = "not|no|never|wrong|incorrect|if|question|except|guess"
-_DENIAL = re.compile(rf"\b(?:{_DENIED}|false|other|another|\w+n't)\b", re.IGNORECASE)
+_DENIAL = re.compile(rf"\b(?:{_DENIED}|false|other|another|\w+n['’]t)\b", re.IGNORECASE)
 _NO_STATEMENT = re.compile(
     rf"\b(?:{_DENIED}|nor|or|either|neither|maybe|perhaps|possibly|probably|might|may|could|would|should|cannot|"
     r"chapter|section|figure|exercise|room|option|version|step|page|line|problem|case|"
     r"unless|than|least|most|over|under|above|below|up to|between|from|without|almost|"
-    r"half|twice|thrice|double|triple|thirds?|quarters?|fourths?|fifths?|plus|minus|times|squared|cubed|divided|"
+    rf"{'|'.join(words.PARTS)}|twice|thrice|double|triple|plus|minus|times|squared|cubed|divided|"
     r"nearly|multiplied|raised|through|until|closer? to|versus|vs|power|base|mod|root|factorial|minimum|maximum|"
-    r"sure|think|per|every|how|what|which|negative|ratio|sin|cos|tan|log)\b|n't\b|[?~<>≤≥≠±|^_*+=/]|\\[a-zA-Z]|\d\s*[-\u2013:]\s*\d",
+    r"sure|think|per|every|how|what|which|negative|ratio|sin|cos|tan|log)\b|n['’]t\b|[?~<>≤≥≠±|^_*+=/]|\\[a-zA-Z]|\d\s*[-\u2013:]\s*\d",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(

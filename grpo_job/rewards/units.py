@@ -163,7 +163,7 @@ def _canonical(words: tuple[str, ...]) -> list[str]:
         lowered = word.lower().rstrip(".")
         if lowered in ("square", "sq", "cubic", "cu"):
             power = "2" if lowered.startswith("sq") else "3"
-        elif lowered in ("a", "an", "each", "every"):
+        elif lowered in ("a", "an", "each", "every") and word != "A":  # amperes
             found.append("per")
         elif lowered in _FILLERS and not (lowered == "in" and place == len(words) - 1):
             break

@@ -29,7 +29,7 @@ _SYMBOLS = re.compile(r"(?:[A-Z][a-z]?){2,}")  # of elements: NaCl
 _VERDICT = re.compile(
     r"(yes|no|true|false)(?:[.!]|[.!,;:]\s+(?P<rest>.{1,300})|\s+[-\u2014]\s+(?P<more>.{1,300}))?", re.I | re.S
 )
-_SAME_VERDICT = {"yes": r"yes|true", "no": r"no|false|not|cannot|\w+n't"}
+_SAME_VERDICT = {"yes": r"yes|true", "no": r"no|false|not|cannot|\w+n['’]t"}
 _SAME_VERDICT |= {"true": _SAME_VERDICT["yes"], "false": _SAME_VERDICT["no"]}
 
 
@@ -80,7 +80,7 @@ def verdict(text: str) -> str | None:
     if match is None:
         return None
     rest = re.sub(rf"\b(?:{_SAME_VERDICT[match[1].lower()]})\b", "", match["rest"] or match["more"] or "", flags=re.I)
-    if re.search(r"\b(?:or|no|not|yes|true|false|maybe|but|unless|\w+n't|cannot|never|wrong)\b|\?", rest, re.I):
+    if re.search(r"\b(?:or|no|not|yes|true|false|maybe|but|unless|\w+n['’]t|cannot|never|wrong)\b|\?", rest, re.I):
         return None
     return match[1].lower()
 

@@ -312,6 +312,16 @@ def test_many_truncated_completions_are_told_with_those_of_the_other_side(
     assert judged["truncated"] == {"before": before / 60, "after": after / 60}
 
 
+def test_right_answers_in_truncated_completions_are_told_where_the_measure_reads_them() -> None:
+    before, after = asked(30), asked(30)
+    after[25:50] = [{**record, "truncated": True} for record in after[25:50]]
+    after[40:50] = [{**record, "correct_lenient": False} for record in after[40:50]]
+    judged = judge(before, after, Measure(RIGHT))
+    told = "0% of the completions were truncated before training, 42% after; 0 and 15 of these count as right"
+    assert told in judged["notes"]
+    assert judged["right_truncated"] == {"before": 0, "after": 15}
+
+
 def test_records_of_an_earlier_version_say_nothing_of_truncated_completions() -> None:
     known = [{name: value for name, value in record.items() if name != "truncated"} for record in asked(30)]
     assert "truncated" not in judge(known, asked(30), IN_TAGS)

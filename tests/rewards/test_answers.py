@@ -137,6 +137,7 @@ def test_the_right_options_text_is_right_however_its_letter_is_set_before_it(lab
 def test_the_right_options_text_is_right_in_the_shapes_of_json_and_csv(options: object) -> None:
     assert correct("<answer>Nice 'n' Paris</answer>", "B", choices=options) == 1.0
     assert correct("<answer>(B) Rome</answer>", "B", choices=options) == 0.0
+    assert correct("<answer>B. It is Rome</answer>", "A", choices=options) == 0.0
     assert correct("<answer>Rome</answer>", "B", choices=options) == 0.0
 
 

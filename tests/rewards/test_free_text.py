@@ -70,7 +70,8 @@ def test_an_equation_that_is_no_working_is_not_its_right_side(text: str, gold: s
     "text",
     [
         *("at most 72", "It is more than 72.", "It cannot be 72.", "The answer isn't 72.", "Is the answer 72?"),
-        *("half of 72", "the square root of 72", "72 squared", "2 to the power of 72", "Step 72", "72 is incorrect"),
+        *("half of 72", "It is 20% of 72.", "12.5 percent of the 72", "two sixths of 72", "0.2 of 72", "3/4 of the 72"),
+        *("the square root of 72", "72 squared", "2 to the power of 72", "Step 72", "72 is incorrect"),
         *("So the total is 72 +", "so 60 + 72 =", "Call 555-72", "version 1.2.72"),
     ],
 )
