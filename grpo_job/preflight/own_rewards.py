@@ -4,22 +4,34 @@ What it pays is judged in `rewards.py`; here only what a signature leaves open, 
 """
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from grpo_job.preflight.findings import Finding
-from grpo_job.rewards import Reward, Tokens, as_trl_function, calling
+from grpo_job.rewards import Reward, Tokens, as_trl_function, calling, custom
 from grpo_job.rewards.batches import COLUMNS, batch_of, batch_of_rows, whole
 from grpo_job.settings.schema import Settings
 
-CHEAP = 1.0  # seconds of the check so far: a slower one may cost money for each call
+CHEAP = 0.005  # seconds a completion: a slower one may cost money for each call
 FURTHER, SECONDS = 500, 2.0  # at most
 SLOW = 5.0  # seconds for a generation, which takes some itself
 _COMPLETION, _ANSWER = "\0completion", "\0answer"
 
 
-def of_names(reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settings) -> Iterator[Finding]:
+def findings(
+    reward: Reward, rows: Sequence[Mapping[str, Any]], seconds: float, settings: Settings, tokens: Tokens | None
+) -> Iterator[Finding]:
+    """`seconds`: what a completion takes. Raises `RewardFailed` for the first row that the reward cannot grade."""
+    yield from of_time(reward, seconds, settings)
+    if seconds < CHEAP:
+        _grade_further(reward, rows, settings, tokens)
+    yield from _of_names(reward, rows[:FURTHER], settings)
+    yield from _of_examples(reward, rows[0], settings, tokens)
+
+
+def _of_names(reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settings) -> Iterator[Finding]:
     """Which parameters were guessed, and which get a value of the job in place of the rows' own column."""
     if not calling.takes_batch(reward.function):
         yield from _guessed(reward, rows[0])
@@ -63,18 +75,27 @@ def _differs(row: Mapping[str, Any], name: str) -> bool:
     return name in own and str(own[name]) != str(row[name])
 
 
-def grade_further(reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settings, tokens: Tokens | None) -> None:
-    """Asks for the right answer of further rows, from all parts of them: their values may be of another kind.
-
-    Raises `RewardFailed` for the first row that it cannot grade.
-    """
-    function, size = (
-        as_trl_function(reward, settings.reward_timeout_seconds, tokens),
-        settings.completions_per_generation,
-    )
+def _grade_further(
+    reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settings, tokens: Tokens | None
+) -> None:
+    """Asks for the right answer of rows from all parts of them: their values may be of another kind."""
+    function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
+    size = settings.completions_per_generation
     began, rows = time.monotonic(), rows[:: -(-len(rows) // FURTHER) or 1]
     for at in range(0, len(rows), size):
         batch = rows[at : at + size]
         function(**batch_of_rows(batch, [row["answer"] for row in batch]))
         if time.monotonic() - began > SECONDS:
             return
+
+
+def _of_examples(
+    reward: Reward, row: Mapping[str, Any], settings: Settings, tokens: Tokens | None
+) -> Iterator[Finding]:
+    """Each of its module's EXAMPLES with this row: what it pays must be what is expected."""
+    function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
+    for completion, expected in custom.examples(reward.function, reward.name, reward.module):
+        [paid] = function(**batch_of(row, [completion]))
+        if paid != expected and not (paid and expected and math.isclose(paid, expected, rel_tol=1e-6)):
+            said = f"GRPO_REWARDS: {reward.name} pays {paid} for {completion!r}; EXAMPLES expect {expected}: fix one"
+            yield Finding("failed", "examples of rewards", said)

@@ -5,13 +5,13 @@ reward wants an answer written is not known, so each is written in several forms
 that is paid best counts. What a format of the user's own is worth cannot be judged so: it is warned of, never refused.
 """
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from grpo_job.evaluation.completion import Truncated
 from grpo_job.evaluation.measure import AUTO
 from grpo_job.outcomes import InvalidRun, RunEnded
 from grpo_job.preflight import own_rewards
@@ -36,7 +36,7 @@ FORMS = {
     "hashes": "It is {0}.\n#### {0}",
     "plain": "{0}",
 }
-GARBLED = "</answer> \u0416\x00<reasoning><reasoning>%%%\n}}{{ \\boxed{ ####\n<answer></reasoning> \ufffd"
+GARBLED = Truncated("</answer> \u0416\x00<reasoning><reasoning>%%%\n}}{{ \\boxed{ ####\n<answer></reasoning> \ufffd")
 
 
 class Paid(NamedTuple):
@@ -95,14 +95,9 @@ def findings(
             if reward.function_is(judge):
                 yield from _of_judge(reward, rows, settings)
                 continue
-            began = time.monotonic()
             paid[reward.name], seconds = _paid_in_each_form(reward, first, wrong, settings, tokens)
             if reward.own:
-                yield from own_rewards.of_time(reward, seconds, settings)
-                if time.monotonic() - began < min(own_rewards.CHEAP, SECONDS):
-                    own_rewards.grade_further(reward, rows[ROWS:], settings, tokens)
-                yield from own_rewards.of_names(reward, first, settings)
-                yield from _of_examples(reward, first, settings, tokens)
+                yield from own_rewards.findings(reward, rows, seconds, settings, tokens)
         except RunEnded as failure:
             yield Finding("failed", "rewards", f"GRPO_REWARDS: {failure}; it would end the run: fix it")
             continue
@@ -144,18 +139,6 @@ def _paid_in_each_form(
     *by_form, empty, garbled = (fmean(score or 0.0 for score in paid) for paid in zip(*scores, strict=True))
     pairs = zip(FORMS, by_form[::2], by_form[1::2], strict=True)
     return {form: Paid(perfect, false, empty, garbled) for form, perfect, false in pairs}, seconds
-
-
-def _of_examples(
-    reward: Reward, rows: Sequence[Mapping[str, Any]], settings: Settings, tokens: Tokens | None
-) -> Iterator[Finding]:
-    """Each of its module's EXAMPLES with the first row: what it pays must be what is expected."""
-    function = as_trl_function(reward, settings.reward_timeout_seconds, tokens)
-    for completion, expected in custom.examples(reward.function, reward.name, reward.module):
-        [paid] = function(**batch_of(rows[0], [completion]))
-        if paid != expected and not (paid and expected and math.isclose(paid, expected, rel_tol=1e-6)):
-            said = f"GRPO_REWARDS: {reward.name} pays {paid} for {completion!r}; EXAMPLES expect {expected}: fix one"
-            yield Finding("failed", "examples of rewards", said)
 
 
 def need_gold(chosen: Sequence[Reward] | None, measured: Sequence[Reward] | None) -> bool:

@@ -41,6 +41,7 @@ def test_it_is_asked_for_no_more_completions_at_once_than_in_training(world: Wor
 
 def test_one_that_is_slow_is_asked_about_fewer_rows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "SECONDS", 0.0)
+    monkeypatch.setattr(own_rewards, "CHEAP", 0.0)
     body = "    asked.append(question)\n    return 1.0 / (question == asked[0])\n"
     with_module(world, f"asked = []\ndef brief(completion, question):\n{body}")
     assert world.failed() == []
@@ -83,6 +84,12 @@ def test_one_that_takes_its_time_is_asked_about_no_further_row(world: World, mon
     rows_with(world, level=[*range(1, 50), None])
     with_module(world, "def brief(completion, level): return len(completion) / level\n")
     assert world.failed() == []
+
+
+def test_one_that_pays_for_the_end_token_teaches_something(world: World) -> None:
+    with_module(world, "def brief(completion, completion_ids): return float(completion_ids[-1:] == [569])\n")
+    said = "brief does not prefer a perfect completion (perfect 1, wrong 1, empty 1, garbled 0)"
+    assert any(said in found.sentence for found in world.warned())
 
 
 @pytest.mark.parametrize(
