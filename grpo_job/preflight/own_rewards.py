@@ -62,7 +62,7 @@ def of_time(reward: Reward, seconds: float, settings: Settings) -> Iterator[Find
 
 def _guessed(reward: Reward, row: Mapping[str, Any]) -> Iterator[Finding]:
     batch = whole(batch_of({**row, "answer": _ANSWER, "answers": []}, [_COMPLETION]))
-    positional, named = calling.row_arguments(reward.function, {**batch, "completion_ids": [[]]}, 0)
+    positional, named = calling.columns_for(reward.function, {**batch, "completion_ids": [[]]}).of(0)
     by_value = {value: name for name, value in named.items() if isinstance(value, str) and name not in batch}
     completion, answer = by_value.get(_COMPLETION, "completion"), by_value.get(_ANSWER, "ground_truth")
     if not positional and answer != "ground_truth":

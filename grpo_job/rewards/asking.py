@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from grpo_job.outcomes import STOPS, Abandoned, InvalidRun
 from grpo_job.rewards import calling, exits, switches
-from grpo_job.rewards.batches import batch_of_rows, whole
+from grpo_job.rewards.batches import batch_of_rows, copied, whole
 from grpo_job.rewards.custom import RewardFunction
 from grpo_job.rewards.timeout import finishes
 
@@ -73,7 +73,8 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         if tokens and "completion_ids" not in batch and calling.gets(reward.function, "completion_ids"):
             batch["completion_ids"] = tokens([calling.text_of(each) for each in batch["completions"]])
-        given = whole(batch, lists=reward.own and calling.takes_batch(reward.function))
+        lists = reward.own and calling.takes_batch(reward.function)
+        given = whole(copied(batch) if reward.own else batch, lists=lists)
         if reward.opening and not reward.own:
             given["completions"] = [opened(calling.text_of(each), reward.opening) for each in given["completions"]]
         asked = _Asked(reward, given, deadline)
@@ -111,39 +112,50 @@ class _Asked(NamedTuple):
             return self._of_batch(size)
         if len(self.batch.get("answer", self.batch["completions"])) != size:
             raise ValueError(f"there are {size} completions; the list of answers is shorter or longer")
-        calls = [self._call(number) for number in range(size)]
+        columns = self._columns(self.batch)
+        calls = [self._call(columns, number) for number in range(size)]
+        scores: list[Any] = []
         if calling.is_async(function):
-            return list(self._cut(lambda: calling.awaited(calls), 0))
-        return [self._cut(call, number) for number, call in enumerate(calls)]
+            return list(self._cut(lambda: calling.awaited(calls), scores))
+        if self.reward.own:
+            for call in calls:
+                scores.append(self._cut(call, scores))
+        else:  # one of the menu changes nothing of the process, so one clock is enough
+            self._cut(lambda: scores.extend(call() for call in calls), scores)
+        return scores
 
     def _of_batch(self, size: int) -> list[Any]:
         function = self.reward.function
         arguments = calling.batch_arguments(function, self.batch)
         call = partial(function, **arguments)
         once: Callable[[], Any] = (lambda: calling.awaited([call])[0]) if calling.is_async(function) else call
-        scores = self._cut(lambda: _listed(once()), 0)
+        scores = self._cut(lambda: _listed(once()), ())
         if not isinstance(scores, list) or len(scores) != size:
             problem = f"returned {_told(scores)} for {size} completions, which is no list of as many scores,"
             raise self.failure(problem, 0)
         return scores
 
-    def _call(self, number: int) -> Callable[[], Any]:
+    def _columns(self, batch: Mapping[str, Any]) -> calling.Columns:
+        try:
+            return calling.columns_for(self.reward.function, batch)
+        except LookupError as error:
+            raise self.failure(str(error), 0) from error
+
+    def _call(self, columns: calling.Columns, number: int) -> Callable[[], Any]:
         """The call for one completion. One of the menu is asked with each of several right answers."""
         several = self.batch["answer"][number] if "answer" in self.batch else None
         if self.reward.own or not isinstance(several, list):
-            return partial(self._arguments_and_call, self.batch, number)
-        batches = [{**self.batch, "answer": [one] * len(self.batch["answer"])} for one in several]
-        return lambda: max((self._arguments_and_call(batch, number) for batch in batches), key=lambda paid: paid or 0.0)
+            return lambda: self._of_one(columns, number)
+        size = len(self.batch["answer"])
+        each = [self._columns({**self.batch, "answer": [one] * size}) for one in several]
+        return lambda: max((self._of_one(columns, number) for columns in each), key=lambda paid: paid or 0.0)
 
-    def _arguments_and_call(self, batch: Mapping[str, Any], number: int) -> Any:
-        try:
-            positional, named = calling.row_arguments(self.reward.function, batch, number)
-        except LookupError as error:
-            raise self.failure(str(error), number) from error
+    def _of_one(self, columns: calling.Columns, number: int) -> Any:
+        positional, named = columns.of(number)
         return self.reward.function(*positional, **named)
 
-    def _cut(self, call: Callable[[], Any], number: int) -> Any:
-        """What the call returns, unless it raises, exits or does not end in time."""
+    def _cut(self, call: Callable[[], Any], scores: Sequence[Any]) -> Any:
+        """What the call returns, unless it raises, exits or does not end in time; the `scores` so far say where."""
         returned: list[Any] = []
         try:
             with exits.raised():
@@ -152,12 +164,12 @@ class _Asked(NamedTuple):
                 stuck = f"reward {self.reward.name!r} did not end in time and cannot be stopped"
                 seconds = self.deadline - time.monotonic()
                 if not finishes(lambda: returned.append(call()), seconds, stuck if self.reward.own else None):
-                    raise self.failure("did not end in time", number)
+                    raise self.failure("did not end in time", len(scores))
         except (RewardFailed, InvalidRun, *STOPS):  # the second: the machine starts no clock
             raise
         except BaseException as error:  # one that exits must not end the run as if done
             place = _place_of(error, self.reward.function)
-            raise self.failure(f"raised {exits.told(error)}{place}", number) from error
+            raise self.failure(f"raised {exits.told(error)}{place}", len(scores)) from error
         return returned[0]
 
     def checked(self, score: Any, number: int) -> float | None:

@@ -35,12 +35,16 @@ def batch_of_rows(rows: Sequence[Mapping[str, Any]], completions: Sequence[str])
     return {name: [value for batch in batches for value in batch[name]] for name in batches[0]}
 
 
+def copied(batch: Batch) -> dict[str, Any]:
+    """With columns of its own, because a reward may change what it is given, and the next one gets the same."""
+    return {name: _copied(name, values) for name, values in batch.items()}
+
+
 def whole(batch: Batch, *, lists: bool = False) -> dict[str, Any]:
     """The batch with the rows' own columns as lists, and a list of answers where a row has several.
 
     With `lists` also of one answer, where the rows' column `answer` holds a list: TRL hands it over as it is.
     """
-    batch = {name: _copied(name, values) for name, values in batch.items()}
     hidden = (ANSWERS, COLUMNS, WORKED) if COLUMNS in batch else (ANSWERS,)
     given = {name: value for name, value in batch.items() if name not in hidden}
     rows = [json.loads(text) for text in batch.get(COLUMNS) or ()]
@@ -65,6 +69,5 @@ def _answer(answer: Any) -> Any:
 
 
 def _copied(name: str, values: Any) -> Any:
-    """A column as a list of its own, because a reward may change what it is given, and the next one gets the same."""
     copied = copy if name == "completion_ids" else deepcopy  # token ids are many, and flat
     return [copied(each) for each in values] if isinstance(values, list) else values

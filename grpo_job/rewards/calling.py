@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from grpo_job.rewards.batches import Batch
 from grpo_job.rewards.texts import Text
@@ -120,8 +120,19 @@ def batch_arguments(function: Callable[..., Any], batch: Batch) -> dict[str, Any
     return {name: value for name, value in known.items() if name in asked}
 
 
-def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tuple[list[Any], dict[str, Any]]:
-    """Positional and named arguments for one completion of the batch.
+class Columns(NamedTuple):
+    """The columns of a batch that a reward of one completion is called with: a value for each completion."""
+
+    positional: list[Sequence[Any]]
+    named: dict[str, Sequence[Any]]
+
+    def of(self, number: int) -> tuple[list[Any], dict[str, Any]]:
+        """Positional and named arguments for this completion."""
+        return [values[number] for values in self.positional], {name: each[number] for name, each in self.named.items()}
+
+
+def columns_for(function: Callable[..., Any], batch: Batch) -> Columns:
+    """What a reward of one completion asks for.
 
     The first parameter that does not ask for the prompt is the completion, unless one has verl's name for it,
     `solution_str`. The others are given by name; the one after the completion is the answer where no column has its
@@ -129,11 +140,11 @@ def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tu
     Raises `LookupError` for a parameter that nothing can be given for, and where it is open which is the completion.
     """
     size = len(batch["completions"])
-    known = {name: values[number] for name, values in batch.items() if _is_column(values, size)}
-    known["completion"] = str(text_of(known.pop("completions")))
+    known = {name: values for name, values in batch.items() if _is_column(values, size)}
+    known["completion"] = [str(text_of(each)) for each in known.pop("completions")]
     if "prompts" in known:
         known["prompt"] = known.pop("prompts")
-    known = {"ground_truth": known.get("answer"), **known, "solution_str": known["completion"]}
+    known = {"ground_truth": known.get("answer", [None] * size), **known, "solution_str": known["completion"]}
     asked = [each for each in parameters(function).values() if each.kind != each.VAR_POSITIONAL]
     options = _set_options(function)
     named = [each for each in asked if each.kind != each.VAR_KEYWORD and each.name not in options]
@@ -158,7 +169,7 @@ def row_arguments(function: Callable[..., Any], batch: Batch, number: int) -> tu
     if any(each.kind == each.VAR_KEYWORD for each in asked):
         taken = {each.name for each in asked} | {"completion"} | VERLS
         values |= {name: value for name, value in known.items() if name not in taken}
-    return positional, values
+    return Columns(positional, values)
 
 
 def _is_column(values: Any, size: int) -> bool:

@@ -9,6 +9,7 @@ from grpo_job.rewards import choices, dates, quantities, sentences, words, writt
 
 _EUROPEAN = r"\d{1,3}(?:\.\d{3}){1,5},\d\d(?!\d)(?: ?€)?|\d+,\d\d(?!\d) ?€"
 _GROUPED = r"\d+(?:\.\d+){2,}|\d{1,3}(?: \d{3})+(?![\d/])"
+_LONGEST = 200  # characters of a date or a measure before its last number
 # Not within a word or a power, nor an ordinal, nor a year, nor what is denied.
 _NUMBER_IN_TEXT = re.compile(
     r"(?<![\w^)])(?<!\d[.,](?=\d))(?<!\b[Ii]n (?=(?:19|20)\d\d\b))(?<!\bmod )"
@@ -58,9 +59,11 @@ def last_value(text: str) -> str | None:
 
 
 def _whole(number: re.Match[str], text: str) -> str:
-    measured = last(_MEASURES, text)
-    for whole in (dates.last(text), measured if measured and quantities.quantity(measured[0]) else None):
-        if whole and number.end() <= whole.end():
+    start = max(0, number.start() - _LONGEST)
+    near = text[start:]
+    measured = last(_MEASURES, near)
+    for whole in (dates.last(near), measured if measured and quantities.quantity(measured[0]) else None):
+        if whole and number.end() <= start + whole.end():
             return whole[0]
     before, behind = text[max(0, number.start() - written_out.REACH) : number.start()], text[number.end() :]
     if behind[:1] in ")]}" and (opening := _OPEN_BRACKET.search(before + number[0])):
