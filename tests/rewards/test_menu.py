@@ -201,3 +201,10 @@ def test_a_reward_of_the_menu_is_shown_the_opening_that_the_prompt_ended_with() 
     for reward in (mine, format_tags):
         assert as_trl_function(reward)(completions=[said], answer=["72"]) == [1.0]
     assert as_trl_function(format_tags)(completions=[f"<reasoning>{said}"], answer=["72"]) == [1.0]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_completion_that_it_fails_on_is_named(own: bool) -> None:
+    function = as_trl_function(Reward("mine", 1.0, lambda completion, answer: 1.0 / (completion != "c"), own=own), 5.0)
+    with pytest.raises(RewardFailed, match=r"on the completion 'c' \(answer '3'\)"):
+        function(completions=["a", "b", "c", "d"], answer=["1", "2", "3", "4"])
