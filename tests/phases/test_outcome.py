@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from grpo_job.inputs import sample
 from grpo_job.run_folder.files import read_json, read_jsonl, sha256, write_json
 from tests.faults import runs
 from tests.faults.hooks import SignalAfterStep, WithoutReport
@@ -135,53 +136,48 @@ def test_a_run_that_goes_on_with_its_budget_spent_ends_in_order_with_what_was_tr
     assert summary["adapter"]["sha256"] == sha256(checkpoint / "adapter_model.safetensors")
 
 
-# Fails where the run is: while it answers for the base, or when it has taken its second step.
+# The checks ask for right answers as they would be written, of rows to train on.
 FAILS = """
-import os
-BAD = {bad!r}
-def fails(completions, **kwargs):
-    fails.calls = getattr(fails, "calls", 0) + 1
-    if os.path.exists(BAD) and fails.calls >= int(open(BAD).read()):
-        fails.calls / 0
-    return [float(sum(map(str.isdigit, each[0]["content"]))) for each in completions]
+def fails(completions, question, trainer_state, **kwargs):
+    texts = [each[0]["content"] for each in completions]
+    worked, step = any(" = " in text for text in texts), trainer_state.global_step
+
+    if {where}:
+        step / 0
+    return [float(sum(map(str.isdigit, text))) for text in texts]
 """
+IN_HELD_OUT = f"question[0] in open({str(sample.HELD_OUT)!r}).read()"
 
 
-def failing(folder: Path, *, calls: int) -> dict[str, str]:
-    """A run whose reward raises in its call of this number; the first ones are those of the checks."""
-    (folder / "bad").write_text(str(calls))
-    (folder / "own_fails.py").write_text(FAILS.format(bad=str(folder / "bad")))
+def failing(folder: Path, *, where: str) -> dict[str, str]:
+    """A run whose reward raises where this is true."""
+    (folder / "own_fails.py").write_text(FAILS.format(where=where))
     return {"GRPO_REWARDS": f"{folder}/own_fails.py::fails", "GRPO_PROBE_PROMPTS": "2"}
 
 
-CHECKS, BEFORE, PROBE = 8 * 5, 1, 2  # calls: five batches for each row, the held-out rows, and the groups of the probe
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("calls", [CHECKS + 1, CHECKS + BEFORE + 1])
+@pytest.mark.parametrize("where", [IN_HELD_OUT, "worked"], ids=["base", "probe"])
 def test_a_reward_that_fails_before_training_is_refused_with_its_line_and_the_completion(
-    calls: int, tmp_path: Path
+    where: str, tmp_path: Path
 ) -> None:
-    attempt = runs.start(tmp_path, failing(tmp_path, calls=calls), hooks=(WithoutReport(),))
+    attempt = runs.start(tmp_path, failing(tmp_path, where=where), hooks=(WithoutReport(),))
     assert attempt.wait() == 2, attempt.said()
     reason = read_json(tmp_path / runs.RUN_ID / "summary.json")["ending"]["reason"]
-    assert (
-        "reward 'fails' raised ZeroDivisionError: division by zero at own_fails.py, line 7: fails.calls / 0" in reason
-    )
+    assert "reward 'fails' raised ZeroDivisionError: division by zero at own_fails.py, line 7: step / 0" in reason
     assert "on the completion '" in reason
 
 
 @pytest.mark.slow
 def test_a_reward_that_fails_in_mid_run_ends_it_with_4_and_the_mended_run_resumes(tmp_path: Path) -> None:
-    settings = failing(tmp_path, calls=CHECKS + BEFORE + PROBE + 4)
+    settings = failing(tmp_path, where="step == 2")
     attempt = runs.start(tmp_path, settings, hooks=(WithoutReport(),))
     assert attempt.wait() == 4, attempt.said()
     run = tmp_path / runs.RUN_ID
     reason = read_json(run / "summary.json")["ending"]["reason"]
-    assert "line 7: fails.calls / 0 on the completion '" in reason
+    assert "line 7: step / 0 on the completion '" in reason
     assert f"the run is kept at step 2 and resumes with GRPO_RUN_ID={runs.RUN_ID} once it is fixed" in reason
     own = tmp_path / "own_fails.py"
-    own.write_text(own.read_text().replace("fails.calls / 0", "0.0"))
+    own.write_text(own.read_text().replace("step / 0", "0.0"))
     assert runs.finish(tmp_path, settings, hooks=(WithoutReport(),)) == 0
     assert [row["step"] for row in read_jsonl(run / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
     assert read_json(run / "summary.json")["attempts"] == 2
