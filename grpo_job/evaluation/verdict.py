@@ -39,7 +39,8 @@ def judge(before: Records, after: Records, measure: Measure, *, warm: Records = 
     place), `correct_lenient` (the last answer anywhere) and `format` have figures beside it and no verdict; the first
     two only where rows have right answers.
     `answers` holds what `_of_answers` finds where the measure pays right answers; else `completions` has the commonest,
-    and whether they are `dependence.unread`. `truncated`: the share of each side's completions that were.
+    and whether they are `dependence.unread`. `truncated`: the share of each side's completions that were, and
+    `right_truncated` how many of those are right.
     `notes` are sentences for people, the weightiest first. `gained` and `lost` list the rows whose value rose and fell.
     `sampled` is there when both sides were sampled. The records of `warm`, after a warm start, add `warm` and
     `warm_interval` beside `before` and `after`, and are no part of the verdict. Neither are rows that were not graded

@@ -107,12 +107,17 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
     right = (latex.last_box(gold) if len(gold) <= quantities.LONGEST else "") or gold
     right = lists.in_asked_order(right, str(columns.get("question") or ""))
     options = choices.options(columns.get("choices") or columns.get("options"))
-    letter, text = choices.letter_and_text(given) or ("", "")
-    said = [given, *(f"{letter}. {each}" for each in sentences.readings(text))]
-    if any(choices.contradicts(each, options, equal) for each in said):
+    if options and _contradicts(given, options):
         return 0.0
     readings = dict.fromkeys([given, *sentences.readings(given)])
     return float(any(choices.right_among(reading, right, options, equal) for reading in readings))
+
+
+def _contradicts(given: str, options: dict[str, str]) -> bool:
+    """Whether it has the letter of one option, and states the text of another: `B. It is Rome`."""
+    letter, text = choices.letter_and_text(given) or ("", "")
+    said = [given, *(f"{letter}. {each}" for each in sentences.readings(text))]
+    return any(choices.contradicts(each, options, equal) for each in said)
 
 
 def _in_another_unit(given: str, said: str, gold: str) -> bool:

@@ -137,7 +137,6 @@ def test_the_right_options_text_is_right_however_its_letter_is_set_before_it(lab
 def test_the_right_options_text_is_right_in_the_shapes_of_json_and_csv(options: object) -> None:
     assert correct("<answer>Nice 'n' Paris</answer>", "B", choices=options) == 1.0
     assert correct("<answer>(B) Rome</answer>", "B", choices=options) == 0.0
-    assert correct("<answer>B. It is Rome</answer>", "A", choices=options) == 0.0
     assert correct("<answer>Rome</answer>", "B", choices=options) == 0.0
 
 
@@ -249,3 +248,13 @@ def test_answers_are_graded_in_many_threads_at_once() -> None:
 def test_the_only_math_of_a_sentence_is_its_answer(math: str) -> None:
     assert correct(f"<answer>Thus {math} of it.</answer>", "1/2") == 1.0
     assert correct(f"<answer>Thus not {math} of it.</answer>", "1/2") == 0.0
+
+
+@pytest.mark.parametrize("gold", ["A", "B", "72"])
+def test_the_letter_of_one_option_with_what_another_says_is_no_choice(gold: str) -> None:
+    assert correct("<answer>B. It is 72</answer>", gold, choices=["72", "73"]) == 0.0
+    assert correct("<answer>B) the value is 72</answer>", gold, choices=["72", "73"]) == 0.0
+
+
+def test_a_letter_with_what_its_own_option_says_is_a_choice() -> None:
+    assert correct("<answer>A. It is 72</answer>", "A", choices=["72", "73"]) == 1.0
