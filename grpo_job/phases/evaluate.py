@@ -152,8 +152,11 @@ def graded_by(
 
 
 def _guarded(reward: rewards.Reward, settings: Settings, tokens: rewards.Tokens | None) -> grading.Reward:
-    """The reward with its deadline, asked for as many completions at once as in training."""
-    function = rewards.as_trl_function(reward, settings.reward_timeout_seconds, tokens)
+    """The reward with its deadline, asked for as many completions at once as in training.
+
+    It reads truncated completions too: that answers end is no ability, and the verdict must not count it as one.
+    """
+    function = rewards.as_trl_function(reward, settings.reward_timeout_seconds, tokens, reads_truncated=True)
     size = settings.completions_per_generation
     return lambda completions, rows: rewards.in_batches(function, rows, completions, size)
 

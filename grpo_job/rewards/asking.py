@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, NamedTuple
 
+from grpo_job.evaluation.completion import Truncated
 from grpo_job.outcomes import STOPS, Abandoned, InvalidRun
 from grpo_job.rewards import calling, exits, switches
 from grpo_job.rewards.batches import batch_of_rows, copied, whole
@@ -20,6 +21,9 @@ READ_NO_ANSWER = {
     "format_tags", "tag_count", "think_format", "soft_overlong", "repetition_penalty", "xmlcount", "soft_format",
     "strict_format", "int", "judge",
 }  # fmt: skip
+# Those that pay for the answer that was asked for, which is there once the completion has ended. Paid before, a model
+# learns to go on after it. `correct_anywhere` is none: a model that does not end yet learns from it.
+PAY_THE_ENDED = {"correct", "choice", "exact", "one_of", "yes_no", "cosine_length"}
 
 
 class Reward(NamedTuple):
@@ -57,11 +61,14 @@ def as_trl_functions(
     return [(as_trl_function(reward, timeout_seconds, tokens), reward.weight) for reward in rewards]
 
 
-def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens: Tokens | None = None) -> TrlFunction:
+def as_trl_function(
+    reward: Reward, timeout_seconds: float | None = None, tokens: Tokens | None = None, reads_truncated: bool = False
+) -> TrlFunction:
     """The function that TRL calls with a batch and all columns of its rows.
 
     A call that takes longer than `timeout_seconds` is cut and fails the run. `tokens` gives the ids of completions
-    to a reward that gets `completion_ids` where the caller has none.
+    to a reward that gets `completion_ids` where the caller has none. A `Truncated` completion has no answer for those
+    that `PAY_THE_ENDED`, unless the call `reads_truncated`.
 
     >>> from grpo_job.rewards import correct
     >>> call = as_trl_function(Reward("correct", 2.0, correct))
@@ -73,6 +80,8 @@ def as_trl_function(reward: Reward, timeout_seconds: float | None = None, tokens
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
         if tokens and "completion_ids" not in batch and calling.gets(reward.function, "completion_ids"):
             batch["completion_ids"] = tokens([calling.text_of(each) for each in batch["completions"]])
+        if not reward.own and not reads_truncated and reward.name in PAY_THE_ENDED:
+            batch["completions"] = [_ended(calling.text_of(each)) for each in batch["completions"]]
         lists = reward.own and calling.takes_batch(reward.function)
         given = whole(copied(batch) if reward.own else batch, lists=lists)
         if reward.opening and not reward.own:
@@ -186,6 +195,10 @@ class _Asked(NamedTuple):
         row = ", ".join(f"{name} {_short(str(value), 200)!r}" for name, value in known.items() if value is not None)
         told = f" ({row})" if row else ""
         return RewardFailed(f"reward {self.reward.name!r} {problem} on the completion {_short(completion)!r}{told}")
+
+
+def _ended(completion: str) -> str:
+    return "" if isinstance(completion, Truncated) else completion
 
 
 def opened(completion: str, opening: str) -> str:

@@ -97,7 +97,7 @@ def _settings(folder: Path, shape: Shape) -> dict[str, str]:
         "GRPO_STEPS_PER_GENERATION": str(shape.steps_per_generation),
         "GRPO_NUM_ITERATIONS": str(shape.num_iterations),
         "GRPO_GRADIENT_ACCUMULATION_STEPS": str(shape.accumulation),
-        "GRPO_MAX_COMPLETION_LENGTH": "40",
+        "GRPO_MAX_COMPLETION_LENGTH": "64",
         "GRPO_SAVE_STEPS": "3",
     }
 

@@ -18,6 +18,7 @@ from grpo_job.engines.patches.flat_optimizer import flatten_8bit
 from grpo_job.engines.trainer.adapter import is_saved_in, load_adapter, only_one_adapter
 from grpo_job.engines.trainer.callback import ListeningCallback
 from grpo_job.engines.trainer.dynamic_sampling import DynamicSampling
+from grpo_job.engines.trainer.endings import marked
 from grpo_job.engines.trainer.lengths import Batch
 from grpo_job.engines.trainer.memory_dry_run import dry_run
 from grpo_job.engines.trainer.merging import Room
@@ -222,9 +223,11 @@ class JobTrainer(GRPOTrainer):
         with self._timed("generation"):
             return super()._generate(*arguments, **options)
 
-    def _calculate_rewards(self, *arguments: Any, **options: Any) -> Any:
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, ids: Any) -> Any:
+        """GRPOTrainer's, of completions that tell whether they ended."""
+        ends = {*self.eos_token_ids, self.processing_class.pad_token_id}  # as GRPOTrainer counts the truncated ones
         with self._timed("rewards"):
-            return super()._calculate_rewards(*arguments, **options)
+            return super()._calculate_rewards(inputs, prompts, marked(completions, ids, ends), ids)
 
     def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
         """The loss of one micro-batch, 0 of an empty one; the longest rows are rehearsed before the first one."""
