@@ -168,6 +168,13 @@ def test_completions_that_are_always_cut_are_hopeless_when_nothing_is_learned() 
     assert "100% of the completions of 10 steps were truncated at GRPO_MAX_COMPLETION_LENGTH=64" in found[0].sentence
 
 
+def test_completions_that_come_to_be_cut_are_told_with_what_they_were() -> None:
+    grown = lambda step: {"completions/clipped_ratio": 0.05 if step < 20 else 1.0}  # noqa: E731
+    [found] = judged(run_of(40, grown))
+    assert (found.severity, found.kind) == ("warn", "clipped")
+    assert "5% were at the start, so add soft_overlong to GRPO_REWARDS if answers do not end" in found.sentence
+
+
 def test_a_run_has_its_chance_until_well_behind_the_warm_up() -> None:
     warm = SETTINGS.model_copy(update={"warmup_steps": 0.1, "max_steps": 250})
     found = judged(run_of(80, lambda step: {"completions/clipped_ratio": 1.0}, rising=False), warm)

@@ -153,7 +153,8 @@ def _clipped(history: History) -> Iterator[Finding]:
     cure = (
         "raise it, ask for shorter answers in GRPO_SYSTEM_PROMPT, or check in completions.jsonl whether they end at all"
         if began > history.settings.health_clipped_share / 2
-        else f"{began:.0%} were at the start, so use a smaller GRPO_LEARNING_RATE, or raise it if answers need it"
+        else f"{began:.0%} were at the start, so add soft_overlong to GRPO_REWARDS if answers do not end, use a "
+        "smaller GRPO_LEARNING_RATE, or raise the limit if answers need it"
     )
     said = (
         f"{fmean(shares):.0%} of the completions of {history.steps_of(rows)} steps were truncated at "
