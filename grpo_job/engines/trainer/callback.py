@@ -15,6 +15,7 @@ from transformers import PrinterCallback, TrainerCallback
 
 from grpo_job.engines.interface import Listener
 from grpo_job.engines.ranks import ALONE, Decision, Ranks
+from grpo_job.engines.trainer.endings import TRUNCATED
 from grpo_job.engines.trainer.groups import forget
 
 
@@ -119,10 +120,12 @@ class ListeningCallback(TrainerCallback):
         """The last generation, once: TRL keeps it in `_logs` until the next one."""
         logs = self.trainer._logs
         extra = {name: values for name, values in logs["extra"].items() if len(values) == len(logs["prompt"])}
+        truncated = extra.pop(TRUNCATED, [])
         rows = [
             {
                 "prompt": prompt,
                 "completion": completion[0]["content"] if isinstance(completion, list) else completion,
+                "truncated": truncated[index],
                 "rewards": {name: _paid(values[index]) for name, values in logs["rewards"].items()},
                 "advantage": logs["advantages"][index],
                 **({"extra": {name: _as_json(values[index]) for name, values in extra.items()}} if extra else {}),

@@ -1,22 +1,19 @@
-"""Tells rewards which completions the limit ended: from their tokens, for the decoded text does not say."""
+"""Tells rewards and `completions.jsonl` which completions the limit ended: by their tokens, as a text does not say."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from grpo_job.evaluation.completion import Truncated
 
+TRUNCATED = "grpo_job/truncated"  # a column beside those that rewards give to TRL's `log_extra`
 
-def marked(completions: Sequence[Any], completion_ids: Sequence[Sequence[int]], ends: Collection[int]) -> list[Any]:
-    """The completions, texts or chats; where the last token is none of `ends`, the text becomes a `Truncated`.
 
-    >>> ended, cut = marked(["4", "4, or"], [[8, 2], [8, 9]], {2})
-    >>> isinstance(ended, Truncated), isinstance(cut, Truncated), cut
-    (False, True, '4, or')
-    """
-    return [
-        completion if ids[-1] in ends else _truncated(completion)
-        for completion, ids in zip(completions, completion_ids, strict=True)
-    ]
+def marked(trainer: Any, completions: Sequence[Any], ids: Sequence[Sequence[int]]) -> list[Any]:
+    """The completions, texts or chats, with a `Truncated` as text where no end token is the last of their `ids`."""
+    ends = {*trainer.eos_token_ids, trainer.processing_class.pad_token_id}  # as TRL counts the truncated ones
+    cut = [each[-1] not in ends for each in ids]
+    trainer._pending_extra_logs[TRUNCATED] = cut
+    return [_truncated(each) if is_cut else each for each, is_cut in zip(completions, cut, strict=True)]
 
 
 def _truncated(completion: Any) -> Any:

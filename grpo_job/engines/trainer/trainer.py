@@ -225,9 +225,8 @@ class JobTrainer(GRPOTrainer):
 
     def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, ids: Any) -> Any:
         """GRPOTrainer's, of completions that tell whether they ended."""
-        ends = {*self.eos_token_ids, self.processing_class.pad_token_id}  # as GRPOTrainer counts the truncated ones
         with self._timed("rewards"):
-            return super()._calculate_rewards(inputs, prompts, marked(completions, ids, ends), ids)
+            return super()._calculate_rewards(inputs, prompts, marked(self, completions, ids), ids)
 
     def compute_loss(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
         """The loss of one micro-batch, 0 of an empty one; the longest rows are rehearsed before the first one."""

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 from grpo_job.engines.base import VllmTrainerEngine
 from grpo_job.engines.trainer.callback import ListeningCallback
+from grpo_job.engines.trainer.endings import TRUNCATED
 
 NEVER = ("should_save", "should_stop")
 
@@ -39,10 +40,11 @@ def test_completions_are_told_at_each_step_though_none_is_logged() -> None:
         callback.trainer._logs = {
             "prompt": ["2 + 2?"], "completion": ["4"], "advantages": [0.5],
             "rewards": {"correct": [1.0], "mine": [math.nan]},
-            "extra": {"seen": [math.nan], "of_another_length": [1, 2]},
+            "extra": {"seen": [math.nan], "of_another_length": [1, 2], TRUNCATED: [True]},
         }  # fmt: skip
         callback.on_step_end(None, SimpleNamespace(global_step=step, max_steps=9), SimpleNamespace(should_log=False))
     told = callback.listener.on_completions.call_args_list  # type: ignore[attr-defined]
     assert [(call.args[0], call.args[1][0]["completion"]) for call in told] == [(1, "4"), (2, "4")]
     assert told[0].args[1][0]["rewards"] == {"correct": 1.0, "mine": None}
     assert told[0].args[1][0]["extra"] == {"seen": "nan"}
+    assert told[0].args[1][0]["truncated"] is True
