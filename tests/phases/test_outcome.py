@@ -47,7 +47,7 @@ def completions_always_clipped(folder: Path) -> dict[str, str]:
     ("settings", "kind", "said"),
     [
         (reward_always_0, "no_signal", "every group of completions had zero reward std"),
-        (absurd_learning_rate, "clipped", "at the start, so use a smaller GRPO_LEARNING_RATE"),
+        (absurd_learning_rate, "clipped", "at the start, so add soft_overlong to GRPO_REWARDS"),
         (completions_always_clipped, "clipped", "were truncated at GRPO_MAX_COMPLETION_LENGTH=16"),
     ],
 )
