@@ -26,7 +26,7 @@ class Asked(SavesAfter):
 
 def test_the_last_message_of_a_chat_is_marked() -> None:
     tokenizer, chat = SimpleNamespace(pad_token_id=0), [{"role": "assistant", "content": text} for text in ("a", "b")]
-    trainer = SimpleNamespace(eos_token_ids=[1], processing_class=tokenizer, _pending_extra_logs={})
+    trainer = SimpleNamespace(eos_token_ids=[1], _tokenizer=tokenizer, _pending_extra_logs={})
     ended, padded, cut = marked(trainer, [chat] * 3, [[5, 1], [1, 0], [1, 5]])
     assert ended == padded == cut == chat
     assert [isinstance(one[-1]["content"], Truncated) for one in (ended, padded, cut)] == [False, False, True]
