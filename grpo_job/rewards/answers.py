@@ -9,7 +9,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from grpo_job.rewards import choices, claims, dates, last_values, latex, lists, quantities, sentences, units, words
+from grpo_job.rewards import (
+    choices,
+    claims,
+    dates,
+    last_values,
+    latex,
+    lists,
+    quantities,
+    sentences,
+    structured,
+    units,
+    words,
+)
 from grpo_job.rewards.comparison import equal
 from grpo_job.rewards.tags import after_thoughts
 
@@ -92,8 +104,9 @@ def correct_anywhere(completion: str, answer: str, **columns: Any) -> float | No
     (1.0, 0.0)
     """
     said = after_thoughts(completion).strip()
-    alone = len(said) <= quantities.LONGEST and words.same_text(said, answer.strip())
-    given = answer if alone else last_answer(completion)
+    whole = structured.unfenced(said)
+    alone = len(whole) <= quantities.LONGEST and words.same_text(whole, answer.strip())
+    given = answer if alone else _last_document(completion, answer) or last_answer(completion)
     return 0.0 if given and _in_another_unit(given, said, answer) else _grade(given, answer, columns)
 
 
@@ -109,8 +122,19 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
     options = choices.options(columns.get("choices") or columns.get("options"))
     if options and _contradicts(given, options):
         return 0.0
-    readings = dict.fromkeys([given, *sentences.readings(given)])
+    readings = dict.fromkeys([given, *_only(structured.documents(given)), *sentences.readings(given)])
     return float(any(choices.right_among(reading, right, options, equal) for reading in readings))
+
+
+def _only(found: list[str]) -> list[str]:
+    return found if len(found) == 1 else []
+
+
+def _last_document(completion: str, gold: str) -> str | None:
+    """The last JSON behind the thoughts, where the gold is JSON and the completion has no answer block."""
+    if not structured.documents(gold) or extract_answer(completion):
+        return None
+    return next(reversed(structured.documents(after_thoughts(completion)[-_END:])), None)
 
 
 def _contradicts(given: str, options: dict[str, str]) -> bool:

@@ -1,4 +1,4 @@
-r"""Are two answers the same. Cheapest first: as text, as a number, by the form that one of them has, by algebra.
+r"""Are two answers the same. Cheapest first: as text, as JSON, as a number, by the form that one has, by algebra.
 
 A sum that is still to be done (`48 + 24` for 72) is not an answer; scores, dates and phone numbers are no sums.
 Each judge answers True, False, or None where the texts are not of its kind.
@@ -7,7 +7,7 @@ Each judge answers True, False, or None where the texts are not of its kind.
 import re
 from fractions import Fraction
 
-from grpo_job.rewards import choices, dates, latex, lists, quantities, relations, units, words
+from grpo_job.rewards import choices, dates, latex, lists, quantities, relations, structured, units, words
 from grpo_job.rewards.symbolic import is_working, same_equation, same_expression
 
 _NAMED = re.compile(r"(?:[a-zA-Z]|[a-zA-Z]\([a-zA-Z]\)|[a-zA-Z]_\{?\w\}?)\s*=\s*(?P<value>[^=]+)")
@@ -40,8 +40,12 @@ def equal(given: str, gold: str) -> bool:
     >>> equal("0.6667", "2/3"), equal("48 + 24", "72"), equal("72 or 73", "72")
     (False, False, False)
     """
+    given, gold = structured.unfenced(given), structured.unfenced(gold)
     if given.strip() == gold.strip():
         return True
+    verdict = structured.same_document(given, gold, equal)
+    if verdict is not None:
+        return verdict
     if max(len(given), len(gold)) > quantities.LONGEST:
         return False
     given, gold = _bare(given), _bare(gold)
