@@ -104,9 +104,7 @@ def correct_anywhere(completion: str, answer: str, **columns: Any) -> float | No
     (1.0, 0.0)
     """
     said = after_thoughts(completion).strip()
-    whole = structured.unfenced(said)
-    alone = len(whole) <= quantities.LONGEST and words.same_text(whole, answer.strip())
-    given = answer if alone else _last_document(completion, answer) or last_answer(completion)
+    given = _whole(completion, said, answer) or last_answer(completion)
     return 0.0 if given and _in_another_unit(given, said, answer) else _grade(given, answer, columns)
 
 
@@ -130,11 +128,13 @@ def _only(found: list[str]) -> list[str]:
     return found if len(found) == 1 else []
 
 
-def _last_document(completion: str, gold: str) -> str | None:
-    """The last JSON behind the thoughts, where the gold is JSON and the completion has no answer block."""
-    if not structured.documents(gold) or extract_answer(completion):
-        return None
-    return next(reversed(structured.documents(after_thoughts(completion)[-_END:])), None)
+def _whole(completion: str, said: str, gold: str) -> str | None:
+    """What is no single value: the gold, where it is all that is `said`; the last JSON, where the gold is JSON."""
+    if structured.document(gold) is not None:
+        found = [] if extract_answer(completion) else structured.documents(said[-_END:])
+        return found[-1] if found else None
+    text = structured.unfenced(said)
+    return gold if len(text) <= quantities.LONGEST and words.same_text(text, gold.strip()) else None
 
 
 def _contradicts(given: str, options: dict[str, str]) -> bool:

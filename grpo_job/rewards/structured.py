@@ -43,22 +43,9 @@ def documents(text: str) -> list[str]:
     return found
 
 
-def same_document(one: str, other: str, equal: Callable[[str, str], bool]) -> bool | None:
-    """Whether two texts are the same JSON, texts in it as `equal` says; None where one of them is not of objects.
-
-    >>> same_document('{"a": 1, "b": [2.0]}', '{"b": [2], "a": 1}', str.__eq__), same_document("{1}", "{1}", str.__eq__)
-    (True, None)
-    """
-    left, right = _document(one), _document(other)
-    return None if left is None or right is None else _same(left, right, equal)
-
-
-def _line_before(text: str, place: int) -> str:
-    return text[max(0, place - 200) : place].rpartition("\n")[2]
-
-
-def _document(text: str) -> Any:
-    text = text.strip()
+def document(text: str) -> Any:
+    """The objects that the whole text is as JSON, in a fence or without; None if it is none."""
+    text = unfenced(text).strip()
     if not text.startswith(("{", "[")):
         return None
     try:
@@ -68,9 +55,26 @@ def _document(text: str) -> Any:
     return value if _holds_objects(value) else None
 
 
-def _holds_objects(value: Any) -> bool:
+def same_document(one: str, other: str, equal: Callable[[str, str], bool]) -> bool | None:
+    """Whether two texts are the same JSON, texts in it as `equal` says; None where one of them is not of objects.
+
+    >>> same_document('{"a": 1, "b": [2.0]}', '{"b": [2], "a": 1}', str.__eq__), same_document("{1}", "{1}", str.__eq__)
+    (True, None)
+    """
+    left, right = document(one), document(other)
+    try:
+        return None if left is None or right is None else _same(left, right, equal)
+    except RecursionError:  # hundreds of lists within each other
+        return False
+
+
+def _line_before(text: str, place: int) -> str:
+    return text[max(0, place - 200) : place].rpartition("\n")[2]
+
+
+def _holds_objects(value: dict[str, Any] | list[Any]) -> bool:
     """`{}` is the empty set, and a list of numbers is a list."""
-    return bool(value) and (isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_objects, value))))
+    return bool(value) and (isinstance(value, dict) or any(isinstance(each, dict) for each in value))
 
 
 def _same(one: Any, other: Any, equal: Callable[[str, str], bool]) -> bool:

@@ -55,6 +55,7 @@ def test_the_same_json_is_right_however_it_is_written(completion: str) -> None:
         {"x": False},
         {"y": 1},
         {"city": {}},
+        {"city": {"Name": "London"}},
     ],
 )
 def test_other_json_is_wrong(changed: dict[str, object]) -> None:
@@ -95,6 +96,10 @@ def test_a_fence_around_an_answer_does_not_count(answer: str, gold: str, languag
     assert correct(f"<answer>{answer}</answer>", fenced(gold, language)) == 1.0
 
 
+def test_a_text_that_has_json_in_it_is_a_text() -> None:
+    assert paid('Use {"a": 1} here', 'use {"a": 1} here') == (1.0, 1.0, 1.0)
+
+
 def test_two_fences_are_two_answers() -> None:
     assert correct(f"<answer>{fenced('72')}\nor\n{fenced('73')}</answer>", "72") == 0.0
 
@@ -103,6 +108,12 @@ def test_what_only_looks_like_json_is_read_as_before() -> None:
     assert paid("{2, 1}", "{1, 2}") == paid("{}", "{}") == paid("[1, 2]", "[1,2]") == (1.0, 1.0, 1.0)
     assert paid('{"answer": 42}', "42") == (1.0, 1.0, 1.0)
     assert paid(r"\boxed{72}", "72") == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("depth", [300, 900, 980, 1500, 9000])
+def test_deep_json_ends_no_run(depth: int) -> None:
+    for text in ("[" * depth + '{"a": 1}' + "]" * depth, '{"a":' * depth + "1" + "}" * depth):
+        assert correct_anywhere(text, '{"a": 1}') == correct(f"<answer>{text}</answer>", text.replace("1", "2")) == 0.0
 
 
 @pytest.mark.parametrize("text", ["[" * 20_000, '{"a":' * 4_000, '[{"a": 1}, ' * 2_000, f"{FENCE}json\n" * 3_000])
