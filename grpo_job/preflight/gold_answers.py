@@ -8,15 +8,17 @@ from typing import Any
 from grpo_job.inputs import row_values
 from grpo_job.inputs.dataset import Rows
 from grpo_job.preflight import unshown
-from grpo_job.rewards import dates, words
+from grpo_job.rewards import dates, structured, words
 from grpo_job.settings.schema import Settings
 
 LONG_ANSWERS = 0.01  # above this share, the answers are probably not what the user meant
 LONG = 200  # characters: so long is a worked solution, not its result
 TOLD = 0.99  # from this share, questions end with their answers by no chance
 NO_ANSWERS = ("proof", "notfound")  # as NuminaMath writes that a row has none
+READING_JSON = ("correct", "correct_anywhere")
 COMPARING = ("correct", "correct_anywhere", "correctness", "one_of")  # of the menu, for any kind of answer
 OF_A_KIND = 0.05  # above this share, answers are of a kind by no chance
+SENTENCES = 0.5  # above this share, texts of six words and more are no titles
 HEAD = 600  # characters of an answer that tell its kind
 # A line of Python, of a language with braces, of SQL, a fence, or the keys of APPS's tests
 _CODE = re.compile(
@@ -28,6 +30,7 @@ _CODE = re.compile(
 )
 # Lists and dictionaries as NumPy, pandas and Python print them into CSV; what SYNTHETIC-1 writes as JSON.
 _RECORD = re.compile(r"""\barray\(\[|^\[(['"]).*?\1\s+['"]|^\{\s*(?:'\w+'|"ground_truth")\s*:""", re.DOTALL)
+_SENTENCE = re.compile(r"(?:\b[^\W\d_][\w'’-]* +){5}[^\W\d_]")  # no list, and no formula in LaTeX
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _LABEL = re.compile(r"(?:.*[._])?(?:label|class)(?:_.*)?", re.IGNORECASE)
 MOST_CLASSES, NAMED_CLASSES = 100, 8
@@ -46,13 +49,28 @@ def _incomparable(rows: Rows, settings: Settings) -> str | None:
             f"{len(code)} of {number} answers are code or tests, such as {_short(code[0])!r}, and {compared} would pay "
             f"only for their own text: check {column}, or name a reward of your own in GRPO_REWARDS that runs them"
         )
-    long = sum(min(map(len, row["answers"]), default=0) > LONG for row in rows.train)
+    golds = [min(row["answers"], key=len) for row in rows.train if row["answers"]]
+    if all(name not in COMPARING or name in READING_JSON for name, _ in settings.rewards):
+        golds = [gold for gold in golds if structured.document(gold) is None]
+    long = sum(len(gold) > LONG for gold in golds)
     if long <= LONG_ANSWERS * number:
-        return None
+        return _sentences(golds, rows, settings)
     return (
         f"{long} of {number} answers have more than {LONG} characters, and {compared} would pay "
         f"only for all of them: check {column}, or write each solution's "
         "result after #### or into \\boxed{}"
+    )
+
+
+def _sentences(golds: list[str], rows: Rows, settings: Settings) -> str | None:
+    said = [gold for gold in golds if _SENTENCE.search(gold) and structured.document(gold) is None]
+    number = len(rows.train)
+    if len(said) <= SENTENCES * number or unshown.options_of(rows.train[0], settings)[1]:
+        return None
+    return (
+        f"{len(said)} of {number} answers are sentences, such as {_short(said[0])!r}, and {_comparing(settings)} would "
+        f"pay only for their own words: check GRPO_ANSWER_COLUMN={settings.answer_column}, or name judge or a reward "
+        "of your own in GRPO_REWARDS"
     )
 
 

@@ -1,5 +1,6 @@
 """What is odd but may be meant: a warning with its number, and the run begins."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,12 @@ ODD: list[tuple[str, str, str, Plant]] = [
         "rows",
         "2 of 100 answers have more than 200 characters, and correct would pay only for all of them: check",
         lambda w: rows(w, *[{"answer": f"It is {n}. " * 30} for n in (1, 2)]),
+    ),
+    (
+        "sentences as answers",
+        "rows",
+        "100 of 100 answers are sentences, such as 'Bolt 0 had been fastened with the wrong torque.', and correct",
+        lambda w: rows(w, *[{"answer": f"Bolt {n} had been fastened with the wrong torque."} for n in range(100)]),
     ),
     (
         "many duplicates",
@@ -249,6 +256,23 @@ def test_options_that_each_prompt_shows_with_their_letter_as_the_answer_are_fine
 def test_long_answers_are_fine_where_no_reward_compares_them(world: World) -> None:
     world.reward("return len(answer) / 1000 if answer in completion else 0.0")
     rows(world, *[{"answer": f"It is {n}. " * 30} for n in range(100)])
+    assert not world.warned()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json.dumps({"names": [f"the name of item number {n} here" for n in range(20)], "of": "{n}"}).replace(
+            "{n}", "%d"
+        ),
+        "Ann %d, Ben Smith, Cleo, Dan, Eve, Frank, Grace",
+        r"\sin x \cos x \tan x \ln x \left(\frac{%d}{2}\right)",
+        "The Lord of Rings %d",
+    ],
+)
+def test_answers_that_can_be_compared_are_fine(answer: str, world: World) -> None:
+    world.set(REWARDS="correct_anywhere:1,correct:1")
+    rows(world, *[{"answer": answer % n} for n in range(100)])
     assert not world.warned()
 
 
