@@ -22,11 +22,12 @@ _LEAD = re.compile(
     r"(?:(?:is|are|was|equals|=):?|:)\s*(?P<rest>\S.*)"
     r"|(?:so |thus |hence |therefore |in all |altogether )?,?"
     r"(?:it|he|she|they|we|there|this|that|(?:the|his|her|their|its) [a-z' -]{1,60}?) "
-    r"(?:is|are|was|were|equals|will be) (?P<predicate>\S.{0,80})",
+    r"(?:is|are|was|were|equals|will be) (?P<predicate>\S.{0,80})"
+    r"|[a-z]{2,}(?:[ _][a-z]+){0,2}:[ \t]+(?P<labelled>\S(?:[^:\n]|(?<=\d):(?=\d))*)",  # `Sentiment: positive`
     re.IGNORECASE | re.DOTALL,
 )
 _DENIED = "not|no|never|wrong|incorrect|if|question|except|guess"
-_DENIAL = re.compile(rf"\b(?:{_DENIED}|false|other|another|\w+n['’]t)\b", re.IGNORECASE)
+_DENIAL = re.compile(rf"\b(?:{_DENIED}|false|other|another|opposite|example|hint|\w+n['’]t)\b", re.IGNORECASE)
 _NO_STATEMENT = re.compile(
     rf"\b(?:{_DENIED}|nor|or|either|neither|maybe|perhaps|possibly|probably|might|may|could|would|should|cannot|"
     r"chapter|section|figure|exercise|room|option|version|step|page|line|problem|case|"
@@ -66,9 +67,10 @@ def readings(text: str) -> list[str]:
 
 def _stated(text: str) -> str:
     match = _LEAD.fullmatch(text)
-    if match is None or _DENIAL.search(text[: match.start("rest" if match["rest"] else "predicate")]):
+    if match is None:
         return text
-    return match["rest"] or match["predicate"]
+    stated = match["rest"] or match["predicate"] or match["labelled"]
+    return text if _DENIAL.search(text.removesuffix(stated)) else stated
 
 
 def _of_json(text: str) -> list[str]:

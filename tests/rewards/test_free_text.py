@@ -2,7 +2,7 @@ r"""How models end a text that has no tags: in math signs, as working, in bold, 
 
 import pytest
 
-from grpo_job.rewards.answers import correct_anywhere
+from grpo_job.rewards.answers import correct, correct_anywhere
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,33 @@ def test_a_number_with_what_makes_another_of_it_is_not_read_alone(text: str) -> 
 )
 def test_a_number_is_not_right_in_another_unit_than_that_of_the_gold(text: str, right: str, wrong: str) -> None:
     assert (correct_anywhere(text, right), correct_anywhere(text, wrong)) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "wrong"),
+    [
+        ("Sentiment: positive", "Positive", "negative"),
+        ("**Label:** spam.", "spam", "ham"),
+        ("Predicted class: book_flight", "book_flight", "flight"),
+        ("Name: Ada Lovelace", "Ada Lovelace", "Ada"),
+        ("Time: 14:30", "2:30 pm", "30"),
+        ("Spam: no", "no", "yes"),
+    ],
+)
+def test_a_label_before_the_answer_does_not_count(text: str, right: str, wrong: str) -> None:
+    for written in (text, f"<answer>{text}</answer>", f"It has many good words.\n{text}"):
+        assert correct_anywhere(written, right) == 1.0
+        assert correct_anywhere(written, wrong) == 0.0
+    assert correct(f"<answer>{text}</answer>", right) == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sentiment: positive or negative", "Sentiment: not positive", "Not the sentiment: positive",
+        "Opposite: positive", "Sentiment: negative, not: positive", "If kind: positive",
+        "Sentiment: negative\nOther: positive",
+    ],
+)  # fmt: skip
+def test_a_label_before_what_is_denied_or_offered_pays_nothing(text: str) -> None:
+    assert correct(f"<answer>{text}</answer>", "positive") == correct_anywhere(text, "positive") == 0.0
