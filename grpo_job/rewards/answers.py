@@ -116,7 +116,7 @@ def _grade(given: str | None, gold: str, columns: Mapping[str, Any]) -> float | 
     if given.strip() == gold.strip():
         return 1.0
     right = (latex.last_box(gold) if len(gold) <= quantities.LONGEST else "") or gold
-    right = lists.in_asked_order(right, str(columns.get("question") or ""))
+    right = lists.in_asked_order(lists.in_one_line(right), str(columns.get("question") or ""))
     options = choices.options(columns.get("choices") or columns.get("options"))
     if options and _contradicts(given, options):
         return 0.0
@@ -129,12 +129,17 @@ def _only(found: list[str]) -> list[str]:
 
 
 def _whole(completion: str, said: str, gold: str) -> str | None:
-    """What is no single value: the gold, where it is all that is `said`; the last JSON, where the gold is JSON."""
+    """What is no single value: the gold or its kind of list, where that is all that is `said`; the last JSON."""
     if structured.document(gold) is not None:
         found = [] if extract_answer(completion) else structured.documents(said[-_END:])
         return found[-1] if found else None
     text = structured.unfenced(said)
-    return gold if len(text) <= quantities.LONGEST and words.same_text(text, gold.strip()) else None
+    if len(text) > quantities.LONGEST:
+        return None
+    if words.same_text(text, gold.strip()):
+        return gold
+    listed = lists.in_one_line(text) != text and lists.several(lists.in_one_line(gold))
+    return text if listed else None
 
 
 def _contradicts(given: str, options: dict[str, str]) -> bool:

@@ -63,7 +63,7 @@ def equal(given: str, gold: str) -> bool:
 def _bare(text: str) -> str:
     if alone := _LISTED_ALONE.fullmatch(text.strip()):
         text = alone["only"].replace("\\\\", "\\")
-    text = latex.unwrap(_ANSWER_IS.sub("", text.strip(), count=1))
+    text = latex.unwrap(_ANSWER_IS.sub("", lists.in_one_line(text.strip()), count=1))
     if in_math := _UNIT_IN_MATH.fullmatch(text):
         text = "{1}{2}{3} {4}".format(*in_math.groups())
     text = latex.unwrap(latex.spelled_alike(text))

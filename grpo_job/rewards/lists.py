@@ -24,7 +24,23 @@ _LETTER = r"[^\W\d_]"
 _WORD = rf"(?={_LETTER}(?:[a-z'-]|{_LETTER}{{2}})){_LETTER}(?:{_LETTER}|['-])*"  # not `AB, CD`, which are sides
 _NAME = rf"{_WORD}(?: {_WORD}){{0,3}}"
 _NAMES = re.compile(rf"{_NAME}(?:\s*,\s*(?:and )?{_NAME}){{1,19}}")
+_ITEM = re.compile(r"[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]+(?P<item>[^\s,][^\n,]*?)[.;]?\s*")
+_QUOTED = r"""(["'])[^"',\[\]]+\{}"""
+_TEXTS = re.compile(rf"\[\s*{_QUOTED.format(1)}(?:\s*,\s*{_QUOTED.format(2)})+\s*\]")  # as JSON or Python prints them
 _MEMBER_NAME = re.compile(r"[a-zA-Z]\s*=\s*")
+
+
+def in_one_line(text: str) -> str:
+    r"""A list in lines with signs or numbers, or of quoted texts, with commas; any other text as it is.
+
+    >>> in_one_line("- Paris\n- Rome"), in_one_line("1. Paris\n2. Rome"), in_one_line("['Paris', 'Rome']")
+    ('Paris, Rome', 'Paris, Rome', 'Paris, Rome')
+    """
+    if _TEXTS.fullmatch(text.strip()):
+        return re.sub(r"[\[\]\"']", "", text).strip()
+    items = [_ITEM.fullmatch(line) for line in text.splitlines() if line.strip()]
+    found = [item["item"] for item in items if item]
+    return ", ".join(found) if len(items) == len(found) > 1 else text
 
 
 def elements(text: str) -> tuple[str, list[str]] | None:

@@ -66,3 +66,32 @@ def test_the_order_of_a_bare_list_counts_where_the_question_asks_for_one(questio
         assert correct("<answer>3, 1, 2</answer>", "1, 2, 3", question=question) == paid
         assert correct("<answer>1, 2 and 3</answer>", "1, 2, 3", question=question) == 1.0
         assert correct_anywhere("So it is {3, 1, 2}.", r"\{1, 2, 3\}", question=question) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("listed", "right", "wrong"),
+    [
+        ("- Paris\n- London", "Paris, London", "London"),
+        ("* Paris\n* London.", "Paris and London", "London, Rome"),
+        ("1. Paris\n2. London", '["Paris", "London"]', "Paris"),
+        ("['Paris', 'London']", "Paris, London", "London, Paris"),
+        ('["Paris","London"]', "['Paris', 'London']", "['London', 'Paris']"),
+        ("1) 2 apples\n2) 3 pears", "2 apples, 3 pears", "3 pears"),
+        ("- -5\n- 3", "-5, 3", "3"),
+        ("- 71\n- 72", "71, 72", "72"),
+        ("```\n- Paris\n- London\n```", "Paris, London", "Paris"),
+    ],
+)
+def test_a_list_in_lines_or_of_quoted_texts_is_a_list(listed: str, right: str, wrong: str) -> None:
+    tagged = f"<answer>\n{listed}\n</answer>"
+    assert correct_anywhere(listed, right) == correct_anywhere(tagged, right) == 1.0
+    assert correct(tagged, right) == correct(f"<answer>{right}</answer>", listed) == 1.0
+    assert correct(tagged, wrong) == correct_anywhere(tagged, wrong) == 0.0
+
+
+@pytest.mark.parametrize("gold", ['["kiwi", "pear"]', "kiwi, pear", "- kiwi\n- pear"])
+def test_the_order_of_quoted_texts_counts_where_it_is_asked_for(gold: str) -> None:
+    asked = "Sort these words in alphabetical order: pear, kiwi"
+    for listed in ('["kiwi","pear"]', "1. kiwi\n2. pear", "kiwi, pear"):
+        assert correct(f"<answer>{listed}</answer>", gold, question=asked) == 1.0
+    assert correct('<answer>["pear", "kiwi"]</answer>', gold, question=asked) == 0.0
