@@ -16,7 +16,6 @@ _OF_LETTERS = re.compile(r"\(\s*[a-z]\s*(?:,\s*[a-z]\s*){1,3}\)\s*=\s*(?=[(\[])|
 _SAYS = {"yes": True, "true": True, "no": False, "false": False}
 _SEMICOLON = re.compile(r"^([(\[][^,;]*);(?=[^,;]*[)\]]$)")
 _UNIT_IN_MATH = re.compile(r"(\$?)(-?[\d.,]*\d)\1(\s?[A-Za-z]{0,4}\s?)\$([\\^A-Za-z][^$]*)\$(\s?[A-Z]?)")  # 5 m$^2$
-_LISTED_ALONE = re.compile(r"""\[\s*(["'])(?P<only>[^"']+)\1\s*\]""")  # as JSON or Python prints a list of one text
 _RESULT = re.compile(r"(?P<before>.*)(?:=|\\approx )(?P<result>[^=]+)")
 _UNFINISHED = re.compile(r"[\d\s.+*/()-]+")
 _ANSWER_IS = re.compile(r"^(?:(?:the )?(?:final )?answer(?: is:?|:| =)|=(?=\s*[^\s=]))\s*", re.IGNORECASE)
@@ -61,8 +60,6 @@ def equal(given: str, gold: str) -> bool:
 
 
 def _bare(text: str) -> str:
-    if alone := _LISTED_ALONE.fullmatch(text.strip()):
-        text = alone["only"].replace("\\\\", "\\")
     text = latex.unwrap(_ANSWER_IS.sub("", lists.in_one_line(text.strip()), count=1))
     if in_math := _UNIT_IN_MATH.fullmatch(text):
         text = "{1}{2}{3} {4}".format(*in_math.groups())

@@ -25,17 +25,20 @@ _WORD = rf"(?={_LETTER}(?:[a-z'-]|{_LETTER}{{2}})){_LETTER}(?:{_LETTER}|['-])*" 
 _NAME = rf"{_WORD}(?: {_WORD}){{0,3}}"
 _NAMES = re.compile(rf"{_NAME}(?:\s*,\s*(?:and )?{_NAME}){{1,19}}")
 _ITEM = re.compile(r"[ \t]*(?:[-*•]|\d{1,2}[.)])[ \t]+(?P<item>[^\s,][^\n,]*?)[.;]?\s*")
-_QUOTED = r"""(["'])[^"',\[\]]+\{}"""
-_TEXTS = re.compile(rf"\[\s*{_QUOTED.format(1)}(?:\s*,\s*{_QUOTED.format(2)})+\s*\]")  # as JSON or Python prints them
+_QUOTED = r"""(["'])[^"',\[\]]+\{}"""  # lists of texts are as JSON and Python print them
+_TEXTS = re.compile(rf"\[\s*{_QUOTED.format(1)}(?:\s*,\s*{_QUOTED.format(2)})+\s*\]")
+_ONE_TEXT = re.compile(r"""\[\s*(["'])(?P<only>[^"']+)\1\s*\]""")
 _MEMBER_NAME = re.compile(r"[a-zA-Z]\s*=\s*")
 
 
 def in_one_line(text: str) -> str:
     r"""A list in lines with signs or numbers, or of quoted texts, with commas; any other text as it is.
 
-    >>> in_one_line("- Paris\n- Rome"), in_one_line("1. Paris\n2. Rome"), in_one_line("['Paris', 'Rome']")
-    ('Paris, Rome', 'Paris, Rome', 'Paris, Rome')
+    >>> in_one_line("- Paris\n- Rome"), in_one_line("['Paris', 'Rome']"), in_one_line("['Paris']")
+    ('Paris, Rome', 'Paris, Rome', 'Paris')
     """
+    if alone := _ONE_TEXT.fullmatch(text.strip()):
+        return alone["only"].replace("\\\\", "\\")
     if _TEXTS.fullmatch(text.strip()):
         return re.sub(r"[\[\]\"']", "", text).strip()
     items = [_ITEM.fullmatch(line) for line in text.splitlines() if line.strip()]
